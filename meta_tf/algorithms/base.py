@@ -1,0 +1,129 @@
+"""The contract of an algorithm: how one task is learned, and what to learn from that."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from meta_tf.functional import Network
+from meta_tf.types import Examples, Weights
+
+
+class TaskResult(NamedTuple):
+    """What one task gives to the outer loop.
+
+    `loss`: on the query set, a scalar. `predictions`: for it, [Q, ...]. `state`: the
+    model's state afterwards. `model` and `meta`: the meta-gradients, in the
+    structure of `Weights.model` and `Weights.meta`.
+    """
+
+    loss: Any
+    predictions: Any
+    state: list[Any]
+    model: list[Any]
+    meta: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Algorithm(abc.ABC):
+    """How a network learns a task, written for one task.
+
+    A subclass is a frozen dataclass: its fields are the hyper-parameters, its
+    methods are pure. It must say `adapt`; the rest has defaults that fit any
+    algorithm whose meta-gradient is the gradient of the query loss. Decorate it
+    with `keras.saving.register_keras_serializable` to have it saved with a model.
+
+    Example:
+      >>> @dataclasses.dataclass(frozen=True)
+      ... class Plain(Algorithm):
+      ...     '''No adaptation: the joint training that others are compared with.'''
+      ...     def adapt(self, network, weights, support, *, steps=None, training=False):
+      ...         return weights
+    """
+
+    def check(self, network: Network) -> None:  # noqa: B027 - most have nothing to say
+        """Raises ValueError if the algorithm cannot work with this network."""
+
+    def meta_weights(self, network: Network) -> dict[str, Any]:
+        """Initial values of what is learned beside the weights, by name; none by default."""
+        del network
+        return {}
+
+    @abc.abstractmethod
+    def adapt(
+        self,
+        network: Network,
+        weights: Weights,
+        support: Examples,
+        *,
+        steps: Any = None,
+        training: bool = False,
+    ) -> Weights:
+        """Learns one task from its support set.
+
+        Args:
+          network: the model and its loss.
+          weights: where to start.
+          support: the support set, [S, ...].
+          steps: the number of inner steps; the algorithm's own if None.
+          training: whether this happens inside meta-training.
+
+        Returns:
+          What `predict` needs; an algorithm with more to hand on than weights (say,
+          prototypes) puts it into `Weights.meta`.
+        """
+
+    def trajectory(
+        self, network: Network, weights: Weights, support: Examples, *, steps: int
+    ) -> list[Weights]:
+        """What `adapt` returns after 0, 1, … `steps` inner steps."""
+        return [self.adapt(network, weights, support, steps=k) for k in range(steps + 1)]
+
+    def predict(self, network: Network, adapted: Weights, query_x: Any) -> Any:
+        """Predictions [Q, ...] of an adapted network for a query set [Q, ...]."""
+        return network(adapted, query_x)
+
+    def task_loss(
+        self, network: Network, weights: Weights, support: Examples, query: Examples
+    ) -> tuple[Any, Any, list]:
+        """The loss that meta-training minimises: `(loss, predictions, new state)`."""
+        adapted = self.adapt(network, weights, support, training=True)
+        return network.query_loss(adapted, query, training=True)
+
+    def meta_gradients(
+        self,
+        network: Network,
+        weights: Weights,
+        support: Examples,
+        query: Examples,
+        *,
+        scale: Any = 1.0,
+    ) -> TaskResult:
+        """The value of `task_loss` and its gradient times `scale`.
+
+        `scale` is the loss scale of float16 training: it has to be in before the
+        gradient is taken, so that small gradients do not vanish.
+        """
+        sources = (weights.model, weights.meta)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(sources)
+            loss, predictions, state = self.task_loss(network, weights, support, query)
+            scaled = loss * tf.cast(scale, loss.dtype)
+        model, meta = tape.gradient(
+            scaled, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        return TaskResult(
+            loss, predictions, state, [tf.convert_to_tensor(g) for g in model], meta
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """The settings, for saving."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Algorithm:
+        """The algorithm with these settings."""
+        return cls(**config)

@@ -1,0 +1,128 @@
+"""Checks of batches and sets of examples, so that a wrong one is named at the door."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from meta_tf.functional import Network
+from meta_tf.types import Examples
+
+_KEYS = ("support_x", "support_y", "query_x")
+
+
+def check_batch(model: keras.Model, x: Any, y: Any = None) -> None:
+    """Raises ValueError unless `x` (and `y`) are a batch of tasks for `model`.
+
+    Only what is known before anything runs is looked at: names and shapes.
+    """
+    if not isinstance(x, dict) or not set(_KEYS) <= set(x):
+        got = sorted(x) if isinstance(x, dict) else type(x).__name__
+        raise ValueError(
+            'A batch must be (x, y) with x = {"support_x": [T, S, ...], "support_y": [T, S, ...], '
+            f'"query_x": [T, Q, ...]}} and y = query_y [T, Q, ...]. Received as x: {got}.'
+        )
+    sets = {"support_x": x["support_x"], "support_y": x["support_y"], "query_x": x["query_x"]}
+    if y is not None:
+        sets["query_y"] = y
+    shapes = {name: keras.tree.flatten(value)[0].shape for name, value in sets.items()}
+    for name, shape in shapes.items():
+        if len(shape) < 2:
+            raise ValueError(
+                f"`{name}` must have a tasks axis and an examples axis in front, [T, S, ...]. "
+                f"Received: shape {tuple(shape)}. For a single task, add the axis "
+                f"({name}[None]), or call learner.adapt(support_x, support_y)."
+            )
+    for one, other, axis, what in (
+        ("support_x", "query_x", 0, "tasks (axis 0)"),
+        ("support_x", "support_y", 0, "tasks (axis 0)"),
+        ("support_x", "support_y", 1, "support examples (axis 1)"),
+        ("query_x", "query_y", 0, "tasks (axis 0)"),
+        ("query_x", "query_y", 1, "query examples (axis 1)"),
+    ):
+        if other in shapes and _differ(shapes[one][axis], shapes[other][axis]):
+            raise ValueError(
+                f"`{one}` and `{other}` must agree in the number of {what}. Received: shapes "
+                f"{tuple(shapes[one])} and {tuple(shapes[other])}."
+            )
+    for name in ("support_x", "query_x"):
+        _check_inputs(model, name, x[name], axes=2)
+
+
+def check_support(network: Network, support_x: Any, support_y: Any) -> Examples:
+    """Returns the support set of one task as tensors, or raises ValueError."""
+    x = keras.tree.map_structure(_tensor("support_x"), support_x)
+    y = keras.tree.map_structure(_tensor("support_y"), support_y)
+    _check_inputs(network.model, "support_x", x, axes=1)
+    size, targets = keras.tree.flatten(x)[0].shape[0], keras.tree.flatten(y)[0].shape
+    if not targets or targets[0] != size or not size:
+        raise ValueError(
+            "`support_x` and `support_y` must hold the same number of examples, at least one. "
+            f"Received: {size} in `support_x` and shape {tuple(targets)} of `support_y`."
+        )
+    if isinstance(network.loss, keras.losses.SparseCategoricalCrossentropy):
+        check_labels(network.model, "support_y", y)
+    return Examples(x, y)
+
+
+def check_labels(model: keras.Model, name: str, labels: Any) -> None:
+    """Raises ValueError unless the labels are whole numbers from 0 to the outputs less one."""
+    outputs = getattr(model, "output_shape", [None])[-1]
+    values = np.asarray(labels)
+    if not np.all(values == np.floor(values)) or values.min() < 0:
+        raise ValueError(f"`{name}` must hold class numbers 0, 1, 2 ... Received: {values!r}.")
+    if outputs is not None and values.max() >= outputs:
+        raise ValueError(
+            f"`{name}` must hold class numbers below {outputs}, the number of the model's outputs. "
+            f"Received: a largest label of {values.max()}. Number the classes of each task from 0, "
+            "or build the model with more outputs."
+        )
+
+
+def _check_inputs(model, name, value, axes):
+    """Compares with the input shapes that a Functional or Sequential model declares."""
+    try:
+        declared = [tuple(t.shape) for t in model.inputs]
+    except (AttributeError, ValueError, TypeError):  # a subclassed model declares none
+        return
+    given = [tuple(t.shape) for t in keras.tree.flatten(value)]
+    if len(given) != len(declared):
+        raise ValueError(
+            f"`{name}` must have the structure of the model's {len(declared)} inputs. "
+            f"Received: {len(given)} tensors."
+        )
+    front = "[T, S, ...]" if axes == 2 else "[S, ...], without a tasks axis"
+    for one, wanted in zip(given, declared, strict=True):
+        rest = one[axes:]
+        if len(rest) != len(wanted) - 1 or any(map(_differ, rest, wanted[1:])):
+            raise ValueError(
+                f"`{name}` must be {front}, of examples of shape {wanted[1:]} as the model "
+                f"{model.name!r} takes them. Received: shape {one}."
+            )
+
+
+def _tensor(name):
+    def convert(value):
+        try:
+            tensor = tf.convert_to_tensor(value)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"`{name}` must be numbers of one shape. Received: {type(value).__name__}. {error}"
+            ) from error
+        if tensor.dtype == tf.float64 and keras.config.floatx() != "float64":
+            tensor = tf.cast(tensor, keras.config.floatx())
+        if tensor.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(tensor))):
+            raise ValueError(
+                f"`{name}` must be finite. Received: values that are nan or infinite. "
+                "Remove or replace them before adapting."
+            )
+        return tensor
+
+    return convert
+
+
+def _differ(one, other):
+    return one is not None and other is not None and one != other

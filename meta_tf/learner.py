@@ -1,0 +1,318 @@
+"""`MetaLearner`: a Keras model whose forward pass is the learning of a task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from meta_tf.adapted import AdaptedModel
+from meta_tf.algorithms import MAML, Algorithm
+from meta_tf.batches import check_batch, check_support
+from meta_tf.checks import check_integer
+from meta_tf.functional import Network
+from meta_tf.parallel import MODES, map_tasks
+from meta_tf.seeds import load_seeds, save_seeds, seed_positions, split_seeds, with_seeds
+from meta_tf.types import Examples, Weights
+
+
+@keras.saving.register_keras_serializable("meta_tf")
+class MetaLearner(keras.Model):
+    """Makes a Keras model learn new tasks from a few examples.
+
+    Wraps a built model, an algorithm and a loss. Calling it adapts the model to
+    each task of a batch by its support set and predicts for its query set:
+
+        predictions[t] = predict(adapt(weights, support[t]), query_x[t])
+
+    `fit` learns weights from which that works: it needs an optimiser from
+    `compile`, and batches `(x, y)` with
+
+        x = {"support_x": [T, S, ...], "support_y": [T, S, ...], "query_x": [T, Q, ...]}
+        y = query_y [T, Q, ...]
+
+    All else (callbacks, metrics, schedules, clipping, `tf.distribute`, saving) is
+    Keras's own. As a layer inside a larger model it lets gradients through the
+    adaptation, to its own weights and to its inputs.
+
+    Args:
+      model: any built `keras.Model`; its weights become this model's.
+      algorithm: how a task is learned; `MAML()` by default.
+      loss: a Keras loss, its name, or a function `(y_true, y_pred) -> values`, averaged
+        over the examples of one task. It is given here and not to `compile`, because
+        adaptation needs it after loading and export too.
+      batch_norm: whose statistics batch normalisation uses, in the inner loop and
+        for the query set: `"transductive"` (those of the set at hand, as published
+        results do), `"support"` (the query set takes the support set's, so that
+        a prediction does not depend on its company) or `"running"` (moving averages
+        outside of training).
+      task_parallelism: how the tasks of a batch run side by side: `"auto"`,
+        `"parallel"` or `"vectorized"` (see `meta_tf.parallel.map_tasks`).
+
+    Raises:
+      ValueError: if the model is not built or has nothing to train, the loss is
+        unknown, or the algorithm cannot work with the model.
+
+    Example:
+      >>> learner = MetaLearner(meta_tf.models.mlp(), MAML(inner_lr=0.01), loss="mse")
+      >>> learner.compile(optimizer="adam")
+      >>> tasks = meta_tf.tasks.Sinusoid(shots=10)
+      >>> history = learner.fit(tasks.train.batches(25), steps_per_epoch=2, verbose=0)
+      >>> fitted = learner.adapt(tf.zeros([10, 1]), tf.zeros([10, 1]))
+      >>> fitted.predict(tf.zeros([3, 1]), verbose=0).shape
+      (3, 1)
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        algorithm: Algorithm | None = None,
+        loss: Any = None,
+        batch_norm: str = "transductive",
+        task_parallelism: str = "auto",
+        **options: Any,
+    ):
+        algorithm = MAML() if algorithm is None else algorithm
+        if not isinstance(algorithm, Algorithm):
+            raise ValueError(
+                "`algorithm` must be an object such as meta_tf.MAML(inner_lr=0.1). "
+                f"Received: {algorithm!r}."
+            )
+        if task_parallelism not in MODES:
+            raise ValueError(
+                f"`task_parallelism` must be one of {', '.join(MODES)}. "
+                f"Received: {task_parallelism!r}."
+            )
+        network = Network(model, loss, batch_norm)
+        algorithm.check(network)
+        # Casting is the model's own business: targets must not lose precision on the way in.
+        options.setdefault("dtype", model.dtype_policy)
+        super().__init__(autocast=False, **options)
+        self.model = model
+        self.algorithm = algorithm
+        self.network = network
+        self.task_parallelism = task_parallelism
+        self._meta = {
+            name: self.add_weight(
+                name=name.replace("/", "_"),
+                shape=value.shape,
+                initializer=lambda shape, dtype=None, value=value: tf.cast(value, dtype),
+                autocast=False,
+            )
+            for name, value in algorithm.meta_weights(network).items()
+        }
+        self._jit = "auto"
+        self._compiled = {}
+        self.built = True
+
+    @property
+    def weights_now(self) -> Weights:
+        """The present weights, as tensors."""
+        meta = {name: tf.convert_to_tensor(v.value) for name, v in self._meta.items()}
+        return self.network.weights._replace(meta=meta)
+
+    def compile(self, optimizer: Any = "adam", *, jit_compile: Any = "auto", **options: Any) -> None:
+        """Prepares for `fit`, as `keras.Model.compile` does.
+
+        Args:
+          optimizer: the outer optimiser, a Keras optimiser or its name.
+          jit_compile: whether XLA compiles the step over a batch of tasks; `"auto"`
+            does so where it was measured to be faster. Never done where XLA's
+            second derivatives are wrong (max-pooling).
+          **options: `metrics`, `steps_per_execution`, `run_eagerly` and so on.
+        """
+        for name in ("loss", "loss_weights"):
+            if options.get(name) is not None:
+                raise ValueError(
+                    f"`{name}` is not an argument of `MetaLearner.compile`: adaptation needs the "
+                    "loss without `compile` too. Pass it to the constructor: "
+                    f"MetaLearner(model, algorithm, loss=...). Received: {options[name]!r}."
+                )
+        if isinstance(options.get("steps_per_execution"), str):
+            raise ValueError(
+                "`steps_per_execution` must be an integer of at least 1. "
+                f"Received: {options['steps_per_execution']!r}."
+            )
+        super().compile(optimizer, jit_compile=False, **options)
+        self._jit = jit_compile
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if config:
+            config["jit_compile"] = self._jit
+        return config
+
+    def compile_from_config(self, config):
+        config = keras.saving.deserialize_keras_object(config)
+        self.compile(**config)
+        self.optimizer.build(self.trainable_variables)
+
+    def call(self, inputs, training=False):
+        """Adapts to each task by its support set and predicts for its query set.
+
+        Args:
+          inputs: `{"support_x": [T, S, ...], "support_y": [T, S, ...],
+            "query_x": [T, Q, ...]}`.
+          training: whether layers such as dropout act as in training.
+
+        Returns:
+          The predictions, [T, Q, ...].
+        """
+        check_batch(self.model, inputs)
+        weights = self.weights_now
+
+        def learn(task):
+            support = Examples(task["support_x"], task["support_y"])
+            adapted = self.algorithm.adapt(self.network, weights, support, training=training)
+            return self.algorithm.predict(self.network, adapted, task["query_x"])
+
+        tasks = {name: inputs[name] for name in ("support_x", "support_y", "query_x")}
+        return map_tasks(learn, tasks, mode=self.task_parallelism)
+
+    def compute_output_spec(self, inputs, training=False):
+        check_batch(self.model, inputs)
+        query = inputs["query_x"]
+        one = keras.tree.map_structure(
+            lambda t: keras.KerasTensor((None, *t.shape[2:]), dtype=t.dtype), query
+        )
+        lead = keras.tree.flatten(query)[0].shape[:2]
+        return keras.tree.map_structure(
+            lambda o: keras.KerasTensor((*lead, *o.shape[1:]), dtype=o.dtype),
+            self.model.compute_output_spec(one),
+        )
+
+    def train_step(self, data):
+        x, y = _unpack(data)
+        check_batch(self.model, x, y)
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        weights = self.weights_now
+        seeds, next_seeds = split_seeds(
+            seed_positions(self.model), weights.state, _count_tasks(y)
+        )
+        scale = self.optimizer.scale_loss(tf.ones([]))
+
+        def learn(task):
+            state = with_seeds(weights.state, task["seeds"])
+            return self.algorithm.meta_gradients(
+                self.network,
+                tf.nest.map_structure(tf.identity, weights._replace(state=state)),
+                Examples(task["support_x"], task["support_y"]),
+                Examples(task["query_x"], task["query_y"]),
+                scale=scale,
+            )
+
+        result = map_tasks(
+            learn,
+            {**x, "query_y": y, "seeds": seeds},
+            mode=self.task_parallelism,
+            jit=self._jit if replicas == 1 else False,
+        )
+        # Keras's optimisers add up over replicas; the mean over all tasks is wanted.
+        gradients = [
+            tf.reduce_mean(g, 0) / replicas for g in (*result.model, *result.meta.values())
+        ]
+        variables = [*self.model.trainable_variables, *(self._meta[n] for n in result.meta)]
+        self.optimizer.apply(gradients, variables)
+        self._store_state(weights.state, result.state, next_seeds)
+        return self._report(x, y, result.predictions, tf.reduce_mean(result.loss))
+
+    def test_step(self, data):
+        x, y = _unpack(data)
+        check_batch(self.model, x, y)
+        predictions = self(x, training=False)
+        return self._report(x, y, predictions, self.network.mean_loss(y, predictions))
+
+    def adapt(self, support_x: Any, support_y: Any, steps: int | None = None) -> AdaptedModel:
+        """Learns one new task and returns a Keras model for it.
+
+        Args:
+          support_x: inputs of the support set, [S, ...] (no tasks axis).
+          support_y: its targets or labels, [S, ...].
+          steps: inner steps; the algorithm's `eval_steps` if None.
+
+        Returns:
+          A `keras.Model` from [B, ...] to predictions [B, ...], with weights of its
+          own: it predicts, evaluates, trains on and is saved as any other, and later
+          changes of this learner do not reach it.
+
+        Raises:
+          ValueError: if the two do not fit each other or the model, hold values that
+            are not finite, or labels beyond the model's outputs.
+        """
+        support = check_support(self.network, support_x, support_y)
+        if steps is not None:
+            check_integer("steps", steps, at_least=0)
+        return AdaptedModel(self.network, self.algorithm, self._adapt(steps)(support))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "model": keras.saving.serialize_keras_object(self.model),
+            "algorithm": keras.saving.serialize_keras_object(self.algorithm),
+            "loss": keras.saving.serialize_keras_object(self.network.loss),
+            "batch_norm": self.network.batch_norm,
+            "task_parallelism": self.task_parallelism,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        del custom_objects
+        config = dict(config)
+        for name in ("model", "algorithm", "loss"):
+            config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        save_seeds(self.model, store)
+
+    def load_own_variables(self, store):
+        super().load_own_variables(load_seeds(self.model, store))
+
+    def _adapt(self, steps):
+        """The compiled adaptation to one task with this number of steps."""
+        if steps not in self._compiled:
+
+            def adapt(support):
+                return self.algorithm.adapt(self.network, self.weights_now, support, steps=steps)
+
+            self._compiled[steps] = tf.function(adapt, autograph=False, reduce_retracing=True)
+        return self._compiled[steps]
+
+    def _store_state(self, before, after, next_seeds):
+        """Moves the model's state by the mean of how the tasks moved it."""
+        replica = tf.distribute.get_replica_context()
+        for i, variable in enumerate(self.model.non_trainable_variables):
+            if str(i) in next_seeds:
+                variable.assign(next_seeds[str(i)])
+            elif variable.dtype.startswith("float"):
+                # As a difference, so that a frozen weight stays what it is to the last bit.
+                moved = tf.reduce_mean(after[i] - before[i], 0)
+                variable.assign(before[i] + replica.all_reduce("MEAN", moved))
+            else:
+                variable.assign(after[i][-1])
+
+    def _report(self, x, y, predictions, loss):
+        tasks = _count_tasks(y)
+        next(m for m in self.metrics if m.name == "loss").update_state(loss, sample_weight=tasks)
+        return self.compute_metrics(x, y, predictions, sample_weight=None)
+
+
+def _unpack(data):
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    if sample_weight is not None:
+        raise ValueError(
+            "`sample_weight` and `class_weight` are not supported: a task weighs as much as "
+            "another. Received: a batch of three parts. Leave the third one out."
+        )
+    if y is None:
+        raise ValueError(
+            "A batch for `fit` and `evaluate` must be (x, y) with y = query_y [T, Q, ...]. "
+            "Received: x alone."
+        )
+    return x, y
+
+
+def _count_tasks(y):
+    return tf.shape(tf.nest.flatten(y)[0])[0]

@@ -1,0 +1,98 @@
+"""`repeat`: many steps of the inner loop, in memory that hardly grows with their number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+
+def repeat(
+    step: Callable[[Any, Any, Any], Any],
+    carry: Any,
+    constants: Any,
+    count: Any,
+    *,
+    unroll: int,
+) -> Any:
+    """Applies `carry = step(i, carry, constants)` for i = 0 … count - 1.
+
+    Up to `unroll` steps are written out one after another: fastest, but what
+    the outer gradient needs of every step is kept. More steps run in a loop that
+    keeps each step's carry alone and computes the step anew on the way back.
+
+    Args:
+      step: a pure function of the step's number, the carry and the constants. It
+        must not use any other tensor that a gradient is wanted for.
+      carry: a structure of tensors; `step` returns the same.
+      constants: a structure of tensors that do not change from step to step;
+        gradients flow to them too.
+      count: the number of steps, an int or a scalar tensor.
+      unroll: how many steps are written out at most, if `count` is an int.
+
+    Returns:
+      The carry after the last step.
+    """
+    if isinstance(count, int) and count <= unroll:
+        for i in range(count):
+            carry = step(i, carry, constants)
+        return carry
+    checkpointed = _recomputing(step)
+    flat = tf.nest.flatten(carry)
+    final = tf.while_loop(
+        lambda i, *_: i < count,
+        lambda i, *flat: (
+            i + 1,
+            *tf.nest.flatten(checkpointed(i, tf.nest.pack_sequence_as(carry, flat), constants)),
+        ),
+        (tf.constant(0), *flat),
+        shape_invariants=(tf.TensorShape([]), *(t.shape for t in flat)),
+        maximum_iterations=count if isinstance(count, int) else None,
+        parallel_iterations=1,
+    )
+    return tf.nest.pack_sequence_as(carry, final[1:])
+
+
+def _recomputing(step):
+    """`step`, with a gradient that runs the step again instead of storing its inside."""
+
+    def wrapped(i, carry, constants):
+        inputs = tf.nest.flatten((carry, constants))
+        floating = [k for k, t in enumerate(inputs) if t.dtype.is_floating]
+
+        def run(i, inputs):
+            outputs = step(i, *tf.nest.pack_sequence_as((carry, constants), inputs))
+            return tf.nest.flatten(outputs)
+
+        # Every tensor goes in as an argument: inside a while_loop a custom gradient
+        # may not capture any.
+        @tf.custom_gradient
+        def pure(i, *inputs):
+            def backward(*upstream):
+                # Not before the gradient arrives, or all steps would be recomputed at once.
+                with tf.control_dependencies(upstream):
+                    again = [tf.identity(t) for t in inputs]
+                watched = [again[k] for k in floating]
+                with tf.GradientTape(watch_accessed_variables=False) as tape:
+                    tape.watch(watched)
+                    outputs = run(i, again)
+                pairs = [
+                    (o, u) for o, u in zip(outputs, upstream, strict=True) if o.dtype.is_floating
+                ]
+                found = tape.gradient(
+                    [o for o, _ in pairs],
+                    watched,
+                    output_gradients=[u for _, u in pairs],
+                    unconnected_gradients=tf.UnconnectedGradients.ZERO,
+                )
+                gradients = [None] * (1 + len(inputs))
+                for k, gradient in zip(floating, found, strict=True):
+                    gradients[1 + k] = tf.convert_to_tensor(gradient)
+                return gradients
+
+            return tuple(run(i, inputs)), backward
+
+        return tf.nest.pack_sequence_as(carry, pure(i, *inputs))
+
+    return wrapped

@@ -1,0 +1,189 @@
+"""Reference networks: those of Finn et al. (2017) and their usual variants.
+
+Plain functions that return built Keras models of named layers, the last one
+always `head`. Nothing in the library asks for them: any Keras model will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from meta_tf.checks import check_choice, check_integer
+
+
+def mlp(
+    inputs: int | Sequence[int] = 1,
+    outputs: int = 1,
+    hidden: Sequence[int] = (40, 40),
+    activation: Any = "relu",
+    kernel_initializer: Any = None,
+) -> keras.Model:
+    """Builds a dense network; the defaults are the sinusoid network 1-40-40-1.
+
+    With a the activation and L = len(hidden), for x [B, inputs]:
+
+        h_0 = x,   h_i = a(h_{i-1} W_i + b_i) for i = 1 ... L,   y = h_L W + b
+
+    Args:
+      inputs: number of inputs, or the shape of one example, such as
+        (28, 28, 1), which is flattened first.
+      outputs: number of outputs, which pass no activation: logits, when the
+        task is classification.
+      hidden: widths of the hidden layers, named `dense1`, `dense2`, ...; ()
+        for a linear model.
+      activation: of the hidden layers, as for `keras.layers.Dense`.
+      kernel_initializer: of every W, each drawn anew; None for the published
+        truncated normal of σ = 0.01. All b start at 0.
+
+    Returns:
+      A built `keras.Model`, [B, inputs] to [B, outputs].
+
+    Raises:
+      ValueError: if a size is not an integer of at least 1.
+
+    Example:
+      >>> model = mlp()
+      >>> [layer.name for layer in model.layers], model.count_params()
+      (['dense1', 'dense2', 'head'], 1761)
+
+    Reference: Finn, Abbeel and Levine, "Model-Agnostic Meta-Learning for Fast
+    Adaptation of Deep Networks", ICML 2017, section 5.1 and appendix.
+    """
+    shape = tuple(inputs) if isinstance(inputs, Sequence) else (inputs,)
+    if not shape:
+        raise ValueError("`inputs` must have an axis. Received: (). Pass 1 for single numbers.")
+    _check_sizes("inputs", shape)
+    _check_sizes("hidden", tuple(hidden))
+    check_integer("outputs", outputs, 1)
+
+    def dense(units: int, name: str, activation: Any = None) -> keras.layers.Layer:
+        # An initialiser draws the same numbers whenever it is called, so each layer has its own.
+        initializer = keras.initializers.get(
+            keras.initializers.TruncatedNormal(stddev=0.01)
+            if kernel_initializer is None
+            else kernel_initializer
+        )
+        if isinstance(initializer, keras.initializers.Initializer):
+            initializer = initializer.clone()
+        return keras.layers.Dense(
+            units, activation=activation, kernel_initializer=initializer, name=name
+        )
+
+    layers = [keras.Input(shape, name="x")]
+    if len(shape) > 1:
+        layers.append(keras.layers.Flatten(name="flatten"))
+    for i, units in enumerate(hidden, start=1):
+        layers.append(dense(units, f"dense{i}", activation))
+    return keras.Sequential([*layers, dense(outputs, "head")], name="mlp")
+
+
+def conv4(
+    ways: int,
+    filters: int = 64,
+    input_shape: Sequence[int] = (28, 28, 1),
+    downsample: str = "stride",
+    head: str = "mean",
+    normalization: bool = True,
+) -> keras.Model:
+    """Builds the four-block convolutional classifier of few-shot learning.
+
+    Four times, i = 1 ... 4, each block halving height and width:
+
+        conv{i} 3x3, SAME -> norm{i} -> relu{i}  [-> pool{i} 2x2, VALID]
+
+    and then, in `head`, a dense layer with one logit per class. The defaults
+    are the published Omniglot network: 28 -> 14 -> 7 -> 4 -> 2, the mean over
+    height and width, dense N(0, 1). The published miniImageNet network is
+    `conv4(ways, 32, (84, 84, 3), "max_pool", "flatten")`.
+
+    Args:
+      ways: number of classes N, at least 2.
+      filters: channels of every convolution.
+      input_shape: of one image, (height, width, channels), channels last.
+      downsample: "stride" for convolutions of stride 2, which round sizes up,
+        or "max_pool" for stride 1 and a pooling, which rounds them down.
+      head: "mean" over height and width, then `head` drawn from N(0, 1), or
+        "flatten", then `head` drawn Glorot uniform. Biases start at 0.
+      normalization: whether `norm{i}`, a batch normalisation, is there.
+
+    Returns:
+      A built `keras.Model`, [B, height, width, channels] to logits [B, ways].
+
+    Raises:
+      ValueError: if an argument is out of its range, or if the image is
+        smaller than the 16x16 that four poolings need.
+
+    Example:
+      >>> model = conv4(ways=5)
+      >>> model(keras.ops.zeros([2, 28, 28, 1])).shape
+      TensorShape([2, 5])
+
+    Reference: Finn, Abbeel and Levine, "Model-Agnostic Meta-Learning for Fast
+    Adaptation of Deep Networks", ICML 2017, section 5.2; the blocks are those
+    of Vinyals et al., "Matching Networks for One Shot Learning", NIPS 2016.
+
+    Known differences from the authors' program: a convolution that is
+    normalised has no bias, since normalising takes it away again; and the
+    normalisation has a learned scale beside its learned shift, as in Keras,
+    where theirs has the shift alone.
+    """
+    _check_conv4(ways, filters, tuple(input_shape), downsample, head)
+    pooled = downsample == "max_pool"
+    layers = [keras.Input(tuple(input_shape), name="x")]
+    for i in range(1, 5):
+        layers.append(
+            keras.layers.Conv2D(
+                filters,
+                3,
+                strides=1 if pooled else 2,
+                padding="same",
+                use_bias=not normalization,
+                kernel_initializer="glorot_uniform",
+                data_format="channels_last",
+                name=f"conv{i}",
+            )
+        )
+        if normalization:
+            layers.append(keras.layers.BatchNormalization(axis=-1, name=f"norm{i}"))
+        layers.append(keras.layers.ReLU(name=f"relu{i}"))
+        if pooled:
+            layers.append(
+                keras.layers.MaxPooling2D(2, data_format="channels_last", name=f"pool{i}")
+            )
+    if head == "mean":
+        layers.append(keras.layers.GlobalAveragePooling2D("channels_last", name="mean"))
+        initializer = keras.initializers.RandomNormal(stddev=1.0)
+    else:
+        layers.append(keras.layers.Flatten("channels_last", name="flatten"))
+        initializer = keras.initializers.GlorotUniform()
+    layers.append(keras.layers.Dense(ways, kernel_initializer=initializer, name="head"))
+    return keras.Sequential(layers, name="conv4")
+
+
+def _check_conv4(
+    ways: int, filters: int, input_shape: tuple[int, ...], downsample: str, head: str
+) -> None:
+    check_integer("ways", ways, 2, "the number of classes to tell apart")
+    check_integer("filters", filters, 1)
+    check_choice("downsample", downsample, ("stride", "max_pool"))
+    check_choice("head", head, ("mean", "flatten"))
+    if len(input_shape) != 3:
+        raise ValueError(
+            "`input_shape` must be (height, width, channels). Received: "
+            f"{input_shape}. Grey images need a last axis of 1, as in (28, 28, 1)."
+        )
+    _check_sizes("input_shape", input_shape)
+    if downsample == "max_pool" and min(input_shape[:2]) < 16:
+        raise ValueError(
+            "`input_shape` must be at least 16x16 with downsample='max_pool', which halves it "
+            f"four times, rounding down. Received: {input_shape}. Pass larger images, or "
+            "downsample='stride', which rounds up."
+        )
+
+
+def _check_sizes(name: str, sizes: tuple[int, ...]) -> None:
+    for i, size in enumerate(sizes):
+        check_integer(f"{name}[{i}]", size, 1)

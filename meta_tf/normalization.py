@@ -1,0 +1,72 @@
+"""Normalisation as adaptation needs it: exact at second order, in a declared mode.
+
+`tf.nn.moments` stops the gradient at the mean it subtracts. The first derivative
+of the variance does not notice (the sum of deviations is zero), the second one
+does: a meta-gradient through Keras's batch, layer or group normalisation is off
+by up to a fifth. While a network is traced here, `tf.nn.moments` is therefore
+exchanged for the formula written out, and with it every normalisation that calls
+it, in layers of Keras and of others alike.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+MODES = ("transductive", "support", "running")
+"""Which statistics batch normalisation uses once a task is being learned.
+
+`transductive`: those of the set at hand, support or query (as published results
+do). `support`: the query set is normalised with the adapted support set's.
+`running`: moving averages outside of training.
+"""
+
+_tracing = threading.RLock()
+
+
+def exact_moments(x, axes, shift=None, keepdims=False, name=None):
+    """Mean and variance over `axes`, with right derivatives of every order.
+
+    mean = Σ x / n,  variance = Σ (x - mean)² / n. The arguments are those of
+    `tf.nn.moments`; `shift` is ignored, as it is there.
+    """
+    del shift
+    with tf.name_scope(name or "moments"):
+        low = x.dtype in (tf.float16, tf.bfloat16)  # their range is too small for sums
+        values = tf.cast(x, tf.float32) if low else x
+        mean = tf.reduce_mean(values, axes, keepdims=True)
+        variance = tf.reduce_mean(tf.square(values - mean), axes, keepdims=keepdims)
+        if not keepdims:
+            mean = tf.squeeze(mean, axes)
+        return tf.cast(mean, x.dtype), tf.cast(variance, x.dtype)
+
+
+@contextlib.contextmanager
+def exact_normalization(batch_statistics: bool | None) -> Iterator[None]:
+    """Makes normalisation exact inside the `with`, and decides batch norm's statistics.
+
+    Args:
+      batch_statistics: True makes every batch normalisation use the statistics of
+        its own input, False those it has stored, whatever `training` says; None
+        leaves it to `training`. Frozen layers use the stored ones always.
+    """
+    with _tracing:  # one network is traced at a time, so that no other sees these two
+        owner = threading.get_ident()
+        moments, call = tf.nn.moments, keras.layers.BatchNormalization.call
+
+        def declared_call(layer, inputs, training=None, mask=None):
+            if batch_statistics is not None and threading.get_ident() == owner:
+                training = batch_statistics
+            return call(layer, inputs, training=training, mask=mask)
+
+        tf.nn.moments = exact_moments
+        keras.layers.BatchNormalization.call = declared_call
+        try:
+            yield
+        finally:
+            tf.nn.moments = moments
+            keras.layers.BatchNormalization.call = call

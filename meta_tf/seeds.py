@@ -1,0 +1,63 @@
+"""Seeds of dropout and the like: one for each task, and kept when a model is saved.
+
+Keras keeps such a seed in a variable [2] that belongs to no layer's weights: it
+is in no checkpoint, and tasks that share it would share their dropout masks.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+_KEY = "seed_"
+
+
+def seed_positions(model: keras.Model) -> list[int]:
+    """Where seeds stand among `model.non_trainable_variables`."""
+    return [
+        i
+        for i, v in enumerate(model.non_trainable_variables)
+        if v.path.split("/")[-1] == "seed_generator_state"
+    ]
+
+
+def split_seeds(positions: list[int], state: list[Any], tasks: Any) -> tuple[dict, dict]:
+    """Draws a seed for each task, and one to go on from: `(seeds, next seeds)`.
+
+    Args:
+      positions: as returned by `seed_positions`.
+      state: the model's state.
+      tasks: the number of tasks T.
+
+    Returns:
+      Two dicts by position: tensors [T, 2] and tensors [2].
+    """
+    seeds, following = {}, {}
+    for i in positions:
+        # Below 2³¹, as Keras narrows a seed to int32 before use.
+        drawn = tf.random.stateless_uniform(
+            [tasks + 1, 2], tf.cast(state[i], tf.int64), 0, 2**31 - 1, tf.int64
+        )
+        drawn = tf.cast(drawn, state[i].dtype)
+        seeds[str(i)], following[str(i)] = drawn[:-1], drawn[-1]
+    return seeds, following
+
+
+def with_seeds(state: list[Any], seeds: dict[str, Any]) -> list[Any]:
+    """The state with these seeds in place of its own."""
+    return [seeds.get(str(i), s) for i, s in enumerate(state)]
+
+
+def save_seeds(model: keras.Model, store: Any) -> None:
+    """Writes the model's seeds into the store of a Keras file."""
+    for i in seed_positions(model):
+        store[f"{_KEY}{i}"] = model.non_trainable_variables[i].numpy()
+
+
+def load_seeds(model: keras.Model, store: Any) -> dict[str, Any]:
+    """Reads the model's seeds from the store, and returns what else is in it."""
+    for i in seed_positions(model):
+        model.non_trainable_variables[i].assign(store[f"{_KEY}{i}"])
+    return {key: store[key] for key in store.keys() if not key.startswith(_KEY)}  # noqa: SIM118

@@ -1,0 +1,28 @@
+"""Task sources: where episodes come from.
+
+A source has the parts `train`, `valid` and `test`; a part gives endless batches
+of tasks by `batches(tasks, seed, start)`. Each episode is a function of the seed
+and its own number alone.
+"""
+
+from __future__ import annotations
+
+from meta_tf.tasks.arrays import from_arrays
+from meta_tf.tasks.function import from_function
+from meta_tf.tasks.hidden_teacher import HiddenTeacher
+from meta_tf.tasks.image_folder import ImageFolder
+from meta_tf.tasks.omniglot import Omniglot
+from meta_tf.tasks.part import Part
+from meta_tf.tasks.sinusoid import Sinusoid
+from meta_tf.tasks.source import Source
+
+__all__ = [
+    "HiddenTeacher",
+    "ImageFolder",
+    "Omniglot",
+    "Part",
+    "Sinusoid",
+    "Source",
+    "from_arrays",
+    "from_function",
+]

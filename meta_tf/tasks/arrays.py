@@ -1,0 +1,115 @@
+"""Tasks made of arrays of examples and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from meta_tf.tasks.class_images import ClassData, Rotations, class_parts
+from meta_tf.tasks.source import Source
+from meta_tf.tasks.split import split_by_fractions
+
+
+def from_arrays(
+    images: ArrayLike,
+    labels: ArrayLike,
+    ways: int = 5,
+    shots: int = 1,
+    queries: int = 15,
+    split: Sequence[float] = (0.64, 0.16, 0.20),
+    rotations: Rotations = None,
+) -> Source:
+    """Makes N-way K-shot tasks of examples that are in memory already.
+
+    Args:
+      images: the examples, [n, ...] with any shape behind the first axis: images,
+        sequences, vectors. uint8 counts as images and is scaled from 0 … 255 to
+        [0, 1]; floats become float32, other integers (token numbers) int32.
+      labels: the class of each example, [n], integers or strings. The classes
+        are shared out among the parts; a task numbers its own from 0.
+      ways: N, classes in a task.
+      shots: K, support examples of a class.
+      queries: query examples of a class.
+      split: fractions of the classes for training, validation and test. Which
+        class goes where depends on the labels alone, not on their order.
+      rotations: `"task"`, `"classes"` or `None`, for square images.
+
+    Returns:
+      A `Source` of kind "classification".
+
+    Raises:
+      ValueError: if the arrays do not fit together, are empty, not finite or of a
+        type that means nothing here, or are too few for such tasks.
+
+    Example:
+      >>> vectors = np.random.default_rng(0).normal(size=[600, 8])
+      >>> tasks = meta_tf.tasks.from_arrays(vectors, np.arange(600) % 30, ways=3, queries=5)
+      >>> x, _ = next(iter(tasks.train.batches(4)))
+      >>> x["support_x"].shape
+      TensorShape([4, 3, 8])
+    """
+    examples, labels = np.asarray(images), np.asarray(labels)
+    _check_shapes(examples, labels)
+    if labels.dtype.kind not in "iuSU":
+        raise ValueError(
+            "`labels` must be integers or strings, the class of each example. "
+            f"Received: labels of dtype {labels.dtype}. Convert them with .astype(int) or "
+            ".astype(str)."
+        )
+    examples = _converted(examples)
+    names, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    names = [name.decode() if isinstance(name, bytes) else str(name) for name in names.tolist()]
+    order = np.argsort(classes.reshape(-1), kind="stable")
+    data = ClassData(examples[order], counts, names)
+    parts = class_parts(
+        data,
+        split_by_fractions(names, split),
+        ways=ways,
+        shots=shots,
+        queries=queries,
+        rotations=rotations,
+    )
+    return Source("classification", parts, ways=ways, shots=shots, queries=queries)
+
+
+def _check_shapes(examples: np.ndarray, labels: np.ndarray) -> None:
+    if examples.ndim < 2 or labels.ndim != 1 or len(examples) != len(labels) or not examples.size:
+        raise ValueError(
+            "`images` must be [n, ...], with at least one axis behind the first, and `labels` "
+            "[n], the class of each, with n above 0. Received: images of shape "
+            f"{examples.shape} and labels of shape {labels.shape}. Single numbers a line become "
+            "[n, 1] by images[:, None]; one-hot labels become [n] by labels.argmax(-1)."
+        )
+
+
+def _converted(examples: np.ndarray) -> np.ndarray:
+    """The examples in the type that is kept: uint8 as it is, float32 or int32."""
+    kind = examples.dtype.kind
+    if examples.dtype == np.uint8:
+        return examples
+    if kind in "iu":
+        limits = np.iinfo(np.int32)
+        if examples.min() < limits.min or examples.max() > limits.max:
+            raise ValueError(
+                "Integer `images` must fit into int32. Received: values from "
+                f"{examples.min()} to {examples.max()}. Convert them with .astype('float32')."
+            )
+        return examples.astype(np.int32)
+    if kind != "f":
+        raise ValueError(
+            "`images` must be numbers: uint8, another integer type, or floats. "
+            f"Received: images of dtype {examples.dtype}. Convert them with .astype('float32')."
+        )
+    with np.errstate(over="ignore"):  # an overflow becomes infinite, and is told below
+        examples = examples.astype(np.float32)
+    finite = np.isfinite(examples).reshape(len(examples), -1).all(axis=1)
+    if not finite.all():
+        bad = np.flatnonzero(~finite)
+        raise ValueError(
+            "`images` must be finite in float32. Received: NaN or infinity in "
+            f"{len(bad)} of {len(examples)} examples, the first at index {bad[0]}. "
+            "Remove or repair them."
+        )
+    return examples

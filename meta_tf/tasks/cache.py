@@ -1,0 +1,95 @@
+"""Decoded examples on disk, kept as long as what they were decoded from is unchanged."""
+
+from __future__ import annotations
+
+import os
+import stat
+import uuid
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from meta_tf.tasks.class_images import ClassData
+
+_DAMAGE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
+
+
+def cached(
+    name: str, fingerprint: str, make: Callable[[], ClassData], folders: Sequence[Path]
+) -> ClassData:
+    """Reads what `make` made an earlier time, or makes and keeps it.
+
+    Args:
+      name: name of the file.
+      fingerprint: of all that the result depends on; a file with another one, or
+        a damaged one, is made anew.
+      make: makes the result.
+      folders: where the file may lie, the first choice first. The user's cache
+        folder comes after them.
+
+    Returns:
+      The result of `make`.
+    """
+    paths = [folder / name for folder in [*folders, user_cache()]]
+    for path in paths:
+        if (data := _read(path, fingerprint)) is not None:
+            return data
+    data = make()
+    failures = []
+    for path in paths:
+        try:
+            _write(path, fingerprint, data)
+            return data
+        except OSError as error:
+            failures.append(f"{path} ({error.strerror or error})")
+    warnings.warn(
+        f"The decoded examples could not be kept, so the next run decodes again: "
+        f"{', '.join(failures)}. Name a writable folder by cache_dir.",
+        stacklevel=2,
+    )
+    return data
+
+
+def user_cache() -> Path:
+    """The user's cache folder of this library."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "meta_tf"
+
+
+def _read(path: Path, fingerprint: str) -> ClassData | None:
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if str(file["fingerprint"]) != fingerprint:
+                return None
+            data = ClassData(file["examples"], np.diff(file["offsets"]), file["names"].tolist())
+    except _DAMAGE:
+        return None
+    whole = len(data.examples) == data.counts.sum() and len(data.names) == len(data.counts)
+    return data if whole else None
+
+
+def _write(path: Path, fingerprint: str, data: ClassData) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # An administrator may write anywhere, but leaves alone what is marked read-only.
+    if not path.parent.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
+        raise PermissionError(f"{path.parent} is marked read-only")
+    # Written whole under another name first: a reader never meets half a file.
+    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with unfinished.open("xb") as file:
+            np.savez_compressed(
+                file,
+                examples=data.examples,
+                offsets=np.concatenate([[0], np.cumsum(data.counts)]),
+                names=np.array(data.names),
+                fingerprint=np.array(fingerprint),
+            )
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

@@ -1,0 +1,178 @@
+"""Episodes of N ways and K shots, cut out of examples that are sorted by class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from meta_tf.tasks.part import Part
+from meta_tf.tasks.source import PARTS, check_counts
+from meta_tf.types import Batch
+
+Rotations = Literal["task", "classes"] | None
+_TURNS = 4  # quarter turns, counter-clockwise as in numpy.rot90
+
+
+class ClassData(NamedTuple):
+    """Examples grouped by class.
+
+    `examples`: [n, ...] uint8, float32 or int32, class after class.
+    `counts`: how many of them each class has.
+    `names`: the classes' names.
+    """
+
+    examples: np.ndarray
+    counts: np.ndarray
+    names: list[str]
+
+
+def class_parts(
+    data: ClassData,
+    split: Sequence[Sequence[str]],
+    *,
+    ways: int,
+    shots: int,
+    queries: int,
+    rotations: Rotations,
+) -> list[Part]:
+    """Makes the three parts of a source of classes.
+
+    Args:
+      data: the examples. `uint8` is scaled from 0 … 255 to [0, 1], float32 and
+        int32 (token numbers, say) pass unchanged.
+      split: names of the classes of training, validation and test.
+      ways: N, classes in a task.
+      shots: K, support examples of a class.
+      queries: query examples of a class.
+      rotations: `"task"` turns each class of each task by 0, 90, 180 or 270°;
+        `"classes"` makes every turned class a class of its own, in training
+        only; `None` turns nothing. Turning keeps four copies in memory.
+
+    Returns:
+      The parts, in the order training, validation, test.
+
+    Raises:
+      ValueError: if a part has fewer classes than `ways`, a class fewer examples
+        than a task needs, or the examples cannot be turned.
+    """
+    check_counts(ways=ways, shots=shots, queries=queries)
+    _check_rotations(rotations, data.examples.shape)
+    starts = np.cumsum(data.counts) - data.counts
+    rows = {name: row for row, name in enumerate(data.names)}
+    with tf.device("CPU:0"):
+        examples = tf.constant(data.examples if rotations is None else _turned(data.examples))
+    parts = []
+    for stream, (part, names) in enumerate(zip(PARTS, split, strict=True)):
+        # One order for all, so that a caller's order of names changes no episode.
+        names = sorted(names)
+        chosen = [rows[name] for name in names]
+        _check_part(part, names, data.counts[chosen], len(data.names), ways, shots, queries)
+        sampler = _Sampler(
+            examples, starts[chosen], data.counts[chosen], ways, shots, queries, rotations == "task"
+        )
+        if rotations == "classes" and part == "train":
+            sampler = sampler.with_turned_classes(len(data.examples))
+            names = [f"{name}/turned{90 * turn}" for turn in range(_TURNS) for name in names]
+        parts.append(Part(sampler.episodes, sampler.numbers, stream=stream, classes=names))
+    return parts
+
+
+class _Sampler(NamedTuple):
+    """Draws classes, their examples and their turns from uniform numbers.
+
+    `starts` and `counts` [C] say where in `examples` each class lies; with `turn`
+    each class is turned at random, the turned copies following one another.
+    """
+
+    examples: tf.Tensor
+    starts: np.ndarray
+    counts: np.ndarray
+    ways: int
+    shots: int
+    queries: int
+    turn: bool
+
+    def with_turned_classes(self, copy: int) -> _Sampler:
+        starts = np.concatenate([self.starts + turn * copy for turn in range(_TURNS)])
+        return self._replace(starts=starts, counts=np.tile(self.counts, _TURNS))
+
+    @property
+    def numbers(self) -> int:
+        # One for each class to choose from, one for each example to choose from, one a turn.
+        return len(self.counts) + self.ways * int(self.counts.max()) + self.ways
+
+    def episodes(self, u: tf.Tensor) -> Batch:
+        for_classes, for_examples, for_turns = tf.split(
+            u, [len(self.counts), self.ways * int(self.counts.max()), self.ways], axis=1
+        )
+        rows = self._rows(for_classes, for_examples)  # [T, K + queries, N]
+        if self.turn:
+            turns = tf.cast(_TURNS * for_turns, tf.int64)[:, tf.newaxis]  # [T, 1, N]
+            rows += turns * (self.examples.shape[0] // _TURNS)
+        x = self._cut_out(rows)
+        labels = tf.broadcast_to(tf.range(self.ways), tf.shape(rows))
+        y = tf.reshape(labels, [u.shape[0], -1])
+        support = self.shots * self.ways
+        sets = {"support_x": x[:, :support], "support_y": y[:, :support]}
+        return sets | {"query_x": x[:, support:]}, y[:, support:]
+
+    def _rows(self, for_classes: tf.Tensor, for_examples: tf.Tensor) -> tf.Tensor:
+        # The places of the k smallest of n uniform numbers are k draws of n, none twice.
+        classes = tf.math.top_k(-for_classes, self.ways).indices
+        counts = tf.gather(tf.constant(self.counts, tf.int32), classes)[..., tf.newaxis]
+        starts = tf.gather(tf.constant(self.starts, tf.int64), classes)[..., tf.newaxis]
+        most = int(self.counts.max())
+        order = tf.reshape(for_examples, [-1, self.ways, most])
+        order = tf.where(tf.range(most) < counts, order, 2.0)  # beyond a smaller class's last
+        drawn = tf.math.top_k(-order, self.shots + self.queries).indices
+        return tf.transpose(starts + tf.cast(drawn, tf.int64), [0, 2, 1])
+
+    def _cut_out(self, rows: tf.Tensor) -> tf.Tensor:
+        x = tf.gather(self.examples, tf.reshape(rows, [rows.shape[0], -1]))
+        return tf.cast(x, tf.float32) * (1 / 255) if x.dtype == tf.uint8 else x
+
+
+def _turned(examples: np.ndarray) -> np.ndarray:
+    """The examples four times over, by 0, 90, 180 and 270°: turning is then only gathering."""
+    return np.concatenate([np.rot90(examples, turn, axes=(1, 2)) for turn in range(_TURNS)])
+
+
+def _check_rotations(rotations: Rotations, shape: tuple[int, ...]) -> None:
+    if rotations not in ("task", "classes", None):
+        raise ValueError(
+            "`rotations` must be 'task' (each class of each task turned at random), 'classes' "
+            f"(turned classes are new ones) or None. Received: rotations={rotations!r}."
+        )
+    if rotations is not None and (len(shape) not in (3, 4) or shape[1] != shape[2]):
+        raise ValueError(
+            "Only square images can be turned, [n, size, size] or [n, size, size, channels]. "
+            f"Received: examples of shape {shape} and rotations={rotations!r}. "
+            "Pass rotations=None, or resize the images to a square."
+        )
+
+
+def _check_part(
+    part: str,
+    names: Sequence[str],
+    counts: np.ndarray,
+    classes: int,
+    ways: int,
+    shots: int,
+    queries: int,
+) -> None:
+    if len(names) < ways:
+        raise ValueError(
+            f"The {part} part has {len(names)} of the {classes} classes, fewer than a task needs: "
+            f"ways={ways}. Add classes, lower `ways`, or give the part a larger share of the "
+            "classes."
+        )
+    least = int(np.argmin(counts))
+    if counts[least] < shots + queries:
+        raise ValueError(
+            f"Class {names[least]!r} of the {part} part has {counts[least]} examples, fewer than a "
+            f"task needs: shots + queries = {shots} + {queries} = {shots + queries}, as no example "
+            "may be in both sets. Add examples, leave the class out, or lower `shots` or `queries`."
+        )

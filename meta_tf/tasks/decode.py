@@ -1,0 +1,81 @@
+"""Image files, in memory, to one array of equal images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+_CHUNK = 500  # files decoded by one call: enough to hide its cost, little memory
+
+
+class ImageFile(NamedTuple):
+    """A file to decode: its `name`, for messages, and `read`, which gives its bytes."""
+
+    name: str
+    read: Callable[[], bytes]
+
+
+def decode_images(files: Sequence[ImageFile], size: tuple[int, int], channels: int) -> np.ndarray:
+    """Decodes and resizes PNG and JPEG images, showing a progress bar.
+
+    Args:
+      files: what to decode. Each picture may have a size of its own.
+      size: height and width to resize to, by a Lanczos filter of radius 3 with
+        antialiasing.
+      channels: 1 (grey) or 3 (red, green, blue).
+
+    Returns:
+      uint8, [n, height, width, channels].
+
+    Raises:
+      ValueError: if a file cannot be decoded; it names the file.
+    """
+    images = np.empty([len(files), *size, channels], np.uint8)
+
+    def decode(content: tf.Tensor) -> tf.Tensor:
+        image = tf.io.decode_image(content, channels, expand_animations=False)
+        image.set_shape([None, None, channels])
+        resized = tf.image.resize(image, size, method="lanczos3", antialias=True)
+        # The filter's negative lobes overshoot at sharp edges.
+        return tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
+
+    @tf.autograph.experimental.do_not_convert
+    def decode_all(contents: tf.Tensor) -> tf.Tensor:
+        return tf.map_fn(decode, contents, fn_output_signature=tf.uint8)
+
+    with tf.device("CPU:0"):
+        decode_all = tf.function(
+            decode_all, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
+        )
+        bar = keras.utils.Progbar(len(files), unit_name="image")
+        for first in range(0, len(files), _CHUNK):
+            chunk = files[first : first + _CHUNK]
+            contents = [file.read() for file in chunk]
+            try:
+                images[first : first + len(chunk)] = decode_all(contents)
+            except tf.errors.OpError as error:
+                raise _undecodable(chunk, contents, decode) from error
+            bar.update(first + len(chunk))
+    return images
+
+
+def _undecodable(
+    files: Sequence[ImageFile],
+    contents: Sequence[bytes],
+    decode: Callable[[tf.Tensor], tf.Tensor],
+) -> Exception:
+    """Finds out which file of a chunk it was, since a mapped failure does not say."""
+    for file, content in zip(files, contents, strict=True):
+        try:
+            decode(tf.constant(content))
+        except (tf.errors.OpError, ValueError) as error:
+            return ValueError(
+                f"Cannot decode the image {file.name} ({len(content)} bytes) as PNG or JPEG. "
+                f"Replace or delete it. The decoder says: {error}"
+            )
+    return ValueError(f"Cannot decode one of the images {files[0].name} … {files[-1].name}.")

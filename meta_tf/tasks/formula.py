@@ -1,0 +1,38 @@
+"""What the sources given by a formula share: streams of their own, and ranges of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from meta_tf.tasks.part import Part
+from meta_tf.types import Batch
+
+_LANES = 16  # float32 numbers in the widest vector register
+
+
+def formula_parts(episodes: Callable[[tf.Tensor], Batch], numbers: int) -> list[Part]:
+    """Makes three parts of the same formula, told apart by their random streams."""
+    return [Part(episodes, numbers, stream=stream, multiple=_LANES) for stream in range(3)]
+
+
+def check_range(name: str, limits: tuple[float, float]) -> None:
+    """Checks that a range is two numbers, the lower one first."""
+    low, high = limits
+    if not low <= high:
+        raise ValueError(
+            f"`{name}` must be a pair (low, high) with low <= high. Received: {name}={limits}."
+        )
+
+
+def between(limits: tuple[float, float], u: tf.Tensor) -> tf.Tensor:
+    """Moves numbers uniform in [0, 1) to the range `limits`."""
+    low, high = limits
+    return low + (high - low) * u
+
+
+def standard_normal(u: tf.Tensor) -> tf.Tensor:
+    """Turns numbers uniform in [0, 1) into N(0, 1), each by itself, always finite."""
+    # A float32 uniform is a multiple of 2^-23; the middle of its cell is never 0 or 1.
+    return tf.math.ndtri(u + 2.0**-24)

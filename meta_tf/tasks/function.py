@@ -1,0 +1,163 @@
+"""Tasks made by a function of your own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from meta_tf.tasks.part import Part
+from meta_tf.tasks.source import Source, check_counts
+from meta_tf.types import Batch
+
+TaskFunction = Callable[[tf.Tensor], tuple[Any, Any, Any, Any]]
+_NAMES = ("support_x", "support_y", "query_x", "query_y")
+_RESOLUTION = 2**23  # a float32 uniform number is a multiple of 1 / this
+_SEEDS_TRIED = 8
+
+
+def from_function(fn: TaskFunction, ways: int | None = None) -> Source:
+    """Makes a source of a function that makes one task.
+
+    Training, validation and test call `fn` with different seeds.
+
+    Args:
+      fn: takes a seed, int32 [2], and returns `(support_x, support_y, query_x,
+        query_y)` of one task, [S, ...], [S, ...], [Q, ...], [Q, ...], the inputs
+        as tensors or as dicts or lists of them. It is compiled, so it
+        must use TensorFlow operations, draw its random numbers from the seed
+        (`tf.random.stateless_normal(shape, seed)` and the like; use
+        `tf.random.split(seed)` where several draws are to be independent) and
+        return the same static shapes always. Floats become float32, integers
+        int32.
+      ways: N, if the tasks are classifications: the targets are then integers
+        0 … N - 1. `None` for regression: the targets are then floats.
+
+    Returns:
+      A `Source`. Its `shots` and `queries` are S and Q, divided by N for
+      classifications.
+
+    Raises:
+      ValueError: if `fn` cannot be compiled, returns something else than is asked
+        for, something that is not finite, or does not depend on its seed alone.
+
+    Example:
+      >>> def line(seed):
+      ...     slope, x = tf.split(tf.random.stateless_normal([21, 1], seed), [1, 20])
+      ...     return x[:10], slope * x[:10], x[10:], slope * x[10:]
+      >>> tasks = meta_tf.tasks.from_function(line)
+      >>> tasks.shots, tasks.input_shape
+      (10, (1,))
+    """
+    if ways is not None:
+        check_counts(ways=ways)
+    task = _compiled(fn)
+    _check_task(task(tf.constant([0, 0])), ways)
+    _check_seeding(task)
+
+    def one_task(seed: tf.Tensor) -> Batch:
+        support_x, support_y, query_x, query_y = task(seed)
+        return {"support_x": support_x, "support_y": support_y, "query_x": query_x}, query_y
+
+    shapes = task.structured_outputs
+    signature = tf.nest.map_structure(lambda s: tf.TensorSpec(s.shape, s.dtype), tuple(shapes))
+    signature = (dict(zip(_NAMES[:3], signature[:3], strict=True)), signature[3])
+
+    def episodes(u: tf.Tensor) -> Batch:
+        seeds = tf.cast(u * _RESOLUTION, tf.int32)
+        made = tf.map_fn(one_task, seeds, fn_output_signature=signature)
+        return tf.nest.map_structure(lambda t: tf.ensure_shape(t, [u.shape[0], *t.shape[1:]]), made)
+
+    # A task may be costly, so no batch is made before its time.
+    parts = [Part(episodes, numbers=2, stream=stream, most_batches=1) for stream in range(3)]
+    support, query = shapes[1].shape[0], shapes[3].shape[0]
+    kind = "regression" if ways is None else "classification"
+    each = ways or 1
+    return Source(kind, parts, ways=ways, shots=support // each, queries=query // each)
+
+
+def _compiled(fn: TaskFunction) -> Callable[[tf.Tensor], Any]:
+    def converted(seed: tf.Tensor) -> tuple[Any, ...]:
+        made = fn(seed)
+        if not isinstance(made, tuple) or len(made) != 4:
+            got = f"a tuple of {len(made)}" if isinstance(made, tuple) else type(made).__name__
+            raise _wrong(f"It returned {got}")
+        return tf.nest.map_structure(_converted, made)
+
+    try:
+        return tf.function(converted).get_concrete_function(tf.TensorSpec([2], tf.int32))
+    except _Wrong:
+        raise
+    except Exception as error:
+        raise _wrong(
+            f"Compiling it failed with {type(error).__name__}: {error}\nUse TensorFlow "
+            "operations only, no NumPy, on the seed and all that comes of it"
+        ) from error
+
+
+def _converted(value: Any) -> tf.Tensor:
+    value = tf.convert_to_tensor(value)
+    if value.dtype.is_floating:
+        return tf.cast(value, tf.float32)
+    if value.dtype.is_integer:
+        return tf.cast(value, tf.int32)
+    raise _wrong(f"It returned a tensor of dtype {value.dtype.name}, neither float nor integer")
+
+
+def _check_task(task: tuple[Any, ...], ways: int | None) -> None:
+    """Checks the task of one seed: shapes, types, values."""
+    for name, structure in zip(_NAMES, task, strict=True):
+        for value in tf.nest.flatten(structure):
+            if value.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(value))):
+                raise _wrong(f"Its {name} holds NaN or infinity")
+    support_x, support_y, query_x, query_y = task
+    for name, inputs, targets in [
+        ("support", support_x, support_y),
+        ("query", query_x, query_y),
+    ]:
+        if not isinstance(targets, tf.Tensor):
+            raise _wrong(f"Its {name}_y is not one tensor")
+        shapes = [tuple(value.shape) for value in [*tf.nest.flatten(inputs), targets]]
+        if () in shapes or len({shape[0] for shape in shapes}) != 1 or not shapes[0][0]:
+            raise _wrong(f"Its {name} set holds no equal numbers of inputs and targets: {shapes}")
+        _check_targets(name, targets, ways)
+
+
+def _check_targets(name: str, targets: tf.Tensor, ways: int | None) -> None:
+    if ways is None and not targets.dtype.is_floating:
+        raise _wrong(f"Its {name}_y is {targets.dtype.name}; for classifications pass `ways`")
+    if ways is not None:
+        whole = targets.dtype.is_integer and targets.shape.rank == 1
+        if not whole or not 0 <= int(tf.reduce_min(targets)) <= int(tf.reduce_max(targets)) < ways:
+            raise _wrong(f"Its {name}_y are not class numbers 0 … {ways - 1}, [n]: {targets}")
+
+
+def _check_seeding(task: Callable[[tf.Tensor], Any]) -> None:
+    """Checks that the seed, and nothing else, decides the task."""
+    tasks = [task(tf.constant([i, i + 1])) for i in range(_SEEDS_TRIED)]
+    if not _equal(tasks[0], task(tf.constant([0, 1]))):
+        raise _wrong(
+            "The same seed gave two different tasks; draw from the seed, by tf.random.stateless_…"
+        )
+    if all(_equal(tasks[0], other) for other in tasks[1:]):
+        raise _wrong(
+            f"{_SEEDS_TRIED} seeds gave one and the same task; random numbers of Python or NumPy "
+            "are drawn once and for all, so draw from the seed, by tf.random.stateless_…"
+        )
+
+
+def _equal(task: Any, other: Any) -> bool:
+    pairs = zip(tf.nest.flatten(task), tf.nest.flatten(other), strict=True)
+    return all(bool(tf.reduce_all(a == b)) for a, b in pairs)
+
+
+class _Wrong(ValueError):
+    """A fault found in the user's function, already described."""
+
+
+def _wrong(fault: str) -> _Wrong:
+    return _Wrong(
+        "`fn` must turn a seed, int32 [2], into (support_x, support_y, query_x, query_y) of one "
+        f"task, [S, ...], [S, ...], [Q, ...], [Q, ...]. {fault}."
+    )

@@ -1,0 +1,53 @@
+"""Regression on the outputs of hidden one-layer networks."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from meta_tf.tasks.formula import formula_parts, standard_normal
+from meta_tf.tasks.source import Source, check_counts
+from meta_tf.types import Batch
+
+
+class HiddenTeacher(Source):
+    """Layers with random weights, each task another one to be imitated.
+
+        y = relu(x W + b),   W ~ N(0, 1) [inputs, outputs],  b ~ N(0, 1) [outputs],
+                             x ~ N(0, 1) [inputs]
+
+    Args:
+      inputs: length of x.
+      outputs: length of y.
+      shots: S, support examples of a task. Fewer than `inputs` + 1 leave the
+        teacher undetermined, so that what is common to all must be learned.
+      queries: Q, query examples of a task; as many as `shots` unless given.
+
+    Raises:
+      ValueError: if a count is below 1.
+
+    Example:
+      >>> x, query_y = next(iter(meta_tf.tasks.HiddenTeacher().train.batches(4)))
+      >>> x["support_x"].shape, query_y.shape
+      (TensorShape([4, 10, 10]), TensorShape([4, 10, 5]))
+    """
+
+    def __init__(
+        self, inputs: int = 10, outputs: int = 5, shots: int = 10, queries: int | None = None
+    ):
+        queries = shots if queries is None else queries
+        check_counts(inputs=inputs, outputs=outputs, shots=shots, queries=queries)
+        weights = inputs * outputs
+
+        def episodes(u: tf.Tensor) -> Batch:
+            z = standard_normal(u)
+            kernel = tf.reshape(z[:, :weights], [-1, inputs, outputs])
+            bias = z[:, tf.newaxis, weights : weights + outputs]
+            x = tf.reshape(z[:, weights + outputs :], [-1, shots + queries, inputs])
+            y = tf.nn.relu(tf.matmul(x, kernel) + bias)
+            support = {"support_x": x[:, :shots], "support_y": y[:, :shots]}
+            return support | {"query_x": x[:, shots:]}, y[:, shots:]
+
+        numbers = weights + outputs + (shots + queries) * inputs
+        super().__init__(
+            "regression", formula_parts(episodes, numbers), shots=shots, queries=queries
+        )

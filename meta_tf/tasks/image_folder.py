@@ -1,0 +1,126 @@
+"""A folder of class folders of images."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from meta_tf.tasks.class_images import ClassData, Rotations, class_parts
+from meta_tf.tasks.decode import SUFFIXES, ImageFile, decode_images
+from meta_tf.tasks.source import PARTS, Source
+from meta_tf.tasks.split import split_by_fractions
+
+_PART_FOLDERS = {"train": ("train",), "valid": ("valid", "val", "validation"), "test": ("test",)}
+
+
+class ImageFolder(Source):
+    """Tasks made of your own images: one folder a class, PNG or JPEG.
+
+    If `path` holds `train`, `valid` (or `val`, `validation`) and `test`, these are
+    the parts and the class folders lie within; else the class folders directly
+    in `path` are shared out by `split`. Hidden files and files of other kinds
+    are passed over. The images stay in memory as uint8.
+
+    Args:
+      path: the folder.
+      ways: N, classes in a task.
+      shots: K, support images of a class.
+      queries: query images of a class.
+      size: height and width to resize to, in pixels, or one number for a square.
+      channels: 1 for grey, 3 for colour.
+      rotations: `"task"`, `"classes"` or `None`. Turning by quarters makes more
+        tasks where "up" means nothing, and keeps four copies of the images.
+      split: fractions of the classes for training, validation and test, used if
+        `path` has no such folders. Which class goes where depends on the names
+        of the class folders alone.
+
+    Raises:
+      FileNotFoundError: if there is no such folder, or it holds no class folders.
+      ValueError: if an image cannot be decoded, a class folder has too few images
+        or a part too few classes; the message names it.
+
+    Example:
+      tasks = meta_tf.tasks.ImageFolder("my_images", ways=5, shots=1)
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        ways: int = 5,
+        shots: int = 1,
+        queries: int = 15,
+        size: int | tuple[int, int] = (28, 28),
+        channels: int = 1,
+        rotations: Rotations = None,
+        split: Sequence[float] = (0.64, 0.16, 0.20),
+    ):
+        size = _check_size(size)
+        if channels not in (1, 3):
+            raise ValueError(
+                f"`channels` must be 1 (grey) or 3 (colour). Received: channels={channels!r}."
+            )
+        path = Path(path).expanduser()
+        classes_of_parts = _classes_of_parts(path, split)
+        files = {
+            name: _image_files(path / name) for names in classes_of_parts for name in sorted(names)
+        }
+        images = decode_images([f for of_class in files.values() for f in of_class], size, channels)
+        data = ClassData(images, np.array([len(f) for f in files.values()]), list(files))
+        parts = class_parts(
+            data, classes_of_parts, ways=ways, shots=shots, queries=queries, rotations=rotations
+        )
+        super().__init__("classification", parts, ways=ways, shots=shots, queries=queries)
+
+
+def _check_size(size: int | tuple[int, int]) -> tuple[int, int]:
+    height, width = (size, size) if isinstance(size, int) else size
+    height, width = operator.index(height), operator.index(width)
+    if min(height, width) < 1:
+        raise ValueError(
+            "`size` must be a height and a width of 1 pixel or more, or one number for both. "
+            f"Received: size={size}."
+        )
+    return height, width
+
+
+def _classes_of_parts(path: Path, split: Sequence[float]) -> list[list[str]]:
+    """Names of the three parts' class folders, relative to `path`."""
+    folders = set(_folders(path))
+    found = {p: [n for n in _PART_FOLDERS[p] if n in folders] for p in PARTS}
+    if all(len(names) == 1 for names in found.values()):
+        return [[f"{n}/{c}" for n in found[p] for c in _folders(path / n)] for p in PARTS]
+    if found["train"] and found["test"]:
+        raise FileNotFoundError(
+            f"{path} holds the folders 'train' and 'test', and so should hold exactly one of "
+            f"{_PART_FOLDERS['valid']} too. Found of these: {found['valid']}. Move some of the "
+            "class folders of 'train' there, as validation classes."
+        )
+    if not folders:
+        raise FileNotFoundError(
+            f"{path} should hold one folder a class, or train/, valid/ and test/ with class "
+            "folders in them, but holds no folder."
+        )
+    return split_by_fractions(sorted(folders), split)
+
+
+def _folders(path: Path) -> list[str]:
+    if not path.is_dir():
+        raise FileNotFoundError(f"There is no folder {path} (looked for in {Path.cwd()}).")
+    return sorted(f.name for f in path.iterdir() if f.is_dir() and not f.name.startswith("."))
+
+
+def _image_files(folder: Path) -> list[ImageFile]:
+    paths = sorted(
+        f
+        for f in folder.iterdir()
+        if f.suffix.lower() in SUFFIXES and not f.name.startswith(".") and f.is_file()
+    )
+    if not paths:
+        raise ValueError(
+            f"The class folder {folder} holds no image (looked for {', '.join(SUFFIXES)}). "
+            "Delete the folder or put the class's images right into it."
+        )
+    return [ImageFile(str(path), path.read_bytes) for path in paths]

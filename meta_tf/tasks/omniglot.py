@@ -1,0 +1,205 @@
+"""Omniglot: 1623 hand-written characters of 50 alphabets, 20 drawings each."""
+
+from __future__ import annotations
+
+import hashlib
+import operator
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from meta_tf.tasks.cache import cached
+from meta_tf.tasks.class_images import ClassData, Rotations, class_parts
+from meta_tf.tasks.decode import ImageFile, decode_images
+from meta_tf.tasks.download import OMNIGLOT_URL, fetch_omniglot
+from meta_tf.tasks.source import Source
+from meta_tf.tasks.split import shuffled, split_by_fractions
+
+_BACKGROUND, _EVALUATION = HALVES = ("images_background", "images_evaluation")
+_FINN = (1100 / 1623, 100 / 1623, 423 / 1623)
+_LAKE_VALID = 0.1
+# <half>/<alphabet>/<character>/<drawing>.png, whatever lies above
+_DRAWING = re.compile(r"(?:^|/)((images_\w+)/[^/]+/[^/.][^/]*)/[^/.][^/]*\.png$")
+
+
+class Omniglot(Source):
+    """Tasks of telling apart characters of Omniglot, strokes 1 on 0.
+
+    The 105 x 105 drawings are resized (Lanczos, antialiased) and inverted. The
+    result is kept in one small file, in `data_dir` or, if that is not writable,
+    in `~/.cache/meta_tf` (under `XDG_CACHE_HOME` if set), and made anew whenever
+    the drawings have changed.
+
+    Args:
+      data_dir: folder with `images_background.zip` and `images_evaluation.zip` or
+        with what is in them, directly or in a subfolder `python`.
+      ways: N, classes in a task.
+      shots: K, support drawings of a class.
+      queries: query drawings of a class; a character has 20 drawings in all.
+      split: `"finn"`: all characters, shuffled once, 1100 for training, 100 for
+        validation, the other 423 for test (of a smaller data set, the same
+        proportions). `"lake"`: the evaluation alphabets for test, and a tenth of
+        the background characters for validation. Both follow from the
+        characters' names alone.
+      rotations: `"task"` turns each class of each task by 0, 90, 180 or 270°, in
+        all parts, as the MAML paper does; `"classes"` makes every turned
+        character a class of its own, in training only, as others do; `None`
+        turns nothing. Turning keeps four copies of the drawings, 100 MB.
+      size: height and width of the images in pixels.
+      download: whether to fetch archives that are not in `data_dir` (14 MB).
+      cache_dir: where to keep the decoded drawings, instead of the above.
+
+    Raises:
+      FileNotFoundError: if the drawings are not there.
+      ValueError: if a drawing cannot be decoded, or there are too few for such
+        tasks.
+      OSError: if the download fails.
+
+    Example:
+      tasks = meta_tf.tasks.Omniglot("data/omniglot", ways=5, shots=1, queries=15)
+
+    References:
+      Lake et al., Human-level concept learning through probabilistic program
+      induction, 2015; Finn et al., Model-agnostic meta-learning, 2017 (the split
+      sizes and the rotations).
+    """
+
+    def __init__(
+        self,
+        data_dir: str | Path,
+        ways: int = 5,
+        shots: int = 1,
+        queries: int = 15,
+        split: Literal["finn", "lake"] = "finn",
+        rotations: Rotations = "task",
+        size: int = 28,
+        download: bool = False,
+        cache_dir: str | Path | None = None,
+    ):
+        if split not in ("finn", "lake"):
+            raise ValueError(f"`split` must be 'finn' or 'lake'. Received: split={split!r}.")
+        data = _load(Path(data_dir).expanduser(), operator.index(size), download, cache_dir)
+        parts = class_parts(
+            data,
+            _split(data.names, split),
+            ways=ways,
+            shots=shots,
+            queries=queries,
+            rotations=rotations,
+        )
+        super().__init__("classification", parts, ways=ways, shots=shots, queries=queries)
+
+
+def _split(names: Sequence[str], split: str) -> list[list[str]]:
+    if split == "finn":
+        return split_by_fractions(names, _FINN)
+    background = shuffled([name for name in names if name.startswith(_BACKGROUND)])
+    valid = round(_LAKE_VALID * len(background))
+    test = [name for name in names if name.startswith(_EVALUATION)]
+    return [background[valid:], background[:valid], test]
+
+
+class _Drawing(NamedTuple):
+    character: str  # images_background/<alphabet>/<character>
+    mark: str  # changes if the content changes: a checksum, or the size
+    file: ImageFile
+
+
+def _load(data_dir: Path, size: int, download: bool, cache_dir: str | Path | None) -> ClassData:
+    if size < 1:
+        raise ValueError(f"`size` must be 1 pixel or more. Received: size={size}.")
+    places = [_place(data_dir, half) for half in HALVES]
+    if None in places and download:
+        fetch_omniglot(data_dir)
+        places = [_place(data_dir, half) for half in HALVES]
+    if None in places:
+        raise _not_there(data_dir, [h for h, p in zip(HALVES, places, strict=True) if p is None])
+    drawings = [drawing for place in places for drawing in _drawings(place)]
+    drawings.sort(key=lambda drawing: (drawing.character, drawing.file.name))
+    digest = hashlib.sha256(f"{size}\n".encode())
+    for drawing in drawings:
+        digest.update(
+            f"{drawing.character} {Path(drawing.file.name).name} {drawing.mark}\n".encode()
+        )
+    folders = [data_dir] if cache_dir is None else [Path(cache_dir).expanduser()]
+    return cached(
+        f"omniglot_{size}.npz", digest.hexdigest(), lambda: _decoded(drawings, size), folders
+    )
+
+
+def _decoded(drawings: Sequence[_Drawing], size: int) -> ClassData:
+    images = decode_images([drawing.file for drawing in drawings], (size, size), channels=1)
+    names, counts = np.unique([drawing.character for drawing in drawings], return_counts=True)
+    return ClassData(255 - images, counts, names.tolist())
+
+
+def _candidates(data_dir: Path, half: str) -> list[Path]:
+    return [
+        folder / name
+        for folder in (data_dir, data_dir / "python")
+        for name in (f"{half}.zip", half)
+    ]
+
+
+def _place(data_dir: Path, half: str) -> Path | None:
+    return next((place for place in _candidates(data_dir, half) if place.exists()), None)
+
+
+def _drawings(place: Path) -> list[_Drawing]:
+    found = list(_in_folder(place) if place.is_dir() else _in_archive(place))
+    if not found:
+        raise FileNotFoundError(
+            f"{place} holds no drawings, which would be <alphabet>/<character>/<drawing>.png. "
+            "Replace it by the official one, or delete it and pass download=True."
+        )
+    return found
+
+
+def _in_archive(place: Path) -> Iterator[_Drawing]:
+    try:
+        archive = zipfile.ZipFile(place)
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise ValueError(
+            f"{place} is not a whole zip archive: {error}. Replace it, or delete it and pass "
+            "download=True."
+        ) from error
+    for entry in archive.infolist():
+        if (match := _DRAWING.search(entry.filename)) and match[2] == place.stem:
+            name = f"{place}/{entry.filename}"
+            yield _Drawing(match[1], f"{entry.CRC:08x}", ImageFile(name, _reader(archive, entry)))
+
+
+def _reader(archive: zipfile.ZipFile, entry: zipfile.ZipInfo):
+    def read() -> bytes:
+        try:
+            return archive.read(entry)
+        except (zipfile.BadZipFile, OSError, EOFError, zlib.error) as error:
+            raise ValueError(
+                f"Cannot read {entry.filename} in {archive.filename}: {error}. Replace the "
+                "archive, or delete it and pass download=True."
+            ) from error
+
+    return read
+
+
+def _in_folder(place: Path) -> Iterator[_Drawing]:
+    for path in place.glob("*/*/*"):
+        name = path.relative_to(place.parent).as_posix()
+        if match := _DRAWING.search(name):
+            yield _Drawing(
+                match[1], str(path.stat().st_size), ImageFile(str(path), path.read_bytes)
+            )
+
+
+def _not_there(data_dir: Path, missing: Sequence[str]) -> FileNotFoundError:
+    places = ", ".join(str(place) for half in missing for place in _candidates(data_dir, half))
+    return FileNotFoundError(
+        f"Omniglot is not in data_dir={str(data_dir)!r}. Looked for, and did not find: {places}. "
+        f"Put {' and '.join(f'{half}.zip' for half in missing)} there, from {OMNIGLOT_URL}, or let "
+        "it be fetched: download=True in Python, --download on the command line."
+    )

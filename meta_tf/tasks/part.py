@@ -1,0 +1,151 @@
+"""One part of a task source: an endless stream of episodes, indexed by number."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from meta_tf.types import Batch
+
+_PHILOX = 1  # the algorithm's number in tf.random.Algorithm
+_NUMBERS_A_COUNT = 4  # one step of Philox's counter yields four 32-bit numbers
+_BLOCK_BYTES = 4 * 2**20  # made in one go; larger blocks fall out of the processor's cache
+_BLOCK_BATCHES = 256  # beyond this the cost of a call no longer shows
+
+
+class Part:
+    """The training, validation or test part of a source.
+
+    Episode `e` is `episodes(u_e)`, with `u_e` the numbers `e E … e E + E - 1` of
+    one random stream that belongs to `(seed, stream)`. Nothing else enters, so
+    the batch size and the place where a run was interrupted change no episode.
+
+    Args:
+      episodes: function of uniform numbers in [0, 1), [T, E] float32, to the
+        batch of those T episodes, `({"support_x", "support_y", "query_x"},
+        query_y)`. Each row must depend on its own numbers alone.
+      numbers: E, how many numbers an episode consumes.
+      stream: which of the independent streams of a seed; a source gives each
+        of its parts another one.
+      classes: names of the classes, for a source that has classes.
+      multiple: compute the episodes in groups of a multiple of this size.
+        Vectorised kernels handle the last few elements of an array by other
+        code, which for functions such as `sin` may differ in the last bit; 16
+        keeps every real episode away from there. 1 suffices for copying.
+      most_batches: most batches that one call of `episodes` makes; 1 where an
+        episode is costly.
+
+    Example:
+      >>> part = meta_tf.tasks.Sinusoid(shots=5).train
+      >>> x, query_y = next(iter(part.batches(8)))
+      >>> query_y.shape
+      TensorShape([8, 5, 1])
+    """
+
+    def __init__(
+        self,
+        episodes: Callable[[tf.Tensor], Batch],
+        numbers: int,
+        *,
+        stream: int = 0,
+        classes: Sequence[str] = (),
+        multiple: int = 1,
+        most_batches: int = _BLOCK_BATCHES,
+    ):
+        self.classes = list(classes)
+        self._episodes = episodes
+        self._numbers = numbers
+        self._stream = stream
+        self._multiple = multiple
+        self._most_batches = most_batches
+        with tf.device("CPU:0"):
+            one = episodes(tf.fill([1, numbers], 0.5))
+        self.task_spec = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), one)
+
+    def batches(self, tasks: int, seed: int = 0, start: int = 0) -> tf.data.Dataset:
+        """Gives batches of tasks without end, in the same order every time.
+
+        Args:
+          tasks: T, tasks in a batch.
+          seed: chooses the stream of episodes. Give validation another seed than
+            training only for tidiness: the parts' streams differ anyway.
+          start: the first batch to give, counted in batches. A run that stopped
+            after `i` batches goes on with `start=i`.
+
+        Returns:
+          A dataset of `(x, query_y)` as `meta_tf.types` describes, all shapes static.
+
+        Raises:
+          ValueError: if `tasks` is below 1 or `start` below 0.
+
+        Example:
+          >>> part = meta_tf.tasks.Sinusoid().train
+          >>> fourth = next(iter(part.batches(8, seed=0, start=3)))
+        """
+        tasks, seed, start = (operator.index(n) for n in (tasks, seed, start))
+        if tasks < 1 or start < 0:
+            raise ValueError(
+                "`tasks` must be 1 or more and `start` 0 or more (both are counts: tasks in a "
+                f"batch, and batches to pass over). Received: tasks={tasks}, start={start}."
+            )
+        block = self._block(tasks)
+
+        def make(batch: tf.Tensor) -> Batch:
+            with tf.device("CPU:0"):  # so that a GPU's generator cannot change the stream
+                made = self._make(seed, batch * tasks, block * tasks)
+                return tf.nest.map_structure(
+                    lambda t: tf.reshape(t, [block, tasks, *t.shape[1:]]), made
+                )
+
+        dataset = tf.data.Dataset.counter(start, step=block)
+        dataset = dataset.map(tf.autograph.experimental.do_not_convert(make))
+        # Rewriting the pipeline gains nothing here, and would copy the examples it draws from.
+        options = tf.data.Options()
+        options.experimental_optimization.apply_default_optimizations = False
+        return dataset.unbatch().prefetch(2).with_options(options)
+
+    def _make(self, seed: int, first: tf.Tensor, count: int) -> Batch:
+        padded = -(-count // self._multiple) * self._multiple
+        numbers = uniforms(seed, self._stream, first, padded, self._numbers)
+        return tf.nest.map_structure(lambda t: t[:count], self._episodes(numbers))
+
+    def _block(self, tasks: int) -> int:
+        """How many batches to make in one go: as many as fit in the block's bytes."""
+        specs = tf.nest.flatten(self.task_spec)
+        task_bytes = sum(s.shape.num_elements() * s.dtype.size for s in specs)
+        task_bytes += 4 * self._numbers
+        return max(1, min(_BLOCK_BYTES // (task_bytes * tasks), self._most_batches))
+
+
+def uniforms(seed: int, stream: int, first: tf.Tensor, count: int, numbers: int) -> tf.Tensor:
+    """Gives the uniform numbers of episodes `first … first + count - 1`.
+
+    Args:
+      seed: the user's seed.
+      stream: the part's own stream under that seed.
+      first: number of the first episode, int64 scalar.
+      count: T, how many episodes.
+      numbers: E, how many numbers an episode gets.
+
+    Returns:
+      float32 in [0, 1), [T, E].
+
+    References:
+      Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011 (Philox: the
+      generator is a function of a key and a counter, so any place is reached at once).
+    """
+    counts = -(-numbers // _NUMBERS_A_COUNT)
+    key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(
+        seed=tf.constant([seed, stream], tf.int64)
+    )
+    low = tf.cast(first, tf.uint64) * tf.constant(counts, tf.uint64)
+    numbers_of_all = tf.raw_ops.StatelessRandomUniformV2(
+        shape=[count, counts * _NUMBERS_A_COUNT],
+        key=key,
+        counter=tf.stack([low, counter[1]]),
+        alg=_PHILOX,
+        dtype=tf.float32,
+    )
+    return numbers_of_all[:, :numbers]

@@ -1,0 +1,74 @@
+"""A source of tasks: three parts, and the shapes that a program needs to build a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import tensorflow as tf
+
+from meta_tf.tasks.part import Part
+
+Kind = Literal["classification", "regression"]
+PARTS = ("train", "valid", "test")
+
+
+class Source:
+    """Training, validation and test tasks of one family.
+
+    The parts share no class; those of a formula share no random number.
+
+    Attributes:
+      train, valid, test: the three `Part`s.
+      kind: "classification" (integer labels 0 … N - 1) or "regression".
+      ways: N, classes in a task; `None` for regression.
+      shots: support examples, of each class in a classification.
+      queries: query examples, of each class in a classification.
+      input_shape: shape of one example.
+      target_shape: shape of one target; `()` for class labels.
+
+    Args:
+      kind: as above.
+      parts: the training, validation and test part.
+      shots: as above.
+      queries: as above.
+      ways: as above.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        parts: Sequence[Part],
+        *,
+        shots: int,
+        queries: int,
+        ways: int | None = None,
+    ):
+        self.train, self.valid, self.test = parts
+        self.kind = kind
+        self.ways = ways
+        self.shots = shots
+        self.queries = queries
+        x, query_y = self.train.task_spec
+        self.input_shape: Any = tf.nest.map_structure(_example_shape, x["query_x"])
+        self.target_shape: Any = tf.nest.map_structure(_example_shape, query_y)
+
+    def __repr__(self) -> str:
+        ways = "" if self.ways is None else f"ways={self.ways}, "
+        return (
+            f"{type(self).__name__}({ways}shots={self.shots}, queries={self.queries}, "
+            f"kind={self.kind!r}, input_shape={self.input_shape})"
+        )
+
+
+def _example_shape(spec: tf.TensorSpec) -> tuple[int, ...]:
+    return tuple(spec.shape[1:])
+
+
+def check_counts(**counts: int) -> None:
+    """Checks that each named count (`ways=…`, `shots=…`) is a whole number of 1 or more."""
+    for name, count in counts.items():
+        if isinstance(count, bool) or not hasattr(count, "__index__") or count < 1:
+            raise ValueError(
+                f"`{name}` must be a whole number of 1 or more. Received: {name}={count!r}."
+            )

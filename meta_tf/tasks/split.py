@@ -1,0 +1,41 @@
+"""Which classes belong to training, validation and test: by name alone."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+
+
+def shuffled(names: Sequence[str]) -> list[str]:
+    """Puts names into an order that looks random and is the same everywhere.
+
+    The order is that of the names' SHA-256 digests: it depends neither on the
+    order in which a file system lists folders nor on any library's generator.
+    """
+    return sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
+
+
+def split_by_fractions(names: Sequence[str], fractions: Sequence[float]) -> list[list[str]]:
+    """Shares class names out among training, validation and test.
+
+    Args:
+      names: all class names, in any order.
+      fractions: the three parts' shares of the classes; they add up to 1.
+
+    Returns:
+      Three lists of names, disjoint, of sizes rounded to whole classes.
+
+    Raises:
+      ValueError: unless `fractions` are three numbers of 0 or more with sum 1.
+    """
+    fractions = [float(f) for f in fractions]
+    if len(fractions) != 3 or min(fractions) < 0 or not math.isclose(sum(fractions), 1.0):
+        raise ValueError(
+            "`split` must be three fractions of the classes, for training, validation and "
+            f"test, that add up to 1, such as (0.64, 0.16, 0.2). Received: split={fractions}."
+        )
+    ordered = shuffled(names)
+    first = round(len(names) * fractions[0])
+    second = round(len(names) * (fractions[0] + fractions[1]))
+    return [ordered[:first], ordered[first:second], ordered[second:]]

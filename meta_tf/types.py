@@ -1,0 +1,43 @@
+"""The batch structure that everything here speaks, and its letters.
+
+`T` tasks in a batch · `S` support examples of a task · `Q` query examples of a
+task · `N` ways (classes) · `K` shots (support examples a class).
+
+A batch is an ordinary Keras pair `(x, y)`, so that `fit`, `evaluate` and
+`predict` take it as they are:
+
+    x = {"support_x": [T, S, ...], "support_y": [T, S, ...], "query_x": [T, Q, ...]}
+    y = query_y [T, Q, ...]
+
+A task is the same without the axis `T`. For a model of several inputs,
+`support_x` and `query_x` are structures (a dict, a list) of such tensors.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+Batch = tuple[dict[str, Any], Any]
+"""`({"support_x", "support_y", "query_x"}, query_y)` with a tasks axis in front."""
+
+
+class Examples(NamedTuple):
+    """The examples of one set of one task: `x` [S, ...] and `y` [S, ...]."""
+
+    x: Any
+    y: Any
+
+
+class Weights(NamedTuple):
+    """All that decides what a network computes, as plain tensors.
+
+    `model`: the trainable weights, in the order of `model.trainable_variables`.
+    `state`: the others (moving statistics, seeds), as in
+    `model.non_trainable_variables`.
+    `meta`: what an algorithm learns beside the weights, by name, for example
+    the learned step sizes of Meta-SGD.
+    """
+
+    model: list[Any]
+    state: list[Any]
+    meta: dict[str, Any]
