@@ -71,7 +71,7 @@ def _recomputing(step):
         def pure(i, *inputs):
             def backward(*upstream):
                 # Not before the gradient arrives, or all steps would be recomputed at once.
-                with tf.control_dependencies(upstream):
+                with tf.control_dependencies([u for u in upstream if u is not None]):
                     again = [tf.identity(t) for t in inputs]
                 watched = [again[k] for k in floating]
                 with tf.GradientTape(watch_accessed_variables=False) as tape:

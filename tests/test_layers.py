@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from examples import original_example
 from meta_tf import layers
 from meta_tf.layers import MetaDense
 
@@ -69,12 +70,10 @@ def test_the_port_learns_what_the_original_example_learned():
     assert tf.executing_eagerly()
 
 
-def some_weights(seed=0, inputs=4, units=3):
-    rng = np.random.default_rng(seed)
-    return [
-        rng.normal(size=shape).astype("float32")
-        for shape in ([6, inputs], [inputs, units], [units])
-    ]
+def some_weights():
+    """Returns x [6, 4], W [4, 3] and b [3]."""
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=shape).astype("float32") for shape in ([6, 4], [4, 3], [3])]
 
 
 def layer_with(w, b, **options):
@@ -82,6 +81,14 @@ def layer_with(w, b, **options):
     layer.build([None, w.shape[0]])
     layer.set_weights([w] if b is None else [w, b])
     return layer
+
+
+def test_the_example_prints_a_falling_loss(capsys):
+    original_example.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in lines] == [f"step {i}" for i in range(0, STEPS, 100)]
+    losses = [float(line.split()[-1]) for line in lines]
+    assert np.mean(losses[-3:]) < np.mean(losses[:3])
 
 
 # σ and its derivative

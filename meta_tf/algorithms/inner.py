@@ -66,10 +66,13 @@ def update(
             t = tf.cast(i, m.dtype) + 1
             correction = tf.sqrt(1 - beta_2**t) / (1 - beta_1**t)
             directions.append(correction * m / (_root(v) + epsilon))
-    moved = [
-        w - tf.cast(a, w.dtype) * d for w, a, d in zip(weights, rates, directions, strict=True)
-    ]
+    moved = [w - _like(w, a) * d for w, a, d in zip(weights, rates, directions, strict=True)]
     return moved, slots
+
+
+def _like(w, rate):
+    # A Python number takes on the type of `w` by itself; tf.cast would round it to float32 first.
+    return tf.cast(rate, w.dtype) if tf.is_tensor(rate) else rate
 
 
 def _root(v):

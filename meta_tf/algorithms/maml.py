@@ -91,10 +91,11 @@ class MAML(Algorithm):
         positions = network.positions(self.adapted)
         if self.learned_lr is None:
             return {}
+        start = tf.convert_to_tensor(self.inner_lr, keras.config.floatx())
         if self.learned_lr == "weight":
             variables = network.model.trainable_variables
             return {
-                f"inner_lr/{variables[p].path}": tf.fill(variables[p].shape, self.inner_lr)
+                f"inner_lr/{variables[p].path}": tf.fill(variables[p].shape, start)
                 for p in positions
             }
         shape = {
@@ -102,7 +103,7 @@ class MAML(Algorithm):
             "tensor": [len(positions)],
             "tensor_step": [max(1, self.inner_steps), len(positions)],
         }[self.learned_lr]
-        return {"inner_lr": tf.fill(shape, self.inner_lr)}
+        return {"inner_lr": tf.fill(shape, start)}
 
     def adapt(
         self,

@@ -64,7 +64,7 @@ def _read(path: Path, fingerprint: str) -> ClassData | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             if str(file["fingerprint"]) != fingerprint:
                 return None
             data = ClassData(file["examples"], np.diff(file["offsets"]), file["names"].tolist())

@@ -53,6 +53,7 @@ def from_function(fn: TaskFunction, ways: int | None = None) -> Source:
     if ways is not None:
         check_counts(ways=ways)
     task = _compiled(fn)
+    _check_shapes(task.structured_outputs)
     _check_task(task(tf.constant([0, 0])), ways)
     _check_seeding(task)
 
@@ -105,8 +106,15 @@ def _converted(value: Any) -> tf.Tensor:
     raise _wrong(f"It returned a tensor of dtype {value.dtype.name}, neither float nor integer")
 
 
+def _check_shapes(task: tuple[Any, ...]) -> None:
+    for name, structure in zip(_NAMES, task, strict=True):
+        for spec in tf.nest.flatten(structure):
+            if not spec.shape.is_fully_defined():
+                raise _wrong(f"Its {name} has no fixed shape: {spec.shape}; use tf.ensure_shape")
+
+
 def _check_task(task: tuple[Any, ...], ways: int | None) -> None:
-    """Checks the task of one seed: shapes, types, values."""
+    """Checks the values of one task, and that its tensors belong together."""
     for name, structure in zip(_NAMES, task, strict=True):
         for value in tf.nest.flatten(structure):
             if value.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(value))):

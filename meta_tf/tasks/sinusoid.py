@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
 from meta_tf.tasks.formula import between, check_range, formula_parts
@@ -59,8 +60,8 @@ class Sinusoid(Source):
             support_x = between(x_range, u[:, 2 : 2 + shots])
             query_x = between(x_range, u[:, 2 + shots :])
             if grid:
-                query_x = tf.broadcast_to(tf.linspace(*x_range, queries), tf.shape(query_x))
-                query_x = tf.ensure_shape(tf.cast(query_x, tf.float32), [u.shape[0], queries])
+                points = np.linspace(*x_range, queries, dtype=np.float32)
+                query_x = tf.broadcast_to(points, query_x.shape)
             x = {
                 "support_x": support_x[..., tf.newaxis],
                 "support_y": (a * tf.sin(support_x - phi))[..., tf.newaxis],

@@ -1,0 +1,70 @@
+"""Metrics of one task, and their confidence interval over tasks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+def accuracy(y: Any, predictions: Any) -> Any:
+    """The share of right answers in each task: labels [T, Q], logits [T, Q, N] → [T]."""
+    right = tf.argmax(predictions, -1, tf.int32) == tf.cast(y, tf.int32)
+    return tf.reduce_mean(tf.cast(right, tf.float32), range(1, len(y.shape)))
+
+
+def mse(y: Any, predictions: Any) -> Any:
+    """The mean squared error of each task: [T, Q, ...] → [T]."""
+    squares = tf.square(tf.cast(predictions, tf.float32) - tf.cast(y, tf.float32))
+    return tf.reduce_mean(squares, range(1, len(squares.shape)))
+
+
+TASK_METRICS = {"accuracy": accuracy, "mse": mse}
+
+
+@keras.saving.register_keras_serializable("meta_tf")
+class TaskInterval(keras.metrics.Metric):
+    """The half-width of the 95 % confidence interval of a metric over tasks, for Keras.
+
+    With m_t the metric of task t,
+
+        1.96 σ(m) / √n,   over the n tasks seen since the last reset.
+
+    Args:
+      metric: `"accuracy"` or `"mse"`.
+      name: the name in logs; `<metric>_ci95` unless given.
+
+    Example:
+      >>> interval = TaskInterval("mse")
+      >>> interval.update_state(tf.zeros([2, 3, 1]), tf.ones([2, 3, 1]))
+      >>> float(interval.result())
+      0.0
+    """
+
+    def __init__(self, metric: str, name: str | None = None, **options: Any):
+        if metric not in TASK_METRICS:
+            raise ValueError(
+                f"`metric` must be one of {', '.join(TASK_METRICS)}. Received: {metric!r}."
+            )
+        super().__init__(name=name or f"{metric}_ci95", **options)
+        self.metric = metric
+        self._totals = [
+            self.add_variable((), initializer="zeros", name=n) for n in ("count", "sum", "square")
+        ]
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        del sample_weight
+        values = TASK_METRICS[self.metric](y_true, y_pred)
+        news = (tf.ones_like(values), values, tf.square(values))
+        for total, new in zip(self._totals, news, strict=True):
+            total.assign_add(tf.reduce_sum(new))
+
+    def result(self):
+        count, total, square = self._totals
+        # σ² with the divisor n - 1; rounding may take it below zero.
+        spread = tf.maximum(square - total * total / count, 0.0) / tf.maximum(count - 1.0, 1.0)
+        return 1.96 * tf.sqrt(spread / count)
+
+    def get_config(self):
+        return {**super().get_config(), "metric": self.metric}

@@ -1,0 +1,89 @@
+"""What a long training needs beside Keras's own callbacks: an exact resume."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import keras
+
+_CHECKPOINTS = "checkpoints"
+_METRICS = "metrics.csv"
+
+
+class RunLog(keras.callbacks.Callback):
+    """After every epoch writes a row of `metrics.csv` and then a checkpoint.
+
+    A checkpoint is the whole learner as a `.keras` file: weights, optimiser, seeds.
+    It appears under its name only when it is complete, so that a run that is killed
+    at any moment goes on from the last one, and ends with the weights that it would
+    have had.
+
+    Args:
+      folder: the run's folder.
+      iteration: how many outer steps the learner has made already. Rows of the csv
+        beyond that are dropped: they belong to steps that will be made again.
+
+    Example:
+      >>> log = RunLog("run")
+      >>> learner.fit(batches, steps_per_epoch=500, epochs=20, callbacks=[log])
+    """
+
+    def __init__(self, folder: str | Path, iteration: int = 0):
+        super().__init__()
+        self.folder = Path(folder)
+        self.iteration = iteration
+        (self.folder / _CHECKPOINTS).mkdir(parents=True, exist_ok=True)
+        rows = [row for row in read_metrics(self.folder) if row["iteration"] <= iteration]
+        self._write(rows)
+
+    def on_epoch_end(self, epoch, logs=None):
+        del epoch
+        self.iteration += self.params["steps"]
+        row = {"iteration": self.iteration, **(logs or {})}
+        self._write([*read_metrics(self.folder), row])
+        save_checkpoint(self.model, self.folder, self.iteration)
+
+    def _write(self, rows):
+        if not rows:
+            (self.folder / _METRICS).unlink(missing_ok=True)
+            return
+        part = self.folder / f".{_METRICS}"
+        with part.open("w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(rows[-1]), extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(part, self.folder / _METRICS)
+
+
+def read_metrics(folder: str | Path) -> list[dict[str, float]]:
+    """The rows of a run's `metrics.csv`; none if it has not come so far."""
+    path = Path(folder) / _METRICS
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [
+            {k: int(v) if k == "iteration" else float(v or "nan") for k, v in row.items()}
+            for row in csv.DictReader(file)
+        ]
+
+
+def save_checkpoint(learner: keras.Model, folder: str | Path, iteration: int) -> Path:
+    """Writes the learner as the run's checkpoint, in place of the one before."""
+    checkpoints = Path(folder) / _CHECKPOINTS
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    path = checkpoints / f"{iteration:08d}.keras"
+    part = checkpoints / f"part-{path.name}"  # Keras wants the ending
+    learner.save(part)
+    os.replace(part, path)
+    for other in checkpoints.glob("*.keras"):
+        if other != path:
+            other.unlink()
+    return path
+
+
+def latest_checkpoint(folder: str | Path) -> tuple[Path | None, int]:
+    """The run's last checkpoint and its number of outer steps; `(None, 0)` if there is none."""
+    found = sorted((Path(folder) / _CHECKPOINTS).glob("[0-9]*.keras"))
+    return (found[-1], int(found[-1].stem)) if found else (None, 0)

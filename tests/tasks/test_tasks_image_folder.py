@@ -1,0 +1,123 @@
+"""Folders of images, made here: each class a shade of its own, the files of many kinds."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from meta_tf.tasks import ImageFolder
+
+HALVES = {"split": (0.5, 0.25, 0.25)}
+
+
+def shade(number):
+    return 10 + 12 * number
+
+
+def write(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    encode = tf.io.encode_png if path.suffix.lower() == ".png" else tf.io.encode_jpeg
+    path.write_bytes(encode(array.astype(np.uint8)).numpy())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Twenty classes of five images: different sizes, PNG and JPEG, and what is to be ignored."""
+    for c in range(20):
+        for i, suffix in enumerate([".png", ".jpg", ".JPEG", ".PNG", ".jpeg"]):
+            size = [8 + i, 11 + c, 3]
+            write(tmp_path / f"images/class{c:02d}/{i}{suffix}", np.full(size, shade(c)))
+        (tmp_path / f"images/class{c:02d}/notes.txt").write_text("not an image")
+        (tmp_path / f"images/class{c:02d}/.hidden.png").write_text("not an image")
+    (tmp_path / "images/.git").mkdir()
+    (tmp_path / "images/README").write_text("not a folder")
+    return tmp_path / "images"
+
+
+def shades(part, tasks=50):
+    x, _ = next(iter(part.batches(tasks)))
+    return x["support_x"].numpy() * 255
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_are_resized_and_belong_to_their_class(folder, channels):
+    source = ImageFolder(folder, ways=3, queries=4, size=(9, 7), channels=channels, **HALVES)
+    assert source.input_shape == (9, 7, channels)
+    for part in (source.train, source.valid, source.test):
+        pixels = shades(part)
+        # One shade an image; JPEG may be off by one.
+        assert np.ptp(pixels, axis=(2, 3, 4)).max() <= 2
+        found = {int(np.round((p - 10) / 12)) for p in pixels.mean(axis=(2, 3, 4)).ravel()}
+        assert {f"class{c:02d}" for c in found} == set(part.classes)
+
+
+def test_part_folders_are_the_parts(folder, tmp_path):
+    for c, source_folder in enumerate(sorted(folder.glob("class*"))):
+        part = "train" if c < 10 else "val" if c < 15 else "test"
+        shutil.copytree(source_folder, tmp_path / "parts" / part / source_folder.name)
+    source = ImageFolder(tmp_path / "parts", ways=3, queries=4)
+    assert source.train.classes == [f"train/class{c:02d}" for c in range(10)]
+    assert source.valid.classes == [f"val/class{c:02d}" for c in range(10, 15)]
+    assert source.test.classes == [f"test/class{c:02d}" for c in range(15, 20)]
+    (tmp_path / "parts/val").rename(tmp_path / "parts/other")
+    with pytest.raises(FileNotFoundError, match=r"exactly one of.*'valid', 'val', 'validation'"):
+        ImageFolder(tmp_path / "parts")
+
+
+def test_order_of_the_file_system_does_not_matter(folder, monkeypatch):
+    def drawn():
+        source = ImageFolder(folder, ways=3, queries=4, **HALVES)
+        return source.valid.classes, shades(source.valid)
+
+    classes, pixels = drawn()
+    listdir, scandir = os.listdir, os.scandir
+
+    class Reversed(list):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *args):
+            pass
+
+    monkeypatch.setattr(os, "listdir", lambda *a: listdir(*a)[::-1])
+    monkeypatch.setattr(os, "scandir", lambda *a: Reversed(list(scandir(*a))[::-1]))
+    reversed_classes, reversed_pixels = drawn()
+    assert classes == reversed_classes
+    np.testing.assert_array_equal(pixels, reversed_pixels)
+
+
+def test_an_image_that_cannot_be_read_is_named(folder):
+    broken = folder / "class07" / "3.PNG"
+    broken.write_bytes(broken.read_bytes()[:60])
+    with pytest.raises(ValueError, match=r"Cannot decode the image .*class07/3.PNG \(60 bytes\)"):
+        ImageFolder(folder, ways=3, queries=4, **HALVES)
+
+
+def test_what_is_missing_is_named(folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
+        ImageFolder(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="holds no folder"):
+        ImageFolder(tmp_path / "empty")
+    with pytest.raises(ValueError, match=r"The train part has 10 of the 20 classes.*ways=11"):
+        ImageFolder(folder, ways=11, queries=1, **HALVES)
+    with pytest.raises(ValueError, match=r"has 5 examples.*shots [+] queries = 2 [+] 4 = 6"):
+        ImageFolder(folder, ways=3, shots=2, queries=4, **HALVES)
+    (folder / "class99").mkdir()
+    with pytest.raises(ValueError, match="class99 holds no image"):
+        ImageFolder(folder, ways=3, queries=4, **HALVES)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"channels": 2}, "`channels` must be 1"),
+        ({"size": 0}, "`size` must be"),
+        ({"size": (4, 5), "rotations": "task"}, "Only square images"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused(folder, options, message):
+    with pytest.raises(ValueError, match=message):
+        ImageFolder(folder, ways=3, queries=4, **HALVES, **options)

@@ -1,0 +1,384 @@
+"""Trains a meta-learner, evaluates it on new tasks and exports it.
+
+    python train.py                                  Finn's 10-shot sinusoid, in about a minute
+    python train.py --preset=omniglot_5way_1shot --data_dir=DIR --iterations=3000
+
+A preset is a file of flags in `presets/`; flags given beside it override it. The same
+command again goes on where an interrupted run stopped, or shows a finished one's
+results. `--helpshort` tells all flags.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import sys
+import traceback
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
+
+import keras
+import tensorflow as tf
+from absl import flags
+
+import meta_tf
+from meta_tf import training
+from meta_tf.metrics import TaskInterval
+
+PRESETS = Path(__file__).resolve().parent / "presets"
+DEFAULT_PRESET = {
+    "sinusoid": "sinusoid_10shot",
+    "hidden_teacher": "hidden_teacher",
+    "omniglot": "omniglot_5way_1shot",
+    "images": "images_5way_1shot",
+}
+IMAGES = ("omniglot", "images")
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("preset", None, "Settings by name: a file of flags in presets/.")
+flags.DEFINE_enum("task", "sinusoid", list(DEFAULT_PRESET), "Where tasks come from.")
+flags.DEFINE_string("data_dir", None, "Folder of Omniglot's archives, or of your class folders.")
+flags.DEFINE_bool("download", False, "Fetch Omniglot into --data_dir if it is not there (14 MB).")
+flags.DEFINE_string("workdir", None, "The run's folder; runs/<preset> unless given.")
+flags.DEFINE_integer("seed", 0, "Of the initial weights and of the tasks.", lower_bound=0)
+flags.DEFINE_enum("device", "auto", ["auto", "cpu", "gpu"], "Where to compute.")
+flags.DEFINE_enum(
+    "precision",
+    "float32",
+    ["float32", "mixed_bfloat16", "mixed_float16"],
+    "Numbers to compute with; the weights are float32 in any case.",
+)
+
+flags.DEFINE_integer("ways", 5, "Classes in a task.", lower_bound=2)
+flags.DEFINE_integer("shots", 1, "Support examples, of a class in a classification.", lower_bound=1)
+flags.DEFINE_integer("queries", None, "Query examples, likewise; --shots if unset.", lower_bound=1)
+flags.DEFINE_enum("split", "finn", ["finn", "lake"], "Which characters are new, in Omniglot.")
+flags.DEFINE_enum(
+    "rotations",
+    "task",
+    ["task", "classes", "none"],
+    "Turn each class of a task, or make every turned class a class of its own.",
+)
+flags.DEFINE_integer("image_size", 28, "Height and width of images, in pixels.", lower_bound=1)
+flags.DEFINE_integer("channels", 1, "1 for grey, 3 for colour (--task=images).", lower_bound=1)
+
+flags.DEFINE_enum("model", "mlp", ["mlp", "conv4"], "The network.")
+flags.DEFINE_list("hidden", ["40", "40"], "Widths of the hidden layers of --model=mlp.")
+flags.DEFINE_integer("filters", 64, "Of each convolution of --model=conv4.", lower_bound=1)
+flags.DEFINE_enum("downsample", "stride", ["stride", "max_pool"], "How conv4 halves an image.")
+flags.DEFINE_enum("head", "mean", ["mean", "flatten"], "What conv4's last layer looks at.")
+flags.DEFINE_enum(
+    "batch_norm",
+    "transductive",
+    ["transductive", "support", "running"],
+    "Whose statistics batch normalisation uses for the query set.",
+)
+
+flags.DEFINE_enum(
+    "algorithm",
+    "maml",
+    ["maml", "fomaml", "anil", "boil", "meta_sgd", "reptile"],
+    "How a task is learned.",
+)
+flags.DEFINE_float("inner_lr", 0.01, "Step size of the inner loop, for a mean loss.")
+flags.DEFINE_integer("inner_steps", 1, "Inner steps in training.", lower_bound=0)
+flags.DEFINE_integer("eval_steps", None, "Inner steps in evaluation; --inner_steps if unset.")
+flags.DEFINE_bool("first_order", False, "Leave out second derivatives.")
+flags.DEFINE_enum("inner_optimizer", None, ["sgd", "momentum", "adam"], "Of the inner loop.")
+flags.DEFINE_integer("inner_batch", None, "Support examples a step of Reptile.", lower_bound=1)
+flags.DEFINE_enum(
+    "learned_lr",
+    None,
+    ["scalar", "tensor", "tensor_step", "weight"],
+    "Learn the inner step sizes: one, one a tensor, one a tensor and step, one a weight.",
+)
+flags.DEFINE_list("adapt", None, "Patterns over layer names: which weights adapt. !NAME excludes.")
+
+flags.DEFINE_float("meta_lr", 0.001, "Step size of the outer loop (Adam; SGD for Reptile).")
+flags.DEFINE_enum("meta_schedule", "constant", ["constant", "cosine", "linear"], "Of --meta_lr.")
+flags.DEFINE_integer("meta_batch_size", 25, "Tasks in an outer step.", lower_bound=1)
+flags.DEFINE_integer("iterations", 1000, "Outer steps.", lower_bound=1)
+flags.DEFINE_integer("eval_tasks", 600, "New tasks for the final evaluation.", lower_bound=2)
+flags.DEFINE_integer("checkpoint_every", 1000, "Outer steps between checkpoints.", lower_bound=1)
+flags.DEFINE_integer(
+    "steps_per_execution", 1, "Outer steps in one call into TensorFlow.", lower_bound=1
+)
+OWN = [flag.name for flag in FLAGS.get_flags_for_module(__name__)]
+# What may change when a run goes on: it has no say in what is learned.
+FREE = {"preset", "data_dir", "download", "workdir", "device", "iterations", "eval_tasks"}
+FREE |= {"checkpoint_every", "steps_per_execution"}
+
+
+def main(argv: list[str]) -> int:
+    """Runs the program and returns its exit code; whatever goes wrong is told in one line."""
+    try:
+        FLAGS(with_preset(argv))
+        run()
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on from the last checkpoint.", file=sys.stderr)
+        return 130
+    except (flags.Error, ValueError, OSError, RuntimeError) as error:
+        return complain(str(error))
+    except Exception as error:
+        traceback.print_exc(file=(log := Path("train_error.log").open("w")))
+        return complain(f"{type(error).__name__}: {error} (details in {log.name})")
+    return 0
+
+
+def complain(message: str) -> int:
+    print("train.py: error: " + " ".join(message.split()), file=sys.stderr)
+    return 1
+
+
+def with_preset(argv: list[str]) -> list[str]:
+    """Puts the preset's flags before the others, so that these override it."""
+    own = flags.FlagValues()
+    flags.DEFINE_string("preset", None, "", flag_values=own)
+    flags.DEFINE_string("task", None, "", flag_values=own)
+    flags.DEFINE_string("flagfile", None, "", flag_values=own)
+    own(argv, known_only=True)
+    if own.flagfile and not own.preset:
+        return argv
+    name = own.preset or DEFAULT_PRESET.get(own.task or "sinusoid")
+    if name is None:  # an unknown task: the flag's own check says so
+        return argv
+    path = PRESETS / f"{name}.flags"
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in PRESETS.glob("*.flags")))
+        raise ValueError(f"--preset must be one of {known}. Received: --preset={name}.")
+    return [argv[0], f"--preset={name}", f"--flagfile={path}", *argv[1:]]
+
+
+def run() -> None:
+    """Trains, evaluates, draws and exports, as the flags say."""
+    set_up_device()
+    keras.config.set_dtype_policy(FLAGS.precision)
+    keras.utils.set_random_seed(FLAGS.seed)
+    workdir = Path(FLAGS.workdir or f"runs/{FLAGS.preset or FLAGS.task}")
+    check_same_run(workdir)
+    tasks = build_tasks()
+    checkpoint, done = training.latest_checkpoint(workdir)
+    if checkpoint:
+        print(f"Going on from iteration {done} of {FLAGS.iterations}, in {workdir}.")
+        learner = keras.models.load_model(checkpoint)
+    else:
+        learner = build_learner(tasks)
+    workdir.mkdir(parents=True, exist_ok=True)
+    (workdir / "flags.txt").write_text("\n".join(serialized().values()) + "\n")
+    fit(learner, tasks, workdir, done)
+    finish(learner, tasks, workdir)
+
+
+def set_up_device() -> None:
+    """Chooses the device, and the threads: a task on each core beats kernels over all cores."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if FLAGS.device == "gpu" and not gpus:
+        raise ValueError(
+            "--device=gpu needs a GPU that TensorFlow sees; it sees none. Use --device=auto, or "
+            "install TensorFlow with GPU support."
+        )
+    if FLAGS.device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    elif gpus:
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(os.cpu_count() or 1)
+
+
+def check_same_run(workdir: Path) -> None:
+    """Raises ValueError if the folder holds a run of other settings."""
+    path = workdir / "flags.txt"
+    if not path.exists():
+        return
+    before = dict(line.lstrip("-").split("=", 1) for line in path.read_text().split("\n") if line)
+    now = {n: line.lstrip("-").split("=", 1)[1] for n, line in serialized().items()}
+    for name in sorted(set(now) | set(before)):
+        if name in OWN and name not in FREE and now.get(name) != before.get(name):
+            raise ValueError(
+                f"--{name} is {before.get(name, 'unset')!r} in {path} and {now.get(name, 'unset')!r} "
+                "now: that would be another run. Give another --workdir, or the same value."
+            )
+
+
+def serialized() -> dict[str, str]:
+    """All flags that have a value, as lines of a flag file, by name."""
+    lines = {}
+    for name in OWN:
+        value = FLAGS[name].value
+        if value is not None and name != "preset":
+            text = ",".join(value) if isinstance(value, list) else str(value)
+            lines[name] = f"--{name}={text}"
+    return lines
+
+
+def build_tasks() -> meta_tf.tasks.Source:
+    queries = FLAGS.queries or FLAGS.shots
+    if FLAGS.task == "sinusoid":
+        return meta_tf.tasks.Sinusoid(FLAGS.shots, queries)
+    if FLAGS.task == "hidden_teacher":
+        return meta_tf.tasks.HiddenTeacher(shots=FLAGS.shots, queries=queries)
+    if not FLAGS.data_dir:
+        raise ValueError(f"--data_dir is needed for --task={FLAGS.task}: the folder of the images.")
+    common = {
+        "ways": FLAGS.ways,
+        "shots": FLAGS.shots,
+        "queries": queries,
+        "rotations": None if FLAGS.rotations == "none" else FLAGS.rotations,
+        "size": FLAGS.image_size,
+    }
+    if FLAGS.task == "omniglot":
+        return meta_tf.tasks.Omniglot(
+            FLAGS.data_dir, split=FLAGS.split, download=FLAGS.download, **common
+        )
+    return meta_tf.tasks.ImageFolder(FLAGS.data_dir, channels=FLAGS.channels, **common)
+
+
+def build_learner(tasks: meta_tf.tasks.Source) -> meta_tf.MetaLearner:
+    classify = tasks.kind == "classification"
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True) if classify else "mse"
+    learner = meta_tf.MetaLearner(
+        build_model(tasks), build_algorithm(), loss=loss, batch_norm=FLAGS.batch_norm
+    )
+    # With a mean loss, the loss of a regression is the mean squared error already.
+    metrics = ["accuracy", TaskInterval("accuracy")] if classify else [TaskInterval("mse")]
+    learner.compile(build_optimizer(), metrics=metrics)
+    learner.optimizer.build(learner.trainable_variables)
+    return learner
+
+
+def build_model(tasks: meta_tf.tasks.Source) -> keras.Model:
+    outputs = tasks.ways or math.prod(tasks.target_shape)
+    if FLAGS.model == "mlp":
+        hidden = [int(h) if h.isdigit() else h for h in FLAGS.hidden if h]
+        return meta_tf.models.mlp(tasks.input_shape, outputs, hidden)
+    if FLAGS.task not in IMAGES:
+        raise ValueError(f"--model=conv4 needs images. Received: --task={FLAGS.task}.")
+    return meta_tf.models.conv4(
+        outputs,
+        filters=FLAGS.filters,
+        input_shape=tasks.input_shape,
+        downsample=FLAGS.downsample,
+        head=FLAGS.head,
+    )
+
+
+def build_algorithm() -> meta_tf.Algorithm:
+    settings = {
+        "inner_lr": FLAGS.inner_lr,
+        "inner_steps": FLAGS.inner_steps,
+        "eval_steps": FLAGS.eval_steps,
+    }
+    if FLAGS.inner_optimizer:
+        settings["optimizer"] = FLAGS.inner_optimizer
+    if FLAGS.algorithm == "reptile":
+        return meta_tf.Reptile(inner_batch=FLAGS.inner_batch, **settings)
+    if FLAGS.adapt and FLAGS.algorithm not in ("anil", "boil"):
+        settings["adapted"] = tuple(FLAGS.adapt)
+    if FLAGS.learned_lr:
+        settings["learned_lr"] = FLAGS.learned_lr
+    if FLAGS.first_order:
+        settings["first_order"] = True
+    make = {
+        "maml": meta_tf.MAML,
+        "fomaml": meta_tf.FOMAML,
+        "anil": meta_tf.ANIL,
+        "boil": meta_tf.BOIL,
+        "meta_sgd": meta_tf.MetaSGD,
+    }[FLAGS.algorithm]
+    return make(**settings)
+
+
+def build_optimizer() -> keras.optimizers.Optimizer:
+    rate = FLAGS.meta_lr
+    if not 0 < rate < math.inf:
+        raise ValueError(f"--meta_lr must be a number above 0. Received: --meta_lr={rate}.")
+    if FLAGS.meta_schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(rate, FLAGS.iterations, alpha=0.01)
+    elif FLAGS.meta_schedule == "linear":
+        rate = keras.optimizers.schedules.PolynomialDecay(rate, FLAGS.iterations, 0.0)
+    if FLAGS.algorithm == "reptile":
+        return keras.optimizers.SGD(rate)
+    return keras.optimizers.Adam(rate)
+
+
+def fit(learner, tasks, workdir: Path, done: int) -> None:
+    """Makes the outer steps that are left; an epoch is what lies between two checkpoints."""
+    every = min(FLAGS.checkpoint_every, FLAGS.iterations)
+    log = training.RunLog(workdir, done)
+    callbacks = [
+        keras.callbacks.TerminateOnNaN(raise_error=True),
+        log,
+        keras.callbacks.TensorBoard(workdir / "tensorboard", write_graph=False),
+    ]
+    validation = tasks.valid.batches(FLAGS.meta_batch_size, seed=FLAGS.seed + 1)
+    while log.iteration < FLAGS.iterations:
+        # Up to the next multiple, so that the last and an interrupted epoch may be shorter.
+        steps = min(every - log.iteration % every, FLAGS.iterations - log.iteration)
+        epochs = 1 if steps < every else (FLAGS.iterations - log.iteration) // every
+        per_call = math.gcd(steps, FLAGS.steps_per_execution)
+        if per_call != learner.steps_per_execution:
+            learner.steps_per_execution = per_call
+            learner.make_train_function(force=True)
+        epoch = -(-log.iteration // every)
+        learner.fit(
+            tasks.train.batches(FLAGS.meta_batch_size, seed=FLAGS.seed, start=log.iteration),
+            steps_per_epoch=steps,
+            initial_epoch=epoch,
+            epochs=epoch + epochs,
+            validation_data=validation,
+            validation_steps=max(1, 200 // FLAGS.meta_batch_size),
+            callbacks=callbacks,
+            shuffle=False,
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
+
+
+def finish(learner, tasks, workdir: Path) -> None:
+    """Evaluates on new tasks, and writes all that a run leaves."""
+    from meta_tf import plots  # matplotlib takes a second to load
+
+    evaluation = meta_tf.evaluate(learner, tasks.test, FLAGS.eval_tasks, seed=FLAGS.seed)
+    write_results(evaluation, learner, workdir)
+    figures = {
+        "inner_steps": plots.inner_steps(evaluation),
+        "learning_curve": plots.learning_curve(workdir / "metrics.csv"),
+    }
+    if tasks.kind == "classification":
+        figures["task"] = plots.images(learner, tasks.test, seed=FLAGS.seed)
+    elif FLAGS.task == "sinusoid":
+        curves = meta_tf.tasks.Sinusoid(FLAGS.shots, queries=200, grid=True)
+        figures["fit"] = plots.regression(learner, curves.test, seed=FLAGS.seed)
+    for name, figure in figures.items():
+        figure.savefig(workdir / f"{name}.png", dpi=120)
+    learner.save(workdir / "learner.keras")
+    learner.export(workdir / "saved_model")
+    print(evaluation)
+    print(f"Written to {workdir}/: results.json, {', '.join(f'{n}.png' for n in figures)}, "
+          "metrics.csv, learner.keras, saved_model/")
+
+
+def write_results(evaluation, learner, workdir: Path) -> None:
+    results = {
+        **json.loads(evaluation.to_json()),
+        "iterations": training.latest_checkpoint(workdir)[1],
+        "trainable_parameters": learner.count_params(),
+        "command": "python train.py " + " ".join(sys.argv[1:]),
+        "flags": {n: line.split("=", 1)[1] for n, line in serialized().items()},
+        "versions": {
+            "meta_tf": meta_tf.__version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "python": platform.python_version(),
+        },
+    }
+    part = workdir / ".results.json"
+    part.write_text(json.dumps(results, indent=2) + "\n")
+    os.replace(part, workdir / "results.json")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
