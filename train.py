@@ -5,7 +5,7 @@
 
 A preset is a file of flags in `presets/`; flags given beside it override it. The same
 command again goes on where an interrupted run stopped, or shows a finished one's
-results. `--helpshort` tells all flags.
+results. `--help` tells all flags.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ import os
 import platform
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
 
 import keras
 import tensorflow as tf
-from absl import flags
+from absl import app, flags
 
 import meta_tf
 from meta_tf import training
@@ -114,6 +116,7 @@ FREE |= {"checkpoint_every", "steps_per_execution"}
 
 def main(argv: list[str]) -> int:
     """Runs the program and returns its exit code; whatever goes wrong is told in one line."""
+    app.define_help_flags()
     try:
         FLAGS(with_preset(argv))
         run()
@@ -123,12 +126,14 @@ def main(argv: list[str]) -> int:
     except (flags.Error, ValueError, OSError, RuntimeError) as error:
         return complain(str(error))
     except Exception as error:
-        traceback.print_exc(file=(log := Path("train_error.log").open("w")))
-        return complain(f"{type(error).__name__}: {error} (details in {log.name})")
+        log = Path("train_error.log")
+        log.write_text(traceback.format_exc())
+        return complain(f"{type(error).__name__}: {error} (details in {log})")
     return 0
 
 
 def complain(message: str) -> int:
+    """Prints an error in one line and returns the exit code."""
     print("train.py: error: " + " ".join(message.split()), file=sys.stderr)
     return 1
 
@@ -197,10 +202,11 @@ def check_same_run(workdir: Path) -> None:
     before = dict(line.lstrip("-").split("=", 1) for line in path.read_text().split("\n") if line)
     now = {n: line.lstrip("-").split("=", 1)[1] for n, line in serialized().items()}
     for name in sorted(set(now) | set(before)):
-        if name in OWN and name not in FREE and now.get(name) != before.get(name):
+        old, new = before.get(name, "unset"), now.get(name, "unset")
+        if name in OWN and name not in FREE and old != new:
             raise ValueError(
-                f"--{name} is {before.get(name, 'unset')!r} in {path} and {now.get(name, 'unset')!r} "
-                "now: that would be another run. Give another --workdir, or the same value."
+                f"--{name} is {old!r} in {path} and {new!r} now: that would be another run. "
+                "Give another --workdir, or the same value."
             )
 
 
@@ -216,6 +222,7 @@ def serialized() -> dict[str, str]:
 
 
 def build_tasks() -> meta_tf.tasks.Source:
+    """The source of tasks."""
     queries = FLAGS.queries or FLAGS.shots
     if FLAGS.task == "sinusoid":
         return meta_tf.tasks.Sinusoid(FLAGS.shots, queries)
@@ -238,6 +245,7 @@ def build_tasks() -> meta_tf.tasks.Source:
 
 
 def build_learner(tasks: meta_tf.tasks.Source) -> meta_tf.MetaLearner:
+    """The learner before its first step, compiled."""
     classify = tasks.kind == "classification"
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True) if classify else "mse"
     learner = meta_tf.MetaLearner(
@@ -251,6 +259,7 @@ def build_learner(tasks: meta_tf.tasks.Source) -> meta_tf.MetaLearner:
 
 
 def build_model(tasks: meta_tf.tasks.Source) -> keras.Model:
+    """The network, of the inputs and outputs that the tasks ask for."""
     outputs = tasks.ways or math.prod(tasks.target_shape)
     if FLAGS.model == "mlp":
         hidden = [int(h) if h.isdigit() else h for h in FLAGS.hidden if h]
@@ -267,7 +276,8 @@ def build_model(tasks: meta_tf.tasks.Source) -> keras.Model:
 
 
 def build_algorithm() -> meta_tf.Algorithm:
-    settings = {
+    """The algorithm with its settings."""
+    settings: dict[str, Any] = {
         "inner_lr": FLAGS.inner_lr,
         "inner_steps": FLAGS.inner_steps,
         "eval_steps": FLAGS.eval_steps,
@@ -282,17 +292,18 @@ def build_algorithm() -> meta_tf.Algorithm:
         settings["learned_lr"] = FLAGS.learned_lr
     if FLAGS.first_order:
         settings["first_order"] = True
-    make = {
+    makers: dict[str, Callable[..., meta_tf.Algorithm]] = {
         "maml": meta_tf.MAML,
         "fomaml": meta_tf.FOMAML,
         "anil": meta_tf.ANIL,
         "boil": meta_tf.BOIL,
         "meta_sgd": meta_tf.MetaSGD,
-    }[FLAGS.algorithm]
-    return make(**settings)
+    }
+    return makers[FLAGS.algorithm](**settings)
 
 
 def build_optimizer() -> keras.optimizers.Optimizer:
+    """The outer optimiser."""
     rate = FLAGS.meta_lr
     if not 0 < rate < math.inf:
         raise ValueError(f"--meta_lr must be a number above 0. Received: --meta_lr={rate}.")
@@ -357,11 +368,14 @@ def finish(learner, tasks, workdir: Path) -> None:
     learner.save(workdir / "learner.keras")
     learner.export(workdir / "saved_model")
     print(evaluation)
-    print(f"Written to {workdir}/: results.json, {', '.join(f'{n}.png' for n in figures)}, "
-          "metrics.csv, learner.keras, saved_model/")
+    print(
+        f"Written to {workdir}/: results.json, {', '.join(f'{n}.png' for n in figures)}, "
+        "metrics.csv, learner.keras, saved_model/"
+    )
 
 
 def write_results(evaluation, learner, workdir: Path) -> None:
+    """Writes `results.json`: what came out, and all that is needed to get it again."""
     results = {
         **json.loads(evaluation.to_json()),
         "iterations": training.latest_checkpoint(workdir)[1],

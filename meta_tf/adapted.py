@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
 from meta_tf.functional import Network
-from meta_tf.seeds import seed_positions
 from meta_tf.types import Weights
 
 
@@ -28,7 +27,8 @@ class AdaptedModel(keras.Model):
 
     Example:
       >>> fitted = learner.adapt(support_x, support_y)
-      >>> fitted.predict(new_images)
+      >>> fitted.predict(tf.zeros([7, 1]), verbose=0).shape
+      (7, 1)
     """
 
     def __init__(self, network: Network, algorithm: Algorithm, weights: Weights, **options: Any):

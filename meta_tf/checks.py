@@ -11,7 +11,9 @@ def check_integer(name: str, value: Any, at_least: int, why: str = "") -> None:
     """Raises ValueError unless `value` is an integer of `at_least` or more."""
     whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
     if not whole or value < at_least:
-        raise ValueError(f"`{name}` must be an integer of at least {at_least}{_so(why)}{_got(value)}")
+        raise ValueError(
+            f"`{name}` must be an integer of at least {at_least}{_so(why)}{_got(value)}"
+        )
 
 
 def check_number(name: str, value: Any, above: float, below: float = math.inf) -> None:

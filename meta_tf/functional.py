@@ -9,10 +9,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from meta_tf import missing_gradients  # noqa: F401 - registers them
 from meta_tf.normalization import MODES, exact_normalization
 from meta_tf.types import Examples, Weights
 
 _QUERY_STATISTICS = {"transductive": True, "support": False, "running": None}
+
 
 class Network:
     """A built Keras model seen as a pure function of its weights.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -103,7 +104,7 @@ class MetaLearner(keras.Model):
             for name, value in algorithm.meta_weights(network).items()
         }
         self._jit = "auto"
-        self._compiled = {}
+        self._compiled: dict[int | None, Callable[[Examples], Weights]] = {}
         self.built = True
 
     @property
@@ -112,7 +113,9 @@ class MetaLearner(keras.Model):
         meta = {name: tf.convert_to_tensor(v.value) for name, v in self._meta.items()}
         return self.network.weights._replace(meta=meta)
 
-    def compile(self, optimizer: Any = "adam", *, jit_compile: Any = "auto", **options: Any) -> None:
+    def compile(
+        self, optimizer: Any = "adam", *, jit_compile: Any = "auto", **options: Any
+    ) -> None:
         """Prepares for `fit`, as `keras.Model.compile` does.
 
         Args:
@@ -187,9 +190,7 @@ class MetaLearner(keras.Model):
         check_batch(self.model, x, y)
         replicas = self.distribute_strategy.num_replicas_in_sync
         weights = self.weights_now
-        seeds, next_seeds = split_seeds(
-            seed_positions(self.model), weights.state, _count_tasks(y)
-        )
+        seeds, next_seeds = split_seeds(seed_positions(self.model), weights.state, _count_tasks(y))
         scale = self.optimizer.scale_loss(tf.ones([]))
 
         def learn(task):

@@ -21,7 +21,15 @@ import tensorflow as tf
 MODES = ("auto", "parallel", "vectorized")
 
 # Operations with weights that cannot be stacked over tasks, and loops.
-_KEPT_APART = ("Conv", "DepthwiseConv", "While", "StatelessWhile", "MaxPool", "AvgPool", "TensorList")
+_KEPT_APART = (
+    "Conv",
+    "DepthwiseConv",
+    "While",
+    "StatelessWhile",
+    "MaxPool",
+    "AvgPool",
+    "TensorList",
+)
 # XLA's second derivative of max-pooling is wrong in float32 and missing in float64.
 _WRONG_IN_XLA = ("MaxPoolGradGrad", "MaxPool3DGradGrad")
 

@@ -26,8 +26,12 @@ class RunLog(keras.callbacks.Callback):
         beyond that are dropped: they belong to steps that will be made again.
 
     Example:
-      >>> log = RunLog("run")
-      >>> learner.fit(batches, steps_per_epoch=500, epochs=20, callbacks=[log])
+      >>> import tempfile
+      >>> log = RunLog(tempfile.mkdtemp())
+      >>> batches = meta_tf.tasks.Sinusoid().train.batches(25, start=log.iteration)
+      >>> history = learner.fit(batches, steps_per_epoch=2, verbose=0, callbacks=[log])
+      >>> latest_checkpoint(log.folder)[1]
+      2
     """
 
     def __init__(self, folder: str | Path, iteration: int = 0):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -77,10 +78,29 @@ class Algorithm(abc.ABC):
         """
 
     def trajectory(
-        self, network: Network, weights: Weights, support: Examples, *, steps: int
-    ) -> list[Weights]:
-        """What `adapt` returns after 0, 1, … `steps` inner steps."""
-        return [self.adapt(network, weights, support, steps=k) for k in range(steps + 1)]
+        self,
+        network: Network,
+        weights: Weights,
+        support: Examples,
+        read: Callable[[Weights], Any],
+        *,
+        steps: int,
+    ) -> Any:
+        """What `read` says of the adapted weights after 0, 1, … `steps` inner steps.
+
+        Args:
+          network: the model and its loss.
+          weights: where to start.
+          support: the support set, [S, ...].
+          read: a pure function of what `adapt` returns, to a structure of tensors.
+          steps: the last number of inner steps.
+
+        Returns:
+          The structure that `read` returns, each tensor with an axis [steps + 1, ...]
+          in front.
+        """
+        values = [read(self.adapt(network, weights, support, steps=k)) for k in range(steps + 1)]
+        return tf.nest.map_structure(lambda *each: tf.stack(each), *values)
 
     def predict(self, network: Network, adapted: Weights, query_x: Any) -> Any:
         """Predictions [Q, ...] of an adapted network for a query set [Q, ...]."""
@@ -115,9 +135,7 @@ class Algorithm(abc.ABC):
         model, meta = tape.gradient(
             scaled, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        return TaskResult(
-            loss, predictions, state, [tf.convert_to_tensor(g) for g in model], meta
-        )
+        return TaskResult(loss, predictions, state, [tf.convert_to_tensor(g) for g in model], meta)
 
     def get_config(self) -> dict[str, Any]:
         """The settings, for saving."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -10,10 +11,10 @@ import tensorflow as tf
 
 from meta_tf.algorithms import inner
 from meta_tf.algorithms.base import Algorithm
-from meta_tf.functional import Network
-from meta_tf.loops import repeat
-from meta_tf.types import Examples, Weights
 from meta_tf.checks import check_choice, check_integer, check_number
+from meta_tf.functional import Network
+from meta_tf.loops import record, repeat
+from meta_tf.types import Examples, Weights
 
 _LEARNED = (None, "scalar", "tensor", "tensor_step", "weight")
 
@@ -122,13 +123,21 @@ class MAML(Algorithm):
         return self._finish(network, carry, weights, support, training)
 
     def trajectory(
-        self, network: Network, weights: Weights, support: Examples, *, steps: int
-    ) -> list[Weights]:
-        step = self._step(network, training=False)
-        carries = [self._start(network, weights)]
-        for i in range(steps):
-            carries.append(step(i, carries[-1], (weights, support)))
-        return [self._finish(network, c, weights, support, False) for c in carries]
+        self,
+        network: Network,
+        weights: Weights,
+        support: Examples,
+        read: Callable[[Weights], Any],
+        *,
+        steps: int,
+    ) -> Any:
+        return record(
+            self._step(network, training=False),
+            self._start(network, weights),
+            (weights, support),
+            steps,
+            lambda carry: read(self._finish(network, carry, weights, support, False)),
+        )
 
     def _steps(self, training):
         return self.inner_steps if training or self.eval_steps is None else self.eval_steps
@@ -185,7 +194,7 @@ def _merged(weights, positions, fast):
     return merged
 
 
-def FOMAML(**settings: Any) -> MAML:  # noqa: N802 - the papers' names
+def FOMAML(**settings: Any) -> MAML:
     """First-order MAML: `MAML(first_order=True, **settings)`.
 
     Reference: Finn, Abbeel & Levine 2017, section 5.2.
@@ -193,7 +202,7 @@ def FOMAML(**settings: Any) -> MAML:  # noqa: N802 - the papers' names
     return MAML(first_order=True, **settings)
 
 
-def ANIL(head: str = "head", **settings: Any) -> MAML:  # noqa: N802
+def ANIL(head: str = "head", **settings: Any) -> MAML:
     """Almost no inner loop: only the layer `head` adapts, the body is shared by all tasks.
 
     Reference: Raghu et al. 2020, Rapid Learning or Feature Reuse?
@@ -201,7 +210,7 @@ def ANIL(head: str = "head", **settings: Any) -> MAML:  # noqa: N802
     return MAML(adapted=head, **settings)
 
 
-def BOIL(head: str = "head", **settings: Any) -> MAML:  # noqa: N802
+def BOIL(head: str = "head", **settings: Any) -> MAML:
     """Body only in the inner loop: all but the layer `head` adapts.
 
     Reference: Oh et al. 2021, BOIL: Towards Representation Change for Few-shot Learning.
@@ -209,7 +218,7 @@ def BOIL(head: str = "head", **settings: Any) -> MAML:  # noqa: N802
     return MAML(adapted=f"!{head}", **settings)
 
 
-def MetaSGD(**settings: Any) -> MAML:  # noqa: N802
+def MetaSGD(**settings: Any) -> MAML:
     """Meta-SGD: every single weight has a learned step size of its own, of any sign.
 
     Reference: Li et al. 2017, Meta-SGD: Learning to Learn Quickly for Few-Shot Learning.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -12,7 +13,7 @@ from meta_tf.algorithms import inner
 from meta_tf.algorithms.base import Algorithm, TaskResult
 from meta_tf.checks import check_choice, check_integer, check_number
 from meta_tf.functional import Network
-from meta_tf.loops import repeat
+from meta_tf.loops import record, repeat
 from meta_tf.types import Examples, Weights
 
 
@@ -89,13 +90,21 @@ class Reptile(Algorithm):
         return network.settle(adapted, support.x, training=training)
 
     def trajectory(
-        self, network: Network, weights: Weights, support: Examples, *, steps: int
-    ) -> list[Weights]:
-        step = self._step(network, training=False)
-        carries = [(weights, inner.initial_slots(self.optimizer, weights.model))]
-        for i in range(steps):
-            carries.append(step(i, carries[-1], support))
-        return [network.settle(w, support.x, training=False) for w, _ in carries]
+        self,
+        network: Network,
+        weights: Weights,
+        support: Examples,
+        read: Callable[[Weights], Any],
+        *,
+        steps: int,
+    ) -> Any:
+        return record(
+            self._step(network, training=False),
+            (weights, inner.initial_slots(self.optimizer, weights.model)),
+            support,
+            steps,
+            lambda carry: read(network.settle(carry[0], support.x, training=False)),
+        )
 
     def meta_gradients(
         self,

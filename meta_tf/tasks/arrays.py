@@ -59,8 +59,8 @@ def from_arrays(
             ".astype(str)."
         )
     examples = _converted(examples)
-    names, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    names = [name.decode() if isinstance(name, bytes) else str(name) for name in names.tolist()]
+    distinct, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    names = [name.decode() if isinstance(name, bytes) else str(name) for name in distinct.tolist()]
     order = np.argsort(classes.reshape(-1), kind="stable")
     data = ClassData(examples[order], counts, names)
     parts = class_parts(

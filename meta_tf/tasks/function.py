@@ -8,7 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from meta_tf.tasks.part import Part
-from meta_tf.tasks.source import Source, check_counts
+from meta_tf.tasks.source import Kind, Source, check_counts
 from meta_tf.types import Batch
 
 TaskFunction = Callable[[tf.Tensor], tuple[Any, Any, Any, Any]]
@@ -73,12 +73,14 @@ def from_function(fn: TaskFunction, ways: int | None = None) -> Source:
     # A task may be costly, so no batch is made before its time.
     parts = [Part(episodes, numbers=2, stream=stream, most_batches=1) for stream in range(3)]
     support, query = shapes[1].shape[0], shapes[3].shape[0]
-    kind = "regression" if ways is None else "classification"
+    kind: Kind = "regression" if ways is None else "classification"
     each = ways or 1
     return Source(kind, parts, ways=ways, shots=support // each, queries=query // each)
 
 
-def _compiled(fn: TaskFunction) -> Callable[[tf.Tensor], Any]:
+def _compiled(fn: TaskFunction) -> Any:
+    """The concrete function of `fn`, its tensors converted to the types of a batch."""
+
     def converted(seed: tf.Tensor) -> tuple[Any, ...]:
         made = fn(seed)
         if not isinstance(made, tuple) or len(made) != 4:

@@ -113,13 +113,13 @@ class _Drawing(NamedTuple):
 def _load(data_dir: Path, size: int, download: bool, cache_dir: str | Path | None) -> ClassData:
     if size < 1:
         raise ValueError(f"`size` must be 1 pixel or more. Received: size={size}.")
-    places = [_place(data_dir, half) for half in HALVES]
-    if None in places and download:
+    places = _places(data_dir)
+    if len(places) < len(HALVES) and download:
         fetch_omniglot(data_dir)
-        places = [_place(data_dir, half) for half in HALVES]
-    if None in places:
-        raise _not_there(data_dir, [h for h, p in zip(HALVES, places, strict=True) if p is None])
-    drawings = [drawing for place in places for drawing in _drawings(place)]
+        places = _places(data_dir)
+    if len(places) < len(HALVES):
+        raise _not_there(data_dir, [half for half in HALVES if half not in places])
+    drawings = [drawing for place in places.values() for drawing in _drawings(place)]
     drawings.sort(key=lambda drawing: (drawing.character, drawing.file.name))
     digest = hashlib.sha256(f"{size}\n".encode())
     for drawing in drawings:
@@ -146,8 +146,9 @@ def _candidates(data_dir: Path, half: str) -> list[Path]:
     ]
 
 
-def _place(data_dir: Path, half: str) -> Path | None:
-    return next((place for place in _candidates(data_dir, half) if place.exists()), None)
+def _places(data_dir: Path) -> dict[str, Path]:
+    found = {half: [p for p in _candidates(data_dir, half) if p.exists()] for half in HALVES}
+    return {half: places[0] for half, places in found.items() if places}
 
 
 def _drawings(place: Path) -> list[_Drawing]:

@@ -159,8 +159,9 @@ def test_batches_are_endless_static_and_typed(source):
 def test_the_block_of_batches_made_at_once_shows_nowhere():
     # One batch of the large size fills a block; of the small ones, 256 do.
     part = Sinusoid(shots=50, queries=50).train
-    expected = episodes(part, 12_000, 12_000)
-    assert_equal(expected, episodes(part, 31, 12_000))
+    # The odd number would put the last episodes of a block at the odd end of vectorised kernels.
+    expected = episodes(part, 12_007, 12_007)
+    assert_equal(expected, episodes(part, 31, 12_007))
 
 
 @pytest.mark.parametrize("options", [{"tasks": 0}, {"tasks": 4, "start": -1}])

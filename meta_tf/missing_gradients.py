@@ -1,0 +1,18 @@
+"""Second derivatives that TensorFlow does not have, for activations of Keras."""
+
+from __future__ import annotations
+
+import contextlib
+
+import tensorflow as tf
+
+
+def _softsign_grad_grad(op, upstream):
+    # SoftsignGrad(g, x) = g / (1 + |x|)², for softsign(x) = x / (1 + |x|).
+    g, x = op.inputs
+    d = 1 + tf.abs(x)
+    return upstream / d**2, -2 * upstream * g * tf.sign(x) / d**3
+
+
+with contextlib.suppress(KeyError):  # it is there already
+    tf.RegisterGradient("SoftsignGrad")(_softsign_grad_grad)

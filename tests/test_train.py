@@ -1,0 +1,150 @@
+"""`train.py` as its users meet it: run as a program, killed, gone on with, given wrong flags."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = ["--iterations=600", "--checkpoint_every=200", "--steps_per_execution=50", "--eval_tasks=20"]
+
+
+def start(*flags):
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *map(str, flags)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def run(*flags):
+    process = start(*flags)
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def weights(workdir):
+    """All numbers of the last checkpoint, the optimiser's among them, by name."""
+    import h5py
+    import zipfile
+
+    path = max((workdir / "checkpoints").glob("*.keras"))
+    with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as file:
+        found = {}
+        h5py.File(file).visititems(
+            lambda name, item: found.update({name: item[()]}) if hasattr(item, "dtype") else None
+        )
+    return found
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("runs") / "uninterrupted"
+    code, out, err = run(*SMALL, f"--workdir={workdir}")
+    assert code == 0, err
+    return workdir, out
+
+
+def test_a_run_leaves_what_it_promises(finished):
+    workdir, out = finished
+    for name in (
+        "flags.txt",
+        "metrics.csv",
+        "results.json",
+        "fit.png",
+        "inner_steps.png",
+        "learning_curve.png",
+        "learner.keras",
+        "saved_model/saved_model.pb",
+        "checkpoints/00000600.keras",
+    ):
+        assert (workdir / name).stat().st_size > 0, name
+    assert list((workdir / "tensorboard").rglob("events*"))
+    with (workdir / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["iteration"] for row in rows] == ["200", "400", "600"]
+    results = json.loads((workdir / "results.json").read_text())
+    assert results["iterations"] == 600
+    assert results["flags"]["shots"] == "10"
+    for mean in results["mean"]:  # the table on screen shows the numbers on disk
+        assert f"{mean:.3f}"[:4] in out
+
+
+def test_killed_and_started_again_it_ends_with_the_same_weights(finished, tmp_path):
+    flags = [*SMALL, f"--workdir={tmp_path}"]
+    process = start(*flags)
+    while not list(tmp_path.glob("checkpoints/0*.keras")):
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (tmp_path / "results.json").exists()
+
+    code, out, err = run(*flags)
+
+    assert code == 0, err
+    assert "Going on from iteration" in out
+    expected, got = weights(finished[0]), weights(tmp_path)
+    assert expected.keys() == got.keys() and len(expected) > 6
+    for name, value in expected.items():
+        np.testing.assert_array_equal(got[name], value, err_msg=name)
+    metrics = [(w / "metrics.csv").read_text() for w in (finished[0], tmp_path)]
+    assert metrics[0] == metrics[1]
+
+
+def test_a_finished_run_shows_its_results_again_and_a_flag_file_starts_it(finished):
+    workdir, out = finished
+    code, again, err = run(f"--flagfile={workdir / 'flags.txt'}")
+    assert code == 0, err
+    table = out[out.index("600 of") if "600 of" in out else out.index("inner") :].splitlines()
+    assert all(line in again for line in table)
+
+
+def test_another_setting_is_refused_and_nothing_is_damaged(finished):
+    workdir, _ = finished
+    before = (workdir / "flags.txt").read_bytes()
+    assert_one_line(run(*SMALL, f"--workdir={workdir}", "--shots=5"), "--shots", "'10'", "'5'")
+    assert (workdir / "flags.txt").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--ways=1", "--task=omniglot"], ["ways", "1"]),
+        (["--meta_lr=-1"], ["--meta_lr", "-1"]),
+        (["--inner_lr=0"], ["inner_lr", "0"]),
+        (["--preset=sinusoid"], ["--preset", "sinusoid_10shot"]),
+        (["--task=omniglot"], ["--data_dir"]),
+        (["--task=omniglot", "--data_dir=/nowhere"], ["/nowhere", "images_background.zip"]),
+        (["--task=images", "--data_dir=/nowhere"], ["/nowhere"]),
+        (["--model=conv4"], ["conv4", "sinusoid"]),
+        (["--adapt=nothing"], ["nothing", "head"]),
+        (["--device=gpu"], ["--device=gpu"]),
+        (["--no_such_flag"], ["no_such_flag"]),
+        (["--hidden=40,x"], ["hidden", "x"]),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else None,
+)
+def test_a_wrong_flag_is_answered_in_one_line(flags, words, tmp_path):
+    assert_one_line(run(*flags, f"--workdir={tmp_path / 'run'}"), *words)
+    assert not (tmp_path / "run").exists()
+
+
+def assert_one_line(result, *words):
+    code, out, err = result
+    told = [line for line in err.splitlines() if "error" in line.lower()]
+    assert code != 0
+    assert "Traceback" not in out + err
+    assert len(told) == 1, err
+    for word in words:
+        assert word in told[0]
