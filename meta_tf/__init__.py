@@ -3,6 +3,7 @@
 from meta_tf import layers, models, tasks
 from meta_tf.adapted import AdaptedModel
 from meta_tf.algorithms import ANIL, BOIL, FOMAML, MAML, Algorithm, MetaSGD, Reptile
+from meta_tf.evaluation import Evaluation, evaluate
 from meta_tf.learner import MetaLearner
 
 __version__ = "0.1.0"
@@ -14,9 +15,11 @@ __all__ = [
     "MAML",
     "AdaptedModel",
     "Algorithm",
+    "Evaluation",
     "MetaLearner",
     "MetaSGD",
     "Reptile",
+    "evaluate",
     "layers",
     "models",
     "tasks",

@@ -63,7 +63,7 @@ def check_support(network: Network, support_x: Any, support_y: Any) -> Examples:
             "`support_x` and `support_y` must hold the same number of examples, at least one. "
             f"Received: {size} in `support_x` and shape {tuple(targets)} of `support_y`."
         )
-    if isinstance(network.loss, keras.losses.SparseCategoricalCrossentropy):
+    if _takes_labels(network.loss):
         check_labels(network.model, "support_y", y)
     return Examples(x, y)
 
@@ -80,6 +80,13 @@ def check_labels(model: keras.Model, name: str, labels: Any) -> None:
             f"Received: a largest label of {values.max()}. Number the classes of each task from 0, "
             "or build the model with more outputs."
         )
+
+
+def _takes_labels(loss):
+    return (
+        isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
+        or loss is keras.losses.sparse_categorical_crossentropy
+    )
 
 
 def _check_inputs(model, name, value, axes):

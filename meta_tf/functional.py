@@ -163,7 +163,7 @@ class Network:
             return tf.reduce_mean(self.loss(y, predictions))
         # Not loss(y, predictions): under tf.distribute that divides by the number of
         # replicas, and so would divide every inner step.
-        values = self.loss.call(y, predictions)
+        values = self.loss.call(tf.cast(y, predictions.dtype), predictions)
         return (tf.reduce_sum if self.loss.reduction == "sum" else tf.reduce_mean)(values)
 
     def positions(self, patterns: Sequence[str] | None) -> list[int]:
@@ -173,6 +173,11 @@ class Network:
         weight's path (`conv1/kernel`) or one part of it (`conv1`); with `!` in
         front it takes away. The first being of that kind, one starts from all.
         """
+        if not self.paths:
+            raise ValueError(
+                f"The model {self.model.name!r} has no trainable weight that could be adapted. Set "
+                "`trainable = True` on the layers that are to learn each task."
+            )
         if not patterns:
             return list(range(len(self.paths)))
         chosen = set(range(len(self.paths))) if patterns[0].startswith("!") else set()

@@ -8,12 +8,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from meta_tf import saved_model
 from meta_tf.adapted import AdaptedModel
 from meta_tf.algorithms import MAML, Algorithm
 from meta_tf.batches import check_batch, check_support
-from meta_tf.checks import check_integer
+from meta_tf.checks import check_choice, check_integer
 from meta_tf.functional import Network
 from meta_tf.parallel import MODES, map_tasks
+from meta_tf.replicas import for_optimizer, mean_over_tasks, share_of_tasks
 from meta_tf.seeds import load_seeds, save_seeds, seed_positions, split_seeds, with_seeds
 from meta_tf.types import Examples, Weights
 
@@ -139,6 +141,7 @@ class MetaLearner(keras.Model):
             )
         super().compile(optimizer, jit_compile=False, **options)
         self._jit = jit_compile
+        self._compiled = {}  # what is frozen may have changed
 
     def get_compile_config(self):
         config = super().get_compile_config()
@@ -188,9 +191,11 @@ class MetaLearner(keras.Model):
     def train_step(self, data):
         x, y = _unpack(data)
         check_batch(self.model, x, y)
-        replicas = self.distribute_strategy.num_replicas_in_sync
+        count = _count_tasks(y)
+        first, total = share_of_tasks(count)
         weights = self.weights_now
-        seeds, next_seeds = split_seeds(seed_positions(self.model), weights.state, _count_tasks(y))
+        seeds, next_seeds = split_seeds(seed_positions(self.model), weights.state, total)
+        seeds = {i: drawn[first : first + count] for i, drawn in seeds.items()}
         scale = self.optimizer.scale_loss(tf.ones([]))
 
         def learn(task):
@@ -207,22 +212,24 @@ class MetaLearner(keras.Model):
             learn,
             {**x, "query_y": y, "seeds": seeds},
             mode=self.task_parallelism,
-            jit=self._jit if replicas == 1 else False,
+            jit=self._jit if self.distribute_strategy.num_replicas_in_sync == 1 else False,
         )
-        # Keras's optimisers add up over replicas; the mean over all tasks is wanted.
-        gradients = [
-            tf.reduce_mean(g, 0) / replicas for g in (*result.model, *result.meta.values())
-        ]
+        gradients = mean_over_tasks([*result.model, *result.meta.values()], total)
         variables = [*self.model.trainable_variables, *(self._meta[n] for n in result.meta)]
-        self.optimizer.apply(gradients, variables)
-        self._store_state(weights.state, result.state, next_seeds)
+        self.optimizer.apply(for_optimizer(gradients, self.optimizer), variables)
+        self._store_state(weights.state, result.state, next_seeds, total)
         return self._report(x, y, result.predictions, tf.reduce_mean(result.loss))
 
     def test_step(self, data):
         x, y = _unpack(data)
         check_batch(self.model, x, y)
         predictions = self(x, training=False)
-        return self._report(x, y, predictions, self.network.mean_loss(y, predictions))
+        losses = map_tasks(
+            lambda task: self.network.mean_loss(*task),
+            (y, predictions),
+            mode=self.task_parallelism,
+        )
+        return self._report(x, y, predictions, tf.reduce_mean(losses))
 
     def adapt(self, support_x: Any, support_y: Any, steps: int | None = None) -> AdaptedModel:
         """Learns one new task and returns a Keras model for it.
@@ -245,6 +252,54 @@ class MetaLearner(keras.Model):
         if steps is not None:
             check_integer("steps", steps, at_least=0)
         return AdaptedModel(self.network, self.algorithm, self._adapt(steps)(support))
+
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        verbose: Any = None,
+        input_signature: Any = None,
+        target_signature: Any = None,
+    ) -> None:
+        """Writes a SavedModel that learns new tasks wherever TensorFlow runs, without this library.
+
+        Its signatures, for sets of any size, with tensors by name:
+
+            adapt_and_predict(support_x, support_y, query_x) -> predictions
+            adapt(support_x, support_y) -> the weights that changed, by name
+            predict(query_x, those weights) -> predictions
+            initial(query_x) -> predictions of the model before any task
+            adapt_steps_and_predict(support_x, support_y, query_x, inner_steps, inner_lr)
+
+        `serving_default` is the first. The last takes the inner loop's number of steps
+        (int32) and rate (float32) at run time; it is left out where rates are learned.
+        A model of several inputs has `support_x_a`, `support_x_b`, … by the inputs'
+        keys or numbers. `assets.extra/meta_tf.json` tells algorithm and batch-norm mode.
+
+        Args:
+          filepath: the folder to write. An earlier export there stays untouched until
+            the new one is complete.
+          format: `"tf_saved_model"`, the only one.
+          verbose: whether to print the signatures' names.
+          input_signature: `tf.TensorSpec` of a batch of the model's inputs, [None, ...];
+            needed for a subclassed model only.
+          target_signature: likewise of the targets, where they are neither labels of
+            the sparse cross-entropy nor of the shape of the outputs.
+
+        Raises:
+          ValueError: if the inputs are unknown, the format is, or `filepath` holds
+            something other than an earlier export.
+
+        Example:
+          >>> learner.export("run/saved_model")                          # doctest: +SKIP
+          >>> loaded = tf.saved_model.load("run/saved_model")            # doctest: +SKIP
+          >>> learn = loaded.signatures["adapt_and_predict"]             # doctest: +SKIP
+          >>> learn(support_x=x, support_y=y, query_x=new)["predictions"]  # doctest: +SKIP
+        """
+        check_choice("format", format, ("tf_saved_model",))
+        names = saved_model.save(self, filepath, input_signature, target_signature)
+        if verbose:
+            print(f"Saved to {filepath}, with the signatures {', '.join(names)}.")
 
     def get_config(self):
         return {
@@ -281,16 +336,15 @@ class MetaLearner(keras.Model):
             self._compiled[steps] = tf.function(adapt, autograph=False, reduce_retracing=True)
         return self._compiled[steps]
 
-    def _store_state(self, before, after, next_seeds):
+    def _store_state(self, before, after, next_seeds, total):
         """Moves the model's state by the mean of how the tasks moved it."""
-        replica = tf.distribute.get_replica_context()
         for i, variable in enumerate(self.model.non_trainable_variables):
             if str(i) in next_seeds:
                 variable.assign(next_seeds[str(i)])
-            elif variable.dtype.startswith("float"):
+            elif before[i].dtype.is_floating:
                 # As a difference, so that a frozen weight stays what it is to the last bit.
-                moved = tf.reduce_mean(after[i] - before[i], 0)
-                variable.assign(before[i] + replica.all_reduce("MEAN", moved))
+                (moved,) = mean_over_tasks([after[i] - before[i]], total)
+                variable.assign(before[i] + moved)
             else:
                 variable.assign(after[i][-1])
 

@@ -59,8 +59,9 @@ def exact_normalization(batch_statistics: bool | None) -> Iterator[None]:
         moments, call = tf.nn.moments, keras.layers.BatchNormalization.call
 
         def declared_call(layer, inputs, training=None, mask=None):
-            if batch_statistics is not None and threading.get_ident() == owner:
-                training = batch_statistics
+            if threading.get_ident() == owner:
+                _check_synchronized(layer)
+                training = training if batch_statistics is None else batch_statistics
             return call(layer, inputs, training=training, mask=mask)
 
         tf.nn.moments = exact_moments
@@ -70,3 +71,12 @@ def exact_normalization(batch_statistics: bool | None) -> Iterator[None]:
         finally:
             tf.nn.moments = moments
             keras.layers.BatchNormalization.call = call
+
+
+def _check_synchronized(layer):
+    # Its replicas would also wait for each other here, for ever.
+    if layer.synchronized and tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        raise ValueError(
+            f"The layer {layer.name!r} has `synchronized=True`, which mixes the statistics of the "
+            "tasks of different replicas. Set it to False: each task is normalised by itself."
+        )

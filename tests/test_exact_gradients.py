@@ -144,7 +144,9 @@ def _error(network, shape, algorithm=None, **options):
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_layer_has_an_exact_meta_gradient(name):
-    assert _error(*_network(name)) < TOLERANCE
+    # One step is enough for a recurrent layer, which takes long to build.
+    steps = 1 if name in SEQUENCES else 2
+    assert _error(*_network(name), meta_tf.MAML(0.2, inner_steps=steps)) < TOLERANCE
 
 
 @pytest.mark.parametrize("name", NORMALIZATIONS)

@@ -1,0 +1,313 @@
+"""`evaluate`: how well a learner learns new tasks, after every inner step, with an interval."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from meta_tf.batches import check_batch, check_labels
+from meta_tf.checks import check_choice, check_integer
+from meta_tf.learner import MetaLearner
+from meta_tf.metrics import TASK_METRICS
+from meta_tf.parallel import map_tasks
+from meta_tf.types import Examples
+
+_AT_ONCE = 25  # tasks held in memory at a time, unless told otherwise
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` measured. `print` shows it as a table, `save` writes it as JSON.
+
+    Attributes:
+      metric: name of the metric: `"accuracy"` (a share of 1), `"mse"`, `"loss"`, or
+        that of your function.
+      steps: the numbers of inner steps, 0, 1, … K.
+      mean: the metric's mean over tasks after each of them.
+      ci95: half-width of its 95 % confidence interval, 1.96 σ / √tasks.
+      tasks: how many tasks.
+      seed: which tasks.
+      ways: classes in a task; None for regression.
+      shots: support examples, of each class in a classification.
+      queries: query examples, likewise.
+      batch_norm: the learner's batch-norm mode.
+      algorithm: the algorithm, its rate and steps, and settings other than the defaults.
+      settings: all its settings.
+      per_task: the metric of every task, [tasks, K + 1].
+    """
+
+    metric: str
+    steps: tuple[int, ...]
+    mean: tuple[float, ...]
+    ci95: tuple[float, ...]
+    tasks: int
+    seed: int
+    ways: int | None
+    shots: int
+    queries: int
+    batch_norm: str
+    algorithm: str
+    settings: dict[str, Any]
+    per_task: np.ndarray = dataclasses.field(repr=False, compare=False)
+
+    def __str__(self) -> str:
+        kind = f"{self.shots}-shot" if self.ways is None else f"{self.ways}-way {self.shots}-shot"
+        percent = self.metric == "accuracy"
+        scale, digits = (100, 2) if percent else (1, 4)
+        rows = [
+            (str(k), f"{scale * m:.{digits}f} ± {scale * c:.{digits}f}")
+            for k, m, c in zip(self.steps, self.mean, self.ci95, strict=True)
+        ]
+        rows.insert(0, ("inner steps", self.metric + (" in %" if percent else "")))
+        width = max(len(value) for _, value in rows)
+        return "\n".join(
+            [
+                f"{self.tasks} new tasks (seed {self.seed}), {kind}, {self.queries} "
+                + ("queries" if self.ways is None else "queries a class"),
+                f"{self.algorithm}, batch norm: {self.batch_norm}",
+                "mean over tasks ± 95 % confidence interval",
+                *(f"{steps:>11}   {value:>{width}}" for steps, value in rows),
+            ]
+        )
+
+    def to_json(self) -> str:
+        """The results as JSON: all but `per_task`."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        del fields["per_task"]
+        return json.dumps(fields, indent=2, default=str)
+
+    def save(self, path: str | Path) -> None:
+        """Writes `to_json()` to a file, which is never left half written."""
+        path = Path(path)
+        unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        try:
+            unfinished.write_text(self.to_json() + "\n", encoding="utf-8")
+            os.replace(unfinished, path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def evaluate(
+    learner: MetaLearner,
+    part: Any,
+    tasks_number: int = 600,
+    steps: int | None = None,
+    seed: int = 0,
+    tasks_at_once: int | None = None,
+    metric: str | Callable[[Any, Any], Any] | None = None,
+    verbose: Any = "auto",
+) -> Evaluation:
+    """Measures how well a learner learns new tasks: one model, a fixed list of tasks.
+
+    With m_t the metric on the query set of task t after k inner steps on its
+    support set, and n tasks, for each k = 0 … steps:
+
+        mean = Σ m_t / n,   σ² = Σ (m_t - mean)² / (n - 1),   ci95 = 1.96 σ / √n
+
+    The tasks are the first n episodes of `part.batches(…, seed)`, the same ones for
+    every learner. Nothing is chosen by looking at them: neither a checkpoint nor a
+    number of steps. Dropout is off and no variable of the learner changes.
+
+    Args:
+      learner: the learner; it needs no `compile`.
+      part: a part of a task source, such as `tasks.test`; or anything with the same
+        method `batches(tasks, seed)`.
+      tasks_number: n, at least 2.
+      steps: the last number of inner steps; the algorithm's `eval_steps`, or else
+        `inner_steps`, if None.
+      seed: chooses the tasks.
+      tasks_at_once: tasks computed together; more take more memory. It has no say
+        in which tasks are drawn.
+      metric: `"accuracy"`, `"mse"`, `"loss"`, or a function `(query_y, predictions)
+        -> values` that is averaged over the query set. If None, accuracy for
+        integer labels, mse where that is the loss, else the loss.
+      verbose: 1 shows a progress bar, 0 does not, `"auto"` does so on a terminal.
+
+    Returns:
+      An `Evaluation`.
+
+    Raises:
+      ValueError: if an argument is wrong, the tasks do not fit the model or are too
+        few, or a result is not finite.
+
+    Example:
+      >>> tasks = meta_tf.tasks.Sinusoid(shots=10)
+      >>> learner = meta_tf.MetaLearner(meta_tf.models.mlp(), meta_tf.MAML(), loss="mse")
+      >>> result = meta_tf.evaluate(learner, tasks.test, tasks_number=10, steps=2)
+      >>> result.steps, result.metric
+      ((0, 1, 2), 'mse')
+
+    Reference:
+      Finn, Abbeel & Levine 2017 report 600 tasks and this interval.
+    """
+    _check_arguments(learner, part, tasks_number, tasks_at_once, metric, verbose)
+    steps = _steps(learner.algorithm, steps)
+    at_once = min(tasks_at_once or _AT_ONCE, tasks_number)
+    batches = -(-tasks_number // at_once)
+    bar = keras.utils.Progbar(batches, verbose=_verbosity(verbose), unit_name="batch")
+    collected: list[np.ndarray] = []
+    measure = name = example = None
+    for batch in part.batches(at_once, seed=seed):
+        x, y = tf.nest.map_structure(tf.convert_to_tensor, batch)
+        if measure is None:
+            check_batch(learner.model, x, y)
+            name, function = _metric(learner, metric, x, y)
+            measure, example = _measure(learner, function, steps), (x, y)
+        values, finite = measure(x, y)
+        rest = tasks_number - len(collected) * at_once  # the last batch may hold more
+        _check_finite(values.numpy()[:rest], finite.numpy()[:rest], len(collected) * at_once)
+        collected.append(values.numpy()[:rest])
+        bar.update(len(collected))
+        if len(collected) == batches:
+            break
+    per_task = np.concatenate(collected) if collected else np.zeros([0, steps + 1])
+    if len(per_task) < tasks_number:
+        raise ValueError(
+            f"`part` must give `tasks_number` tasks. Received: a part that ends after "
+            f"{len(per_task)} tasks, and tasks_number={tasks_number}. Ask for fewer tasks."
+        )
+    mean, ci95 = mean_and_interval(per_task)
+    return Evaluation(
+        metric=name,
+        steps=tuple(range(steps + 1)),
+        mean=tuple(mean.tolist()),
+        ci95=tuple(ci95.tolist()),
+        tasks=tasks_number,
+        seed=seed,
+        **_shape_of_task(*example),
+        batch_norm=learner.network.batch_norm,
+        algorithm=_described(learner.algorithm),
+        settings=learner.algorithm.get_config(),
+        per_task=per_task,
+    )
+
+
+def mean_and_interval(per_task: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over tasks [n, ...] and half-width of the 95 % interval, 1.96 σ / √n.
+
+    σ has the divisor n - 1. A normal approximation: tasks are independent, n large.
+    """
+    values = np.asarray(per_task, np.float64)
+    return values.mean(0), 1.96 * values.std(0, ddof=1) / np.sqrt(len(values))
+
+
+def _measure(learner, metric, steps):
+    """The compiled function of a batch to each task's metric and finiteness, [T, steps + 1]."""
+
+    def run(x, y):
+        network, algorithm, weights = learner.network, learner.algorithm, learner.weights_now
+
+        def one(task):
+            def read(adapted):
+                predictions = algorithm.predict(network, adapted, task["query_x"])
+                value = metric(task["query_y"], predictions)
+                # A metric may hide it: the largest of NaNs is the first class.
+                nan = tf.reduce_any(tf.math.is_nan(predictions))
+                return tf.cast(value, tf.float32), tf.math.is_finite(value) & ~nan
+
+            support = Examples(task["support_x"], task["support_y"])
+            return algorithm.trajectory(network, weights, support, read, steps=steps)
+
+        return map_tasks(one, {**x, "query_y": y}, mode=learner.task_parallelism, jit="auto")
+
+    return tf.function(run, autograph=False)
+
+
+def _metric(learner, metric, x, y):
+    """The metric's name, and the function of one task's query_y and predictions to a scalar."""
+    loss = learner.network.loss
+    if metric is None:
+        outputs = learner.compute_output_spec(x).shape
+        if y.dtype.is_integer and len(outputs) == len(y.shape) + 1 and outputs[-1] != 1:
+            metric = "accuracy"
+        else:
+            # A Keras loss object wraps the function of the same name.
+            function = getattr(loss, "fn", loss)
+            metric = "mse" if function is keras.losses.mean_squared_error else "loss"
+    if metric == "accuracy":
+        check_labels(learner.model, "query_y", y)
+    if metric in TASK_METRICS:
+        return metric, lambda y, p: TASK_METRICS[metric](y[tf.newaxis], p[tf.newaxis])[0]
+    if metric == "loss":
+        return "loss", learner.network.mean_loss
+    name = getattr(metric, "__name__", type(metric).__name__)
+    return name, lambda y, p: tf.reduce_mean(tf.cast(metric(y, p), tf.float32))
+
+
+def _steps(algorithm, steps):
+    if steps is None:
+        own = (getattr(algorithm, name, None) for name in ("eval_steps", "inner_steps"))
+        steps = next((s for s in own if s is not None), None)
+    check_integer("steps", steps, at_least=0)
+    return int(steps)
+
+
+def _shape_of_task(x, y):
+    """Ways, shots and queries, as the first task has them."""
+    labels = x["support_y"][0].numpy()
+    support, query = labels.shape[0], y.shape[1]
+    if labels.dtype.kind not in "iu" or labels.ndim > 1:
+        return {"ways": None, "shots": support, "queries": query}
+    ways = len(np.unique(labels))
+    return {"ways": ways, "shots": support // ways, "queries": query // ways}
+
+
+def _described(algorithm):
+    """The algorithm with its rate and steps, and what else differs from the defaults."""
+    shown = [
+        f"{f.name}={getattr(algorithm, f.name)!r}"
+        for f in dataclasses.fields(algorithm)
+        if f.name in ("inner_lr", "inner_steps") or getattr(algorithm, f.name) != f.default
+    ]
+    return f"{type(algorithm).__name__}({', '.join(shown)})"
+
+
+def _check_arguments(learner, part, tasks_number, tasks_at_once, metric, verbose):
+    if not isinstance(learner, MetaLearner):
+        raise ValueError(
+            "`learner` must be a meta_tf.MetaLearner. Received: "
+            f"{type(learner).__name__}. Wrap a plain Keras model: MetaLearner(model, algorithm, "
+            "loss=...)."
+        )
+    if not callable(getattr(part, "batches", None)):
+        raise ValueError(
+            "`part` must have a method `batches(tasks, seed)`, as the parts of a task source do. "
+            f"Received: {type(part).__name__}. Of a source, pass a part: tasks.test."
+        )
+    check_integer("tasks_number", tasks_number, at_least=2, why="an interval needs two")
+    if tasks_at_once is not None:
+        check_integer("tasks_at_once", tasks_at_once, at_least=1)
+    if metric is not None and not callable(metric):
+        check_choice("metric", metric, (*TASK_METRICS, "loss"))
+    check_choice("verbose", verbose, ("auto", 0, 1, 2))
+
+
+def _verbosity(verbose):
+    return int(sys.stdout.isatty()) if verbose == "auto" else int(verbose)
+
+
+def _check_finite(values, finite, first):
+    if finite.all():
+        return
+    step = int(np.flatnonzero(~finite.all(0))[0])
+    tasks = np.flatnonzero(~finite[:, step])
+    raise ValueError(
+        f"The results must be finite. Received: after {step} inner steps, {len(tasks)} of "
+        f"{len(values)} tasks have predictions or a metric that are not, the first being task "
+        f"{first + tasks[0]}. "
+        + (
+            "The learner's weights, or the tasks, are not finite themselves."
+            if step == 0
+            else "The inner loop diverges: lower its `inner_lr`, or take fewer `steps`."
+        )
+    )

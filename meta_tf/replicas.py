@@ -1,0 +1,58 @@
+"""What a step over all tasks asks of `tf.distribute`: two replicas do what one device would."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+def share_of_tasks(count: Any) -> tuple[Any, Any]:
+    """Where this replica's `count` tasks begin among those of all, and how many all have."""
+    replica = tf.distribute.get_replica_context()
+    replicas = replica.num_replicas_in_sync
+    if replicas == 1:
+        return 0, count
+    numbers = tf.range(replicas)
+    mine = replica.replica_id_in_sync_group
+    counts = replica.all_reduce("SUM", tf.where(numbers == mine, count, 0))
+    return tf.reduce_sum(tf.where(numbers < mine, counts, 0)), tf.reduce_sum(counts)
+
+
+def mean_over_tasks(tensors: list[Any], total: Any) -> list[Any]:
+    """The means over the tasks of all replicas, of tensors [T, ...] that each has for its own.
+
+    A mean of the replicas' means would give the tasks of a short last batch more weight.
+    """
+    sums = [tf.reduce_sum(t, 0) for t in tensors]
+    replica = tf.distribute.get_replica_context()
+    if sums and replica.num_replicas_in_sync > 1:
+        sums = replica.all_reduce("SUM", sums)
+    return [s / tf.cast(total, s.dtype) for s in sums]
+
+
+def for_optimizer(gradients: list[Any], optimizer: keras.optimizers.Optimizer) -> list[Any]:
+    """Gradients to be given to `optimizer.apply` on each replica, from those of all tasks.
+
+    A Keras optimiser clips on each replica and then adds up. The gradients are therefore
+    clipped here, as a whole, and divided by the number of replicas, which leaves nothing
+    to be clipped.
+    """
+    replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+    if replicas == 1:
+        return gradients
+    return [g / replicas for g in _clipped(gradients, optimizer)]
+
+
+def _clipped(gradients, optimizer):
+    scale = optimizer.scale_loss(tf.ones([]))  # the limits are meant for unscaled gradients
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if optimizer.clipnorm:
+        return [tf.clip_by_norm(g, tf.cast(scale, g.dtype) * optimizer.clipnorm) for g in gradients]
+    if optimizer.global_clipnorm:
+        return tf.clip_by_global_norm(gradients, scale * optimizer.global_clipnorm)[0]
+    if optimizer.clipvalue:
+        limits = [tf.cast(scale, g.dtype) * optimizer.clipvalue for g in gradients]
+        return [tf.clip_by_value(g, -c, c) for g, c in zip(gradients, limits, strict=True)]
+    return gradients

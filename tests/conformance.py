@@ -1,0 +1,149 @@
+"""The list of cases, algorithm × model × task source, that must have every property.
+
+A new algorithm is one row here. `tests/test_conformance.py` holds the properties. All
+rows are checked for those that cost little; those that build several training steps
+(eager = graph = XLA, replicas, resume) run for the rows marked `thorough`: each kind of
+model and each kind of inner loop once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import meta_tf
+from meta_tf import ANIL, BOIL, FOMAML, MAML, MetaSGD, Reptile
+
+layers = keras.layers
+TASKS = 3
+
+
+def mlp():
+    return meta_tf.models.mlp(1, 1, (6, 6), "tanh", "glorot_uniform")
+
+
+def mlp_with_dropout():
+    return keras.Sequential(
+        [
+            keras.Input([1]),
+            layers.Dense(8, "tanh", name="dense1"),
+            layers.Dropout(0.25, seed=1, name="dropout"),
+            layers.Dense(1, name="head"),
+        ],
+        name="mlp_with_dropout",
+    )
+
+
+def conv():
+    return meta_tf.models.conv4(ways=2, filters=4, input_shape=(14, 14, 1))
+
+
+def lstm():
+    return keras.Sequential(
+        [keras.Input([3, 2]), layers.LSTM(3, name="lstm"), layers.Dense(2, name="head")],
+        name="recurrent",
+    )
+
+
+def attention():
+    x = keras.Input([3, 2], name="x")
+    seen = layers.MultiHeadAttention(2, 3, name="attention")(x, x)
+    pooled = layers.GlobalAveragePooling1D(name="mean")(layers.LayerNormalization(name="norm")(seen))
+    return keras.Model(x, layers.Dense(2, name="head")(pooled), name="attention_model")
+
+
+def sinusoid():
+    return meta_tf.tasks.Sinusoid(shots=4, queries=3)
+
+
+def images():
+    return _classes([14, 14, 1])
+
+
+def sequences():
+    return _classes([3, 2])
+
+
+def _classes(shape):
+    examples = np.random.default_rng(0).normal(size=[60, *shape])
+    return meta_tf.tasks.from_arrays(
+        examples, np.arange(60) % 10, ways=2, shots=2, queries=2, split=(0.4, 0.3, 0.3)
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One row: what learns what, by which algorithm."""
+
+    name: str
+    algorithm: meta_tf.Algorithm
+    model: Callable[[], keras.Model] = mlp
+    source: Callable[[], meta_tf.tasks.Source] = sinusoid
+    batch_norm: str = "transductive"
+    thorough: bool = False
+
+    @property
+    def has_dropout(self) -> bool:
+        return self.model is mlp_with_dropout
+
+    def learner(self) -> meta_tf.MetaLearner:
+        """A new learner, the same one every time."""
+        keras.utils.set_random_seed(0)
+        loss = (
+            "mse"
+            if self.source is sinusoid
+            else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        )
+        learner = meta_tf.MetaLearner(
+            self.model(), self.algorithm, loss, batch_norm=self.batch_norm, name="learner"
+        )
+        # Off the values that hide errors: biases of 0, scales of 1.
+        rng = np.random.default_rng(0)
+        for v in learner.model.trainable_variables:
+            v.assign(v + 0.1 * rng.standard_normal(v.shape))
+        return learner
+
+    def batches(self, start: int = 0, tasks: int = TASKS) -> tf.data.Dataset:
+        """Batches of tasks in the present float type."""
+        floating = keras.config.floatx()
+
+        def cast(t):
+            return tf.cast(t, floating) if t.dtype.is_floating else t
+
+        return (
+            self.source()
+            .train.batches(tasks, seed=0, start=start)
+            .map(lambda x, y: tf.nest.map_structure(cast, (x, y)))
+        )
+
+    def batch(self):
+        """The first batch, `(x, y)`."""
+        return next(iter(self.batches()))
+
+
+CASES = [
+    Case("maml", MAML(0.1, inner_steps=2), thorough=True),
+    Case("fomaml", FOMAML(inner_lr=0.1, inner_steps=2)),
+    Case("anil", ANIL(inner_lr=0.1, inner_steps=2), conv, images),
+    Case("boil", BOIL(inner_lr=0.1, inner_steps=2)),
+    Case("meta-sgd", MetaSGD(inner_lr=0.1, inner_steps=2), thorough=True),
+    Case("learned rate", MAML(0.1, inner_steps=2, learned_lr="scalar")),
+    Case("learned rates", MAML(0.1, inner_steps=2, learned_lr="tensor")),
+    Case("learned rates by step", MAML(0.1, inner_steps=2, learned_lr="tensor_step")),
+    Case("momentum", MAML(0.1, inner_steps=2, optimizer="momentum")),
+    Case("adam", MAML(0.01, inner_steps=2, optimizer="adam")),
+    Case("flat memory", MAML(0.1, inner_steps=3, unroll=0), mlp_with_dropout, thorough=True),
+    Case("dropout", MAML(0.1, inner_steps=2), mlp_with_dropout, thorough=True),
+    Case("conv", MAML(0.1, inner_steps=1), conv, images, thorough=True),
+    Case("conv, support", MAML(0.1, inner_steps=1), conv, images, "support", thorough=True),
+    Case("conv, running", MAML(0.1, inner_steps=1), conv, images, "running"),
+    Case("lstm", MAML(0.1, inner_steps=1), lstm, sequences, thorough=True),
+    Case("attention", MAML(0.1, inner_steps=1), attention, sequences, thorough=True),
+    Case("reptile", Reptile(0.01, inner_steps=3, inner_batch=2), thorough=True),
+    Case("reptile, conv", Reptile(0.1, inner_steps=2, optimizer="sgd"), conv, images),
+]
+THOROUGH = [case for case in CASES if case.thorough]

@@ -1,0 +1,171 @@
+"""What every algorithm must do with every model: the properties, for the rows of conformance.py."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import meta_tf
+from meta_tf.types import Examples
+from tests.conformance import CASES, TASKS, THOROUGH
+from tests.finite_differences import meta_gradient_error
+
+EXACT = {"rtol": 1e-9, "atol": 1e-11}
+
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+every_thorough_case = pytest.mark.parametrize("case", THOROUGH, ids=lambda case: case.name)
+
+
+@pytest.fixture(autouse=True)
+def double_precision(fresh_keras):
+    """So that equal to rounding is far from equal by chance."""
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+
+
+def _task(tensors, t):
+    return tf.nest.map_structure(lambda x: x[t : t + 1], tensors)
+
+
+def _numbers(learner):
+    return [v.numpy() for v in (*learner.trainable_variables, *learner.non_trainable_variables)]
+
+
+def _assert_close(ours, theirs, **tolerance):
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, **tolerance)
+
+
+def _assert_equal(ours, theirs):
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@every_case
+def test_a_task_adapts_the_same_alone_and_in_a_batch_and_in_any_order(case):
+    learner, (x, _) = case.learner(), case.batch()
+    adapt = tf.function(learner, autograph=False)
+    together = adapt(x)
+    order = [2, 0, 1]
+    np.testing.assert_allclose(
+        adapt(tf.nest.map_structure(lambda t: tf.gather(t, order), x)),
+        tf.gather(together, order),
+        **EXACT,
+    )
+    one = _task(x, 1)
+    np.testing.assert_allclose(adapt(one)[0], together[1], **EXACT)
+    fitted = learner.adapt(x["support_x"][1], x["support_y"][1])
+    np.testing.assert_allclose(fitted(x["query_x"][1]), together[1], **EXACT)
+
+
+@every_case
+def test_no_steps_leave_the_plain_model(case):
+    # With batch norm in the mode `transductive` that is the model as in training, which takes
+    # the batch's statistics; in `support`, the statistics of the support set.
+    learner, (x, _) = case.learner(), case.batch()
+    fitted = learner.adapt(x["support_x"][0], x["support_y"][0], steps=0)
+    query, model = x["query_x"][0], learner.model
+    if case.batch_norm == "support":
+        for layer in model.layers:
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.momentum = 0.0  # keeps the last batch's statistics alone
+        given = fitted(query)
+        model(x["support_x"][0], training=True)
+        expected = model(query, training=False)
+    else:
+        given = fitted(query)
+        batch_norm = any("norm" in layer.name and "conv4" in model.name for layer in model.layers)
+        expected = model(query, training=batch_norm and case.batch_norm == "transductive")
+    np.testing.assert_allclose(given, expected, **EXACT)
+
+
+@every_case
+def test_the_meta_gradient_is_that_of_finite_differences(case):
+    first_order = getattr(case.algorithm, "first_order", False)
+    if first_order or isinstance(case.algorithm, meta_tf.Reptile):
+        pytest.skip("not a gradient by definition; see test_algorithms.py for its closed form")
+    learner, (x, y) = case.learner(), case.batch()
+    support = Examples(x["support_x"][0], x["support_y"][0])
+    query = Examples(x["query_x"][0], y[0])
+    error = meta_gradient_error(
+        case.algorithm, learner.network, learner.weights_now, support, query
+    )
+    assert error < 1e-7
+
+
+@every_thorough_case
+def test_eager_graph_and_xla_agree(case):
+    (x, y), results = case.batch(), {}
+    for how, options in {
+        "graph": {"jit_compile": False},
+        "eager": {"run_eagerly": True},
+        "xla": {"jit_compile": True},
+    }.items():
+        learner = case.learner()
+        learner.compile(keras.optimizers.SGD(0.1), **options)
+        loss = learner.train_on_batch(x, y)
+        results[how] = [loss, *_numbers(learner)]
+    _assert_close(results["eager"], results["graph"], **EXACT)
+    if not case.has_dropout:  # XLA draws other random numbers from the same seed
+        _assert_close(results["xla"], results["graph"], **EXACT)
+
+
+@every_thorough_case
+def test_two_replicas_train_like_one_device(case):
+    # Three tasks on two devices: one has two of them, the other one.
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    dataset = case.batches().take(2)
+    results = []
+    for scope in (tf.distribute.get_strategy().scope, strategy.scope):
+        with scope():
+            learner = case.learner()
+            learner.compile(keras.optimizers.SGD(0.1, global_clipnorm=0.05), jit_compile=False)
+        history = learner.fit(dataset, epochs=1, verbose=0)
+        results.append([history.history["loss"], *_numbers(learner)])
+    _assert_close(*results, **EXACT)
+
+
+@every_thorough_case
+def test_a_run_that_was_saved_goes_on_bit_by_bit(case, tmp_path):
+    def fit(learner, start, steps):
+        learner.fit(case.batches(start), steps_per_epoch=steps, verbose=0)
+
+    whole, part = case.learner(), case.learner()
+    for learner in (whole, part):
+        learner.compile("adam")
+    fit(whole, 0, 3)
+    fit(part, 0, 2)
+    part.save(tmp_path / "learner.keras")
+    resumed = keras.models.load_model(tmp_path / "learner.keras")
+    x, _ = case.batch()
+    np.testing.assert_array_equal(resumed.predict_on_batch(x), part.predict_on_batch(x))
+    fit(resumed, 2, 1)
+    _assert_equal(_numbers(resumed), _numbers(whole))
+    _assert_equal(
+        [v.numpy() for v in resumed.optimizer.variables],
+        [v.numpy() for v in whole.optimizer.variables],
+    )
+
+
+@every_case
+def test_every_task_draws_its_own_dropout_and_counts_the_same(case):
+    # The mean over the tasks of a batch: the same task twice is the same as once, but for dropout.
+    (x, y), results = case.batch(), []
+    for chosen in ([0], [0, 0]):
+        learner = case.learner()
+        learner.compile(keras.optimizers.SGD(0.1))
+        learner.train_on_batch(*tf.nest.map_structure(lambda t, c=chosen: tf.gather(t, c), (x, y)))
+        results.append([v.numpy() for v in learner.trainable_variables])
+    same = all(np.allclose(a, b, **EXACT) for a, b in zip(*results, strict=True))
+    assert same != case.has_dropout
+
+
+@pytest.mark.skipif("export" not in vars(meta_tf.MetaLearner), reason="there is no export")
+@every_thorough_case
+def test_an_exported_learner_predicts_the_same(case, tmp_path):
+    learner, (x, _) = case.learner(), case.batch()
+    learner.export(str(tmp_path / "saved_model"))
+    loaded = tf.saved_model.load(str(tmp_path / "saved_model"))
+    for t in range(TASKS):
+        given = loaded.adapt_and_predict(*(tensor[t] for tensor in x.values()))
+        np.testing.assert_allclose(given, learner(_task(x, t))[0], **EXACT)
