@@ -46,13 +46,14 @@ def for_optimizer(gradients: list[Any], optimizer: keras.optimizers.Optimizer) -
 
 
 def _clipped(gradients, optimizer):
-    scale = optimizer.scale_loss(tf.ones([]))  # the limits are meant for unscaled gradients
+    # The limits are meant for unscaled gradients.
+    scale = tf.cast(optimizer.scale_loss(tf.ones([])), gradients[0].dtype)
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     if optimizer.clipnorm:
-        return [tf.clip_by_norm(g, tf.cast(scale, g.dtype) * optimizer.clipnorm) for g in gradients]
+        return [tf.clip_by_norm(g, scale * optimizer.clipnorm) for g in gradients]
     if optimizer.global_clipnorm:
         return tf.clip_by_global_norm(gradients, scale * optimizer.global_clipnorm)[0]
     if optimizer.clipvalue:
-        limits = [tf.cast(scale, g.dtype) * optimizer.clipvalue for g in gradients]
-        return [tf.clip_by_value(g, -c, c) for g, c in zip(gradients, limits, strict=True)]
+        limit = scale * optimizer.clipvalue
+        return [tf.clip_by_value(g, -limit, limit) for g in gradients]
     return gradients

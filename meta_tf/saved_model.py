@@ -38,7 +38,7 @@ def save(
     Raises:
       ValueError: if the inputs are unknown, or `path` holds something else.
     """
-    path = Path(path)
+    path = Path(os.path.realpath(path))  # where a link leads to
     _check_replaceable(path)
     inputs = _input_specs(learner.model, input_signature)
     targets = _target_spec(learner, inputs, target_signature)
@@ -67,10 +67,10 @@ class _Signatures:
         self.support = {**_named("support_x", inputs), "support_y": _renamed(targets, "support_y")}
         self.query = _named("query_x", inputs)
         self.adapted: list[tuple[str, Any]] = []  # places of the weights that adaptation changes
-        variables = learner.model
+        model = learner.model
         self.paths = {
-            **{("model", i): v.path for i, v in enumerate(variables.trainable_variables)},
-            **{("state", i): v.path for i, v in enumerate(variables.non_trainable_variables)},
+            **{("model", i): v.path for i, v in enumerate(model.trainable_variables)},
+            **{("state", i): v.path for i, v in enumerate(model.non_trainable_variables)},
         }
 
     def all(self) -> dict[str, Any]:

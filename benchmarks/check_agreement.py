@@ -1,0 +1,91 @@
+"""Do all contenders compute the same? Same weights and tasks in, same loss and meta-gradient out?
+
+    python -m benchmarks.check_agreement
+
+The reference is the PyTorch loop in float64. On two tasks of every kind of network, each
+contender's loss and its meta-gradient (as one vector) must be within 1e-4 of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import numpy as np
+
+from benchmarks.contenders import OURS_GENERATING, Contender, contenders
+from benchmarks.workers import Worker
+from benchmarks.workloads import WORKS, Work
+
+TOLERANCE = 1e-4
+_THREADS = ("threads", "side_by_side", "devices")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--works", nargs="*", default=list(WORKS), choices=list(WORKS))
+    parser.add_argument("--limit", type=float, default=180, help="seconds a command may take")
+    options = parser.parse_args()
+    return 0 if all_agree([WORKS[name] for name in options.works], options.limit) else 1
+
+
+def all_agree(works: list[Work], limit: float) -> bool:
+    """Prints how far each contender is from the reference, and returns whether all are near."""
+    small = list({(w.network, w.inner_steps > 1): w.small() for w in works}.values())
+    references = {}
+    with Worker("torch_loop", {"threads": 1, "double": True}, limit) as worker:
+        for work in small:
+            worker.build(work)
+            references[work.name] = worker.agree()
+    far = []
+    for module, settings, chosen in _programs(small):
+        with Worker(module, settings, limit) as worker:
+            for work in chosen:
+                worker.build(work)
+                errors = differences(worker.agree(), references[work.name])
+                ok = max(errors) < TOLERANCE
+                print(
+                    f"{'agrees' if ok else 'DIFFERS':8} {work.name:28} {module:14} "
+                    f"loss {errors[0]:.1e}  gradient {errors[1]:.1e}  {settings or ''}",
+                    flush=True,
+                )
+                far += [] if ok else [(module, work.name)]
+    return not far
+
+
+def differences(result, reference) -> tuple[float, float]:
+    """How far loss and meta-gradient are off, relative to the reference."""
+    (loss, gradients), (true_loss, true_gradients) = result, reference
+    flat, true = (np.concatenate([g.ravel() for g in gs]) for gs in (gradients, true_gradients))
+    return (
+        abs(loss - true_loss) / abs(true_loss),
+        float(np.linalg.norm(flat - true) / np.linalg.norm(true)),
+    )
+
+
+def _programs(works):
+    """Every different program once, with the works that it does: threads make no difference."""
+    programs = {}
+    for work in works:
+        for contender in contenders(work):
+            if contender.name == OURS_GENERATING or "scan" in contender.settings[0]:
+                continue  # the same step as without
+            for settings in _different(contender):
+                key = (contender.module, tuple(sorted(settings.items())))
+                programs.setdefault(key, (contender.module, settings, []))[2].append(work)
+    return programs.values()
+
+
+def _different(contender: Contender):
+    seen = {}
+    for settings in contender.settings:
+        core = {k: v for k, v in settings.items() if k not in _THREADS}
+        seen.setdefault(tuple(sorted(core.items())), {**core, "threads": 1})
+    return [
+        {k: v for k, v in s.items() if k != "threads" or contender.module.startswith("torch")}
+        for s in seen.values()
+    ]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,169 @@
+"""`map_tasks`: every way of running the tasks gives the same."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import meta_tf
+from meta_tf import parallel
+from meta_tf.functional import Network
+from meta_tf.parallel import map_tasks
+from meta_tf.types import Examples
+
+layers = keras.layers
+MODELS = {
+    "dense": ([3], lambda: [layers.Dense(4, "tanh"), layers.Dense(2)]),
+    "conv": ([4, 4, 1], lambda: [layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(2)]),
+    "lstm": ([3, 2], lambda: [layers.LSTM(2), layers.Dense(2)]),
+    "attention": ([3, 4], lambda: [SelfAttention(), layers.Flatten(), layers.Dense(2)]),
+    "max-pool": (
+        [6, 6, 1],
+        lambda: [layers.Conv2D(2, 3), layers.MaxPooling2D(), layers.Flatten(), layers.Dense(2)],
+    ),
+}
+
+
+class SelfAttention(layers.Layer):
+    def __init__(self):
+        super().__init__()
+        self.attention = layers.MultiHeadAttention(2, 3)
+
+    def build(self, shape):
+        self.attention.build(shape, shape)
+
+    def call(self, x):
+        return self.attention(x, x)
+
+
+def _problem(name):
+    """The meta-gradient of one task as a function, and three tasks."""
+    shape, build = MODELS[name]
+    network = Network(keras.Sequential([keras.Input(shape), *build()]), "mse")
+    weights, maml = network.weights, meta_tf.MAML(0.1)
+
+    def learn(task):
+        return maml.meta_gradients(network, weights, *task).model
+
+    def examples(seed):
+        x = tf.random.stateless_normal([3, 4, *shape], [seed, 0])
+        return Examples(x, tf.random.stateless_normal([3, 4, 2], [seed, 1]))
+
+    return learn, (examples(1), examples(2))
+
+
+# What cannot be: loops of a recurrent layer in one vectorised program.
+WAYS = [
+    (name, mode, jit)
+    for name, mode, jit in [
+        ("dense", "parallel", False),
+        ("dense", "parallel", True),
+        ("dense", "vectorized", False),
+        ("dense", "vectorized", True),
+        ("dense", "auto", "auto"),
+        ("conv", "parallel", False),
+        ("conv", "vectorized", False),
+        ("conv", "auto", "auto"),
+        ("lstm", "parallel", False),
+        ("lstm", "auto", "auto"),
+        ("attention", "parallel", False),
+        ("attention", "vectorized", True),
+        ("attention", "auto", "auto"),
+        ("max-pool", "auto", True),
+    ]
+]
+
+
+@pytest.mark.parametrize(("name", "mode", "jit"), WAYS)
+def test_every_way_gives_the_same(name, mode, jit):
+    learn, tasks = _problem(name)
+    # Called eagerly, it is a loop over the tasks.
+    expected = map_tasks(learn, tasks)
+    given = tf.function(lambda t: map_tasks(learn, t, mode=mode, jit=jit), autograph=False)(tasks)
+    for one, other in zip(given, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [("dense", "_vectorized"), ("attention", "_vectorized"), ("conv", "_parallel"), ("lstm", "_parallel")],
+)
+def test_auto_looks_at_the_model(name, way, monkeypatch):
+    taken = []
+    for one in ("_vectorized", "_parallel"):
+        run = getattr(parallel, one)
+        monkeypatch.setattr(parallel, one, lambda *a, n=one, run=run: (taken.append(n), run(*a))[1])
+    learn, tasks = _problem(name)
+    tf.function(lambda t: map_tasks(learn, t), autograph=False).get_concrete_function(tasks)
+    assert taken == [way]
+
+
+@pytest.mark.parametrize(("name", "compiled"), [("dense", True), ("max-pool", False)])
+def test_max_pooling_is_never_compiled_at_second_order(name, compiled):
+    learn, tasks = _problem(name)
+    graph = tf.function(lambda t: map_tasks(learn, t, jit=True), autograph=False)
+    graph = graph.get_concrete_function(tasks).graph
+    nodes = [*graph.as_graph_def().node]
+    assert any(n.attr["_XlaMustCompile"].b for n in nodes) == compiled
+
+
+def test_no_more_tasks_run_at_a_time_than_asked_for():
+    running, most = [0], [0]
+
+    def enter(x):
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        return x
+
+    def leave(x):
+        running[0] -= 1
+        return x
+
+    def fn(x):
+        x = tf.numpy_function(enter, [x], tf.float32)
+        x = tf.numpy_function(leave, [x], tf.float32)
+        return tf.ensure_shape(x, [])
+
+    run = tf.function(lambda t: map_tasks(fn, t, mode="parallel", in_flight=1), autograph=False)
+    run(tf.zeros([20]))
+    assert most[0] == 1
+
+
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("mode", parallel.MODES)
+def test_structures_go_in_and_out(mode, graph):
+    def fn(task):
+        return {"sum": task["a"] + task["b"][0], "pair": (task["a"], Examples(task["b"][0], 2.0 * task["a"]))}
+
+    def run(tasks):
+        return map_tasks(fn, tasks, mode=mode)
+
+    tasks = {"a": tf.constant([1.0, 2.0]), "b": [tf.constant([10.0, 20.0])]}
+    result = (tf.function(run, autograph=False) if graph else run)(tasks)
+    np.testing.assert_array_equal(result["sum"], [11, 22])
+    assert isinstance(result["pair"][1], Examples)
+    np.testing.assert_array_equal(result["pair"][1].y, [2, 4])
+
+
+def test_a_gradient_goes_through():
+    @tf.function(autograph=False)
+    def slope(w):
+        with tf.GradientTape() as tape:
+            tape.watch(w)
+            loss = tf.reduce_sum(map_tasks(lambda x: w * x * x, tf.constant([1.0, 2.0, 3.0])))
+        return tape.gradient(loss, w)
+
+    assert float(slope(tf.constant(1.0))) == 1 + 4 + 9
+
+
+def test_the_number_of_tasks_may_be_unknown():
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, 2])])
+    def doubled(x):
+        return map_tasks(lambda t: 2 * t, x)
+
+    np.testing.assert_array_equal(doubled(tf.ones([3, 2])), 2 * np.ones([3, 2]))
+
+
+def test_an_unknown_mode_is_named():
+    with pytest.raises(ValueError, match=r"`mode` must be one of auto.*Received: 'serial'"):
+        map_tasks(lambda x: x, tf.zeros([1]), mode="serial")
