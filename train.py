@@ -97,7 +97,12 @@ flags.DEFINE_enum(
     ["scalar", "tensor", "tensor_step", "weight"],
     "Learn the inner step sizes: one, one a tensor, one a tensor and step, one a weight.",
 )
-flags.DEFINE_list("adapt", None, "Patterns over layer names: which weights adapt. !NAME excludes.")
+flags.DEFINE_list(
+    "adapt",
+    None,
+    "Which weights adapt: patterns over layer names, !NAME excludes. "
+    "ANIL and BOIL choose themselves.",
+)
 
 flags.DEFINE_float("meta_lr", 0.001, "Step size of the outer loop (Adam; SGD for Reptile).")
 flags.DEFINE_enum("meta_schedule", "constant", ["constant", "cosine", "linear"], "Of --meta_lr.")
@@ -262,7 +267,9 @@ def build_model(tasks: meta_tf.tasks.Source) -> keras.Model:
     """The network, of the inputs and outputs that the tasks ask for."""
     outputs = tasks.ways or math.prod(tasks.target_shape)
     if FLAGS.model == "mlp":
-        hidden = [int(h) if h.isdigit() else h for h in FLAGS.hidden if h]
+        if not all(h.isdigit() for h in FLAGS.hidden):
+            raise ValueError(f"--hidden must be widths such as 40,40. Received: {FLAGS.hidden}.")
+        hidden = [int(h) for h in FLAGS.hidden]
         return meta_tf.models.mlp(tasks.input_shape, outputs, hidden)
     if FLAGS.task not in IMAGES:
         raise ValueError(f"--model=conv4 needs images. Received: --task={FLAGS.task}.")
@@ -285,6 +292,13 @@ def build_algorithm() -> meta_tf.Algorithm:
     if FLAGS.inner_optimizer:
         settings["optimizer"] = FLAGS.inner_optimizer
     if FLAGS.algorithm == "reptile":
+        for name in ("adapt", "learned_lr"):
+            if FLAGS[name].value:
+                raise ValueError(
+                    f"--{name} has no meaning for --algorithm=reptile. "
+                    f"Received: --{name}={serialized()[name].split('=', 1)[1]}. "
+                    f"Leave it out, or clear a preset's by --{name}= ."
+                )
         return meta_tf.Reptile(inner_batch=FLAGS.inner_batch, **settings)
     if FLAGS.adapt and FLAGS.algorithm not in ("anil", "boil"):
         settings["adapted"] = tuple(FLAGS.adapt)

@@ -113,23 +113,28 @@ def images(learner: MetaLearner, part: Any, seed: int = 0, most: int = 6) -> Fig
         rows.append((label, supports, np.flatnonzero(labels == label)[:most]))
     shots, queries = max(len(s) for _, s, _ in rows), max(len(q) for _, _, q in rows)
 
-    size = (1.1 * (shots + queries) + 1.2, 1.35 * len(rows) + 0.9)
-    figure = Figure(figsize=size, layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=[shots + 0.9, queries])
-    for side, name, columns in ((left, "support", shots), (right, "query", queries)):
-        side.suptitle(f"{name} set", fontsize=11)
-        grid = side.subplots(len(rows), columns, squeeze=False)
-        for axes in grid.flat:
-            axes.set_axis_off()
-        for row, (label, supports, chosen) in zip(grid, rows, strict=True):
-            if side is left:
-                _draw_support(row, label, support_x.numpy()[supports])
-            else:
-                _draw_query(row, label, query_x.numpy()[chosen], predicted[chosen])
-    right_ones = int(np.sum(predicted == labels))
+    figure = Figure(
+        figsize=(1.15 * (shots + queries) + 0.8, 1.4 * len(rows) + 0.8), layout="constrained"
+    )
+    widths = [1] * shots + [0.2] + [1] * queries  # with a gap between the two sets
+    grid = figure.add_gridspec(len(rows), len(widths), width_ratios=widths)
+    for r, (label, supports, chosen) in enumerate(rows):
+        for c, i in enumerate(supports):
+            axes = figure.add_subplot(grid[r, c])
+            _show(axes, support_x[i].numpy())
+            axes.set_title("support", color=_GREY, fontsize=9, pad=3)
+            if c == 0:
+                axes.set_ylabel(f"class {label}")
+        for c, i in enumerate(chosen):
+            mark, colour = ("✓", _GREEN) if predicted[i] == label else ("✗", _RED)
+            axes = figure.add_subplot(grid[r, shots + 1 + c])
+            _show(axes, query_x[i].numpy(), colour)
+            axes.set_title(f"{mark} {predicted[i]}", color=colour, fontsize=11, pad=3)
+    right = int(np.sum(predicted == labels))
     figure.suptitle(
-        f"{_name(learner)}, {len(classes)} ways: {right_ones} of {len(labels)} query images right "
-        f"({100 * right_ones / len(labels):.1f} %)"
+        f"{_name(learner)}, {len(classes)}-way: {right} of {len(labels)} query images right "
+        f"({100 * right / len(labels):.1f} %)\nabove each, the predicted class",
+        fontsize=11,
     )
     return figure
 
@@ -174,6 +179,7 @@ def learning_curve(metrics: str | Path, metric: str | None = None) -> Figure:
             if column.startswith("val_") and interval is not None:
                 _band(axes, table["iteration"], values, scale * interval, colour)
     _tidy(axes, "outer steps", f"{unit} on query sets, after adaptation", "Learning curve")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
     return figure
 
@@ -202,6 +208,7 @@ def inner_steps(evaluation: Evaluation) -> Figure:
     kind = shots if evaluation.ways is None else f"{evaluation.ways}-way {shots}"
     title = f"{evaluation.tasks} new tasks, {kind}\n{evaluation.algorithm}"
     _tidy(axes, "inner steps", f"{unit} on query sets", title)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
     return figure
 
@@ -248,26 +255,10 @@ def _draw_fit(axes, x, query_y, fits, steps):
     _tidy(axes, "x", None, None)
 
 
-def _draw_support(row, label, pictures):
-    for axes, picture in zip(row, pictures, strict=False):
-        _show(axes, picture)
-    row[0].text(
-        -0.15, 0.5, f"class {label}", transform=row[0].transAxes, ha="right", va="center"
-    )
-
-
-def _draw_query(row, label, pictures, predicted):
-    for axes, picture, guess in zip(row, pictures, predicted, strict=False):
-        mark, colour = ("✓", _GREEN) if guess == label else ("✗", _RED)
-        _show(axes, picture, colour)
-        axes.set_title(f"{mark} {guess}", color=colour, fontsize=11, pad=3)
-
-
 def _show(axes, picture, colour=_GREY):
     low, high = float(picture.min()), float(picture.max())
     if low < 0 or high > 1:  # standardised pixels, say
         picture = (picture - low) / (high - low)
-    axes.set_axis_on()
     axes.imshow(np.squeeze(picture), cmap="gray", vmin=0, vmax=1)
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
@@ -286,7 +277,6 @@ def _tidy(axes, x_label, y_label, title):
         axes.set_ylabel(y_label)
     if title:
         axes.set_title(title, fontsize=11, loc="left")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
 

@@ -9,6 +9,7 @@ model and each kind of inner loop once.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import keras
@@ -73,6 +74,12 @@ def _classes(shape):
     return meta_tf.tasks.from_arrays(
         examples, np.arange(60) % 10, ways=2, shots=2, queries=2, split=(0.4, 0.3, 0.3)
     )
+
+
+@functools.cache
+def two_devices():
+    """The one strategy of the process: a second one would mistake the first one's messages."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
 @dataclasses.dataclass(frozen=True)

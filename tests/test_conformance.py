@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import meta_tf
 from meta_tf.types import Examples
-from tests.conformance import CASES, TASKS, THOROUGH
+from tests.conformance import CASES, TASKS, THOROUGH, two_devices
 from tests.finite_differences import meta_gradient_error
 
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
@@ -114,10 +114,9 @@ def test_eager_graph_and_xla_agree(case):
 def test_two_replicas_train_like_one_device(case):
     # Four tasks on two devices, then three: one device has two of them, the other one. (Keras
     # adds up the shares of the first batch as it builds, so those must be alike.)
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     dataset = case.batches(tasks=7).take(1).unbatch().batch(4)
     results = []
-    for scope in (tf.distribute.get_strategy().scope, strategy.scope):
+    for scope in (tf.distribute.get_strategy().scope, two_devices().scope):
         with scope():
             learner = case.learner()
             learner.compile(keras.optimizers.SGD(0.1, global_clipnorm=0.05), jit_compile=False)

@@ -1,0 +1,161 @@
+import importlib
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import meta_tf
+from meta_tf import plots
+
+
+def learner():
+    model = meta_tf.models.mlp(kernel_initializer="glorot_uniform")
+    return meta_tf.MetaLearner(model, meta_tf.MAML(inner_lr=0.01), "mse")
+
+
+def lines(axes):
+    return {line.get_label(): line.get_xydata() for line in axes.get_lines()}
+
+
+def band(axes):
+    """Lower and upper edge of the band, by x."""
+    (collection,) = axes.collections
+    edges = {}
+    for x, y in collection.get_paths()[0].vertices:
+        low, high = edges.get(x, (y, y))
+        edges[x] = (min(low, y), max(high, y))
+    return np.array([[x, *edges[x]] for x in sorted(edges)])
+
+
+def is_drawn(figure, path):
+    figure.savefig(path)
+    return path.stat().st_size > 5000
+
+
+@pytest.mark.parametrize("grid", [True, False])
+def test_regression_shows_what_the_learner_predicts(grid, tmp_path):
+    net, part = learner(), meta_tf.tasks.Sinusoid(shots=4, queries=9, grid=grid).test
+    figure = plots.regression(net, part, steps=(0, 2), seed=5)
+    x, query_y = next(iter(part.batches(3, seed=5)))
+    assert len(figure.axes) == 3
+    for t, axes in enumerate(figure.axes):
+        order = np.argsort(x["query_x"][t, :, 0])
+        points = x["query_x"].numpy()[t, order]
+        drawn = lines(axes)
+        np.testing.assert_array_equal(
+            drawn["true curve"], np.hstack([points, query_y.numpy()[t, order]])
+        )
+        for label, k in (("before adaptation", 0), ("after 2 steps", 2)):
+            fitted = net.adapt(x["support_x"][t], x["support_y"][t], steps=k)
+            expected = np.hstack([points, fitted(points)])
+            np.testing.assert_allclose(drawn[label], expected, rtol=1e-4, atol=1e-6)
+        support = np.hstack([x["support_x"][t], x["support_y"][t]])
+        np.testing.assert_array_equal(drawn["support points"], support)
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == list(drawn)
+    assert "4 support points" in figure.get_suptitle()
+    assert is_drawn(figure, tmp_path / "fit.png")
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (6, 6, 1), (6, 6, 3)])
+def test_images_are_marked_right_or_wrong(shape, tmp_path):
+    pixels = np.random.default_rng(0).normal(size=[90, *shape])
+    tasks = meta_tf.tasks.from_arrays(pixels, np.arange(90) % 15, ways=3, shots=2, queries=4)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model = meta_tf.models.mlp(shape, 3, kernel_initializer="glorot_uniform")
+    net = meta_tf.MetaLearner(model, meta_tf.MAML(inner_lr=0.01), loss)
+    figure = plots.images(net, tasks.test, seed=1, most=3)
+
+    x, query_y = next(iter(tasks.test.batches(1, seed=1)))
+    fitted = net.adapt(x["support_x"][0], x["support_y"][0])
+    predicted, labels = np.argmax(fitted(x["query_x"][0]), -1), query_y[0].numpy()
+    titles = []
+    for label in range(3):
+        titles += 2 * ["support"]
+        for guess in predicted[labels == label][:3]:
+            titles.append(f"{'✓' if guess == label else '✗'} {guess}")
+    assert [axes.get_title() for axes in figure.axes] == titles
+    assert len({title[0] for title in titles}) == 3  # some are right and some are wrong
+    right = np.sum(predicted == labels)
+    assert f"{right} of 12 query images right ({right / 12:.1%}".rstrip("%") in (
+        figure.get_suptitle()
+    )
+    assert is_drawn(figure, tmp_path / "task.png")
+
+
+def test_the_learning_curve_shows_the_file(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text(
+        "iteration,loss,accuracy,val_loss,val_accuracy,val_accuracy_ci95\n"
+        "500,1.5,0.4,1.6,0.3,0.02\n"
+        "1000,1.2,0.6,1.3,0.5,0.01\n"
+    )
+    figure = plots.learning_curve(path)
+    (axes,) = figure.axes
+    drawn = lines(axes)
+    np.testing.assert_allclose(drawn["training tasks"], [[500, 40], [1000, 60]])
+    np.testing.assert_allclose(drawn["validation tasks"], [[500, 30], [1000, 50]])
+    np.testing.assert_allclose(band(axes), [[500, 28, 32], [1000, 49, 51]])
+    assert axes.get_xlabel() == "outer steps"
+    assert axes.get_ylabel().startswith("accuracy in %")
+    assert is_drawn(figure, tmp_path / "curve.png")
+    (losses,) = plots.learning_curve(path, "loss").axes
+    np.testing.assert_allclose(lines(losses)["validation tasks"], [[500, 1.6], [1000, 1.3]])
+    with pytest.raises(ValueError, match=r"`metric` must be a column .* Received: 'mse'"):
+        plots.learning_curve(path, "mse")
+
+
+def test_the_learning_curve_of_a_regression(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text("iteration,loss,mse_ci95,val_loss,val_mse_ci95\n100,4,1,3,0.5\n200,2,1,,\n")
+    (axes,) = plots.learning_curve(path).axes
+    np.testing.assert_allclose(lines(axes)["training tasks"], [[100, 4], [200, 2]])
+    np.testing.assert_allclose(band(axes)[0], [100, 2.5, 3.5])
+    path.write_text("iteration,loss\n")
+    with pytest.raises(ValueError, match="at least one row"):
+        plots.learning_curve(path)
+
+
+def test_inner_steps_shows_the_evaluation(tmp_path):
+    # Shares of 0.2 ± 0.001 and 0.98765 ± 0.0123, drawn in %.
+    evaluation = meta_tf.Evaluation(
+        metric="accuracy",
+        steps=(0, 10),
+        mean=(0.2, 0.98765),
+        ci95=(0.001, 0.0123),
+        tasks=600,
+        seed=0,
+        ways=5,
+        shots=1,
+        queries=15,
+        batch_norm="transductive",
+        algorithm="MAML(inner_lr=0.4)",
+        settings={},
+        per_task=np.zeros([600, 2]),
+    )
+    figure = plots.inner_steps(evaluation)
+    (axes,) = figure.axes
+    np.testing.assert_allclose(lines(axes)["mean over tasks"], [[0, 20], [10, 98.765]])
+    np.testing.assert_allclose(band(axes), [[0, 19.9, 20.1], [10, 97.535, 99.995]])
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("inner steps", "accuracy in % on query sets")
+    assert "600 new tasks, 5-way 1-shot" in axes.get_title(loc="left")
+    assert is_drawn(figure, tmp_path / "steps.png")
+
+
+def test_tasks_that_cannot_be_drawn():
+    teachers = meta_tf.tasks.HiddenTeacher().test
+    with pytest.raises(ValueError, match=r"`query_x` \[T, Q, 1\].* shape \(3, 10, 10\)"):
+        plots.regression(learner(), teachers)
+    with pytest.raises(ValueError, match="`part` must have images"):
+        plots.images(learner(), teachers)
+    with pytest.raises(ValueError, match="`steps` must be an integer of at least 0"):
+        plots.regression(learner(), meta_tf.tasks.Sinusoid().test, steps=(-1, 2))
+
+
+def test_without_matplotlib_the_cure_is_told(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "matplotlib.figure", None)
+        with pytest.raises(ImportError, match=r"pip install meta_tf\[plots\]"):
+            importlib.reload(plots)
+    importlib.reload(plots)
