@@ -54,10 +54,9 @@ def check_batch(model: keras.Model, x: Any, y: Any = None) -> None:
 
 def check_support(network: Network, support_x: Any, support_y: Any) -> Examples:
     """Returns the support set of one task as tensors, or raises ValueError."""
-    x = keras.tree.map_structure(_tensor("support_x"), support_x)
-    y = keras.tree.map_structure(_tensor("support_y"), support_y)
+    x, y = _inputs(network.model, "support_x", support_x), _tensor("support_y")(support_y)
     _check_inputs(network.model, "support_x", x, axes=1)
-    size, targets = keras.tree.flatten(x)[0].shape[0], keras.tree.flatten(y)[0].shape
+    size, targets = keras.tree.flatten(x)[0].shape[0], y.shape
     if not targets or targets[0] != size or not size:
         raise ValueError(
             "`support_x` and `support_y` must hold the same number of examples, at least one. "
@@ -91,9 +90,8 @@ def _takes_labels(loss):
 
 def _check_inputs(model, name, value, axes):
     """Compares with the input shapes that a Functional or Sequential model declares."""
-    try:
-        declared = [tuple(t.shape) for t in model.inputs]
-    except (AttributeError, ValueError, TypeError):  # a subclassed model declares none
+    declared = _declared_shapes(model)
+    if declared is None:
         return
     given = [tuple(t.shape) for t in keras.tree.flatten(value)]
     if len(given) != len(declared):
@@ -109,6 +107,22 @@ def _check_inputs(model, name, value, axes):
                 f"`{name}` must be {front}, of examples of shape {wanted[1:]} as the model "
                 f"{model.name!r} takes them. Received: shape {one}."
             )
+
+
+def _declared_shapes(model):
+    try:
+        return [tuple(t.shape) for t in model.inputs]
+    except (AttributeError, ValueError, TypeError):  # a subclassed model declares none
+        return None
+
+
+def _inputs(model, name, value):
+    """As tensors. A list is one of numbers, unless the model has several inputs."""
+    declared = _declared_shapes(model)
+    several = isinstance(value, dict) or len(declared or ()) > 1
+    if declared is None and isinstance(value, list | tuple):
+        several = all(hasattr(part, "shape") for part in value)
+    return keras.tree.map_structure(_tensor(name), value) if several else _tensor(name)(value)
 
 
 def _tensor(name):

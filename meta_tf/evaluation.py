@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import os
 import sys
@@ -153,29 +154,21 @@ def evaluate(
     _check_arguments(learner, part, tasks_number, tasks_at_once, metric, verbose)
     steps = _steps(learner.algorithm, steps)
     at_once = min(tasks_at_once or _AT_ONCE, tasks_number)
-    batches = -(-tasks_number // at_once)
-    bar = keras.utils.Progbar(batches, verbose=_verbosity(verbose), unit_name="batch")
-    collected: list[np.ndarray] = []
-    measure = name = example = None
-    for batch in part.batches(at_once, seed=seed):
-        x, y = tf.nest.map_structure(tf.convert_to_tensor, batch)
-        if measure is None:
-            check_batch(learner.model, x, y)
-            name, function = _metric(learner, metric, x, y)
-            measure, example = _measure(learner, function, steps), (x, y)
-        values, finite = measure(x, y)
-        rest = tasks_number - len(collected) * at_once  # the last batch may hold more
-        _check_finite(values.numpy()[:rest], finite.numpy()[:rest], len(collected) * at_once)
-        collected.append(values.numpy()[:rest])
-        bar.update(len(collected))
-        if len(collected) == batches:
-            break
-    per_task = np.concatenate(collected) if collected else np.zeros([0, steps + 1])
-    if len(per_task) < tasks_number:
-        raise ValueError(
-            f"`part` must give `tasks_number` tasks. Received: a part that ends after "
-            f"{len(per_task)} tasks, and tasks_number={tasks_number}. Ask for fewer tasks."
-        )
+    batches = (
+        tf.nest.map_structure(tf.convert_to_tensor, batch)
+        for batch in part.batches(at_once, seed=seed)
+    )
+    x, y = next(batches, (None, None))
+    if x is None:
+        raise ValueError("`part` must give tasks. Received: a part without any.")
+    check_batch(learner.model, x, y)
+    name, function = _metric(learner, metric, x, y)
+    per_task = _collect(
+        _measure(learner, function, steps),
+        itertools.chain([(x, y)], batches),
+        tasks_number,
+        _verbosity(verbose),
+    )
     mean, ci95 = mean_and_interval(per_task)
     return Evaluation(
         metric=name,
@@ -184,7 +177,7 @@ def evaluate(
         ci95=tuple(ci95.tolist()),
         tasks=tasks_number,
         seed=seed,
-        **_shape_of_task(*example),
+        **_shape_of_task(x, y),
         batch_norm=learner.network.batch_norm,
         algorithm=_described(learner.algorithm),
         settings=learner.algorithm.get_config(),
@@ -199,6 +192,28 @@ def mean_and_interval(per_task: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     values = np.asarray(per_task, np.float64)
     return values.mean(0), 1.96 * values.std(0, ddof=1) / np.sqrt(len(values))
+
+
+def _collect(measure, batches, tasks_number, verbose):
+    """The metric of every task, [tasks_number, steps + 1]; stops at the first that is not finite."""
+    collected, done, bar = (
+        [],
+        0,
+        keras.utils.Progbar(tasks_number, verbose=verbose, unit_name="task"),
+    )
+    for x, y in batches:
+        left = tasks_number - done  # the last batch may hold more
+        values, finite = (result.numpy()[:left] for result in measure(x, y))
+        _check_finite(values, finite, first=done)
+        collected.append(values)
+        done += len(values)
+        bar.update(done)
+        if done == tasks_number:
+            return np.concatenate(collected)
+    raise ValueError(
+        f"`part` must give `tasks_number` tasks. Received: a part that ends after {done} tasks, "
+        f"and tasks_number={tasks_number}. Ask for fewer tasks."
+    )
 
 
 def _measure(learner, metric, steps):

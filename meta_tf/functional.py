@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,6 +53,7 @@ class Network:
         self.model = model
         self.batch_norm = batch_norm
         self.loss = _get_loss(loss)
+        self._takes_training = "training" in inspect.signature(model.call).parameters
         self._batch_norms = [
             layer
             for layer in model._flatten_layers()
@@ -70,7 +72,9 @@ class Network:
     @property
     def paths(self) -> list[str]:
         """The names of the trainable weights, such as `conv1/kernel`."""
-        return [v.path for v in self.model.trainable_variables]
+        # Keras puts the model's own name in front, but not after loading.
+        front = f"{self.model.name}/"
+        return [v.path.removeprefix(front) for v in self.model.trainable_variables]
 
     def __call__(self, weights: Weights, x: Any, *, training: bool = False) -> Any:
         """Predictions [B, ...] for the inputs `x` [B, ...] of a query set."""
@@ -199,9 +203,10 @@ class Network:
         return sorted(chosen)
 
     def _run(self, weights, x, training, batch_statistics):
+        options = {"training": training} if self._takes_training else {}
         with exact_normalization(batch_statistics):
             predictions, state, losses = self.model.stateless_call(
-                weights.model, weights.state, x, training=training, return_losses=True
+                weights.model, weights.state, x, return_losses=True, **options
             )
         return predictions, state, tf.add_n(losses) if losses else 0.0
 

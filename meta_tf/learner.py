@@ -140,6 +140,10 @@ class MetaLearner(keras.Model):
                 f"Received: {options['steps_per_execution']!r}."
             )
         super().compile(optimizer, jit_compile=False, **options)
+        if self.optimizer is not None:
+            # Now, so that its slots have the order that they get when a saved learner is loaded.
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
         self._jit = jit_compile
         self._compiled = {}  # what is frozen may have changed
 

@@ -92,8 +92,8 @@ def images(learner: MetaLearner, part: Any, seed: int = 0, most: int = 6) -> Fig
       ValueError: if the examples are not images, or the targets not class numbers.
 
     Example:
-      >>> pixels = np.random.default_rng(0).uniform(size=[90, 8, 8, 1])
-      >>> tasks = meta_tf.tasks.from_arrays(pixels, np.arange(90) % 15, ways=3, queries=4)
+      >>> pixels = np.random.default_rng(0).uniform(size=[120, 8, 8, 1])
+      >>> tasks = meta_tf.tasks.from_arrays(pixels, np.arange(120) % 20, ways=3, queries=4)
       >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
       >>> learner = meta_tf.MetaLearner(meta_tf.models.mlp((8, 8, 1), 3), loss=loss)
       >>> figure = images(learner, tasks.test)
@@ -313,8 +313,8 @@ def _check_curves(query_x, query_y):
 
 
 def _check_images(query_x, query_y):
-    shape = query_x.shape[2:] if tf.is_tensor(query_x) else ()
-    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[-1] not in (1, 3)):
+    shape = list(query_x.shape[2:]) if tf.is_tensor(query_x) else []
+    if len(shape) not in (2, 3) or shape[2:] not in ([], [1], [3]):
         raise ValueError(
             "`part` must have images, [T, Q, height, width, 1 or 3] or [T, Q, height, width]. "
             f"Received: query_x of shape {getattr(query_x, 'shape', type(query_x).__name__)}."

@@ -2,8 +2,8 @@
 
 A new algorithm is one row here. `tests/test_conformance.py` holds the properties. All
 rows are checked for those that cost little; those that build several training steps
-(eager = graph = XLA, replicas, resume) run for the rows marked `thorough`: each kind of
-model and each kind of inner loop once.
+(eager = graph = XLA, resume, export) run for the rows marked `thorough`: each kind of
+model and each kind of inner loop once; two replicas for the rows of `REPLICATED`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,9 @@ def lstm():
 def attention():
     x = keras.Input([3, 2], name="x")
     seen = layers.MultiHeadAttention(2, 3, name="attention")(x, x)
-    pooled = layers.GlobalAveragePooling1D(name="mean")(layers.LayerNormalization(name="norm")(seen))
+    pooled = layers.GlobalAveragePooling1D(name="mean")(
+        layers.LayerNormalization(name="norm")(seen)
+    )
     return keras.Model(x, layers.Dense(2, name="head")(pooled), name="attention_model")
 
 
@@ -154,3 +156,5 @@ CASES = [
     Case("reptile, conv", Reptile(0.1, inner_steps=2, optimizer="sgd"), conv, images),
 ]
 THOROUGH = [case for case in CASES if case.thorough]
+# What replicas share is weights, meta-weights, seeds and statistics: one row with each.
+REPLICATED = [c for c in CASES if c.name in ("maml", "meta-sgd", "dropout", "conv", "reptile")]

@@ -16,7 +16,9 @@ def wiggled(weights: Weights, amount: float = 0.3, seed: int = 1) -> Weights:
     def move(w):
         return w + amount * rng.standard_normal(w.shape) if w.dtype.is_floating else w
 
-    meta = {name: w * tf.constant(rng.uniform(0.5, 1.5, w.shape)) for name, w in weights.meta.items()}
+    meta = {
+        name: w * tf.constant(rng.uniform(0.5, 1.5, w.shape)) for name, w in weights.meta.items()
+    }
     return weights._replace(model=[move(w) for w in weights.model], meta=meta)
 
 

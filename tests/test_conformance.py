@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import meta_tf
 from meta_tf.types import Examples
-from tests.conformance import CASES, TASKS, THOROUGH, two_devices
+from tests.conformance import CASES, REPLICATED, TASKS, THOROUGH, two_devices
 from tests.finite_differences import meta_gradient_error
 
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
@@ -110,7 +110,7 @@ def test_eager_graph_and_xla_agree(case):
         _assert_close(results["xla"], results["graph"], **EXACT)
 
 
-@every_thorough_case
+@pytest.mark.parametrize("case", REPLICATED, ids=lambda case: case.name)
 def test_two_replicas_train_like_one_device(case):
     # Four tasks on two devices, then three: one device has two of them, the other one. (Keras
     # adds up the shares of the first batch as it builds, so those must be alike.)
@@ -160,12 +160,12 @@ def test_every_task_draws_its_own_dropout_and_counts_the_same(case):
     assert same != case.has_dropout
 
 
-@pytest.mark.skipif("export" not in vars(meta_tf.MetaLearner), reason="there is no export")
 @every_thorough_case
 def test_an_exported_learner_predicts_the_same(case, tmp_path):
     learner, (x, _) = case.learner(), case.batch()
     learner.export(str(tmp_path / "saved_model"))
     loaded = tf.saved_model.load(str(tmp_path / "saved_model"))
+    learn = loaded.signatures["adapt_and_predict"]
     for t in range(TASKS):
-        given = loaded.adapt_and_predict(*(tensor[t] for tensor in x.values()))
+        given = learn(**{name: tensor[t] for name, tensor in x.items()})["predictions"]
         np.testing.assert_allclose(given, learner(_task(x, t))[0], **EXACT)

@@ -229,7 +229,7 @@ def test_the_file(tmp_path):
 def test_a_progress_bar_on_request(capsys):
     part = meta_tf.tasks.Sinusoid(shots=2).test
     evaluate(sinusoid_learner(), part, 4, tasks_at_once=2, verbose=1)
-    assert "2/2" in capsys.readouterr().out
+    assert "4/4" in capsys.readouterr().out
     evaluate(sinusoid_learner(), part, 4, tasks_at_once=2, verbose=0)
     assert capsys.readouterr().out == ""
 

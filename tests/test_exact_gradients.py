@@ -24,7 +24,10 @@ def double_precision(fresh_keras):
 # What stands between the input and the flattened output: (shape of an example, layers).
 NORMALIZATIONS = {
     "BatchNormalization": ([4], lambda: [layers.Dense(5), layers.BatchNormalization()]),
-    "BatchNormalization conv": ([5, 5, 2], lambda: [layers.Conv2D(3, 3), layers.BatchNormalization()]),
+    "BatchNormalization conv": (
+        [5, 5, 2],
+        lambda: [layers.Conv2D(3, 3), layers.BatchNormalization()],
+    ),
     "LayerNormalization": ([4], lambda: [layers.Dense(5, "tanh"), layers.LayerNormalization()]),
     "GroupNormalization": ([5, 5, 2], lambda: [layers.Conv2D(4, 3), layers.GroupNormalization(2)]),
 }
@@ -40,7 +43,10 @@ RIGHT_NORMALIZATIONS = {
 }
 CONVOLUTIONS = {
     "Conv1D": ([6, 2], lambda: [layers.Conv1D(3, 3)]),
-    "Conv1D causal dilated": ([6, 2], lambda: [layers.Conv1D(3, 2, padding="causal", dilation_rate=2)]),
+    "Conv1D causal dilated": (
+        [6, 2],
+        lambda: [layers.Conv1D(3, 2, padding="causal", dilation_rate=2)],
+    ),
     "Conv2D": ([5, 5, 2], lambda: [layers.Conv2D(3, 3, activation="tanh")]),
     "Conv2D strided": ([5, 5, 2], lambda: [layers.Conv2D(3, 3, strides=2, padding="same")]),
     "Conv2D groups": ([5, 5, 2], lambda: [layers.Conv2D(4, 3, groups=2)]),
@@ -84,15 +90,19 @@ OTHERS = {
     "PReLU": ([4], lambda: [layers.Dense(5), layers.PReLU("uniform")]),
     "UpSampling2D": ([3, 3, 1], lambda: [layers.Conv2D(2, 2), layers.UpSampling2D(2)]),
     "Regularised": ([4], lambda: [layers.Dense(5, "tanh", kernel_regularizer="l2")]),
-    "ActivityRegularization": ([4], lambda: [layers.Dense(5), layers.ActivityRegularization(l2=0.1)]),
+    "ActivityRegularization": (
+        [4],
+        lambda: [layers.Dense(5), layers.ActivityRegularization(l2=0.1)],
+    ),
     "Dropout": ([4], lambda: [layers.Dense(9, "tanh"), layers.Dropout(0.5, seed=1)]),
     "GaussianNoise": ([4], lambda: [layers.Dense(5), layers.GaussianNoise(0.1, seed=1)]),
 }
-ACTIVATIONS = (
-    "relu relu6 leaky_relu elu selu celu gelu silu swish mish softplus softsign softmax sigmoid "
-    "hard_sigmoid hard_silu hard_tanh tanh tanh_shrink exponential log_sigmoid log_softmax "
-    "squareplus sparse_plus linear"
-).split()
+ACTIVATIONS = [
+    *("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "swish", "mish"),
+    *("softplus", "softsign", "softmax", "sigmoid", "hard_sigmoid", "hard_silu", "hard_tanh"),
+    *("tanh", "tanh_shrink", "exponential", "log_sigmoid", "log_softmax", "squareplus"),
+    *("sparse_plus", "linear"),
+]
 LAYERS = (
     NORMALIZATIONS
     | RIGHT_NORMALIZATIONS
@@ -100,7 +110,10 @@ LAYERS = (
     | POOLINGS
     | SEQUENCES
     | OTHERS
-    | {f"Activation {a}": ([4], lambda a=a: [layers.Dense(6), layers.Activation(a)]) for a in ACTIVATIONS}
+    | {
+        f"Activation {a}": ([4], lambda a=a: [layers.Dense(6), layers.Activation(a)])
+        for a in ACTIVATIONS
+    }
 )
 
 
@@ -269,9 +282,7 @@ def _targets(kind, seed):
 def test_a_loss_has_an_exact_meta_gradient(name):
     kind, loss = LOSSES[name]
     output = None if "logits" in name else OUTPUT.get(kind)
-    model = keras.Sequential(
-        [keras.Input([4]), layers.Dense(5, "tanh"), layers.Dense(3, output)]
-    )
+    model = keras.Sequential([keras.Input([4]), layers.Dense(5, "tanh"), layers.Dense(3, output)])
     network, (support, query) = Network(model, loss), _examples([4])
     error = meta_gradient_error(
         meta_tf.MAML(inner_lr=0.1, inner_steps=2),

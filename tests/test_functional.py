@@ -44,7 +44,7 @@ def test_a_weight_without_influence_has_a_zero_gradient():
     support = Examples(tf.ones([5, 3]), tf.ones([5, 2]))
     gradients, _ = network.support_gradients(network.weights, support, range(4), training=True)
     assert not np.any(gradients[0]) and np.any(gradients[3])
-    with pytest.raises(ValueError, match=r"no gradient.*lazy/kernel, sequential/lazy/bias\. "):
+    with pytest.raises(ValueError, match=r"no gradient.*lazy/kernel, lazy/bias\. "):
         network.support_gradients(network.weights, support, [0, 1], training=True)
 
 
@@ -87,7 +87,7 @@ def test_regularisers_belong_to_the_loss():
     [
         (None, [0, 1, 2, 3]),
         (("two",), [2, 3]),
-        (("net/one/kernel",), [0]),
+        (("one/kernel",), [0]),
         (("*/bias",), [1, 3]),
         (("bias",), [1, 3]),
         (("!two",), [0, 1]),
@@ -111,7 +111,11 @@ def test_a_frozen_model_says_so():
     [
         (lambda: keras.Sequential([layers.Dense(1)]), "mse", "must be built"),
         (lambda: layers.Dense(1), "mse", "must be a keras.Model. Received: Dense"),
-        (lambda: keras.Sequential([keras.Input([2]), layers.Flatten()]), "mse", "trainable weights"),
+        (
+            lambda: keras.Sequential([keras.Input([2]), layers.Flatten()]),
+            "mse",
+            "trainable weights",
+        ),
         (lambda: meta_tf.models.mlp(), "msee", "`loss` is not a Keras loss. Received: 'msee'"),
         (lambda: meta_tf.models.mlp(), None, "`loss` must be"),
     ],
@@ -122,7 +126,7 @@ def test_a_wrong_argument_is_named(model, loss, message):
 
 
 def test_an_unknown_batch_norm_mode_is_named():
-    with pytest.raises(ValueError, match="`batch_norm` must be one of transductive.*'batch'"):
+    with pytest.raises(ValueError, match=r"`batch_norm` must be one of transductive.*'batch'"):
         _dense(batch_norm="batch")
 
 

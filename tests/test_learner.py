@@ -7,41 +7,9 @@ import tensorflow as tf
 
 import meta_tf
 from tests.conformance import two_devices
+from tests.learners import CE, classifier, make_batch, make_learner
 
 layers = keras.layers
-CE = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-
-def _classifier(dropout=0.0, name="classifier"):
-    return keras.Sequential(
-        [
-            keras.Input([3]),
-            layers.Dense(4, "tanh", name="body"),
-            layers.Dropout(dropout, seed=1, name="dropout"),
-            layers.Dense(2, name="head"),
-        ],
-        name=name,
-    )
-
-
-def _learner(model=None, algorithm=None, loss=CE, compiled=True, **options):
-    keras.utils.set_random_seed(0)
-    model = _classifier() if model is None else model
-    learner = meta_tf.MetaLearner(model, algorithm or meta_tf.MAML(0.1), loss, name="learner")
-    if compiled:
-        learner.compile(**{"optimizer": keras.optimizers.SGD(0.1), **options})
-    return learner
-
-
-def _batch(tasks=4, seed=0):
-    rng = np.random.default_rng(seed)
-
-    def examples(count):
-        x = rng.normal(size=[tasks, count, 3]).astype("float32")
-        return x, rng.integers(0, 2, [tasks, count])
-
-    (sx, sy), (qx, qy) = examples(5), examples(6)
-    return {"support_x": sx, "support_y": sy, "query_x": qx}, qy
 
 
 def _weights(model):
@@ -54,11 +22,11 @@ def _assert_close(ours, theirs, **tolerance):
 
 
 def test_fit_evaluate_and_predict_take_arrays_and_datasets():
-    (x, y), options = _batch(8), {"metrics": ["accuracy"]}
-    learner = _learner(**options)
+    (x, y), options = make_batch(8), {"metrics": ["accuracy"]}
+    learner = make_learner(**options)
     data = tf.data.Dataset.from_tensor_slices((x, y)).batch(4)
     of_data = learner.fit(data, validation_data=data, epochs=2, verbose=0).history
-    again = _learner(**options)
+    again = make_learner(**options)
     of_arrays = again.fit(x, y, batch_size=4, shuffle=False, epochs=2, verbose=0).history
     np.testing.assert_allclose(of_data["loss"], of_arrays["loss"], rtol=1e-5)
     _assert_close(_weights(learner), _weights(again), rtol=1e-4, atol=1e-6)
@@ -75,11 +43,13 @@ def test_fit_evaluate_and_predict_take_arrays_and_datasets():
 
 
 def test_a_summed_loss_is_that_of_a_task_in_training_and_evaluation():
-    x, y = _batch()
+    x, y = make_batch()
     summed = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
     # With one task or four the same in the mean; each has six queries.
-    mean = _learner(loss=CE, algorithm=meta_tf.MAML(0.1, inner_steps=0)).evaluate(x, y, verbose=0)
-    total = _learner(loss=summed, algorithm=meta_tf.MAML(0.1, inner_steps=0))
+    mean = make_learner(loss=CE, algorithm=meta_tf.MAML(0.1, inner_steps=0)).evaluate(
+        x, y, verbose=0
+    )
+    total = make_learner(loss=summed, algorithm=meta_tf.MAML(0.1, inner_steps=0))
     np.testing.assert_allclose(total.evaluate(x, y, verbose=0), 6 * mean, rtol=1e-5)
 
 
@@ -104,17 +74,19 @@ def test_training_helps():
     ids=str,
 )
 def test_how_a_step_is_run_does_not_change_it(options):
-    x, y = _batch(8)
-    plain, other = _learner(), _learner(**options)
+    x, y = make_batch(8)
+    plain, other = make_learner(), make_learner(**options)
     for learner in (plain, other):
         learner.fit(x, y, batch_size=4, shuffle=False, epochs=2, verbose=0)
     _assert_close(_weights(plain), _weights(other), rtol=1e-4, atol=1e-6)
 
 
 def test_callbacks_of_keras_work(tmp_path):
-    x, y = _batch()
+    x, y = make_batch()
     path = tmp_path / "best.keras"
-    learner = _learner(optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 9)))
+    learner = make_learner(
+        optimizer=keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 9))
+    )
     history = learner.fit(
         x,
         y,
@@ -130,9 +102,7 @@ def test_callbacks_of_keras_work(tmp_path):
     )
     assert len(history.epoch) == 2 and len((tmp_path / "log.csv").read_text().split()) == 3
     loaded = keras.models.load_model(path)
-    np.testing.assert_array_equal(
-        loaded.predict(x, verbose=0), learner.predict(x, verbose=0)
-    )
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), learner.predict(x, verbose=0))
 
 
 @pytest.mark.parametrize(
@@ -140,10 +110,12 @@ def test_callbacks_of_keras_work(tmp_path):
 )
 def test_clipping_acts_on_the_mean_over_all_tasks(clipping):
     # With SGD of rate 1 the weights move by the clipped gradient.
-    (x, y), moved = _batch(), []
+    (x, y), moved = make_batch(), []
     for scope in (tf.distribute.get_strategy().scope, two_devices().scope):
         with scope():
-            learner = _learner(optimizer=keras.optimizers.SGD(1.0, **clipping), jit_compile=False)
+            learner = make_learner(
+                optimizer=keras.optimizers.SGD(1.0, **clipping), jit_compile=False
+            )
         before = _weights(learner)
         learner.fit(x, y, batch_size=4, verbose=0)
         moved.append([a - b for a, b in zip(_weights(learner), before, strict=True)])
@@ -156,15 +128,17 @@ def test_clipping_acts_on_the_mean_over_all_tasks(clipping):
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_applies_the_unscaled_gradient(policy):
     # One step of SGD against the same in float32; the two differ by the low precision alone.
-    (x, y), after = _batch(), []
+    (x, y), after = make_batch(), []
     for name in ("float32", policy):
         keras.config.set_dtype_policy(name)
-        learner = _learner(jit_compile=False)
+        learner = make_learner(jit_compile=False)
         before = _weights(learner)
         loss = learner.train_on_batch(x, y)
         assert np.isfinite(loss)
         after.append(
-            np.concatenate([np.ravel(a - b) for a, b in zip(_weights(learner), before, strict=True)])
+            np.concatenate(
+                [np.ravel(a - b) for a, b in zip(_weights(learner), before, strict=True)]
+            )
         )
     assert isinstance(learner.optimizer, keras.optimizers.LossScaleOptimizer) == (
         policy == "mixed_float16"
@@ -191,7 +165,7 @@ def _subclassed():
 
 
 def _nested():
-    return keras.Sequential([keras.Input([3]), _classifier(name="inside"), layers.Dense(2)])
+    return keras.Sequential([keras.Input([3]), classifier(name="inside"), layers.Dense(2)])
 
 
 def _functional():
@@ -201,8 +175,8 @@ def _functional():
 
 @pytest.mark.parametrize("build", [_subclassed, _nested, _functional])
 def test_any_kind_of_model_learns(build):
-    x, y = _batch()
-    learner = _learner(build())
+    x, y = make_batch()
+    learner = make_learner(build())
     before = _weights(learner)
     learner.fit(x, y, epochs=2, verbose=0)
     assert all(not np.array_equal(a, b) for a, b in zip(before, _weights(learner), strict=True))
@@ -212,17 +186,17 @@ def test_any_kind_of_model_learns(build):
 def test_a_model_may_have_several_inputs():
     a, b = keras.Input([3], name="a"), keras.Input([2], name="b")
     model = keras.Model({"a": a, "b": b}, layers.Dense(2)(layers.Concatenate()([a, b])))
-    (x, y), rng = _batch(), np.random.default_rng(1)
+    (x, y), rng = make_batch(), np.random.default_rng(1)
     for name, count in (("support_x", 5), ("query_x", 6)):
         x[name] = {"a": x[name], "b": rng.normal(size=[4, count, 2]).astype("float32")}
-    learner = _learner(model)
+    learner = make_learner(model)
     learner.fit(x, y, verbose=0)
     first = {name: x["support_x"][name][0] for name in "ab"}
     fitted = learner.adapt(first, x["support_y"][0])
     query = {name: x["query_x"][name][0] for name in "ab"}
     together = learner.predict(x, verbose=0)[0]
     np.testing.assert_allclose(fitted.predict(query, verbose=0), together, rtol=1e-4, atol=1e-6)
-    with pytest.raises(ValueError, match="structure of the model's 2 inputs. Received: 1 tensors"):
+    with pytest.raises(ValueError, match=r"structure of the model's 2 inputs. Received: 1 tensors"):
         learner.predict({**x, "query_x": x["query_x"]["a"]}, verbose=0)
 
 
@@ -230,8 +204,10 @@ def test_inside_a_larger_model_the_encoder_in_front_learns():
     # d loss / d kernel of the encoder, through the adaptation, against finite differences.
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
-    x, y = _batch(2)
-    learner = _learner(meta_tf.models.mlp(3, 1, (4,), "tanh", "glorot_normal"), loss="mse", compiled=False)
+    x, y = make_batch(2)
+    learner = make_learner(
+        meta_tf.models.mlp(3, 1, (4,), "tanh", "glorot_normal"), loss="mse", compiled=False
+    )
     support, query = keras.Input([5, 3]), keras.Input([6, 3])
     labels, encoder = keras.Input([5, 1]), layers.Dense(3, use_bias=False)
     predictions = learner(
@@ -239,7 +215,10 @@ def test_inside_a_larger_model_the_encoder_in_front_learns():
     )
     model = keras.Model([support, labels, query], predictions)
     assert model.output_shape == (None, 6, 1)
-    arrays = [tf.constant(a, tf.float64) for a in (x["support_x"], x["support_y"][..., None], x["query_x"])]
+    arrays = [
+        tf.constant(a, tf.float64)
+        for a in (x["support_x"], x["support_y"][..., None], x["query_x"])
+    ]
 
     @tf.function(autograph=False)
     def loss():
@@ -253,22 +232,24 @@ def test_inside_a_larger_model_the_encoder_in_front_learns():
     for sign in (1, -1):
         encoder.kernel.assign(start + sign * h * direction)
         sides.append(float(loss()))
-    np.testing.assert_allclose((sides[0] - sides[1]) / (2 * h), np.sum(gradient * direction), rtol=1e-7)
+    np.testing.assert_allclose(
+        (sides[0] - sides[1]) / (2 * h), np.sum(gradient * direction), rtol=1e-7
+    )
 
 
 def test_meta_learned_rates_are_weights_of_the_learner():
-    learner = _learner(algorithm=meta_tf.MetaSGD(inner_lr=0.1))
+    learner = make_learner(algorithm=meta_tf.MetaSGD(inner_lr=0.1))
     assert len(learner.trainable_variables) == 8
     before = _weights(learner)
-    learner.train_on_batch(*_batch())
+    learner.train_on_batch(*make_batch())
     assert all(not np.array_equal(a, b) for a, b in zip(before, _weights(learner), strict=True))
 
 
 def test_a_frozen_layer_stays_and_the_rest_learns():
-    model = _classifier()
+    model = classifier()
     model.get_layer("body").trainable = False
-    learner, kept = _learner(model), model.get_layer("body").get_weights()
-    learner.fit(*_batch(), verbose=0)
+    learner, kept = make_learner(model), model.get_layer("body").get_weights()
+    learner.fit(*make_batch(), verbose=0)
     for a, b in zip(kept, model.get_layer("body").get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     learner.trainable = False
@@ -277,8 +258,8 @@ def test_a_frozen_layer_stays_and_the_rest_learns():
 
 
 def test_dropout_goes_on_where_a_saved_learner_stopped(tmp_path):
-    x, y = _batch()
-    learner = _learner(_classifier(dropout=0.5))
+    x, y = make_batch()
+    learner = make_learner(classifier(dropout=0.5))
     learner.train_on_batch(x, y)
     learner.save(tmp_path / "learner.keras")
     loaded = keras.models.load_model(tmp_path / "learner.keras")
@@ -292,6 +273,6 @@ def test_a_synchronized_batch_norm_is_refused_on_several_devices():
         model = keras.Sequential(
             [keras.Input([3]), layers.BatchNormalization(synchronized=True), layers.Dense(2)]
         )
-        learner = _learner(model, jit_compile=False)
+        learner = make_learner(model, jit_compile=False)
     with pytest.raises(ValueError, match="synchronized=True"):
-        learner.fit(*_batch(), verbose=0)
+        learner.fit(*make_batch(), verbose=0)

@@ -6,22 +6,24 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from tests.test_learner import CE, _batch, _classifier, _learner
+from tests.learners import make_batch, make_learner
 
 
 def test_compile_takes_no_loss():
-    with pytest.raises(ValueError, match=r"`loss` is not an argument.*MetaLearner\(model, algorithm, loss"):
-        _learner(compiled=False).compile("adam", loss="mse")
+    with pytest.raises(
+        ValueError, match=r"`loss` is not an argument.*MetaLearner\(model, algorithm, loss"
+    ):
+        make_learner(compiled=False).compile("adam", loss="mse")
     with pytest.raises(ValueError, match="`steps_per_execution` must be an integer"):
-        _learner(compiled=False).compile("adam", steps_per_execution="auto")
+        make_learner(compiled=False).compile("adam", steps_per_execution="auto")
 
 
 def test_weights_of_samples_are_refused():
-    x, y = _batch()
+    x, y = make_batch()
     with pytest.raises(ValueError, match="`sample_weight` and `class_weight` are not supported"):
-        _learner().fit(x, y, sample_weight=np.ones(4), verbose=0)
+        make_learner().fit(x, y, sample_weight=np.ones(4), verbose=0)
     with pytest.raises(ValueError, match=r"must be \(x, y\)"):
-        _learner().fit(x, verbose=0)
+        make_learner().fit(x, verbose=0)
 
 
 @pytest.mark.parametrize(
@@ -44,8 +46,14 @@ def test_a_wrong_argument_of_the_learner_is_named(arguments, message):
     ("change", "message"),
     [
         ({"support_x": None}, "A batch must be.*Received as x: .*'query_x', 'support_y'"),
-        ({"support_x": np.zeros([4, 5, 2])}, r"`support_x` must be .*\(3,\).*Received: shape \(4, 5, 2\)"),
-        ({"query_x": np.zeros([4, 6, 3, 1])}, r"`query_x` must be .*Received: shape \(4, 6, 3, 1\)"),
+        (
+            {"support_x": np.zeros([4, 5, 2])},
+            r"`support_x` must be .*\(3,\).*Received: shape \(4, 5, 2\)",
+        ),
+        (
+            {"query_x": np.zeros([4, 6, 3, 1])},
+            r"`query_x` must be .*Received: shape \(4, 6, 3, 1\)",
+        ),
         ({"support_x": np.zeros([3, 5, 3])}, "agree in the number of tasks"),
         ({"support_y": np.zeros([4, 4])}, "agree in the number of support examples"),
         ({"query_x": np.zeros([4, 7, 3])}, "agree in the number of query examples"),
@@ -53,34 +61,38 @@ def test_a_wrong_argument_of_the_learner_is_named(arguments, message):
     ],
 )
 def test_a_wrong_part_of_a_batch_is_named(change, message):
-    x, y = _batch()
+    x, y = make_batch()
     x = {name: value for name, value in {**x, **change}.items() if value is not None}
     with pytest.raises(ValueError, match=message):
         # Not through fit, where Keras itself compares the lengths of arrays.
-        _learner(run_eagerly=True).train_step(tf.nest.map_structure(tf.constant, (x, y)))
+        make_learner(run_eagerly=True).train_step(tf.nest.map_structure(tf.constant, (x, y)))
 
 
 @pytest.mark.parametrize(
     ("x", "y", "message"),
     [
         (np.full([2, 3], np.nan), [0, 1], "`support_x` must be finite"),
-        (np.zeros([2, 3]), [0, 2], "`support_y` must hold class numbers below 2.*largest label of 2"),
+        (
+            np.zeros([2, 3]),
+            [0, 2],
+            "`support_y` must hold class numbers below 2.*largest label of 2",
+        ),
         (np.zeros([2, 3]), [0, -1], "class numbers 0, 1, 2"),
         (np.zeros([2, 3]), [0.5, 1.0], "class numbers 0, 1, 2"),
         (np.zeros([2, 3]), [0, 1, 1], "same number of examples.*Received: 2"),
         (np.zeros([0, 3]), [], "at least one"),
         (np.zeros([1, 2, 3]), [[0, 1]], "without a tasks axis"),
-        ([["a", "b", "c"]], [0], "must be"),
+        ([[0.0, 1.0, 2.0], [3.0]], [0, 1], "`support_x` must be numbers of one shape"),
     ],
 )
 def test_a_wrong_support_set_is_named(x, y, message):
     with pytest.raises(ValueError, match=message):
-        _learner().adapt(x, y)
+        make_learner().adapt(x, y)
 
 
 def test_wrong_steps_are_named():
     with pytest.raises(ValueError, match="`steps` must be an integer of at least 0"):
-        _learner().adapt(np.zeros([2, 3]), [0, 1], steps=-1)
+        make_learner().adapt(np.zeros([2, 3]), [0, 1], steps=-1)
 
 
 @pytest.mark.parametrize(
@@ -92,35 +104,5 @@ def test_wrong_steps_are_named():
 )
 @pytest.mark.parametrize("options", [{}, {"run_eagerly": True}], ids=str)
 def test_a_loss_without_gradient_is_named_in_fit_too(loss, options):
-    with pytest.raises(ValueError, match="no gradient.*body/kernel.*head/bias"):
-        _learner(loss=loss, **options).fit(*_batch(), verbose=0)
-
-
-def test_what_adapt_returns_is_a_model_of_its_own(tmp_path):
-    x, y = _batch()
-    support, query = (x["support_x"][0], x["support_y"][0]), x["query_x"][0]
-    learner = _learner(algorithm=meta_tf.MetaSGD(inner_lr=0.1))
-    fitted = learner.adapt(*support)
-    before = fitted.predict(query, verbose=0)
-    assert isinstance(fitted, keras.Model)
-    np.testing.assert_allclose(before, learner.predict(x, verbose=0)[0], rtol=1e-5, atol=1e-6)
-    learner.fit(x, y, epochs=2, verbose=0)
-    np.testing.assert_array_equal(fitted.predict(query, verbose=0), before)
-    fitted.save(tmp_path / "fitted.keras")
-    loaded = keras.models.load_model(tmp_path / "fitted.keras")
-    np.testing.assert_array_equal(loaded.predict(query, verbose=0), before)
-    fitted.compile("sgd", CE, metrics=["accuracy"])
-    assert len(fitted.evaluate(query, y[0], verbose=0)) == 2
-    fitted.fit(query, y[0], verbose=0)
-    assert not np.array_equal(fitted.predict(query, verbose=0), before)
-
-
-def test_adapt_takes_any_number_of_steps():
-    model, (x, _) = _classifier(), _batch()
-    learner = _learner(model, compiled=False)
-    support, query = (x["support_x"][0], x["support_y"][0]), x["query_x"][0]
-    plain = model.predict(query, verbose=0)
-    np.testing.assert_allclose(learner.adapt(*support, steps=0)(query), plain, rtol=1e-6)
-    at_once = learner.adapt(*support, steps=5)(query)
-    learner.model.set_weights(learner.adapt(*support, steps=2).get_weights()[:5])
-    np.testing.assert_allclose(learner.adapt(*support, steps=3)(query), at_once, rtol=1e-5)
+    with pytest.raises(ValueError, match=r"no gradient.*body/kernel.*head/bias"):
+        make_learner(loss=loss, **options).fit(*make_batch(), verbose=0)

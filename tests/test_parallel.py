@@ -86,7 +86,12 @@ def test_every_way_gives_the_same(name, mode, jit):
 
 @pytest.mark.parametrize(
     ("name", "way"),
-    [("dense", "_vectorized"), ("attention", "_vectorized"), ("conv", "_parallel"), ("lstm", "_parallel")],
+    [
+        ("dense", "_vectorized"),
+        ("attention", "_vectorized"),
+        ("conv", "_parallel"),
+        ("lstm", "_parallel"),
+    ],
 )
 def test_auto_looks_at_the_model(name, way, monkeypatch):
     taken = []
@@ -133,7 +138,10 @@ def test_no_more_tasks_run_at_a_time_than_asked_for():
 @pytest.mark.parametrize("mode", parallel.MODES)
 def test_structures_go_in_and_out(mode, graph):
     def fn(task):
-        return {"sum": task["a"] + task["b"][0], "pair": (task["a"], Examples(task["b"][0], 2.0 * task["a"]))}
+        return {
+            "sum": task["a"] + task["b"][0],
+            "pair": (task["a"], Examples(task["b"][0], 2.0 * task["a"])),
+        }
 
     def run(tasks):
         return map_tasks(fn, tasks, mode=mode)

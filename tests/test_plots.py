@@ -60,8 +60,8 @@ def test_regression_shows_what_the_learner_predicts(grid, tmp_path):
 
 @pytest.mark.parametrize("shape", [(6, 6), (6, 6, 1), (6, 6, 3)])
 def test_images_are_marked_right_or_wrong(shape, tmp_path):
-    pixels = np.random.default_rng(0).normal(size=[90, *shape])
-    tasks = meta_tf.tasks.from_arrays(pixels, np.arange(90) % 15, ways=3, shots=2, queries=4)
+    pixels = np.random.default_rng(0).normal(size=[120, *shape])
+    tasks = meta_tf.tasks.from_arrays(pixels, np.arange(120) % 20, ways=3, shots=2, queries=4)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model = meta_tf.models.mlp(shape, 3, kernel_initializer="glorot_uniform")
     net = meta_tf.MetaLearner(model, meta_tf.MAML(inner_lr=0.01), loss)

@@ -59,7 +59,10 @@ def exported(learner, path, **options):
     return tf.saved_model.load(path).signatures
 
 
-MAML, REPTILE = meta_tf.MAML(inner_lr=0.1, inner_steps=2), meta_tf.Reptile(inner_lr=0.01, inner_steps=2, unroll=1)
+MAML, REPTILE = (
+    meta_tf.MAML(inner_lr=0.1, inner_steps=2),
+    meta_tf.Reptile(inner_lr=0.01, inner_steps=2, unroll=1),
+)
 CASES = {
     "mlp": (lambda: learner_of(dense, MAML, classify=False), (3,), (2,)),
     "bn-transductive": (lambda: learner_of(normalised, MAML), (6, 6, 1), None),

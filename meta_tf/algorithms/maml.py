@@ -94,11 +94,8 @@ class MAML(Algorithm):
             return {}
         start = tf.convert_to_tensor(self.inner_lr, keras.config.floatx())
         if self.learned_lr == "weight":
-            variables = network.model.trainable_variables
-            return {
-                f"inner_lr/{variables[p].path}": tf.fill(variables[p].shape, start)
-                for p in positions
-            }
+            weights, paths = network.weights.model, network.paths
+            return {f"inner_lr/{paths[p]}": tf.fill(weights[p].shape, start) for p in positions}
         shape = {
             "scalar": [],
             "tensor": [len(positions)],

@@ -1,0 +1,41 @@
+"""A small learner and a batch of tasks for it, for the tests of `MetaLearner`."""
+
+import keras
+import numpy as np
+
+import meta_tf
+
+layers = keras.layers
+CE = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def classifier(dropout=0.0, name="classifier"):
+    return keras.Sequential(
+        [
+            keras.Input([3]),
+            layers.Dense(4, "tanh", name="body"),
+            layers.Dropout(dropout, seed=1, name="dropout"),
+            layers.Dense(2, name="head"),
+        ],
+        name=name,
+    )
+
+
+def make_learner(model=None, algorithm=None, loss=CE, compiled=True, **options):
+    keras.utils.set_random_seed(0)
+    model = classifier() if model is None else model
+    learner = meta_tf.MetaLearner(model, algorithm or meta_tf.MAML(0.1), loss, name="learner")
+    if compiled:
+        learner.compile(**{"optimizer": keras.optimizers.SGD(0.1), **options})
+    return learner
+
+
+def make_batch(tasks=4, seed=0):
+    rng = np.random.default_rng(seed)
+
+    def examples(count):
+        x = rng.normal(size=[tasks, count, 3]).astype("float32")
+        return x, rng.integers(0, 2, [tasks, count])
+
+    (sx, sy), (qx, qy) = examples(5), examples(6)
+    return {"support_x": sx, "support_y": sy, "query_x": qx}, qy
