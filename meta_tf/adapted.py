@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
 from meta_tf.functional import Network
+from meta_tf.saved_model import input_specs
 from meta_tf.types import Weights
 
 
@@ -52,6 +53,14 @@ class AdaptedModel(keras.Model):
         """Predictions [B, ...] for the inputs [B, ...]."""
         del training
         return self.algorithm.predict(self.network, self.weights_now, inputs)
+
+    def export(
+        self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **options
+    ):
+        """Exports as `keras.Model.export` does; the inputs are read off the model if it says them."""
+        if input_signature is None:
+            input_signature = [input_specs(self.network.model, None)]
+        super().export(filepath, format, verbose, input_signature, **options)
 
     def compute_output_spec(self, inputs, training=False):
         return self.network.model.compute_output_spec(inputs)

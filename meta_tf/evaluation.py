@@ -195,12 +195,9 @@ def mean_and_interval(per_task: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _collect(measure, batches, tasks_number, verbose):
-    """The metric of every task, [tasks_number, steps + 1]; stops at the first that is not finite."""
-    collected, done, bar = (
-        [],
-        0,
-        keras.utils.Progbar(tasks_number, verbose=verbose, unit_name="task"),
-    )
+    """The metric of every task, [tasks_number, steps + 1]; raises once one is not finite."""
+    bar = keras.utils.Progbar(tasks_number, verbose=verbose, unit_name="task")
+    collected, done = [], 0
     for x, y in batches:
         left = tasks_number - done  # the last batch may hold more
         values, finite = (result.numpy()[:left] for result in measure(x, y))

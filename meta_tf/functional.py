@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fnmatch
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -53,7 +52,6 @@ class Network:
         self.model = model
         self.batch_norm = batch_norm
         self.loss = _get_loss(loss)
-        self._takes_training = "training" in inspect.signature(model.call).parameters
         self._batch_norms = [
             layer
             for layer in model._flatten_layers()
@@ -203,11 +201,18 @@ class Network:
         return sorted(chosen)
 
     def _run(self, weights, x, training, batch_statistics):
-        options = {"training": training} if self._takes_training else {}
-        with exact_normalization(batch_statistics):
-            predictions, state, losses = self.model.stateless_call(
-                weights.model, weights.state, x, return_losses=True, **options
-            )
+        model = self.model
+        variables = [*model.trainable_variables, *model.non_trainable_variables]
+        values = zip(variables, [*weights.model, *weights.state], strict=True)
+        # What `stateless_call` does, but through `__call__`, which hands `training` on to the
+        # layers inside a model whose own `call` does not take it.
+        with (
+            exact_normalization(batch_statistics),
+            keras.StatelessScope(state_mapping=list(values), collect_losses=True) as scope,
+        ):
+            predictions = model(x, training=training)
+            losses = model.losses
+        state = [scope.get_current_value(v) for v in model.non_trainable_variables]
         return predictions, state, tf.add_n(losses) if losses else 0.0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -106,7 +105,7 @@ class MetaLearner(keras.Model):
             for name, value in algorithm.meta_weights(network).items()
         }
         self._jit = "auto"
-        self._compiled: dict[int | None, Callable[[Examples], Weights]] = {}
+        self._adapt = self._compiled_adapt()
         self.built = True
 
     @property
@@ -145,7 +144,7 @@ class MetaLearner(keras.Model):
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
         self._jit = jit_compile
-        self._compiled = {}  # what is frozen may have changed
+        self._adapt = self._compiled_adapt()  # what is frozen may have changed
 
     def get_compile_config(self):
         config = super().get_compile_config()
@@ -255,7 +254,7 @@ class MetaLearner(keras.Model):
         support = check_support(self.network, support_x, support_y)
         if steps is not None:
             check_integer("steps", steps, at_least=0)
-        return AdaptedModel(self.network, self.algorithm, self._adapt(steps)(support))
+        return AdaptedModel(self.network, self.algorithm, self._adapt(support, steps))
 
     def export(
         self,
@@ -330,15 +329,13 @@ class MetaLearner(keras.Model):
     def load_own_variables(self, store):
         super().load_own_variables(load_seeds(self.model, store))
 
-    def _adapt(self, steps):
-        """The compiled adaptation to one task with this number of steps."""
-        if steps not in self._compiled:
+    def _compiled_adapt(self):
+        """The adaptation to one task: `(support, steps) -> Weights`, traced for each `steps`."""
 
-            def adapt(support):
-                return self.algorithm.adapt(self.network, self.weights_now, support, steps=steps)
+        def adapt(support, steps):
+            return self.algorithm.adapt(self.network, self.weights_now, support, steps=steps)
 
-            self._compiled[steps] = tf.function(adapt, autograph=False, reduce_retracing=True)
-        return self._compiled[steps]
+        return tf.function(adapt, autograph=False, reduce_retracing=True)
 
     def _store_state(self, before, after, next_seeds, total):
         """Moves the model's state by the mean of how the tasks moved it."""

@@ -40,7 +40,7 @@ def save(
     """
     path = Path(os.path.realpath(path))  # where a link leads to
     _check_replaceable(path)
-    inputs = _input_specs(learner.model, input_signature)
+    inputs = input_specs(learner.model, input_signature)
     targets = _target_spec(learner, inputs, target_signature)
     signatures = _Signatures(learner, inputs, targets).all()
     module = tf.Module()
@@ -191,8 +191,8 @@ def _renamed(spec, name):
     return tf.TensorSpec(spec.shape, spec.dtype, name)
 
 
-def _input_specs(model, signature):
-    """The model's inputs as `tf.TensorSpec`, any number of examples."""
+def input_specs(model, signature):
+    """The inputs of a Keras model as `tf.TensorSpec`, for any number of examples."""
     if signature is None:
         try:
             declared = model.inputs[0] if len(model.inputs) == 1 else model.input

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import meta_tf
 from tests.learners import CE, classifier, make_batch, make_learner
@@ -35,3 +36,12 @@ def test_adapt_takes_any_number_of_steps():
     at_once = learner.adapt(*support, steps=5)(query)
     learner.model.set_weights(learner.adapt(*support, steps=2).get_weights()[:5])
     np.testing.assert_allclose(learner.adapt(*support, steps=3)(query), at_once, rtol=1e-5)
+
+
+def test_an_adapted_model_is_exported_by_keras(tmp_path):
+    learner = meta_tf.MetaLearner(meta_tf.models.mlp(), loss="mse")
+    x = np.linspace(-1, 1, 6, dtype="float32")[:, None]
+    fitted = learner.adapt(x, x)
+    fitted.export(str(tmp_path / "model"), verbose=False)
+    loaded = tf.saved_model.load(str(tmp_path / "model"))
+    np.testing.assert_allclose(loaded.serve(x), fitted(x), rtol=1e-6, atol=1e-7)

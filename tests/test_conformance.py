@@ -132,7 +132,7 @@ def test_a_run_that_was_saved_goes_on_bit_by_bit(case, tmp_path):
 
     whole, part = case.learner(), case.learner()
     for learner in (whole, part):
-        learner.compile("adam")
+        learner.compile("adam", jit_compile=False)
     fit(whole, 0, 3)
     fit(part, 0, 2)
     part.save(tmp_path / "learner.keras")
@@ -147,13 +147,13 @@ def test_a_run_that_was_saved_goes_on_bit_by_bit(case, tmp_path):
     )
 
 
-@every_case
+@every_thorough_case
 def test_every_task_draws_its_own_dropout_and_counts_the_same(case):
     # The mean over the tasks of a batch: the same task twice is the same as once, but for dropout.
     (x, y), results = case.batch(), []
     for chosen in ([0], [0, 0]):
         learner = case.learner()
-        learner.compile(keras.optimizers.SGD(0.1))
+        learner.compile(keras.optimizers.SGD(0.1), jit_compile=False)
         learner.train_on_batch(*tf.nest.map_structure(lambda t, c=chosen: tf.gather(t, c), (x, y)))
         results.append([v.numpy() for v in learner.trainable_variables])
     same = all(np.allclose(a, b, **EXACT) for a, b in zip(*results, strict=True))

@@ -175,3 +175,28 @@ def test_another_thread_keeps_its_own_batch_norm():
 
 def test_the_list_of_modes_is_that_of_the_documentation():
     assert normalization.MODES == ("transductive", "support", "running")
+
+
+class _TakesNoTraining(keras.Model):
+    """A model as people write it: `training` is left to Keras."""
+
+    def __init__(self):
+        super().__init__()
+        self.dropout = keras.layers.Dropout(0.5, seed=1)
+        self.head = keras.layers.Dense(1, "linear", name="head")
+
+    def call(self, x):
+        return self.head(self.dropout(x))
+
+
+def test_dropout_inside_a_model_that_does_not_take_training_acts_in_training():
+    model, x = _TakesNoTraining(), tf.ones([4, 8])
+    plain = model(x)
+    network = Network(model, "mse")
+    still, _ = network.predict(network.weights, x)
+    dropped, state = network.predict(network.weights, x, training=True)
+    np.testing.assert_array_equal(still, plain)
+    assert np.abs(dropped - plain).max() > 1e-3
+    np.testing.assert_array_equal(dropped, model(x, training=True))  # the same seed
+    (seed,), (before,) = state, network.weights.state
+    assert not np.array_equal(seed, before)
