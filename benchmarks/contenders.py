@@ -9,6 +9,7 @@ from benchmarks.workloads import Work
 
 OURS, OURS_GENERATING = "meta_tf", "meta_tf, tasks made as it goes"
 SCAN_STEPS = 200
+SCAN = f"JAX, {SCAN_STEPS} steps a call"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Contender:
 
     @property
     def ours(self) -> bool:
-        return self.module == "meta_tf_fit"
+        return self.module == "ours"
 
 
 def contenders(work: Work) -> list[Contender]:
@@ -33,26 +34,34 @@ def contenders(work: Work) -> list[Contender]:
     ours = [{}, {"unroll": True}] if work.network == "lstm" else [{}]
     made = [{**settings, "source": True} for settings in ours]
     found = [
-        Contender(OURS, "meta_tf_fit", ours, work.per_call),
-        Contender(OURS_GENERATING, "meta_tf_fit", made, work.per_call),
-        Contender("JAX", "jax_peer", _jax(work)),
-        Contender("torch.func.vmap", "torch_vmap", _vmap()),
-        Contender("torch loop", "torch_loop", _loop()),
-        Contender("TorchOpt", "torchopt_peer", _loop()),
+        Contender(OURS, "ours", ours, work.per_call),
+        Contender(OURS_GENERATING, "ours", made, work.per_call),
+        Contender("JAX", "peers.jax_peer", _jax(work)),
+        Contender("torch.func.vmap", "peers.torch_vmap", _vmap(work)),
+        Contender("torch loop", "peers.torch_loop", _loop(work)),
+        Contender("TorchOpt", "peers.torchopt_peer", _loop(work)),
     ]
     if work.network == "mlp":
         scans = [{**settings, "scan": SCAN_STEPS} for settings in _jax(work)]
-        found.insert(3, Contender("JAX, 200 steps a call", "jax_peer", scans, SCAN_STEPS))
+        found.insert(3, Contender(SCAN, "peers.jax_peer", scans, SCAN_STEPS))
+    if not work.network.startswith("conv4"):  # kernels of convolutions would stay the same
+        compiled = [{"threads": n, "inside": True, "compile": True} for n in (1, 2)]
+        found.insert(-2, Contender("torch.compile", "peers.torch_vmap", compiled))
     return found
 
 
-def _loop():
+def _loop(work):
     """One or two threads inside operations, or two tasks side by side of one thread each."""
-    return [{"threads": 1}, {"threads": 2}, {"threads": 1, "side_by_side": 2}]
+    plain = [{"threads": 1}, {"threads": 2}, {"threads": 1, "side_by_side": 2}]
+    if work.network.startswith("conv4"):
+        return [*plain, {"threads": 1, "side_by_side": 2, "channels_last": True}]
+    return plain
 
 
-def _vmap():
-    return [{"threads": n, "inside": inside} for inside in (False, True) for n in (1, 2)]
+def _vmap(work):
+    """The gradient inside or around `vmap`; around it, PyTorch's own normalisation is wrong."""
+    around = {"inside": False, "written_norm": work.network not in ("mlp", "lstm")}
+    return [{**one, "threads": n} for one in ({"inside": True}, around) for n in (1, 2)]
 
 
 def _jax(work):

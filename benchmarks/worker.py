@@ -1,6 +1,6 @@
 """A process that holds one contender and does what it is told, line by line.
 
-    python -m benchmarks.worker meta_tf_fit '{"source": true}'
+    python -m benchmarks.worker ours '{"source": true}'
 
 One JSON object a line on standard input; one a line back on standard output. Libraries
 of different contenders thus never share a process, nor their pools of threads.
@@ -41,7 +41,7 @@ class Held:
     def build(self, work: dict) -> dict:
         """Imports the library and makes network and data."""
         start = time.perf_counter()
-        module = importlib.import_module(f"benchmarks.peers.{self.module}")
+        module = importlib.import_module(f"benchmarks.{self.module}")
         self.contender = module.build(Work(**work), self.settings)
         return {"seconds": time.perf_counter() - start}
 
@@ -59,6 +59,10 @@ class Held:
             self.contender.adapt()
             seconds.append(time.perf_counter() - start)
         return {"seconds": seconds}
+
+    def flops(self) -> dict:
+        """Floating-point operations of one outer step's products, counted in the graph."""
+        return {"flops": self.contender.flops()}
 
     def agree(self, path: str) -> dict:
         """The first step's loss and, in a file, its meta-gradients."""

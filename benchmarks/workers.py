@@ -30,7 +30,7 @@ class Worker:
     """One contender in a process of its own; idle unless commanded.
 
     Args:
-      module: a module of `benchmarks.peers`.
+      module: a module of this package with `build(work, settings)`.
       settings: its configuration.
       limit: seconds that a command may take by default.
     """
@@ -60,11 +60,19 @@ class Worker:
           TooSlowError: if there is none in time; the worker is then closed.
           WorkerFailedError: if the process has ended.
         """
-        limit = self.limit if limit is None else limit
+        self.tell(do, **arguments)
+        return self.answer(do, limit)
+
+    def tell(self, do: str, **arguments: Any) -> None:
+        """Sends a command, whose `answer` is to be waited for later."""
         try:
             print(json.dumps({"do": do, **arguments}), file=self._process.stdin, flush=True)
         except BrokenPipeError:
             raise WorkerFailedError(self._last_words()) from None
+
+    def answer(self, do: str, limit: float | None = None) -> dict[str, Any]:
+        """Waits for the answer to what was told."""
+        limit = self.limit if limit is None else limit
         ready, _, _ = select.select([self._process.stdout], [], [], limit)
         if not ready:
             self.close()

@@ -22,7 +22,7 @@ class Work:
 
     `network`: mlp, conv4 (stride 2), conv4_pool (stride 1 and max-pooling), lstm or
     transformer. For mlp, `shots` and `queries` are points; else examples of a class.
-    `per_call`: outer steps that meta_tf makes in one call.
+    `per_call`: outer steps that meta_tf makes in one call. `seed`: of the fixed tasks.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Work:
     inner_lr: float
     ways: int = 5
     per_call: int = 1
+    seed: int = 1
 
     @property
     def support_size(self) -> int:
@@ -50,10 +51,16 @@ class Work:
         return (28, 28, 1) if self.network.startswith("conv4") else SEQUENCE
 
     def small(self) -> Work:
-        """The same network on little data, to compare results."""
+        """The same network on little data, to compare results.
+
+        The seed is one whose data are not within rounding of a kink (of ReLU or a
+        maximum), where float32 and float64 would rightly disagree.
+        """
         return dataclasses.replace(
             self,
             name=f"{self.name}_small",
+            seed=2,
+            ways=5,
             tasks=2,
             queries=min(self.queries, 2),
             inner_steps=min(self.inner_steps, 2),
@@ -99,7 +106,7 @@ def initial_weights(work: Work) -> list[np.ndarray]:
 
 def tasks_of(work: Work) -> dict[str, np.ndarray]:
     """A fixed batch of tasks, [T, S, ...] and [T, Q, ...], the same every time."""
-    rng = np.random.default_rng(1)
+    rng = np.random.default_rng(work.seed)
     make = _sine_waves if work.network == "mlp" else _classes
     return make(work, rng)
 

@@ -57,7 +57,7 @@ class AdaptedModel(keras.Model):
     def export(
         self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **options
     ):
-        """Exports as `keras.Model.export` does; the inputs are read off the model if it says them."""
+        """Exports as `keras.Model.export` does, with the inputs that the model declares."""
         if input_signature is None:
             input_signature = [input_specs(self.network.model, None)]
         super().export(filepath, format, verbose, input_signature, **options)

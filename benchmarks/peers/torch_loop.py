@@ -26,14 +26,18 @@ class Loop:
         self.work = work
         self.net, self.loss = nets.network(work), nets.loss(work)
         self.weights = nets.weights_to_torch(work, initial_weights(work))
-        for w in self.weights:
-            w.requires_grad_()
         tasks = nets.tasks_to_torch(work, tasks_of(work))
         if settings.get("double"):  # the reference of the comparison
-            self.weights = [w.detach().double().requires_grad_() for w in self.weights]
+            self.weights = [w.double() for w in self.weights]
             tasks = {n: t.double() if t.is_floating_point() else t for n, t in tasks.items()}
+        if settings.get("channels_last"):
+            self.weights = [_channels_last(w) for w in self.weights]
+        for w in self.weights:
+            w.requires_grad_()
         names = ("support_x", "support_y", "query_x", "query_y")
         self.tasks = list(zip(*(tasks[n].unbind(0) for n in names), strict=True))
+        if settings.get("channels_last"):
+            self.tasks = [[_channels_last(t) for t in task] for task in self.tasks]
         self.optimizer = torch.optim.Adam(self.weights, META_LR, eps=1e-7, fused=True)
         workers = settings.get("side_by_side", 1)
         self.pool = None
@@ -83,3 +87,7 @@ class Loop:
         """Learns one new task, without second derivatives."""
         with torch.enable_grad():
             self.adapted(*self.tasks[0][:2], create_graph=False)
+
+
+def _channels_last(t):
+    return t.contiguous(memory_format=torch.channels_last) if t.ndim == 4 else t

@@ -20,13 +20,15 @@ class Vmap:
         torch.set_flush_denormal(True)
         torch.set_num_threads(settings["threads"])
         self.work = work
-        self.net, self.loss = nets.network(work), nets.loss(work)
+        self.net, self.loss = nets.network(work, settings.get("written_norm", False)), nets.loss(work)
         self.weights = tuple(nets.weights_to_torch(work, initial_weights(work)))
         tasks = nets.tasks_to_torch(work, tasks_of(work))
         self.tasks = [tasks[n] for n in ("support_x", "support_y", "query_x", "query_y")]
         self.optimizer = torch.optim.Adam(self.weights, META_LR, eps=1e-7, fused=True)
         take = self._inside if settings.get("inside") else self._around
         self.meta_gradients = take()
+        if settings.get("compile"):
+            self.meta_gradients = torch.compile(self.meta_gradients)
 
     def run(self, steps: int) -> None:
         for _ in range(steps):
