@@ -193,10 +193,11 @@ def test_dropout_inside_a_model_that_does_not_take_training_acts_in_training():
     model, x = _TakesNoTraining(), tf.ones([4, 8])
     plain = model(x)
     network = Network(model, "mse")
-    still, _ = network.predict(network.weights, x)
-    dropped, state = network.predict(network.weights, x, training=True)
+    weights = network.weights
+    still, _ = network.predict(weights, x)
+    dropped, state = network.predict(weights, x, training=True)
     np.testing.assert_array_equal(still, plain)
     assert np.abs(dropped - plain).max() > 1e-3
     np.testing.assert_array_equal(dropped, model(x, training=True))  # the same seed
-    (seed,), (before,) = state, network.weights.state
+    (seed,), (before,) = state, weights.state
     assert not np.array_equal(seed, before)
