@@ -75,6 +75,5 @@ class Held:
         return {"megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 
-
 if __name__ == "__main__":
     main()

@@ -37,7 +37,7 @@ class Worker:
 
     def __init__(self, module: str, settings: dict[str, Any], limit: float):
         self.module, self.settings, self.limit = module, settings, limit
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", module, json.dumps(settings)],
             cwd=ROOT,

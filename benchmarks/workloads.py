@@ -23,6 +23,7 @@ class Work:
     `network`: mlp, conv4 (stride 2), conv4_pool (stride 1 and max-pooling), lstm or
     transformer. For mlp, `shots` and `queries` are points; else examples of a class.
     `per_call`: outer steps that meta_tf makes in one call. `seed`: of the fixed tasks.
+    `size`: height and width of images.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Work:
     ways: int = 5
     per_call: int = 1
     seed: int = 1
+    size: int = 28
 
     @property
     def support_size(self) -> int:
@@ -48,19 +50,21 @@ class Work:
     def input_shape(self) -> tuple[int, ...]:
         if self.network == "mlp":
             return (1,)
-        return (28, 28, 1) if self.network.startswith("conv4") else SEQUENCE
+        return (self.size, self.size, 1) if self.network.startswith("conv4") else SEQUENCE
 
     def small(self) -> Work:
         """The same network on little data, to compare results.
 
-        The seed is one whose data are not within rounding of a kink (of ReLU or a
-        maximum), where float32 and float64 would rightly disagree.
+        So little, and of such a seed, that no value is within rounding of a kink (of ReLU
+        or a maximum), where float32 and float64 rightly take different sides.
         """
         return dataclasses.replace(
             self,
             name=f"{self.name}_small",
             seed=2,
-            ways=5,
+            size=20,
+            ways=3,
+            shots=min(self.shots, 2) if self.network != "mlp" else self.shots,
             tasks=2,
             queries=min(self.queries, 2),
             inner_steps=min(self.inner_steps, 2),
@@ -124,15 +128,19 @@ def _sine_waves(work, rng):
 
 def _classes(work, rng):
     """Each class a pattern of its own, each example that pattern in noise."""
-    patterns = rng.uniform(size=[work.tasks, 1, work.ways, *work.input_shape])
+    patterns = _uniform(rng, work.tasks, 1, work.ways, *work.input_shape)
     tasks = {}
     for name, each in (("support", work.shots), ("query", work.queries)):
-        noise = rng.uniform(size=[work.tasks, each, work.ways, *work.input_shape])
-        x = 0.5 * (patterns + noise).astype(np.float32)
+        x = _uniform(rng, work.tasks, each, work.ways, *work.input_shape)
+        x += patterns
         tasks[f"{name}_x"] = x.reshape(work.tasks, each * work.ways, *work.input_shape)
         labels = np.tile(np.arange(work.ways, dtype=np.int32), each)
         tasks[f"{name}_y"] = np.tile(labels, [work.tasks, 1])
     return tasks
+
+
+def _uniform(rng, *shape):
+    return 0.5 * rng.random(shape, np.float32)
 
 
 def _shapes(work):

@@ -57,9 +57,7 @@ def lstm(w, x, unroll):
 def transformer(w, x):
     x = x @ w[0] + w[1]
     x = _normalized(x + _attention(w[2:10], x), (-1,), w[10], w[11])
-    x = _normalized(
-        x + jax.nn.relu(x @ w[12] + w[13]) @ w[14] + w[15], (-1,), w[16], w[17]
-    )
+    x = _normalized(x + jax.nn.relu(x @ w[12] + w[13]) @ w[14] + w[15], (-1,), w[16], w[17])
     return x.mean(1) @ w[18] + w[19]
 
 

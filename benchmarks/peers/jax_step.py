@@ -41,7 +41,9 @@ class Step:
         jax.block_until_ready(self.state)
 
     def agree(self):
-        loss, gradients = self.gradients([jnp.asarray(w) for w in initial_weights(self.work)], self.tasks)
+        loss, gradients = self.gradients(
+            [jnp.asarray(w) for w in initial_weights(self.work)], self.tasks
+        )
         return float(loss), [np.asarray(g) for g in gradients]
 
     def meta_gradients(self, weights, tasks):

@@ -22,7 +22,7 @@ class Loop:
 
     def __init__(self, work: Work, settings: dict):
         torch.set_flush_denormal(True)
-        torch.set_num_threads(settings["threads"])
+        torch.set_num_threads(settings.get("threads", 1))
         self.work = work
         self.net, self.loss = nets.network(work), nets.loss(work)
         self.weights = nets.weights_to_torch(work, initial_weights(work))
@@ -42,7 +42,9 @@ class Loop:
         workers = settings.get("side_by_side", 1)
         self.pool = None
         if workers > 1:
-            self.pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,))
+            self.pool = ThreadPoolExecutor(
+                workers, initializer=torch.set_num_threads, initargs=(1,)
+            )
 
     def run(self, steps: int) -> None:
         for _ in range(steps):

@@ -18,9 +18,12 @@ class Vmap:
 
     def __init__(self, work: Work, settings: dict):
         torch.set_flush_denormal(True)
-        torch.set_num_threads(settings["threads"])
+        torch.set_num_threads(settings.get("threads", 1))
         self.work = work
-        self.net, self.loss = nets.network(work, settings.get("written_norm", False)), nets.loss(work)
+        self.net, self.loss = (
+            nets.network(work, settings.get("written_norm", False)),
+            nets.loss(work),
+        )
         self.weights = tuple(nets.weights_to_torch(work, initial_weights(work)))
         tasks = nets.tasks_to_torch(work, tasks_of(work))
         self.tasks = [tasks[n] for n in ("support_x", "support_y", "query_x", "query_y")]
@@ -63,7 +66,5 @@ class Vmap:
         fast = weights
         for _ in range(self.work.inner_steps):
             gradients = grad(support_loss)(fast)
-            fast = tuple(
-                w - self.work.inner_lr * g for w, g in zip(fast, gradients, strict=True)
-            )
+            fast = tuple(w - self.work.inner_lr * g for w, g in zip(fast, gradients, strict=True))
         return self.loss(self.net(fast, query_x), query_y)
