@@ -1,0 +1,87 @@
+"""How fast is a MAML step, here and elsewhere?
+
+    python -m benchmarks.compare [--works ...] [--seconds 3] [--rounds 7]
+
+First checks that all compute the same. Then, work by work: every contender finds its
+fastest settings, each in a process of its own; these stay alive and are measured in turn,
+round after round, while the others sleep. Medians and ratios are printed, and written to
+`results/compare.json`; `results/compare.png` shows them.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import chart, check_agreement, results, rounds
+from benchmarks.contenders import OURS, OURS_GENERATING, contenders
+from benchmarks.workloads import WORKS, Work
+
+
+def main() -> int:
+    parser = results.parser(__doc__)
+    parser.add_argument("--works", nargs="*", default=list(WORKS), choices=list(WORKS))
+    parser.add_argument("--skip_check", action="store_true", help="do not compare results first")
+    options = parser.parse_args()
+    works = [WORKS[name] for name in options.works]
+    if not options.skip_check and not check_agreement.all_agree(works, options.limit):
+        print("Not all compute the same: nothing is measured.", file=sys.stderr)
+        return 1
+    measured = (results.load(options.results, "compare") or {}).get("works", {})
+    for work in works:
+        print(f"\n{work.name}: {work.tasks} tasks, {work.inner_steps} inner steps", flush=True)
+        measured[work.name] = compare(work, options.seconds, options.rounds, options.limit)
+        report(measured[work.name])
+        results.save(options.results, "compare", {"works": measured})
+    chart.draw(measured, options.results / "compare.png")
+    return 0
+
+
+def compare(work: Work, seconds: float, count: int, limit: float) -> dict:
+    """Measures all contenders on one work: `{contender: {rate, rounds, settings, tried}}`."""
+    runners, found = {}, {}
+    try:
+        for contender in contenders(work):
+            runner, tried = rounds.start(contender, work, seconds, limit)
+            found[contender.name] = {"tried": tried}
+            if runner:
+                runners[contender.name] = runner
+        rounds.interleave(list(runners.values()), count)
+    finally:
+        for runner in runners.values():
+            runner.worker.close()
+    for name, runner in runners.items():
+        found[name] |= {
+            "rate": runner.rate,
+            "rounds": runner.rates,
+            "settings": runner.worker.settings,
+        }
+    return found
+
+
+def best_peer(measured: dict) -> str | None:
+    """The fastest contender that is not ours."""
+    rates = {
+        name: one["rate"]
+        for name, one in measured.items()
+        if name not in (OURS, OURS_GENERATING) and "rate" in one
+    }
+    return max(rates, key=rates.get) if rates else None
+
+
+def report(measured: dict) -> None:
+    """Prints tasks a second and ratios of one work."""
+    best = best_peer(measured)
+    for name, one in measured.items():
+        if "rate" not in one:
+            print(f"  {name:32} too slow or failed")
+            continue
+        low, high = min(one["rounds"]), max(one["rounds"])
+        print(f"  {name:32} {one['rate']:10.1f} tasks/s   ({low:.1f} … {high:.1f})")
+    for name in (OURS, OURS_GENERATING):
+        if best and "rate" in measured[name]:
+            ratio = measured[name]["rate"] / measured[best]["rate"]
+            print(f"  {name}: {ratio:.2f} x the best peer ({best})")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

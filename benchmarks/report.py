@@ -1,0 +1,131 @@
+"""Fills the figures of `README.md` from the JSON results: no number there is typed by hand.
+
+python -m benchmarks.report
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from benchmarks import results
+from benchmarks.rows import ROWS
+
+README = Path(__file__).resolve().parent / "README.md"
+SCRIPTS = (
+    "compare", "adapt_latency", "first_step", "memory", "scaling", "sources", "peak",
+)  # fmt: skip
+MISSING = "not yet measured"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--results", type=Path, default=results.FOLDER)
+    parser.add_argument("--readme", type=Path, default=README)
+    options = parser.parse_args()
+    found = {name: results.load(options.results, name) for name in SCRIPTS}
+    text = options.readme.read_text()
+    for mark, part in {
+        "goals": goals(found),
+        "rates": rates(found["compare"]),
+        "machine": machines(found),
+        "figures": figures(found),
+    }.items():
+        text = _between(text, mark, part)
+    options.readme.write_text(text)
+    print(goals(found))
+
+
+def goals(found: dict) -> str:
+    """The table of goals and what was reached."""
+    lines = ["| work | at least | aim | reached |", "|---|---|---|---|"]
+    for row in ROWS:
+        reached = row.reached(found) or MISSING
+        lines.append(f"| {row.work} | {row.least} | {row.aim} | {reached} |")
+    return "\n".join(lines)
+
+
+def rates(compare: dict | None) -> str:
+    """Tasks a second of every contender on every work."""
+    if not compare:
+        return MISSING
+    works = compare["works"]
+    names = list(dict.fromkeys(name for measured in works.values() for name in measured))
+    lines = ["| tasks a second | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for work, measured in works.items():
+        cells = [_cell(measured.get(name)) for name in names]
+        lines.append(f"| {work.replace('_', ' ')} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def machines(found: dict) -> str:
+    """Where and when each script was run."""
+    lines = []
+    for name, one in found.items():
+        if one:
+            versions = ", ".join(f"{k} {v}" for k, v in one["versions"].items())
+            lines.append(f"- `{name}`: {one['date']}, {one['machine']}; {versions}")
+    return "\n".join(lines) or MISSING
+
+
+def figures(found: dict) -> str:
+    """The results of the other scripts as tables."""
+    parts = []
+    if found["memory"]:
+        for what, series in (("inner steps", "inner_steps"), ("tasks", "tasks")):
+            parts.append(_table(f"peak MB by {what}", found["memory"][series], "peak"))
+    if found["scaling"]:
+        for name, series in found["scaling"]["works"].items():
+            parts.append(_table(f"tasks a second by {name}", {"meta_tf": series}))
+    if found["sources"]:
+        for work, series in found["sources"]["works"].items():
+            parts.append(_table(f"tasks a second, {work.replace('_', ' ')}", {"": series}))
+    if found["first_step"]:
+        for work, series in found["first_step"]["works"].items():
+            parts.append(_table(f"first step in seconds, {work.replace('_', ' ')}",
+                                {"": series}, "first"))  # fmt: skip
+    if found["adapt_latency"]:
+        parts.append(_table("adapt, ms", {"": found["adapt_latency"]["milliseconds"]}))
+    if found["peak"]:
+        for work, series in found["peak"]["works"].items():
+            parts.append(_table(f"peak, {work.replace('_', ' ')}", {"": series}))
+    return "\n\n".join(parts) or MISSING
+
+
+def _table(title, rows, key=None):
+    columns = list(dict.fromkeys(c for series in rows.values() for c in series))
+    lines = [f"| {title} | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name, series in rows.items():
+        values = [series.get(c) for c in columns]
+        if key:
+            values = [v.get(key) if v else None for v in values]
+        lines.append(f"| {name} | " + " | ".join(_number(v) for v in values) + " |")
+    return "\n".join(lines)
+
+
+def _cell(one):
+    if one is None:
+        return "–"
+    if "rate" in one:
+        return _number(one["rate"])
+    return "failed" if any("failed" in tried for tried in one["tried"]) else "too slow"
+
+
+def _number(value):
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _between(text, mark, part):
+    """Replaces what stands between the two comments of a mark."""
+    pattern = rf"(<!-- {mark} -->\n).*?(<!-- end of {mark} -->)"
+    new, count = re.subn(pattern, lambda m: f"{m[1]}\n{part}\n\n{m[2]}", text, flags=re.DOTALL)
+    if count != 1:
+        raise ValueError(f"README.md must have the mark {mark!r} once. Received: {count} of it.")
+    return new
+
+
+if __name__ == "__main__":
+    main()
