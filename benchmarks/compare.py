@@ -50,6 +50,9 @@ def compare(work: Work, seconds: float, count: int, limit: float) -> dict:
         for runner in runners.values():
             runner.worker.close()
     for name, runner in runners.items():
+        if runner.failed:
+            found[name]["tried"].append({"failed": runner.failed})
+            continue
         found[name] |= {
             "rate": runner.rate,
             "rounds": runner.rates,

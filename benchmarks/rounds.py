@@ -19,6 +19,7 @@ class Runner:
     def __init__(self, worker: Worker, work: Work, seconds: float, multiple: int = 1):
         self.worker, self.work = worker, work
         self.rates: list[float] = []
+        self.failed: str | None = None
         worker.ask("run", steps=multiple)  # trace and compile
         once = worker.ask("run", steps=multiple)["seconds"]
         if once < seconds / 3:  # too short to tell
@@ -28,15 +29,22 @@ class Runner:
         self.step_seconds = once / multiple
 
     def measure(self) -> None:
-        """One round: tasks a second."""
+        """One round: tasks a second. Who fails once is not asked again."""
+        if self.failed:
+            return
         time.sleep(PAUSE)
-        result = self.worker.ask("run", steps=self.steps)
+        try:
+            result = self.worker.ask("run", steps=self.steps)
+        except (TooSlowError, WorkerFailedError) as error:
+            self.failed = str(error)
+            print(f"    {self.worker.module} {self.worker.settings} failed: {error}", flush=True)
+            return
         self.rates.append(self.work.tasks * result["steps"] / result["seconds"])
 
     @property
     def rate(self) -> float:
-        """The median over the rounds, tasks a second."""
-        return statistics.median(self.rates)
+        """The median over the rounds, tasks a second; none if it failed."""
+        return 0.0 if self.failed else statistics.median(self.rates)
 
 
 def start(

@@ -99,7 +99,7 @@ class Worker:
         self._log.close()
 
     def _last_words(self) -> str:
-        self._process.wait()
+        code = self._process.wait()
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
-        return "\n".join(lines[-15:])
+        return "\n".join([*lines[-15:], f"The process ended with code {code}."])
