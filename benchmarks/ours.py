@@ -131,7 +131,10 @@ def fixed(work: Work) -> tf.data.Dataset:
     """One batch of tasks, again and again."""
     batch = tasks_of(work)
     query_y = batch.pop("query_y")
-    return tf.data.Dataset.from_tensors((batch, query_y)).repeat()
+    options = tf.data.Options()
+    # Nothing is to be tuned, and the tuner would hold up the end of `fit` until it wakes.
+    options.autotune.enabled = False
+    return tf.data.Dataset.from_tensors((batch, query_y)).repeat().with_options(options)
 
 
 def source(work: Work) -> meta_tf.tasks.Source:

@@ -13,9 +13,10 @@ from meta_tf.algorithms import MAML, Algorithm
 from meta_tf.batches import check_batch, check_support
 from meta_tf.checks import check_choice, check_integer
 from meta_tf.functional import Network
-from meta_tf.parallel import MODES, map_tasks
-from meta_tf.replicas import for_optimizer, mean_over_tasks, share_of_tasks
+from meta_tf.parallel import MODES, map_tasks, sum_tasks
+from meta_tf.replicas import for_optimizer, mean_of_sums, share_of_tasks
 from meta_tf.seeds import load_seeds, save_seeds, seed_positions, split_seeds, with_seeds
+from meta_tf.state import split_state, store_state
 from meta_tf.types import Examples, Weights
 
 
@@ -203,25 +204,30 @@ class MetaLearner(keras.Model):
 
         def learn(task):
             state = with_seeds(weights.state, task["seeds"])
-            return self.algorithm.meta_gradients(
+            result = self.algorithm.meta_gradients(
                 self.network,
                 tf.nest.map_structure(tf.identity, weights._replace(state=state)),
                 Examples(task["support_x"], task["support_y"]),
                 Examples(task["query_x"], task["query_y"]),
                 scale=scale,
             )
+            moved, counters = split_state(weights.state, result.state)
+            gradients = [*result.model, *(result.meta[name] for name in self._meta)]
+            return (result.loss, result.predictions, counters), (gradients, moved)
 
-        result = map_tasks(
+        (losses, predictions, counters), sums = sum_tasks(
             learn,
             {**x, "query_y": y, "seeds": seeds},
             mode=self.task_parallelism,
             jit=self._jit if self.distribute_strategy.num_replicas_in_sync == 1 else False,
         )
-        gradients = mean_over_tasks([*result.model, *result.meta.values()], total)
-        variables = [*self.model.trainable_variables, *(self._meta[n] for n in result.meta)]
+        gradients, moved = tf.nest.pack_sequence_as(
+            sums, mean_of_sums(tf.nest.flatten(sums), total)
+        )
+        variables = [*self.model.trainable_variables, *self._meta.values()]
         self.optimizer.apply(for_optimizer(gradients, self.optimizer), variables)
-        self._store_state(weights.state, result.state, next_seeds, total)
-        return self._report(x, y, result.predictions, tf.reduce_mean(result.loss))
+        store_state(self.model, moved, counters, next_seeds)
+        return self._report(x, y, predictions, tf.reduce_mean(losses))
 
     def test_step(self, data):
         x, y = _unpack(data)
@@ -254,7 +260,9 @@ class MetaLearner(keras.Model):
         support = check_support(self.network, support_x, support_y)
         if steps is not None:
             check_integer("steps", steps, at_least=0)
-        return AdaptedModel(self.network, self.algorithm, self._adapt(support, steps))
+        # One name for all: TensorFlow would prepare operations anew for every new name.
+        name = f"{self.model.name}_adapted"
+        return AdaptedModel(self.network, self.algorithm, self._adapt(support, steps), name=name)
 
     def export(
         self,
@@ -336,18 +344,6 @@ class MetaLearner(keras.Model):
             return self.algorithm.adapt(self.network, self.weights_now, support, steps=steps)
 
         return tf.function(adapt, autograph=False, reduce_retracing=True)
-
-    def _store_state(self, before, after, next_seeds, total):
-        """Moves the model's state by the mean of how the tasks moved it."""
-        for i, variable in enumerate(self.model.non_trainable_variables):
-            if str(i) in next_seeds:
-                variable.assign(next_seeds[str(i)])
-            elif before[i].dtype.is_floating:
-                # As a difference, so that a frozen weight stays what it is to the last bit.
-                (moved,) = mean_over_tasks([after[i] - before[i]], total)
-                variable.assign(before[i] + moved)
-            else:
-                variable.assign(after[i][-1])
 
     def _report(self, x, y, predictions, loss):
         tasks = _count_tasks(y)

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
+from meta_tf.fused_batch_norm import can_be_fused, fused_batch_norm
+
 MODES = ("transductive", "support", "running")
 """Which statistics batch normalisation uses once a task is being learned.
 
@@ -62,6 +64,8 @@ def exact_normalization(batch_statistics: bool | None) -> Iterator[None]:
             if threading.get_ident() == owner:
                 _check_synchronized(layer)
                 training = training if batch_statistics is None else batch_statistics
+                if training is True and mask is None and _can_be_fused(layer, inputs):
+                    return _fused(layer, inputs)
             return call(layer, inputs, training=training, mask=mask)
 
         tf.nn.moments = exact_moments
@@ -80,3 +84,21 @@ def _check_synchronized(layer):
             f"The layer {layer.name!r} has `synchronized=True`, which mixes the statistics of the "
             "tasks of different replicas. Set it to False: each task is normalised by itself."
         )
+
+
+def _can_be_fused(layer, x):
+    return layer.trainable and layer.axis in (-1, 3) and can_be_fused(x)
+
+
+def _fused(layer, x):
+    """What the layer's own `call` does on its batch's statistics."""
+    channels = x.shape[-1]
+    y, mean, variance = fused_batch_norm(
+        x,
+        tf.convert_to_tensor(layer.gamma) if layer.scale else tf.ones([channels]),
+        tf.convert_to_tensor(layer.beta) if layer.center else tf.zeros([channels]),
+        layer.epsilon,
+    )
+    for moving, now in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
+        moving.assign(moving * layer.momentum + now * (1 - layer.momentum))
+    return y

@@ -1,13 +1,13 @@
-"""`map_tasks`: a function of one task, run for all tasks of a batch.
+"""`map_tasks` and `sum_tasks`: a function of one task, run for all tasks of a batch.
 
 The only place that knows how tasks run side by side. Two ways, measured:
 
 - *parallel*: each task is a small program of its own, several in flight at a
   time, each on one thread. Right for convolutions and recurrent loops, whose
   kernels have no form with weights of many tasks.
-- *vectorized*: one program in which each operation works on all tasks, compiled
-  by XLA. Right for small dense networks, where calling kernels would cost more
-  than they do.
+- *vectorized*: programs in which each operation works on many tasks, one for each
+  core, compiled by XLA if they are small. Right for dense networks, where calling
+  kernels for one task would cost more than they do.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ _KEPT_APART = (
 )
 # XLA's second derivative of max-pooling is wrong in float32 and missing in float64.
 _WRONG_IN_XLA = ("MaxPoolGradGrad", "MaxPool3DGradGrad")
+# Beyond this many operations a task, XLA takes ever longer to compile, and its programs were
+# seen to be slower than TensorFlow's own kernels.
+_MOST_COMPILED = 2000
+# Fewer tasks than this are not worth the call of a program of their own.
+_LEAST_SHARE = 4
 
 
 def map_tasks(
@@ -53,11 +58,12 @@ def map_tasks(
       tasks: a structure of tensors, each [T, ...].
       mode: `"parallel"`, `"vectorized"`, or `"auto"`, which looks at the operations
         that `fn` consists of.
-      jit: whether XLA compiles the result; `"auto"` does so when vectorized. Not
-        done where XLA's second derivatives are wrong (max-pooling), nor when called
-        eagerly.
+      jit: whether XLA compiles the result; `"auto"` does so when vectorized, unless `fn`
+        has thousands of operations. Not done where XLA's second derivatives are wrong
+        (max-pooling), nor when called eagerly.
       in_flight: how many tasks run at a time in the mode `parallel`, which bounds
-        the memory; the number of cores by default.
+        the memory; how many programs share the tasks when vectorized. The number of
+        cores by default.
 
     Returns:
       The structure that `fn` returns, each tensor with an axis [T, ...] in front.
@@ -65,6 +71,39 @@ def map_tasks(
     Example:
       >>> map_tasks(lambda t: t["a"] * 2, {"a": tf.constant([1, 2, 3])})
       <tf.Tensor: shape=(3,), dtype=int32, numpy=array([2, 4, 6], dtype=int32)>
+    """
+    each, _ = sum_tasks(lambda t: (fn(t), ()), tasks, mode=mode, jit=jit, in_flight=in_flight)
+    return each
+
+
+def sum_tasks(
+    fn: Callable[[Any], tuple[Any, Any]],
+    tasks: Any,
+    *,
+    mode: str = "auto",
+    jit: bool | str = False,
+    in_flight: int | None = None,
+) -> tuple[Any, Any]:
+    """As `map_tasks`, for a function that returns a pair, of which the second is added up.
+
+    The sums grow as the tasks are done, so that the memory they take does not depend
+    on the number of tasks.
+
+    Args:
+      fn: a pure function of one task that returns two structures of tensors.
+      tasks: a structure of tensors, each [T, ...].
+      mode: as in `map_tasks`.
+      jit: as in `map_tasks`.
+      in_flight: as in `map_tasks`.
+
+    Returns:
+      The first structure, each tensor with an axis [T, ...] in front, and the second,
+      summed over the tasks.
+
+    Example:
+      >>> each, total = sum_tasks(lambda x: (2 * x, x), tf.constant([1, 2, 3]))
+      >>> each.numpy(), int(total)
+      (array([2, 4, 6], dtype=int32), 6)
     """
     if mode not in MODES:
         raise ValueError(f"`mode` must be one of {', '.join(MODES)}. Received: {mode!r}.")
@@ -77,35 +116,92 @@ def map_tasks(
     vectorize = mode == "vectorized" or (
         mode == "auto" and not any(op.startswith(_KEPT_APART) for op in operations)
     )
-
-    def run(tasks):
-        return _vectorized(fn, tasks) if vectorize else _parallel(one, tasks, in_flight)
-
-    compiled = vectorize if jit == "auto" else jit
-    if compiled and not operations.intersection(_WRONG_IN_XLA):
-        return tf.function(run, jit_compile=True, autograph=False)(tasks)
+    if jit == "auto":
+        jit = vectorize and len(one.graph.get_operations()) <= _MOST_COMPILED
+    compiled = jit and not operations.intersection(_WRONG_IN_XLA)
+    if vectorize:
+        shares = _shares(tasks, in_flight or _cores())
+        return _vectorized(fn, tasks, shares, compiled)
+    run = tf.function(
+        lambda tasks: _parallel(one, tasks, in_flight or os.cpu_count() or 1),
+        jit_compile=compiled or None,
+        autograph=False,
+    )
     return run(tasks)
 
 
 def _one_after_another(fn, tasks):
     count = tf.nest.flatten(tasks)[0].shape[0]
     results = [fn(tf.nest.map_structure(lambda x, t=t: x[t], tasks)) for t in range(count)]
-    return tf.nest.map_structure(lambda *values: tf.stack(values), *results)
+    each = tf.nest.map_structure(lambda *values: tf.stack(values), *(r[0] for r in results))
+    return each, tf.nest.map_structure(lambda *values: tf.add_n(values), *(r[1] for r in results))
 
 
 def _parallel(one, tasks, in_flight):
-    signature = tf.nest.map_structure(
-        lambda t: tf.TensorSpec(t.shape, t.dtype), one.structured_outputs
+    """A loop whose rounds overlap; only the adding up waits for the round before."""
+    each, total = one.structured_outputs
+    flat = tf.nest.flatten(tasks)
+    count = tf.shape(flat[0])[0]
+    kept = [tf.TensorArray(t.dtype, count, element_shape=t.shape) for t in tf.nest.flatten(each)]
+    sums = [tf.zeros(t.shape, t.dtype) for t in tf.nest.flatten(total)]
+
+    def body(t, kept, sums):
+        each, total = one(tf.nest.map_structure(lambda x: x[t], tasks))
+        kept = [k.write(t, e) for k, e in zip(kept, tf.nest.flatten(each), strict=True)]
+        sums = [s + e for s, e in zip(sums, tf.nest.flatten(total), strict=True)]
+        return t + 1, kept, sums
+
+    _, kept, sums = tf.while_loop(
+        lambda t, *_: t < count,
+        body,
+        (tf.constant(0), kept, sums),
+        maximum_iterations=flat[0].shape[0],
+        parallel_iterations=in_flight,
     )
-    return tf.map_fn(
-        one,
-        tasks,
-        fn_output_signature=signature,
-        parallel_iterations=in_flight or os.cpu_count(),
-    )
+    stacked = [k.stack() for k in kept]
+    return tf.nest.pack_sequence_as(each, stacked), tf.nest.pack_sequence_as(total, sums)
 
 
-def _vectorized(fn, tasks):
+def _vectorized(fn, tasks, shares, compiled):
+    """As many programs as there are shares, each for its part of the tasks."""
+
+    def run(tasks, first=None, size=None):
+        if size is not None:
+            tasks = tf.nest.map_structure(lambda t: _part(t, first, size), tasks)
+        each, total = _all_at_once(fn, tasks)
+        return each, tf.nest.map_structure(lambda t: tf.reduce_sum(t, 0), total)
+
+    program = tf.function(run, jit_compile=compiled or None, autograph=False)
+    if shares == 1:
+        return program(tasks)
+    count, first, results = tf.nest.flatten(tasks)[0].shape[0], 0, []
+    for share in range(shares):
+        size = (count + share) // shares
+        results.append(program(tasks, tf.constant(first), size))
+        first += size
+    each = tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *(r[0] for r in results))
+    return each, tf.nest.map_structure(lambda *parts: tf.add_n(parts), *(r[1] for r in results))
+
+
+def _part(t, first, size):
+    # The size alone decides what is compiled: programs of the same size are one.
+    rest = t.shape.rank - 1
+    return tf.slice(t, [first, *[0] * rest], [size, *t.shape[1:]])
+
+
+def _shares(tasks, cores):
+    """How many programs share the tasks."""
+    shape = tf.nest.flatten(tasks)[0].shape
+    known = all(t.shape.is_fully_defined() for t in tf.nest.flatten(tasks))
+    return max(1, min(cores, shape[0] // _LEAST_SHARE)) if known else 1
+
+
+def _cores():
+    # Programs for a GPU run one after another whatever we do.
+    return 1 if tf.config.list_logical_devices("GPU") else os.cpu_count() or 1
+
+
+def _all_at_once(fn, tasks):
     # The random numbers of dropout take a loop, which is all right.
     tf.get_logger().addFilter(_not_about_loops)
     try:

@@ -20,12 +20,11 @@ def share_of_tasks(count: Any) -> tuple[Any, Any]:
     return tf.reduce_sum(tf.where(numbers < mine, counts, 0)), tf.reduce_sum(counts)
 
 
-def mean_over_tasks(tensors: list[Any], total: Any) -> list[Any]:
-    """The means over the tasks of all replicas, of tensors [T, ...] that each has for its own.
+def mean_of_sums(sums: list[Any], total: Any) -> list[Any]:
+    """The means over the tasks of all replicas, from the sums that each has over its own.
 
     A mean of the replicas' means would give the tasks of a short last batch more weight.
     """
-    sums = [tf.reduce_sum(t, 0) for t in tensors]
     replica = tf.distribute.get_replica_context()
     if sums and replica.num_replicas_in_sync > 1:
         sums = replica.all_reduce("SUM", sums)
