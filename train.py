@@ -113,10 +113,14 @@ flags.DEFINE_integer("checkpoint_every", 1000, "Outer steps between checkpoints.
 flags.DEFINE_integer(
     "steps_per_execution", 1, "Outer steps in one call into TensorFlow.", lower_bound=1
 )
+flags.DEFINE_bool(
+    "profile", False, "Write a TensorBoard profile of the 3rd to 5th call into TensorFlow."
+)
 OWN = [flag.name for flag in FLAGS.get_flags_for_module(__name__)]
+PROFILED_CALLS = (3, 5)  # not the first, which traces and compiles
 # What may change when a run goes on: it has no say in what is learned.
 FREE = {"preset", "data_dir", "download", "workdir", "device", "iterations", "eval_tasks"}
-FREE |= {"checkpoint_every", "steps_per_execution"}
+FREE |= {"checkpoint_every", "steps_per_execution", "profile"}
 
 
 def main(argv: list[str]) -> int:
@@ -171,6 +175,8 @@ def run() -> None:
     check_same_run(workdir)
     tasks = build_tasks()
     checkpoint, done = training.latest_checkpoint(workdir)
+    if FLAGS.profile:
+        check_profile(done)
     if checkpoint:
         print(f"Going on from iteration {done} of {FLAGS.iterations}, in {workdir}.")
         learner = keras.models.load_model(checkpoint)
@@ -220,7 +226,7 @@ def serialized() -> dict[str, str]:
     lines = {}
     for name in OWN:
         value = FLAGS[name].value
-        if value is not None and name != "preset":
+        if value is not None and name not in ("preset", "profile"):
             text = ",".join(value) if isinstance(value, list) else str(value)
             lines[name] = f"--{name}={text}"
     return lines
@@ -337,7 +343,11 @@ def fit(learner, tasks, workdir: Path, done: int) -> None:
     callbacks = [
         keras.callbacks.TerminateOnNaN(raise_error=True),
         log,
-        keras.callbacks.TensorBoard(workdir / "tensorboard", write_graph=False),
+        keras.callbacks.TensorBoard(
+            workdir / "tensorboard",
+            write_graph=False,
+            profile_batch=PROFILED_CALLS if FLAGS.profile else 0,
+        ),
     ]
     validation = tasks.valid.batches(FLAGS.meta_batch_size, seed=FLAGS.seed + 1)
     while log.iteration < FLAGS.iterations:
@@ -359,6 +369,17 @@ def fit(learner, tasks, workdir: Path, done: int) -> None:
             callbacks=callbacks,
             shuffle=False,
             verbose=1 if sys.stdout.isatty() else 2,
+        )
+
+
+def check_profile(done: int) -> None:
+    """Raises ValueError if there are too few calls into TensorFlow for --profile."""
+    left, calls = max(0, FLAGS.iterations - done), PROFILED_CALLS[1]
+    if 0 < left < calls * FLAGS.steps_per_execution:
+        raise ValueError(
+            f"--profile needs at least {calls} calls into TensorFlow. Received: {left} steps left, "
+            f"{FLAGS.steps_per_execution} a call. Raise --iterations or lower "
+            "--steps_per_execution."
         )
 
 

@@ -57,7 +57,7 @@ def weights(workdir):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("runs") / "uninterrupted"
-    code, out, err = run(*SMALL, f"--workdir={workdir}")
+    code, out, err = run(*SMALL, "--profile", f"--workdir={workdir}")
     assert code == 0, err
     return workdir, out
 
@@ -77,6 +77,7 @@ def test_a_run_leaves_what_it_promises(finished):
     ):
         assert (workdir / name).stat().st_size > 0, name
     assert list((workdir / "tensorboard").rglob("events*"))
+    assert list((workdir / "tensorboard").rglob("*.xplane.pb"))
     with (workdir / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["iteration"] for row in rows] == ["200", "400", "600"]
@@ -142,6 +143,7 @@ WRONG = [
     (["--algorithm=reptile", "--adapt=head"], ["--adapt", "reptile"]),
     (["--device=gpu"], ["--device=gpu"]),
     (["--no_such_flag"], ["no_such_flag"]),
+    (["--profile", "--iterations=3"], ["--profile", "3 steps"]),
     (["--hidden=40,x"], ["--hidden", "x"]),
     (["--flagfile=/nowhere/flags.txt"], ["/nowhere/flags.txt"]),
 ]
