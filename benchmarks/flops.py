@@ -51,6 +51,9 @@ def _products(work):
     return [*costs, 2 * CHANNELS * work.ways]
 
 
+_COUNTED = ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter", "MatMul")
+
+
 def counted(graph: Any) -> float:
     """Operations of the products in a `tf.Graph` that its outputs need.
 
@@ -71,17 +74,17 @@ def _needed(graph):
 
 
 def _operation(op):
+    if op.type in ("While", "StatelessWhile"):
+        raise ValueError("A graph with loops cannot be counted.")
+    if op.type not in _COUNTED:  # some, as fused normalisation's, have inputs of unknown rank
+        return 0
     shape = [tuple(t.shape) for t in op.inputs]
-    out = tuple(op.outputs[0].shape) if op.outputs else ()
+    out = tuple(op.outputs[0].shape)
     if op.type == "Conv2D":
         return 2 * math.prod(out) * math.prod(shape[1][:3])
     if op.type == "Conv2DBackpropInput":  # sizes, filter, gradient of the output
         return 2 * math.prod(shape[2]) * math.prod(shape[1][:3])
     if op.type == "Conv2DBackpropFilter":  # input, sizes, gradient of the output
         return 2 * math.prod(shape[2]) * math.prod(out[:3])
-    if op.type == "MatMul":
-        inner = shape[0][0] if op.get_attr("transpose_a") else shape[0][1]
-        return 2 * math.prod(out) * inner
-    if op.type in ("While", "StatelessWhile"):
-        raise ValueError("A graph with loops cannot be counted.")
-    return 0
+    inner = shape[0][0] if op.get_attr("transpose_a") else shape[0][1]
+    return 2 * math.prod(out) * inner
