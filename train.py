@@ -38,6 +38,24 @@ DEFAULT_PRESET = {
     "images": "images_5way_1shot",
 }
 IMAGES = ("omniglot", "images")
+EMBEDDING = ("protonet", "matching_net", "r2d2")  # no head and no inner loop
+CLASSIFIERS = (*EMBEDDING, "protomaml")
+GRADIENT = ("maml", "fomaml", "anil", "boil", "meta_sgd")
+INNER_LOOP = (*GRADIENT, "reptile", "protomaml")
+# The settings of algorithms, by flag: the other algorithms refuse any value but the default.
+MEANT_FOR = {
+    "inner_lr": INNER_LOOP,
+    "inner_steps": INNER_LOOP,
+    "eval_steps": INNER_LOOP,
+    "first_order": ("maml", "anil", "boil", "meta_sgd", "protomaml"),
+    "inner_optimizer": (*GRADIENT, "reptile"),
+    "inner_batch": ("reptile",),
+    "learned_lr": ("maml", "fomaml", "anil", "boil"),
+    "adapt": GRADIENT,
+    "distance": ("protonet",),
+    "scale": EMBEDDING,
+}
+FIELDS = {"inner_optimizer": "optimizer", "adapt": "adapted"}  # where the names differ
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("preset", None, "Settings by name: a file of flags in presets/.")
@@ -57,6 +75,12 @@ flags.DEFINE_enum(
 flags.DEFINE_integer("ways", 5, "Classes in a task.", lower_bound=2)
 flags.DEFINE_integer("shots", 1, "Support examples, of a class in a classification.", lower_bound=1)
 flags.DEFINE_integer("queries", None, "Query examples, likewise; --shots if unset.", lower_bound=1)
+flags.DEFINE_integer(
+    "train_ways", None, "Classes in a training task; --ways if unset.", lower_bound=2
+)
+flags.DEFINE_integer(
+    "train_shots", None, "Support examples in a training task; --shots if unset.", lower_bound=1
+)
 flags.DEFINE_enum("split", "finn", ["finn", "lake"], "Which characters are new, in Omniglot.")
 flags.DEFINE_enum(
     "rotations",
@@ -82,7 +106,7 @@ flags.DEFINE_enum(
 flags.DEFINE_enum(
     "algorithm",
     "maml",
-    ["maml", "fomaml", "anil", "boil", "meta_sgd", "reptile"],
+    [*INNER_LOOP, *EMBEDDING],
     "How a task is learned.",
 )
 flags.DEFINE_float("inner_lr", 0.01, "Step size of the inner loop, for a mean loss.")
@@ -103,6 +127,9 @@ flags.DEFINE_list(
     "Which weights adapt: patterns over layer names, !NAME excludes. "
     "ANIL and BOIL choose themselves.",
 )
+
+flags.DEFINE_enum("distance", None, ["euclidean", "cosine"], "Of ProtoNet, to a prototype.")
+flags.DEFINE_float("scale", None, "Of the logits of ProtoNet, MatchingNet and R2D2.")
 
 flags.DEFINE_float("meta_lr", 0.001, "Step size of the outer loop (Adam; SGD for Reptile).")
 flags.DEFINE_enum("meta_schedule", "constant", ["constant", "cosine", "linear"], "Of --meta_lr.")
@@ -152,6 +179,7 @@ def with_preset(argv: list[str]) -> list[str]:
     own = flags.FlagValues()
     flags.DEFINE_string("preset", None, "", flag_values=own)
     flags.DEFINE_string("task", None, "", flag_values=own)
+    flags.DEFINE_string("algorithm", None, "", flag_values=own)
     flags.DEFINE_string("flagfile", None, "", flag_values=own)
     own(argv, known_only=True)
     if own.flagfile and not own.preset:
@@ -159,6 +187,8 @@ def with_preset(argv: list[str]) -> list[str]:
     name = own.preset or DEFAULT_PRESET.get(own.task or "sinusoid")
     if name is None:  # an unknown task: the flag's own check says so
         return argv
+    if not own.preset and (PRESETS / f"{name}_{own.algorithm}.flags").exists():
+        name = f"{name}_{own.algorithm}"
     path = PRESETS / f"{name}.flags"
     if not path.exists():
         known = ", ".join(sorted(p.stem for p in PRESETS.glob("*.flags")))
@@ -173,7 +203,7 @@ def run() -> None:
     keras.utils.set_random_seed(FLAGS.seed)
     workdir = Path(FLAGS.workdir or f"runs/{FLAGS.preset or FLAGS.task}")
     check_same_run(workdir)
-    tasks = build_tasks()
+    tasks = build_tasks(FLAGS.ways, FLAGS.shots)
     checkpoint, done = training.latest_checkpoint(workdir)
     if FLAGS.profile:
         check_profile(done)
@@ -232,18 +262,18 @@ def serialized() -> dict[str, str]:
     return lines
 
 
-def build_tasks() -> meta_tf.tasks.Source:
+def build_tasks(ways: int, shots: int) -> meta_tf.tasks.Source:
     """The source of tasks."""
     queries = FLAGS.queries or FLAGS.shots
     if FLAGS.task == "sinusoid":
-        return meta_tf.tasks.Sinusoid(FLAGS.shots, queries)
+        return meta_tf.tasks.Sinusoid(shots, queries)
     if FLAGS.task == "hidden_teacher":
-        return meta_tf.tasks.HiddenTeacher(shots=FLAGS.shots, queries=queries)
+        return meta_tf.tasks.HiddenTeacher(shots=shots, queries=queries)
     if not FLAGS.data_dir:
         raise ValueError(f"--data_dir is needed for --task={FLAGS.task}: the folder of the images.")
     common = {
-        "ways": FLAGS.ways,
-        "shots": FLAGS.shots,
+        "ways": ways,
+        "shots": shots,
         "queries": queries,
         "rotations": None if FLAGS.rotations == "none" else FLAGS.rotations,
         "size": FLAGS.image_size,
@@ -271,7 +301,9 @@ def build_learner(tasks: meta_tf.tasks.Source) -> meta_tf.MetaLearner:
 
 def build_model(tasks: meta_tf.tasks.Source) -> keras.Model:
     """The network, of the inputs and outputs that the tasks ask for."""
-    outputs = tasks.ways or math.prod(tasks.target_shape)
+    outputs: int | None = most_ways() if tasks.ways else math.prod(tasks.target_shape)
+    if FLAGS.algorithm in EMBEDDING:
+        outputs = None
     if FLAGS.model == "mlp":
         if not all(h.isdigit() for h in FLAGS.hidden):
             raise ValueError(f"--hidden must be widths such as 40,40. Received: {FLAGS.hidden}.")
@@ -290,36 +322,50 @@ def build_model(tasks: meta_tf.tasks.Source) -> keras.Model:
 
 def build_algorithm() -> meta_tf.Algorithm:
     """The algorithm with its settings."""
+    check_meaning()
     settings: dict[str, Any] = {
-        "inner_lr": FLAGS.inner_lr,
-        "inner_steps": FLAGS.inner_steps,
-        "eval_steps": FLAGS.eval_steps,
+        FIELDS.get(name, name): FLAGS[name].value
+        for name, algorithms in MEANT_FOR.items()
+        if FLAGS.algorithm in algorithms and FLAGS[name].value is not None
     }
-    if FLAGS.inner_optimizer:
-        settings["optimizer"] = FLAGS.inner_optimizer
-    if FLAGS.algorithm == "reptile":
-        for name in ("adapt", "learned_lr"):
-            if FLAGS[name].value:
-                raise ValueError(
-                    f"--{name} has no meaning for --algorithm=reptile. "
-                    f"Received: --{name}={serialized()[name].split('=', 1)[1]}. "
-                    f"Leave it out, or clear a preset's by --{name}= ."
-                )
-        return meta_tf.Reptile(inner_batch=FLAGS.inner_batch, **settings)
-    if FLAGS.adapt and FLAGS.algorithm not in ("anil", "boil"):
-        settings["adapted"] = tuple(FLAGS.adapt)
-    if FLAGS.learned_lr:
-        settings["learned_lr"] = FLAGS.learned_lr
-    if FLAGS.first_order:
-        settings["first_order"] = True
+    if FLAGS.algorithm in ("anil", "boil"):  # they choose themselves
+        settings.pop("adapted", None)
+    if FLAGS.algorithm in EMBEDDING:
+        settings["ways"] = most_ways()
     makers: dict[str, Callable[..., meta_tf.Algorithm]] = {
         "maml": meta_tf.MAML,
         "fomaml": meta_tf.FOMAML,
         "anil": meta_tf.ANIL,
         "boil": meta_tf.BOIL,
         "meta_sgd": meta_tf.MetaSGD,
+        "reptile": meta_tf.Reptile,
+        "protonet": meta_tf.ProtoNet,
+        "matching_net": meta_tf.MatchingNet,
+        "r2d2": meta_tf.R2D2,
+        "protomaml": meta_tf.ProtoMAML,
     }
     return makers[FLAGS.algorithm](**settings)
+
+
+def check_meaning() -> None:
+    """Raises ValueError if the task or a flag has no meaning for the algorithm."""
+    if FLAGS.algorithm in CLASSIFIERS and FLAGS.task not in IMAGES:
+        raise ValueError(
+            f"--algorithm={FLAGS.algorithm} needs classes. Received: --task={FLAGS.task}. Take "
+            f"one of --task={', '.join(IMAGES)}."
+        )
+    for name, algorithms in MEANT_FOR.items():
+        value = FLAGS[name].value
+        if value and value != FLAGS[name].default and FLAGS.algorithm not in algorithms:
+            raise ValueError(
+                f"--{name} has no meaning for --algorithm={FLAGS.algorithm}. Received: "
+                f"{serialized()[name]}. Leave it out, or start from a preset without it."
+            )
+
+
+def most_ways() -> int:
+    """The classes that the learner has to tell apart, in training or afterwards."""
+    return max(FLAGS.ways, FLAGS.train_ways or 0)
 
 
 def build_optimizer() -> keras.optimizers.Optimizer:
@@ -349,6 +395,9 @@ def fit(learner, tasks, workdir: Path, done: int) -> None:
             profile_batch=PROFILED_CALLS if FLAGS.profile else 0,
         ),
     ]
+    train = tasks.train
+    if FLAGS.train_ways or FLAGS.train_shots:
+        train = build_tasks(FLAGS.train_ways or FLAGS.ways, FLAGS.train_shots or FLAGS.shots).train
     validation = tasks.valid.batches(FLAGS.meta_batch_size, seed=FLAGS.seed + 1)
     while log.iteration < FLAGS.iterations:
         # Up to the next multiple, so that the last and an interrupted epoch may be shorter.
@@ -360,7 +409,7 @@ def fit(learner, tasks, workdir: Path, done: int) -> None:
             learner.make_train_function(force=True)
         epoch = -(-log.iteration // every)
         learner.fit(
-            tasks.train.batches(FLAGS.meta_batch_size, seed=FLAGS.seed, start=log.iteration),
+            train.batches(FLAGS.meta_batch_size, seed=FLAGS.seed, start=log.iteration),
             steps_per_epoch=steps,
             initial_epoch=epoch,
             epochs=epoch + epochs,
@@ -389,10 +438,9 @@ def finish(learner, tasks, workdir: Path) -> None:
 
     evaluation = meta_tf.evaluate(learner, tasks.test, FLAGS.eval_tasks, seed=FLAGS.seed)
     write_results(evaluation, learner, workdir)
-    figures = {
-        "inner_steps": plots.inner_steps(evaluation),
-        "learning_curve": plots.learning_curve(workdir / "metrics.csv"),
-    }
+    figures = {"learning_curve": plots.learning_curve(workdir / "metrics.csv")}
+    if FLAGS.algorithm in INNER_LOOP:
+        figures["inner_steps"] = plots.inner_steps(evaluation)
     if tasks.kind == "classification":
         figures["task"] = plots.images(learner, tasks.test, seed=FLAGS.seed)
     elif FLAGS.task == "sinusoid":

@@ -1,4 +1,4 @@
-"""`map_tasks`: every way of running the tasks gives the same."""
+"""`map_tasks` and `sum_tasks`: every way of running the tasks gives the same."""
 
 import keras
 import numpy as np
@@ -8,7 +8,7 @@ import tensorflow as tf
 import meta_tf
 from meta_tf import parallel
 from meta_tf.functional import Network
-from meta_tf.parallel import map_tasks
+from meta_tf.parallel import map_tasks, sum_tasks
 from meta_tf.types import Examples
 
 layers = keras.layers
@@ -175,3 +175,43 @@ def test_the_number_of_tasks_may_be_unknown():
 def test_an_unknown_mode_is_named():
     with pytest.raises(ValueError, match=r"`mode` must be one of auto.*Received: 'serial'"):
         map_tasks(lambda x: x, tf.zeros([1]), mode="serial")
+
+
+@pytest.mark.parametrize("graph", [False, True])
+@pytest.mark.parametrize("mode", parallel.MODES)
+@pytest.mark.parametrize("count", [1, 3, 8, 11])
+def test_sums_are_those_of_all_tasks(mode, count, graph):
+    # 11 tasks are two programs of 5 and 6 where there are two cores, 3 are one.
+    def fn(task):
+        return task["a"] + 1, {"a": 2 * task["a"], "b": [tf.square(task["b"])]}
+
+    def run(tasks):
+        return sum_tasks(fn, tasks, mode=mode, in_flight=2)
+
+    a, b = np.arange(count, dtype="float64"), np.arange(2.0 * count).reshape(count, 2)
+    run = tf.function(run, autograph=False) if graph else run
+    each, total = run({"a": tf.constant(a), "b": tf.constant(b)})
+    np.testing.assert_array_equal(each, a + 1)
+    np.testing.assert_array_equal(total["a"], 2 * a.sum())
+    np.testing.assert_array_equal(total["b"][0], (b**2).sum(0))
+
+
+@pytest.mark.parametrize(
+    ("tasks", "in_flight", "programs"), [(3, 4, 1), (8, 2, 2), (11, 2, 2), (11, 1, 1), (25, 4, 4)]
+)
+def test_vectorized_tasks_are_shared_by_programs(tasks, in_flight, programs):
+    run = tf.function(
+        lambda t: map_tasks(lambda x: 2 * x, t, mode="vectorized", in_flight=in_flight),
+        autograph=False,
+    ).get_concrete_function(tf.zeros([tasks, 3]))
+    calls = [op for op in run.graph.get_operations() if "PartitionedCall" in op.type]
+    assert len(calls) == programs
+
+
+@pytest.mark.parametrize(("most", "compiled"), [(10_000, True), (10, False)])
+def test_only_small_programs_are_compiled_by_themselves(most, compiled, monkeypatch):
+    monkeypatch.setattr(parallel, "_MOST_COMPILED", most)
+    learn, tasks = _problem("dense")
+    graph = tf.function(lambda t: map_tasks(learn, t, jit="auto"), autograph=False)
+    nodes = graph.get_concrete_function(tasks).graph.as_graph_def().node
+    assert any(n.attr["_XlaMustCompile"].b for n in nodes) == compiled
