@@ -63,7 +63,7 @@ class AdaptedModel(keras.Model):
         super().export(filepath, format, verbose, input_signature, **options)
 
     def compute_output_spec(self, inputs, training=False):
-        return self.network.model.compute_output_spec(inputs)
+        return self.algorithm.output_spec(self.network, inputs)
 
     @property
     def weights_now(self) -> Weights:

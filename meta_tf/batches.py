@@ -52,8 +52,13 @@ def check_batch(model: keras.Model, x: Any, y: Any = None) -> None:
         _check_inputs(model, name, x[name], axes=2)
 
 
-def check_support(network: Network, support_x: Any, support_y: Any) -> Examples:
-    """Returns the support set of one task as tensors, or raises ValueError."""
+def check_support(
+    network: Network, support_x: Any, support_y: Any, outputs: int | None = None
+) -> Examples:
+    """Returns the support set of one task as tensors, or raises ValueError.
+
+    `outputs` is the size of a prediction; the model's if None.
+    """
     x, y = _inputs(network.model, "support_x", support_x), _tensor("support_y")(support_y)
     _check_inputs(network.model, "support_x", x, axes=1)
     size, targets = keras.tree.flatten(x)[0].shape[0], y.shape
@@ -62,22 +67,28 @@ def check_support(network: Network, support_x: Any, support_y: Any) -> Examples:
             "`support_x` and `support_y` must hold the same number of examples, at least one. "
             f"Received: {size} in `support_x` and shape {tuple(targets)} of `support_y`."
         )
-    if _takes_labels(network.loss):
-        check_labels(network.model, "support_y", y)
+    if outputs is not None or _takes_labels(network.loss):
+        check_labels(network.model, "support_y", y, outputs)
     return Examples(x, y)
 
 
-def check_labels(model: keras.Model, name: str, labels: Any) -> None:
-    """Raises ValueError unless the labels are whole numbers from 0 to the outputs less one."""
-    outputs = getattr(model, "output_shape", [None])[-1]
+def check_labels(model: keras.Model, name: str, labels: Any, outputs: int | None = None) -> None:
+    """Raises ValueError unless the labels are whole numbers from 0 to the outputs less one.
+
+    The outputs are the model's, unless the algorithm has `ways` of its own.
+    """
+    ways = outputs
+    if outputs is None:
+        outputs = getattr(model, "output_shape", [None])[-1]
     values = np.asarray(labels)
     if not np.all(values == np.floor(values)) or values.min() < 0:
         raise ValueError(f"`{name}` must hold class numbers 0, 1, 2 ... Received: {values!r}.")
     if outputs is not None and values.max() >= outputs:
         raise ValueError(
-            f"`{name}` must hold class numbers below {outputs}, the number of the model's outputs. "
-            f"Received: a largest label of {values.max()}. Number the classes of each task from 0, "
-            "or build the model with more outputs."
+            f"`{name}` must hold class numbers below {outputs}, the number of the "
+            + ("model's outputs. " if ways is None else "algorithm's `ways`. ")
+            + f"Received: a largest label of {values.max()}. Number the classes of each task from "
+            f"0, or {'build the model with more outputs' if ways is None else 'give it more ways'}."
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -90,11 +90,21 @@ class Network:
         return predictions, state
 
     def query_loss(
-        self, weights: Weights, query: Examples, *, training: bool = False
+        self,
+        weights: Weights,
+        query: Examples,
+        *,
+        training: bool = False,
+        head: Callable[[Any], Any] | None = None,
     ) -> tuple[Any, Any, list]:
-        """The loss of a query set, regularisers included: `(loss, predictions, new state)`."""
+        """The loss of a query set, regularisers included: `(loss, predictions, new state)`.
+
+        `head` makes the predictions of the model's outputs; None takes them as they are.
+        """
         own = _QUERY_STATISTICS[self.batch_norm]
         predictions, state, losses = self._run(weights, query.x, training, own)
+        if head is not None:
+            predictions = head(predictions)
         return self.mean_loss(query.y, predictions) + losses, predictions, state
 
     def support_gradients(
@@ -116,7 +126,7 @@ class Network:
           ValueError: if the loss reaches none of the chosen weights.
         """
         chosen = [weights.model[i] for i in positions]
-        own = None if self.batch_norm == "running" else True
+        own = self._support_statistics
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(chosen)
             predictions, state, losses = self._run(weights, support.x, training, own)
@@ -133,6 +143,24 @@ class Network:
             tf.zeros_like(w) if g is None else tf.convert_to_tensor(g)
             for w, g in zip(chosen, gradients, strict=True)
         ], state
+
+    def support_outputs(
+        self, weights: Weights, support_x: Any, *, training: bool, before: str | None = None
+    ) -> tuple[Any, list]:
+        """Runs the model on a support set: `(outputs [S, ...], new state)`.
+
+        Args:
+          weights: as in `Network.weights`.
+          support_x: the inputs of the support set, [S, ...].
+          training: whether layers such as dropout act as in training.
+          before: the name of a layer whose input is wanted instead of the outputs.
+        """
+        part = self.model
+        if before is not None:  # shares the layers, and so their weights
+            inputs = part.inputs if isinstance(part, keras.Sequential) else part.input
+            part = keras.Model(inputs, part.get_layer(before).input, name=part.name)
+        outputs, state, _ = self._run(weights, support_x, training, self._support_statistics, part)
+        return outputs, state
 
     def settle(self, weights: Weights, support_x: Any, *, training: bool) -> Weights:
         """Stores the support set's statistics in the state, in the mode `support`.
@@ -200,7 +228,12 @@ class Network:
             raise ValueError(f"`adapted`={tuple(patterns)!r} leaves no weight to be adapted.")
         return sorted(chosen)
 
-    def _run(self, weights, x, training, batch_statistics):
+    @property
+    def _support_statistics(self):
+        return None if self.batch_norm == "running" else True
+
+    def _run(self, weights, x, training, batch_statistics, part=None):
+        """Runs the model, or a part of it with the same weights: `(outputs, new state, losses)`."""
         model = self.model
         variables = [*model.trainable_variables, *model.non_trainable_variables]
         values = zip(variables, [*weights.model, *weights.state], strict=True)
@@ -210,8 +243,9 @@ class Network:
             exact_normalization(batch_statistics),
             keras.StatelessScope(state_mapping=list(values), collect_losses=True) as scope,
         ):
-            predictions = model(x, training=training)
-            losses = model.losses
+            run = model if part is None else part
+            predictions = run(x, training=training)
+            losses = run.losses
         state = [scope.get_current_value(v) for v in model.non_trainable_variables]
         return predictions, state, tf.add_n(losses) if losses else 0.0
 

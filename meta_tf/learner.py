@@ -189,7 +189,7 @@ class MetaLearner(keras.Model):
         lead = keras.tree.flatten(query)[0].shape[:2]
         return keras.tree.map_structure(
             lambda o: keras.KerasTensor((*lead, *o.shape[1:]), dtype=o.dtype),
-            self.model.compute_output_spec(one),
+            self.algorithm.output_spec(self.network, one),
         )
 
     def train_step(self, data):
@@ -257,7 +257,8 @@ class MetaLearner(keras.Model):
           ValueError: if the two do not fit each other or the model, hold values that
             are not finite, or labels beyond the model's outputs.
         """
-        support = check_support(self.network, support_x, support_y)
+        outputs = self.algorithm.outputs(self.network)
+        support = check_support(self.network, support_x, support_y, outputs)
         if steps is not None:
             check_integer("steps", steps, at_least=0)
         # One name for all: TensorFlow would prepare operations anew for every new name.
@@ -279,7 +280,7 @@ class MetaLearner(keras.Model):
             adapt_and_predict(support_x, support_y, query_x) -> predictions
             adapt(support_x, support_y) -> the weights that changed, by name
             predict(query_x, those weights) -> predictions
-            initial(query_x) -> predictions of the model before any task
+            initial(query_x) -> predictions of the model before any task, if it makes any
             adapt_steps_and_predict(support_x, support_y, query_x, inner_steps, inner_lr)
 
         `serving_default` is the first. The last takes the inner loop's number of steps

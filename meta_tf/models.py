@@ -1,7 +1,7 @@
 """Reference networks: those of Finn et al. (2017) and their usual variants.
 
 Plain functions that return built Keras models of named layers, the last one
-always `head`. Nothing in the library asks for them: any Keras model will do.
+`head` unless it is left out. Nothing in the library asks for them: any Keras model will do.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from meta_tf.checks import check_choice, check_integer
 
 def mlp(
     inputs: int | Sequence[int] = 1,
-    outputs: int = 1,
+    outputs: int | None = 1,
     hidden: Sequence[int] = (40, 40),
     activation: Any = "relu",
     kernel_initializer: Any = None,
@@ -31,7 +31,8 @@ def mlp(
       inputs: number of inputs, or the shape of one example, such as
         (28, 28, 1), which is flattened first.
       outputs: number of outputs, which pass no activation: logits, when the
-        task is classification.
+        task is classification. None leaves `head` out: the model is an
+        embedding, [B, inputs] to [B, hidden[-1]].
       hidden: widths of the hidden layers, named `dense1`, `dense2`, ...; ()
         for a linear model.
       activation: of the hidden layers, as for `keras.layers.Dense`.
@@ -57,7 +58,10 @@ def mlp(
         raise ValueError("`inputs` must have an axis. Received: (). Pass 1 for single numbers.")
     _check_sizes("inputs", shape)
     _check_sizes("hidden", tuple(hidden))
-    check_integer("outputs", outputs, 1)
+    if outputs is not None:
+        check_integer("outputs", outputs, 1)
+    elif not hidden:
+        raise ValueError("`hidden` must have a layer if `outputs` is None. Received: ().")
 
     def dense(units: int, name: str, activation: Any = None) -> keras.layers.Layer:
         # An initialiser draws the same numbers whenever it is called, so each layer has its own.
@@ -77,11 +81,13 @@ def mlp(
         layers.append(keras.layers.Flatten(name="flatten"))
     for i, units in enumerate(hidden, start=1):
         layers.append(dense(units, f"dense{i}", activation))
-    return keras.Sequential([*layers, dense(outputs, "head")], name="mlp")
+    if outputs is not None:
+        layers.append(dense(outputs, "head"))
+    return keras.Sequential(layers, name="mlp")
 
 
 def conv4(
-    ways: int,
+    ways: int | None,
     filters: int = 64,
     input_shape: Sequence[int] = (28, 28, 1),
     downsample: str = "stride",
@@ -100,7 +106,8 @@ def conv4(
     `conv4(ways, 32, (84, 84, 3), "max_pool", "flatten")`.
 
     Args:
-      ways: number of classes N, at least 2.
+      ways: number of classes N, at least 2; None leaves the dense layer `head`
+        out: the model is an embedding, as ProtoNet, MatchingNet and R2D2 ask for.
       filters: channels of every convolution.
       input_shape: of one image, (height, width, channels), channels last.
       downsample: "stride" for convolutions of stride 2, which round sizes up,
@@ -110,7 +117,8 @@ def conv4(
       normalization: whether `norm{i}`, a batch normalisation, is there.
 
     Returns:
-      A built `keras.Model`, [B, height, width, channels] to logits [B, ways].
+      A built `keras.Model`, [B, height, width, channels] to logits [B, ways], or to
+      embeddings [B, D].
 
     Raises:
       ValueError: if an argument is out of its range, or if the image is
@@ -120,6 +128,8 @@ def conv4(
       >>> model = conv4(ways=5)
       >>> model(keras.ops.zeros([2, 28, 28, 1])).shape
       TensorShape([2, 5])
+      >>> conv4(ways=None, head="flatten").output_shape
+      (None, 256)
 
     Reference: Finn, Abbeel and Levine, "Model-Agnostic Meta-Learning for Fast
     Adaptation of Deep Networks", ICML 2017, section 5.2; the blocks are those
@@ -159,14 +169,16 @@ def conv4(
     else:
         layers.append(keras.layers.Flatten("channels_last", name="flatten"))
         initializer = keras.initializers.GlorotUniform()
-    layers.append(keras.layers.Dense(ways, kernel_initializer=initializer, name="head"))
+    if ways is not None:
+        layers.append(keras.layers.Dense(ways, kernel_initializer=initializer, name="head"))
     return keras.Sequential(layers, name="conv4")
 
 
 def _check_conv4(
-    ways: int, filters: int, input_shape: tuple[int, ...], downsample: str, head: str
+    ways: int | None, filters: int, input_shape: tuple[int, ...], downsample: str, head: str
 ) -> None:
-    check_integer("ways", ways, 2, "the number of classes to tell apart")
+    if ways is not None:
+        check_integer("ways", ways, 2, "the number of classes to tell apart")
     check_integer("filters", filters, 1)
     check_choice("downsample", downsample, ("stride", "max_pool"))
     check_choice("head", head, ("mean", "flatten"))

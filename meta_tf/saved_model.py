@@ -84,8 +84,9 @@ class _Signatures:
             "adapt_and_predict": whole,
             "adapt": adapt,
             "predict": _trace(self.predict, {**self.query, **weights}),
-            "initial": _trace(self.initial, self.query),
         }
+        if self.algorithm.outputs(self.network) is None:  # else there is none before a task
+            functions["initial"] = _trace(self.initial, self.query)
         if self._rate_is_free():
             run_time = {
                 "inner_steps": tf.TensorSpec([], tf.int32, "inner_steps"),
@@ -223,7 +224,7 @@ def _target_spec(learner, inputs, signature):
     tensors = keras.tree.map_structure(
         lambda s: keras.KerasTensor(tuple(s.shape), dtype=s.dtype.name), inputs
     )
-    shape = learner.model.compute_output_spec(tensors).shape
+    shape = learner.algorithm.output_spec(learner.network, tensors).shape
     function = getattr(learner.network.loss, "fn", learner.network.loss)
     if function is keras.losses.sparse_categorical_crossentropy:
         return tf.TensorSpec([None, *shape[1:-1]], tf.int32)

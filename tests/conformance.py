@@ -17,7 +17,18 @@ import numpy as np
 import tensorflow as tf
 
 import meta_tf
-from meta_tf import ANIL, BOIL, FOMAML, MAML, MetaSGD, Reptile
+from meta_tf import (
+    ANIL,
+    BOIL,
+    FOMAML,
+    MAML,
+    R2D2,
+    MatchingNet,
+    MetaSGD,
+    ProtoMAML,
+    ProtoNet,
+    Reptile,
+)
 
 layers = keras.layers
 TASKS = 3
@@ -41,6 +52,18 @@ def mlp_with_dropout():
 
 def conv():
     return meta_tf.models.conv4(ways=2, filters=4, input_shape=(14, 14, 1))
+
+
+def conv_embedding():
+    return meta_tf.models.conv4(ways=None, filters=4, input_shape=(14, 14, 1))
+
+
+def embedding():
+    return meta_tf.models.mlp((3, 2), None, (6,), "tanh", "glorot_uniform")
+
+
+def classifier():
+    return meta_tf.models.mlp((3, 2), 2, (6,), "tanh", "glorot_uniform")
 
 
 def lstm():
@@ -99,6 +122,11 @@ class Case:
     def has_dropout(self) -> bool:
         return self.model is mlp_with_dropout
 
+    @property
+    def starts_plain(self) -> bool:
+        """Whether the model without an inner step is the model as it is."""
+        return not isinstance(self.algorithm, ProtoNet | MatchingNet | R2D2 | ProtoMAML)
+
     def learner(self) -> meta_tf.MetaLearner:
         """A new learner, the same one every time."""
         keras.utils.set_random_seed(0)
@@ -154,6 +182,14 @@ CASES = [
     Case("attention", MAML(0.1, inner_steps=1), attention, sequences, thorough=True),
     Case("reptile", Reptile(0.01, inner_steps=3, inner_batch=2), thorough=True),
     Case("reptile, conv", Reptile(0.1, inner_steps=2, optimizer="sgd"), conv, images),
+    Case("protonet", ProtoNet(2), embedding, sequences),
+    Case("protonet, conv", ProtoNet(2, "cosine", 10.0), conv_embedding, images),
+    Case("protonet, support", ProtoNet(2), conv_embedding, images, "support", thorough=True),
+    Case("matching net", MatchingNet(2, 5.0), embedding, sequences),
+    Case("matching net, running", MatchingNet(2), conv_embedding, images, "running"),
+    Case("r2d2", R2D2(2), embedding, sequences, thorough=True),
+    Case("protomaml", ProtoMAML(0.1, inner_steps=2), classifier, sequences, thorough=True),
+    Case("protomaml, flat memory", ProtoMAML(0.1, inner_steps=2, unroll=0), conv, images),
 ]
 THOROUGH = [case for case in CASES if case.thorough]
 # What replicas share is weights, meta-weights, seeds and statistics: one row with each.

@@ -2,6 +2,22 @@
 
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.algorithms.maml import ANIL, BOIL, FOMAML, MAML, MetaSGD
+from meta_tf.algorithms.matching_net import MatchingNet
+from meta_tf.algorithms.protomaml import ProtoMAML
+from meta_tf.algorithms.protonet import ProtoNet
+from meta_tf.algorithms.r2d2 import R2D2
 from meta_tf.algorithms.reptile import Reptile
 
-__all__ = ["ANIL", "BOIL", "FOMAML", "MAML", "Algorithm", "MetaSGD", "Reptile"]
+__all__ = [
+    "ANIL",
+    "BOIL",
+    "FOMAML",
+    "MAML",
+    "R2D2",
+    "Algorithm",
+    "MatchingNet",
+    "MetaSGD",
+    "ProtoMAML",
+    "ProtoNet",
+    "Reptile",
+]

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import keras
 import tensorflow as tf
 
 from meta_tf.functional import Network
@@ -47,6 +48,19 @@ class Algorithm(abc.ABC):
 
     def check(self, network: Network) -> None:  # noqa: B027 - most have nothing to say
         """Raises ValueError if the algorithm cannot work with this network."""
+
+    def outputs(self, network: Network) -> int | None:
+        """The size of a prediction's last axis, where that is not the model's own; else None."""
+        del network
+        return None
+
+    def output_spec(self, network: Network, x: Any) -> Any:
+        """Shape and type of the predictions for inputs of the shape and type of `x`, [B, ...]."""
+        spec, outputs = network.model.compute_output_spec(x), self.outputs(network)
+        if outputs is None:
+            return spec
+        dtype = "float32" if spec.dtype in ("float16", "bfloat16") else spec.dtype
+        return keras.KerasTensor((*spec.shape[:-1], outputs), dtype=dtype)
 
     def meta_weights(self, network: Network) -> dict[str, Any]:
         """Initial values of what is learned beside the weights, by name; none by default."""
@@ -104,14 +118,21 @@ class Algorithm(abc.ABC):
 
     def predict(self, network: Network, adapted: Weights, query_x: Any) -> Any:
         """Predictions [Q, ...] of an adapted network for a query set [Q, ...]."""
-        return network(adapted, query_x)
+        return self.read_out(adapted, network(adapted, query_x))
+
+    def read_out(self, adapted: Weights, outputs: Any) -> Any:
+        """Predictions [Q, ...] from the model's outputs for a query set; these by default."""
+        del adapted
+        return outputs
 
     def task_loss(
         self, network: Network, weights: Weights, support: Examples, query: Examples
     ) -> tuple[Any, Any, list]:
         """The loss that meta-training minimises: `(loss, predictions, new state)`."""
         adapted = self.adapt(network, weights, support, training=True)
-        return network.query_loss(adapted, query, training=True)
+        return network.query_loss(
+            adapted, query, training=True, head=lambda x: self.read_out(adapted, x)
+        )
 
     def meta_gradients(
         self,

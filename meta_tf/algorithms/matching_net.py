@@ -1,0 +1,85 @@
+"""Matching networks: attention over the support examples, in a space learned for it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+
+from meta_tf import linalg
+from meta_tf.algorithms.base import Algorithm
+from meta_tf.algorithms.embedding import check_embedding, embed_support
+from meta_tf.checks import check_integer, check_number
+from meta_tf.functional import Network
+from meta_tf.types import Examples, Weights
+
+
+@keras.saving.register_keras_serializable("meta_tf")
+@dataclasses.dataclass(frozen=True)
+class MatchingNet(Algorithm):
+    """Matching networks: a soft nearest neighbour among the support examples.
+
+    With f the model, which has no classifier of its own, and (x_s, y_s) the support set,
+
+        a_qs = softmax over s of scale · cos(f(query_q), f(x_s))
+        logits[q, n] = log Σ_s a_qs [y_s = n]
+        meta-gradient: that of the loss of the query logits.
+
+    The logits are log probabilities. There are no inner steps: the argument `steps` of
+    `adapt` changes nothing. A class without a support example is never the likeliest.
+
+    Args:
+      ways: number of classes N, the size of the logits.
+      scale: sharpens the attention; 1 is the paper's, with which the likeliest of five
+        classes of one example has a probability of at most 0.65.
+
+    Raises:
+      ValueError: if a setting is out of its range, or at the construction of the
+        learner if the model's output is not one vector for each example.
+
+    Example:
+      >>> model = meta_tf.models.conv4(ways=None, filters=8)
+      >>> learner = meta_tf.MetaLearner(
+      ...     model,
+      ...     MatchingNet(ways=5),
+      ...     keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+      ... )
+      >>> fitted = learner.adapt(tf.zeros([5, 28, 28, 1]), tf.range(5))
+      >>> fitted(tf.zeros([3, 28, 28, 1])).shape
+      TensorShape([3, 5])
+
+    Reference:
+      Vinyals et al. 2016, Matching Networks for One Shot Learning; without their
+      full-context embeddings.
+    """
+
+    ways: int
+    scale: float = 1.0
+
+    def __post_init__(self):
+        check_integer("ways", self.ways, 2, "the number of classes to tell apart")
+        check_number("scale", self.scale, above=0)
+
+    def check(self, network: Network) -> None:
+        check_embedding(network, "MatchingNet")
+
+    def outputs(self, network: Network) -> int | None:
+        return self.ways
+
+    def adapt(
+        self,
+        network: Network,
+        weights: Weights,
+        support: Examples,
+        *,
+        steps: Any = None,
+        training: bool = False,
+    ) -> Weights:
+        x, weights = embed_support(network, weights, support, training=training)
+        y = linalg.one_hot(support.y, self.ways, x.dtype)
+        return weights._replace(meta={**weights.meta, "embeddings": x, "classes": y})
+
+    def read_out(self, adapted: Weights, outputs: Any) -> Any:
+        known = adapted.meta["embeddings"], adapted.meta["classes"]
+        return linalg.attention(linalg.single(outputs), *known, self.scale)

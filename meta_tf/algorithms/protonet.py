@@ -1,0 +1,88 @@
+"""Prototypical networks: the nearest class mean, in a space learned for it."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+
+from meta_tf import linalg
+from meta_tf.algorithms.base import Algorithm
+from meta_tf.algorithms.embedding import check_embedding, embed_support
+from meta_tf.checks import check_choice, check_integer, check_number
+from meta_tf.functional import Network
+from meta_tf.types import Examples, Weights
+
+
+@keras.saving.register_keras_serializable("meta_tf")
+@dataclasses.dataclass(frozen=True)
+class ProtoNet(Algorithm):
+    """Prototypical networks: an embedding in which the class means classify.
+
+    With f the model, which has no classifier of its own, S_n the support examples of
+    class n and d a distance,
+
+        c_n = mean of f(x) over x in S_n
+        logits[q, n] = -scale · d(f(query_q), c_n)
+        meta-gradient: that of the loss of the query logits.
+
+    There are no inner steps: the argument `steps` of `adapt` changes nothing. A class
+    without a support example is never the likeliest.
+
+    Args:
+      ways: number of classes N, the size of the logits.
+      distance: `"euclidean"` (squared, the paper's choice) or `"cosine"` (1 less the
+        cosine).
+      scale: the steepness; 1 is the paper's. For cosines, 10 or more is usual.
+
+    Raises:
+      ValueError: if a setting is out of its range, or at the construction of the
+        learner if the model's output is not one vector for each example.
+
+    Example:
+      >>> model = meta_tf.models.conv4(ways=None, filters=8)
+      >>> learner = meta_tf.MetaLearner(
+      ...     model, ProtoNet(ways=5), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+      ... )
+      >>> fitted = learner.adapt(tf.zeros([5, 28, 28, 1]), tf.range(5))
+      >>> fitted(tf.zeros([3, 28, 28, 1])).shape
+      TensorShape([3, 5])
+
+    Reference:
+      Snell, Swersky & Zemel 2017, Prototypical Networks for Few-shot Learning.
+    """
+
+    ways: int
+    distance: str = "euclidean"
+    scale: float = 1.0
+
+    def __post_init__(self):
+        check_integer("ways", self.ways, 2, "the number of classes to tell apart")
+        check_choice("distance", self.distance, linalg.DISTANCES)
+        check_number("scale", self.scale, above=0)
+
+    def check(self, network: Network) -> None:
+        check_embedding(network, "ProtoNet")
+
+    def outputs(self, network: Network) -> int | None:
+        return self.ways
+
+    def adapt(
+        self,
+        network: Network,
+        weights: Weights,
+        support: Examples,
+        *,
+        steps: Any = None,
+        training: bool = False,
+    ) -> Weights:
+        x, weights = embed_support(network, weights, support, training=training)
+        y = linalg.one_hot(support.y, self.ways, x.dtype)
+        made = {"prototypes": linalg.class_means(x, y), "unseen": linalg.unseen(y)}
+        return weights._replace(meta={**weights.meta, **made})
+
+    def read_out(self, adapted: Weights, outputs: Any) -> Any:
+        prototypes, unseen = adapted.meta["prototypes"], adapted.meta["unseen"]
+        apart = linalg.distances(linalg.single(outputs), prototypes, self.distance)
+        return unseen - self.scale * apart

@@ -1,0 +1,97 @@
+"""R2D2: ridge regression in closed form, in a space learned for it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from meta_tf import linalg
+from meta_tf.algorithms.base import Algorithm
+from meta_tf.algorithms.embedding import check_embedding, embed_support
+from meta_tf.checks import check_integer, check_number
+from meta_tf.functional import Network
+from meta_tf.types import Examples, Weights
+
+
+@keras.saving.register_keras_serializable("meta_tf")
+@dataclasses.dataclass(frozen=True)
+class R2D2(Algorithm):
+    """Ridge regression differentiable discriminator: a linear classifier solved at once.
+
+    With X [S, D] the support embeddings by the model, which has no classifier of its
+    own, and Y [S, N] their classes, one-hot,
+
+        W = Xᵀ (X Xᵀ + λ I)⁻¹ Y = (Xᵀ X + λ I)⁻¹ Xᵀ Y
+        logits = α f(query) W + β
+        meta-gradient: that of the loss of the query logits, through the solution.
+
+    The smaller of the two systems is solved. log λ, α and β are learned in the outer
+    loop. There are no inner steps: the argument `steps` of `adapt` changes nothing. A
+    class without a support example is never the likeliest.
+
+    Args:
+      ways: number of classes N, the size of the logits.
+      regularization: where λ starts.
+      scale: where α starts. The regression answers with numbers about 0 to 1, whose
+        softmax would never be sure. β starts at 0; a softmax does not notice it.
+
+    Raises:
+      ValueError: if a setting is out of its range, or at the construction of the
+        learner if the model's output is not one vector for each example.
+
+    Example:
+      >>> model = meta_tf.models.conv4(ways=None, filters=8)
+      >>> learner = meta_tf.MetaLearner(
+      ...     model, R2D2(ways=5), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+      ... )
+      >>> fitted = learner.adapt(tf.zeros([5, 28, 28, 1]), tf.range(5))
+      >>> fitted(tf.zeros([3, 28, 28, 1])).shape
+      TensorShape([3, 5])
+
+    Reference:
+      Bertinetto et al. 2019, Meta-learning with Differentiable Closed-form Solvers.
+    """
+
+    ways: int
+    regularization: float = 1.0
+    scale: float = 10.0
+
+    def __post_init__(self):
+        check_integer("ways", self.ways, 2, "the number of classes to tell apart")
+        check_number("regularization", self.regularization, above=0)
+        check_number("scale", self.scale, above=0)
+
+    def check(self, network: Network) -> None:
+        check_embedding(network, "R2D2")
+
+    def outputs(self, network: Network) -> int | None:
+        return self.ways
+
+    def meta_weights(self, network: Network) -> dict[str, Any]:
+        start = {"log_lambda": math.log(self.regularization), "scale": self.scale, "bias": 0.0}
+        return {n: tf.constant(v, keras.config.floatx()) for n, v in start.items()}
+
+    def adapt(
+        self,
+        network: Network,
+        weights: Weights,
+        support: Examples,
+        *,
+        steps: Any = None,
+        training: bool = False,
+    ) -> Weights:
+        x, weights = embed_support(network, weights, support, training=training)
+        y = linalg.one_hot(support.y, self.ways, x.dtype)
+        lam = tf.exp(tf.cast(weights.meta["log_lambda"], x.dtype))
+        made = {"classifier": linalg.ridge(x, y, lam), "unseen": linalg.unseen(y)}
+        return weights._replace(meta={**weights.meta, **made})
+
+    def read_out(self, adapted: Weights, outputs: Any) -> Any:
+        meta = adapted.meta
+        answers = tf.matmul(linalg.single(outputs), meta["classifier"])
+        scale, bias = (tf.cast(meta[name], answers.dtype) for name in ("scale", "bias"))
+        return scale * answers + bias + meta["unseen"]

@@ -1,0 +1,186 @@
+"""Classifiers without training, as Keras layers: from a support set to logits of a query set.
+
+Each takes embeddings of one task and is a function of them, through which gradients flow to
+the network that made the embeddings. Any Keras model can use them. Half precision is
+computed with, and answered, in float32.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from meta_tf import linalg
+from meta_tf.checks import check_choice, check_integer, check_number
+
+
+@keras.saving.register_keras_serializable("meta_tf")
+class Prototypes(keras.layers.Layer):
+    """Classifies by the distance to the mean of each class.
+
+    With c_n the mean of the support embeddings of class n and d a distance,
+
+        logits[q, n] = -scale · d(query_q, c_n)
+
+    A class without a support example is never the likeliest.
+
+    Args:
+      ways: number of classes N.
+      distance: `"euclidean"` (squared, the paper's choice: it makes this a linear
+        classifier) or `"cosine"` (1 less the cosine).
+      scale: the steepness. 1 suits squared distances; cosines lie so close together
+        that 10 or more is usual.
+      **kwargs: `name` and `dtype`, as for every Keras layer.
+
+    Raises:
+      ValueError: if a setting is out of its range.
+
+    Example:
+      >>> classify = Prototypes(ways=2)
+      >>> support, labels = tf.constant([[0.0], [2.0], [5.0]]), tf.constant([0, 0, 1])
+      >>> classify(support, labels, tf.constant([[4.0]])).numpy()
+      array([[-9., -1.]], dtype=float32)
+
+    Reference:
+      Snell, Swersky & Zemel 2017, Prototypical Networks for Few-shot Learning.
+    """
+
+    def __init__(self, ways: int, distance: str = "euclidean", scale: float = 1.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        check_integer("ways", ways, 2, "the number of classes to tell apart")
+        check_choice("distance", distance, linalg.DISTANCES)
+        check_number("scale", scale, above=0)
+        self.ways, self.distance, self.scale = ways, distance, scale
+
+    def call(self, support: Any, labels: Any, query: Any) -> Any:
+        """Logits [Q, N] for query [Q, D], by support [S, D] and labels [S]."""
+        support, query = linalg.single(support), linalg.single(query)
+        y = linalg.one_hot(labels, self.ways, support.dtype)
+        apart = linalg.distances(query, linalg.class_means(support, y), self.distance)
+        return linalg.unseen(y) - self.scale * apart
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        own = {"ways": self.ways, "distance": self.distance, "scale": self.scale}
+        return {**super().get_config(), **own}
+
+
+@keras.saving.register_keras_serializable("meta_tf")
+class AttentionMatching(keras.layers.Layer):
+    """Classifies by attention over the support examples: a soft nearest neighbour.
+
+        a_qs = softmax over s of scale · cos(query_q, support_s)
+        logits[q, n] = log Σ_s a_qs [label_s = n]
+
+    The logits are log probabilities already: softmax leaves them as they are.
+
+    Args:
+      ways: number of classes N.
+      scale: sharpens the attention; the paper's 1 keeps it wide.
+      **kwargs: `name` and `dtype`, as for every Keras layer.
+
+    Raises:
+      ValueError: if a setting is out of its range.
+
+    Example:
+      >>> classify = AttentionMatching(ways=2)
+      >>> support, labels = tf.constant([[1.0, 0.0], [0.0, 1.0]]), tf.constant([0, 1])
+      >>> p = tf.exp(classify(support, labels, tf.constant([[1.0, 1.0]])))
+      >>> np.round(p, 3)
+      array([[0.5, 0.5]], dtype=float32)
+
+    Reference:
+      Vinyals et al. 2016, Matching Networks for One Shot Learning, equations 1 and 2;
+      without their full-context embeddings.
+    """
+
+    def __init__(self, ways: int, scale: float = 1.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        check_integer("ways", ways, 2, "the number of classes to tell apart")
+        check_number("scale", scale, above=0)
+        self.ways, self.scale = ways, scale
+
+    def call(self, support: Any, labels: Any, query: Any) -> Any:
+        """Log probabilities [Q, N] for query [Q, D], by support [S, D] and labels [S]."""
+        support, query = linalg.single(support), linalg.single(query)
+        y = linalg.one_hot(labels, self.ways, support.dtype)
+        return linalg.attention(query, support, y, self.scale)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "ways": self.ways, "scale": self.scale}
+
+
+@keras.saving.register_keras_serializable("meta_tf")
+class RidgeRegressionHead(keras.layers.Layer):
+    """Classifies by ridge regression from the support embeddings to their one-hot labels.
+
+    With X [S, D] the support embeddings and Y [S, N] their classes, one-hot,
+
+        W = Xᵀ (X Xᵀ + λ I)⁻¹ Y = (Xᵀ X + λ I)⁻¹ Xᵀ Y
+        logits = α query W + β
+
+    The smaller of the two systems is solved. log λ, α and β are weights of the layer. A class
+    without a support example is never the likeliest.
+
+    Args:
+      ways: number of classes N.
+      regularization: where λ starts.
+      scale: where α starts. The regression answers with numbers about 0 to 1, whose
+        softmax would never be sure. β starts at 0; a softmax does not notice it.
+      **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
+
+    Raises:
+      ValueError: if a setting is out of its range.
+
+    Example:
+      >>> classify = RidgeRegressionHead(ways=2, regularization=1.0, scale=1.0)
+      >>> support, labels = tf.constant([[1.0, 0.0], [0.0, 1.0]]), tf.constant([0, 1])
+      >>> classify(support, labels, tf.constant([[2.0, 0.0]])).numpy()
+      array([[1., 0.]], dtype=float32)
+
+    Reference:
+      Bertinetto et al. 2019, Meta-learning with Differentiable Closed-form Solvers.
+    """
+
+    def __init__(self, ways: int, regularization: float = 1.0, scale: float = 10.0, **kwargs: Any):
+        super().__init__(**kwargs)
+        check_integer("ways", ways, 2, "the number of classes to tell apart")
+        check_number("regularization", regularization, above=0)
+        check_number("scale", scale, above=0)
+        self.ways, self.regularization, self.start_scale = ways, regularization, scale
+
+    def build(self, support_shape, labels_shape, query_shape):
+        """Creates log λ, α and β."""
+
+        def weight(name, start):
+            # Not keras.initializers.Constant, which rounds to float32.
+            return self.add_weight(
+                (), lambda shape, dtype: tf.constant(start, dtype), name=name, autocast=False
+            )
+
+        self.log_lambda = weight("log_lambda", math.log(self.regularization))
+        self.scale = weight("scale", self.start_scale)
+        self.bias = weight("bias", 0.0)
+
+    def call(self, support: Any, labels: Any, query: Any) -> Any:
+        """Logits [Q, N] for query [Q, D], by support [S, D] and labels [S]."""
+        support, query = linalg.single(support), linalg.single(query)
+        y = linalg.one_hot(labels, self.ways, support.dtype)
+        log_lambda, scale, bias = (
+            tf.cast(v, support.dtype) for v in (self.log_lambda, self.scale, self.bias)
+        )
+        solved = linalg.ridge(support, y, tf.exp(log_lambda))
+        return scale * tf.matmul(query, solved) + bias + linalg.unseen(y)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        own = {
+            "ways": self.ways,
+            "regularization": self.regularization,
+            "scale": self.start_scale,
+        }
+        return {**super().get_config(), **own}
