@@ -53,7 +53,7 @@ MEANT_FOR = {
     "learned_lr": ("maml", "fomaml", "anil", "boil"),
     "adapt": GRADIENT,
     "distance": ("protonet",),
-    "scale": EMBEDDING,
+    "scale": CLASSIFIERS,
 }
 FIELDS = {"inner_optimizer": "optimizer", "adapt": "adapted"}  # where the names differ
 
@@ -129,7 +129,7 @@ flags.DEFINE_list(
 )
 
 flags.DEFINE_enum("distance", None, ["euclidean", "cosine"], "Of ProtoNet, to a prototype.")
-flags.DEFINE_float("scale", None, "Of the logits of ProtoNet, MatchingNet and R2D2.")
+flags.DEFINE_float("scale", None, "Steepness of the logits of classifiers that need no training.")
 
 flags.DEFINE_float("meta_lr", 0.001, "Step size of the outer loop (Adam; SGD for Reptile).")
 flags.DEFINE_enum("meta_schedule", "constant", ["constant", "cosine", "linear"], "Of --meta_lr.")
@@ -463,7 +463,9 @@ def write_results(evaluation, learner, workdir: Path) -> None:
         **json.loads(evaluation.to_json()),
         "iterations": training.latest_checkpoint(workdir)[1],
         "trainable_parameters": learner.count_params(),
-        "command": "python train.py " + " ".join(sys.argv[1:]),
+        "training_minutes": training.training_minutes(workdir),
+        "cores": os.cpu_count(),
+        "command": " ".join(["python train.py", *sys.argv[1:]]),
         "flags": {n: line.split("=", 1)[1] for n, line in serialized().items()},
         "versions": {
             "meta_tf": meta_tf.__version__,

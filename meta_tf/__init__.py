@@ -1,10 +1,23 @@
 """Meta-learning for TensorFlow 2 and Keras 3: any Keras model learns from a handful of examples."""
 
-from meta_tf import layers, models, tasks
+from meta_tf import heads, layers, models, tasks
 from meta_tf.adapted import AdaptedModel
-from meta_tf.algorithms import ANIL, BOIL, FOMAML, MAML, Algorithm, MetaSGD, Reptile
+from meta_tf.algorithms import (
+    ANIL,
+    BOIL,
+    FOMAML,
+    MAML,
+    R2D2,
+    Algorithm,
+    MatchingNet,
+    MetaSGD,
+    ProtoMAML,
+    ProtoNet,
+    Reptile,
+)
 from meta_tf.evaluation import Evaluation, evaluate
 from meta_tf.learner import MetaLearner
+from meta_tf.zoo import pretrained
 
 __version__ = "0.1.0"
 
@@ -13,14 +26,20 @@ __all__ = [
     "BOIL",
     "FOMAML",
     "MAML",
+    "R2D2",
     "AdaptedModel",
     "Algorithm",
     "Evaluation",
+    "MatchingNet",
     "MetaLearner",
     "MetaSGD",
+    "ProtoMAML",
+    "ProtoNet",
     "Reptile",
     "evaluate",
+    "heads",
     "layers",
     "models",
+    "pretrained",
     "tasks",
 ]

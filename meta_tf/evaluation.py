@@ -33,7 +33,7 @@ class Evaluation:
     Attributes:
       metric: name of the metric: `"accuracy"` (a share of 1), `"mse"`, `"loss"`, or
         that of your function.
-      steps: the numbers of inner steps, 0, 1, … K.
+      steps: the numbers of inner steps, 0, 1, … K; 0 alone for an algorithm without any.
       mean: the metric's mean over tasks after each of them.
       ci95: half-width of its 95 % confidence interval, 1.96 σ / √tasks.
       tasks: how many tasks.
@@ -44,7 +44,7 @@ class Evaluation:
       batch_norm: the learner's batch-norm mode.
       algorithm: the algorithm, its rate and steps, and settings other than the defaults.
       settings: all its settings.
-      per_task: the metric of every task, [tasks, K + 1].
+      per_task: the metric of every task, [tasks, K + 1]; without any after `load`.
     """
 
     metric: str
@@ -69,7 +69,11 @@ class Evaluation:
             (str(k), f"{scale * m:.{digits}f} ± {scale * c:.{digits}f}")
             for k, m, c in zip(self.steps, self.mean, self.ci95, strict=True)
         ]
-        rows.insert(0, ("inner steps", self.metric + (" in %" if percent else "")))
+        metric = self.metric + (" in %" if percent else "")
+        if len(rows) == 1 and "inner_steps" not in self.settings:  # no steps to speak of
+            rows = [(metric, rows[0][1])]
+        else:
+            rows.insert(0, ("inner steps", metric))
         width = max(len(value) for _, value in rows)
         return "\n".join(
             [
@@ -96,6 +100,25 @@ class Evaluation:
             os.replace(unfinished, path)
         finally:
             unfinished.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Evaluation:
+        """Reads what `save`, or a run of `train.py` as its `results.json`, has written.
+
+        Raises:
+          ValueError: if the file is not of that kind.
+        """
+        names = {f.name for f in dataclasses.fields(cls)} - {"per_task"}
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        if missing := names - set(content):
+            raise ValueError(
+                "`path` must be a file that `Evaluation.save` or train.py has written. Received: "
+                f"{str(path)!r}, without {', '.join(sorted(missing))}."
+            )
+        values: dict[str, Any] = {n: content[n] for n in names}
+        for name in ("steps", "mean", "ci95"):
+            values[name] = tuple(values[name])
+        return cls(**values, per_task=np.empty([0, len(values["steps"])]))
 
 
 def evaluate(
@@ -125,7 +148,7 @@ def evaluate(
         method `batches(tasks, seed)`.
       tasks_number: n, at least 2.
       steps: the last number of inner steps; the algorithm's `eval_steps`, or else
-        `inner_steps`, if None.
+        `inner_steps`, if None; 0 for an algorithm without inner steps.
       seed: chooses the tasks.
       tasks_at_once: tasks computed together; more take more memory. It has no say
         in which tasks are drawn.
@@ -247,7 +270,7 @@ def _metric(learner, metric, x, y):
             function = getattr(loss, "fn", loss)
             metric = "mse" if function is keras.losses.mean_squared_error else "loss"
     if metric == "accuracy":
-        check_labels(learner.model, "query_y", y)
+        check_labels(learner.model, "query_y", y, learner.algorithm.outputs(learner.network))
     if metric in TASK_METRICS:
         return metric, lambda y, p: TASK_METRICS[metric](y[tf.newaxis], p[tf.newaxis])[0]
     if metric == "loss":
@@ -259,7 +282,7 @@ def _metric(learner, metric, x, y):
 def _steps(algorithm, steps):
     if steps is None:
         own = (getattr(algorithm, name, None) for name in ("eval_steps", "inner_steps"))
-        steps = next((s for s in own if s is not None), None)
+        steps = next((s for s in own if s is not None), 0)  # without an inner loop, none
     check_integer("steps", steps, at_least=0)
     return int(steps)
 

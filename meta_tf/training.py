@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
+import time
 from pathlib import Path
 
 import keras
@@ -18,7 +20,7 @@ class RunLog(keras.callbacks.Callback):
     A checkpoint is the whole learner as a `.keras` file: weights, optimiser, seeds.
     It appears under its name only when it is complete, so that a run that is killed
     at any moment goes on from the last one, and ends with the weights that it would
-    have had.
+    have had. The csv's `seconds` are the time that the epoch took, with its validation.
 
     Args:
       folder: the run's folder.
@@ -38,14 +40,20 @@ class RunLog(keras.callbacks.Callback):
         super().__init__()
         self.folder = Path(folder)
         self.iteration = iteration
+        self._start = time.perf_counter()
         (self.folder / _CHECKPOINTS).mkdir(parents=True, exist_ok=True)
         rows = [row for row in read_metrics(self.folder) if row["iteration"] <= iteration]
         self._write(rows)
 
+    def on_epoch_begin(self, epoch, logs=None):
+        del epoch, logs
+        self._start = time.perf_counter()
+
     def on_epoch_end(self, epoch, logs=None):
         del epoch
         self.iteration += self.params["steps"]
-        row = {"iteration": self.iteration, **(logs or {})}
+        seconds = round(time.perf_counter() - self._start, 3)
+        row = {"iteration": self.iteration, **(logs or {}), "seconds": seconds}
         self._write([*read_metrics(self.folder), row])
         save_checkpoint(self.model, self.folder, self.iteration)
 
@@ -71,6 +79,17 @@ def read_metrics(folder: str | Path) -> list[dict[str, float]]:
             {k: int(v) if k == "iteration" else float(v or "nan") for k, v in row.items()}
             for row in csv.DictReader(file)
         ]
+
+
+def training_minutes(folder: str | Path) -> float | None:
+    """How long the outer steps of a run took, by its `metrics.csv`.
+
+    Adds up the epochs that led to the present weights, whatever stood still between them or
+    was lost by an interruption. None if the csv does not know the time of every one of them.
+    """
+    seconds = [row.get("seconds", math.nan) for row in read_metrics(folder)]
+    total = sum(seconds) / 60
+    return round(total, 2) if seconds and math.isfinite(total) else None
 
 
 def save_checkpoint(learner: keras.Model, folder: str | Path, iteration: int) -> Path:

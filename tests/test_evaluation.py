@@ -224,6 +224,12 @@ def test_the_file(tmp_path):
     assert read["mean"] == [0.2, 0.98765]
     assert set(read) == {f.name for f in dataclasses.fields(RESULT)} - {"per_task"}
     assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
+    assert Evaluation.load(path) == RESULT  # but for the tasks, one by one
+    path.write_text(json.dumps({**read, "command": "python train.py"}))  # as train.py's
+    assert Evaluation.load(path) == RESULT
+    path.write_text("{}")
+    with pytest.raises(ValueError, match=r"`path` must be a file .* without algorithm, .*mean"):
+        Evaluation.load(path)
 
 
 def test_a_progress_bar_on_request(capsys):

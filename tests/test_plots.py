@@ -117,13 +117,12 @@ def test_the_learning_curve_of_a_regression(tmp_path):
         plots.learning_curve(path)
 
 
-def test_inner_steps_shows_the_evaluation(tmp_path):
-    # Shares of 0.2 ± 0.001 and 0.98765 ± 0.0123, drawn in %.
-    evaluation = meta_tf.Evaluation(
-        metric="accuracy",
-        steps=(0, 10),
-        mean=(0.2, 0.98765),
-        ci95=(0.001, 0.0123),
+def evaluated(steps, mean, ci95, metric="accuracy"):
+    return meta_tf.Evaluation(
+        metric=metric,
+        steps=steps,
+        mean=mean,
+        ci95=ci95,
         tasks=600,
         seed=0,
         ways=5,
@@ -132,8 +131,13 @@ def test_inner_steps_shows_the_evaluation(tmp_path):
         batch_norm="transductive",
         algorithm="MAML(inner_lr=0.4)",
         settings={},
-        per_task=np.zeros([600, 2]),
+        per_task=np.zeros([600, len(steps)]),
     )
+
+
+def test_inner_steps_shows_the_evaluation(tmp_path):
+    # Shares of 0.2 ± 0.001 and 0.98765 ± 0.0123, drawn in %.
+    evaluation = evaluated((0, 10), (0.2, 0.98765), (0.001, 0.0123))
     figure = plots.inner_steps(evaluation)
     (axes,) = figure.axes
     np.testing.assert_allclose(lines(axes)["mean over tasks"], [[0, 20], [10, 98.765]])
@@ -141,6 +145,76 @@ def test_inner_steps_shows_the_evaluation(tmp_path):
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("inner steps", "accuracy in % on query sets")
     assert "600 new tasks, 5-way 1-shot" in axes.get_title(loc="left")
     assert is_drawn(figure, tmp_path / "steps.png")
+
+
+LONG = evaluated((0, 1, 2), (0.2, 0.8, 0.9), (0.02, 0.01, 0.005))
+SHORT = evaluated((0, 1), (0.25, 0.75), (0.03, 0.04))
+SINGLE = evaluated((0,), (0.95,), (0.01,))
+
+
+def bars(axes):
+    """The middle and the two ends of each row's interval, from top to bottom."""
+    found = []
+    for row, bar in enumerate(axes.containers):
+        ((low, _), (high, _)) = bar.lines[2][0].get_segments()[0]
+        (middle,), (height,) = bar.lines[0].get_data()
+        assert height == row
+        found.append((low, middle, high))
+    return found
+
+
+def test_compare_shows_the_evaluations_side_by_side(tmp_path):
+    evaluations = {"long": LONG, "short": SHORT, "single": SINGLE}
+    figure = plots.compare(evaluations, published={"short": 0.77, "long": 0.92})
+    means, curves = figure.axes
+    assert [label.get_text() for label in means.get_yticklabels()] == list(evaluations)
+    assert means.get_ylim() == (2.5, -0.5)  # the first on top
+    # In %, mean ± interval of the last step.
+    expected = [(90 - 0.5, 90, 90 + 0.5), (75 - 4, 75, 75 + 4), (95 - 1, 95, 95 + 1)]
+    np.testing.assert_allclose(bars(means), expected)
+    np.testing.assert_allclose(lines(means)["published"], [[92, 0], [77, 1]])
+    # 100 % minus the accuracy.
+    drawn = lines(curves)
+    assert set(drawn) == {"long", "short"}
+    np.testing.assert_allclose(drawn["long"], [[0, 80], [1, 20], [2, 10]])
+    np.testing.assert_allclose(drawn["short"], [[0, 75], [1, 25]])
+    assert figure.get_suptitle() == "600 new tasks, 5-way 1-shot"
+    assert is_drawn(figure, tmp_path / "compare.png")
+
+
+def test_compare_at_a_step_in_the_metrics_own_unit():
+    mse = evaluated((0, 1, 2), (3.0, 0.5, 0.25), (0.2, 0.1, 0.05), metric="mse")
+    figure = plots.compare({"mine": mse}, {"mine": 0.4}, step=1, title="sinusoid")
+    means, curves = figure.axes
+    np.testing.assert_allclose(bars(means), [(0.4, 0.5, 0.6)])
+    np.testing.assert_allclose(lines(means)["published"], [[0.4, 0]])
+    np.testing.assert_allclose(lines(curves)["mine"], [[0, 3], [1, 0.5], [2, 0.25]])
+    np.testing.assert_allclose(band(curves), [[0, 2.8, 3.2], [1, 0.4, 0.6], [2, 0.2, 0.3]])
+    assert figure.get_suptitle() == "sinusoid"
+
+
+def test_compare_without_any_curve_and_of_many_looks():
+    many = {f"run {i}": SINGLE for i in range(35)}
+    (means,) = plots.compare(many).axes
+    looks = {(b.lines[0].get_color(), b.lines[0].get_marker()) for b in means.containers}
+    assert len(looks) == len(many)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"evaluations": {}}, "`evaluations` must hold at least one"),
+        (
+            {"evaluations": {"a": LONG, "b": evaluated((0,), (1.0,), (0.1,), "mse")}},
+            "`evaluations` must be of one metric. Received: accuracy, mse",
+        ),
+        ({"evaluations": {"a": LONG}, "published": {"b": 1.0}}, "`published` .* 'b'; there are a"),
+        ({"evaluations": {"a": SHORT}, "step": 2}, "`step` must .* 2; 'a' has 0 to 1"),
+    ],
+)
+def test_what_cannot_be_compared(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        plots.compare(**arguments)
 
 
 def test_tasks_that_cannot_be_drawn():

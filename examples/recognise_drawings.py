@@ -1,0 +1,55 @@
+"""Recognises drawings of your own characters, after one drawing of each.
+
+Put five pictures (PNG or JPEG, square, dark strokes on a light ground) of five characters
+into a folder, each named after its character, and some new drawings of them into another:
+
+    python -m examples.recognise_drawings FOLDER NEW_FOLDER
+
+What comes back is a name for each new picture. The learner was trained on Omniglot, whose
+alphabets need not hold yours. It normalises all new drawings together, so give it several,
+of all five characters if you can.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+import meta_tf
+
+SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+def main(folder: Path, new_folder: Path) -> dict[str, str]:
+    """Prints, and returns, the character's name for each picture in `new_folder`."""
+    learner = meta_tf.pretrained("omniglot_5way_1shot")
+    names, drawings = read(folder)
+    if len(names) != 5:
+        raise SystemExit(f"{folder} must hold five pictures. It holds {len(names)}.")
+    fitted = learner.adapt(drawings, np.arange(5))
+    new_names, new_drawings = read(new_folder)
+    found = np.argmax(fitted.predict(new_drawings, verbose=0), -1)
+    answers = {new: names[i] for new, i in zip(new_names, found, strict=True)}
+    for new, name in answers.items():
+        print(f"{new}: {name}")
+    return answers
+
+
+def read(folder: Path) -> tuple[list[str], np.ndarray]:
+    """The names of a folder's pictures, and the pictures as Omniglot's: strokes 1 on 0."""
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise SystemExit(f"{folder} must hold pictures ({', '.join(SUFFIXES)}). It holds none.")
+    images = []
+    for path in paths:
+        image = tf.io.decode_image(path.read_bytes(), channels=1, expand_animations=False)
+        small = tf.image.resize(image, [28, 28], method="lanczos3", antialias=True)
+        images.append(1 - tf.clip_by_value(small / 255, 0, 1))
+    return [path.stem for path in paths], np.stack(images)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        raise SystemExit(__doc__)
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

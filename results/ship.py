@@ -1,0 +1,40 @@
+"""Ships the learner of a published run with the library, without its optimiser.
+
+    python -m results.ship omniglot_5way_1shot
+
+reads `results/omniglot_5way_1shot/learner.keras`, which the run's command has written, and
+writes the file that `meta_tf.pretrained("omniglot_5way_1shot")` loads, with the run's
+`results.json` beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+import keras
+
+from meta_tf import zoo
+
+RESULTS = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    """Runs the program."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("name", help="the run's folder, which becomes the learner's name")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where the folder is")
+    options = parser.parse_args()
+    run = options.results / options.name
+    for file in ("learner.keras", "results.json"):
+        if not (run / file).exists():
+            raise SystemExit(f"results.ship: error: {run / file} is not there. Train it first.")
+    path = zoo.FOLDER / f"{options.name}.keras"
+    keras.models.load_model(run / "learner.keras", compile=False).save(path)
+    shutil.copyfile(run / "results.json", path.with_suffix(".json"))
+    print(f"{path}: {path.stat().st_size / 1024:.0f} KB")
+
+
+if __name__ == "__main__":
+    main()

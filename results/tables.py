@@ -1,0 +1,299 @@
+"""Fills the tables of the two README files from the runs in this folder, and draws them.
+
+    python -m results.tables             writes the tables and figures
+    python -m results.tables --check     tells which runs lie below their goal, writes nothing
+
+A README says where a table goes by a pair of comments, `<!-- table NAME -->` and
+`<!-- end -->`; `<!-- commands NAME -->` asks for the commands of its runs. What stands
+between them is replaced: no number there is typed by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).resolve().parent
+READMES = (RESULTS.parent / "README.md", RESULTS / "README.md")
+MISSING = "not yet trained"
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A run: what the table calls it, its folder, and the numbers to hold it against.
+
+    `published` begins with the number that the figure marks. `goal` is the developers'
+    own, in the unit of `published`: the lowest accuracy to be content with.
+    """
+
+    name: str
+    folder: str
+    published: str = ""
+    goal: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """A table: its columns, heading → cell; its rows; and the inner step to compare at."""
+
+    name: str
+    columns: dict[str, Callable[[Row, dict[str, Any], dict[str, Any]], str]]
+    rows: tuple[Row, ...]
+    step: int | None = None  # None: each run's last
+
+
+# --- cells, of a row, its run and the run of the table's first row ---
+
+
+def accuracy(row, run, first):
+    return f"{100 * run['mean'][-1]:.2f} ± {100 * run['ci95'][-1]:.2f}"
+
+
+def gap(row, run, first):
+    """Points of accuracy lost against the first row."""
+    return f"{100 * (run['mean'][-1] - first['mean'][-1]):+.2f}" if first else ""
+
+
+def mse(step):
+    """The cell of the error after a number of inner steps."""
+
+    def cell(row, run, first):
+        i = run["steps"].index(step)
+        return f"{run['mean'][i]:.3f} ± {run['ci95'][i]:.3f}"
+
+    return cell
+
+
+def inner_steps(row, run, first):
+    return str(run["steps"][-1]) if "inner_steps" in run["settings"] else "none"
+
+
+def outer_steps(row, run, first):
+    return f"{run['iterations']:,}".replace(",", " ")
+
+
+def minutes(row, run, first):
+    if run.get("training_minutes") is None:  # not all of its epochs were timed
+        return ""
+    return f"{run['training_minutes']:.0f} ({run['cores']} cores)"
+
+
+def batch_norm(row, run, first):
+    return run["batch_norm"]
+
+
+def published(row, run, first):
+    return row.published
+
+
+ACCURACY = {
+    "accuracy in %": accuracy,
+    "inner steps": inner_steps,
+    "batch norm": batch_norm,
+    "outer steps": outer_steps,
+    "minutes": minutes,
+    "published": published,
+}
+MSE = {
+    "mse after 1 step": mse(1),
+    "after 10 steps": mse(10),
+    "outer steps": outer_steps,
+    "minutes": minutes,
+    "published, 1 step": published,
+}
+MODES = {
+    "accuracy in %": accuracy,
+    "difference": gap,
+    "inner steps": inner_steps,
+    "outer steps": outer_steps,
+    "minutes": minutes,
+}
+
+
+def sinusoid(shots: int, maml: str = "", meta_sgd: str = "") -> Table:
+    """The table of the sinusoid with so many support points."""
+    folder = f"sinusoid_{shots}shot"
+    rows = (
+        Row("MAML", folder, maml),
+        Row("FOMAML", f"{folder}_fomaml"),
+        Row("Reptile", f"{folder}_reptile"),
+        Row("ANIL", f"{folder}_anil"),
+        Row("Meta-SGD", f"{folder}_meta_sgd", meta_sgd),
+        Row("MAML++", f"{folder}_mamlpp"),
+        Row("iMAML", f"{folder}_imaml"),
+        Row("Meta-Curvature", f"{folder}_meta_curvature"),
+    )
+    return Table(folder, MSE, rows, step=1)
+
+
+TABLES = (
+    Table(
+        "omniglot_5way_1shot",
+        ACCURACY,
+        (
+            Row("MAML", "omniglot_5way_1shot", "98.7 ± 0.4 (re-runs 98.4–99.1)", 98.3),
+            Row("MAML++", "omniglot_5way_1shot_mamlpp", "99.47", 99.0),
+            Row("FOMAML", "omniglot_5way_1shot_fomaml", "98.3 ± 0.5", 97.5),
+            Row("Reptile, transductive", "omniglot_5way_1shot_reptile", "97.68", 96.5),
+            Row("Reptile", "omniglot_5way_1shot_reptile_support", "95.39"),
+            Row("ANIL", "omniglot_5way_1shot_anil", goal=97.5),
+            Row("BOIL", "omniglot_5way_1shot_boil"),
+            Row("Meta-SGD", "omniglot_5way_1shot_meta_sgd", "99.53", 98.0),
+            Row("iMAML", "omniglot_5way_1shot_imaml", "99.16 ± 0.35", 97.5),
+            Row("ProtoNet", "omniglot_5way_1shot_protonet", "98.8", 98.0),
+            Row("R2D2", "omniglot_5way_1shot_r2d2", goal=98.0),
+            Row("ProtoMAML", "omniglot_5way_1shot_protomaml", goal=98.0),
+            Row("MatchingNet", "omniglot_5way_1shot_matching_net", "98.1", 97.0),
+        ),
+    ),
+    Table(
+        "omniglot_5way_5shot",
+        ACCURACY,
+        (
+            Row("MAML", "omniglot_5way_5shot", "99.9 ± 0.1", 99.3),
+            Row("ProtoNet", "omniglot_5way_5shot_protonet", "99.7", 99.3),
+        ),
+    ),
+    Table(
+        "omniglot_20way_1shot",
+        ACCURACY,
+        (
+            Row("MAML", "omniglot_20way_1shot", "95.8 ± 0.3 (re-runs 91–94)", 92.0),
+            Row("MAML++", "omniglot_20way_1shot_mamlpp", "97.65"),
+            Row("ProtoNet", "omniglot_20way_1shot_protonet", "96.0", 95.0),
+        ),
+    ),
+    Table(
+        "batch_norm",
+        MODES,
+        (
+            Row("`transductive`", "omniglot_5way_1shot"),
+            Row("`support`", "omniglot_5way_1shot_support_norm"),
+            Row("`running`", "omniglot_5way_1shot_running_norm"),
+        ),
+    ),
+    sinusoid(5, "0.686", "0.482"),
+    sinusoid(10, "0.435", "0.258"),
+    sinusoid(20),
+)
+
+
+def main() -> None:
+    """Runs the program."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="tell which runs miss their goal")
+    options = parser.parse_args()
+    try:
+        if options.check:
+            missed = below_goal(RESULTS)
+            raise SystemExit("\n".join(missed) if missed else 0)
+        texts = {path: filled(path.read_text(), RESULTS, path.parent) for path in READMES}
+    except (FileNotFoundError, ValueError) as error:
+        raise SystemExit(f"results.tables: error: {error}") from None
+    for path, text in texts.items():
+        path.write_text(text)
+    draw_all(RESULTS)
+
+
+def read(results: Path, folder: str) -> dict[str, Any] | None:
+    """What a run has written, or None if there is no such run."""
+    path = results / folder / "results.json"
+    if not path.parent.exists():
+        return None
+    if not path.exists():
+        raise FileNotFoundError(
+            f"{path.parent} must hold results.json, and does not: the run has not come to its "
+            "end. Start it again with the same command, which goes on, or move the folder away."
+        )
+    return json.loads(path.read_text())
+
+
+def filled(text: str, results: Path, beside: Path) -> str:
+    """The text of a README in the folder `beside`, with its tables and commands made anew."""
+    tables = {table.name: table for table in TABLES}
+    makers = {"table": rendered, "commands": commands}
+
+    def replace(match):
+        kind, name = match["kind"], match["name"]
+        if name not in tables:
+            raise ValueError(
+                f"<!-- {kind} {name} --> must name one of {', '.join(tables)}. Mend the comment."
+            )
+        lines = makers[kind](tables[name], results, beside)
+        return "\n".join([match["start"], "", *lines, "", "<!-- end -->"])
+
+    pattern = r"(?P<start><!-- (?P<kind>table|commands) (?P<name>\w+) -->).*?<!-- end -->"
+    return re.sub(pattern, replace, text, flags=re.DOTALL)
+
+
+def rendered(table: Table, results: Path, beside: Path) -> list[str]:
+    """The lines of a table, and of its figure."""
+    where = results.relative_to(beside).as_posix()
+    prefix = "" if where == "." else f"{where}/"
+    runs = {row: read(results, row.folder) for row in table.rows}
+    first = runs[table.rows[0]]
+    lines = [f"| | {' | '.join(table.columns)} | run |", "|---" * (len(table.columns) + 2) + "|"]
+    for row, run in runs.items():
+        if run is None:
+            known = [row.published if c is published else "" for c in table.columns.values()]
+            cells = [MISSING, *known[1:], ""]
+        else:
+            cells = [cell(row, run, first) for cell in table.columns.values()]
+            cells.append(f"[`{row.folder}`]({prefix}{row.folder}/results.json)")
+        lines.append(f"| {row.name} | {' | '.join(cells)} |")
+    if any(runs.values()):
+        lines += ["", f"![{table.name}: the means and intervals]({prefix}{table.name}.png)"]
+    return lines
+
+
+def commands(table: Table, results: Path, beside: Path) -> list[str]:
+    """The commands that made the runs of a table, as a block of shell."""
+    runs = [read(results, row.folder) for row in table.rows]
+    return ["```sh", *(run["command"].strip() for run in runs if run), "```"]
+
+
+def below_goal(results: Path) -> list[str]:
+    """A line for every run that is missing or below its goal."""
+    lines = []
+    for table in TABLES:
+        for row in table.rows:
+            run = read(results, row.folder)
+            if run is None:
+                lines.append(f"{table.name}, {row.name}: {MISSING}")
+            elif row.goal is not None and 100 * run["mean"][-1] < row.goal:
+                lines.append(
+                    f"{table.name}, {row.name}: {100 * run['mean'][-1]:.2f}, goal {row.goal}"
+                )
+    return lines
+
+
+def draw_all(results: Path) -> None:
+    """Writes a figure for each table that has a run."""
+    for table in TABLES:
+        figure = drawn(table, results)
+        if figure is not None:
+            figure.savefig(results / f"{table.name}.png", dpi=120)
+
+
+def drawn(table: Table, results: Path):
+    """The figure of a table, or None if it has no run yet."""
+    from meta_tf import Evaluation, plots  # TensorFlow takes seconds to load
+
+    rows = {row.name.strip("`"): row for row in table.rows if read(results, row.folder)}
+    if not rows:
+        return None
+    evaluations = {
+        name: Evaluation.load(results / row.folder / "results.json") for name, row in rows.items()
+    }
+    percent = 100 if next(iter(evaluations.values())).metric == "accuracy" else 1
+    marks = {n: float(r.published.split()[0]) / percent for n, r in rows.items() if r.published}
+    return plots.compare(evaluations, marks, table.step)
+
+
+if __name__ == "__main__":
+    main()

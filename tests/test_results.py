@@ -1,0 +1,162 @@
+"""The published results: complete, what the tables say, and possible at all."""
+
+import json
+import math
+import re
+
+import pytest
+
+from results import tables
+
+FOLDERS = sorted(p for p in tables.RESULTS.iterdir() if p.is_dir() and p.name != "__pycache__")
+ROWS = {row.folder: row for table in tables.TABLES for row in table.rows}
+
+
+def flag_file(folder):
+    lines = (folder / "flags.txt").read_text().splitlines()
+    return dict(line.removeprefix("--").split("=", 1) for line in lines)
+
+
+@pytest.mark.parametrize("path", tables.READMES, ids=str)
+def test_the_tables_are_what_the_runs_say(path):
+    text = path.read_text()
+    assert "<!-- table " in text
+    assert tables.filled(text, tables.RESULTS, path.parent) == text, "run: python -m results.tables"
+
+
+def test_the_results_page_has_every_table_with_its_commands_and_figure():
+    text = (tables.RESULTS / "README.md").read_text()
+    for table in tables.TABLES:
+        assert f"<!-- table {table.name} -->" in text
+        assert f"<!-- commands {table.name} -->" in text
+    for readme in tables.READMES:
+        for link in re.findall(r"\]\(([\w/]+\.\w+)\)", readme.read_text()):
+            assert (readme.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_published_run_is_complete(folder):
+    assert folder.name in ROWS
+    run = tables.read(tables.RESULTS, folder.name)
+    for name in ("metrics.csv", "learning_curve.png"):
+        assert (folder / name).stat().st_size > 0
+    assert run["command"].startswith("python train.py")
+    assert not re.search(r"=[/~]", run["command"])  # anyone's folders, not someone's own
+    assert run["flags"] == flag_file(folder)
+    assert run["batch_norm"] == run["flags"]["batch_norm"]
+    assert run["seed"] == int(run["flags"]["seed"])
+    assert run["tasks"] == int(run["flags"]["eval_tasks"])
+    assert run["iterations"] == int(run["flags"]["iterations"])
+    assert set(run["versions"]) == {"meta_tf", "tensorflow", "keras", "python"}
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_published_run_is_of_the_tasks_and_algorithm_of_its_row(folder):
+    flags = flag_file(folder)
+    task, ways, shots, rest = re.fullmatch(
+        r"(omniglot|sinusoid)_(?:(\d+)way_)?(\d+)shot_?(\w*)", folder.name
+    ).groups()
+    assert (flags["task"], flags["shots"]) == (task, shots)
+    assert ways in (None, flags["ways"])
+    mode = re.fullmatch(r"(?:(\w+)_)?(support|running)(?:_norm)?", rest)
+    algorithm, batch_norm = mode.groups() if mode else (rest, "transductive")
+    assert flags["algorithm"] == (algorithm or "maml")
+    assert flags["batch_norm"] == batch_norm
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_interval_of_a_published_run_is_possible(folder):
+    run = tables.read(tables.RESULTS, folder.name)
+    assert run["steps"] == list(range(len(run["mean"]))) and len(run["ci95"]) == len(run["mean"])
+    n = run["tasks"]
+    for mean, ci95 in zip(run["mean"], run["ci95"], strict=True):
+        assert ci95 > 0
+        if run["metric"] == "accuracy":
+            # Numbers within 0 … 1 have σ² ≤ n / (n - 1) mean (1 - mean), and the interval is
+            # 1.96 σ / √n.
+            assert ci95 <= 1.96 * math.sqrt(mean * (1 - mean) / (n - 1))
+
+
+def a_run(folder, accuracy, **more):
+    folder.mkdir()
+    run = {
+        "mean": [0.2, accuracy],
+        "ci95": [0.02, 0.00512],
+        "steps": [0, 1],
+        "settings": {"inner_steps": 1},
+        "batch_norm": "transductive",
+        "iterations": 40000,
+        "command": "python train.py --preset=one ",
+        **more,
+    }
+    (folder / "results.json").write_text(json.dumps(run))
+
+
+def table(name):
+    (found,) = [table for table in tables.TABLES if table.name == name]
+    return found
+
+
+def test_a_row_tells_what_its_run_has_written(tmp_path):
+    a_run(tmp_path / "omniglot_5way_1shot", 0.98764, training_minutes=41.3, cores=2)
+    lines = tables.rendered(table("omniglot_5way_1shot"), tmp_path, tmp_path.parent)
+    # 100 · 0.98764 ± 100 · 0.00512, to two digits
+    assert lines[2].startswith("| MAML | 98.76 ± 0.51 | 1 | transductive | 40 000 | 41 (2 cores) |")
+    assert f"({tmp_path.name}/omniglot_5way_1shot/results.json)" in lines[2]
+    assert lines[3].startswith("| MAML++ | not yet trained |") and "| 99.47 |" in lines[3]
+    assert {line.count("|") for line in lines[:4]} == {len(tables.ACCURACY) + 3}
+
+
+def test_a_run_that_has_not_counted_its_minutes_claims_none(tmp_path):
+    a_run(tmp_path / "omniglot_5way_1shot", 0.98, training_minutes=None)
+    lines = tables.rendered(table("omniglot_5way_1shot"), tmp_path, tmp_path)
+    assert "| 40 000 |  |" in lines[2]
+
+
+def test_the_modes_are_compared_with_the_transductive_one(tmp_path):
+    a_run(tmp_path / "omniglot_5way_1shot", 0.98)
+    a_run(tmp_path / "omniglot_5way_1shot_support_norm", 0.965)
+    lines = tables.rendered(table("batch_norm"), tmp_path, tmp_path)
+    assert "| 98.00 ± 0.51 | +0.00 |" in lines[2]
+    assert "| 96.50 ± 0.51 | -1.50 |" in lines[3]
+    assert tables.MISSING in lines[4]
+
+
+def test_the_sinusoid_is_told_after_one_and_after_ten_steps(tmp_path):
+    mean = [3.0, 0.4, *[0.3] * 8, 0.1]
+    a_run(tmp_path / "sinusoid_5shot", 0, mean=mean, ci95=[0.05] * 11, steps=list(range(11)))
+    lines = tables.rendered(table("sinusoid_5shot"), tmp_path, tmp_path)
+    assert lines[2].startswith("| MAML | 0.400 ± 0.050 | 0.100 ± 0.050 | 40 000 |")
+
+
+def test_the_commands_are_those_of_the_runs(tmp_path):
+    a_run(tmp_path / "omniglot_5way_1shot", 0.98)
+    told = tables.commands(table("omniglot_5way_1shot"), tmp_path, tmp_path)
+    assert told == ["```sh", "python train.py --preset=one", "```"]
+
+
+def test_runs_below_their_goal_are_told(tmp_path):
+    a_run(tmp_path / "omniglot_5way_1shot", 0.9829)  # of 98.3
+    a_run(tmp_path / "omniglot_5way_1shot_protonet", 0.9801)  # of 98
+    told = "\n".join(tables.below_goal(tmp_path))
+    assert "omniglot_5way_1shot, MAML: 98.29, goal 98.3" in told
+    assert "omniglot_5way_1shot, ProtoNet" not in told
+    assert "omniglot_5way_1shot, MAML++: not yet trained" in told
+
+
+def test_a_folder_without_results_and_an_unknown_table_are_told(tmp_path):
+    (tmp_path / "omniglot_5way_1shot").mkdir()
+    text = "<!-- table omniglot_5way_1shot -->\n<!-- end -->"
+    with pytest.raises(FileNotFoundError, match=r"omniglot_5way_1shot must hold results.json"):
+        tables.filled(text, tmp_path, tmp_path)
+    with pytest.raises(ValueError, match="<!-- table omniglot --> must name one of omniglot_5way"):
+        tables.filled("<!-- table omniglot -->\n<!-- end -->", tmp_path, tmp_path)
+
+
+def test_a_row_of_every_table_can_be_drawn():
+    for one in tables.TABLES:
+        if any(tables.read(tables.RESULTS, row.folder) for row in one.rows):
+            assert tables.drawn(one, tables.RESULTS) is not None
+            assert (tables.RESULTS / f"{one.name}.png").stat().st_size > 5000
+        else:
+            assert tables.drawn(one, tables.RESULTS) is None
