@@ -52,7 +52,7 @@ class Network:
         self.model = model
         self.batch_norm = batch_norm
         self.loss = _get_loss(loss)
-        self._batch_norms = [
+        self.batch_norms = [
             layer
             for layer in model._flatten_layers()
             if isinstance(layer, keras.layers.BatchNormalization)
@@ -168,13 +168,13 @@ class Network:
         In the other modes, and for a model without batch normalisation, `weights`
         come back as they are.
         """
-        if self.batch_norm != "support" or not self._batch_norms:
+        if self.batch_norm != "support" or not self.batch_norms:
             return weights
         # A layer of momentum m stores m · old + (1 - m) · batch: from zero, a
         # single pass gives the batch's statistics times (1 - m).
         share = {
             id(v): 1 - layer.momentum
-            for layer in self._batch_norms
+            for layer in self.batch_norms
             if layer.trainable
             for v in (layer.moving_mean, layer.moving_variance)
         }

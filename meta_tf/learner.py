@@ -96,15 +96,8 @@ class MetaLearner(keras.Model):
         self.algorithm = algorithm
         self.network = network
         self.task_parallelism = task_parallelism
-        self._meta = {
-            name: self.add_weight(
-                name=name.replace("/", "_"),
-                shape=value.shape,
-                initializer=lambda shape, dtype=None, value=value: tf.cast(value, dtype),
-                autocast=False,
-            )
-            for name, value in algorithm.meta_weights(network).items()
-        }
+        self._meta = self._variables(algorithm.meta_weights(network))
+        self._moving = self._variables(algorithm.moving(network), trainable=False)
         self._jit = "auto"
         self._adapt = self._compiled_adapt()
         self.built = True
@@ -112,7 +105,8 @@ class MetaLearner(keras.Model):
     @property
     def weights_now(self) -> Weights:
         """The present weights, as tensors."""
-        meta = {name: tf.convert_to_tensor(v.value) for name, v in self._meta.items()}
+        own = {**self._meta, **self._moving}
+        meta = {name: tf.convert_to_tensor(v.value) for name, v in own.items()}
         return self.network.weights._replace(meta=meta)
 
     def compile(
@@ -201,6 +195,7 @@ class MetaLearner(keras.Model):
         seeds, next_seeds = split_seeds(seed_positions(self.model), weights.state, total)
         seeds = {i: drawn[first : first + count] for i, drawn in seeds.items()}
         scale = self.optimizer.scale_loss(tf.ones([]))
+        iteration = tf.convert_to_tensor(self.optimizer.iterations.value)
 
         def learn(task):
             state = with_seeds(weights.state, task["seeds"])
@@ -210,10 +205,12 @@ class MetaLearner(keras.Model):
                 Examples(task["support_x"], task["support_y"]),
                 Examples(task["query_x"], task["query_y"]),
                 scale=scale,
+                iteration=tf.identity(iteration),
             )
             moved, counters = split_state(weights.state, result.state)
             gradients = [*result.model, *(result.meta[name] for name in self._meta)]
-            return (result.loss, result.predictions, counters), (gradients, moved)
+            own = {name: result.meta[name] for name in self._moving}
+            return (result.loss, result.predictions, counters), (gradients, moved, own)
 
         (losses, predictions, counters), sums = sum_tasks(
             learn,
@@ -221,12 +218,14 @@ class MetaLearner(keras.Model):
             mode=self.task_parallelism,
             jit=self._jit if self.distribute_strategy.num_replicas_in_sync == 1 else False,
         )
-        gradients, moved = tf.nest.pack_sequence_as(
+        gradients, moved, own = tf.nest.pack_sequence_as(
             sums, mean_of_sums(tf.nest.flatten(sums), total)
         )
         variables = [*self.model.trainable_variables, *self._meta.values()]
         self.optimizer.apply(for_optimizer(gradients, self.optimizer), variables)
         store_state(self.model, moved, counters, next_seeds)
+        for name, variable in self._moving.items():
+            variable.assign_add(own[name])
         return self._report(x, y, predictions, tf.reduce_mean(losses))
 
     def test_step(self, data):
@@ -337,6 +336,18 @@ class MetaLearner(keras.Model):
 
     def load_own_variables(self, store):
         super().load_own_variables(load_seeds(self.model, store))
+
+    def _variables(self, values, trainable=True):
+        return {
+            name: self.add_weight(
+                name=name.replace("/", "_"),
+                shape=value.shape,
+                initializer=lambda shape, dtype=None, value=value: tf.cast(value, dtype),
+                trainable=trainable,
+                autocast=False,
+            )
+            for name, value in values.items()
+        }
 
     def _compiled_adapt(self):
         """The adaptation to one task: `(support, steps) -> Weights`, traced for each `steps`."""

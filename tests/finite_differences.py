@@ -35,7 +35,7 @@ def meta_gradient_error(
     whose error is of the order h⁴.
     """
     loss_at, gradient_at = _compiled(algorithm, network, weights, support, query)
-    start = np.concatenate([np.ravel(w) for w in _flat(weights)])
+    start = np.concatenate([np.ravel(w) for w in _flat(algorithm, network, weights)])
     gradient = gradient_at(start).numpy()
     unit = np.linalg.norm(gradient) / np.sqrt(gradient.size)
     assert unit > 0, "The gradient is zero, and so the comparison says nothing."
@@ -51,7 +51,8 @@ def meta_gradient_error(
 
 
 def _compiled(algorithm, network, weights, support, query):
-    shapes = [w.shape for w in _flat(weights)]
+    learned = [name for name in weights.meta if name not in algorithm.moving(network)]
+    shapes = [w.shape for w in _flat(algorithm, network, weights)]
     sizes = [s.num_elements() for s in shapes]
     spec = tf.TensorSpec([sum(sizes)], tf.float64)
 
@@ -59,9 +60,8 @@ def _compiled(algorithm, network, weights, support, query):
         parts = tf.split(vector, sizes)
         parts = [tf.reshape(p, s) for p, s in zip(parts, shapes, strict=True)]
         count = len(weights.model)
-        return Weights(
-            parts[:count], weights.state, dict(zip(weights.meta, parts[count:], strict=True))
-        )
+        own = dict(zip(learned, parts[count:], strict=True))
+        return Weights(parts[:count], weights.state, {**weights.meta, **own})
 
     @tf.function(autograph=False, input_signature=[spec])
     def loss_at(vector):
@@ -70,11 +70,13 @@ def _compiled(algorithm, network, weights, support, query):
     @tf.function(autograph=False, input_signature=[spec])
     def gradient_at(vector):
         result = algorithm.meta_gradients(network, unflatten(vector), support, query)
-        flat = [*result.model, *(result.meta[name] for name in weights.meta)]
+        flat = [*result.model, *(result.meta[name] for name in learned)]
         return tf.concat([tf.reshape(g, [-1]) for g in flat], 0)
 
     return loss_at, gradient_at
 
 
-def _flat(weights):
-    return [*weights.model, *weights.meta.values()]
+def _flat(algorithm, network, weights):
+    """What is learned: all but what only moves in training."""
+    moving = algorithm.moving(network)
+    return [*weights.model, *(w for name, w in weights.meta.items() if name not in moving)]

@@ -201,3 +201,32 @@ def test_dropout_inside_a_model_that_does_not_take_training_acts_in_training():
     np.testing.assert_array_equal(dropped, model(x, training=True))  # the same seed
     (seed,), (before,) = state, weights.state
     assert not np.array_equal(seed, before)
+
+
+def _two_inputs():
+    a, b = keras.Input([3], name="a"), keras.Input([2], name="b")
+    body = layers.Dense(4, "tanh", name="body")(layers.Concatenate(name="both")([a, b]))
+    return keras.Model({"a": a, "b": b}, layers.Dense(2, name="head")(body))
+
+
+def _rebuilt():
+    model = keras.Sequential([keras.Input([3])])
+    for layer in (layers.Dense(4, "tanh", name="body"), layers.Dense(2, name="head")):
+        model.add(layer)  # each addition calls all layers anew
+    model.build([None, 3])
+    return model
+
+
+@pytest.mark.parametrize("build", [_two_inputs, _rebuilt])
+def test_a_part_of_the_model_runs_on_the_given_weights(build):
+    model, rng = build(), np.random.default_rng(0)
+    network = Network(model, "mse")
+    weights = network.weights._replace(model=[2 * w for w in network.weights.model])
+    x = {"a": rng.standard_normal([5, 3]), "b": rng.standard_normal([5, 2])}
+    x = {name: tf.constant(t, tf.float32) for name, t in x.items()}
+    joined = tf.concat([x["a"], x["b"]], 1) if build is _two_inputs else x["a"]
+    kernel, bias = (2 * w for w in model.get_weights()[:2])
+    outputs, _ = network.support_outputs(
+        weights, x if build is _two_inputs else x["a"], training=False, before="head"
+    )
+    np.testing.assert_allclose(outputs, np.tanh(joined @ kernel + bias), rtol=1e-5)

@@ -135,13 +135,13 @@ def test_training_counts_every_pass_once(name, double_precision):
 
 
 def test_protomaml_without_steps_is_a_prototypical_network(double_precision):
-    # -|q - c_n|² = 2 q·c_n - |c_n|² - |q|², of which ProtoMAML leaves out the last.
-    x, labels, query, _ = task([0, 2, 2])
-    learner = learner_of("protomaml")
+    # -s |q - c_n|² = s (2 q·c_n - |c_n|² - |q|²), of which ProtoMAML leaves out the last.
+    (x, labels, query, _), s = task([0, 2, 2]), 0.3
+    learner = meta_tf.MetaLearner(classifier(), meta_tf.ProtoMAML(scale=s), CE)
     body = keras.Sequential(learner.model.layers[:-1])
     q = body(query).numpy()
-    expected = own_logits("euclidean", body(x).numpy(), labels, q)
-    given = learner.adapt(x, labels, steps=0)(query).numpy() - np.sum(q**2, 1, keepdims=True)
+    expected = s * own_logits("euclidean", body(x).numpy(), labels, q)
+    given = learner.adapt(x, labels, steps=0)(query).numpy() - s * np.sum(q**2, 1, keepdims=True)
     np.testing.assert_allclose(given[:, [0, 2]], expected[:, [0, 2]], rtol=1e-11)
     assert np.all(given[:, 1] < -1e8)
 
@@ -355,6 +355,7 @@ def test_a_trajectory_is_adaptation_with_0_1_2_steps(double_precision):
         (lambda: meta_tf.ProtoMAML(0), "inner_lr"),
         (lambda: meta_tf.ProtoMAML(inner_steps=-1), "inner_steps"),
         (lambda: meta_tf.ProtoMAML(eval_steps=0.5), "eval_steps"),
+        (lambda: meta_tf.ProtoMAML(scale=0), "scale"),
         (lambda: meta_tf.ProtoMAML(unroll=-1), "unroll"),
     ],
 )

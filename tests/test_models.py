@@ -82,6 +82,23 @@ def test_conv4_has_the_shapes_and_parameters_of_its_sizes(shape, normalization, 
     assert model(tf.zeros([2, *shape])).shape == (2, ways)
 
 
+@pytest.mark.parametrize("head", ["mean", "flatten"])
+def test_without_ways_conv4_is_what_lies_below_its_head(head):
+    model, whole = (conv4(ways, 8, (14, 14, 1), head=head) for ways in (None, 5))
+    model.set_weights(whole.get_weights()[:-2])
+    x = np.random.default_rng(0).standard_normal([3, 14, 14, 1]).astype("float32")
+    kernel, bias = whole.get_weights()[-2:]
+    np.testing.assert_allclose(model(x) @ kernel + bias, whole(x), rtol=1e-5, atol=1e-6)
+
+
+def test_without_outputs_mlp_is_what_lies_below_its_head():
+    model, whole = (mlp(3, outputs, (4,)) for outputs in (None, 2))
+    model.set_weights(whole.get_weights()[:-2])
+    x = np.ones([2, 3], "float32")
+    kernel, bias = whole.get_weights()[-2:]
+    np.testing.assert_allclose(model(x) @ kernel + bias, whole(x), rtol=1e-5, atol=1e-8)
+
+
 def test_conv4_is_by_default_the_published_omniglot_network():
     model = conv4(ways=5)
     assert [layer.name for layer in model.layers] == [

@@ -14,6 +14,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from meta_tf.training import read_metrics
 
@@ -132,6 +133,30 @@ def test_another_setting_is_refused_and_nothing_is_damaged(finished):
     assert (workdir / "flags.txt").read_bytes() == before
 
 
+def test_a_metric_learner_is_trained_without_an_inner_loop(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in range(20):
+        for i in range(2):
+            path = tmp_path / "images" / f"class{name}" / f"{i}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            picture = rng.integers(0, 256, [16, 16, 1], dtype=np.uint8)
+            path.write_bytes(tf.io.encode_png(picture).numpy())
+    workdir = tmp_path / "run"
+    code, out, err = run(
+        *("--task=images", f"--data_dir={tmp_path / 'images'}", "--algorithm=protonet"),
+        *("--ways=2", "--train_ways=3", "--queries=1", "--image_size=16", "--filters=4"),
+        *("--meta_batch_size=2", "--iterations=2", "--eval_tasks=5", f"--workdir={workdir}"),
+    )
+    assert code == 0, err
+    results = json.loads((workdir / "results.json").read_text())
+    assert results["steps"] == [0]
+    assert results["settings"] == {"ways": 3, "distance": "euclidean", "scale": 0.05}
+    assert f"accuracy in %   {100 * results['mean'][0]:.2f} ±" in out
+    assert not (workdir / "inner_steps.png").exists()
+    for name in ("task.png", "learner.keras", "saved_model/saved_model.pb"):
+        assert (workdir / name).stat().st_size > 0, name
+
+
 WRONG = [
     (["--task=omniglot", "--ways=1"], ["ways", "1"]),
     (["--task=nonsense"], ["--task", "nonsense", "sinusoid"]),
@@ -147,6 +172,11 @@ WRONG = [
     (["--model=conv4"], ["conv4", "sinusoid"]),
     (["--adapt=nothing"], ["nothing", "head"]),
     (["--algorithm=reptile", "--adapt=head"], ["--adapt", "reptile"]),
+    (["--algorithm=fomaml", "--first_order"], ["--first_order", "fomaml"]),
+    (["--scale=2"], ["--scale=2.0", "maml"]),
+    (["--algorithm=r2d2"], ["--algorithm=r2d2", "classes", "--task=sinusoid", "omniglot"]),
+    # The task and the algorithm choose a preset that fits both; what is refused was given.
+    (["--task=omniglot", "--algorithm=protonet", "--inner_steps=3"], ["--inner_steps=3"]),
     (["--device=gpu"], ["--device=gpu"]),
     (["--no_such_flag"], ["no_such_flag"]),
     (["--profile", "--iterations=3"], ["--profile", "3 steps"]),

@@ -67,6 +67,15 @@ class Algorithm(abc.ABC):
         del network
         return {}
 
+    def moving(self, network: Network) -> dict[str, Any]:
+        """Initial values of what moves in training without being learned, by name.
+
+        As the meta-weights it is found in `Weights.meta`; in `TaskResult.meta` it has how
+        far a task moved it, of which the mean over the tasks is added. None by default.
+        """
+        del network
+        return {}
+
     @abc.abstractmethod
     def adapt(
         self,
@@ -126,9 +135,19 @@ class Algorithm(abc.ABC):
         return outputs
 
     def task_loss(
-        self, network: Network, weights: Weights, support: Examples, query: Examples
+        self,
+        network: Network,
+        weights: Weights,
+        support: Examples,
+        query: Examples,
+        *,
+        iteration: Any = 0,
     ) -> tuple[Any, Any, list]:
-        """The loss that meta-training minimises: `(loss, predictions, new state)`."""
+        """The loss that meta-training minimises: `(loss, predictions, new state)`.
+
+        `iteration` is the number of outer steps made, for what changes with it.
+        """
+        del iteration
         adapted = self.adapt(network, weights, support, training=True)
         return network.query_loss(
             adapted, query, training=True, head=lambda x: self.read_out(adapted, x)
@@ -142,16 +161,20 @@ class Algorithm(abc.ABC):
         query: Examples,
         *,
         scale: Any = 1.0,
+        iteration: Any = 0,
     ) -> TaskResult:
         """The value of `task_loss` and its gradient times `scale`.
 
         `scale` is the loss scale of float16 training: it has to be in before the
-        gradient is taken, so that small gradients do not vanish.
+        gradient is taken, so that small gradients do not vanish. `iteration` is the number
+        of outer steps made.
         """
         sources = (weights.model, weights.meta)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(sources)
-            loss, predictions, state = self.task_loss(network, weights, support, query)
+            loss, predictions, state = self.task_loss(
+                network, weights, support, query, iteration=iteration
+            )
             scaled = loss * tf.cast(scale, loss.dtype)
         model, meta = tape.gradient(
             scaled, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO

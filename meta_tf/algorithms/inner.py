@@ -1,4 +1,4 @@
-"""The optimisers of the inner loop, as pure functions.
+"""The optimisers of the inner loop and their learned step sizes, as pure functions.
 
 Keras has none to offer here: its optimisers keep their state in variables, and
 assigning a variable breaks the gradient. Each follows its Keras namesake.
@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 OPTIMIZERS = ("sgd", "momentum", "adam")
+LEARNED_RATES = (None, "scalar", "tensor", "tensor_step", "weight")
 
 
 def initial_slots(optimizer: str, weights: list[Any]) -> list[Any]:
@@ -68,6 +70,46 @@ def update(
             directions.append(correction * m / (_root(v) + epsilon))
     moved = [w - _like(w, a) * d for w, a, d in zip(weights, rates, directions, strict=True)]
     return moved, slots
+
+
+def initial_rates(
+    kind: str | None, rate: Any, steps: int, weights: dict[str, Any]
+) -> dict[str, Any]:
+    """The meta-weights of learned step sizes, before training.
+
+    Args:
+      kind: what is learned: nothing (None), one for all (`"scalar"`), one a tensor
+        (`"tensor"`), one a tensor and step (`"tensor_step"`) or a weight (`"weight"`).
+      rate: where they start.
+      steps: the number of inner steps in training.
+      weights: those that adapt, by path.
+    """
+    if kind is None:
+        return {}
+    start = tf.convert_to_tensor(rate, keras.config.floatx())
+    if kind == "weight":
+        return {f"inner_lr/{path}": tf.fill(w.shape, start) for path, w in weights.items()}
+    shape = {"scalar": [], "tensor": [len(weights)], "tensor_step": [max(1, steps), len(weights)]}
+    return {"inner_lr": tf.fill(shape[kind], start)}
+
+
+def rates_at(
+    kind: str | None, rate: Any, meta: dict[str, Any], i: Any, paths: list[str]
+) -> list[Any]:
+    """The step sizes of step i, one for each of `paths`; beyond the learned steps, the last."""
+    if kind is None:
+        return [rate] * len(paths)
+    if kind == "weight":
+        return [meta[f"inner_lr/{path}"] for path in paths]
+    rates = meta["inner_lr"]
+    if kind == "scalar":
+        return [rates] * len(paths)
+    return tf.unstack(rates if kind == "tensor" else row(rates, i))
+
+
+def row(table: Any, i: Any) -> Any:
+    """Row i of a table of inner steps; beyond its last, the last."""
+    return table[tf.minimum(i, table.shape[0] - 1)]
 
 
 def _like(w, rate):

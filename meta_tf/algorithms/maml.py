@@ -11,12 +11,10 @@ import tensorflow as tf
 
 from meta_tf.algorithms import inner
 from meta_tf.algorithms.base import Algorithm
+from meta_tf.algorithms.descent import Descent, constants
 from meta_tf.checks import check_choice, check_integer, check_number
 from meta_tf.functional import Network
-from meta_tf.loops import record, repeat
 from meta_tf.types import Examples, Weights
-
-_LEARNED = (None, "scalar", "tensor", "tensor_step", "weight")
 
 
 @keras.saving.register_keras_serializable("meta_tf")
@@ -80,7 +78,7 @@ class MAML(Algorithm):
             check_integer("eval_steps", self.eval_steps, at_least=0)
         check_choice("optimizer", self.optimizer, inner.OPTIMIZERS)
         check_number("momentum", self.momentum, above=-1e-9, below=1)
-        check_choice("learned_lr", self.learned_lr, _LEARNED)
+        check_choice("learned_lr", self.learned_lr, inner.LEARNED_RATES)
         check_integer("unroll", self.unroll, at_least=0)
         patterns = [self.adapted] if isinstance(self.adapted, str) else self.adapted
         object.__setattr__(self, "adapted", tuple(patterns) if patterns else None)
@@ -89,19 +87,10 @@ class MAML(Algorithm):
         network.positions(self.adapted)
 
     def meta_weights(self, network: Network) -> dict[str, Any]:
-        positions = network.positions(self.adapted)
-        if self.learned_lr is None:
-            return {}
-        start = tf.convert_to_tensor(self.inner_lr, keras.config.floatx())
-        if self.learned_lr == "weight":
-            weights, paths = network.weights.model, network.paths
-            return {f"inner_lr/{paths[p]}": tf.fill(weights[p].shape, start) for p in positions}
-        shape = {
-            "scalar": [],
-            "tensor": [len(positions)],
-            "tensor_step": [max(1, self.inner_steps), len(positions)],
-        }[self.learned_lr]
-        return {"inner_lr": tf.fill(shape, start)}
+        weights = {
+            network.paths[p]: network.weights.model[p] for p in network.positions(self.adapted)
+        }
+        return inner.initial_rates(self.learned_lr, self.inner_lr, self.inner_steps, weights)
 
     def adapt(
         self,
@@ -113,11 +102,11 @@ class MAML(Algorithm):
         training: bool = False,
     ) -> Weights:
         if steps is None:
-            steps = self._steps(training)
-        carry = self._start(network, weights)
-        step = self._step(network, training)
-        carry = repeat(step, carry, (weights, support), steps, unroll=self.unroll)
-        return self._finish(network, carry, weights, support, training)
+            own = training or self.eval_steps is None
+            steps = self.inner_steps if own else self.eval_steps
+        descent, start = self._descent(network, weights, training)
+        moment = descent.steps(start, weights, support, steps, self.unroll)
+        return descent.weights_at(moment, weights, support)
 
     def trajectory(
         self,
@@ -128,67 +117,32 @@ class MAML(Algorithm):
         *,
         steps: int,
     ) -> Any:
-        return record(
-            self._step(network, training=False),
-            self._start(network, weights),
-            (weights, support),
-            steps,
-            lambda carry: read(self._finish(network, carry, weights, support, False)),
-        )
+        descent, start = self._descent(network, weights, training=False)
+        return descent.trajectory(start, weights, support, steps, read)
 
-    def _steps(self, training):
-        return self.inner_steps if training or self.eval_steps is None else self.eval_steps
-
-    def _start(self, network, weights):
-        fast = [weights.model[p] for p in network.positions(self.adapted)]
-        return fast, weights.state, inner.initial_slots(self.optimizer, fast)
-
-    def _step(self, network, training):
-        """The inner step as a pure function of (i, carry, constants)."""
+    def _descent(self, network, weights, training):
+        """The inner loop, and the moment that it starts from."""
         positions = network.positions(self.adapted)
+        paths = [network.paths[p] for p in positions]
 
-        def step(i, carry, constants):
-            fast, state, slots = carry
-            weights, support = constants
-            here = weights._replace(model=_merged(weights.model, positions, fast), state=state)
-            gradients, state = network.support_gradients(
-                here, support, positions, training=training
-            )
+        def change(i, moment, gradients, weights):
             if self.first_order:
-                gradients = [tf.stop_gradient(g) for g in gradients]
-            rates = self._rates(network, positions, weights.meta, i)
+                gradients = constants(gradients)
+            rates = inner.rates_at(self.learned_lr, self.inner_lr, weights.meta, i, paths)
             fast, slots = inner.update(
-                self.optimizer, i, fast, gradients, slots, rates, beta_1=self.momentum
+                self.optimizer,
+                i,
+                moment.fast,
+                gradients,
+                moment.memory,
+                rates,
+                beta_1=self.momentum,
             )
-            return fast, state, slots
+            return moment._replace(fast=fast, memory=slots)
 
-        return step
-
-    def _rates(self, network, positions, meta, i):
-        """The step sizes at step i, one for each adapted weight tensor."""
-        if self.learned_lr is None:
-            return [self.inner_lr] * len(positions)
-        if self.learned_lr == "weight":
-            return [meta[f"inner_lr/{network.paths[p]}"] for p in positions]
-        rates = meta["inner_lr"]
-        if self.learned_lr == "scalar":
-            return [rates] * len(positions)
-        if self.learned_lr == "tensor_step":
-            rates = rates[tf.minimum(i, rates.shape[0] - 1)]
-        return tf.unstack(rates)
-
-    def _finish(self, network, carry, weights, support, training):
-        fast, state, _ = carry
-        positions = network.positions(self.adapted)
-        adapted = weights._replace(model=_merged(weights.model, positions, fast), state=state)
-        return network.settle(adapted, support.x, training=training)
-
-
-def _merged(weights, positions, fast):
-    merged = list(weights)
-    for p, w in zip(positions, fast, strict=True):
-        merged[p] = w
-    return merged
+        descent = Descent(network, positions, change, training)
+        start = descent.start(weights)
+        return descent, start._replace(memory=inner.initial_slots(self.optimizer, start.fast))
 
 
 def FOMAML(**settings: Any) -> MAML:

@@ -12,9 +12,9 @@ import tensorflow as tf
 from meta_tf import linalg
 from meta_tf.algorithms import inner
 from meta_tf.algorithms.base import Algorithm
+from meta_tf.algorithms.descent import Descent, constants
 from meta_tf.checks import check_integer, check_number
 from meta_tf.functional import Network
-from meta_tf.loops import record, repeat
 from meta_tf.types import Examples, Weights
 
 
@@ -115,9 +115,9 @@ class ProtoMAML(Algorithm):
             own = training or self.eval_steps is None
             steps = self.inner_steps if own else self.eval_steps
         weights = self._with_prototypes(network, weights, support, training)
-        step = self._step(network, training)
-        weights = repeat(step, weights, support, steps, unroll=self.unroll)
-        return network.settle(weights, support.x, training=training)
+        descent = self._descent(network, training)
+        moment = descent.steps(descent.start(weights), weights, support, steps, self.unroll)
+        return descent.weights_at(moment, weights, support)
 
     def trajectory(
         self,
@@ -128,13 +128,9 @@ class ProtoMAML(Algorithm):
         *,
         steps: int,
     ) -> Any:
-        return record(
-            self._step(network, training=False),
-            self._with_prototypes(network, weights, support, training=False),
-            support,
-            steps,
-            lambda weights: read(network.settle(weights, support.x, training=False)),
-        )
+        weights = self._with_prototypes(network, weights, support, training=False)
+        descent = self._descent(network, training=False)
+        return descent.trajectory(descent.start(weights), weights, support, steps, read)
 
     def _with_prototypes(self, network, weights, support, training):
         """The weights, with the last layer's made of the support set."""
@@ -152,18 +148,15 @@ class ProtoMAML(Algorithm):
                     model[i] = tf.cast(value, model[i].dtype)
         return weights._replace(model=model)
 
-    def _step(self, network, training):
-        """The inner step as a pure function of (i, weights, support)."""
-        positions = range(len(network.paths))
+    def _descent(self, network, training):
+        """The inner loop, of all weights."""
+        positions = list(range(len(network.paths)))
+        rates = [self.inner_lr] * len(positions)
 
-        def step(i, weights, support):
-            gradients, state = network.support_gradients(
-                weights, support, positions, training=training
-            )
+        def change(i, moment, gradients, weights):
             if self.first_order:
-                gradients = [tf.stop_gradient(g) for g in gradients]
-            rates = [self.inner_lr] * len(positions)
-            model, _ = inner.update("sgd", i, weights.model, gradients, [], rates)
-            return weights._replace(model=model, state=state)
+                gradients = constants(gradients)
+            fast, _ = inner.update("sgd", i, moment.fast, gradients, [], rates)
+            return moment._replace(fast=fast)
 
-        return step
+        return Descent(network, positions, change, training)

@@ -114,6 +114,7 @@ class Reptile(Algorithm):
         query: Examples,
         *,
         scale: Any = 1.0,
+        iteration: Any = 0,
     ) -> TaskResult:
         adapted = self.adapt(network, weights, support, training=True)
         loss, predictions, state = network.query_loss(adapted, query, training=True)

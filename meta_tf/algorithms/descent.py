@@ -1,0 +1,89 @@
+"""The inner loop that the MAML family shares: steps by the gradient of the support loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from meta_tf.functional import Network
+from meta_tf.loops import record, repeat
+from meta_tf.types import Examples, Weights
+
+
+class Moment(NamedTuple):
+    """A moment of the inner loop.
+
+    `fast`: the weights that adapt. `state`: the model's state. `memory`: what the rule of
+    change keeps from step to step, for example an optimiser's slots.
+    """
+
+    fast: list[Any]
+    state: list[Any]
+    memory: Any
+
+
+class Descent(NamedTuple):
+    """An inner loop: which weights adapt, and how a gradient changes them.
+
+    `positions`: of the weights that adapt, among `Weights.model`. `change`: a pure function
+    of the step's number, the moment (with the state that the support set's pass left), the
+    gradients of the support loss and the weights at the start; it returns the next moment.
+    """
+
+    network: Network
+    positions: list[int]
+    change: Callable[[Any, Moment, list[Any], Weights], Moment]
+    training: bool = False
+
+    def start(self, weights: Weights, memory: Any = ()) -> Moment:
+        """The moment before the first step."""
+        return Moment([weights.model[p] for p in self.positions], weights.state, memory)
+
+    def steps(
+        self, moment: Moment, weights: Weights, support: Examples, count: Any, unroll: int
+    ) -> Moment:
+        """The moment after `count` steps, with gradients to the moment and the weights."""
+        return repeat(self.step, moment, (weights, support), count, unroll=unroll)
+
+    def trajectory(
+        self,
+        moment: Moment,
+        weights: Weights,
+        support: Examples,
+        count: int,
+        read: Callable[[Weights], Any],
+    ) -> Any:
+        """What `read` says of the weights after 0, 1, … `count` steps, [count + 1, ...]."""
+        return record(
+            self.step,
+            moment,
+            (weights, support),
+            count,
+            lambda moment: read(self.weights_at(moment, weights, support)),
+        )
+
+    def weights_at(self, moment: Moment, weights: Weights, support: Examples) -> Weights:
+        """The weights of a moment, ready to predict with."""
+        adapted = self._at(moment, weights)
+        return self.network.settle(adapted, support.x, training=self.training)
+
+    def step(self, i: Any, moment: Moment, constants: tuple[Weights, Examples]) -> Moment:
+        """The moment after step i; `constants` are the weights at the start and the support set."""
+        weights, support = constants
+        gradients, state = self.network.support_gradients(
+            self._at(moment, weights), support, self.positions, training=self.training
+        )
+        return self.change(i, moment._replace(state=state), gradients, weights)
+
+    def _at(self, moment, weights):
+        model = list(weights.model)
+        for p, w in zip(self.positions, moment.fast, strict=True):
+            model[p] = w
+        return weights._replace(model=model, state=moment.state)
+
+
+def constants(gradients: list[Any]) -> list[Any]:
+    """The gradients, for a meta-gradient that does not look into them (first order)."""
+    return [tf.stop_gradient(g) for g in gradients]

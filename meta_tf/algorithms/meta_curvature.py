@@ -1,0 +1,152 @@
+"""Meta-Curvature: MAML whose inner gradients are bent by learned matrices."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from meta_tf.algorithms import inner
+from meta_tf.algorithms.base import Algorithm
+from meta_tf.algorithms.descent import Descent, constants
+from meta_tf.checks import check_integer, check_number
+from meta_tf.functional import Network
+from meta_tf.types import Examples, Weights
+
+
+@keras.saving.register_keras_serializable("meta_tf")
+@dataclasses.dataclass(frozen=True)
+class MetaCurvature(Algorithm):
+    """Meta-Curvature: learned matrices turn and scale each gradient before an inner step.
+
+    A gradient G of shape [..., I, O] has three matrices, identities at first: M_o [O, O] over
+    its outputs, M_i [I, I] over its inputs and M_f [F, F] over the F positions in front of
+    them (the 3 · 3 of an image filter):
+
+        MC(G)_gjp = Σ_fio G_fio M_f[f, g] M_i[i, j] M_o[o, p]
+        w_0 = w,   w_{i+1} = w_i - α MC(∇L_S(w_i)),   i = 0 … inner_steps - 1
+        meta-gradient: dL_Q(w_k) / d(w, M), through all k steps.
+
+    A bias has M_o alone, a matrix M_o and M_i. Meta-SGD would be one diagonal matrix over
+    all numbers of a tensor; these can mix, and are much smaller than that matrix in full.
+
+    Args:
+      inner_lr: the step size α of the inner loop, for the mean loss over the support set.
+      inner_steps: inner steps in meta-training.
+      eval_steps: inner steps in evaluation, `adapt` and export; `inner_steps` if None.
+      first_order: treats ∇L_S as a constant in the meta-gradient; the matrices learn all
+        the same.
+      adapted: which weights adapt, as in `MAML`; all if None.
+      unroll: up to this many inner steps are written out; more run in a loop that takes
+        hardly any memory a step and about a third more time.
+
+    Raises:
+      ValueError: if a setting is out of its range, or at the construction of the learner
+        if `adapted` matches no weight.
+
+    Example:
+      >>> algorithm = MetaCurvature(inner_lr=0.01)
+      >>> learner = meta_tf.MetaLearner(meta_tf.models.mlp(), algorithm, loss="mse")
+      >>> [v.shape for v in learner.trainable_variables if "head" in v.path][-2:]
+      [(1, 1), (1, 1)]
+
+    Reference:
+      Park & Oliva 2019, Meta-Curvature.
+    """
+
+    inner_lr: float = 0.01
+    inner_steps: int = 1
+    eval_steps: int | None = None
+    first_order: bool = False
+    adapted: str | tuple[str, ...] | None = None
+    unroll: int = 8
+
+    def __post_init__(self):
+        if not tf.is_tensor(self.inner_lr):  # an exported model takes it at run time
+            check_number("inner_lr", self.inner_lr, above=0)
+        check_integer("inner_steps", self.inner_steps, at_least=0)
+        if self.eval_steps is not None:
+            check_integer("eval_steps", self.eval_steps, at_least=0)
+        check_integer("unroll", self.unroll, at_least=0)
+        patterns = [self.adapted] if isinstance(self.adapted, str) else self.adapted
+        object.__setattr__(self, "adapted", tuple(patterns) if patterns else None)
+
+    def check(self, network: Network) -> None:
+        network.positions(self.adapted)
+
+    def meta_weights(self, network: Network) -> dict[str, Any]:
+        return {
+            f"curvature_{axis}/{network.paths[p]}": tf.eye(size, dtype=keras.config.floatx())
+            for p in network.positions(self.adapted)
+            for axis, size in _sizes(network.weights.model[p].shape).items()
+        }
+
+    def adapt(
+        self,
+        network: Network,
+        weights: Weights,
+        support: Examples,
+        *,
+        steps: Any = None,
+        training: bool = False,
+    ) -> Weights:
+        if steps is None:
+            own = training or self.eval_steps is None
+            steps = self.inner_steps if own else self.eval_steps
+        descent = self._descent(network, training)
+        moment = descent.steps(descent.start(weights), weights, support, steps, self.unroll)
+        return descent.weights_at(moment, weights, support)
+
+    def trajectory(
+        self,
+        network: Network,
+        weights: Weights,
+        support: Examples,
+        read: Callable[[Weights], Any],
+        *,
+        steps: int,
+    ) -> Any:
+        descent = self._descent(network, training=False)
+        return descent.trajectory(descent.start(weights), weights, support, steps, read)
+
+    def _descent(self, network, training):
+        positions = network.positions(self.adapted)
+
+        def change(i, moment, gradients, weights):
+            if self.first_order:
+                gradients = constants(gradients)
+            bent = [
+                _bent(g, weights.meta, network.paths[p])
+                for p, g in zip(positions, gradients, strict=True)
+            ]
+            rates = [self.inner_lr] * len(bent)
+            fast, _ = inner.update("sgd", i, moment.fast, bent, [], rates)
+            return moment._replace(fast=fast)
+
+        return Descent(network, positions, change, training)
+
+
+def _sizes(shape):
+    """The sizes F, I and O of a weight tensor, of those axes that it has."""
+    *front, outputs = [1, *shape]
+    sizes = {"outputs": outputs}
+    if len(shape) > 1:
+        sizes["inputs"] = front[-1]
+    if len(shape) > 2:
+        sizes["positions"] = math.prod(front[:-1])
+    return sizes
+
+
+def _bent(gradient, meta, path):
+    """MC(G)."""
+    sizes = _sizes(gradient.shape)
+    g = tf.reshape(gradient, [sizes.get("positions", 1), sizes.get("inputs", 1), -1])
+    products = {"outputs": "fio,op->fip", "inputs": "fio,ij->fjo", "positions": "fio,fg->gio"}
+    for axis in sizes:
+        matrix = tf.cast(meta[f"curvature_{axis}/{path}"], g.dtype)
+        g = tf.einsum(products[axis], g, matrix)
+    return tf.reshape(g, gradient.shape)
