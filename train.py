@@ -40,18 +40,25 @@ DEFAULT_PRESET = {
 IMAGES = ("omniglot", "images")
 EMBEDDING = ("protonet", "matching_net", "r2d2")  # no head and no inner loop
 CLASSIFIERS = (*EMBEDDING, "protomaml")
-GRADIENT = ("maml", "fomaml", "anil", "boil", "meta_sgd")
+MAML_FAMILY = ("maml", "fomaml", "anil", "boil", "meta_sgd")
+GRADIENT = (*MAML_FAMILY, "mamlpp", "imaml", "meta_curvature")
 INNER_LOOP = (*GRADIENT, "reptile", "protomaml")
 # The settings of algorithms, by flag: the other algorithms refuse any value but the default.
 MEANT_FOR = {
     "inner_lr": INNER_LOOP,
     "inner_steps": INNER_LOOP,
     "eval_steps": INNER_LOOP,
-    "first_order": ("maml", "anil", "boil", "meta_sgd", "protomaml"),
-    "inner_optimizer": (*GRADIENT, "reptile"),
+    "first_order": ("maml", "anil", "boil", "meta_sgd", "meta_curvature", "protomaml"),
+    "inner_optimizer": (*MAML_FAMILY, "imaml", "reptile"),
     "inner_batch": ("reptile",),
-    "learned_lr": ("maml", "fomaml", "anil", "boil"),
+    "learned_lr": ("maml", "fomaml", "anil", "boil", "mamlpp"),
     "adapt": GRADIENT,
+    "multi_step_loss": ("mamlpp",),
+    "derivative_order_annealing": ("mamlpp",),
+    "per_step_norm": ("mamlpp",),
+    "per_step_statistics": ("mamlpp",),
+    "regularization": ("imaml",),
+    "cg_steps": ("imaml",),
     "distance": ("protonet",),
     "scale": CLASSIFIERS,
 }
@@ -128,6 +135,18 @@ flags.DEFINE_list(
     "ANIL and BOIL choose themselves.",
 )
 
+flags.DEFINE_integer(
+    "multi_step_loss", None, "Outer steps of MAML++ with a loss after every step.", lower_bound=0
+)
+flags.DEFINE_integer(
+    "derivative_order_annealing", None, "Outer steps of MAML++ in first order.", lower_bound=0
+)
+flags.DEFINE_bool("per_step_norm", None, "Scale and shift of MAML++ by inner step.")
+flags.DEFINE_bool(
+    "per_step_statistics", None, "Moving averages of MAML++ by step (--batch_norm=running)."
+)
+flags.DEFINE_float("regularization", None, "How strongly iMAML holds the inner loop.")
+flags.DEFINE_integer("cg_steps", None, "Conjugate-gradient steps of iMAML.", lower_bound=0)
 flags.DEFINE_enum("distance", None, ["euclidean", "cosine"], "Of ProtoNet, to a prototype.")
 flags.DEFINE_float("scale", None, "Steepness of the logits of classifiers that need no training.")
 
@@ -198,6 +217,7 @@ def with_preset(argv: list[str]) -> list[str]:
 
 def run() -> None:
     """Trains, evaluates, draws and exports, as the flags say."""
+    check_meaning()
     set_up_device()
     keras.config.set_dtype_policy(FLAGS.precision)
     keras.utils.set_random_seed(FLAGS.seed)
@@ -322,7 +342,6 @@ def build_model(tasks: meta_tf.tasks.Source) -> keras.Model:
 
 def build_algorithm() -> meta_tf.Algorithm:
     """The algorithm with its settings."""
-    check_meaning()
     settings: dict[str, Any] = {
         FIELDS.get(name, name): FLAGS[name].value
         for name, algorithms in MEANT_FOR.items()
@@ -338,6 +357,9 @@ def build_algorithm() -> meta_tf.Algorithm:
         "anil": meta_tf.ANIL,
         "boil": meta_tf.BOIL,
         "meta_sgd": meta_tf.MetaSGD,
+        "mamlpp": meta_tf.MAMLPlusPlus,
+        "imaml": meta_tf.IMAML,
+        "meta_curvature": meta_tf.MetaCurvature,
         "reptile": meta_tf.Reptile,
         "protonet": meta_tf.ProtoNet,
         "matching_net": meta_tf.MatchingNet,

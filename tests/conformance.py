@@ -128,7 +128,8 @@ class Case:
     @property
     def starts_plain(self) -> bool:
         """Whether the model without an inner step is the model as it is."""
-        return not isinstance(self.algorithm, ProtoNet | MatchingNet | R2D2 | ProtoMAML)
+        own = ProtoNet | MatchingNet | R2D2 | ProtoMAML | MAMLPlusPlus
+        return not isinstance(self.algorithm, own)
 
     def learner(self) -> meta_tf.MetaLearner:
         """A new learner, the same one every time."""

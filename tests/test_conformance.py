@@ -61,7 +61,7 @@ def test_a_task_adapts_the_same_alone_and_in_a_batch_and_in_any_order(case):
 @every_case
 def test_no_steps_leave_the_plain_model(case):
     if not case.starts_plain:
-        pytest.skip("starts from the support set; see test_metric_algorithms.py")
+        pytest.skip("starts from the support set or from rows of its own; see its own test")
     # With batch norm in the mode `transductive` that is the model as in training, which takes
     # the batch's statistics; in `support`, the statistics of the support set.
     learner, (x, _) = case.learner(), case.batch()

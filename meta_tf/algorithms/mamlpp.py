@@ -178,7 +178,7 @@ class MAMLPlusPlus(Algorithm):
             sources = (weights.model, weights.meta)
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(sources)
-                loss, *rest, tables = self._loss(
+                loss, predictions, state, tables = self._loss(
                     network, weights, support, query, iteration, several
                 )
                 scaled = loss * tf.cast(scale, loss.dtype)
@@ -186,9 +186,8 @@ class MAMLPlusPlus(Algorithm):
                 scaled, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO
             )
             moved = {name: table - weights.meta[name] for name, table in tables.items()}
-            return TaskResult(
-                loss, *rest, [tf.convert_to_tensor(g) for g in model], {**meta, **moved}
-            )
+            gradients = [tf.convert_to_tensor(g) for g in model]
+            return TaskResult(loss, predictions, state, gradients, {**meta, **moved})
 
         if not self.multi_step_loss:
             return learn(False)

@@ -132,12 +132,11 @@ class MetaCurvature(Algorithm):
 
 def _sizes(shape):
     """The sizes F, I and O of a weight tensor, of those axes that it has."""
-    *front, outputs = [1, *shape]
-    sizes = {"outputs": outputs}
+    sizes = {"outputs": shape[-1] if len(shape) else 1}
     if len(shape) > 1:
-        sizes["inputs"] = front[-1]
+        sizes["inputs"] = shape[-2]
     if len(shape) > 2:
-        sizes["positions"] = math.prod(front[:-1])
+        sizes["positions"] = math.prod(shape[:-2])
     return sizes
 
 
