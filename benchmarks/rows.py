@@ -45,7 +45,7 @@ def _over_best(work: str, ours: str = OURS) -> Callable[[Results], str | None]:
 
 
 def _plain_jax(measured):
-    """Seconds of a step of JAX by `vmap` and `jit` on one device, seen as its settings were tried."""
+    """Seconds of a step of JAX by `vmap` and `jit` on one device, as seen among its settings."""
     return min(
         (
             tried["step_seconds"]
