@@ -120,7 +120,8 @@ class _Signatures:
 
     def initial(self, **given: Any) -> Tensors:
         query_x = _packed("query_x", self.inputs, given)
-        return {"predictions": self.network(self.learner.weights_now, query_x)}
+        weights = self.algorithm.initial(self.network, self.learner.weights_now)
+        return {"predictions": self.network(weights, query_x)}
 
     def _adapted(self, algorithm, weights, given, steps=None):
         support = Examples(_packed("support_x", self.inputs, given), given["support_y"])

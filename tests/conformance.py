@@ -216,5 +216,7 @@ CASES = [
     Case("protomaml, flat memory", ProtoMAML(0.1, inner_steps=2, unroll=0), conv, images),
 ]
 THOROUGH = [case for case in CASES if case.thorough]
-# What replicas share is weights, meta-weights, seeds and statistics: one row with each.
-REPLICATED = [c for c in CASES if c.name in ("maml", "meta-sgd", "dropout", "conv", "reptile")]
+# What replicas share is weights, meta-weights, seeds and statistics, the model's and by step:
+# one row with each.
+_SHARING = ("maml", "meta-sgd", "dropout", "conv", "reptile", "maml++, statistics")
+REPLICATED = [c for c in CASES if c.name in _SHARING]

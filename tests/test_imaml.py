@@ -44,6 +44,13 @@ def test_conjugate_gradients_solve_and_stay_solved(steps):
     np.testing.assert_allclose(np.append(x[0], x[1]), best, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.parametrize("b", [0.0, 3.0])
+def test_conjugate_gradients_go_on_at_a_residual_of_zero(b):
+    # 2 x = b is solved exactly by one step, and by none for b = 0; 0/0 must not follow.
+    (x,) = linalg.conjugate_gradient(lambda v: [2 * v[0]], [tf.constant([b], tf.float64)], 4)
+    np.testing.assert_array_equal(x, [b / 2])
+
+
 def test_the_meta_gradient_of_a_linear_model_is_the_closed_form():
     """For L = |X φ - y|² / n: H = 2 XᵀX / n, and φ* solves (H + λ I) φ = 2 Xᵀy / n + λ w."""
     network = Network(

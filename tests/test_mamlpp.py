@@ -151,6 +151,22 @@ def test_every_step_has_its_own_scale_and_shift():
             model[p] = model[p] - LR * slope
 
 
+@pytest.mark.parametrize("batch_norm", ["transductive", "running"])
+def test_before_a_task_an_exported_learner_computes_with_the_first_rows(batch_norm, tmp_path):
+    network, (support, query) = _network(batch_norm), _task()
+    ours = _mamlpp(per_step_norm=True, per_step_statistics=batch_norm == "running")
+    learner = meta_tf.MetaLearner(network.model, ours, "mse", batch_norm=batch_norm)
+    rng = np.random.default_rng(4)
+    for variable in (*learner._meta.values(), *learner._moving.values()):
+        variable.assign(rng.uniform(0.5, 2, variable.shape))  # as training would leave them
+    learner.export(tmp_path / "saved_model")
+    run = tf.saved_model.load(str(tmp_path / "saved_model")).signatures
+    given = run["initial"](query_x=query.x)["predictions"]
+    none = learner.adapt(support.x, support.y, steps=0)(query.x)
+    _assert_close([given], [none])
+    assert not np.allclose(given, learner.network(learner.network.weights, query.x))
+
+
 def test_every_row_of_scale_and_shift_is_learned():
     network, task = _network(), _task()
     ours = _mamlpp(per_step_norm=True)
@@ -246,6 +262,13 @@ def test_statistics_by_step_need_the_mode_running(batch_norm):
         meta_tf.MetaLearner(
             _network().model, _mamlpp(per_step_statistics=True), "mse", batch_norm=batch_norm
         )
+
+
+def test_scale_and_shift_by_step_leave_other_weights_to_adapt():
+    model = _network().model
+    with pytest.raises(ValueError, match=r"`adapted`.*norm/gamma, norm/beta.*per_step_norm=False"):
+        meta_tf.MetaLearner(model, _mamlpp(per_step_norm=True, adapted="norm"), "mse")
+    meta_tf.MetaLearner(model, _mamlpp(per_step_norm=False, adapted="norm"), "mse")
 
 
 @pytest.mark.parametrize(

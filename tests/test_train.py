@@ -174,6 +174,10 @@ WRONG = [
     (["--algorithm=reptile", "--adapt=head"], ["--adapt", "reptile"]),
     (["--algorithm=fomaml", "--first_order"], ["--first_order", "fomaml"]),
     (["--scale=2"], ["--scale=2.0", "maml"]),
+    (["--cg_steps=3"], ["--cg_steps=3", "maml"]),
+    (["--algorithm=imaml", "--multi_step_loss=9"], ["--multi_step_loss=9", "imaml"]),
+    (["--algorithm=meta_curvature", "--regularization=1"], ["--regularization", "curvature"]),
+    (["--algorithm=mamlpp", "--per_step_statistics"], ["per_step_statistics", "running"]),
     (["--algorithm=r2d2"], ["--algorithm=r2d2", "classes", "--task=sinusoid", "omniglot"]),
     # The task and the algorithm choose a preset that fits both; what is refused was given.
     (["--task=omniglot", "--algorithm=protonet", "--inner_steps=3"], ["--inner_steps=3"]),

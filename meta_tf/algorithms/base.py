@@ -76,6 +76,11 @@ class Algorithm(abc.ABC):
         del network
         return {}
 
+    def initial(self, network: Network, weights: Weights) -> Weights:
+        """What the network computes with before any inner step; the weights by default."""
+        del network
+        return weights
+
     @abc.abstractmethod
     def adapt(
         self,

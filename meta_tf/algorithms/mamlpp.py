@@ -98,7 +98,14 @@ class MAMLPlusPlus(Algorithm):
         object.__setattr__(self, "adapted", tuple(patterns) if patterns else None)
 
     def check(self, network: Network) -> None:
-        self._positions(network)
+        adapting, norms = self._positions(network)
+        if not adapting:
+            raise ValueError(
+                "`adapted` must choose a weight beside batch normalisation's scale and shift, "
+                f"which `per_step_norm` takes out of the gradient steps. Received: {self.adapted!r}, "
+                f"which chooses {', '.join(network.paths[p] for p in norms)} alone. Set "
+                "`per_step_norm=False`, or let other weights adapt."
+            )
         if self.per_step_statistics and not (
             network.batch_norms and network.batch_norm == "running"
         ):
@@ -123,6 +130,15 @@ class MAMLPlusPlus(Algorithm):
             f"{_STATISTICS}/{s}": self._table(network.weights.state[s])
             for s in self._statistics(network)
         }
+
+    def initial(self, network: Network, weights: Weights) -> Weights:
+        """The weights with the first rows of scale, shift and moving averages in their places."""
+        model, state = list(weights.model), list(weights.state)
+        for p in self._positions(network)[1]:
+            model[p] = weights.meta[f"{_NORM}/{network.paths[p]}"][0]
+        for s in self._statistics(network):
+            state[s] = weights.meta[f"{_STATISTICS}/{s}"][0]
+        return weights._replace(model=model, state=state)
 
     def adapt(
         self,
@@ -224,7 +240,6 @@ class MAMLPlusPlus(Algorithm):
         """
         adapting, norms = self._positions(network)
         paths = [network.paths[p] for p in adapting]
-        tables = [weights.meta[f"{_NORM}/{network.paths[p]}"] for p in norms]
         statistics = self._statistics(network)
 
         def change(i, moment, gradients, weights):
@@ -249,17 +264,11 @@ class MAMLPlusPlus(Algorithm):
             return Moment([*fast, *following], state, memory)
 
         descent = Descent(network, [*adapting, *norms], change, training)
-        start = descent.start(weights)
-        state, memory = list(weights.state), {}
-        for s in statistics:
-            name = f"{_STATISTICS}/{s}"
-            state[s] = weights.meta[name][0]
-            if training:
-                memory[name] = weights.meta[name]
+        names = [f"{_STATISTICS}/{s}" for s in statistics] if training else []
+        memory = {name: weights.meta[name] for name in names}
         if training and self.derivative_order_annealing:
             memory["first_order"] = tf.cast(iteration, tf.int32) < self.derivative_order_annealing
-        fast = [*start.fast[: len(adapting)], *(table[0] for table in tables)]
-        return descent, Moment(fast, state, memory)
+        return descent, descent.start(self.initial(network, weights), memory)
 
     def _tables(self, network, moment, state):
         """The tables of statistics at the end: the query set moves the last row."""

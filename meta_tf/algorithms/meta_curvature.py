@@ -49,10 +49,10 @@ class MetaCurvature(Algorithm):
         if `adapted` matches no weight.
 
     Example:
-      >>> algorithm = MetaCurvature(inner_lr=0.01)
-      >>> learner = meta_tf.MetaLearner(meta_tf.models.mlp(), algorithm, loss="mse")
-      >>> [v.shape for v in learner.trainable_variables if "head" in v.path][-2:]
-      [(1, 1), (1, 1)]
+      >>> learner = meta_tf.MetaLearner(meta_tf.models.mlp(), MetaCurvature(), loss="mse")
+      >>> matrices = learner.algorithm.meta_weights(learner.network)
+      >>> [f"{name}: {m.shape}" for name, m in matrices.items() if "head/kernel" in name]
+      ['curvature_outputs/head/kernel: (1, 1)', 'curvature_inputs/head/kernel: (40, 40)']
 
     Reference:
       Park & Oliva 2019, Meta-Curvature.
