@@ -100,10 +100,11 @@ class MAMLPlusPlus(Algorithm):
     def check(self, network: Network) -> None:
         adapting, norms = self._positions(network)
         if not adapting:
+            chosen = ", ".join(network.paths[p] for p in norms)
             raise ValueError(
                 "`adapted` must choose a weight beside batch normalisation's scale and shift, "
-                f"which `per_step_norm` takes out of the gradient steps. Received: {self.adapted!r}, "
-                f"which chooses {', '.join(network.paths[p] for p in norms)} alone. Set "
+                "which `per_step_norm` takes out of the gradient steps. Received: "
+                f"{self.adapted!r}, which chooses {chosen} alone. Set "
                 "`per_step_norm=False`, or let other weights adapt."
             )
         if self.per_step_statistics and not (
