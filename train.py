@@ -10,6 +10,7 @@ results. `--help` tells all flags.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
@@ -166,7 +167,7 @@ OWN = [flag.name for flag in FLAGS.get_flags_for_module(__name__)]
 PROFILED_CALLS = (3, 5)  # not the first, which traces and compiles
 # What may change when a run goes on: it has no say in what is learned.
 FREE = {"preset", "data_dir", "download", "workdir", "device", "iterations", "eval_tasks"}
-FREE |= {"checkpoint_every", "steps_per_execution", "profile"}
+FREE |= {"checkpoint_every", "steps_per_execution", "profile", "eval_steps"}
 
 
 def main(argv: list[str]) -> int:
@@ -230,6 +231,8 @@ def run() -> None:
     if checkpoint:
         print(f"Going on from iteration {done} of {FLAGS.iterations}, in {workdir}.")
         learner = keras.models.load_model(checkpoint)
+        if FLAGS.algorithm in INNER_LOOP:
+            learner.algorithm = dataclasses.replace(learner.algorithm, eval_steps=FLAGS.eval_steps)
     else:
         learner = build_learner(tasks)
     workdir.mkdir(parents=True, exist_ok=True)

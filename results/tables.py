@@ -60,9 +60,11 @@ def gap(row, run, first):
 
 
 def mse(step):
-    """The cell of the error after a number of inner steps."""
+    """The cell of the error after a number of inner steps; a dash if not evaluated so far."""
 
     def cell(row, run, first):
+        if step not in run["steps"]:
+            return "–"
         i = run["steps"].index(step)
         return f"{run['mean'][i]:.3f} ± {run['ci95'][i]:.3f}"
 

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import zipfile
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -124,6 +126,16 @@ def test_a_finished_run_shows_its_results_again_and_a_flag_file_starts_it(finish
     table = out[out.index("20 new tasks") :].splitlines()
     assert len(table) > 11  # after 0, 1 ... 10 steps
     assert all(line in again for line in table)
+
+
+def test_a_finished_run_is_evaluated_on_fewer_inner_steps(finished, tmp_path):
+    workdir = tmp_path / "copy"
+    shutil.copytree(finished[0], workdir)
+    code, _, err = run(*SMALL, f"--workdir={workdir}", "--eval_steps=2")
+    assert code == 0, err
+    before, after = (json.loads((w / "results.json").read_text()) for w in (finished[0], workdir))
+    assert after["steps"] == [0, 1, 2] and after["mean"] == before["mean"][:3]
+    assert keras.models.load_model(workdir / "learner.keras").algorithm.eval_steps == 2
 
 
 def test_another_setting_is_refused_and_nothing_is_damaged(finished):
