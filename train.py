@@ -265,9 +265,11 @@ def check_same_run(workdir: Path) -> None:
         return
     before = dict(line.lstrip("-").split("=", 1) for line in path.read_text().split("\n") if line)
     now = {n: line.lstrip("-").split("=", 1)[1] for n, line in serialized().items()}
+    # A schedule ends with the last iteration, so that it would be another one.
+    free = FREE if FLAGS.meta_schedule == "constant" else FREE - {"iterations"}
     for name in sorted(set(now) | set(before)):
         old, new = before.get(name, "unset"), now.get(name, "unset")
-        if name in OWN and name not in FREE and old != new:
+        if name in OWN and name not in free and old != new:
             raise ValueError(
                 f"--{name} is {old!r} in {path} and {new!r} now: that would be another run. "
                 "Give another --workdir, or the same value."

@@ -154,11 +154,12 @@ def test_a_metric_learner_is_trained_without_an_inner_loop(tmp_path):
             picture = rng.integers(0, 256, [16, 16, 1], dtype=np.uint8)
             path.write_bytes(tf.io.encode_png(picture).numpy())
     workdir = tmp_path / "run"
-    code, out, err = run(
+    flags = [
         *("--task=images", f"--data_dir={tmp_path / 'images'}", "--algorithm=protonet"),
         *("--ways=2", "--train_ways=3", "--queries=1", "--image_size=16", "--filters=4"),
-        *("--meta_batch_size=2", "--iterations=2", "--eval_tasks=5", f"--workdir={workdir}"),
-    )
+        *("--meta_batch_size=2", "--eval_tasks=5", f"--workdir={workdir}"),
+    ]
+    code, out, err = run(*flags, "--iterations=2")
     assert code == 0, err
     results = json.loads((workdir / "results.json").read_text())
     assert results["steps"] == [0]
@@ -167,6 +168,8 @@ def test_a_metric_learner_is_trained_without_an_inner_loop(tmp_path):
     assert not (workdir / "inner_steps.png").exists()
     for name in ("task.png", "learner.keras", "saved_model/saved_model.pb"):
         assert (workdir / name).stat().st_size > 0, name
+    # Its cosine schedule ends with the second step, and cannot go on to a third.
+    assert_one_line(run(*flags, "--iterations=3"), "--iterations", "'2'", "'3'")
 
 
 WRONG = [
