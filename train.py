@@ -147,7 +147,7 @@ flags.DEFINE_bool(
     "per_step_statistics", None, "Moving averages of MAML++ by step (--batch_norm=running)."
 )
 flags.DEFINE_float("regularization", None, "How strongly iMAML holds the inner loop.")
-flags.DEFINE_integer("cg_steps", None, "Conjugate-gradient steps of iMAML.", lower_bound=0)
+flags.DEFINE_integer("cg_steps", None, "Conjugate-gradient steps of iMAML.", lower_bound=1)
 flags.DEFINE_enum("distance", None, ["euclidean", "cosine"], "Of ProtoNet, to a prototype.")
 flags.DEFINE_float("scale", None, "Steepness of the logits of classifiers that need no training.")
 

@@ -18,10 +18,21 @@ def check_integer(name: str, value: Any, at_least: int, why: str = "") -> None:
 
 def check_number(name: str, value: Any, above: float, below: float = math.inf) -> None:
     """Raises ValueError unless `value` is a finite number between the two bounds."""
-    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not number or not above < value < below or not math.isfinite(value):
+    if not _is_number(value) or not above < value < below:
         upper = f" and below {below:g}" if below < math.inf else ""
         raise ValueError(f"`{name}` must be a number above {above:g}{upper}{_got(value)}")
+
+
+def check_decay(name: str, value: Any) -> None:
+    """Raises ValueError unless `value` can be the decay of a moving mean: 0 ≤ value < 1."""
+    if not _is_number(value) or not 0 <= value < 1:
+        raise ValueError(f"`{name}` must be a number of at least 0 and below 1{_got(value)}")
+
+
+def check_switch(name: str, value: Any) -> None:
+    """Raises ValueError unless `value` is True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"`{name}` must be True or False{_got(value)}")
 
 
 def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
@@ -29,6 +40,29 @@ def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
     if value not in choices:
         listed = ", ".join(repr(c) for c in choices)
         raise ValueError(f"`{name}` must be one of {listed}{_got(value)}")
+
+
+def as_patterns(name: str, value: Any) -> tuple[str, ...] | None:
+    """Patterns over the names of weights as a tuple; None, for all weights, stays None.
+
+    Raises:
+      ValueError: unless `value` is None, a pattern, or several and at least one.
+    """
+    if value is None:
+        return None
+    patterns = [value] if isinstance(value, str) else value
+    several = isinstance(patterns, list | tuple) and len(patterns) > 0
+    if not several or not all(isinstance(p, str) and p for p in patterns):
+        raise ValueError(
+            f"`{name}` must be None for all weights, or a pattern over their names such as "
+            f"'head' or '!norm*', or a list of such patterns{_got(value)}"
+        )
+    return tuple(patterns)
+
+
+def _is_number(value):
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return number and math.isfinite(value)
 
 
 def _so(why):

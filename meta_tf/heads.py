@@ -36,7 +36,7 @@ class Prototypes(keras.layers.Layer):
       **kwargs: `name` and `dtype`, as for every Keras layer.
 
     Raises:
-      ValueError: if a setting is out of its range.
+      ValueError: if a setting is out of its range; in a call, if labels are not 0 to N - 1.
 
     Example:
       >>> classify = Prototypes(ways=2)
@@ -75,7 +75,7 @@ class AttentionMatching(keras.layers.Layer):
         a_qs = softmax over s of scale · cos(query_q, support_s)
         logits[q, n] = log Σ_s a_qs [label_s = n]
 
-    The logits are log probabilities already: softmax leaves them as they are.
+    The logits are log probabilities already: log_softmax leaves them as they are.
 
     Args:
       ways: number of classes N.
@@ -83,7 +83,7 @@ class AttentionMatching(keras.layers.Layer):
       **kwargs: `name` and `dtype`, as for every Keras layer.
 
     Raises:
-      ValueError: if a setting is out of its range.
+      ValueError: if a setting is out of its range; in a call, if labels are not 0 to N - 1.
 
     Example:
       >>> classify = AttentionMatching(ways=2)
@@ -134,7 +134,7 @@ class RidgeRegressionHead(keras.layers.Layer):
       **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
 
     Raises:
-      ValueError: if a setting is out of its range.
+      ValueError: if a setting is out of its range; in a call, if labels are not 0 to N - 1.
 
     Example:
       >>> classify = RidgeRegressionHead(ways=2, regularization=1.0, scale=1.0)

@@ -27,12 +27,19 @@ def one_hot(labels: Any, ways: int, dtype: Any) -> Any:
     """Class numbers [S] as rows of zeros and a one, [S, N].
 
     Raises:
-      ValueError: if the labels have another axis.
+      ValueError: if the labels have another axis or, where they are known before the program
+        runs, are not numbers from 0 to N - 1.
     """
     if labels.shape.rank not in (1, None):
         raise ValueError(
             "The labels of a support set must be class numbers [S], one for each example. "
             f"Received: shape {labels.shape}. Pass numbers 0, 1, 2 ... instead of rows of targets."
+        )
+    known = tf.get_static_value(labels)
+    if known is not None and not all(n in range(ways) for n in known.tolist()):
+        raise ValueError(
+            f"The labels of a support set must be class numbers 0 to {ways - 1}, below `ways`. "
+            f"Received: {known!r}. Number the classes of each task from 0, or give more ways."
         )
     return tf.one_hot(tf.cast(labels, tf.int32), ways, dtype=dtype)
 
@@ -74,8 +81,14 @@ def distances(a: Any, b: Any, kind: str) -> Any:
 
 def cosines(a: Any, b: Any) -> Any:
     """Cosines [Q, S] of the angles between the rows of `a` [Q, D] and `b` [S, D]."""
-    # l2_normalize bounds the square from below: the cosine with 0 is 0, and has a gradient.
-    return tf.matmul(tf.math.l2_normalize(a, 1), tf.math.l2_normalize(b, 1), transpose_b=True)
+    return tf.matmul(_unit(a), _unit(b), transpose_b=True)
+
+
+def _unit(rows):
+    """The rows [n, D] over their lengths; 0, with a gradient of 0, for one without direction."""
+    squares = tf.reduce_sum(rows**2, 1, keepdims=True)
+    long = squares > 1e-12
+    return tf.where(long, rows * tf.math.rsqrt(tf.where(long, squares, 1.0)), 0.0)
 
 
 def attention(query: Any, x: Any, y: Any, scale: Any = 1.0) -> Any:
@@ -120,7 +133,8 @@ def ridge(x: Any, y: Any, lam: Any) -> Any:
 def conjugate_gradient(product: Callable[[list], list], b: list[Any], steps: int) -> list[Any]:
     """Solves A x = b for a symmetric positive definite A that is known by its products alone.
 
-    Exact after as many steps as A has distinct eigenvalues; a residual of 0 stays 0.
+    Exact after as many steps as A has distinct eigenvalues; a residual of 0 stays 0. With an A
+    that is not positive definite the steps may lead away from the solution.
 
     Args:
       product: v ↦ A v, on lists of tensors of the shapes of `b`.

@@ -174,7 +174,7 @@ TABLES = (
         "batch_norm",
         MODES,
         (
-            Row("`transductive`", "omniglot_5way_1shot"),
+            Row("`transductive`", "omniglot_5way_1shot_transductive_norm"),
             Row("`support`", "omniglot_5way_1shot_support_norm"),
             Row("`running`", "omniglot_5way_1shot_running_norm"),
         ),

@@ -238,13 +238,24 @@ def test_reptile_returns_the_way_of_plain_training(batch, unroll):
     np.testing.assert_allclose(result.loss, np.mean(residual**2), rtol=1e-11)
 
 
-@pytest.mark.parametrize("algorithm", [meta_tf.MAML(LR, 1), meta_tf.Reptile(LR, 1)])
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        meta_tf.MAML(LR, 1),
+        meta_tf.Reptile(LR, 1),
+        meta_tf.MAMLPlusPlus(LR, 2),
+        meta_tf.IMAML(LR, optimizer="adam"),
+        meta_tf.MetaCurvature(LR),
+    ],
+    ids=lambda algorithm: type(algorithm).__name__,
+)
 def test_a_trajectory_is_adaptation_with_0_1_2_steps(algorithm):
     network, (x, _) = Network(_mlp(), "mse"), _tasks()
     support = Examples(x["support_x"][0], x["support_y"][0])
-    path = algorithm.trajectory(network, network.weights, support, lambda w: w.model, steps=3)
+    weights = network.weights._replace(meta=algorithm.meta_weights(network))
+    path = algorithm.trajectory(network, weights, support, lambda w: w.model, steps=3)
     for k in range(4):
-        same = algorithm.adapt(network, network.weights, support, steps=k)
+        same = algorithm.adapt(network, weights, support, steps=k)
         for a, b in zip(path, same.model, strict=True):
             np.testing.assert_allclose(a[k], b, rtol=1e-12)
 
@@ -259,6 +270,11 @@ def test_a_trajectory_is_adaptation_with_0_1_2_steps(algorithm):
         ({"eval_steps": -1}, "eval_steps"),
         ({"optimizer": "rmsprop"}, "optimizer"),
         ({"momentum": 1.0}, "momentum"),
+        ({"momentum": -1e-10}, "momentum"),
+        ({"first_order": "no"}, "first_order"),
+        ({"adapted": ()}, "adapted"),
+        ({"adapted": 3}, "adapted"),
+        ({"adapted": ("head", 1)}, "adapted"),
         ({"learned_lr": "layer"}, "learned_lr"),
     ],
 )

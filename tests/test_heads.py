@@ -129,6 +129,25 @@ def test_an_embedding_of_zeros_has_a_gradient(kind):
     assert np.all(np.isfinite(tape.gradient(loss, x)))
 
 
+@every_head
+def test_a_query_of_zeros_has_a_small_gradient(kind):
+    # The slope of a cosine has no bound near 0; it counts as 0 there.
+    layer, (x, labels, query) = head(kind), task([0, 1, 2])
+    query = tf.constant(np.zeros_like(query), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(query)
+        loss = tf.reduce_sum(tf.nn.log_softmax(layer(x.astype("float32"), labels, query))[:, 0])
+    assert np.linalg.norm(tape.gradient(loss, query)) < 100
+
+
+@every_head
+@pytest.mark.parametrize("labels", [[0, 1, WAYS], [0, -1, 1], [0, 1, 0.5]], ids=str)
+def test_a_label_out_of_range_is_named(kind, labels):
+    x, _, query = task([0, 1, 2])
+    with pytest.raises(ValueError, match=f"class numbers 0 to {WAYS - 1}.*Received: "):
+        head(kind)(x, tf.constant(labels), query)
+
+
 @pytest.mark.parametrize(("examples", "features"), [(3, 7), (7, 3), (4, 4), (1, 5), (5, 1)])
 def test_both_forms_of_ridge_regression_are_its_solution(examples, features):
     # The gradient of |x W - y|² + λ |W|² vanishes: xᵀ (x W - y) + λ W = 0.

@@ -129,6 +129,61 @@ def test_second_order_begins_after_the_annealing(iteration, first_order):
     _assert_close(a.model, b.model)
 
 
+def test_in_first_order_no_second_derivative_is_taken():
+    # |p|^1.5 has none at p = 0: what second order makes of it is not a number.
+    network = Network(
+        keras.Sequential([keras.Input([1]), layers.Dense(1, use_bias=False, name="one")]),
+        lambda y, p: tf.reduce_mean(tf.abs(p) ** 1.5, -1),
+    )
+    weights = network.weights._replace(model=[tf.zeros([1, 1], tf.float64)])
+    task = [Examples(tf.ones([1, 1], tf.float64), tf.ones([1, 1], tf.float64))] * 2
+    ours = _mamlpp(derivative_order_annealing=5)
+    (first,), (second,) = (
+        ours.meta_gradients(network, weights, *task, iteration=tf.constant(i)).model for i in (4, 5)
+    )
+    np.testing.assert_array_equal(first, 0)
+    assert np.all(np.isnan(second))
+
+
+@pytest.mark.parametrize("unroll", [0, 8])
+def test_the_annealings_work_with_rates_and_norms_by_step(unroll):
+    """The published setting: by hand Σ v_i L_Q(w_i; a_i), and its gradient from the tape."""
+    network, (support, query) = _network(), _task()
+    options = {"learned_lr": "tensor_step", "per_step_norm": True, "unroll": unroll}
+    ours = _mamlpp(multi_step_loss=10, **options)
+    weights = _weights(network, ours)
+    norms = [i for i, path in enumerate(network.paths) if "norm" in path]
+    others = [i for i in range(len(network.paths)) if i not in norms]
+
+    def loss(weights):
+        tables = [weights.meta[f"step_norm/{network.paths[p]}"] for p in norms]
+        model, losses = list(weights.model), []
+        for i in range(STEPS + 1):
+            for p, table in zip(norms, tables, strict=True):
+                model[p] = table[min(i, STEPS - 1)]
+            here = weights._replace(model=list(model))
+            if i:
+                losses.append(network.mean_loss(query.y, network(here, query.x)))
+            if i == STEPS:
+                break
+            slopes, _ = network.support_gradients(here, support, others, training=True)
+            for n, (p, slope) in enumerate(zip(others, slopes, strict=True)):
+                model[p] = model[p] - weights.meta["inner_lr"][i, n] * slope
+        return 1 / 6 * losses[0] + 1 / 6 * losses[1] + 2 / 3 * losses[2]  # p = 1/2
+
+    with tf.GradientTape() as tape:
+        tape.watch(weights)
+        expected = loss(weights)
+    model, meta = tape.gradient(
+        expected, (weights.model, weights.meta), unconnected_gradients=tf.UnconnectedGradients.ZERO
+    )
+    result = ours.meta_gradients(network, weights, support, query, iteration=tf.constant(5))
+    assert float(result.loss) == pytest.approx(float(expected), rel=1e-12)
+    _assert_close(result.model, model)
+    assert result.meta.keys() == meta.keys()
+    _assert_close(result.meta.values(), meta.values())
+
+
 def test_every_step_has_its_own_scale_and_shift():
     network, (support, query) = _network(), _task()
     ours = _mamlpp(per_step_norm=True)
@@ -186,17 +241,34 @@ def test_statistics_move_in_the_row_of_their_step():
     result = ours.meta_gradients(network, weights, support, query)
     # By hand: the mean of what the layer sees at each step, at which w_i is MAML's.
     layer = network.model.get_layer("norm")
-    mean_name = next(iter(weights.meta))
-    moved = result.meta[mean_name]
+    moved = list(result.meta.values())  # of the mean, from 0, and of the variance, from 1
     for i in range(STEPS):
         at = meta_tf.MAML(LR, STEPS).adapt(network, weights, support, steps=i, training=True)
         body = np.tanh(support.x @ at.model[0] + at.model[1])
-        row = (1 - layer.momentum) * body.mean(0)  # from a mean of 0
+        rows = [body.mean(0), body.var(0) - 1]
+        rows = [(1 - layer.momentum) * row for row in rows]
         if i == STEPS - 1:  # the query set comes after the last step
             end = meta_tf.MAML(LR, STEPS).adapt(network, weights, support, training=True)
             body = np.tanh(query.x @ end.model[0] + end.model[1])
-            row = layer.momentum * row + (1 - layer.momentum) * body.mean(0)
-        np.testing.assert_allclose(moved[i], row, rtol=1e-9)
+            seen = [body.mean(0), body.var(0) - 1]
+            rows = [
+                layer.momentum * row + (1 - layer.momentum) * one
+                for row, one in zip(rows, seen, strict=True)
+            ]
+        _assert_close([table[i] for table in moved], rows, rtol=1e-9)
+
+
+@pytest.mark.parametrize("batch_norm", ["transductive", "support", "running"])
+def test_a_trajectory_is_adaptation_with_0_1_2_steps(batch_norm):
+    network, (support, query) = _network(batch_norm), _task()
+    ours = _mamlpp(per_step_norm=True, per_step_statistics=batch_norm == "running")
+    weights = _weights(network, ours)
+    path = ours.trajectory(
+        network, weights, support, lambda w: ours.predict(network, w, query.x), steps=STEPS + 1
+    )
+    for k in range(STEPS + 2):
+        adapted = ours.adapt(network, weights, support, steps=k)
+        _assert_close([path[k]], [ours.predict(network, adapted, query.x)])
 
 
 def test_statistics_of_the_step_are_used_in_evaluation():
@@ -242,7 +314,7 @@ def test_statistics_are_kept_by_the_learner_and_go_the_way_of_the_tasks_mean(tmp
 
 
 def test_the_number_of_outer_steps_is_the_optimisers():
-    """Three batches: the losses of three steps count at first, then the last alone."""
+    """Four batches: the losses of three steps count at first, then the last alone."""
     network, (support, query) = _network(), _task()
     learner = meta_tf.MetaLearner(network.model, _mamlpp(multi_step_loss=2), "mse")
     learner.compile(keras.optimizers.SGD(0.0), jit_compile=False)  # so that all stays as it is

@@ -95,6 +95,28 @@ def test_a_diagonal_over_a_bias_is_meta_sgd():
     np.testing.assert_allclose(np.diag(matrix) / LR, vector, rtol=1e-10)
 
 
+def test_in_first_order_the_matrices_learn_all_the_same():
+    """w_1 = w - α (g M): with g a constant, dL_Q/dM = -α g ⊗ dL_Q/dw_1, and dL_Q/dw = dL_Q/dw_1."""
+    network, (support, query) = _problem([keras.layers.Dense(2, use_bias=False)], [3])
+    algorithm = meta_tf.MetaCurvature(LR, first_order=True)
+    weights = _weights(network, algorithm, random=True)
+    adapted = algorithm.adapt(network, weights, support)
+    (w,), (w_1,) = (tuple(np.asarray(one) for one in each.model) for each in (weights, adapted))
+
+    def slope(w, examples):
+        x, y = (t.numpy() for t in examples)
+        return x.T @ (x @ w - y) * 2 / y.size
+
+    g, d = slope(w, support), slope(w_1, query)
+    outputs, inputs = (m.numpy() for m in weights.meta.values())  # MC(G) = inputsᵀ G outputs
+    np.testing.assert_allclose(w_1, w - LR * inputs.T @ g @ outputs, rtol=1e-12)
+    result = algorithm.meta_gradients(network, weights, support, query)
+    of_outputs, of_inputs = result.meta.values()
+    np.testing.assert_allclose(result.model[0], d, rtol=1e-10)
+    np.testing.assert_allclose(of_outputs, -LR * (inputs.T @ g).T @ d, rtol=1e-10)
+    np.testing.assert_allclose(of_inputs, -LR * (g @ outputs) @ d.T, rtol=1e-10)
+
+
 def test_the_matrices_are_learned_by_the_outer_optimiser():
     learner = meta_tf.MetaLearner(meta_tf.models.mlp(1, 1, (4,)), meta_tf.MetaCurvature(LR), "mse")
     learner.compile("adam")

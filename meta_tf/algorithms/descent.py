@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from meta_tf.checks import check_integer, check_number
 from meta_tf.functional import Network
 from meta_tf.loops import record, repeat
 from meta_tf.types import Examples, Weights
@@ -82,6 +83,24 @@ class Descent(NamedTuple):
         for p, w in zip(self.positions, moment.fast, strict=True):
             model[p] = w
         return weights._replace(model=model, state=moment.state)
+
+
+def check_inner_loop(algorithm: Any, least_steps: int = 0) -> None:
+    """Raises ValueError unless the settings that every inner loop has are in their range."""
+    if not tf.is_tensor(algorithm.inner_lr):  # an exported model takes it at run time
+        check_number("inner_lr", algorithm.inner_lr, above=0)
+    check_integer("inner_steps", algorithm.inner_steps, at_least=least_steps)
+    if algorithm.eval_steps is not None:
+        check_integer("eval_steps", algorithm.eval_steps, at_least=0)
+    check_integer("unroll", algorithm.unroll, at_least=0)
+
+
+def steps_to_take(algorithm: Any, steps: Any, training: bool) -> Any:
+    """The number of inner steps to take: `steps`, or what the algorithm has been set to."""
+    if steps is not None:
+        return steps
+    own = training or algorithm.eval_steps is None
+    return algorithm.inner_steps if own else algorithm.eval_steps
 
 
 def constants(gradients: list[Any]) -> list[Any]:

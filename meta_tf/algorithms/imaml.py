@@ -12,8 +12,8 @@ import tensorflow as tf
 from meta_tf import linalg
 from meta_tf.algorithms import inner
 from meta_tf.algorithms.base import Algorithm, TaskResult
-from meta_tf.algorithms.descent import Descent
-from meta_tf.checks import check_choice, check_integer, check_number
+from meta_tf.algorithms.descent import Descent, check_inner_loop, steps_to_take
+from meta_tf.checks import as_patterns, check_choice, check_decay, check_integer, check_number
 from meta_tf.functional import Network
 from meta_tf.types import Examples, Weights
 
@@ -34,13 +34,14 @@ class IMAML(Algorithm):
 
     solved by conjugate gradients with products of H alone. So memory and time of the
     meta-gradient do not grow with the inner steps; its error does with their distance
-    from the minimum. For weights ψ that do not adapt it is ∂L_Q/∂ψ - (∂²L_S/∂ψ∂φ) v / λ.
+    from the minimum. I + H/λ has to be positive definite: λ larger than the steepest
+    downward bend of L_S. For weights ψ that do not adapt it is ∂L_Q/∂ψ - (∂²L_S/∂ψ∂φ) v / λ.
 
     Args:
       inner_lr: the step size α of the inner loop, for the mean loss over the support set.
       inner_steps: inner steps in meta-training; enough to come near the minimum.
       eval_steps: inner steps in evaluation, `adapt` and export; `inner_steps` if None.
-      regularization: λ; the paper takes 2. The larger, the nearer φ stays to w.
+      regularization: λ; the paper takes 2 for Omniglot. The larger, the nearer φ stays to w.
       cg_steps: steps of conjugate gradients; the paper takes 5.
       optimizer: the inner optimiser, `"sgd"`, `"momentum"` or `"adam"`.
       momentum: β₁ of momentum and Adam.
@@ -72,18 +73,12 @@ class IMAML(Algorithm):
     unroll: int = 4
 
     def __post_init__(self):
-        if not tf.is_tensor(self.inner_lr):  # an exported model takes it at run time
-            check_number("inner_lr", self.inner_lr, above=0)
-        check_integer("inner_steps", self.inner_steps, at_least=0)
-        if self.eval_steps is not None:
-            check_integer("eval_steps", self.eval_steps, at_least=0)
+        check_inner_loop(self)
         check_number("regularization", self.regularization, above=0)
-        check_integer("cg_steps", self.cg_steps, at_least=0)
+        check_integer("cg_steps", self.cg_steps, at_least=1)
         check_choice("optimizer", self.optimizer, inner.OPTIMIZERS)
-        check_number("momentum", self.momentum, above=-1e-9, below=1)
-        check_integer("unroll", self.unroll, at_least=0)
-        patterns = [self.adapted] if isinstance(self.adapted, str) else self.adapted
-        object.__setattr__(self, "adapted", tuple(patterns) if patterns else None)
+        check_decay("momentum", self.momentum)
+        object.__setattr__(self, "adapted", as_patterns("adapted", self.adapted))
 
     def check(self, network: Network) -> None:
         network.positions(self.adapted)
@@ -97,9 +92,7 @@ class IMAML(Algorithm):
         steps: Any = None,
         training: bool = False,
     ) -> Weights:
-        if steps is None:
-            own = training or self.eval_steps is None
-            steps = self.inner_steps if own else self.eval_steps
+        steps = steps_to_take(self, steps, training)
         descent, start = self._descent(network, weights, training)
         moment = descent.steps(start, weights, support, steps, self.unroll)
         return descent.weights_at(moment, weights, support)

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from meta_tf.algorithms import inner
 from meta_tf.algorithms.base import Algorithm
-from meta_tf.algorithms.descent import Descent, constants
-from meta_tf.checks import check_choice, check_integer, check_number
+from meta_tf.algorithms.descent import Descent, check_inner_loop, constants, steps_to_take
+from meta_tf.checks import as_patterns, check_choice, check_decay, check_switch
 from meta_tf.functional import Network
 from meta_tf.types import Examples, Weights
 
@@ -71,17 +70,12 @@ class MAML(Algorithm):
     unroll: int = 8
 
     def __post_init__(self):
-        if not tf.is_tensor(self.inner_lr):  # an exported model takes it at run time
-            check_number("inner_lr", self.inner_lr, above=0)
-        check_integer("inner_steps", self.inner_steps, at_least=0)
-        if self.eval_steps is not None:
-            check_integer("eval_steps", self.eval_steps, at_least=0)
+        check_inner_loop(self)
+        check_switch("first_order", self.first_order)
         check_choice("optimizer", self.optimizer, inner.OPTIMIZERS)
-        check_number("momentum", self.momentum, above=-1e-9, below=1)
+        check_decay("momentum", self.momentum)
         check_choice("learned_lr", self.learned_lr, inner.LEARNED_RATES)
-        check_integer("unroll", self.unroll, at_least=0)
-        patterns = [self.adapted] if isinstance(self.adapted, str) else self.adapted
-        object.__setattr__(self, "adapted", tuple(patterns) if patterns else None)
+        object.__setattr__(self, "adapted", as_patterns("adapted", self.adapted))
 
     def check(self, network: Network) -> None:
         network.positions(self.adapted)
@@ -101,9 +95,7 @@ class MAML(Algorithm):
         steps: Any = None,
         training: bool = False,
     ) -> Weights:
-        if steps is None:
-            own = training or self.eval_steps is None
-            steps = self.inner_steps if own else self.eval_steps
+        steps = steps_to_take(self, steps, training)
         descent, start = self._descent(network, weights, training)
         moment = descent.steps(start, weights, support, steps, self.unroll)
         return descent.weights_at(moment, weights, support)

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from meta_tf.algorithms import inner
 from meta_tf.algorithms.base import Algorithm, TaskResult
-from meta_tf.algorithms.descent import Descent, Moment
-from meta_tf.checks import check_choice, check_integer, check_number
+from meta_tf.algorithms.descent import Descent, Moment, check_inner_loop, constants, steps_to_take
+from meta_tf.checks import as_patterns, check_choice, check_integer, check_switch
 from meta_tf.functional import Network
 from meta_tf.types import Examples, Weights
 
@@ -28,7 +28,7 @@ class MAMLPlusPlus(Algorithm):
     batch normalisation,
 
         w_0 = w,   w_{i+1} = w_i - α_i ∇L_S(w_i; a_i)
-        meta-gradient: d Σ_i v_i L_Q(w_i; a_i) / d(w, α, a),   i = 1 … k
+        meta-gradient: d Σ_i v_i L_Q(w_i; a_i) / d(w, α, a),   i = 1 … k,   a_k = a_{k-1}
         v_i = (1 - p)/k for i < k,   v_k = 1 - (k - 1)(1 - p)/k
 
     where p grows from 0 to 1 over the first `multi_step_loss` outer steps: at first all
@@ -36,19 +36,25 @@ class MAMLPlusPlus(Algorithm):
     with all of them off this is MAML. The paper's cosine annealing is the outer
     optimiser's: `keras.optimizers.schedules.CosineDecay`.
 
+    The authors' program differs in three points: it has a_{i-1} where L_Q(w_i; a_i) stands,
+    so that the query set passes the step that was just taken; p grows by the epoch, and v_i
+    not below 0.03/k until its end; and query sets after every step, not after the last
+    alone, move the moving averages.
+
     Args:
       inner_lr: the step size α of the inner loop, for the mean loss over the support set,
         or where the learned ones start.
       inner_steps: inner steps k in meta-training.
       eval_steps: inner steps in evaluation, `adapt` and export; `inner_steps` if None. Steps
         beyond k take the rates and the normalisation of the last.
-      learned_lr: what is learned of α, as in `MAML`; the paper's is one a tensor and step.
+      learned_lr: what is learned of α, as in `MAML`; the authors' is one a tensor and step.
       multi_step_loss: outer steps during which the losses after earlier steps count; 0 for
-        none. The paper's 10 epochs are 5000.
+        none. The authors' 10 epochs are 5000.
       derivative_order_annealing: outer steps made in first order before second order
         begins; 0 for none, as in the paper's Omniglot settings.
       per_step_norm: learns a scale and a shift of each batch normalisation for every
-        inner step; gradient steps leave these alone. No effect on a model without.
+        inner step, whatever `adapted` says; gradient steps leave these alone, and the
+        model's own are where they start. No effect on a model without.
       per_step_statistics: keeps moving averages for every inner step, and evaluates step i
         with those of step i. Only the batch-norm mode `running` ever looks at them.
       adapted: which weights adapt, as in `MAML`; all if None.
@@ -85,22 +91,17 @@ class MAMLPlusPlus(Algorithm):
     unroll: int = 8
 
     def __post_init__(self):
-        if not tf.is_tensor(self.inner_lr):  # an exported model takes it at run time
-            check_number("inner_lr", self.inner_lr, above=0)
-        check_integer("inner_steps", self.inner_steps, at_least=1)
-        if self.eval_steps is not None:
-            check_integer("eval_steps", self.eval_steps, at_least=0)
+        check_inner_loop(self, least_steps=1)
+        check_switch("per_step_norm", self.per_step_norm)
+        check_switch("per_step_statistics", self.per_step_statistics)
         check_choice("learned_lr", self.learned_lr, inner.LEARNED_RATES)
         check_integer("multi_step_loss", self.multi_step_loss, at_least=0)
         check_integer("derivative_order_annealing", self.derivative_order_annealing, at_least=0)
-        check_integer("unroll", self.unroll, at_least=0)
-        patterns = [self.adapted] if isinstance(self.adapted, str) else self.adapted
-        object.__setattr__(self, "adapted", tuple(patterns) if patterns else None)
+        object.__setattr__(self, "adapted", as_patterns("adapted", self.adapted))
 
     def check(self, network: Network) -> None:
-        adapting, norms = self._positions(network)
-        if not adapting:
-            chosen = ", ".join(network.paths[p] for p in norms)
+        if not self._positions(network)[0]:
+            chosen = ", ".join(network.paths[p] for p in network.positions(self.adapted))
             raise ValueError(
                 "`adapted` must choose a weight beside batch normalisation's scale and shift, "
                 "which `per_step_norm` takes out of the gradient steps. Received: "
@@ -150,9 +151,7 @@ class MAMLPlusPlus(Algorithm):
         steps: Any = None,
         training: bool = False,
     ) -> Weights:
-        if steps is None:
-            own = training or self.eval_steps is None
-            steps = self.inner_steps if own else self.eval_steps
+        steps = steps_to_take(self, steps, training)
         descent, start = self._descent(network, weights, training)
         moment = descent.steps(start, weights, support, steps, self.unroll)
         return descent.weights_at(moment, weights, support)
@@ -191,12 +190,12 @@ class MAMLPlusPlus(Algorithm):
         scale: Any = 1.0,
         iteration: Any = 0,
     ) -> TaskResult:
-        def learn(several):
+        def learn(several, first_order):
             sources = (weights.model, weights.meta)
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(sources)
                 loss, predictions, state, tables = self._loss(
-                    network, weights, support, query, iteration, several
+                    network, weights, support, query, iteration, several, first_order
                 )
                 scaled = loss * tf.cast(scale, loss.dtype)
             model, meta = tape.gradient(
@@ -206,18 +205,18 @@ class MAMLPlusPlus(Algorithm):
             gradients = [tf.convert_to_tensor(g) for g in model]
             return TaskResult(loss, predictions, state, gradients, {**meta, **moved})
 
-        if not self.multi_step_loss:
-            return learn(False)
-        # Two programs, so that the many losses cost nothing once they no longer count.
-        return tf.cond(
-            tf.cast(iteration, tf.int32) < self.multi_step_loss,
-            lambda: learn(True),
-            lambda: learn(False),
-        )
+        # A program for each phase: many losses and second derivatives cost nothing while they
+        # do not count.
+        def by_order(several):
+            return _until(
+                self.derivative_order_annealing, iteration, lambda first: learn(several, first)
+            )
 
-    def _loss(self, network, weights, support, query, iteration, several=True):
+        return _until(self.multi_step_loss, iteration, by_order)
+
+    def _loss(self, network, weights, support, query, iteration, several=True, first_order=False):
         """The weighted loss, the last predictions, the state and the tables of statistics."""
-        descent, moment = self._descent(network, weights, True, iteration)
+        descent, moment = self._descent(network, weights, True, first_order)
         if not (several and self.multi_step_loss):
             moment = descent.steps(moment, weights, support, self.inner_steps, self.unroll)
             adapted = descent.weights_at(moment, weights, support)
@@ -233,7 +232,7 @@ class MAMLPlusPlus(Algorithm):
         total = tf.add_n([v * one for v, one in zip(tf.unstack(shares), losses, strict=True)])
         return total, predictions, state, self._tables(network, moment, state)
 
-    def _descent(self, network, weights, training, iteration=0):
+    def _descent(self, network, weights, training, first_order=False):
         """The inner loop, and the moment that it starts from.
 
         Scale, shift and moving averages of step i take their places in the weights and the
@@ -247,10 +246,8 @@ class MAMLPlusPlus(Algorithm):
             tables = [weights.meta[f"{_NORM}/{network.paths[p]}"] for p in norms]
             gradients = gradients[: len(adapting)]
             memory = dict(moment.memory)
-            if "first_order" in memory:
-                gradients = [
-                    tf.where(memory["first_order"], tf.stop_gradient(g), g) for g in gradients
-                ]
+            if first_order:
+                gradients = constants(gradients)
             rates = inner.rates_at(self.learned_lr, self.inner_lr, weights.meta, i, paths)
             fast, _ = inner.update("sgd", i, moment.fast[: len(adapting)], gradients, [], rates)
             following = [inner.row(table, i + 1) for table in tables]
@@ -267,8 +264,6 @@ class MAMLPlusPlus(Algorithm):
         descent = Descent(network, [*adapting, *norms], change, training)
         names = [f"{_STATISTICS}/{s}" for s in statistics] if training else []
         memory = {name: weights.meta[name] for name in names}
-        if training and self.derivative_order_annealing:
-            memory["first_order"] = tf.cast(iteration, tf.int32) < self.derivative_order_annealing
         return descent, descent.start(self.initial(network, weights), memory)
 
     def _tables(self, network, moment, state):
@@ -277,7 +272,6 @@ class MAMLPlusPlus(Algorithm):
         return {
             name: _with_row(table, last, state[int(name.split("/")[1])])
             for name, table in moment.memory.items()
-            if name != "first_order"
         }
 
     def _positions(self, network):
@@ -313,6 +307,17 @@ def loss_shares(steps: int, iteration: Any, annealed: int, dtype: Any = tf.float
     p = tf.minimum(tf.cast(1, dtype), tf.cast(iteration, dtype) / annealed)
     early = (1 - p) / steps
     return tf.concat([tf.fill([steps - 1], early), [1 - (steps - 1) * early]], 0)
+
+
+def _until(iterations, iteration, program):
+    """`program(True)` during the first outer steps, so many, and `program(False)` after them."""
+    if not iterations:
+        return program(False)
+    return tf.cond(
+        tf.cast(iteration, tf.int32) < iterations,
+        lambda: program(True),
+        lambda: program(False),
+    )
 
 
 def _with_row(table, i, value):

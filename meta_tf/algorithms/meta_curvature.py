@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from meta_tf.algorithms import inner
 from meta_tf.algorithms.base import Algorithm
-from meta_tf.algorithms.descent import Descent, constants
-from meta_tf.checks import check_integer, check_number
+from meta_tf.algorithms.descent import Descent, check_inner_loop, constants, steps_to_take
+from meta_tf.checks import as_patterns, check_switch
 from meta_tf.functional import Network
 from meta_tf.types import Examples, Weights
 
@@ -33,6 +33,7 @@ class MetaCurvature(Algorithm):
 
     A bias has M_o alone, a matrix M_o and M_i. Meta-SGD would be one diagonal matrix over
     all numbers of a tensor; these can mix, and are much smaller than that matrix in full.
+    Leave out large embeddings, `adapted="!embedding*"`: M_i would be vocabulary by vocabulary.
 
     Args:
       inner_lr: the step size α of the inner loop, for the mean loss over the support set.
@@ -66,14 +67,9 @@ class MetaCurvature(Algorithm):
     unroll: int = 8
 
     def __post_init__(self):
-        if not tf.is_tensor(self.inner_lr):  # an exported model takes it at run time
-            check_number("inner_lr", self.inner_lr, above=0)
-        check_integer("inner_steps", self.inner_steps, at_least=0)
-        if self.eval_steps is not None:
-            check_integer("eval_steps", self.eval_steps, at_least=0)
-        check_integer("unroll", self.unroll, at_least=0)
-        patterns = [self.adapted] if isinstance(self.adapted, str) else self.adapted
-        object.__setattr__(self, "adapted", tuple(patterns) if patterns else None)
+        check_inner_loop(self)
+        check_switch("first_order", self.first_order)
+        object.__setattr__(self, "adapted", as_patterns("adapted", self.adapted))
 
     def check(self, network: Network) -> None:
         network.positions(self.adapted)
@@ -94,9 +90,7 @@ class MetaCurvature(Algorithm):
         steps: Any = None,
         training: bool = False,
     ) -> Weights:
-        if steps is None:
-            own = training or self.eval_steps is None
-            steps = self.inner_steps if own else self.eval_steps
+        steps = steps_to_take(self, steps, training)
         descent = self._descent(network, training)
         moment = descent.steps(descent.start(weights), weights, support, steps, self.unroll)
         return descent.weights_at(moment, weights, support)

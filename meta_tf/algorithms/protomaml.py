@@ -12,8 +12,8 @@ import tensorflow as tf
 from meta_tf import linalg
 from meta_tf.algorithms import inner
 from meta_tf.algorithms.base import Algorithm
-from meta_tf.algorithms.descent import Descent, constants
-from meta_tf.checks import check_integer, check_number
+from meta_tf.algorithms.descent import Descent, check_inner_loop, constants, steps_to_take
+from meta_tf.checks import check_number, check_switch
 from meta_tf.functional import Network
 from meta_tf.types import Examples, Weights
 
@@ -76,13 +76,9 @@ class ProtoMAML(Algorithm):
     unroll: int = 8
 
     def __post_init__(self):
-        if not tf.is_tensor(self.inner_lr):  # an exported model takes it at run time
-            check_number("inner_lr", self.inner_lr, above=0)
-        check_integer("inner_steps", self.inner_steps, at_least=0)
-        if self.eval_steps is not None:
-            check_integer("eval_steps", self.eval_steps, at_least=0)
+        check_inner_loop(self)
+        check_switch("first_order", self.first_order)
         check_number("scale", self.scale, above=0)
-        check_integer("unroll", self.unroll, at_least=0)
 
     def check(self, network: Network) -> None:
         last = network.model.layers[-1] if network.model.layers else None
@@ -111,9 +107,7 @@ class ProtoMAML(Algorithm):
         steps: Any = None,
         training: bool = False,
     ) -> Weights:
-        if steps is None:
-            own = training or self.eval_steps is None
-            steps = self.inner_steps if own else self.eval_steps
+        steps = steps_to_take(self, steps, training)
         weights = self._with_prototypes(network, weights, support, training)
         descent = self._descent(network, training)
         moment = descent.steps(descent.start(weights), weights, support, steps, self.unroll)

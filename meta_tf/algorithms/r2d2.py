@@ -31,7 +31,9 @@ class R2D2(Algorithm):
 
     The smaller of the two systems is solved. log λ, α and β are learned in the outer
     loop. There are no inner steps: the argument `steps` of `adapt` changes nothing. A
-    class without a support example is never the likeliest.
+    class without a support example is never the likeliest. This is the paper's formula; the
+    authors' program also appends a constant feature to X, a bias for each class, and divides
+    X and Y by √S, so that λ means the same for support sets of all sizes.
 
     Args:
       ways: number of classes N, the size of the logits.

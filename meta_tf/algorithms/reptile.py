@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from meta_tf.algorithms import inner
 from meta_tf.algorithms.base import Algorithm, TaskResult
-from meta_tf.checks import check_choice, check_integer, check_number
+from meta_tf.algorithms.descent import check_inner_loop, steps_to_take
+from meta_tf.checks import check_choice, check_decay, check_integer
 from meta_tf.functional import Network
 from meta_tf.loops import record, repeat
 from meta_tf.types import Examples, Weights
@@ -36,8 +37,8 @@ class Reptile(Algorithm):
       inner_steps: inner steps in meta-training; with one, Reptile is joint training.
       eval_steps: inner steps in evaluation, `adapt` and export; `inner_steps` if None.
       inner_batch: examples of the support set a step, taken in turn and from the
-        start again; all if None.
-      optimizer: `"sgd"`, `"momentum"` or `"adam"`.
+        start again, without shuffling: give a support set in mixed order. All if None.
+      optimizer: `"sgd"`, `"momentum"` or `"adam"`, which starts anew in each task.
       beta_1: decay of the mean gradient; the paper's Adam has 0.
       unroll: up to this many steps are written out, more run in a loop.
 
@@ -61,16 +62,11 @@ class Reptile(Algorithm):
     unroll: int = 10
 
     def __post_init__(self):
-        if not tf.is_tensor(self.inner_lr):
-            check_number("inner_lr", self.inner_lr, above=0)
-        check_integer("inner_steps", self.inner_steps, at_least=1)
-        if self.eval_steps is not None:
-            check_integer("eval_steps", self.eval_steps, at_least=0)
+        check_inner_loop(self, least_steps=1)
         if self.inner_batch is not None:
             check_integer("inner_batch", self.inner_batch, at_least=1)
         check_choice("optimizer", self.optimizer, inner.OPTIMIZERS)
-        check_number("beta_1", self.beta_1, above=-1e-9, below=1)
-        check_integer("unroll", self.unroll, at_least=0)
+        check_decay("beta_1", self.beta_1)
 
     def adapt(
         self,
@@ -81,9 +77,7 @@ class Reptile(Algorithm):
         steps: Any = None,
         training: bool = False,
     ) -> Weights:
-        if steps is None:
-            use_inner = training or self.eval_steps is None
-            steps = self.inner_steps if use_inner else self.eval_steps
+        steps = steps_to_take(self, steps, training)
         carry = (weights, inner.initial_slots(self.optimizer, weights.model))
         step = self._step(network, training)
         adapted, _ = repeat(step, carry, support, steps, unroll=self.unroll)
