@@ -152,6 +152,7 @@ flags.DEFINE_enum("distance", None, ["euclidean", "cosine"], "Of ProtoNet, to a 
 flags.DEFINE_float("scale", None, "Steepness of the logits of classifiers that need no training.")
 
 flags.DEFINE_float("meta_lr", 0.001, "Step size of the outer loop (Adam; SGD for Reptile).")
+flags.DEFINE_float("clip_norm", None, "Largest norm of the whole meta-gradient; any if unset.")
 flags.DEFINE_enum("meta_schedule", "constant", ["constant", "cosine", "linear"], "Of --meta_lr.")
 flags.DEFINE_integer("meta_batch_size", 25, "Tasks in an outer step.", lower_bound=1)
 flags.DEFINE_integer("iterations", 1000, "Outer steps.", lower_bound=1)
@@ -404,9 +405,11 @@ def build_optimizer() -> keras.optimizers.Optimizer:
         rate = keras.optimizers.schedules.CosineDecay(rate, FLAGS.iterations, alpha=0.01)
     elif FLAGS.meta_schedule == "linear":
         rate = keras.optimizers.schedules.PolynomialDecay(rate, FLAGS.iterations, 0.0)
-    if FLAGS.algorithm == "reptile":
-        return keras.optimizers.SGD(rate)
-    return keras.optimizers.Adam(rate)
+    clip = FLAGS.clip_norm
+    if clip is not None and not 0 < clip < math.inf:
+        raise ValueError(f"--clip_norm must be a number above 0. Received: --clip_norm={clip}.")
+    optimizer = keras.optimizers.SGD if FLAGS.algorithm == "reptile" else keras.optimizers.Adam
+    return optimizer(rate, global_clipnorm=clip)
 
 
 def fit(learner, tasks, workdir: Path, done: int) -> None:

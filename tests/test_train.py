@@ -178,6 +178,7 @@ WRONG = [
     (["--shots=0"], ["shots", "0"]),
     (["--iterations=many"], ["iterations", "many"]),
     (["--meta_lr=-1"], ["--meta_lr", "-1"]),
+    (["--clip_norm=0"], ["--clip_norm", "0"]),
     (["--inner_lr=0"], ["inner_lr", "0"]),
     (["--eval_steps=-2"], ["eval_steps", "-2"]),
     (["--preset=sinusoid"], ["--preset", "sinusoid_10shot"]),
