@@ -59,16 +59,13 @@ def gap(row, run, first):
     return f"{100 * (run['mean'][-1] - first['mean'][-1]):+.2f}" if first else ""
 
 
-def mse(step):
-    """The cell of the error after a number of inner steps; a dash if not evaluated so far."""
+def first_mse(row, run, first):
+    i = run["steps"].index(1)
+    return f"{run['mean'][i]:.3f} ± {run['ci95'][i]:.3f}"
 
-    def cell(row, run, first):
-        if step not in run["steps"]:
-            return "–"
-        i = run["steps"].index(step)
-        return f"{run['mean'][i]:.3f} ± {run['ci95'][i]:.3f}"
 
-    return cell
+def last_mse(row, run, first):
+    return f"{run['mean'][-1]:.3f} ± {run['ci95'][-1]:.3f} ({run['steps'][-1]} steps)"
 
 
 def inner_steps(row, run, first):
@@ -82,7 +79,8 @@ def outer_steps(row, run, first):
 def minutes(row, run, first):
     if run.get("training_minutes") is None:  # not all of its epochs were timed
         return ""
-    return f"{run['training_minutes']:.0f} ({run['cores']} cores)"
+    minutes = run["training_minutes"]
+    return f"{minutes:.{0 if minutes >= 2 else 1}f} ({run['cores']} cores)"
 
 
 def batch_norm(row, run, first):
@@ -102,8 +100,8 @@ ACCURACY = {
     "published": published,
 }
 MSE = {
-    "mse after 1 step": mse(1),
-    "after 10 steps": mse(10),
+    "mse after 1 step": first_mse,
+    "after the last step": last_mse,
     "outer steps": outer_steps,
     "minutes": minutes,
     "published, 1 step": published,

@@ -58,7 +58,7 @@ def test_a_published_run_is_of_the_tasks_and_algorithm_of_its_row(folder):
     ).groups()
     assert (flags["task"], flags["shots"]) == (task, shots)
     assert ways in (None, flags["ways"])
-    mode = re.fullmatch(r"(?:(\w+)_)?(support|running)(?:_norm)?", rest)
+    mode = re.fullmatch(r"(?:(\w+)_)?(transductive|support|running)(?:_norm)?", rest)
     algorithm, batch_norm = mode.groups() if mode else (rest, "transductive")
     assert flags["algorithm"] == (algorithm or "maml")
     assert flags["batch_norm"] == batch_norm
@@ -114,7 +114,7 @@ def test_a_run_that_has_not_counted_its_minutes_claims_none(tmp_path):
 
 
 def test_the_modes_are_compared_with_the_transductive_one(tmp_path):
-    a_run(tmp_path / "omniglot_5way_1shot", 0.98)
+    a_run(tmp_path / "omniglot_5way_1shot_transductive_norm", 0.98)
     a_run(tmp_path / "omniglot_5way_1shot_support_norm", 0.965)
     lines = tables.rendered(table("batch_norm"), tmp_path, tmp_path)
     assert "| 98.00 ± 0.51 | +0.00 |" in lines[2]
@@ -122,11 +122,11 @@ def test_the_modes_are_compared_with_the_transductive_one(tmp_path):
     assert tables.MISSING in lines[4]
 
 
-def test_the_sinusoid_is_told_after_one_and_after_ten_steps(tmp_path):
+def test_the_sinusoid_is_told_after_one_and_after_the_last_step(tmp_path):
     mean = [3.0, 0.4, *[0.3] * 8, 0.1]
     a_run(tmp_path / "sinusoid_5shot", 0, mean=mean, ci95=[0.05] * 11, steps=list(range(11)))
     lines = tables.rendered(table("sinusoid_5shot"), tmp_path, tmp_path)
-    assert lines[2].startswith("| MAML | 0.400 ± 0.050 | 0.100 ± 0.050 | 40 000 |")
+    assert lines[2].startswith("| MAML | 0.400 ± 0.050 | 0.100 ± 0.050 (10 steps) | 40 000 |")
 
 
 def test_the_commands_are_those_of_the_runs(tmp_path):
