@@ -67,18 +67,19 @@ class Descent(NamedTuple):
 
     def weights_at(self, moment: Moment, weights: Weights, support: Examples) -> Weights:
         """The weights of a moment, ready to predict with."""
-        adapted = self._at(moment, weights)
+        adapted = self.at(moment, weights)
         return self.network.settle(adapted, support.x, training=self.training)
 
     def step(self, i: Any, moment: Moment, constants: tuple[Weights, Examples]) -> Moment:
         """The moment after step i; `constants` are the weights at the start and the support set."""
         weights, support = constants
         gradients, state = self.network.support_gradients(
-            self._at(moment, weights), support, self.positions, training=self.training
+            self.at(moment, weights), support, self.positions, training=self.training
         )
         return self.change(i, moment._replace(state=state), gradients, weights)
 
-    def _at(self, moment, weights):
+    def at(self, moment: Moment, weights: Weights) -> Weights:
+        """The weights of a moment, before the model has looked at the support set once more."""
         model = list(weights.model)
         for p, w in zip(self.positions, moment.fast, strict=True):
             model[p] = w

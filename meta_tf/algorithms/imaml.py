@@ -119,8 +119,9 @@ class IMAML(Algorithm):
         scale: Any = 1.0,
         iteration: Any = 0,
     ) -> TaskResult:
-        adapted = self.adapt(network, weights, support, training=True)
-        adapted = tf.nest.map_structure(tf.stop_gradient, adapted)
+        descent, start = self._descent(network, weights, training=True)
+        moment = descent.steps(start, weights, support, self.inner_steps, self.unroll)
+        adapted = tf.nest.map_structure(tf.stop_gradient, descent.at(moment, weights))
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(adapted.model)
             settled = network.settle(adapted, support.x, training=True)
