@@ -15,6 +15,8 @@ import json
 import math
 import os
 import platform
+import re
+import shlex
 import sys
 import traceback
 from collections.abc import Callable
@@ -44,8 +46,8 @@ CLASSIFIERS = (*EMBEDDING, "protomaml")
 MAML_FAMILY = ("maml", "fomaml", "anil", "boil", "meta_sgd")
 GRADIENT = (*MAML_FAMILY, "mamlpp", "imaml", "meta_curvature")
 INNER_LOOP = (*GRADIENT, "reptile", "protomaml")
-# The settings of algorithms, by flag: the other algorithms refuse any value but the default.
-MEANT_FOR = {
+# What settings are for, by flag: with anything else, any value but the default is refused.
+ALGORITHMS = {
     "inner_lr": INNER_LOOP,
     "inner_steps": INNER_LOOP,
     "eval_steps": INNER_LOOP,
@@ -62,6 +64,27 @@ MEANT_FOR = {
     "cg_steps": ("imaml",),
     "distance": ("protonet",),
     "scale": CLASSIFIERS,
+}
+TASKS: dict[str, tuple[str, ...]] = {
+    "ways": IMAGES,
+    "train_ways": IMAGES,
+    "split": ("omniglot",),
+    "rotations": IMAGES,
+    "image_size": IMAGES,
+    "channels": ("images",),
+    "data_dir": IMAGES,
+    "download": ("omniglot",),
+}
+MODELS: dict[str, tuple[str, ...]] = {
+    "hidden": ("mlp",),
+    "filters": ("conv4",),
+    "downsample": ("conv4",),
+    "head": ("conv4",),
+}
+MEANT_FOR: dict[str, dict[str, tuple[str, ...]]] = {
+    "algorithm": ALGORITHMS,
+    "task": TASKS,
+    "model": MODELS,
 }
 FIELDS = {"inner_optimizer": "optimizer", "adapt": "adapted"}  # where the names differ
 
@@ -126,8 +149,8 @@ flags.DEFINE_integer("inner_batch", None, "Support examples a step of Reptile.",
 flags.DEFINE_enum(
     "learned_lr",
     None,
-    ["scalar", "tensor", "tensor_step", "weight"],
-    "Learn the inner step sizes: one, one a tensor, one a tensor and step, one a weight.",
+    ["none", "scalar", "tensor", "tensor_step", "weight"],
+    "Learn the inner step sizes: none, one, one a tensor, one a tensor and step, one a weight.",
 )
 flags.DEFINE_list(
     "adapt",
@@ -175,8 +198,13 @@ def main(argv: list[str]) -> int:
     """Runs the program and returns its exit code; whatever goes wrong is told in one line."""
     app.define_help_flags()
     try:
-        FLAGS(with_preset(argv))
-        run()
+        words = FLAGS(with_preset(argv))[1:]
+        if words:
+            raise ValueError(
+                f"train.py takes flags alone. Received: {words[0]!r}. Write --{words[0]}, or a "
+                "value with = after its flag's name."
+            )
+        run(named(argv))
     except KeyboardInterrupt:
         print("\nInterrupted. The same command goes on from the last checkpoint.", file=sys.stderr)
         return 130
@@ -201,9 +229,8 @@ def with_preset(argv: list[str]) -> list[str]:
     flags.DEFINE_string("preset", None, "", flag_values=own)
     flags.DEFINE_string("task", None, "", flag_values=own)
     flags.DEFINE_string("algorithm", None, "", flag_values=own)
-    flags.DEFINE_string("flagfile", None, "", flag_values=own)
     own(argv, known_only=True)
-    if own.flagfile and not own.preset:
+    if "flagfile" in named(argv) and not own.preset:  # it has all that it needs
         return argv
     name = own.preset or DEFAULT_PRESET.get(own.task or "sinusoid")
     if name is None:  # an unknown task: the flag's own check says so
@@ -217,16 +244,28 @@ def with_preset(argv: list[str]) -> list[str]:
     return [argv[0], f"--preset={name}", f"--flagfile={path}", *argv[1:]]
 
 
-def run() -> None:
-    """Trains, evaluates, draws and exports, as the flags say."""
-    check_meaning()
+def named(argv: list[str]) -> set[str]:
+    """The flags that a command line names itself, not by a preset or file."""
+    matches = (re.match(r"--?(no)?(\w+)", word) for word in argv[1:])
+    return {name for m in matches if m for name in (m[2], (m[1] or "") + m[2])}
+
+
+def run(given: set[str]) -> None:
+    """Trains, evaluates, draws and exports, as the flags say; `given` are those named by hand."""
+    check_meaning(given)
     set_up_device()
     keras.config.set_dtype_policy(FLAGS.precision)
     keras.utils.set_random_seed(FLAGS.seed)
-    workdir = Path(FLAGS.workdir or f"runs/{FLAGS.preset or FLAGS.task}")
+    FLAGS.workdir = FLAGS.workdir or f"runs/{FLAGS.preset or FLAGS.task}"
+    workdir = Path(FLAGS.workdir)
     check_same_run(workdir)
     tasks = build_tasks(FLAGS.ways, FLAGS.shots)
     checkpoint, done = training.latest_checkpoint(workdir)
+    if done > FLAGS.iterations:
+        raise ValueError(
+            f"--iterations must be at least {done}, which the run in {workdir} has made. Received: "
+            f"--iterations={FLAGS.iterations}. Raise it, or give another --workdir."
+        )
     if FLAGS.profile:
         check_profile(done)
     if checkpoint:
@@ -237,7 +276,7 @@ def run() -> None:
     else:
         learner = build_learner(tasks)
     workdir.mkdir(parents=True, exist_ok=True)
-    (workdir / "flags.txt").write_text("\n".join(serialized().values()) + "\n")
+    training.write_whole(workdir / "flags.txt", "\n".join(serialized().values()) + "\n")
     fit(learner, tasks, workdir, done)
     finish(learner, tasks, workdir)
 
@@ -266,8 +305,11 @@ def check_same_run(workdir: Path) -> None:
         return
     before = dict(line.lstrip("-").split("=", 1) for line in path.read_text().split("\n") if line)
     now = {n: line.lstrip("-").split("=", 1)[1] for n, line in serialized().items()}
-    # A schedule ends with the last iteration, so that it would be another one.
-    free = FREE if FLAGS.meta_schedule == "constant" else FREE - {"iterations"}
+    free = set(FREE)
+    if FLAGS.meta_schedule != "constant":  # it ends with the last iteration
+        free.remove("iterations")
+    if FLAGS.task == "images":  # other pictures
+        free.remove("data_dir")
     for name in sorted(set(now) | set(before)):
         old, new = before.get(name, "unset"), now.get(name, "unset")
         if name in OWN and name not in free and old != new:
@@ -321,7 +363,6 @@ def build_learner(tasks: meta_tf.tasks.Source) -> meta_tf.MetaLearner:
     # With a mean loss, the loss of a regression is the mean squared error already.
     metrics = ["accuracy", TaskInterval("accuracy")] if classify else [TaskInterval("mse")]
     learner.compile(build_optimizer(), metrics=metrics)
-    learner.optimizer.build(learner.trainable_variables)
     return learner
 
 
@@ -350,9 +391,11 @@ def build_algorithm() -> meta_tf.Algorithm:
     """The algorithm with its settings."""
     settings: dict[str, Any] = {
         FIELDS.get(name, name): FLAGS[name].value
-        for name, algorithms in MEANT_FOR.items()
-        if FLAGS.algorithm in algorithms and FLAGS[name].value is not None
+        for name, algorithms in ALGORITHMS.items()
+        if FLAGS.algorithm in algorithms and FLAGS[name].value not in (None, [])
     }
+    if settings.get("learned_lr") == "none":
+        settings["learned_lr"] = None
     if FLAGS.algorithm in ("anil", "boil"):  # they choose themselves
         settings.pop("adapted", None)
     if FLAGS.algorithm in EMBEDDING:
@@ -375,20 +418,28 @@ def build_algorithm() -> meta_tf.Algorithm:
     return makers[FLAGS.algorithm](**settings)
 
 
-def check_meaning() -> None:
-    """Raises ValueError if the task or a flag has no meaning for the algorithm."""
+def check_meaning(given: set[str]) -> None:
+    """Raises ValueError if the task, or a flag that was given, has no meaning for the rest.
+
+    What a preset says without meaning for the algorithm, task or model chosen is left out.
+    """
     if FLAGS.algorithm in CLASSIFIERS and FLAGS.task not in IMAGES:
         raise ValueError(
             f"--algorithm={FLAGS.algorithm} needs classes. Received: --task={FLAGS.task}. Take "
             f"one of --task={', '.join(IMAGES)}."
         )
-    for name, algorithms in MEANT_FOR.items():
-        value = FLAGS[name].value
-        if value and value != FLAGS[name].default and FLAGS.algorithm not in algorithms:
-            raise ValueError(
-                f"--{name} has no meaning for --algorithm={FLAGS.algorithm}. Received: "
-                f"{serialized()[name]}. Leave it out, or start from a preset without it."
-            )
+    for what, table in MEANT_FOR.items():
+        chosen = FLAGS[what].value
+        for name, meant in table.items():
+            flag = FLAGS[name]
+            if chosen in meant or flag.value in (None, [], flag.default):
+                continue
+            if name in given:
+                raise ValueError(
+                    f"--{name} has no meaning for --{what}={chosen}. Received: "
+                    f"{serialized()[name]}. Leave it out."
+                )
+            flag.value = flag.default
 
 
 def most_ways() -> int:
@@ -467,7 +518,6 @@ def finish(learner, tasks, workdir: Path) -> None:
     from meta_tf import plots  # matplotlib takes a second to load
 
     evaluation = meta_tf.evaluate(learner, tasks.test, FLAGS.eval_tasks, seed=FLAGS.seed)
-    write_results(evaluation, learner, workdir)
     figures = {"learning_curve": plots.learning_curve(workdir / "metrics.csv")}
     if FLAGS.algorithm in INNER_LOOP:
         figures["inner_steps"] = plots.inner_steps(evaluation)
@@ -475,11 +525,14 @@ def finish(learner, tasks, workdir: Path) -> None:
         figures["task"] = plots.images(learner, tasks.test, seed=FLAGS.seed)
     elif FLAGS.task == "sinusoid":
         curves = meta_tf.tasks.Sinusoid(FLAGS.shots, queries=200, grid=True)
-        figures["fit"] = plots.regression(learner, curves.test, seed=FLAGS.seed)
+        last = evaluation.steps[-1]
+        steps = sorted({0, min(1, last), last})
+        figures["fit"] = plots.regression(learner, curves.test, steps, seed=FLAGS.seed)
     for name, figure in figures.items():
         figure.savefig(workdir / f"{name}.png", dpi=120)
-    learner.save(workdir / "learner.keras")
+    training.save_whole(learner, workdir / "learner.keras")
     learner.export(workdir / "saved_model")
+    write_results(evaluation, learner, workdir)  # the last: with it the run is complete
     print(evaluation)
     print(
         f"Written to {workdir}/: results.json, {', '.join(f'{n}.png' for n in figures)}, "
@@ -492,10 +545,10 @@ def write_results(evaluation, learner, workdir: Path) -> None:
     results = {
         **json.loads(evaluation.to_json()),
         "iterations": training.latest_checkpoint(workdir)[1],
-        "trainable_parameters": learner.count_params(),
+        "parameters": learner.count_params(),
         "training_minutes": training.training_minutes(workdir),
         "cores": os.cpu_count(),
-        "command": " ".join(["python train.py", *sys.argv[1:]]),
+        "command": shlex.join(["python", "train.py", *sys.argv[1:]]),
         "flags": {n: line.split("=", 1)[1] for n, line in serialized().items()},
         "versions": {
             "meta_tf": meta_tf.__version__,
@@ -504,9 +557,7 @@ def write_results(evaluation, learner, workdir: Path) -> None:
             "python": platform.python_version(),
         },
     }
-    part = workdir / ".results.json"
-    part.write_text(json.dumps(results, indent=2) + "\n")
-    os.replace(part, workdir / "results.json")
+    training.write_whole(workdir / "results.json", json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

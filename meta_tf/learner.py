@@ -150,7 +150,6 @@ class MetaLearner(keras.Model):
     def compile_from_config(self, config):
         config = keras.saving.deserialize_keras_object(config)
         self.compile(**config)
-        self.optimizer.build(self.trainable_variables)
 
     def call(self, inputs, training=False):
         """Adapts to each task by its support set and predicts for its query set.

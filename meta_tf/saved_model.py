@@ -85,7 +85,8 @@ class _Signatures:
             "adapt": adapt,
             "predict": _trace(self.predict, {**self.query, **weights}),
         }
-        if self.algorithm.outputs(self.network) is None:  # else there is none before a task
+        classifies = self.algorithm.outputs(self.network) is None
+        if classifies and self._initial() is not None:
             functions["initial"] = _trace(self.initial, self.query)
         if self._rate_is_free():
             run_time = {
@@ -120,8 +121,10 @@ class _Signatures:
 
     def initial(self, **given: Any) -> Tensors:
         query_x = _packed("query_x", self.inputs, given)
-        weights = self.algorithm.initial(self.network, self.learner.weights_now)
-        return {"predictions": self.network(weights, query_x)}
+        return {"predictions": self.network(self._initial(), query_x)}
+
+    def _initial(self):
+        return self.algorithm.initial(self.network, self.learner.weights_now)
 
     def _adapted(self, algorithm, weights, given, steps=None):
         support = Examples(_packed("support_x", self.inputs, given), given["support_y"])
@@ -146,7 +149,8 @@ class _Signatures:
     def _rate_is_free(self):
         """Whether the algorithm has a rate that is a plain number, not learned ones."""
         fields = {f.name for f in dataclasses.fields(self.algorithm)}
-        return "inner_lr" in fields and not self.algorithm.meta_weights(self.network)
+        learned = self.algorithm.meta_weights(self.network)
+        return "inner_lr" in fields and not any(name.startswith("inner_lr") for name in learned)
 
 
 def _trace(function: Callable[..., Tensors], specs: Tensors) -> Any:

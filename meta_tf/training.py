@@ -97,13 +97,25 @@ def save_checkpoint(learner: keras.Model, folder: str | Path, iteration: int) ->
     checkpoints = Path(folder) / _CHECKPOINTS
     checkpoints.mkdir(parents=True, exist_ok=True)
     path = checkpoints / f"{iteration:08d}.keras"
-    part = checkpoints / f"part-{path.name}"  # Keras wants the ending
-    learner.save(part)
-    os.replace(part, path)
+    save_whole(learner, path)
     for other in checkpoints.glob("*.keras"):
         if other != path:
             other.unlink()
     return path
+
+
+def save_whole(learner: keras.Model, path: Path) -> None:
+    """Saves the learner to a `.keras` file that is never half written."""
+    part = path.with_name(f"part-{path.name}")  # Keras wants the ending
+    learner.save(part)
+    os.replace(part, path)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a text file that is never half written."""
+    part = path.with_name(f".{path.name}")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
 
 
 def latest_checkpoint(folder: str | Path) -> tuple[Path | None, int]:

@@ -79,6 +79,11 @@ CASES = {
     "lstm": (lambda: learner_of(recurrent, meta_tf.MAML(inner_lr=0.1)), (5, 2), None),
     "dropout": (lambda: learner_of(dropping, MAML), (3,), None),
     "meta-sgd": (lambda: learner_of(dense, meta_tf.MetaSGD(), classify=False), (3,), (2,)),
+    "meta-curvature": (
+        lambda: learner_of(dense, meta_tf.MetaCurvature(0.1, inner_steps=2), classify=False),
+        (3,),
+        (2,),
+    ),
     "anil": (lambda: learner_of(normalised, meta_tf.ANIL(inner_lr=0.1)), (6, 6, 1), None),
     "reptile": (lambda: learner_of(normalised, REPTILE, batch_norm="support"), (6, 6, 1), None),
 }
@@ -106,7 +111,7 @@ def test_equals_the_library(case, tmp_path):
     )
 
 
-@pytest.mark.parametrize("case", ["mlp", "bn-support", "reptile"])
+@pytest.mark.parametrize("case", ["mlp", "bn-support", "reptile", "meta-curvature"])
 def test_steps_and_rate_at_run_time(case, tmp_path):
     make, shape, targets = CASES[case]
     learner = make()

@@ -128,6 +128,15 @@ def test_a_finished_run_shows_its_results_again_and_a_flag_file_starts_it(finish
     assert all(line in again for line in table)
 
 
+def test_a_flag_file_stands_by_itself_without_a_preset():
+    import train  # here, as it defines flags
+
+    argv = ["train.py", "--flagfile=flags.txt", "--iterations=9"]
+    assert train.with_preset(argv) == argv
+    first = train.with_preset(["train.py", "--task=omniglot", "--algorithm=imaml"])[1]
+    assert first == "--preset=omniglot_5way_1shot_imaml"
+
+
 def test_a_finished_run_is_evaluated_on_fewer_inner_steps(finished, tmp_path):
     workdir = tmp_path / "copy"
     shutil.copytree(finished[0], workdir)
@@ -142,6 +151,8 @@ def test_another_setting_is_refused_and_nothing_is_damaged(finished):
     workdir, _ = finished
     before = (workdir / "flags.txt").read_bytes()
     assert_one_line(run(*SMALL, f"--workdir={workdir}", "--shots=5"), "--shots", "'10'", "'5'")
+    fewer = [*SMALL, f"--workdir={workdir}", "--iterations=200"]
+    assert_one_line(run(*fewer), "--iterations", "600", "200")
     assert (workdir / "flags.txt").read_bytes() == before
 
 
@@ -197,6 +208,11 @@ WRONG = [
     (["--algorithm=r2d2"], ["--algorithm=r2d2", "classes", "--task=sinusoid", "omniglot"]),
     # The task and the algorithm choose a preset that fits both; what is refused was given.
     (["--task=omniglot", "--algorithm=protonet", "--inner_steps=3"], ["--inner_steps=3"]),
+    # Words without dashes; settings of another task or model.
+    (["iterations=3"], ["'iterations=3'", "--iterations=3"]),
+    (["--ways=9"], ["--ways=9", "--task=sinusoid"]),
+    (["--filters=8"], ["--filters=8", "--model=mlp"]),
+    (["--noper_step_norm"], ["--per_step_norm", "maml"]),
     (["--device=gpu"], ["--device=gpu"]),
     (["--no_such_flag"], ["no_such_flag"]),
     (["--profile", "--iterations=3"], ["--profile", "3 steps"]),

@@ -54,7 +54,7 @@ def test_it_is_the_learner_of_the_published_run(shipped):
     run = json.loads(beside)
     assert json.loads(json.dumps(learner.algorithm.get_config())) == run["settings"]
     assert learner.network.batch_norm == run["batch_norm"]
-    assert learner.count_params() == run["trainable_parameters"]
+    assert learner.count_params() == run["parameters"]
     assert run["flags"]["split"] == "finn" and run["flags"]["rotations"] == "task"  # as is told
 
 

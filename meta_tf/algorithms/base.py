@@ -76,8 +76,11 @@ class Algorithm(abc.ABC):
         del network
         return {}
 
-    def initial(self, network: Network, weights: Weights) -> Weights:
-        """What the network computes with before any inner step; the weights by default."""
+    def initial(self, network: Network, weights: Weights) -> Weights | None:
+        """What the network computes with before any inner step; the weights by default.
+
+        None if it can say nothing before it has seen a support set.
+        """
         del network
         return weights
 

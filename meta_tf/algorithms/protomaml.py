@@ -98,6 +98,9 @@ class ProtoMAML(Algorithm):
                 "layer with ProtoMAML(head=...), and build the model of Keras inputs and layers."
             )
 
+    def initial(self, network: Network, weights: Weights) -> None:
+        """None: its classifier is made of the support set."""
+
     def adapt(
         self,
         network: Network,
