@@ -128,10 +128,11 @@ def test_a_finished_run_shows_its_results_again_and_a_flag_file_starts_it(finish
     assert all(line in again for line in table)
 
 
-def test_a_flag_file_stands_by_itself_without_a_preset():
+def test_a_flag_file_stands_by_itself_without_a_preset(tmp_path):
     import train  # here, as it defines flags
 
-    argv = ["train.py", "--flagfile=flags.txt", "--iterations=9"]
+    (tmp_path / "flags.txt").write_text("--task=omniglot\n--algorithm=imaml\n")
+    argv = ["train.py", f"--flagfile={tmp_path / 'flags.txt'}", "--iterations=9"]
     assert train.with_preset(argv) == argv
     first = train.with_preset(["train.py", "--task=omniglot", "--algorithm=imaml"])[1]
     assert first == "--preset=omniglot_5way_1shot_imaml"
