@@ -33,8 +33,8 @@ class Network:
         `"support"` or `"running"` (see `meta_tf.normalization.MODES`).
 
     Raises:
-      ValueError: if the model is not built, has nothing to train, or a name is
-        unknown.
+      ValueError: if the model is not built, has nothing to train, a name is unknown, or
+        a batch normalisation cannot take the statistics of the support set.
 
     Example:
       >>> net = Network(keras.Sequential([keras.Input([3]), keras.layers.Dense(2)]), "mse")
@@ -57,6 +57,8 @@ class Network:
             for layer in model._flatten_layers()
             if isinstance(layer, keras.layers.BatchNormalization)
         ]
+        if batch_norm == "support":
+            _check_momentum(self.batch_norms)
 
     @property
     def weights(self) -> Weights:
@@ -248,6 +250,16 @@ class Network:
             losses = run.losses
         state = [scope.get_current_value(v) for v in model.non_trainable_variables]
         return predictions, state, tf.add_n(losses) if losses else 0.0
+
+
+def _check_momentum(layers):
+    for layer in layers:
+        if layer.trainable and layer.momentum >= 1:
+            raise ValueError(
+                f'`batch_norm="support"` needs batch normalisation with a `momentum` below 1: at '
+                f"1 no statistics are stored. Received: {layer.name!r} with {layer.momentum}. "
+                "Lower it, or freeze the layer to keep its statistics."
+            )
 
 
 def _check_model(model):

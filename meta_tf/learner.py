@@ -228,6 +228,7 @@ class MetaLearner(keras.Model):
         return self._report(x, y, predictions, tf.reduce_mean(losses))
 
     def test_step(self, data):
+        """One batch of `evaluate`; its loss is the tasks' own, without the model's regularisers."""
         x, y = _unpack(data)
         check_batch(self.model, x, y)
         predictions = self(x, training=False)

@@ -60,6 +60,8 @@ def gap(row, run, first):
 
 
 def first_mse(row, run, first):
+    if len(run["steps"]) < 2:
+        return "–"
     i = run["steps"].index(1)
     return f"{run['mean'][i]:.3f} ± {run['ci95'][i]:.3f}"
 

@@ -132,3 +132,12 @@ def test_in_a_subclass_and_a_nested_model_it_is_the_same():
     kernel, bias = model.layers[-1].get_weights()
     expected = (qx - sx.mean(0)) / np.sqrt(sx.var(0) + 0.1) @ kernel + bias
     np.testing.assert_allclose(network(settled, qx), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_mode_support_needs_layers_that_store_statistics():
+    model = keras.Sequential(
+        [keras.Input([3]), layers.BatchNormalization(momentum=1.0, name="norm"), layers.Dense(2)]
+    )
+    with pytest.raises(ValueError, match=r"`momentum` below 1.*Received: 'norm' with 1"):
+        Network(model, "mse", "support")
+    Network(model, "mse", "transductive")
