@@ -226,7 +226,8 @@ def compare(
     """Draws evaluations side by side: each one's mean and interval, and its curve of inner steps.
 
     The curves, of those that have more than one number of steps, are of the error (1 -
-    accuracy) where the metric is accuracy, with a logarithmic axis.
+    accuracy) where the metric is accuracy, with a logarithmic axis; one that rises far above
+    all starts leaves the picture.
 
     Args:
       evaluations: results of `meta_tf.evaluate`, of one metric, by name; drawn from top to
@@ -299,11 +300,13 @@ def _draw_curves(axes, evaluations, styles):
     most = max(e.steps[-1] for e in evaluations.values())
     first = next(iter(evaluations.values()))
     scale, unit = _unit(first.metric)
+    starts = []
     for name, evaluation in evaluations.items():
         colour, marker = styles[name]
         mean, ci95 = (scale * np.asarray(v) for v in (evaluation.mean, evaluation.ci95))
         if first.metric == "accuracy":
             mean, unit = 100 - mean, "error in %"
+        starts.append(mean[0])
         every = max(1, len(mean) // 10)
         axes.plot(
             evaluation.steps,
@@ -317,6 +320,7 @@ def _draw_curves(axes, evaluations, styles):
         )
         _band(axes, evaluation.steps, mean, ci95, colour, alpha=0.12)
     axes.set_yscale("log")
+    axes.set_ylim(top=min(axes.get_ylim()[1], 2 * max(starts)))  # what diverges leaves the picture
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("")

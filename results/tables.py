@@ -59,15 +59,18 @@ def gap(row, run, first):
     return f"{100 * (run['mean'][-1] - first['mean'][-1]):+.2f}" if first else ""
 
 
-def first_mse(row, run, first):
-    if len(run["steps"]) < 2:
-        return "–"
-    i = run["steps"].index(1)
-    return f"{run['mean'][i]:.3f} ± {run['ci95'][i]:.3f}"
+def mse_after(step: int) -> Callable[[Row, dict[str, Any], dict[str, Any]], str]:
+    """The cell of the error after so many inner steps."""
 
+    def cell(row, run, first):
+        if step not in run["steps"]:
+            return "–"
+        i = run["steps"].index(step)
+        mean, ci95 = run["mean"][i], run["ci95"][i]
+        digits = ".3f" if mean < 100 else ".0e"  # some diverge beyond the steps of their training
+        return f"{mean:{digits}} ± {ci95:{digits}}"
 
-def last_mse(row, run, first):
-    return f"{run['mean'][-1]:.3f} ± {run['ci95'][-1]:.3f} ({run['steps'][-1]} steps)"
+    return cell
 
 
 def inner_steps(row, run, first):
@@ -102,8 +105,9 @@ ACCURACY = {
     "published": published,
 }
 MSE = {
-    "mse after 1 step": first_mse,
-    "after the last step": last_mse,
+    "mse after 1 step": mse_after(1),
+    "5 steps": mse_after(5),
+    "10 steps": mse_after(10),
     "outer steps": outer_steps,
     "minutes": minutes,
     "published, 1 step": published,

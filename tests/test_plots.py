@@ -193,6 +193,14 @@ def test_compare_at_a_step_in_the_metrics_own_unit():
     assert figure.get_suptitle() == "sinusoid"
 
 
+def test_compare_leaves_out_what_diverges():
+    steady = evaluated((0, 1, 2), (3.0, 0.5, 0.4), (0.2, 0.1, 0.1), metric="mse")
+    wild = evaluated((0, 1, 2), (3.0, 0.3, 4e9), (0.2, 0.1, 2e9), metric="mse")
+    _, curves = plots.compare({"steady": steady, "wild": wild}).axes
+    low, high = curves.get_ylim()
+    assert low < 0.3 and 3.0 < high <= 6.0
+
+
 def test_compare_without_any_curve_and_of_many_looks():
     many = {f"run {i}": SINGLE for i in range(35)}
     (means,) = plots.compare(many).axes

@@ -69,8 +69,9 @@ def test_the_interval_of_a_published_run_is_possible(folder):
     run = tables.read(tables.RESULTS, folder.name)
     assert run["steps"] == list(range(len(run["mean"]))) and len(run["ci95"]) == len(run["mean"])
     n = run["tasks"]
+    assert run["ci95"][-1] > 0
     for mean, ci95 in zip(run["mean"], run["ci95"], strict=True):
-        assert ci95 > 0
+        assert ci95 >= 0
         if run["metric"] == "accuracy":
             # Numbers within 0 … 1 have σ² ≤ n / (n - 1) mean (1 - mean), and the interval is
             # 1.96 σ / √n.
@@ -122,11 +123,13 @@ def test_the_modes_are_compared_with_the_transductive_one(tmp_path):
     assert tables.MISSING in lines[4]
 
 
-def test_the_sinusoid_is_told_after_one_and_after_the_last_step(tmp_path):
-    mean = [3.0, 0.4, *[0.3] * 8, 0.1]
-    a_run(tmp_path / "sinusoid_5shot", 0, mean=mean, ci95=[0.05] * 11, steps=list(range(11)))
+def test_the_sinusoid_is_told_after_one_five_and_ten_steps(tmp_path):
+    mean = [3.0, 0.4, 0.3, 0.3, 0.3, 0.2, 0.3, 0.3, 0.3, 0.3, 1234567.0]
+    ci95 = [0.05] * 10 + [0.5e6]
+    a_run(tmp_path / "sinusoid_5shot", 0, mean=mean, ci95=ci95, steps=list(range(11)))
     lines = tables.rendered(table("sinusoid_5shot"), tmp_path, tmp_path)
-    assert lines[2].startswith("| MAML | 0.400 ± 0.050 | 0.100 ± 0.050 (10 steps) | 40 000 |")
+    told = "| MAML | 0.400 ± 0.050 | 0.200 ± 0.050 | 1e+06 ± 5e+05 | 40 000 |"
+    assert lines[2].startswith(told)
 
 
 def test_the_commands_are_those_of_the_runs(tmp_path):
