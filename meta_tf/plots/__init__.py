@@ -1,0 +1,18 @@
+"""Figures: what a learner does on tasks, and how it came to it. Needs matplotlib.
+
+Each function returns a `matplotlib.figure.Figure` that belongs to no window and to
+no global state: `figure.savefig("fit.png")`.
+"""
+
+try:
+    import matplotlib.figure  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "meta_tf.plots needs matplotlib. Install it with: pip install meta_tf[plots]"
+    ) from error
+
+from meta_tf.plots.comparison import compare
+from meta_tf.plots.curves import inner_steps, learning_curve
+from meta_tf.plots.tasks import images, regression
+
+__all__ = ["compare", "images", "inner_steps", "learning_curve", "regression"]

@@ -1,0 +1,164 @@
+"""A figure of several evaluations, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator
+
+from meta_tf.evaluation import Evaluation
+from meta_tf.plots.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INTERVAL,
+    ORANGE,
+    RED,
+    band,
+    kind_of,
+    tidy,
+    unit_of,
+)
+
+_COLOURS = [BLUE, RED, GREEN, ORANGE, "#CC79A7", "#56B4E9", "black"]
+_MARKERS = "os^Dv"  # with the colours, 35 pairs before any comes again
+
+
+def compare(
+    evaluations: Mapping[str, Evaluation],
+    published: Mapping[str, float] | None = None,
+    step: int | None = None,
+    title: str | None = None,
+) -> Figure:
+    """Draws evaluations side by side: each one's mean and interval, and its curve of inner steps.
+
+    The curves, of those that have more than one number of steps, are of the error (1 -
+    accuracy) where the metric is accuracy, with a logarithmic axis; one that rises far above
+    all starts leaves the picture.
+
+    Args:
+      evaluations: results of `meta_tf.evaluate`, of one metric, by name; drawn from top to
+        bottom. `Evaluation.load` reads those of earlier runs.
+      published: numbers to compare with, by the same names, in the metric's own unit
+        (0.987 for an accuracy of 98.7 %).
+      step: the number of inner steps that the means on the left are of; each one's last if
+        None.
+      title: the figure's; the tasks if None.
+
+    Raises:
+      ValueError: if there is no evaluation, the metrics differ, a name of `published` is
+        unknown, or an evaluation has no such step.
+
+    Example:
+      >>> part = meta_tf.tasks.Sinusoid().test
+      >>> now = meta_tf.evaluate(learner, part, 10, steps=3)
+      >>> figure = compare({"before": now, "after": now}, published={"after": 0.4})
+      >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
+      ['before', 'after']
+    """
+    published = published or {}
+    _check_comparable(evaluations, published, step)
+    curves = {n: e for n, e in evaluations.items() if len(e.steps) > 1}
+    figure = Figure(
+        figsize=(12 if curves else 7, 1.8 + 0.34 * max(len(evaluations), 6)), layout="constrained"
+    )
+    panels = figure.subplots(1, 2 if curves else 1, squeeze=False)[0]
+    styles = {
+        name: (_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
+        for i, name in enumerate(evaluations)
+    }
+    _draw_means(panels[0], evaluations, published, step, styles)
+    if curves:
+        _draw_curves(panels[1], curves, styles)
+    first = next(iter(evaluations.values()))
+    figure.suptitle(title or f"{first.tasks} new tasks, {kind_of(first)}")
+    return figure
+
+
+def _draw_means(axes, evaluations, published, step, styles):
+    """A row an evaluation: its mean and interval, and a mark for what was published."""
+    first = next(iter(evaluations.values()))
+    scale, unit = unit_of(first.metric)
+    for row, (name, evaluation) in enumerate(evaluations.items()):
+        i = -1 if step is None else evaluation.steps.index(step)
+        colour, marker = styles[name]
+        axes.errorbar(
+            scale * evaluation.mean[i],
+            row,
+            xerr=scale * evaluation.ci95[i],
+            fmt=marker,
+            color=colour,
+            capsize=3,
+            markersize=5,
+        )
+    rows = [row for row, name in enumerate(evaluations) if name in published]
+    values = [scale * published[name] for name in evaluations if name in published]
+    if rows:
+        axes.plot(values, rows, "|", color=GREY, ms=16, mew=2.5, zorder=0, label="published")
+        axes.figure.legend(loc="outside lower left", frameon=False)
+    axes.set_yticks(range(len(evaluations)), list(evaluations))
+    axes.set_ylim(len(evaluations) - 0.5, -0.5)  # the first on top
+    when = "each one's last inner step" if step is None else f"{step} inner step{'s'[: step != 1]}"
+    tidy(axes, unit, None, f"after {when}, with the {INTERVAL}")
+
+
+def _draw_curves(axes, evaluations, styles):
+    """A line an evaluation, of error by inner steps."""
+    most = max(e.steps[-1] for e in evaluations.values())
+    first = next(iter(evaluations.values()))
+    scale, unit = unit_of(first.metric)
+    starts = []
+    for name, evaluation in evaluations.items():
+        colour, marker = styles[name]
+        mean, ci95 = (scale * np.asarray(v) for v in (evaluation.mean, evaluation.ci95))
+        if first.metric == "accuracy":
+            mean, unit = 100 - mean, "error in %"
+        starts.append(mean[0])
+        every = max(1, len(mean) // 10)
+        axes.plot(
+            evaluation.steps,
+            mean,
+            marker=marker,
+            markevery=every,
+            color=colour,
+            markersize=4,
+            lw=1.4,
+            label=name,
+        )
+        band(axes, evaluation.steps, mean, ci95, colour, alpha=0.12)
+    axes.set_yscale("log")
+    axes.set_ylim(top=min(axes.get_ylim()[1], 2 * max(starts)))  # what diverges leaves the picture
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
+    tidy(axes, "inner steps", f"{unit} (logarithmic)", "on the way there")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    if most > 20:  # so that the first steps of the shorter ones can be seen
+        axes.set_xscale("symlog", linthresh=5)
+        ticks = [k for k in (0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500) if k <= most]
+        axes.set_xticks(ticks, [str(k) for k in ticks])
+        axes.set_xlim(-0.3, 1.1 * most)
+
+
+def _check_comparable(evaluations, published, step):
+    if not evaluations:
+        raise ValueError("`evaluations` must hold at least one. Received: none.")
+    metrics = sorted({e.metric for e in evaluations.values()})
+    if len(metrics) > 1:
+        raise ValueError(
+            f"`evaluations` must be of one metric. Received: {', '.join(metrics)}. Draw a figure "
+            "for each."
+        )
+    if unknown := set(published) - set(evaluations):
+        raise ValueError(
+            "`published` must have names of `evaluations`. Received: "
+            f"{', '.join(map(repr, sorted(unknown)))}; there are {', '.join(evaluations)}."
+        )
+    for name, evaluation in evaluations.items():
+        if step is not None and step not in evaluation.steps:
+            raise ValueError(
+                "`step` must be a number of inner steps that all evaluations have. Received: "
+                f"{step!r}; {name!r} has {evaluation.steps[0]} to {evaluation.steps[-1]}."
+            )

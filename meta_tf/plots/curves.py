@@ -1,0 +1,99 @@
+"""Figures of one run: its training, and its evaluation by inner steps."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from meta_tf.evaluation import Evaluation
+from meta_tf.plots.style import BLUE, GREY, INTERVAL, band, kind_of, tidy, unit_of
+
+
+def learning_curve(metrics: str | Path, metric: str | None = None) -> Figure:
+    """Draws the training and validation curve of a run, with the interval over tasks.
+
+    Args:
+      metrics: the run's `metrics.csv`: a row an epoch, with a column `iteration` (outer
+        steps made), and `<metric>`, `val_<metric>`, `val_<metric>_ci95` as far as
+        they are known.
+      metric: which; accuracy where there is one, else the loss.
+
+    Raises:
+      ValueError: if the file holds no rows, or not the metric.
+
+    Example:
+      >>> figure = learning_curve("runs/sinusoid/metrics.csv")         # doctest: +SKIP
+    """
+    table = _read_csv(Path(metrics))
+    if metric is None:
+        metric = "accuracy" if {"accuracy", "val_accuracy"} & set(table) else "loss"
+    if not {metric, f"val_{metric}"} & set(table):
+        raise ValueError(
+            f"`metric` must be a column of {metrics}. Received: {metric!r}; there are "
+            f"{', '.join(table)}."
+        )
+    # The interval of a regression's loss is that of the mean squared error.
+    interval = table.get(f"val_{metric}_ci95")
+    if metric == "loss" and interval is None:
+        interval = table.get("val_mse_ci95")
+    scale, unit = unit_of(metric)
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for column, label, colour in (
+        (metric, "training tasks", GREY),
+        (f"val_{metric}", "validation tasks", BLUE),
+    ):
+        if column in table:
+            values = scale * table[column]
+            axes.plot(table["iteration"], values, ".-", color=colour, label=label)
+            if column.startswith("val_") and interval is not None:
+                band(axes, table["iteration"], values, scale * interval, colour)
+    tidy(axes, "outer steps", f"{unit} on query sets, after adaptation", "Learning curve")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False)
+    return figure
+
+
+def inner_steps(evaluation: Evaluation) -> Figure:
+    """Draws what `evaluate` measured: the metric after 0 … K inner steps, with its interval.
+
+    Args:
+      evaluation: the result of `meta_tf.evaluate`.
+
+    Example:
+      >>> part = meta_tf.tasks.Sinusoid().test
+      >>> figure = inner_steps(meta_tf.evaluate(learner, part, 10, steps=3))
+      >>> figure.axes[0].get_xlabel()
+      'inner steps'
+    """
+    scale, unit = unit_of(evaluation.metric)
+    steps, mean, ci95 = (
+        np.asarray(v) for v in (evaluation.steps, evaluation.mean, evaluation.ci95)
+    )
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(steps, scale * mean, "o-", color=BLUE, markersize=4, label="mean over tasks")
+    if len(steps) > 1:
+        band(axes, steps, scale * mean, scale * ci95, BLUE)
+    else:  # a band needs two points
+        axes.errorbar(steps, scale * mean, scale * ci95, color=BLUE, capsize=4, label=INTERVAL)
+    title = f"{evaluation.tasks} new tasks, {kind_of(evaluation)}\n{evaluation.algorithm}"
+    tidy(axes, "inner steps", f"{unit} on query sets", title)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False)
+    return figure
+
+
+def _read_csv(path):
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or "iteration" not in rows[0]:
+        raise ValueError(
+            "`metrics` must be a csv file with a column `iteration` and at least one row. "
+            f"Received: {str(path)!r}. Train until the first epoch has ended."
+        )
+    return {name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0]}
