@@ -62,6 +62,7 @@ ALGORITHMS = {
     "per_step_statistics": ("mamlpp",),
     "regularization": ("imaml",),
     "cg_steps": ("imaml",),
+    "damping": ("imaml",),
     "distance": ("protonet",),
     "scale": CLASSIFIERS,
 }
@@ -171,6 +172,7 @@ flags.DEFINE_bool(
 )
 flags.DEFINE_float("regularization", None, "How strongly iMAML holds the inner loop.")
 flags.DEFINE_integer("cg_steps", None, "Conjugate-gradient steps of iMAML.", lower_bound=1)
+flags.DEFINE_float("damping", None, "What steadies the meta-gradient of iMAML.")
 flags.DEFINE_enum("distance", None, ["euclidean", "cosine"], "Of ProtoNet, to a prototype.")
 flags.DEFINE_float("scale", None, "Steepness of the logits of classifiers that need no training.")
 

@@ -29,6 +29,12 @@ def check_decay(name: str, value: Any) -> None:
         raise ValueError(f"`{name}` must be a number of at least 0 and below 1{_got(value)}")
 
 
+def check_not_negative(name: str, value: Any) -> None:
+    """Raises ValueError unless `value` is a finite number of at least 0."""
+    if not _is_number(value) or not 0 <= value < math.inf:
+        raise ValueError(f"`{name}` must be a number of at least 0{_got(value)}")
+
+
 def check_switch(name: str, value: Any) -> None:
     """Raises ValueError unless `value` is True or False."""
     if not isinstance(value, bool):

@@ -1,5 +1,7 @@
 """iMAML: its implicit gradient against the closed form, and against the converged inner loop."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -76,6 +78,41 @@ def test_the_meta_gradient_of_a_linear_model_is_the_closed_form():
     slope = 8 * 2 * qx.T @ (qx @ w - qy) / 5
     expected = np.linalg.solve(np.eye(3) + h / LAMBDA, slope)
     np.testing.assert_allclose(result.model[0], expected, rtol=1e-7)
+    # Damping stands beside λ in the solve, and there alone.
+    damped = dataclasses.replace(algorithm, damping=5.0)
+    np.testing.assert_array_equal(
+        damped.adapt(network, weights, support).model[0], adapted.model[0]
+    )
+    result = damped.meta_gradients(network, weights, support, query)
+    slope = 2 * qx.T @ (qx @ phi - qy) / 5
+    expected = np.linalg.solve(np.eye(3) + h / (LAMBDA + 5.0), slope)
+    np.testing.assert_allclose(result.model[0], expected, rtol=1e-7)
+
+
+def test_damping_is_more_of_lambda_for_weights_that_do_not_adapt_as_well():
+    """Without inner steps λ has no other part than that in the meta-gradient."""
+    network = Network(
+        keras.Sequential(
+            [keras.Input([3]), keras.layers.Dense(3, "tanh"), keras.layers.Dense(1, name="head")]
+        ),
+        "mse",
+    )
+    weights = network.weights
+
+    def gradients(regularization, damping):
+        algorithm = meta_tf.IMAML(
+            0.1, 0, regularization=regularization, damping=damping, adapted="head"
+        )
+        return algorithm.meta_gradients(network, weights, _examples(2), _examples(3)).model
+
+    for a, b in zip(gradients(4.0, 0.0), gradients(2.5, 1.5), strict=True):
+        np.testing.assert_array_equal(a, b)
+    # Damping without end leaves first order: the query loss's own gradient.
+    with tf.GradientTape() as tape:
+        tape.watch(weights.model)
+        loss, _, _ = network.query_loss(weights, _examples(3), training=True)
+    for a, b in zip(gradients(2.0, 1e12), tape.gradient(loss, weights.model), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +164,7 @@ def test_momentum_and_adam_come_to_the_same_minimum():
     [
         ({"regularization": 0}, "`regularization`"),
         ({"cg_steps": 0}, "`cg_steps`"),
+        ({"damping": -1.0}, "`damping`"),
         ({"inner_lr": -1.0}, "`inner_lr`"),
         ({"optimizer": "lion"}, "`optimizer`"),
     ],

@@ -13,7 +13,14 @@ from meta_tf import linalg
 from meta_tf.algorithms import inner
 from meta_tf.algorithms.base import Algorithm, TaskResult
 from meta_tf.algorithms.descent import Descent, check_inner_loop, steps_to_take
-from meta_tf.checks import as_patterns, check_choice, check_decay, check_integer, check_number
+from meta_tf.checks import (
+    as_patterns,
+    check_choice,
+    check_decay,
+    check_integer,
+    check_not_negative,
+    check_number,
+)
 from meta_tf.functional import Network
 from meta_tf.types import Examples, Weights
 
@@ -30,12 +37,13 @@ class IMAML(Algorithm):
 
     at which, by the implicit function theorem and with H = ∇²L_S(φ),
 
-        meta-gradient: v = (I + H/λ)⁻¹ ∇L_Q(φ),
+        meta-gradient: v = (I + H/(λ + δ))⁻¹ ∇L_Q(φ),   exact for δ = 0,
 
     solved by conjugate gradients with products of H alone. So memory and time of the
     meta-gradient do not grow with the inner steps; its error does with their distance
-    from the minimum. I + H/λ has to be positive definite: λ larger than the steepest
-    downward bend of L_S. For weights ψ that do not adapt it is ∂L_Q/∂ψ - (∂²L_S/∂ψ∂φ) v / λ.
+    from the minimum. I + H/(λ + δ) has to be positive definite: λ + δ larger than the
+    steepest downward bend of L_S. For weights ψ that do not adapt it is
+    ∂L_Q/∂ψ - (∂²L_S/∂ψ∂φ) v / (λ + δ).
 
     Args:
       inner_lr: the step size α of the inner loop, for the mean loss over the support set.
@@ -43,6 +51,9 @@ class IMAML(Algorithm):
       eval_steps: inner steps in evaluation, `adapt` and export; `inner_steps` if None.
       regularization: λ; the paper takes 2 for Omniglot. The larger, the nearer φ stays to w.
       cg_steps: steps of conjugate gradients; the paper takes 5.
+      damping: δ, added to λ in the meta-gradient alone: 0 for the exact one; the larger, the
+        steadier where L_S bends downwards, and the nearer to first-order MAML. The authors'
+        program has a matrix of 2I + H/12 for λ = 2, which is δ = 22 and half the length.
       optimizer: the inner optimiser, `"sgd"`, `"momentum"` or `"adam"`.
       momentum: β₁ of momentum and Adam.
       adapted: which weights adapt, as in `MAML`; all if None.
@@ -67,6 +78,7 @@ class IMAML(Algorithm):
     eval_steps: int | None = None
     regularization: float = 2.0
     cg_steps: int = 5
+    damping: float = 0.0
     optimizer: str = "sgd"
     momentum: float = 0.9
     adapted: str | tuple[str, ...] | None = None
@@ -76,6 +88,7 @@ class IMAML(Algorithm):
         check_inner_loop(self)
         check_number("regularization", self.regularization, above=0)
         check_integer("cg_steps", self.cg_steps, at_least=1)
+        check_not_negative("damping", self.damping)
         check_choice("optimizer", self.optimizer, inner.OPTIMIZERS)
         check_decay("momentum", self.momentum)
         object.__setattr__(self, "adapted", as_patterns("adapted", self.adapted))
@@ -137,16 +150,17 @@ class IMAML(Algorithm):
         """The meta-gradient, from the query loss's gradient at the adapted weights."""
         positions = network.positions(self.adapted)
         direct = [tf.convert_to_tensor(g) for g in direct]
+        held = self.regularization + self.damping
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(adapted.model)
             slope, _ = network.support_gradients(adapted, support, positions, training=True)
 
         def curved(v, of):
-            """∂⟨∇L_S, v⟩ / ∂of."""
+            """∂⟨∇L_S, v⟩ / ∂of / (λ + δ)."""
             found = tape.gradient(
                 slope, of, output_gradients=v, unconnected_gradients=tf.UnconnectedGradients.ZERO
             )
-            return [tf.convert_to_tensor(f) / self.regularization for f in found]
+            return [tf.convert_to_tensor(f) / held for f in found]
 
         fast = [adapted.model[p] for p in positions]
         v = linalg.conjugate_gradient(
