@@ -30,7 +30,7 @@ import tensorflow as tf
 from absl import app, flags
 
 import meta_tf
-from meta_tf import training
+from meta_tf import parallel, training
 from meta_tf.metrics import TaskInterval
 
 PRESETS = Path(__file__).resolve().parent / "presets"
@@ -297,7 +297,7 @@ def set_up_device() -> None:
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
     tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(os.cpu_count() or 1)
+    tf.config.threading.set_inter_op_parallelism_threads(parallel.cores())
 
 
 def check_same_run(workdir: Path) -> None:
@@ -549,7 +549,7 @@ def write_results(evaluation, learner, workdir: Path) -> None:
         "iterations": training.latest_checkpoint(workdir)[1],
         "parameters": learner.count_params(),
         "training_minutes": training.training_minutes(workdir),
-        "cores": os.cpu_count(),
+        "cores": parallel.cores(),
         "command": shlex.join(["python", "train.py", *sys.argv[1:]]),
         "flags": {n: line.split("=", 1)[1] for n, line in serialized().items()},
         "versions": {

@@ -63,7 +63,7 @@ def map_tasks(
         (max-pooling), nor when called eagerly.
       in_flight: how many tasks run at a time in the mode `parallel`, which bounds
         the memory; how many programs share the tasks when vectorized. The number of
-        cores by default.
+        `cores()` by default.
 
     Returns:
       The structure that `fn` returns, each tensor with an axis [T, ...] in front.
@@ -120,14 +120,29 @@ def sum_tasks(
         jit = vectorize and len(one.graph.get_operations()) <= _MOST_COMPILED
     compiled = jit and not operations.intersection(_WRONG_IN_XLA)
     if vectorize:
-        shares = _shares(tasks, in_flight or _cores())
+        shares = _shares(tasks, in_flight or _programs())
         return _vectorized(fn, tasks, shares, compiled)
     run = tf.function(
-        lambda tasks: _parallel(one, tasks, in_flight or os.cpu_count() or 1),
+        lambda tasks: _parallel(one, tasks, in_flight or cores()),
         jit_compile=compiled or None,
         autograph=False,
     )
     return run(tasks)
+
+
+def cores() -> int:
+    """The cores that this process may run on: those of the machine, unless it was given fewer.
+
+    Returns:
+      Their number. Only Linux tells which a process was given; elsewhere it is all.
+
+    Example:
+      >>> cores() >= 1
+      True
+    """
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _one_after_another(fn, tasks):
@@ -189,16 +204,16 @@ def _part(t, first, size):
     return tf.slice(t, [first, *[0] * rest], [size, *t.shape[1:]])
 
 
-def _shares(tasks, cores):
+def _shares(tasks, most):
     """How many programs share the tasks."""
     shape = tf.nest.flatten(tasks)[0].shape
     known = all(t.shape.is_fully_defined() for t in tf.nest.flatten(tasks))
-    return max(1, min(cores, shape[0] // _LEAST_SHARE)) if known else 1
+    return max(1, min(most, shape[0] // _LEAST_SHARE)) if known else 1
 
 
-def _cores():
+def _programs():
     # Programs for a GPU run one after another whatever we do.
-    return 1 if tf.config.list_logical_devices("GPU") else os.cpu_count() or 1
+    return 1 if tf.config.list_logical_devices("GPU") else cores()
 
 
 def _all_at_once(fn, tasks):

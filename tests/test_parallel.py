@@ -1,5 +1,7 @@
 """`map_tasks` and `sum_tasks`: every way of running the tasks gives the same."""
 
+import os
+
 import keras
 import numpy as np
 import pytest
@@ -215,3 +217,14 @@ def test_only_small_programs_are_compiled_by_themselves(most, compiled, monkeypa
     graph = tf.function(lambda t: map_tasks(learn, t, jit="auto"), autograph=False)
     nodes = graph.get_concrete_function(tasks).graph.as_graph_def().node
     assert any(n.attr["_XlaMustCompile"].b for n in nodes) == compiled
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux tells which cores")
+def test_only_the_cores_it_was_given_count():
+    given = os.sched_getaffinity(0)
+    assert parallel.cores() == len(given)
+    try:
+        os.sched_setaffinity(0, {min(given)})
+        assert parallel.cores() == 1
+    finally:
+        os.sched_setaffinity(0, given)
