@@ -29,7 +29,7 @@ def main(folder: Path, new_folder: Path) -> dict[str, str]:
         raise SystemExit(f"{folder} must hold five pictures. It holds {len(names)}.")
     fitted = learner.adapt(drawings, np.arange(5))
     new_names, new_drawings = read(new_folder)
-    found = np.argmax(fitted.predict(new_drawings, verbose=0), -1)
+    found = np.argmax(fitted.predict(new_drawings, batch_size=len(new_drawings), verbose=0), -1)
     answers = {new: names[i] for new, i in zip(new_names, found, strict=True)}
     for new, name in answers.items():
         print(f"{new}: {name}")

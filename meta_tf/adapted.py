@@ -18,8 +18,10 @@ class AdaptedModel(keras.Model):
     """What `MetaLearner.adapt` returns: a Keras model for one task.
 
     It computes `algorithm.predict(network, weights, x)` with weights of its own, that
-    is, what the learner predicts for a query set `x`. In the batch-norm mode
-    `transductive` that includes the statistics of the batch at hand.
+    is, what the learner predicts for a query set `x`, without dropout and the like even if
+    it is trained on. In the batch-norm mode `transductive` that includes the statistics of
+    the batch at hand: predict many examples of all classes at once, with
+    `fitted.predict(x, batch_size=len(x))`, as `predict` alone cuts `x` into batches of 32.
 
     Args:
       network: the model and its loss; only its structure is used.

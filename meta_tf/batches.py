@@ -92,6 +92,27 @@ def check_labels(model: keras.Model, name: str, labels: Any, outputs: int | None
         )
 
 
+def assert_labels(network: Network, x: Any, y: Any, outputs: int | None = None) -> None:
+    """Makes a step over a batch of tasks fail if its labels are not as `check_labels` wants them.
+
+    Unlike that, it works within a compiled step, where values are not known beforehand.
+    """
+    if outputs is None and not _takes_labels(network.loss):
+        return
+    if outputs is None:
+        outputs = getattr(network.model, "output_shape", [None])[-1]
+    for name, labels in (("support_y", x["support_y"]), ("query_y", y)):
+        wanted = f"`{name}` must hold class numbers 0, 1, 2 ..."
+        tf.debugging.assert_non_negative(labels, f"{wanted} It holds negative ones.")
+        if outputs is not None:
+            tf.debugging.assert_less(
+                labels,
+                tf.cast(outputs, labels.dtype),
+                f"{wanted} below {outputs}, as many as there are outputs (or `ways`). Number the "
+                "classes of each task from 0, or take more outputs.",
+            )
+
+
 def _takes_labels(loss):
     return (
         isinstance(loss, keras.losses.SparseCategoricalCrossentropy)

@@ -59,6 +59,7 @@ class Network:
         ]
         if batch_norm == "support":
             _check_momentum(self.batch_norms)
+            _check_used_once(model, self.batch_norms)
 
     @property
     def weights(self) -> Weights:
@@ -259,6 +260,20 @@ def _check_momentum(layers):
                 f'`batch_norm="support"` needs batch normalisation with a `momentum` below 1: at '
                 f"1 no statistics are stored. Received: {layer.name!r} with {layer.momentum}. "
                 "Lower it, or freeze the layer to keep its statistics."
+            )
+
+
+def _check_used_once(model, layers):
+    # Used twice, a layer would store a blend of two sets' statistics. A subclassed model does
+    # not tell.
+    depths = getattr(model, "_nodes_by_depth", {}).values()
+    used = [node.operation for nodes in depths for node in nodes]
+    for layer in layers:
+        uses = sum(operation is layer for operation in used)
+        if layer.trainable and uses > 1:
+            raise ValueError(
+                '`batch_norm="support"` needs batch normalisations that are used once. Received: '
+                f"{layer.name!r}, used {uses} times. Give each place a layer of its own."
             )
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from meta_tf import saved_model
 from meta_tf.adapted import AdaptedModel
 from meta_tf.algorithms import MAML, Algorithm
-from meta_tf.batches import check_batch, check_support
+from meta_tf.batches import assert_labels, check_batch, check_support
 from meta_tf.checks import check_choice, check_integer
 from meta_tf.functional import Network
 from meta_tf.parallel import MODES, map_tasks, sum_tasks
@@ -188,6 +188,7 @@ class MetaLearner(keras.Model):
     def train_step(self, data):
         x, y = _unpack(data)
         check_batch(self.model, x, y)
+        assert_labels(self.network, x, y, self.algorithm.outputs(self.network))
         count = _count_tasks(y)
         first, total = share_of_tasks(count)
         weights = self.weights_now
@@ -231,6 +232,7 @@ class MetaLearner(keras.Model):
         """One batch of `evaluate`; its loss is the tasks' own, without the model's regularisers."""
         x, y = _unpack(data)
         check_batch(self.model, x, y)
+        assert_labels(self.network, x, y, self.algorithm.outputs(self.network))
         predictions = self(x, training=False)
         losses = map_tasks(
             lambda task: self.network.mean_loss(*task),
@@ -260,6 +262,7 @@ class MetaLearner(keras.Model):
         support = check_support(self.network, support_x, support_y, outputs)
         if steps is not None:
             check_integer("steps", steps, at_least=0)
+            steps = int(steps)  # NumPy's integers would become tensors
         # One name for all: TensorFlow would prepare operations anew for every new name.
         name = f"{self.model.name}_adapted"
         return AdaptedModel(self.network, self.algorithm, self._adapt(support, steps), name=name)

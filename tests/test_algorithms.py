@@ -288,3 +288,28 @@ def test_a_pattern_that_matches_nothing_is_named():
         meta_tf.MetaLearner(meta_tf.models.mlp(), meta_tf.ANIL("hed"), "mse")
     with pytest.raises(ValueError, match="leaves no weight"):
         meta_tf.MetaLearner(meta_tf.models.mlp(), meta_tf.MAML(adapted=("head", "!*")), "mse")
+
+
+@pytest.mark.parametrize(
+    ("make", "settings"),
+    [
+        (meta_tf.ANIL, {"adapted": "dense1"}),
+        (meta_tf.BOIL, {"adapted": "dense1"}),
+        (meta_tf.FOMAML, {"first_order": False}),
+        (meta_tf.MetaSGD, {"learned_lr": "tensor"}),
+    ],
+)
+def test_what_a_name_settles_cannot_be_set(make, settings):
+    (name,) = settings
+    with pytest.raises(ValueError, match=f"`{name}` is what {make.__name__} settles itself"):
+        make(**settings)
+
+
+def test_numbers_of_steps_may_be_numpys():
+    def fitted(number):
+        keras.utils.set_random_seed(1)
+        learner = meta_tf.MetaLearner(meta_tf.models.mlp(), meta_tf.MAML(0.1, number(2)), "mse")
+        x = np.linspace(-1, 1, 5)[:, None]
+        return [learner.adapt(x, x**2, steps)(x).numpy() for steps in (None, number(3))]
+
+    np.testing.assert_array_equal(fitted(np.int64), fitted(int))

@@ -10,6 +10,7 @@ from meta_tf.functional import Network
 from meta_tf.normalization import MODES
 
 layers = keras.layers
+CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
 
 def _model(frozen=False):
@@ -71,6 +72,44 @@ def test_whether_a_prediction_depends_on_its_company(mode, alone):
     fitted = learner.adapt(sx, sy)
     together, one = fitted(qx)[:1].numpy(), fitted(qx[:1]).numpy()
     assert np.allclose(one, together, rtol=1e-4, atol=1e-5) == alone
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        meta_tf.MAML(0.1, 2),
+        meta_tf.MAMLPlusPlus(0.1, 2),
+        meta_tf.MetaCurvature(0.1, 2),
+        meta_tf.IMAML(0.1, 2),
+        meta_tf.Reptile(0.01, 2),
+        meta_tf.ProtoMAML(0.1, 2),
+        meta_tf.R2D2(3),
+        meta_tf.MatchingNet(3),
+        meta_tf.ProtoNet(3),
+    ],
+    ids=lambda algorithm: type(algorithm).__name__,
+)
+def test_by_the_support_set_a_query_is_seen_alone_with_every_algorithm(algorithm):
+    rng, labels = np.random.default_rng(0), np.arange(6) % 3
+    support, query = rng.random([2, 6, 8, 8, 1], dtype="float32")
+    model = meta_tf.models.conv4(
+        None if hasattr(algorithm, "ways") else 3, filters=4, input_shape=(8, 8, 1), head="flatten"
+    )
+    learner = meta_tf.MetaLearner(model, algorithm, CROSS_ENTROPY, batch_norm="support")
+    together = learner.adapt(support, labels)(query)
+    task = {"support_x": support[None], "support_y": labels[None], "query_x": query[None, :1]}
+    for alone in (learner.adapt(support, labels)(query[:1]), learner(task)[0]):
+        np.testing.assert_allclose(alone, together[:1], rtol=1e-4, atol=1e-5)
+
+
+def test_by_the_support_set_a_layer_is_used_once():
+    x, norm = keras.Input([3]), layers.BatchNormalization(name="norm")
+    twice = keras.Model(x, layers.Dense(2)(norm(layers.Dense(3)(norm(x)))))
+    with pytest.raises(ValueError, match=r"used once\. Received: 'norm', used 2 times"):
+        Network(twice, "mse", "support")
+    for mode in ("transductive", "running"):
+        Network(twice, "mse", mode)
+    Network(keras.Model(x, layers.Dense(2)(norm(x))), "mse", "support")  # once in this model
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -106,3 +106,20 @@ def test_wrong_steps_are_named():
 def test_a_loss_without_gradient_is_named_in_fit_too(loss, options):
     with pytest.raises(ValueError, match=r"no gradient.*body/kernel.*head/bias"):
         make_learner(loss=loss, **options).fit(*make_batch(), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [([0, 1, 3], "`query_y` must hold .* below 3"), ([0, -1, 2], "`query_y` must hold .*negative")],
+)
+@pytest.mark.parametrize("call", ["fit", "evaluate"])
+def test_labels_out_of_range_are_named_in_training_too(call, labels, message):
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model = keras.Sequential([keras.Input([2]), keras.layers.Dense(3)])
+    learner = meta_tf.MetaLearner(model, meta_tf.MAML(0.1), loss)
+    learner.compile("sgd")
+    x = {"support_x": np.zeros([1, 3, 2]), "query_x": np.zeros([1, 3, 2])}
+    x["support_y"] = np.array([[0, 1, 2]])
+    getattr(learner, call)(x, x["support_y"], verbose=0)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+        getattr(learner, call)(x, np.array([labels]), verbose=0)

@@ -98,10 +98,10 @@ def check_inner_loop(algorithm: Any, least_steps: int = 0) -> None:
 
 def steps_to_take(algorithm: Any, steps: Any, training: bool) -> Any:
     """The number of inner steps to take: `steps`, or what the algorithm has been set to."""
-    if steps is not None:
-        return steps
-    own = training or algorithm.eval_steps is None
-    return algorithm.inner_steps if own else algorithm.eval_steps
+    if steps is None:
+        own = training or algorithm.eval_steps is None
+        steps = algorithm.inner_steps if own else algorithm.eval_steps
+    return steps if tf.is_tensor(steps) else int(steps)
 
 
 def constants(gradients: list[Any]) -> list[Any]:

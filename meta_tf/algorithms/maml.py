@@ -142,7 +142,7 @@ def FOMAML(**settings: Any) -> MAML:
 
     Reference: Finn, Abbeel & Levine 2017, section 5.2.
     """
-    return MAML(first_order=True, **settings)
+    return _maml("FOMAML", settings, first_order=True)
 
 
 def ANIL(head: str = "head", **settings: Any) -> MAML:
@@ -150,7 +150,7 @@ def ANIL(head: str = "head", **settings: Any) -> MAML:
 
     Reference: Raghu et al. 2020, Rapid Learning or Feature Reuse?
     """
-    return MAML(adapted=head, **settings)
+    return _maml("ANIL", settings, adapted=head)
 
 
 def BOIL(head: str = "head", **settings: Any) -> MAML:
@@ -158,7 +158,7 @@ def BOIL(head: str = "head", **settings: Any) -> MAML:
 
     Reference: Oh et al. 2021, BOIL: Towards Representation Change for Few-shot Learning.
     """
-    return MAML(adapted=f"!{head}", **settings)
+    return _maml("BOIL", settings, adapted=f"!{head}")
 
 
 def MetaSGD(**settings: Any) -> MAML:
@@ -166,4 +166,13 @@ def MetaSGD(**settings: Any) -> MAML:
 
     Reference: Li et al. 2017, Meta-SGD: Learning to Learn Quickly for Few-Shot Learning.
     """
-    return MAML(learned_lr="weight", **settings)
+    return _maml("MetaSGD", settings, learned_lr="weight")
+
+
+def _maml(name, settings, **own):
+    for setting in own.keys() & settings.keys():
+        raise ValueError(
+            f"`{setting}` is what {name} settles itself, as {own[setting]!r}. Received: "
+            f"{settings[setting]!r}. Leave it out, or use MAML."
+        )
+    return MAML(**own, **settings)
