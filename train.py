@@ -45,7 +45,9 @@ EMBEDDING = ("protonet", "matching_net", "r2d2")  # no head and no inner loop
 CLASSIFIERS = (*EMBEDDING, "protomaml")
 MAML_FAMILY = ("maml", "fomaml", "anil", "boil", "meta_sgd")
 GRADIENT = (*MAML_FAMILY, "mamlpp", "imaml", "meta_curvature")
+CHOOSE = ("anil", "boil")  # which weights adapt
 INNER_LOOP = (*GRADIENT, "reptile", "protomaml")
+OF_ITS_OWN = ("imaml", "reptile")  # an inner loop that another algorithm's settings do not suit
 # What settings are for, by flag: with anything else, any value but the default is refused.
 ALGORITHMS = {
     "inner_lr": INNER_LOOP,
@@ -55,7 +57,7 @@ ALGORITHMS = {
     "inner_optimizer": (*MAML_FAMILY, "imaml", "reptile"),
     "inner_batch": ("reptile",),
     "learned_lr": ("maml", "fomaml", "anil", "boil", "mamlpp"),
-    "adapt": GRADIENT,
+    "adapt": tuple(a for a in GRADIENT if a not in CHOOSE),
     "multi_step_loss": ("mamlpp",),
     "derivative_order_annealing": ("mamlpp",),
     "per_step_norm": ("mamlpp",),
@@ -81,6 +83,7 @@ MODELS: dict[str, tuple[str, ...]] = {
     "filters": ("conv4",),
     "downsample": ("conv4",),
     "head": ("conv4",),
+    "batch_norm": ("conv4",),
 }
 MEANT_FOR: dict[str, dict[str, tuple[str, ...]]] = {
     "algorithm": ALGORITHMS,
@@ -156,8 +159,7 @@ flags.DEFINE_enum(
 flags.DEFINE_list(
     "adapt",
     None,
-    "Which weights adapt: patterns over layer names, !NAME excludes. "
-    "ANIL and BOIL choose themselves.",
+    "Which weights adapt: patterns over layer names, !NAME excludes.",
 )
 
 flags.DEFINE_integer(
@@ -226,7 +228,8 @@ def complain(message: str) -> int:
 
 
 def with_preset(argv: list[str]) -> list[str]:
-    """Puts the preset's flags before the others, so that these override it."""
+    """Puts the flags of a preset or file before the others, so that these override it."""
+    argv = files_first(argv)
     own = flags.FlagValues()
     flags.DEFINE_string("preset", None, "", flag_values=own)
     flags.DEFINE_string("task", None, "", flag_values=own)
@@ -244,6 +247,20 @@ def with_preset(argv: list[str]) -> list[str]:
         known = ", ".join(sorted(p.stem for p in PRESETS.glob("*.flags")))
         raise ValueError(f"--preset must be one of {known}. Received: --preset={name}.")
     return [argv[0], f"--preset={name}", f"--flagfile={path}", *argv[1:]]
+
+
+def files_first(argv: list[str]) -> list[str]:
+    """Moves --flagfile to the front."""
+    files, others = [], []
+    words = iter(argv[1:])
+    for word in words:
+        if re.match(r"--?flagfile=", word):
+            files.append(word)
+        elif re.fullmatch(r"--?flagfile", word):
+            files += [word, *(value for value in [next(words, None)] if value)]
+        else:
+            others.append(word)
+    return [argv[0], *files, *others]
 
 
 def named(argv: list[str]) -> set[str]:
@@ -303,7 +320,7 @@ def set_up_device() -> None:
 def check_same_run(workdir: Path) -> None:
     """Raises ValueError if the folder holds a run of other settings."""
     path = workdir / "flags.txt"
-    if not path.exists():
+    if not path.exists() or not training.read_metrics(workdir):  # nothing that would be lost
         return
     before = dict(line.lstrip("-").split("=", 1) for line in path.read_text().split("\n") if line)
     now = {n: line.lstrip("-").split("=", 1)[1] for n, line in serialized().items()}
@@ -398,8 +415,6 @@ def build_algorithm() -> meta_tf.Algorithm:
     }
     if settings.get("learned_lr") == "none":
         settings["learned_lr"] = None
-    if FLAGS.algorithm in ("anil", "boil"):  # they choose themselves
-        settings.pop("adapted", None)
     if FLAGS.algorithm in EMBEDDING:
         settings["ways"] = most_ways()
     makers: dict[str, Callable[..., meta_tf.Algorithm]] = {
@@ -429,6 +444,14 @@ def check_meaning(given: set[str]) -> None:
         raise ValueError(
             f"--algorithm={FLAGS.algorithm} needs classes. Received: --task={FLAGS.task}. Take "
             f"one of --task={', '.join(IMAGES)}."
+        )
+    needed = sorted({"inner_lr", "inner_steps"} - given)
+    unlike = FLAGS.preset and not FLAGS.preset.endswith(f"_{FLAGS.algorithm}")
+    if FLAGS.algorithm in OF_ITS_OWN and unlike and needed:
+        raise ValueError(
+            f"--algorithm={FLAGS.algorithm} needs --{' and --'.join(needed)}: those of the preset "
+            f"{FLAGS.preset} are meant for another algorithm, whose inner loop is unlike its own. "
+            "Give them, and --meta_lr."
         )
     for what, table in MEANT_FOR.items():
         chosen = FLAGS[what].value
@@ -491,17 +514,32 @@ def fit(learner, tasks, workdir: Path, done: int) -> None:
             learner.steps_per_execution = per_call
             learner.make_train_function(force=True)
         epoch = -(-log.iteration // every)
-        learner.fit(
-            train.batches(FLAGS.meta_batch_size, seed=FLAGS.seed, start=log.iteration),
-            steps_per_epoch=steps,
-            initial_epoch=epoch,
-            epochs=epoch + epochs,
-            validation_data=validation,
-            validation_steps=max(1, 200 // FLAGS.meta_batch_size),
-            callbacks=callbacks,
-            shuffle=False,
-            verbose=1 if sys.stdout.isatty() else 2,
-        )
+        try:
+            learner.fit(
+                train.batches(FLAGS.meta_batch_size, seed=FLAGS.seed, start=log.iteration),
+                steps_per_epoch=steps,
+                initial_epoch=epoch,
+                epochs=epoch + epochs,
+                validation_data=validation,
+                validation_steps=max(1, 200 // FLAGS.meta_batch_size),
+                callbacks=callbacks,
+                shuffle=False,
+                verbose=1 if sys.stdout.isatty() else 2,
+            )
+        except RuntimeError as error:
+            if "NaN or Inf loss" not in str(error):  # of TerminateOnNaN
+                raise
+            raise ValueError(diverged(log.iteration, every)) from error
+
+
+def diverged(iteration: int, every: int) -> str:
+    """What to say when the loss is not finite any more."""
+    rates = [f"--{n}={FLAGS[n].value:g}" for n in ("inner_lr", "meta_lr")]
+    return (
+        f"the loss became nan or infinite between iterations {iteration} and {iteration + every}. "
+        f"Received: {', '.join(rates if FLAGS.algorithm in INNER_LOOP else rates[1:])}. Lower "
+        f"a rate or set --clip_norm{', in another --workdir' if iteration else ''}."
+    )
 
 
 def check_profile(done: int) -> None:

@@ -138,6 +138,41 @@ def test_a_flag_file_stands_by_itself_without_a_preset(tmp_path):
     assert first == "--preset=omniglot_5way_1shot_imaml"
 
 
+def test_what_is_named_by_hand_goes_over_a_flag_file_wherever_it_stands(tmp_path):
+    import train  # here, as it defines flags
+
+    path = tmp_path / "flags.txt"
+    path.write_text("--workdir=old\n")
+    for file in ([f"--flagfile={path}"], ["--flagfile", str(path)]):
+        found = train.with_preset(["train.py", "--workdir=new", *file, "--seed=1"])
+        assert found == ["train.py", *file, "--workdir=new", "--seed=1"]
+
+
+@pytest.mark.parametrize("algorithm", ["reptile", "imaml", "mamlpp"])
+def test_an_algorithm_has_the_preset_of_its_name(algorithm):
+    import train  # here, as it defines flags
+
+    first = train.with_preset(["train.py", f"--algorithm={algorithm}"])[1]
+    assert first == f"--preset=sinusoid_10shot_{algorithm}"
+
+
+def test_a_loss_that_is_not_finite_is_told_and_a_lower_rate_may_follow(tmp_path):
+    common = [
+        "--iterations=40",
+        "--eval_tasks=2",
+        "--eval_steps=1",
+        f"--workdir={tmp_path / 'run'}",
+    ]
+    told, out = one_after_another(
+        [["--inner_lr=1000000", *common], ["--inner_lr=0.01", "--steps_per_execution=20", *common]]
+    )
+    assert [code for _, code in told] == [1, 0], (told, out)
+    (line,) = told[0][0]
+    for word in ("nan or infinite", "iterations 0 and 40", "--inner_lr=1e+06", "--clip_norm"):
+        assert word in line
+    assert (tmp_path / "run" / "results.json").exists()
+
+
 def test_a_finished_run_is_evaluated_on_fewer_inner_steps(finished, tmp_path):
     workdir = tmp_path / "copy"
     shutil.copytree(finished[0], workdir)
@@ -219,6 +254,12 @@ WRONG = [
     (["--profile", "--iterations=3"], ["--profile", "3 steps"]),
     (["--hidden=40,x"], ["--hidden", "x"]),
     (["--flagfile=/nowhere/flags.txt"], ["/nowhere/flags.txt"]),
+    (["--algorithm=anil", "--adapt=head"], ["--adapt=head", "anil"]),
+    (["--algorithm=boil", "--adapt=head"], ["--adapt=head", "boil"]),
+    (["--batch_norm=support"], ["--batch_norm=support", "--model=mlp"]),
+    # MAML's preset is not for an inner loop of another kind.
+    (["--task=hidden_teacher", "--algorithm=reptile"], ["reptile", "--inner_lr", "--inner_steps"]),
+    (["--preset=sinusoid_5shot", "--algorithm=imaml", "--inner_lr=1"], ["imaml", "--inner_steps:"]),
 ]
 
 ONE_AFTER_ANOTHER = """
@@ -235,9 +276,15 @@ for argv in json.loads(sys.argv[1]):
 def answers(tmp_path_factory):
     """What each of WRONG is answered, (lines, exit code), from one process to save time."""
     run_folder = tmp_path_factory.mktemp("runs") / "run"
-    calls = json.dumps([[*flags, f"--workdir={run_folder}"] for flags, _ in WRONG])
+    found, _ = one_after_another([[*flags, f"--workdir={run_folder}"] for flags, _ in WRONG])
+    assert not run_folder.exists()
+    return found
+
+
+def one_after_another(calls):
+    """Calls the program in one process: (lines, exit code) for each call, and the output."""
     process = subprocess.run(
-        [sys.executable, "-c", ONE_AFTER_ANOTHER, calls],
+        [sys.executable, "-c", ONE_AFTER_ANOTHER, json.dumps(calls)],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -246,7 +293,6 @@ def answers(tmp_path_factory):
         check=False,
     )
     assert "Traceback" not in process.stdout + process.stderr
-    assert not run_folder.exists()
     found, told = [], []
     for line in process.stderr.splitlines():
         if line.startswith("exit code"):
@@ -254,7 +300,7 @@ def answers(tmp_path_factory):
             told = []
         elif not TENSORFLOW_STARTS.match(line):
             told.append(line)
-    return found
+    return found, process.stdout
 
 
 @pytest.mark.parametrize("number", range(len(WRONG)), ids=[" ".join(f) for f, _ in WRONG])
