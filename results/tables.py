@@ -84,8 +84,8 @@ def outer_steps(row, run, first):
 def minutes(row, run, first):
     if run.get("training_minutes") is None:  # not all of its epochs were timed
         return ""
-    minutes = run["training_minutes"]
-    return f"{minutes:.{0 if minutes >= 2 else 1}f} ({run['cores']} cores)"
+    minutes, cores = run["training_minutes"], run["cores"]
+    return f"{minutes:.{0 if minutes >= 2 else 1}f} ({cores} core{'s' if cores > 1 else ''})"
 
 
 def batch_norm(row, run, first):
