@@ -1,7 +1,7 @@
 """Meta-learning for TensorFlow 2 and Keras 3: any Keras model learns from a handful of examples."""
 
-from meta_tf import heads, layers, models, tasks
-from meta_tf.adapted import AdaptedModel
+from meta_tf import layers, models, tasks
+from meta_tf.adapted_model import AdaptedModel
 from meta_tf.algorithms import (
     ANIL,
     BOIL,
@@ -19,6 +19,7 @@ from meta_tf.algorithms import (
     Reptile,
 )
 from meta_tf.evaluation import Evaluation, evaluate
+from meta_tf.layers import heads
 from meta_tf.learner import MetaLearner
 from meta_tf.zoo import pretrained
 

@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
-from meta_tf.functional import Network
-from meta_tf.saved_model import input_specs
+from meta_tf.export.saved_model import input_specs
+from meta_tf.network.network import Network
 from meta_tf.types import Weights
 
 

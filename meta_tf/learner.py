@@ -7,16 +7,16 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from meta_tf import saved_model
-from meta_tf.adapted import AdaptedModel
+from meta_tf.adapted_model import AdaptedModel
 from meta_tf.algorithms import MAML, Algorithm
-from meta_tf.batches import assert_labels, check_batch, check_support
+from meta_tf.batch.check_batch import assert_labels, check_batch, check_support
+from meta_tf.batch.map_tasks import MODES, map_tasks, sum_tasks
+from meta_tf.batch.replicas import for_optimizer, mean_of_sums, share_of_tasks
 from meta_tf.checks import check_choice, check_integer
-from meta_tf.functional import Network
-from meta_tf.parallel import MODES, map_tasks, sum_tasks
-from meta_tf.replicas import for_optimizer, mean_of_sums, share_of_tasks
-from meta_tf.seeds import load_seeds, save_seeds, seed_positions, split_seeds, with_seeds
-from meta_tf.state import split_state, store_state
+from meta_tf.export import saved_model
+from meta_tf.network.network import Network
+from meta_tf.network.seeds import load_seeds, save_seeds, seed_positions, split_seeds, with_seeds
+from meta_tf.network.state import split_state, store_state
 from meta_tf.types import Examples, Weights
 
 
@@ -51,7 +51,7 @@ class MetaLearner(keras.Model):
         a prediction does not depend on its company) or `"running"` (moving averages
         outside of training).
       task_parallelism: how the tasks of a batch run side by side: `"auto"`,
-        `"parallel"` or `"vectorized"` (see `meta_tf.parallel.map_tasks`).
+        `"parallel"` or `"vectorized"` (see `meta_tf.batch.map_tasks.map_tasks`).
 
     Raises:
       ValueError: if the model is not built or has nothing to train, the loss is

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from meta_tf.functional import Network
+from meta_tf.network.network import Network
 from meta_tf.types import Examples, Weights
 
 _STEP = 1e-5  # small, so that no relu bends on the way

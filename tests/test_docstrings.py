@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf.functional import Network
+from meta_tf.network.network import Network
 
 MODULES = ["meta_tf", *(m.name for m in pkgutil.walk_packages(meta_tf.__path__, "meta_tf."))]
 

@@ -1,6 +1,6 @@
 """Ships the learner of a published run with the library, without its optimiser.
 
-    python -m results.ship omniglot_5way_1shot
+    python -m tools.ship omniglot_5way_1shot
 
 reads `results/omniglot_5way_1shot/learner.keras`, which the run's command has written, and
 writes the file that `meta_tf.pretrained("omniglot_5way_1shot")` loads, with the run's
@@ -17,7 +17,7 @@ import keras
 
 from meta_tf import zoo
 
-RESULTS = Path(__file__).resolve().parent
+RESULTS = Path(__file__).resolve().parents[1] / "results"
 
 
 def main() -> None:
@@ -29,7 +29,7 @@ def main() -> None:
     run = options.results / options.name
     for file in ("learner.keras", "results.json"):
         if not (run / file).exists():
-            raise SystemExit(f"results.ship: error: {run / file} is not there. Train it first.")
+            raise SystemExit(f"tools.ship: error: {run / file} is not there. Train it first.")
     path = zoo.FOLDER / f"{options.name}.keras"
     keras.models.load_model(run / "learner.keras", compile=False).save(path)
     shutil.copyfile(run / "results.json", path.with_suffix(".json"))

@@ -1,7 +1,7 @@
 """Fills the tables of the two README files from the runs in this folder, and draws them.
 
-    python -m results.tables             writes the tables and figures
-    python -m results.tables --check     tells which runs lie below their goal, writes nothing
+    python -m tools.tables             writes the tables and figures
+    python -m tools.tables --check     tells which runs lie below their goal, writes nothing
 
 A README says where a table goes by a pair of comments, `<!-- table NAME -->` and
 `<!-- end -->`; `<!-- commands NAME -->` asks for the commands of its runs. What stands
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).resolve().parent
+RESULTS = Path(__file__).resolve().parents[1] / "results"
 READMES = (RESULTS.parent / "README.md", RESULTS / "README.md")
 MISSING = "not yet trained"
 
@@ -200,7 +200,7 @@ def main() -> None:
             raise SystemExit("\n".join(missed) if missed else 0)
         texts = {path: filled(path.read_text(), RESULTS, path.parent) for path in READMES}
     except (FileNotFoundError, ValueError) as error:
-        raise SystemExit(f"results.tables: error: {error}") from None
+        raise SystemExit(f"tools.tables: error: {error}") from None
     for path, text in texts.items():
         path.write_text(text)
     draw_all(RESULTS)

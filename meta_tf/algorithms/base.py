@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from meta_tf.functional import Network
+from meta_tf.network.network import Network
 from meta_tf.types import Examples, Weights
 
 

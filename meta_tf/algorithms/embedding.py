@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from meta_tf import linalg
-from meta_tf.functional import Network
+from meta_tf.layers import classifiers
+from meta_tf.network.network import Network
 from meta_tf.types import Examples, Weights
 
 
@@ -28,4 +28,4 @@ def embed_support(
     embeddings, state = network.support_outputs(weights, support.x, training=training)
     # Outside of training no query depends on how the support set moved the averages.
     after = weights._replace(state=state) if training else weights
-    return linalg.single(embeddings), network.settle(after, support.x, training=training)
+    return classifiers.single(embeddings), network.settle(after, support.x, training=training)

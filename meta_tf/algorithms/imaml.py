@@ -9,10 +9,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from meta_tf import linalg
-from meta_tf.algorithms import inner
+from meta_tf.algorithms import inner_optimizers
 from meta_tf.algorithms.base import Algorithm, TaskResult
-from meta_tf.algorithms.descent import Descent, check_inner_loop, steps_to_take
+from meta_tf.algorithms.inner_loop import Descent, check_inner_loop, steps_to_take
 from meta_tf.checks import (
     as_patterns,
     check_choice,
@@ -21,7 +20,8 @@ from meta_tf.checks import (
     check_not_negative,
     check_number,
 )
-from meta_tf.functional import Network
+from meta_tf.layers import classifiers
+from meta_tf.network.network import Network
 from meta_tf.types import Examples, Weights
 
 
@@ -89,7 +89,7 @@ class IMAML(Algorithm):
         check_number("regularization", self.regularization, above=0)
         check_integer("cg_steps", self.cg_steps, at_least=1)
         check_not_negative("damping", self.damping)
-        check_choice("optimizer", self.optimizer, inner.OPTIMIZERS)
+        check_choice("optimizer", self.optimizer, inner_optimizers.OPTIMIZERS)
         check_decay("momentum", self.momentum)
         object.__setattr__(self, "adapted", as_patterns("adapted", self.adapted))
 
@@ -163,7 +163,7 @@ class IMAML(Algorithm):
             return [tf.convert_to_tensor(f) / held for f in found]
 
         fast = [adapted.model[p] for p in positions]
-        v = linalg.conjugate_gradient(
+        v = classifiers.conjugate_gradient(
             lambda v: [a + h for a, h in zip(v, curved(v, fast), strict=True)],
             [direct[p] for p in positions],
             self.cg_steps,
@@ -187,11 +187,13 @@ class IMAML(Algorithm):
                 for p, w, g in zip(positions, moment.fast, gradients, strict=True)
             ]
             rates = [self.inner_lr] * len(held)
-            fast, slots = inner.update(
+            fast, slots = inner_optimizers.update(
                 self.optimizer, i, moment.fast, held, moment.memory, rates, beta_1=self.momentum
             )
             return moment._replace(fast=fast, memory=slots)
 
         descent = Descent(network, positions, change, training)
         start = descent.start(weights)
-        return descent, start._replace(memory=inner.initial_slots(self.optimizer, start.fast))
+        return descent, start._replace(
+            memory=inner_optimizers.initial_slots(self.optimizer, start.fast)
+        )

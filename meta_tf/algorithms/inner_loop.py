@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from meta_tf.algorithms.repeat import record, repeat
 from meta_tf.checks import check_integer, check_number
-from meta_tf.functional import Network
-from meta_tf.loops import record, repeat
+from meta_tf.network.network import Network
 from meta_tf.types import Examples, Weights
 
 

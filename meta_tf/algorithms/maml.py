@@ -8,11 +8,11 @@ from typing import Any
 
 import keras
 
-from meta_tf.algorithms import inner
+from meta_tf.algorithms import inner_optimizers
 from meta_tf.algorithms.base import Algorithm
-from meta_tf.algorithms.descent import Descent, check_inner_loop, constants, steps_to_take
+from meta_tf.algorithms.inner_loop import Descent, check_inner_loop, constants, steps_to_take
 from meta_tf.checks import as_patterns, check_choice, check_decay, check_switch
-from meta_tf.functional import Network
+from meta_tf.network.network import Network
 from meta_tf.types import Examples, Weights
 
 
@@ -72,9 +72,9 @@ class MAML(Algorithm):
     def __post_init__(self):
         check_inner_loop(self)
         check_switch("first_order", self.first_order)
-        check_choice("optimizer", self.optimizer, inner.OPTIMIZERS)
+        check_choice("optimizer", self.optimizer, inner_optimizers.OPTIMIZERS)
         check_decay("momentum", self.momentum)
-        check_choice("learned_lr", self.learned_lr, inner.LEARNED_RATES)
+        check_choice("learned_lr", self.learned_lr, inner_optimizers.LEARNED_RATES)
         object.__setattr__(self, "adapted", as_patterns("adapted", self.adapted))
 
     def check(self, network: Network) -> None:
@@ -84,7 +84,9 @@ class MAML(Algorithm):
         weights = {
             network.paths[p]: network.weights.model[p] for p in network.positions(self.adapted)
         }
-        return inner.initial_rates(self.learned_lr, self.inner_lr, self.inner_steps, weights)
+        return inner_optimizers.initial_rates(
+            self.learned_lr, self.inner_lr, self.inner_steps, weights
+        )
 
     def adapt(
         self,
@@ -120,8 +122,10 @@ class MAML(Algorithm):
         def change(i, moment, gradients, weights):
             if self.first_order:
                 gradients = constants(gradients)
-            rates = inner.rates_at(self.learned_lr, self.inner_lr, weights.meta, i, paths)
-            fast, slots = inner.update(
+            rates = inner_optimizers.rates_at(
+                self.learned_lr, self.inner_lr, weights.meta, i, paths
+            )
+            fast, slots = inner_optimizers.update(
                 self.optimizer,
                 i,
                 moment.fast,
@@ -134,7 +138,9 @@ class MAML(Algorithm):
 
         descent = Descent(network, positions, change, training)
         start = descent.start(weights)
-        return descent, start._replace(memory=inner.initial_slots(self.optimizer, start.fast))
+        return descent, start._replace(
+            memory=inner_optimizers.initial_slots(self.optimizer, start.fast)
+        )
 
 
 def FOMAML(**settings: Any) -> MAML:

@@ -9,11 +9,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from meta_tf.algorithms import inner
+from meta_tf.algorithms import inner_optimizers
 from meta_tf.algorithms.base import Algorithm, TaskResult
-from meta_tf.algorithms.descent import Descent, Moment, check_inner_loop, constants, steps_to_take
+from meta_tf.algorithms.inner_loop import (
+    Descent,
+    Moment,
+    check_inner_loop,
+    constants,
+    steps_to_take,
+)
 from meta_tf.checks import as_patterns, check_choice, check_integer, check_switch
-from meta_tf.functional import Network
+from meta_tf.network.network import Network
 from meta_tf.types import Examples, Weights
 
 _NORM, _STATISTICS = "step_norm", "step_statistics"
@@ -94,7 +100,7 @@ class MAMLPlusPlus(Algorithm):
         check_inner_loop(self, least_steps=1)
         check_switch("per_step_norm", self.per_step_norm)
         check_switch("per_step_statistics", self.per_step_statistics)
-        check_choice("learned_lr", self.learned_lr, inner.LEARNED_RATES)
+        check_choice("learned_lr", self.learned_lr, inner_optimizers.LEARNED_RATES)
         check_integer("multi_step_loss", self.multi_step_loss, at_least=0)
         check_integer("derivative_order_annealing", self.derivative_order_annealing, at_least=0)
         object.__setattr__(self, "adapted", as_patterns("adapted", self.adapted))
@@ -121,7 +127,9 @@ class MAMLPlusPlus(Algorithm):
     def meta_weights(self, network: Network) -> dict[str, Any]:
         adapting, norms = self._positions(network)
         weights = {network.paths[p]: network.weights.model[p] for p in adapting}
-        rates = inner.initial_rates(self.learned_lr, self.inner_lr, self.inner_steps, weights)
+        rates = inner_optimizers.initial_rates(
+            self.learned_lr, self.inner_lr, self.inner_steps, weights
+        )
         tables = {
             f"{_NORM}/{network.paths[p]}": self._table(network.weights.model[p]) for p in norms
         }
@@ -248,17 +256,21 @@ class MAMLPlusPlus(Algorithm):
             memory = dict(moment.memory)
             if first_order:
                 gradients = constants(gradients)
-            rates = inner.rates_at(self.learned_lr, self.inner_lr, weights.meta, i, paths)
-            fast, _ = inner.update("sgd", i, moment.fast[: len(adapting)], gradients, [], rates)
-            following = [inner.row(table, i + 1) for table in tables]
+            rates = inner_optimizers.rates_at(
+                self.learned_lr, self.inner_lr, weights.meta, i, paths
+            )
+            fast, _ = inner_optimizers.update(
+                "sgd", i, moment.fast[: len(adapting)], gradients, [], rates
+            )
+            following = [inner_optimizers.row(table, i + 1) for table in tables]
             state = list(moment.state)
             for s in statistics:
                 name = f"{_STATISTICS}/{s}"
                 if training:
                     memory[name] = _with_row(memory[name], i, state[s])
-                    state[s] = inner.row(memory[name], i + 1)
+                    state[s] = inner_optimizers.row(memory[name], i + 1)
                 else:
-                    state[s] = inner.row(weights.meta[name], i + 1)
+                    state[s] = inner_optimizers.row(weights.meta[name], i + 1)
             return Moment([*fast, *following], state, memory)
 
         descent = Descent(network, [*adapting, *norms], change, training)

@@ -7,11 +7,11 @@ from typing import Any
 
 import keras
 
-from meta_tf import linalg
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.algorithms.embedding import check_embedding, embed_support
 from meta_tf.checks import check_integer, check_number
-from meta_tf.functional import Network
+from meta_tf.layers import classifiers
+from meta_tf.network.network import Network
 from meta_tf.types import Examples, Weights
 
 
@@ -77,9 +77,9 @@ class MatchingNet(Algorithm):
         training: bool = False,
     ) -> Weights:
         x, weights = embed_support(network, weights, support, training=training)
-        y = linalg.one_hot(support.y, self.ways, x.dtype)
+        y = classifiers.one_hot(support.y, self.ways, x.dtype)
         return weights._replace(meta={**weights.meta, "embeddings": x, "classes": y})
 
     def read_out(self, adapted: Weights, outputs: Any) -> Any:
         known = adapted.meta["embeddings"], adapted.meta["classes"]
-        return linalg.attention(linalg.single(outputs), *known, self.scale)
+        return classifiers.attention(classifiers.single(outputs), *known, self.scale)

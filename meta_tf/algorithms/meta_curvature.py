@@ -10,11 +10,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from meta_tf.algorithms import inner
+from meta_tf.algorithms import inner_optimizers
 from meta_tf.algorithms.base import Algorithm
-from meta_tf.algorithms.descent import Descent, check_inner_loop, constants, steps_to_take
+from meta_tf.algorithms.inner_loop import Descent, check_inner_loop, constants, steps_to_take
 from meta_tf.checks import as_patterns, check_switch
-from meta_tf.functional import Network
+from meta_tf.network.network import Network
 from meta_tf.types import Examples, Weights
 
 
@@ -118,7 +118,7 @@ class MetaCurvature(Algorithm):
                 for p, g in zip(positions, gradients, strict=True)
             ]
             rates = [self.inner_lr] * len(bent)
-            fast, _ = inner.update("sgd", i, moment.fast, bent, [], rates)
+            fast, _ = inner_optimizers.update("sgd", i, moment.fast, bent, [], rates)
             return moment._replace(fast=fast)
 
         return Descent(network, positions, change, training)

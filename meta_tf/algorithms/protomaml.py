@@ -9,12 +9,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from meta_tf import linalg
-from meta_tf.algorithms import inner
+from meta_tf.algorithms import inner_optimizers
 from meta_tf.algorithms.base import Algorithm
-from meta_tf.algorithms.descent import Descent, check_inner_loop, constants, steps_to_take
+from meta_tf.algorithms.inner_loop import Descent, check_inner_loop, constants, steps_to_take
 from meta_tf.checks import check_number, check_switch
-from meta_tf.functional import Network
+from meta_tf.layers import classifiers
+from meta_tf.network.network import Network
 from meta_tf.types import Examples, Weights
 
 
@@ -134,11 +134,11 @@ class ProtoMAML(Algorithm):
         last, model = network.model.layers[-1], list(weights.model)
         # The state stays as it was: the first inner step passes the same examples again.
         x, _ = network.support_outputs(weights, support.x, training=training, before=self.head)
-        x = linalg.single(x)
-        y = linalg.one_hot(support.y, last.units, x.dtype)
-        means = linalg.class_means(x, y)
+        x = classifiers.single(x)
+        y = classifiers.one_hot(support.y, last.units, x.dtype)
+        means = classifiers.class_means(x, y)
         kernel = 2 * self.scale * tf.transpose(means)
-        bias = linalg.unseen(y) - self.scale * tf.reduce_sum(means**2, 1)
+        bias = classifiers.unseen(y) - self.scale * tf.reduce_sum(means**2, 1)
         for i, variable in enumerate(network.model.trainable_variables):
             for own, value in ((last.kernel, kernel), (last.bias, bias)):
                 if variable is own:
@@ -153,7 +153,7 @@ class ProtoMAML(Algorithm):
         def change(i, moment, gradients, weights):
             if self.first_order:
                 gradients = constants(gradients)
-            fast, _ = inner.update("sgd", i, moment.fast, gradients, [], rates)
+            fast, _ = inner_optimizers.update("sgd", i, moment.fast, gradients, [], rates)
             return moment._replace(fast=fast)
 
         return Descent(network, positions, change, training)

@@ -7,11 +7,11 @@ from typing import Any
 
 import keras
 
-from meta_tf import linalg
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.algorithms.embedding import check_embedding, embed_support
 from meta_tf.checks import check_choice, check_integer, check_number
-from meta_tf.functional import Network
+from meta_tf.layers import classifiers
+from meta_tf.network.network import Network
 from meta_tf.types import Examples, Weights
 
 
@@ -59,7 +59,7 @@ class ProtoNet(Algorithm):
 
     def __post_init__(self):
         check_integer("ways", self.ways, 2, "the number of classes to tell apart")
-        check_choice("distance", self.distance, linalg.DISTANCES)
+        check_choice("distance", self.distance, classifiers.DISTANCES)
         check_number("scale", self.scale, above=0)
 
     def check(self, network: Network) -> None:
@@ -78,11 +78,11 @@ class ProtoNet(Algorithm):
         training: bool = False,
     ) -> Weights:
         x, weights = embed_support(network, weights, support, training=training)
-        y = linalg.one_hot(support.y, self.ways, x.dtype)
-        made = {"prototypes": linalg.class_means(x, y), "unseen": linalg.unseen(y)}
+        y = classifiers.one_hot(support.y, self.ways, x.dtype)
+        made = {"prototypes": classifiers.class_means(x, y), "unseen": classifiers.unseen(y)}
         return weights._replace(meta={**weights.meta, **made})
 
     def read_out(self, adapted: Weights, outputs: Any) -> Any:
         prototypes, unseen = adapted.meta["prototypes"], adapted.meta["unseen"]
-        apart = linalg.distances(linalg.single(outputs), prototypes, self.distance)
+        apart = classifiers.distances(classifiers.single(outputs), prototypes, self.distance)
         return unseen - self.scale * apart

@@ -9,11 +9,11 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from meta_tf import linalg
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.algorithms.embedding import check_embedding, embed_support
 from meta_tf.checks import check_integer, check_number
-from meta_tf.functional import Network
+from meta_tf.layers import classifiers
+from meta_tf.network.network import Network
 from meta_tf.types import Examples, Weights
 
 
@@ -87,13 +87,13 @@ class R2D2(Algorithm):
         training: bool = False,
     ) -> Weights:
         x, weights = embed_support(network, weights, support, training=training)
-        y = linalg.one_hot(support.y, self.ways, x.dtype)
+        y = classifiers.one_hot(support.y, self.ways, x.dtype)
         lam = tf.exp(tf.cast(weights.meta["log_lambda"], x.dtype))
-        made = {"classifier": linalg.ridge(x, y, lam), "unseen": linalg.unseen(y)}
+        made = {"classifier": classifiers.ridge(x, y, lam), "unseen": classifiers.unseen(y)}
         return weights._replace(meta={**weights.meta, **made})
 
     def read_out(self, adapted: Weights, outputs: Any) -> Any:
         meta = adapted.meta
-        answers = tf.matmul(linalg.single(outputs), meta["classifier"])
+        answers = tf.matmul(classifiers.single(outputs), meta["classifier"])
         scale, bias = (tf.cast(meta[name], answers.dtype) for name in ("scale", "bias"))
         return scale * answers + bias + meta["unseen"]

@@ -9,12 +9,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from meta_tf.algorithms import inner
+from meta_tf.algorithms import inner_optimizers
 from meta_tf.algorithms.base import Algorithm, TaskResult
-from meta_tf.algorithms.descent import check_inner_loop, steps_to_take
+from meta_tf.algorithms.inner_loop import check_inner_loop, steps_to_take
+from meta_tf.algorithms.repeat import record, repeat
 from meta_tf.checks import check_choice, check_decay, check_integer
-from meta_tf.functional import Network
-from meta_tf.loops import record, repeat
+from meta_tf.network.network import Network
 from meta_tf.types import Examples, Weights
 
 
@@ -65,7 +65,7 @@ class Reptile(Algorithm):
         check_inner_loop(self, least_steps=1)
         if self.inner_batch is not None:
             check_integer("inner_batch", self.inner_batch, at_least=1)
-        check_choice("optimizer", self.optimizer, inner.OPTIMIZERS)
+        check_choice("optimizer", self.optimizer, inner_optimizers.OPTIMIZERS)
         check_decay("beta_1", self.beta_1)
 
     def adapt(
@@ -78,7 +78,7 @@ class Reptile(Algorithm):
         training: bool = False,
     ) -> Weights:
         steps = steps_to_take(self, steps, training)
-        carry = (weights, inner.initial_slots(self.optimizer, weights.model))
+        carry = (weights, inner_optimizers.initial_slots(self.optimizer, weights.model))
         step = self._step(network, training)
         adapted, _ = repeat(step, carry, support, steps, unroll=self.unroll)
         return network.settle(adapted, support.x, training=training)
@@ -94,7 +94,7 @@ class Reptile(Algorithm):
     ) -> Any:
         return record(
             self._step(network, training=False),
-            (weights, inner.initial_slots(self.optimizer, weights.model)),
+            (weights, inner_optimizers.initial_slots(self.optimizer, weights.model)),
             support,
             steps,
             lambda carry: read(network.settle(carry[0], support.x, training=False)),
@@ -126,7 +126,7 @@ class Reptile(Algorithm):
             gradients, state = network.support_gradients(
                 weights, self._minibatch(support, i), positions, training=training
             )
-            model, slots = inner.update(
+            model, slots = inner_optimizers.update(
                 self.optimizer,
                 i,
                 weights.model,

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_tf.functional import Network
+from meta_tf.network.network import Network
 from meta_tf.types import Examples
 
 _KEYS = ("support_x", "support_y", "query_x")

@@ -16,11 +16,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_tf.batches import check_batch, check_labels
+from meta_tf.batch.check_batch import check_batch, check_labels
+from meta_tf.batch.map_tasks import map_tasks
 from meta_tf.checks import check_choice, check_integer
+from meta_tf.evaluation.metrics import TASK_METRICS
 from meta_tf.learner import MetaLearner
-from meta_tf.metrics import TASK_METRICS
-from meta_tf.parallel import map_tasks
 from meta_tf.types import Examples
 
 _AT_ONCE = 25  # tasks held in memory at a time, unless told otherwise

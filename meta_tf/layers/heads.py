@@ -13,8 +13,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from meta_tf import linalg
 from meta_tf.checks import check_choice, check_integer, check_number
+from meta_tf.layers import classifiers
 
 
 @keras.saving.register_keras_serializable("meta_tf")
@@ -51,16 +51,16 @@ class Prototypes(keras.layers.Layer):
     def __init__(self, ways: int, distance: str = "euclidean", scale: float = 1.0, **kwargs: Any):
         super().__init__(**kwargs)
         check_integer("ways", ways, 2, "the number of classes to tell apart")
-        check_choice("distance", distance, linalg.DISTANCES)
+        check_choice("distance", distance, classifiers.DISTANCES)
         check_number("scale", scale, above=0)
         self.ways, self.distance, self.scale = ways, distance, scale
 
     def call(self, support: Any, labels: Any, query: Any) -> Any:
         """Logits [Q, N] for query [Q, D], by support [S, D] and labels [S]."""
-        support, query = linalg.single(support), linalg.single(query)
-        y = linalg.one_hot(labels, self.ways, support.dtype)
-        apart = linalg.distances(query, linalg.class_means(support, y), self.distance)
-        return linalg.unseen(y) - self.scale * apart
+        support, query = classifiers.single(support), classifiers.single(query)
+        y = classifiers.one_hot(labels, self.ways, support.dtype)
+        apart = classifiers.distances(query, classifiers.class_means(support, y), self.distance)
+        return classifiers.unseen(y) - self.scale * apart
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -105,9 +105,9 @@ class AttentionMatching(keras.layers.Layer):
 
     def call(self, support: Any, labels: Any, query: Any) -> Any:
         """Log probabilities [Q, N] for query [Q, D], by support [S, D] and labels [S]."""
-        support, query = linalg.single(support), linalg.single(query)
-        y = linalg.one_hot(labels, self.ways, support.dtype)
-        return linalg.attention(query, support, y, self.scale)
+        support, query = classifiers.single(support), classifiers.single(query)
+        y = classifiers.one_hot(labels, self.ways, support.dtype)
+        return classifiers.attention(query, support, y, self.scale)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -169,13 +169,13 @@ class RidgeRegressionHead(keras.layers.Layer):
 
     def call(self, support: Any, labels: Any, query: Any) -> Any:
         """Logits [Q, N] for query [Q, D], by support [S, D] and labels [S]."""
-        support, query = linalg.single(support), linalg.single(query)
-        y = linalg.one_hot(labels, self.ways, support.dtype)
+        support, query = classifiers.single(support), classifiers.single(query)
+        y = classifiers.one_hot(labels, self.ways, support.dtype)
         log_lambda, scale, bias = (
             tf.cast(v, support.dtype) for v in (self.log_lambda, self.scale, self.bias)
         )
-        solved = linalg.ridge(support, y, tf.exp(log_lambda))
-        return scale * tf.matmul(query, solved) + bias + linalg.unseen(y)
+        solved = classifiers.ridge(support, y, tf.exp(log_lambda))
+        return scale * tf.matmul(query, solved) + bias + classifiers.unseen(y)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

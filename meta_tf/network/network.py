@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from meta_tf import missing_gradients  # noqa: F401 - registers them
-from meta_tf.normalization import MODES, exact_normalization
+from meta_tf.network import missing_gradients  # noqa: F401 - registers them
+from meta_tf.network.normalization import MODES, exact_normalization
 from meta_tf.types import Examples, Weights
 
 _QUERY_STATISTICS = {"transductive": True, "support": False, "running": None}
@@ -30,7 +30,7 @@ class Network:
         is averaged over the examples of one task, never over tasks (summed, if it
         is a Keras loss with `reduction="sum"`).
       batch_norm: whose statistics batch normalisation uses: `"transductive"`,
-        `"support"` or `"running"` (see `meta_tf.normalization.MODES`).
+        `"support"` or `"running"` (see `meta_tf.network.normalization.MODES`).
 
     Raises:
       ValueError: if the model is not built, has nothing to train, a name is unknown, or

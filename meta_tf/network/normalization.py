@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
-from meta_tf.fused_batch_norm import can_be_fused, fused_batch_norm
+from meta_tf.network.fused_batch_norm import can_be_fused, fused_batch_norm
 
 MODES = ("transductive", "support", "running")
 """Which statistics batch normalisation uses once a task is being learned.

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 from matplotlib.figure import Figure
 
+from meta_tf.batch.map_tasks import map_tasks
 from meta_tf.checks import check_integer
 from meta_tf.learner import MetaLearner
-from meta_tf.parallel import map_tasks
 from meta_tf.plots.style import BLUE, GREEN, GREY, ORANGE, RED, tidy
 from meta_tf.types import Examples
 

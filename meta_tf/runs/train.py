@@ -30,8 +30,9 @@ import tensorflow as tf
 from absl import app, flags
 
 import meta_tf
-from meta_tf import parallel, training
-from meta_tf.metrics import TaskInterval
+from meta_tf.batch import map_tasks as parallel
+from meta_tf.evaluation.metrics import TaskInterval
+from meta_tf.runs import run_folder
 
 PRESETS = Path(__file__).resolve().parent / "presets"
 DEFAULT_PRESET = {
@@ -279,7 +280,7 @@ def run(given: set[str]) -> None:
     workdir = Path(FLAGS.workdir)
     check_same_run(workdir)
     tasks = build_tasks(FLAGS.ways, FLAGS.shots)
-    checkpoint, done = training.latest_checkpoint(workdir)
+    checkpoint, done = run_folder.latest_checkpoint(workdir)
     if done > FLAGS.iterations:
         raise ValueError(
             f"--iterations must be at least {done}, which the run in {workdir} has made. Received: "
@@ -295,7 +296,7 @@ def run(given: set[str]) -> None:
     else:
         learner = build_learner(tasks)
     workdir.mkdir(parents=True, exist_ok=True)
-    training.write_whole(workdir / "flags.txt", "\n".join(serialized().values()) + "\n")
+    run_folder.write_whole(workdir / "flags.txt", "\n".join(serialized().values()) + "\n")
     fit(learner, tasks, workdir, done)
     finish(learner, tasks, workdir)
 
@@ -320,7 +321,7 @@ def set_up_device() -> None:
 def check_same_run(workdir: Path) -> None:
     """Raises ValueError if the folder holds a run of other settings."""
     path = workdir / "flags.txt"
-    if not path.exists() or not training.read_metrics(workdir):  # nothing that would be lost
+    if not path.exists() or not run_folder.read_metrics(workdir):  # nothing that would be lost
         return
     before = dict(line.lstrip("-").split("=", 1) for line in path.read_text().split("\n") if line)
     now = {n: line.lstrip("-").split("=", 1)[1] for n, line in serialized().items()}
@@ -491,7 +492,7 @@ def build_optimizer() -> keras.optimizers.Optimizer:
 def fit(learner, tasks, workdir: Path, done: int) -> None:
     """Makes the outer steps that are left; an epoch is what lies between two checkpoints."""
     every = min(FLAGS.checkpoint_every, FLAGS.iterations)
-    log = training.RunLog(workdir, done)
+    log = run_folder.RunLog(workdir, done)
     callbacks = [
         keras.callbacks.TerminateOnNaN(raise_error=True),
         log,
@@ -570,7 +571,7 @@ def finish(learner, tasks, workdir: Path) -> None:
         figures["fit"] = plots.regression(learner, curves.test, steps, seed=FLAGS.seed)
     for name, figure in figures.items():
         figure.savefig(workdir / f"{name}.png", dpi=120)
-    training.save_whole(learner, workdir / "learner.keras")
+    run_folder.save_whole(learner, workdir / "learner.keras")
     learner.export(workdir / "saved_model")
     write_results(evaluation, learner, workdir)  # the last: with it the run is complete
     print(evaluation)
@@ -584,9 +585,9 @@ def write_results(evaluation, learner, workdir: Path) -> None:
     """Writes `results.json`: what came out, and all that is needed to get it again."""
     results = {
         **json.loads(evaluation.to_json()),
-        "iterations": training.latest_checkpoint(workdir)[1],
+        "iterations": run_folder.latest_checkpoint(workdir)[1],
         "parameters": learner.count_params(),
-        "training_minutes": training.training_minutes(workdir),
+        "training_minutes": run_folder.training_minutes(workdir),
         "cores": parallel.cores(),
         "command": shlex.join(["python", "train.py", *sys.argv[1:]]),
         "flags": {n: line.split("=", 1)[1] for n, line in serialized().items()},
@@ -597,7 +598,7 @@ def write_results(evaluation, learner, workdir: Path) -> None:
             "python": platform.python_version(),
         },
     }
-    training.write_whole(workdir / "results.json", json.dumps(results, indent=2) + "\n")
+    run_folder.write_whole(workdir / "results.json", json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meta_tf.tasks.class_images import ClassData, Rotations, class_parts
+from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
 from meta_tf.tasks.source import Source
 from meta_tf.tasks.split import split_by_fractions
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from meta_tf.tasks.class_images import ClassData
+from meta_tf.tasks.episodes import ClassData
 
 _DAMAGE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from meta_tf.tasks.class_images import ClassData, Rotations, class_parts
 from meta_tf.tasks.decode import SUFFIXES, ImageFile, decode_images
+from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
 from meta_tf.tasks.source import PARTS, Source
 from meta_tf.tasks.split import split_by_fractions
 

@@ -14,9 +14,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from meta_tf.tasks.cache import cached
-from meta_tf.tasks.class_images import ClassData, Rotations, class_parts
 from meta_tf.tasks.decode import ImageFile, decode_images
 from meta_tf.tasks.download import OMNIGLOT_URL, fetch_omniglot
+from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
 from meta_tf.tasks.source import Source
 from meta_tf.tasks.split import shuffled, split_by_fractions
 

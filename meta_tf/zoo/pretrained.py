@@ -9,7 +9,7 @@ import keras
 from meta_tf.checks import check_choice
 from meta_tf.learner import MetaLearner
 
-FOLDER = Path(__file__).resolve().parent / "zoo_files"
+FOLDER = Path(__file__).resolve().parent
 
 
 def pretrained(name: str) -> MetaLearner:
@@ -21,13 +21,13 @@ def pretrained(name: str) -> MetaLearner:
 
     Trained on Omniglot (Lake et al. 2015, MIT licence): 1100 of its 1623 characters, as
     `meta_tf.tasks.Omniglot(split="finn", rotations="task")` splits and turns them. The
-    file `meta_tf/zoo_files/<name>.json` tells the command that did it, all settings, and
+    file `meta_tf/zoo/<name>.json` tells the command that did it, all settings, and
     the accuracy on tasks of the 423 test characters with its interval. The batch-norm
     mode is `transductive`: predict for several new drawings at once, and for all classes
     rather than for one.
 
     Args:
-      name: `"omniglot_<ways>way_<shots>shot"`, one of those in `meta_tf/zoo_files`; a wrong
+      name: `"omniglot_<ways>way_<shots>shot"`, one of those in `meta_tf/zoo`; a wrong
         one is answered by the list.
 
     Returns:

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf.algorithms import inner
-from meta_tf.functional import Network
+from meta_tf.algorithms import inner_optimizers
+from meta_tf.network.network import Network
 from meta_tf.types import Examples
 from tests.finite_differences import wiggled
 
@@ -150,7 +150,7 @@ def test_a_training_step_matches_an_independent_implementation(unroll):
         np.testing.assert_allclose(after, before - outer_lr * mean, rtol=1e-11, atol=1e-13)
 
 
-@pytest.mark.parametrize("optimizer", inner.OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", inner_optimizers.OPTIMIZERS)
 def test_an_inner_optimizer_steps_like_its_keras_namesake(optimizer):
     theirs = {
         "sgd": keras.optimizers.SGD(LR),
@@ -171,7 +171,7 @@ def test_an_inner_optimizer_steps_like_its_keras_namesake(optimizer):
         np.testing.assert_allclose(ours, keras_weight, rtol=tolerance)
 
 
-@pytest.mark.parametrize("optimizer", inner.OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", inner_optimizers.OPTIMIZERS)
 def test_zero_gradients_move_nothing_and_are_no_nan(optimizer):
     # The support target is met, so every gradient of the inner loop is 0: w_k = w, and with
     # plain SGD dL_q/dw = 2 (w - 3) (1 - 2 LR)³.

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf import linalg
-from meta_tf.functional import Network
+from meta_tf.layers import classifiers
+from meta_tf.network.network import Network
 from meta_tf.types import Examples
 from tests.finite_differences import meta_gradient_error, wiggled
 
@@ -34,7 +34,7 @@ def test_conjugate_gradients_solve_and_stay_solved(steps):
     rng = np.random.default_rng(0)
     root = rng.normal(size=[3, 3])
     a, b = root @ root.T + np.eye(3), rng.normal(size=3)
-    x = linalg.conjugate_gradient(
+    x = classifiers.conjugate_gradient(
         lambda v: [tf.linalg.matvec(a[:2, :2], v[0]) + a[:2, 2] * v[1],
                    tf.tensordot(a[2, :2], v[0], 1) + a[2, 2] * v[1]],
         [tf.constant(b[:2]), tf.constant(b[2])],
@@ -49,7 +49,7 @@ def test_conjugate_gradients_solve_and_stay_solved(steps):
 @pytest.mark.parametrize("b", [0.0, 3.0])
 def test_conjugate_gradients_go_on_at_a_residual_of_zero(b):
     # 2 x = b is solved exactly by one step, and by none for b = 0; 0/0 must not follow.
-    (x,) = linalg.conjugate_gradient(lambda v: [2 * v[0]], [tf.constant([b], tf.float64)], 4)
+    (x,) = classifiers.conjugate_gradient(lambda v: [2 * v[0]], [tf.constant([b], tf.float64)], 4)
     np.testing.assert_array_equal(x, [b / 2])
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import meta_tf
 from meta_tf.algorithms.mamlpp import loss_shares
-from meta_tf.functional import Network
+from meta_tf.network.network import Network
 from meta_tf.types import Examples
 
 layers = keras.layers

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf.functional import Network
+from meta_tf.network.network import Network
 from meta_tf.types import Examples
 
 LR = 0.1

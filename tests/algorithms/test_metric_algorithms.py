@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import meta_tf
 from meta_tf import plots
-from meta_tf.functional import Network
+from meta_tf.network.network import Network
 from meta_tf.types import Examples
 from tests.learners import CE
 

@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf import parallel
-from meta_tf.functional import Network
-from meta_tf.parallel import map_tasks, sum_tasks
+from meta_tf.batch import map_tasks as parallel
+from meta_tf.batch.map_tasks import map_tasks, sum_tasks
+from meta_tf.network.network import Network
 from meta_tf.types import Examples
 
 layers = keras.layers

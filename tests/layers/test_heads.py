@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_tf import linalg
-from meta_tf.heads import AttentionMatching, Prototypes, RidgeRegressionHead
+from meta_tf.layers import classifiers
+from meta_tf.layers.heads import AttentionMatching, Prototypes, RidgeRegressionHead
 
 WAYS = 3
 HEADS = [
@@ -155,7 +155,7 @@ def test_both_forms_of_ridge_regression_are_its_solution(examples, features):
     x, y = rng.standard_normal([examples, features]), rng.standard_normal([examples, 2])
     by_features = np.linalg.solve(x.T @ x + lam * np.eye(features), x.T @ y)
     by_examples = x.T @ np.linalg.solve(x @ x.T + lam * np.eye(examples), y)
-    solved = linalg.ridge(tf.constant(x), tf.constant(y), lam).numpy()
+    solved = classifiers.ridge(tf.constant(x), tf.constant(y), lam).numpy()
     np.testing.assert_allclose(solved, by_features, rtol=1e-10)
     np.testing.assert_allclose(solved, by_examples, rtol=1e-10)
     np.testing.assert_allclose(x.T @ (x @ solved - y) + lam * solved, 0, atol=1e-12)
@@ -164,7 +164,7 @@ def test_both_forms_of_ridge_regression_are_its_solution(examples, features):
 @pytest.mark.parametrize(("examples", "features"), [(3, 6), (6, 3)])
 def test_the_smaller_system_is_solved(examples, features):
     x, y = tf.TensorSpec([examples, features]), tf.TensorSpec([examples, 2])
-    solve = tf.function(lambda x, y: linalg.ridge(x, y, 1.0), autograph=False)
+    solve = tf.function(lambda x, y: classifiers.ridge(x, y, 1.0), autograph=False)
     operations = solve.get_concrete_function(x, y).graph.get_operations()
     (cholesky,) = (op for op in operations if op.type == "Cholesky")
     assert cholesky.outputs[0].shape == [3, 3]
@@ -173,7 +173,7 @@ def test_the_smaller_system_is_solved(examples, features):
 def test_ridge_takes_any_number_of_examples_at_run_time():
     rng = np.random.default_rng(0)
     specs = [tf.TensorSpec([None, 3], tf.float64), tf.TensorSpec([None, 2], tf.float64)]
-    solve = tf.function(lambda x, y: linalg.ridge(x, y, 0.3), input_signature=specs)
+    solve = tf.function(lambda x, y: classifiers.ridge(x, y, 0.3), input_signature=specs)
     for examples in (2, 8):
         x, y = rng.standard_normal([examples, 3]), rng.standard_normal([examples, 2])
         expected = np.linalg.solve(x.T @ x + 0.3 * np.eye(3), x.T @ y)
@@ -235,4 +235,4 @@ def test_a_wrong_setting_is_named(make, name):
 
 def test_targets_that_are_not_class_numbers_are_named():
     with pytest.raises(ValueError, match=r"must be class numbers \[S\].*shape \(3, 3\)"):
-        linalg.one_hot(tf.eye(3), 3, tf.float32)
+        classifiers.one_hot(tf.eye(3), 3, tf.float32)

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf.functional import Network
-from meta_tf.normalization import MODES
+from meta_tf.network.network import Network
+from meta_tf.network.normalization import MODES
 
 layers = keras.layers
 CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf import normalization
-from meta_tf.functional import Network
+from meta_tf.network import normalization
+from meta_tf.network.network import Network
 from meta_tf.types import Examples
 from tests.finite_differences import meta_gradient_error, wiggled
 

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf.functional import Network
-from meta_tf.fused_batch_norm import can_be_fused, fused_batch_norm
+from meta_tf.network.fused_batch_norm import can_be_fused, fused_batch_norm
+from meta_tf.network.network import Network
 from meta_tf.types import Examples
 
 SHAPE, EPSILON = [3, 5, 4, 6], 1e-3

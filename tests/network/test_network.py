@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf import normalization
-from meta_tf.functional import Network
-from meta_tf.normalization import exact_moments, exact_normalization
+from meta_tf.network import normalization
+from meta_tf.network.network import Network
+from meta_tf.network.normalization import exact_moments, exact_normalization
 from meta_tf.types import Examples
 
 layers = keras.layers

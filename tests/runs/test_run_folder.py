@@ -1,6 +1,6 @@
 import pytest
 
-from meta_tf.training import RunLog, training_minutes
+from meta_tf.runs.run_folder import RunLog, training_minutes
 
 
 def write(folder, *lines):

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_tf.training import read_metrics
+from meta_tf.runs.run_folder import read_metrics
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 # What TensorFlow's libraries print as they are loaded
 TENSORFLOW_STARTS = re.compile(r"[IWE]0000 |WARNING: All log messages before")
 SMALL = [
@@ -129,7 +129,7 @@ def test_a_finished_run_shows_its_results_again_and_a_flag_file_starts_it(finish
 
 
 def test_a_flag_file_stands_by_itself_without_a_preset(tmp_path):
-    import train  # here, as it defines flags
+    from meta_tf.runs import train  # here, as it defines flags
 
     (tmp_path / "flags.txt").write_text("--task=omniglot\n--algorithm=imaml\n")
     argv = ["train.py", f"--flagfile={tmp_path / 'flags.txt'}", "--iterations=9"]
@@ -139,7 +139,7 @@ def test_a_flag_file_stands_by_itself_without_a_preset(tmp_path):
 
 
 def test_what_is_named_by_hand_goes_over_a_flag_file_wherever_it_stands(tmp_path):
-    import train  # here, as it defines flags
+    from meta_tf.runs import train  # here, as it defines flags
 
     path = tmp_path / "flags.txt"
     path.write_text("--workdir=old\n")
@@ -150,7 +150,7 @@ def test_what_is_named_by_hand_goes_over_a_flag_file_wherever_it_stands(tmp_path
 
 @pytest.mark.parametrize("algorithm", ["reptile", "imaml", "mamlpp"])
 def test_an_algorithm_has_the_preset_of_its_name(algorithm):
-    import train  # here, as it defines flags
+    from meta_tf.runs import train  # here, as it defines flags
 
     first = train.with_preset(["train.py", f"--algorithm={algorithm}"])[1]
     assert first == f"--preset=sinusoid_10shot_{algorithm}"
@@ -264,7 +264,7 @@ WRONG = [
 
 ONE_AFTER_ANOTHER = """
 import json, sys
-import train
+from meta_tf.runs import train
 for argv in json.loads(sys.argv[1]):
     train.FLAGS.unparse_flags()
     code = train.main(["train.py", *argv])

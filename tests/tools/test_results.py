@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from results import tables
+from tools import tables
 
 FOLDERS = sorted(p for p in tables.RESULTS.iterdir() if p.is_dir() and p.name != "__pycache__")
 ROWS = {row.folder: row for table in tables.TABLES for row in table.rows}
@@ -21,7 +21,7 @@ def flag_file(folder):
 def test_the_tables_are_what_the_runs_say(path):
     text = path.read_text()
     assert "<!-- table " in text
-    assert tables.filled(text, tables.RESULTS, path.parent) == text, "run: python -m results.tables"
+    assert tables.filled(text, tables.RESULTS, path.parent) == text, "run: python -m tools.tables"
 
 
 def test_the_results_page_has_every_table_with_its_commands_and_figure():

@@ -9,7 +9,7 @@ import pytest
 import meta_tf
 from meta_tf import zoo
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+RESULTS = Path(__file__).resolve().parents[2] / "results"
 
 
 def drawings(seed=0, count=5):
@@ -50,7 +50,7 @@ def test_it_is_the_learner_of_the_published_run(shipped):
     name, learner = shipped
     beside = (zoo.FOLDER / f"{name}.json").read_text()
     published = (RESULTS / name / "results.json").read_text()
-    assert beside == published, f"run: python -m results.ship {name}"
+    assert beside == published, f"run: python -m tools.ship {name}"
     run = json.loads(beside)
     assert json.loads(json.dumps(learner.algorithm.get_config())) == run["settings"]
     assert learner.network.batch_norm == run["batch_norm"]

@@ -1,0 +1,5 @@
+"""Keras layers for any model: a dense layer, and classifiers made of a support set."""
+
+from meta_tf.layers.dense import MetaDense
+
+__all__ = ["MetaDense"]

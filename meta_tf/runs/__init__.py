@@ -1,0 +1,1 @@
+"""The command line: flags, what they build, and a run's folder."""
