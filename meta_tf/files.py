@@ -1,0 +1,83 @@
+"""Writing a file, or a folder, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Gives a path to write to, whose file takes the place of `path` when the block has ended.
+
+    What stood at `path` stays as it was until then, and for good if the block raises. Once it
+    has ended, the new file is on the disk (`fsync` of the file and of its folder), so that a
+    machine that stops finds the old content or the new, and never a part.
+
+    Args:
+      path: the file; the temporary one beside it has the same ending.
+
+    Example:
+      >>> with whole_file("notes.txt") as part:                        # doctest: +SKIP
+      ...     part.write_text("all of it")
+    """
+    path = Path(path)
+    part = _beside(path)
+    try:
+        yield part
+        sync(part)
+        os.replace(part, path)
+        sync(path.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Writes a text file in UTF-8, whole or not at all."""
+    with whole_file(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def whole_folder(path: str | Path) -> Iterator[Path]:
+    """As `whole_file`, for a folder: what stood at `path` goes only when the new one is there."""
+    path = Path(os.path.realpath(path))  # where a link leads to
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part, old = _beside(path), _beside(path)
+    try:
+        yield part
+        for file in sorted(part.rglob("*")):
+            sync(file)
+        sync(part)
+        if path.exists():
+            os.rename(path, old)
+        try:
+            os.rename(part, path)
+        except OSError:
+            if old.exists():
+                os.rename(old, path)
+            raise
+        sync(path.parent)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def sync(path: Path) -> None:
+    """Waits until a file's content, or a folder's list of names, is on the disk."""
+    if os.name == "nt" and path.is_dir():  # Windows opens no folder
+        return
+    descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{uuid.uuid4().hex}-{path.name}")
