@@ -8,9 +8,10 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
+from meta_tf.export.keras_file import check_keras_file
 from meta_tf.export.saved_model import input_specs
 from meta_tf.network.network import Network
-from meta_tf.types import Weights
+from meta_tf.types import Tensor, Tensors, Weights
 
 
 @keras.saving.register_keras_serializable("meta_tf")
@@ -51,20 +52,25 @@ class AdaptedModel(keras.Model):
         self._own_meta = {n: self._variable(n, w) for n, w in weights.meta.items()}
         self.built = True
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Tensors, training: bool = False) -> Tensors:
         """Predictions [B, ...] for the inputs [B, ...]."""
         del training
         return self.algorithm.predict(self.network, self.weights_now, inputs)
 
     def export(
-        self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **options
-    ):
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        verbose: Any = None,
+        input_signature: Any = None,
+        **options: Any,
+    ) -> None:
         """Exports as `keras.Model.export` does, with the inputs that the model declares."""
         if input_signature is None:
-            input_signature = [input_specs(self.network.model, None)]
+            input_signature = [input_specs(self.algorithm, self.network, None)]
         super().export(filepath, format, verbose, input_signature, **options)
 
-    def compute_output_spec(self, inputs, training=False):
+    def compute_output_spec(self, inputs: Tensors, training: bool = False) -> Tensors:
         return self.algorithm.output_spec(self.network, inputs)
 
     @property
@@ -76,7 +82,14 @@ class AdaptedModel(keras.Model):
             {name: tf.convert_to_tensor(v.value) for name, v in self._own_meta.items()},
         )
 
-    def get_config(self):
+    def save(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
+        """Saves to a `.keras` file; what could not be loaded again is refused, as by a learner."""
+        network = self.network
+        parts = {"model": network.model, "algorithm": self.algorithm, "loss": network.loss}
+        check_keras_file(filepath, parts)
+        super().save(filepath, overwrite=overwrite, **options)
+
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "model": keras.saving.serialize_keras_object(self.network.model),
@@ -87,7 +100,7 @@ class AdaptedModel(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> AdaptedModel:
         del custom_objects
         config = dict(config)
         model, loss, algorithm = (
@@ -98,7 +111,7 @@ class AdaptedModel(keras.Model):
         meta = {n: tf.zeros(shape, dtype) for n, (shape, dtype) in config.pop("meta").items()}
         return cls(network, algorithm, network.weights._replace(meta=meta), **config)
 
-    def _variable(self, path, value, trainable=False):
+    def _variable(self, path: str, value: Tensor, trainable: bool = False) -> keras.Variable:
         return self.add_weight(
             name=path.replace("/", "_"),
             shape=value.shape,

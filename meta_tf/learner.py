@@ -10,14 +10,16 @@ import tensorflow as tf
 from meta_tf.adapted_model import AdaptedModel
 from meta_tf.algorithms import MAML, Algorithm
 from meta_tf.batch.check_batch import assert_labels, check_batch, check_support
-from meta_tf.batch.map_tasks import MODES, map_tasks, sum_tasks
-from meta_tf.batch.replicas import for_optimizer, mean_of_sums, share_of_tasks
+from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
+from meta_tf.batch.outer_step import outer_step
+from meta_tf.batch.replicas import for_optimizer
 from meta_tf.checks import check_choice, check_integer
 from meta_tf.export import saved_model
+from meta_tf.export.keras_file import check_keras_file
 from meta_tf.network.network import Network
-from meta_tf.network.seeds import load_seeds, save_seeds, seed_positions, split_seeds, with_seeds
-from meta_tf.network.state import split_state, store_state
-from meta_tf.types import Examples, Weights
+from meta_tf.network.seeds import load_seeds, save_seeds
+from meta_tf.network.state import store_state
+from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 
 @keras.saving.register_keras_serializable("meta_tf")
@@ -82,25 +84,32 @@ class MetaLearner(keras.Model):
                 "`algorithm` must be an object such as meta_tf.MAML(inner_lr=0.1). "
                 f"Received: {algorithm!r}."
             )
-        if task_parallelism not in MODES:
-            raise ValueError(
-                f"`task_parallelism` must be one of {', '.join(MODES)}. "
-                f"Received: {task_parallelism!r}."
-            )
+        check_choice("task_parallelism", task_parallelism, TASK_MODES)
         network = Network(model, loss, batch_norm)
         algorithm.check(network)
         # Casting is the model's own business: targets must not lose precision on the way in.
         options.setdefault("dtype", model.dtype_policy)
         super().__init__(autocast=False, **options)
         self.model = model
-        self.algorithm = algorithm
+        self._algorithm = algorithm
         self.network = network
         self.task_parallelism = task_parallelism
         self._meta = self._variables(algorithm.meta_weights(network))
         self._moving = self._variables(algorithm.moving(network), trainable=False)
         self._jit = "auto"
-        self._adapt = self._compiled_adapt()
+        self._compile_for_use()
         self.built = True
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """How a task is learned. Another of the same kind may take its place: other steps, say."""
+        return self._algorithm
+
+    @algorithm.setter
+    def algorithm(self, algorithm: Algorithm) -> None:
+        algorithm.check(self.network)
+        self._algorithm = algorithm
+        self._compile_for_use()
 
     @property
     def weights_now(self) -> Weights:
@@ -139,19 +148,19 @@ class MetaLearner(keras.Model):
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
         self._jit = jit_compile
-        self._adapt = self._compiled_adapt()  # what is frozen may have changed
+        self._compile_for_use()  # what is frozen may have changed
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any] | None:
         config = super().get_compile_config()
         if config:
             config["jit_compile"] = self._jit
         return config
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         config = keras.saving.deserialize_keras_object(config)
         self.compile(**config)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: dict[str, Tensors], training: bool = False) -> Tensors:
         """Adapts to each task by its support set and predicts for its query set.
 
         Args:
@@ -162,10 +171,10 @@ class MetaLearner(keras.Model):
         Returns:
           The predictions, [T, Q, ...].
         """
-        check_batch(self.model, inputs)
+        check_batch(self.algorithm, self.network, inputs)
         weights = self.weights_now
 
-        def learn(task):
+        def learn(task: dict[str, Tensors]) -> Tensors:
             support = Examples(task["support_x"], task["support_y"])
             adapted = self.algorithm.adapt(self.network, weights, support, training=training)
             return self.algorithm.predict(self.network, adapted, task["query_x"])
@@ -173,8 +182,8 @@ class MetaLearner(keras.Model):
         tasks = {name: inputs[name] for name in ("support_x", "support_y", "query_x")}
         return map_tasks(learn, tasks, mode=self.task_parallelism)
 
-    def compute_output_spec(self, inputs, training=False):
-        check_batch(self.model, inputs)
+    def compute_output_spec(self, inputs: dict[str, Tensors], training: bool = False) -> Tensors:
+        check_batch(self.algorithm, self.network, inputs)
         query = inputs["query_x"]
         one = keras.tree.map_structure(
             lambda t: keras.KerasTensor((None, *t.shape[2:]), dtype=t.dtype), query
@@ -185,54 +194,30 @@ class MetaLearner(keras.Model):
             self.algorithm.output_spec(self.network, one),
         )
 
-    def train_step(self, data):
-        x, y = _unpack(data)
-        check_batch(self.model, x, y)
-        assert_labels(self.network, x, y, self.algorithm.outputs(self.network))
-        count = _count_tasks(y)
-        first, total = share_of_tasks(count)
-        weights = self.weights_now
-        seeds, next_seeds = split_seeds(seed_positions(self.model), weights.state, total)
-        seeds = {i: drawn[first : first + count] for i, drawn in seeds.items()}
-        scale = self.optimizer.scale_loss(tf.ones([]))
-        iteration = tf.convert_to_tensor(self.optimizer.iterations.value)
-
-        def learn(task):
-            state = with_seeds(weights.state, task["seeds"])
-            result = self.algorithm.meta_gradients(
-                self.network,
-                tf.nest.map_structure(tf.identity, weights._replace(state=state)),
-                Examples(task["support_x"], task["support_y"]),
-                Examples(task["query_x"], task["query_y"]),
-                scale=scale,
-                iteration=tf.identity(iteration),
-            )
-            moved, counters = split_state(weights.state, result.state)
-            gradients = [*result.model, *(result.meta[name] for name in self._meta)]
-            own = {name: result.meta[name] for name in self._moving}
-            return (result.loss, result.predictions, counters), (gradients, moved, own)
-
-        (losses, predictions, counters), sums = sum_tasks(
-            learn,
-            {**x, "query_y": y, "seeds": seeds},
+    def train_step(self, data: Any) -> dict[str, Tensor]:
+        x, y = self._checked(data)
+        step = outer_step(
+            self.algorithm,
+            self.network,
+            self.weights_now,
+            x,
+            y,
+            scale=self.optimizer.scale_loss(tf.ones([])),
+            iteration=tf.convert_to_tensor(self.optimizer.iterations.value),
             mode=self.task_parallelism,
             jit=self._jit if self.distribute_strategy.num_replicas_in_sync == 1 else False,
         )
-        gradients, moved, own = tf.nest.pack_sequence_as(
-            sums, mean_of_sums(tf.nest.flatten(sums), total)
-        )
+        gradients = [*step.gradients, *(step.meta_gradients[name] for name in self._meta)]
         variables = [*self.model.trainable_variables, *self._meta.values()]
         self.optimizer.apply(for_optimizer(gradients, self.optimizer), variables)
-        store_state(self.model, moved, counters, next_seeds)
+        store_state(self.model, step.state_moved, step.counters, step.seeds)
         for name, variable in self._moving.items():
-            variable.assign_add(own[name])
-        return self._report(x, y, predictions, tf.reduce_mean(losses))
+            variable.assign_add(step.moved[name])
+        return self._report(x, y, step.predictions, tf.reduce_mean(step.losses))
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, Tensor]:
         """One batch of `evaluate`; its loss is the tasks' own, without the model's regularisers."""
-        x, y = _unpack(data)
-        check_batch(self.model, x, y)
-        assert_labels(self.network, x, y, self.algorithm.outputs(self.network))
+        x, y = self._checked(data)
         predictions = self(x, training=False)
         losses = map_tasks(
             lambda task: self.network.mean_loss(*task),
@@ -258,14 +243,40 @@ class MetaLearner(keras.Model):
           ValueError: if the two do not fit each other or the model, hold values that
             are not finite, or labels beyond the model's outputs.
         """
-        outputs = self.algorithm.outputs(self.network)
-        support = check_support(self.network, support_x, support_y, outputs)
+        support = check_support(self.algorithm, self.network, support_x, support_y)
         if steps is not None:
             check_integer("steps", steps, at_least=0)
             steps = int(steps)  # NumPy's integers would become tensors
         # One name for all: TensorFlow would prepare operations anew for every new name.
         name = f"{self.model.name}_adapted"
         return AdaptedModel(self.network, self.algorithm, self._adapt(support, steps), name=name)
+
+    def trajectory(self, x: dict[str, Tensors], steps: int | None = None) -> Tensors:
+        """Predictions for the query sets of a batch after 0, 1, … `steps` inner steps.
+
+            predictions[t, k] = predict(adapt(weights, support[t], steps=k), query_x[t])
+
+        Args:
+          x: `{"support_x": [T, S, ...], "support_y": [T, S, ...], "query_x": [T, Q, ...]}`.
+          steps: the last number of inner steps; the algorithm's `eval_steps`, or else
+            `inner_steps`, if None; 0 for an algorithm without inner steps.
+
+        Returns:
+          The predictions, [T, steps + 1, Q, ...]. Dropout is off, and nothing is changed.
+
+        Raises:
+          ValueError: if `steps` is not a whole number of at least 0, or `x` not a batch.
+
+        Example:
+          >>> x, _ = next(iter(meta_tf.tasks.Sinusoid(shots=10).test.batches(2)))
+          >>> learner.trajectory(x, steps=3).shape
+          TensorShape([2, 4, 10, 1])
+        """
+        steps = self.algorithm.steps_to_evaluate() if steps is None else steps
+        check_integer("steps", steps, at_least=0)
+        check_batch(self.algorithm, self.network, x)
+        tasks = {name: x[name] for name in ("support_x", "support_y", "query_x")}
+        return self._trajectory(tf.nest.map_structure(tf.convert_to_tensor, tasks), int(steps))
 
     def export(
         self,
@@ -315,7 +326,18 @@ class MetaLearner(keras.Model):
         if verbose:
             print(f"Saved to {filepath}, with the signatures {', '.join(names)}.")
 
-    def get_config(self):
+    def save(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
+        """Saves to a `.keras` file, as `keras.Model.save` does: weights, optimiser and seeds.
+
+        Raises:
+          ValueError: if the file does not end in `.keras`, or the model, loss or algorithm
+            holds something that Keras could not find again when loading.
+        """
+        parts = {"model": self.model, "algorithm": self.algorithm, "loss": self.network.loss}
+        check_keras_file(filepath, parts)
+        super().save(filepath, overwrite=overwrite, **options)
+
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "model": keras.saving.serialize_keras_object(self.model),
@@ -326,21 +348,23 @@ class MetaLearner(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config, custom_objects=None):
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> MetaLearner:
         del custom_objects
         config = dict(config)
         for name in ("model", "algorithm", "loss"):
             config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
         save_seeds(self.model, store)
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         super().load_own_variables(load_seeds(self.model, store))
 
-    def _variables(self, values, trainable=True):
+    def _variables(
+        self, values: dict[str, Tensor], trainable: bool = True
+    ) -> dict[str, keras.Variable]:
         return {
             name: self.add_weight(
                 name=name.replace("/", "_"),
@@ -352,21 +376,44 @@ class MetaLearner(keras.Model):
             for name, value in values.items()
         }
 
-    def _compiled_adapt(self):
-        """The adaptation to one task: `(support, steps) -> Weights`, traced for each `steps`."""
+    def _compile_for_use(self) -> None:
+        """The compiled functions of one new task and of a batch, traced once for each `steps`."""
 
-        def adapt(support, steps):
+        def adapt(support: Examples, steps: int | None) -> Weights:
             return self.algorithm.adapt(self.network, self.weights_now, support, steps=steps)
 
-        return tf.function(adapt, autograph=False, reduce_retracing=True)
+        def trajectory(tasks: dict[str, Tensors], steps: int) -> Tensors:
+            network, algorithm, weights = self.network, self.algorithm, self.weights_now
 
-    def _report(self, x, y, predictions, loss):
-        tasks = _count_tasks(y)
+            def learn(task: dict[str, Tensors]) -> Tensors:
+                support = Examples(task["support_x"], task["support_y"])
+                return algorithm.trajectory(
+                    network,
+                    weights,
+                    support,
+                    lambda adapted: algorithm.predict(network, adapted, task["query_x"]),
+                    steps=steps,
+                )
+
+            return map_tasks(learn, tasks, mode=self.task_parallelism, jit="auto")
+
+        self._adapt = tf.function(adapt, autograph=False, reduce_retracing=True)
+        self._trajectory = tf.function(trajectory, autograph=False)
+
+    def _checked(self, data: Any) -> tuple[dict[str, Tensors], Tensors]:
+        """The parts `(x, y)` of a batch, once they are known to be one."""
+        x, y = _unpack(data)
+        check_batch(self.algorithm, self.network, x, y)
+        assert_labels(self.algorithm, self.network, x, y)
+        return x, y
+
+    def _report(self, x: Any, y: Any, predictions: Tensors, loss: Tensor) -> dict[str, Tensor]:
+        tasks = tf.shape(tf.nest.flatten(y)[0])[0]
         next(m for m in self.metrics if m.name == "loss").update_state(loss, sample_weight=tasks)
         return self.compute_metrics(x, y, predictions, sample_weight=None)
 
 
-def _unpack(data):
+def _unpack(data: Any) -> tuple[Any, Any]:
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if sample_weight is not None:
         raise ValueError(
@@ -379,7 +426,3 @@ def _unpack(data):
             "Received: x alone."
         )
     return x, y
-
-
-def _count_tasks(y):
-    return tf.shape(tf.nest.flatten(y)[0])[0]

@@ -1,7 +1,7 @@
 """The batch structure that everything here speaks, and its letters.
 
 `T` tasks in a batch · `S` support examples of a task · `Q` query examples of a
-task · `N` ways (classes) · `K` shots (support examples a class).
+task · `N` ways (classes) · `K` shots (support examples of a class).
 
 A batch is an ordinary Keras pair `(x, y)`, so that `fit`, `evaluate` and
 `predict` take it as they are:
@@ -15,17 +15,25 @@ A task is the same without the axis `T`. For a model of several inputs,
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-Batch = tuple[dict[str, Any], Any]
+import tensorflow as tf
+
+Tensor: TypeAlias = tf.Tensor
+"""A tensor of TensorFlow, or what it takes for one: an array, a number."""
+
+Tensors: TypeAlias = Any
+"""A tensor, or a structure (a dict, a list, a tuple) of tensors, as `tf.nest` takes it."""
+
+Batch = tuple[dict[str, Tensors], Tensors]
 """`({"support_x", "support_y", "query_x"}, query_y)` with a tasks axis in front."""
 
 
 class Examples(NamedTuple):
     """The examples of one set of one task: `x` [S, ...] and `y` [S, ...]."""
 
-    x: Any
-    y: Any
+    x: Tensors
+    y: Tensors
 
 
 class Weights(NamedTuple):
@@ -34,10 +42,11 @@ class Weights(NamedTuple):
     `model`: the trainable weights, in the order of `model.trainable_variables`.
     `state`: the others (moving statistics, seeds), as in
     `model.non_trainable_variables`.
-    `meta`: what an algorithm learns beside the weights, by name, for example
-    the learned step sizes of Meta-SGD.
+    `meta`: the algorithm's own, by name: what it learns besides the weights (the step
+    sizes of Meta-SGD, say), what moves in training without being learned, and what it
+    makes of a support set to predict with (prototypes, say).
     """
 
-    model: list[Any]
-    state: list[Any]
-    meta: dict[str, Any]
+    model: list[Tensor]
+    state: list[Tensor]
+    meta: dict[str, Tensor]

@@ -70,7 +70,7 @@ def _compiled(algorithm, network, weights, support, query):
     @tf.function(autograph=False, input_signature=[spec])
     def gradient_at(vector):
         result = algorithm.meta_gradients(network, unflatten(vector), support, query)
-        flat = [*result.model, *(result.meta[name] for name in learned)]
+        flat = [*result.gradients, *(result.meta_gradients[name] for name in learned)]
         return tf.concat([tf.reshape(g, [-1]) for g in flat], 0)
 
     return loss_at, gradient_at

@@ -2,6 +2,7 @@
 
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.algorithms.imaml import IMAML
+from meta_tf.algorithms.inner_loop import InnerLoop, LoopState
 from meta_tf.algorithms.maml import ANIL, BOIL, FOMAML, MAML, MetaSGD
 from meta_tf.algorithms.mamlpp import MAMLPlusPlus
 from meta_tf.algorithms.matching_net import MatchingNet
@@ -19,6 +20,8 @@ __all__ = [
     "MAML",
     "R2D2",
     "Algorithm",
+    "InnerLoop",
+    "LoopState",
     "MAMLPlusPlus",
     "MatchingNet",
     "MetaCurvature",

@@ -11,22 +11,24 @@ import keras
 import tensorflow as tf
 
 from meta_tf.network.network import Network
-from meta_tf.types import Examples, Weights
+from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 
 class TaskResult(NamedTuple):
     """What one task gives to the outer loop.
 
     `loss`: on the query set, a scalar. `predictions`: for it, [Q, ...]. `state`: the
-    model's state afterwards. `model` and `meta`: the meta-gradients, in the
-    structure of `Weights.model` and `Weights.meta`.
+    model's state afterwards. `gradients`: the meta-gradients of the model's weights, in the
+    order of `Weights.model`. `meta_gradients`: those of the meta-weights, by name.
+    `moved`: how far the task moved what moves without being learned, by name.
     """
 
-    loss: Any
-    predictions: Any
-    state: list[Any]
-    model: list[Any]
-    meta: dict[str, Any]
+    loss: Tensor
+    predictions: Tensors
+    state: list[Tensor]
+    gradients: list[Tensor]
+    meta_gradients: dict[str, Tensor]
+    moved: dict[str, Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Algorithm(abc.ABC):
 
     A subclass is a frozen dataclass: its fields are the hyper-parameters, its
     methods are pure. It must say `adapt`; the rest has defaults that fit any
-    algorithm whose meta-gradient is the gradient of the query loss. Decorate it
+    algorithm whose meta-gradient is the gradient of the query loss. One that learns in
+    steps extends `meta_tf.algorithms.InnerLoop` and says what a step changes. Decorate it
     with `keras.saving.register_keras_serializable` to have it saved with a model.
 
     Example:
@@ -46,35 +49,59 @@ class Algorithm(abc.ABC):
       ...         return weights
     """
 
+    # --- what others ask of an algorithm before anything is learned ---
+
     def check(self, network: Network) -> None:  # noqa: B027 - most have nothing to say
         """Raises ValueError if the algorithm cannot work with this network."""
 
-    def outputs(self, network: Network) -> int | None:
+    def steps_to_evaluate(self) -> int:
+        """How many inner steps a new task takes unless told otherwise; 0 without an inner loop."""
+        return 0
+
+    def with_rate(self, rate: Tensor) -> Algorithm | None:
+        """The algorithm with this inner rate, or None if it has none that can be chosen freely."""
+        del rate
+        return None
+
+    def input_spec(self, network: Network) -> Tensors | None:
+        """What examples look like, as `keras.KerasTensor` [None, ...]; None if that is not known.
+
+        The model's own inputs by default. An algorithm that gives the model more than the
+        examples (a context appended to them, say) tells here what is left for the examples.
+        """
+        return network.input_spec
+
+    def prediction_size(self, network: Network) -> int | None:
         """The size of a prediction's last axis, where that is not the model's own; else None."""
         del network
         return None
 
-    def output_spec(self, network: Network, x: Any) -> Any:
-        """Shape and type of the predictions for inputs of the shape and type of `x`, [B, ...]."""
-        spec, outputs = network.model.compute_output_spec(x), self.outputs(network)
-        if outputs is None:
+    def output_spec(self, network: Network, x: Tensors) -> Tensors:
+        """Shape and type of the predictions for inputs of the shape and type of `x`, [B, ...].
+
+        An algorithm with an `input_spec` of its own has to override this as well.
+        """
+        spec, size = network.model.compute_output_spec(x), self.prediction_size(network)
+        if size is None:
             return spec
         dtype = "float32" if spec.dtype in ("float16", "bfloat16") else spec.dtype
-        return keras.KerasTensor((*spec.shape[:-1], outputs), dtype=dtype)
+        return keras.KerasTensor((*spec.shape[:-1], size), dtype=dtype)
 
-    def meta_weights(self, network: Network) -> dict[str, Any]:
-        """Initial values of what is learned beside the weights, by name; none by default."""
+    def meta_weights(self, network: Network) -> dict[str, Tensor]:
+        """Initial values of what is learned besides the weights, by name; none by default."""
         del network
         return {}
 
-    def moving(self, network: Network) -> dict[str, Any]:
+    def moving(self, network: Network) -> dict[str, Tensor]:
         """Initial values of what moves in training without being learned, by name.
 
-        As the meta-weights it is found in `Weights.meta`; in `TaskResult.meta` it has how
+        Like the meta-weights it is found in `Weights.meta`; `TaskResult.moved` says how
         far a task moved it, of which the mean over the tasks is added. None by default.
         """
         del network
         return {}
+
+    # --- learning one task, and predicting for it ---
 
     def initial(self, network: Network, weights: Weights) -> Weights | None:
         """What the network computes with before any inner step; the weights by default.
@@ -91,7 +118,7 @@ class Algorithm(abc.ABC):
         weights: Weights,
         support: Examples,
         *,
-        steps: Any = None,
+        steps: int | Tensor | None = None,
         training: bool = False,
     ) -> Weights:
         """Learns one task from its support set.
@@ -113,10 +140,10 @@ class Algorithm(abc.ABC):
         network: Network,
         weights: Weights,
         support: Examples,
-        read: Callable[[Weights], Any],
+        read: Callable[[Weights], Tensors],
         *,
         steps: int,
-    ) -> Any:
+    ) -> Tensors:
         """What `read` says of the adapted weights after 0, 1, … `steps` inner steps.
 
         Args:
@@ -133,14 +160,30 @@ class Algorithm(abc.ABC):
         values = [read(self.adapt(network, weights, support, steps=k)) for k in range(steps + 1)]
         return tf.nest.map_structure(lambda *each: tf.stack(each), *values)
 
-    def predict(self, network: Network, adapted: Weights, query_x: Any) -> Any:
-        """Predictions [Q, ...] of an adapted network for a query set [Q, ...]."""
-        return self.read_out(adapted, network(adapted, query_x))
+    def model_inputs(self, weights: Weights, x: Tensors) -> Tensors:
+        """What the model is given for the examples `x`, [B, ...]: these by default."""
+        del weights
+        return x
 
-    def read_out(self, adapted: Weights, outputs: Any) -> Any:
-        """Predictions [Q, ...] from the model's outputs for a query set; these by default."""
-        del adapted
-        return outputs
+    def predict(self, network: Network, adapted: Weights, query_x: Tensors) -> Tensors:
+        """Predictions [Q, ...] of an adapted network for a query set [Q, ...].
+
+        Meta-training goes through it too: what it predicts is what is learned.
+        """
+        return network(adapted, self.model_inputs(adapted, query_x))
+
+    # --- learning from a task ---
+
+    def query_loss(
+        self, network: Network, adapted: Weights, query: Examples
+    ) -> tuple[Tensor, Tensors, list[Tensor]]:
+        """The loss of what `predict` says in meta-training: `(loss, predictions, new state)`."""
+        return network.query_loss(
+            adapted,
+            query,
+            training=True,
+            predict=lambda network, x: self.predict(network, adapted, x),
+        )
 
     def task_loss(
         self,
@@ -149,17 +192,15 @@ class Algorithm(abc.ABC):
         support: Examples,
         query: Examples,
         *,
-        iteration: Any = 0,
-    ) -> tuple[Any, Any, list]:
+        iteration: int | Tensor = 0,
+    ) -> tuple[Tensor, Tensors, list[Tensor]]:
         """The loss that meta-training minimises: `(loss, predictions, new state)`.
 
         `iteration` is the number of outer steps made, for what changes with it.
         """
         del iteration
         adapted = self.adapt(network, weights, support, training=True)
-        return network.query_loss(
-            adapted, query, training=True, head=lambda x: self.read_out(adapted, x)
-        )
+        return self.query_loss(network, adapted, query)
 
     def meta_gradients(
         self,
@@ -168,8 +209,8 @@ class Algorithm(abc.ABC):
         support: Examples,
         query: Examples,
         *,
-        scale: Any = 1.0,
-        iteration: Any = 0,
+        scale: float | Tensor = 1.0,
+        iteration: int | Tensor = 0,
     ) -> TaskResult:
         """The value of `task_loss` and its gradient times `scale`.
 
@@ -184,16 +225,34 @@ class Algorithm(abc.ABC):
                 network, weights, support, query, iteration=iteration
             )
             scaled = loss * tf.cast(scale, loss.dtype)
-        model, meta = tape.gradient(
+        gradients, meta = tape.gradient(
             scaled, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        return TaskResult(loss, predictions, state, [tf.convert_to_tensor(g) for g in model], meta)
+        return TaskResult(loss, predictions, state, dense(gradients), meta, {})
+
+    # --- saving ---
 
     def get_config(self) -> dict[str, Any]:
-        """The settings, for saving."""
-        return dataclasses.asdict(self)
+        """The settings, for saving; an algorithm among them as Keras writes objects."""
+        settings = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {name: _written(value) for name, value in settings.items()}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Algorithm:
         """The algorithm with these settings."""
-        return cls(**config)
+        return cls(**{name: _read(value) for name, value in config.items()})
+
+
+def dense(gradients: list[Any]) -> list[Tensor]:
+    """Gradients as tensors; that of an embedding comes as its rows alone."""
+    return [tf.convert_to_tensor(g) for g in gradients]
+
+
+def _written(value: Any) -> Any:
+    plain = value is None or isinstance(value, bool | int | float | str | list | tuple | dict)
+    return value if plain else keras.saving.serialize_keras_object(value)
+
+
+def _read(value: Any) -> Any:
+    written = isinstance(value, dict) and "class_name" in value and "config" in value
+    return keras.saving.deserialize_keras_object(value) if written else value

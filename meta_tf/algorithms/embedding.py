@@ -1,31 +1,75 @@
-"""What the algorithms share whose model is an embedding: its check and the support set's pass."""
+"""`EmbeddingClassifier`: no inner loop; the support set makes a classifier in an embedding."""
 
 from __future__ import annotations
 
-from typing import Any
+import abc
+import dataclasses
 
-from meta_tf.layers import classifiers
+from meta_tf.algorithms.base import Algorithm
+from meta_tf.checks import check_integer
 from meta_tf.network.network import Network
-from meta_tf.types import Examples, Weights
+from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 
-def check_embedding(network: Network, algorithm: str) -> None:
-    """Raises ValueError unless the model's output is one vector for each example."""
-    shape = getattr(network.model, "output_shape", None)
-    if shape is not None and not (isinstance(shape, tuple) and len(shape) == 2):
-        raise ValueError(
-            f"`model` must give {algorithm} an embedding [B, D], one vector for each example. "
-            f"Received: {network.model.name!r} with outputs of shape {shape}. End it in a "
-            "Flatten or a GlobalAveragePooling2D layer, and leave the classifier out, as "
-            "meta_tf.models.conv4(ways=None) does."
-        )
+@dataclasses.dataclass(frozen=True)
+class EmbeddingClassifier(Algorithm):
+    """An algorithm whose model is an embedding f, and whose classifier a support set makes.
 
+        fitted = fit(f(support_x), support_y),   logits = logits(fitted, f(query_x))
 
-def embed_support(
-    network: Network, weights: Weights, support: Examples, *, training: bool
-) -> tuple[Any, Weights]:
-    """Embeds a support set: its embeddings [S, D], and the weights for the query set."""
-    embeddings, state = network.support_outputs(weights, support.x, training=training)
-    # Outside of training no query depends on how the support set moved the averages.
-    after = weights._replace(state=state) if training else weights
-    return classifiers.single(embeddings), network.settle(after, support.x, training=training)
+    There are no inner steps: the argument `steps` of `adapt` changes nothing.
+
+    Args:
+      ways: number of classes N, the size of the logits.
+
+    Raises:
+      ValueError: if a setting is out of its range, or at the construction of the
+        learner if the model's output is not one vector for each example.
+    """
+
+    ways: int
+
+    def __post_init__(self) -> None:
+        check_integer("ways", self.ways, 2, "the number of classes to tell apart")
+
+    def check(self, network: Network) -> None:
+        shape = getattr(network.model, "output_shape", None)
+        if shape is not None and not (isinstance(shape, tuple) and len(shape) == 2):
+            raise ValueError(
+                f"`model` must give {type(self).__name__} an embedding [B, D], one vector for each "
+                f"example. Received: {network.model.name!r} with outputs of shape {shape}. End it "
+                "in a Flatten or a GlobalAveragePooling2D layer, and leave the classifier out, as "
+                "meta_tf.models.conv4(ways=None) does."
+            )
+
+    def prediction_size(self, network: Network) -> int | None:
+        return self.ways
+
+    def initial(self, network: Network, weights: Weights) -> None:
+        """None: the classifier is made of the support set."""
+
+    @abc.abstractmethod
+    def fit(self, weights: Weights, embeddings: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        """The classifier, by name, of the support set's embeddings [S, D] and labels [S]."""
+
+    @abc.abstractmethod
+    def logits(self, adapted: Weights, embeddings: Tensor) -> Tensor:
+        """Logits [Q, N] of embeddings [Q, D], by what `fit` has put into `adapted.meta`."""
+
+    def adapt(
+        self,
+        network: Network,
+        weights: Weights,
+        support: Examples,
+        *,
+        steps: int | Tensor | None = None,
+        training: bool = False,
+    ) -> Weights:
+        embeddings, state = network.support_outputs(weights, support.x, training=training)
+        # Outside of training no query depends on how the support set moved the averages.
+        after = weights._replace(state=state) if training else weights
+        after = network.settle(after, support.x, training=training)
+        return after._replace(meta={**after.meta, **self.fit(after, embeddings, support.y)})
+
+    def predict(self, network: Network, adapted: Weights, query_x: Tensors) -> Tensor:
+        return self.logits(adapted, network(adapted, query_x))

@@ -1,33 +1,30 @@
-"""iMAML: the meta-gradient from where the inner loop ends, not from the way there."""
+"""iMAML: the meta-gradient from where the inner loop ends, not from the steps that led there."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
 
 import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import inner_optimizers
-from meta_tf.algorithms.base import Algorithm, TaskResult
-from meta_tf.algorithms.inner_loop import Descent, check_inner_loop, steps_to_take
+from meta_tf.algorithms.base import TaskResult, dense
+from meta_tf.algorithms.conjugate_gradient import conjugate_gradient
+from meta_tf.algorithms.inner_loop import InnerLoop, LoopState
 from meta_tf.checks import (
-    as_patterns,
     check_choice,
     check_decay,
     check_integer,
     check_not_negative,
     check_number,
 )
-from meta_tf.layers import classifiers
 from meta_tf.network.network import Network
-from meta_tf.types import Examples, Weights
+from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 
 @keras.saving.register_keras_serializable("meta_tf")
 @dataclasses.dataclass(frozen=True)
-class IMAML(Algorithm):
+class IMAML(InnerLoop):
     """Implicit MAML: an inner loop that is held near its start, and the implicit gradient.
 
     The adapted weights φ approach the minimum of a regularised support loss,
@@ -73,54 +70,44 @@ class IMAML(Algorithm):
       Rajeswaran, Finn, Kakade & Levine 2019, Meta-Learning with Implicit Gradients.
     """
 
-    inner_lr: float = 0.01
     inner_steps: int = 16
-    eval_steps: int | None = None
     regularization: float = 2.0
     cg_steps: int = 5
     damping: float = 0.0
     optimizer: str = "sgd"
     momentum: float = 0.9
-    adapted: str | tuple[str, ...] | None = None
-    unroll: int = 4
+    unroll: int = dataclasses.field(default=4, kw_only=True)
 
-    def __post_init__(self):
-        check_inner_loop(self)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         check_number("regularization", self.regularization, above=0)
         check_integer("cg_steps", self.cg_steps, at_least=1)
         check_not_negative("damping", self.damping)
         check_choice("optimizer", self.optimizer, inner_optimizers.OPTIMIZERS)
         check_decay("momentum", self.momentum)
-        object.__setattr__(self, "adapted", as_patterns("adapted", self.adapted))
 
-    def check(self, network: Network) -> None:
-        network.positions(self.adapted)
+    def memory(self, network: Network, start: Weights, *, training: bool) -> Tensors:
+        return inner_optimizers.initial_slots(self.optimizer, self.fast(network, start))
 
-    def adapt(
+    def change(
         self,
         network: Network,
-        weights: Weights,
-        support: Examples,
+        i: int | Tensor,
+        state: LoopState,
+        gradients: list[Tensor],
+        start: Weights,
         *,
-        steps: Any = None,
-        training: bool = False,
-    ) -> Weights:
-        steps = steps_to_take(self, steps, training)
-        descent, start = self._descent(network, weights, training)
-        moment = descent.steps(start, weights, support, steps, self.unroll)
-        return descent.weights_at(moment, weights, support)
-
-    def trajectory(
-        self,
-        network: Network,
-        weights: Weights,
-        support: Examples,
-        read: Callable[[Weights], Any],
-        *,
-        steps: int,
-    ) -> Any:
-        descent, start = self._descent(network, weights, training=False)
-        return descent.trajectory(start, weights, support, steps, read)
+        training: bool,
+    ) -> LoopState:
+        held = [
+            g + self.regularization * (w - w_0)
+            for w, g, w_0 in zip(state.fast, gradients, self.fast(network, start), strict=True)
+        ]
+        rates = [self.inner_lr] * len(held)
+        fast, slots = inner_optimizers.update(
+            self.optimizer, i, state.fast, held, state.memory, rates, beta_1=self.momentum
+        )
+        return state._replace(fast=fast, memory=slots)
 
     def meta_gradients(
         self,
@@ -129,41 +116,42 @@ class IMAML(Algorithm):
         support: Examples,
         query: Examples,
         *,
-        scale: Any = 1.0,
-        iteration: Any = 0,
+        scale: float | Tensor = 1.0,
+        iteration: int | Tensor = 0,
     ) -> TaskResult:
-        descent, start = self._descent(network, weights, training=True)
-        moment = descent.steps(start, weights, support, self.inner_steps, self.unroll)
-        adapted = tf.nest.map_structure(tf.stop_gradient, descent.at(moment, weights))
+        start = self.start(network, weights, support, training=True)
+        state = self.run(network, start, support, self.inner_steps, training=True)
+        end = tf.nest.map_structure(tf.stop_gradient, self.weights_at(network, state, start))
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(adapted.model)
-            settled = network.settle(adapted, support.x, training=True)
-            loss, predictions, state = network.query_loss(settled, query, training=True)
+            tape.watch(end.model)
+            settled = network.settle(end, support.x, training=True)
+            loss, predictions, after = self.query_loss(network, settled, query)
             scaled = loss * tf.cast(scale, loss.dtype)
         direct = tape.gradient(
-            scaled, adapted.model, unconnected_gradients=tf.UnconnectedGradients.ZERO
+            scaled, end.model, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        gradients = self._implicit(network, adapted, support, direct)
-        return TaskResult(loss, predictions, state, gradients, {})
+        gradients = self._implicit(network, end, support, dense(direct))
+        return TaskResult(loss, predictions, after, gradients, {}, {})
 
-    def _implicit(self, network, adapted, support, direct):
+    def _implicit(
+        self, network: Network, adapted: Weights, support: Examples, direct: list[Tensor]
+    ) -> list[Tensor]:
         """The meta-gradient, from the query loss's gradient at the adapted weights."""
-        positions = network.positions(self.adapted)
-        direct = [tf.convert_to_tensor(g) for g in direct]
+        positions = self.positions(network)
         held = self.regularization + self.damping
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
             tape.watch(adapted.model)
             slope, _ = network.support_gradients(adapted, support, positions, training=True)
 
-        def curved(v, of):
+        def curved(v: list[Tensor], of: list[Tensor]) -> list[Tensor]:
             """∂⟨∇L_S, v⟩ / ∂of / (λ + δ)."""
             found = tape.gradient(
                 slope, of, output_gradients=v, unconnected_gradients=tf.UnconnectedGradients.ZERO
             )
-            return [tf.convert_to_tensor(f) / held for f in found]
+            return [f / held for f in dense(found)]
 
         fast = [adapted.model[p] for p in positions]
-        v = classifiers.conjugate_gradient(
+        v = conjugate_gradient(
             lambda v: [a + h for a, h in zip(v, curved(v, fast), strict=True)],
             [direct[p] for p in positions],
             self.cg_steps,
@@ -176,24 +164,3 @@ class IMAML(Algorithm):
         for p, one in zip(others, mixed, strict=True):
             gradients[p] = direct[p] - one
         return gradients
-
-    def _descent(self, network, weights, training):
-        """The inner loop, and the moment that it starts from."""
-        positions = network.positions(self.adapted)
-
-        def change(i, moment, gradients, weights):
-            held = [
-                g + self.regularization * (w - weights.model[p])
-                for p, w, g in zip(positions, moment.fast, gradients, strict=True)
-            ]
-            rates = [self.inner_lr] * len(held)
-            fast, slots = inner_optimizers.update(
-                self.optimizer, i, moment.fast, held, moment.memory, rates, beta_1=self.momentum
-            )
-            return moment._replace(fast=fast, memory=slots)
-
-        descent = Descent(network, positions, change, training)
-        start = descent.start(weights)
-        return descent, start._replace(
-            memory=inner_optimizers.initial_slots(self.optimizer, start.fast)
-        )

@@ -1,109 +1,279 @@
-"""The inner loop that the MAML family shares: steps by the gradient of the support loss."""
+"""`InnerLoop`: learning a task in steps by the gradient of its support loss."""
 
 from __future__ import annotations
 
+import abc
+import dataclasses
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 
+from meta_tf.algorithms.base import Algorithm
 from meta_tf.algorithms.repeat import record, repeat
-from meta_tf.checks import check_integer, check_number
+from meta_tf.checks import as_patterns, check_integer, check_number
 from meta_tf.network.network import Network
-from meta_tf.types import Examples, Weights
+from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 
-class Moment(NamedTuple):
-    """A moment of the inner loop.
+class LoopState(NamedTuple):
+    """Where an inner loop stands after some of its steps.
 
-    `fast`: the weights that adapt. `state`: the model's state. `memory`: what the rule of
-    change keeps from step to step, for example an optimiser's slots.
+    `fast`: the tensors that adapt. `state`: the model's state. `memory`: what a step keeps
+    for the next one, for example an optimiser's slots.
     """
 
-    fast: list[Any]
-    state: list[Any]
-    memory: Any
+    fast: list[Tensor]
+    state: list[Tensor]
+    memory: Tensors
 
 
-class Descent(NamedTuple):
-    """An inner loop: which weights adapt, and how a gradient changes them.
+@dataclasses.dataclass(frozen=True)
+class InnerLoop(Algorithm):
+    """An algorithm that learns a task in steps: where they start, and what each one changes.
 
-    `positions`: of the weights that adapt, among `Weights.model`. `change`: a pure function
-    of the step's number, the moment (with the state that the support set's pass left), the
-    gradients of the support loss and the weights at the start; it returns the next moment.
+    With L_S the loss on a task's support set,
+
+        w_0 = start(w),   w_{i+1} = change(w_i, ∇L_S(w_i)),   i = 0 … steps - 1
+
+    A subclass must say `change`. It may say where the loop starts (`start`), what
+    a step hands on to the next (`memory`) and which tensors adapt (`fast` and `with_fast`).
+    How derivatives come back through the steps is the business of `repeat`, and of
+    `first_order`.
+
+    Args:
+      inner_lr: the step size of the inner loop, for the *mean* loss over the support set.
+      inner_steps: inner steps in meta-training.
+      eval_steps: inner steps in evaluation, `adapt` and export; `inner_steps` if None.
+      adapted: which weights adapt; all if None. A pattern or several over the names
+        of weights or layers: `"head"`, `"conv*"`, `"!norm*"` for all but those.
+      unroll: up to this many inner steps are written out; more run in a loop that
+        takes hardly any memory per step and about a third more time.
+
+    Raises:
+      ValueError: if a setting is out of its range, or at the construction of the
+        learner if `adapted` matches no weight.
     """
 
-    network: Network
-    positions: list[int]
-    change: Callable[[Any, Moment, list[Any], Weights], Moment]
-    training: bool = False
+    inner_lr: float = 0.01
+    inner_steps: int = 1
+    eval_steps: int | None = None
+    adapted: str | tuple[str, ...] | None = dataclasses.field(default=None, kw_only=True)
+    unroll: int = dataclasses.field(default=8, kw_only=True)
 
-    def start(self, weights: Weights, memory: Any = ()) -> Moment:
-        """The moment before the first step."""
-        return Moment([weights.model[p] for p in self.positions], weights.state, memory)
+    least_steps: ClassVar[int] = 0  # of `inner_steps`
+    # Whether the meta-gradient takes ∇L_S for a constant; a field where one may choose.
+    first_order = False
 
-    def steps(
-        self, moment: Moment, weights: Weights, support: Examples, count: Any, unroll: int
-    ) -> Moment:
-        """The moment after `count` steps, with gradients to the moment and the weights."""
-        return repeat(self.step, moment, (weights, support), count, unroll=unroll)
+    def __post_init__(self) -> None:
+        if not tf.is_tensor(self.inner_lr):  # an exported model takes it at run time
+            check_number("inner_lr", self.inner_lr, above=0)
+        check_integer("inner_steps", self.inner_steps, at_least=self.least_steps)
+        if self.eval_steps is not None:
+            check_integer("eval_steps", self.eval_steps, at_least=0)
+        check_integer("unroll", self.unroll, at_least=0)
+        object.__setattr__(self, "adapted", as_patterns("adapted", self.adapted))
+
+    def check(self, network: Network) -> None:
+        self.positions(network)
+
+    def steps_to_evaluate(self) -> int:
+        return int(self.inner_steps if self.eval_steps is None else self.eval_steps)
+
+    def with_rate(self, rate: Tensor) -> Algorithm | None:
+        return dataclasses.replace(self, inner_lr=rate)
+
+    # --- what a subclass says ---
+
+    @abc.abstractmethod
+    def change(
+        self,
+        network: Network,
+        i: int | Tensor,
+        state: LoopState,
+        gradients: list[Tensor],
+        start: Weights,
+        *,
+        training: bool,
+    ) -> LoopState:
+        """What step i makes of the state before it.
+
+        Args:
+          network: the model and its loss.
+          i: the step's number, from 0.
+          state: the tensors that adapt, the memory, and the model's state as the pass over
+            the support set has left it.
+          gradients: ∇L_S, one for each of `state.fast`.
+          start: the weights that the loop started from.
+          training: whether this happens inside meta-training.
+        """
+
+    def start(
+        self, network: Network, weights: Weights, support: Examples, *, training: bool
+    ) -> Weights:
+        """The weights that the loop starts from; by default those before any task."""
+        del support, training
+        initial = self.initial(network, weights)
+        assert initial is not None, "an algorithm without `initial` says its own `start`"
+        return initial
+
+    def memory(self, network: Network, start: Weights, *, training: bool) -> Tensors:
+        """What the first step finds in `LoopState.memory`; nothing by default."""
+        del network, start, training
+        return ()
+
+    def positions(self, network: Network) -> list[int]:
+        """Where the weights that adapt stand among `Weights.model`."""
+        return network.positions(self.adapted)
+
+    def fast(self, network: Network, weights: Weights) -> list[Tensor]:
+        """The tensors that adapt; by default the weights at `positions`."""
+        return [weights.model[p] for p in self.positions(network)]
+
+    def with_fast(self, network: Network, weights: Weights, fast: list[Tensor]) -> Weights:
+        """The weights, with those that adapt replaced."""
+        model = list(weights.model)
+        for p, w in zip(self.positions(network), fast, strict=True):
+            model[p] = w
+        return weights._replace(model=model)
+
+    def minibatch(self, i: int | Tensor, support: Examples) -> Examples:
+        """The support examples of step i; all by default."""
+        del i
+        return support
+
+    # --- the loop ---
+
+    def adapt(
+        self,
+        network: Network,
+        weights: Weights,
+        support: Examples,
+        *,
+        steps: int | Tensor | None = None,
+        training: bool = False,
+    ) -> Weights:
+        if steps is None:
+            steps = int(self.inner_steps) if training else self.steps_to_evaluate()
+        elif not tf.is_tensor(steps):
+            steps = int(steps)  # NumPy's integers would become tensors
+        start = self.start(network, weights, support, training=training)
+        state = self.run(network, start, support, steps, training=training)
+        return self.finish(network, state, start, support, training=training)
 
     def trajectory(
         self,
-        moment: Moment,
+        network: Network,
         weights: Weights,
         support: Examples,
-        count: int,
-        read: Callable[[Weights], Any],
-    ) -> Any:
-        """What `read` says of the weights after 0, 1, … `count` steps, [count + 1, ...]."""
+        read: Callable[[Weights], Tensors],
+        *,
+        steps: int,
+    ) -> Tensors:
+        start = self.start(network, weights, support, training=False)
+
+        def read_state(state: LoopState) -> Tensors:
+            return read(self.finish(network, state, start, support, training=False))
+
         return record(
-            self.step,
-            moment,
-            (weights, support),
-            count,
-            lambda moment: read(self.weights_at(moment, weights, support)),
+            self._step(network, training=False),
+            self.begin(network, start, training=False),
+            (start, support),
+            steps,
+            read_state,
         )
 
-    def weights_at(self, moment: Moment, weights: Weights, support: Examples) -> Weights:
-        """The weights of a moment, ready to predict with."""
-        adapted = self.at(moment, weights)
-        return self.network.settle(adapted, support.x, training=self.training)
+    def begin(self, network: Network, start: Weights, *, training: bool) -> LoopState:
+        """The state before the first step."""
+        memory = self.memory(network, start, training=training)
+        return LoopState(self.fast(network, start), start.state, memory)
 
-    def step(self, i: Any, moment: Moment, constants: tuple[Weights, Examples]) -> Moment:
-        """The moment after step i; `constants` are the weights at the start and the support set."""
-        weights, support = constants
-        gradients, state = self.network.support_gradients(
-            self.at(moment, weights), support, self.positions, training=self.training
+    def run(
+        self,
+        network: Network,
+        start: Weights,
+        support: Examples,
+        steps: int | Tensor,
+        *,
+        training: bool,
+        first_order: bool | None = None,
+    ) -> LoopState:
+        """The state after `steps` steps, with derivatives to `start` and the support set."""
+        return repeat(
+            self._step(network, training, first_order),
+            self.begin(network, start, training=training),
+            (start, support),
+            steps,
+            unroll=self.unroll,
         )
-        return self.change(i, moment._replace(state=state), gradients, weights)
 
-    def at(self, moment: Moment, weights: Weights) -> Weights:
-        """The weights of a moment, before the model has looked at the support set once more."""
-        model = list(weights.model)
-        for p, w in zip(self.positions, moment.fast, strict=True):
-            model[p] = w
-        return weights._replace(model=model, state=moment.state)
+    def step(
+        self,
+        network: Network,
+        i: int | Tensor,
+        state: LoopState,
+        start: Weights,
+        support: Examples,
+        *,
+        training: bool,
+        first_order: bool | None = None,
+    ) -> LoopState:
+        """The state after step i: the support loss's gradient, and what `change` makes of it."""
+        gradients, after = self.support_gradients(
+            network, state, start, self.minibatch(i, support), training=training
+        )
+        if self.first_order if first_order is None else first_order:
+            gradients = [tf.stop_gradient(g) for g in gradients]
+        state = state._replace(state=after)
+        return self.change(network, i, state, gradients, start, training=training)
 
+    def support_gradients(
+        self,
+        network: Network,
+        state: LoopState,
+        start: Weights,
+        support: Examples,
+        *,
+        training: bool,
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """The gradient of the support loss by each of `state.fast`, and the model's new state."""
 
-def check_inner_loop(algorithm: Any, least_steps: int = 0) -> None:
-    """Raises ValueError unless the settings that every inner loop has are in their range."""
-    if not tf.is_tensor(algorithm.inner_lr):  # an exported model takes it at run time
-        check_number("inner_lr", algorithm.inner_lr, above=0)
-    check_integer("inner_steps", algorithm.inner_steps, at_least=least_steps)
-    if algorithm.eval_steps is not None:
-        check_integer("eval_steps", algorithm.eval_steps, at_least=0)
-    check_integer("unroll", algorithm.unroll, at_least=0)
+        def loss(fast: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+            weights = self.weights_at(network, state._replace(fast=fast), start)
+            examples = support._replace(x=self.model_inputs(weights, support.x))
+            return network.support_loss(weights, examples, training=training)
 
+        names = [network.paths[p] for p in self.positions(network)]
+        return network.gradients(loss, state.fast, names)
 
-def steps_to_take(algorithm: Any, steps: Any, training: bool) -> Any:
-    """The number of inner steps to take: `steps`, or what the algorithm has been set to."""
-    if steps is None:
-        own = training or algorithm.eval_steps is None
-        steps = algorithm.inner_steps if own else algorithm.eval_steps
-    return steps if tf.is_tensor(steps) else int(steps)
+    def weights_at(self, network: Network, state: LoopState, start: Weights) -> Weights:
+        """The weights of a state of the loop."""
+        return self.with_fast(network, start, state.fast)._replace(state=state.state)
 
+    def finish(
+        self,
+        network: Network,
+        state: LoopState,
+        start: Weights,
+        support: Examples,
+        *,
+        training: bool,
+    ) -> Weights:
+        """The weights of a state, ready to predict with: they know the support set's statistics."""
+        weights = self.weights_at(network, state, start)
+        inputs = self.model_inputs(weights, support.x)
+        return network.settle(weights, inputs, training=training)
 
-def constants(gradients: list[Any]) -> list[Any]:
-    """The gradients, for a meta-gradient that does not look into them (first order)."""
-    return [tf.stop_gradient(g) for g in gradients]
+    def _step(
+        self, network: Network, training: bool, first_order: bool | None = None
+    ) -> Callable[[Any, LoopState, tuple[Weights, Examples]], LoopState]:
+        """One step as `repeat` and `record` take it."""
+
+        def step(
+            i: int | Tensor, state: LoopState, constants: tuple[Weights, Examples]
+        ) -> LoopState:
+            return self.step(
+                network, i, state, *constants, training=training, first_order=first_order
+            )
+
+        return step

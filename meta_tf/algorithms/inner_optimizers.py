@@ -6,16 +6,16 @@ assigning a variable breaks the gradient. Each follows its Keras namesake.
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import tensorflow as tf
+
+from meta_tf.types import Tensor
 
 OPTIMIZERS = ("sgd", "momentum", "adam")
 LEARNED_RATES = (None, "scalar", "tensor", "tensor_step", "weight")
 
 
-def initial_slots(optimizer: str, weights: list[Any]) -> list[Any]:
+def initial_slots(optimizer: str, weights: list[Tensor]) -> list[list[Tensor]]:
     """The optimiser's memory before the first step: for each kind, zeros like the weights."""
     kinds = {"sgd": 0, "momentum": 1, "adam": 2}[optimizer]
     return [[tf.zeros_like(w) for w in weights] for _ in range(kinds)]
@@ -23,16 +23,16 @@ def initial_slots(optimizer: str, weights: list[Any]) -> list[Any]:
 
 def update(
     optimizer: str,
-    i: Any,
-    weights: list[Any],
-    gradients: list[Any],
-    slots: list[Any],
-    rates: list[Any],
+    i: int | Tensor,
+    weights: list[Tensor],
+    gradients: list[Tensor],
+    slots: list[list[Tensor]],
+    rates: list[float | Tensor],
     *,
     beta_1: float = 0.9,
     beta_2: float = 0.999,
     epsilon: float = 1e-7,
-) -> tuple[list[Any], list[Any]]:
+) -> tuple[list[Tensor], list[list[Tensor]]]:
     """One step of an inner optimiser: `(new weights, new slots)`.
 
         sgd:       w - α g
@@ -72,14 +72,20 @@ def update(
     return moved, slots
 
 
+def descend(weights: list[Tensor], gradients: list[Tensor], rate: float | Tensor) -> list[Tensor]:
+    """One step of plain gradient descent, w - α g, with one rate α for all weights."""
+    return [w - _like(w, rate) * g for w, g in zip(weights, gradients, strict=True)]
+
+
 def initial_rates(
-    kind: str | None, rate: Any, steps: int, weights: dict[str, Any]
-) -> dict[str, Any]:
+    kind: str | None, rate: float, steps: int, weights: dict[str, Tensor]
+) -> dict[str, Tensor]:
     """The meta-weights of learned step sizes, before training.
 
     Args:
-      kind: what is learned: nothing (None), one for all (`"scalar"`), one a tensor
-        (`"tensor"`), one a tensor and step (`"tensor_step"`) or a weight (`"weight"`).
+      kind: what is learned: nothing (None), one for all (`"scalar"`), one per
+        tensor (`"tensor"`), one per tensor and step (`"tensor_step"`) or one per single weight
+        (`"weight"`).
       rate: where they start.
       steps: the number of inner steps in training.
       weights: those that adapt, by path.
@@ -94,8 +100,12 @@ def initial_rates(
 
 
 def rates_at(
-    kind: str | None, rate: Any, meta: dict[str, Any], i: Any, paths: list[str]
-) -> list[Any]:
+    kind: str | None,
+    rate: float | Tensor,
+    meta: dict[str, Tensor],
+    i: int | Tensor,
+    paths: list[str],
+) -> list[float | Tensor]:
     """The step sizes of step i, one for each of `paths`; beyond the learned steps, the last."""
     if kind is None:
         return [rate] * len(paths)
@@ -107,17 +117,17 @@ def rates_at(
     return tf.unstack(rates if kind == "tensor" else row(rates, i))
 
 
-def row(table: Any, i: Any) -> Any:
+def row(table: Tensor, i: int | Tensor) -> Tensor:
     """Row i of a table of inner steps; beyond its last, the last."""
     return table[tf.minimum(i, table.shape[0] - 1)]
 
 
-def _like(w, rate):
+def _like(w: Tensor, rate: float | Tensor) -> float | Tensor:
     # A Python number takes on the type of `w` by itself; tf.cast would round it to float32 first.
     return tf.cast(rate, w.dtype) if tf.is_tensor(rate) else rate
 
 
-def _root(v):
+def _root(v: Tensor) -> Tensor:
     """√v, whose derivative at 0, infinite by itself, is 0."""
     positive = v > 0
     return tf.where(positive, tf.sqrt(tf.where(positive, v, tf.ones_like(v))), tf.zeros_like(v))

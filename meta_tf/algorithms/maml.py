@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from meta_tf.algorithms import inner_optimizers
 from meta_tf.algorithms.base import Algorithm
-from meta_tf.algorithms.inner_loop import Descent, check_inner_loop, constants, steps_to_take
-from meta_tf.checks import as_patterns, check_choice, check_decay, check_switch
+from meta_tf.algorithms.inner_loop import InnerLoop, LoopState
+from meta_tf.checks import check_choice, check_decay, check_switch
 from meta_tf.network.network import Network
-from meta_tf.types import Examples, Weights
+from meta_tf.types import Tensor, Tensors, Weights
 
 
 @keras.saving.register_keras_serializable("meta_tf")
 @dataclasses.dataclass(frozen=True)
-class MAML(Algorithm):
+class MAML(InnerLoop):
     """Model-agnostic meta-learning: weights from which a few gradient steps suffice.
 
     With L_S and L_Q the losses of a task on its support and query set,
@@ -59,88 +58,50 @@ class MAML(Algorithm):
       0.4 on 5 ways is 2.0 here.
     """
 
-    inner_lr: float = 0.01
-    inner_steps: int = 1
-    eval_steps: int | None = None
     first_order: bool = False
     optimizer: str = "sgd"
     momentum: float = 0.9
-    adapted: str | tuple[str, ...] | None = None
     learned_lr: str | None = None
-    unroll: int = 8
 
-    def __post_init__(self):
-        check_inner_loop(self)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         check_switch("first_order", self.first_order)
         check_choice("optimizer", self.optimizer, inner_optimizers.OPTIMIZERS)
         check_decay("momentum", self.momentum)
         check_choice("learned_lr", self.learned_lr, inner_optimizers.LEARNED_RATES)
-        object.__setattr__(self, "adapted", as_patterns("adapted", self.adapted))
 
-    def check(self, network: Network) -> None:
-        network.positions(self.adapted)
+    def with_rate(self, rate: Tensor) -> Algorithm | None:
+        return super().with_rate(rate) if self.learned_lr is None else None
 
-    def meta_weights(self, network: Network) -> dict[str, Any]:
-        weights = {
-            network.paths[p]: network.weights.model[p] for p in network.positions(self.adapted)
-        }
+    def meta_weights(self, network: Network) -> dict[str, Tensor]:
+        weights = dict(zip(self._paths(network), self.fast(network, network.weights), strict=True))
         return inner_optimizers.initial_rates(
             self.learned_lr, self.inner_lr, self.inner_steps, weights
         )
 
-    def adapt(
+    def memory(self, network: Network, start: Weights, *, training: bool) -> Tensors:
+        return inner_optimizers.initial_slots(self.optimizer, self.fast(network, start))
+
+    def change(
         self,
         network: Network,
-        weights: Weights,
-        support: Examples,
+        i: int | Tensor,
+        state: LoopState,
+        gradients: list[Tensor],
+        start: Weights,
         *,
-        steps: Any = None,
-        training: bool = False,
-    ) -> Weights:
-        steps = steps_to_take(self, steps, training)
-        descent, start = self._descent(network, weights, training)
-        moment = descent.steps(start, weights, support, steps, self.unroll)
-        return descent.weights_at(moment, weights, support)
-
-    def trajectory(
-        self,
-        network: Network,
-        weights: Weights,
-        support: Examples,
-        read: Callable[[Weights], Any],
-        *,
-        steps: int,
-    ) -> Any:
-        descent, start = self._descent(network, weights, training=False)
-        return descent.trajectory(start, weights, support, steps, read)
-
-    def _descent(self, network, weights, training):
-        """The inner loop, and the moment that it starts from."""
-        positions = network.positions(self.adapted)
-        paths = [network.paths[p] for p in positions]
-
-        def change(i, moment, gradients, weights):
-            if self.first_order:
-                gradients = constants(gradients)
-            rates = inner_optimizers.rates_at(
-                self.learned_lr, self.inner_lr, weights.meta, i, paths
-            )
-            fast, slots = inner_optimizers.update(
-                self.optimizer,
-                i,
-                moment.fast,
-                gradients,
-                moment.memory,
-                rates,
-                beta_1=self.momentum,
-            )
-            return moment._replace(fast=fast, memory=slots)
-
-        descent = Descent(network, positions, change, training)
-        start = descent.start(weights)
-        return descent, start._replace(
-            memory=inner_optimizers.initial_slots(self.optimizer, start.fast)
+        training: bool,
+    ) -> LoopState:
+        rates = inner_optimizers.rates_at(
+            self.learned_lr, self.inner_lr, start.meta, i, self._paths(network)
         )
+        fast, slots = inner_optimizers.update(
+            self.optimizer, i, state.fast, gradients, state.memory, rates, beta_1=self.momentum
+        )
+        return state._replace(fast=fast, memory=slots)
+
+    def _paths(self, network: Network) -> list[str]:
+        return [network.paths[p] for p in self.positions(network)]
 
 
 def FOMAML(**settings: Any) -> MAML:
@@ -175,7 +136,7 @@ def MetaSGD(**settings: Any) -> MAML:
     return _maml("MetaSGD", settings, learned_lr="weight")
 
 
-def _maml(name, settings, **own):
+def _maml(name: str, settings: dict[str, Any], **own: Any) -> MAML:
     for setting in own.keys() & settings.keys():
         raise ValueError(
             f"`{setting}` is what {name} settles itself, as {own[setting]!r}. Received: "

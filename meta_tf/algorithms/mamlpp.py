@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import inner_optimizers
-from meta_tf.algorithms.base import Algorithm, TaskResult
-from meta_tf.algorithms.inner_loop import (
-    Descent,
-    Moment,
-    check_inner_loop,
-    constants,
-    steps_to_take,
-)
-from meta_tf.checks import as_patterns, check_choice, check_integer, check_switch
+from meta_tf.algorithms.base import Algorithm, TaskResult, dense
+from meta_tf.algorithms.inner_loop import InnerLoop, LoopState
+from meta_tf.checks import check_choice, check_integer, check_switch
 from meta_tf.network.network import Network
-from meta_tf.types import Examples, Weights
+from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 _NORM, _STATISTICS = "step_norm", "step_statistics"
 
 
 @keras.saving.register_keras_serializable("meta_tf")
 @dataclasses.dataclass(frozen=True)
-class MAMLPlusPlus(Algorithm):
+class MAMLPlusPlus(InnerLoop):
     """MAML++: MAML with a loss after every step, and rates and normalisation by step.
 
     With w_i the weights after i of k inner steps and a_i the step's own scale and shift of
@@ -87,26 +81,25 @@ class MAMLPlusPlus(Algorithm):
 
     inner_lr: float = 0.1
     inner_steps: int = 5
-    eval_steps: int | None = None
     learned_lr: str | None = "tensor_step"
     multi_step_loss: int = 5000
     derivative_order_annealing: int = 0
     per_step_norm: bool = True
     per_step_statistics: bool = False
-    adapted: str | tuple[str, ...] | None = None
-    unroll: int = 8
 
-    def __post_init__(self):
-        check_inner_loop(self, least_steps=1)
+    least_steps: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         check_switch("per_step_norm", self.per_step_norm)
         check_switch("per_step_statistics", self.per_step_statistics)
         check_choice("learned_lr", self.learned_lr, inner_optimizers.LEARNED_RATES)
         check_integer("multi_step_loss", self.multi_step_loss, at_least=0)
         check_integer("derivative_order_annealing", self.derivative_order_annealing, at_least=0)
-        object.__setattr__(self, "adapted", as_patterns("adapted", self.adapted))
 
     def check(self, network: Network) -> None:
-        if not self._positions(network)[0]:
+        super().check(network)
+        if not self._descending(network):
             chosen = ", ".join(network.paths[p] for p in network.positions(self.adapted))
             raise ValueError(
                 "`adapted` must choose a weight beside batch normalisation's scale and shift, "
@@ -124,18 +117,18 @@ class MAMLPlusPlus(Algorithm):
                 f"{len(network.batch_norms)} such layers in {network.model.name!r}."
             )
 
-    def meta_weights(self, network: Network) -> dict[str, Any]:
-        adapting, norms = self._positions(network)
-        weights = {network.paths[p]: network.weights.model[p] for p in adapting}
+    def meta_weights(self, network: Network) -> dict[str, Tensor]:
+        weights = {network.paths[p]: network.weights.model[p] for p in self._descending(network)}
         rates = inner_optimizers.initial_rates(
             self.learned_lr, self.inner_lr, self.inner_steps, weights
         )
         tables = {
-            f"{_NORM}/{network.paths[p]}": self._table(network.weights.model[p]) for p in norms
+            f"{_NORM}/{network.paths[p]}": self._table(network.weights.model[p])
+            for p in self._norms(network)
         }
         return {**rates, **tables}
 
-    def moving(self, network: Network) -> dict[str, Any]:
+    def moving(self, network: Network) -> dict[str, Tensor]:
         return {
             f"{_STATISTICS}/{s}": self._table(network.weights.state[s])
             for s in self._statistics(network)
@@ -144,37 +137,57 @@ class MAMLPlusPlus(Algorithm):
     def initial(self, network: Network, weights: Weights) -> Weights:
         """The weights with the first rows of scale, shift and moving averages in their places."""
         model, state = list(weights.model), list(weights.state)
-        for p in self._positions(network)[1]:
+        for p in self._norms(network):
             model[p] = weights.meta[f"{_NORM}/{network.paths[p]}"][0]
         for s in self._statistics(network):
             state[s] = weights.meta[f"{_STATISTICS}/{s}"][0]
         return weights._replace(model=model, state=state)
 
-    def adapt(
-        self,
-        network: Network,
-        weights: Weights,
-        support: Examples,
-        *,
-        steps: Any = None,
-        training: bool = False,
-    ) -> Weights:
-        steps = steps_to_take(self, steps, training)
-        descent, start = self._descent(network, weights, training)
-        moment = descent.steps(start, weights, support, steps, self.unroll)
-        return descent.weights_at(moment, weights, support)
+    def with_rate(self, rate: Tensor) -> Algorithm | None:
+        return super().with_rate(rate) if self.learned_lr is None else None
 
-    def trajectory(
+    def positions(self, network: Network) -> list[int]:
+        """The weights that gradients change, and behind them those that the step's number does."""
+        return [*self._descending(network), *self._norms(network)]
+
+    def memory(self, network: Network, start: Weights, *, training: bool) -> Tensors:
+        """In training, the tables of moving averages by step."""
+        if not training:
+            return {}
+        names = [f"{_STATISTICS}/{s}" for s in self._statistics(network)]
+        return {name: start.meta[name] for name in names}
+
+    def change(
         self,
         network: Network,
-        weights: Weights,
-        support: Examples,
-        read: Callable[[Weights], Any],
+        i: int | Tensor,
+        state: LoopState,
+        gradients: list[Tensor],
+        start: Weights,
         *,
-        steps: int,
-    ) -> Any:
-        descent, start = self._descent(network, weights, training=False)
-        return descent.trajectory(start, weights, support, steps, read)
+        training: bool,
+    ) -> LoopState:
+        """A step of the rates of step i; then scale, shift and averages of the next step.
+
+        Those stand in their places in the weights and the state before a step; its moving
+        averages go back to their table after it.
+        """
+        descending = self._descending(network)
+        paths = [network.paths[p] for p in descending]
+        count = len(descending)
+        rates = inner_optimizers.rates_at(self.learned_lr, self.inner_lr, start.meta, i, paths)
+        fast, _ = inner_optimizers.update(
+            "sgd", i, state.fast[:count], gradients[:count], [], rates
+        )
+        tables = [start.meta[f"{_NORM}/{network.paths[p]}"] for p in self._norms(network)]
+        fast += [inner_optimizers.row(table, i + 1) for table in tables]
+        memory, after = dict(state.memory), list(state.state)
+        for s in self._statistics(network):
+            name = f"{_STATISTICS}/{s}"
+            if training:
+                memory[name] = _with_row(memory[name], i, after[s])
+            after[s] = inner_optimizers.row(memory.get(name, start.meta[name]), i + 1)
+        return LoopState(fast, after, memory)
 
     def task_loss(
         self,
@@ -183,8 +196,8 @@ class MAMLPlusPlus(Algorithm):
         support: Examples,
         query: Examples,
         *,
-        iteration: Any = 0,
-    ) -> tuple[Any, Any, list]:
+        iteration: int | Tensor = 0,
+    ) -> tuple[Tensor, Tensors, list[Tensor]]:
         loss, predictions, state, _ = self._loss(network, weights, support, query, iteration)
         return loss, predictions, state
 
@@ -195,10 +208,10 @@ class MAMLPlusPlus(Algorithm):
         support: Examples,
         query: Examples,
         *,
-        scale: Any = 1.0,
-        iteration: Any = 0,
+        scale: float | Tensor = 1.0,
+        iteration: int | Tensor = 0,
     ) -> TaskResult:
-        def learn(several, first_order):
+        def learn(several: bool, first_order: bool) -> TaskResult:
             sources = (weights.model, weights.meta)
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(sources)
@@ -206,95 +219,77 @@ class MAMLPlusPlus(Algorithm):
                     network, weights, support, query, iteration, several, first_order
                 )
                 scaled = loss * tf.cast(scale, loss.dtype)
-            model, meta = tape.gradient(
+            gradients, meta = tape.gradient(
                 scaled, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO
             )
+            meta = {name: g for name, g in meta.items() if name not in tables}
             moved = {name: table - weights.meta[name] for name, table in tables.items()}
-            gradients = [tf.convert_to_tensor(g) for g in model]
-            return TaskResult(loss, predictions, state, gradients, {**meta, **moved})
+            return TaskResult(loss, predictions, state, dense(gradients), meta, moved)
 
         # A program for each phase: many losses and second derivatives cost nothing while they
         # do not count.
-        def by_order(several):
+        def by_order(several: bool) -> TaskResult:
             return _until(
                 self.derivative_order_annealing, iteration, lambda first: learn(several, first)
             )
 
         return _until(self.multi_step_loss, iteration, by_order)
 
-    def _loss(self, network, weights, support, query, iteration, several=True, first_order=False):
+    def _loss(
+        self,
+        network: Network,
+        weights: Weights,
+        support: Examples,
+        query: Examples,
+        iteration: int | Tensor,
+        several: bool = True,
+        first_order: bool = False,
+    ) -> tuple[Tensor, Tensors, list[Tensor], dict[str, Tensor]]:
         """The weighted loss, the last predictions, the state and the tables of statistics."""
-        descent, moment = self._descent(network, weights, True, first_order)
+        start = self.start(network, weights, support, training=True)
+
+        def query_loss(state: LoopState) -> tuple[Tensor, Tensors, list[Tensor]]:
+            adapted = self.finish(network, state, start, support, training=True)
+            return self.query_loss(network, adapted, query)
+
         if not (several and self.multi_step_loss):
-            moment = descent.steps(moment, weights, support, self.inner_steps, self.unroll)
-            adapted = descent.weights_at(moment, weights, support)
-            loss, predictions, state = network.query_loss(adapted, query, training=True)
-            return loss, predictions, state, self._tables(network, moment, state)
-        losses = []
+            state = self.run(
+                network, start, support, self.inner_steps, training=True, first_order=first_order
+            )
+            loss, predictions, after = query_loss(state)
+            return loss, predictions, after, self._tables(state, after)
+        losses, state = [], self.begin(network, start, training=True)
         for i in range(self.inner_steps):
-            moment = descent.step(i, moment, (weights, support))
-            adapted = descent.weights_at(moment, weights, support)
-            loss, predictions, state = network.query_loss(adapted, query, training=True)
+            state = self.step(
+                network, i, state, start, support, training=True, first_order=first_order
+            )
+            loss, predictions, after = query_loss(state)
             losses.append(loss)
         shares = loss_shares(self.inner_steps, iteration, self.multi_step_loss, loss.dtype)
         total = tf.add_n([v * one for v, one in zip(tf.unstack(shares), losses, strict=True)])
-        return total, predictions, state, self._tables(network, moment, state)
+        return total, predictions, after, self._tables(state, after)
 
-    def _descent(self, network, weights, training, first_order=False):
-        """The inner loop, and the moment that it starts from.
-
-        Scale, shift and moving averages of step i take their places in the weights and the
-        state before it; its moving averages go back to their table after it.
-        """
-        adapting, norms = self._positions(network)
-        paths = [network.paths[p] for p in adapting]
-        statistics = self._statistics(network)
-
-        def change(i, moment, gradients, weights):
-            tables = [weights.meta[f"{_NORM}/{network.paths[p]}"] for p in norms]
-            gradients = gradients[: len(adapting)]
-            memory = dict(moment.memory)
-            if first_order:
-                gradients = constants(gradients)
-            rates = inner_optimizers.rates_at(
-                self.learned_lr, self.inner_lr, weights.meta, i, paths
-            )
-            fast, _ = inner_optimizers.update(
-                "sgd", i, moment.fast[: len(adapting)], gradients, [], rates
-            )
-            following = [inner_optimizers.row(table, i + 1) for table in tables]
-            state = list(moment.state)
-            for s in statistics:
-                name = f"{_STATISTICS}/{s}"
-                if training:
-                    memory[name] = _with_row(memory[name], i, state[s])
-                    state[s] = inner_optimizers.row(memory[name], i + 1)
-                else:
-                    state[s] = inner_optimizers.row(weights.meta[name], i + 1)
-            return Moment([*fast, *following], state, memory)
-
-        descent = Descent(network, [*adapting, *norms], change, training)
-        names = [f"{_STATISTICS}/{s}" for s in statistics] if training else []
-        memory = {name: weights.meta[name] for name in names}
-        return descent, descent.start(self.initial(network, weights), memory)
-
-    def _tables(self, network, moment, state):
+    def _tables(self, state: LoopState, after: list[Tensor]) -> dict[str, Tensor]:
         """The tables of statistics at the end: the query set moves the last row."""
         last = self.inner_steps - 1
         return {
-            name: _with_row(table, last, state[int(name.split("/")[1])])
-            for name, table in moment.memory.items()
+            name: _with_row(table, last, after[int(name.split("/")[1])])
+            for name, table in state.memory.items()
         }
 
-    def _positions(self, network):
-        """Of the weights that adapt by gradients, and of those that change with the step."""
-        norms = []
-        if self.per_step_norm:
-            own = {id(v) for layer in network.batch_norms for v in layer.trainable_variables}
-            norms = [i for i, v in enumerate(network.model.trainable_variables) if id(v) in own]
-        return [p for p in network.positions(self.adapted) if p not in norms], norms
+    def _descending(self, network: Network) -> list[int]:
+        """Where the weights stand that gradients change."""
+        norms = self._norms(network)
+        return [p for p in network.positions(self.adapted) if p not in norms]
 
-    def _statistics(self, network):
+    def _norms(self, network: Network) -> list[int]:
+        """Where the scales and shifts stand that change with the step's number."""
+        if not self.per_step_norm:
+            return []
+        own = {id(v) for layer in network.batch_norms for v in layer.trainable_variables}
+        return [i for i, v in enumerate(network.model.trainable_variables) if id(v) in own]
+
+    def _statistics(self, network: Network) -> list[int]:
         """Where the moving averages of batch normalisation stand in the state."""
         if not self.per_step_statistics:
             return []
@@ -306,12 +301,14 @@ class MAMLPlusPlus(Algorithm):
         }
         return [i for i, v in enumerate(network.model.non_trainable_variables) if id(v) in own]
 
-    def _table(self, value):
+    def _table(self, value: Tensor) -> Tensor:
         """A row for each inner step, all of them `value`."""
         return tf.repeat(value[tf.newaxis], self.inner_steps, axis=0)
 
 
-def loss_shares(steps: int, iteration: Any, annealed: int, dtype: Any = tf.float32) -> Any:
+def loss_shares(
+    steps: int, iteration: int | Tensor, annealed: int, dtype: Any = tf.float32
+) -> Tensor:
     """The shares v_1 … v_k of the losses after each inner step, [k]; they add up to 1.
 
     p = min(1, iteration / annealed),   v_i = (1 - p)/k,   v_k = 1 - (k - 1)(1 - p)/k
@@ -321,7 +318,9 @@ def loss_shares(steps: int, iteration: Any, annealed: int, dtype: Any = tf.float
     return tf.concat([tf.fill([steps - 1], early), [1 - (steps - 1) * early]], 0)
 
 
-def _until(iterations, iteration, program):
+def _until(
+    iterations: int, iteration: int | Tensor, program: Callable[[bool], TaskResult]
+) -> TaskResult:
     """`program(True)` during the first outer steps, so many, and `program(False)` after them."""
     if not iterations:
         return program(False)
@@ -332,7 +331,7 @@ def _until(iterations, iteration, program):
     )
 
 
-def _with_row(table, i, value):
+def _with_row(table: Tensor, i: int | Tensor, value: Tensor) -> Tensor:
     """The table with row i, or its last if there are fewer, replaced."""
     here = tf.range(table.shape[0]) == tf.minimum(i, table.shape[0] - 1)
     return tf.where(here[:, tf.newaxis], value, table)

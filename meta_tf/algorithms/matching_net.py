@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import keras
 
-from meta_tf.algorithms.base import Algorithm
-from meta_tf.algorithms.embedding import check_embedding, embed_support
-from meta_tf.checks import check_integer, check_number
+from meta_tf.algorithms.embedding import EmbeddingClassifier
+from meta_tf.checks import check_number
 from meta_tf.layers import classifiers
-from meta_tf.network.network import Network
-from meta_tf.types import Examples, Weights
+from meta_tf.types import Tensor, Weights
 
 
 @keras.saving.register_keras_serializable("meta_tf")
 @dataclasses.dataclass(frozen=True)
-class MatchingNet(Algorithm):
+class MatchingNet(EmbeddingClassifier):
     """Matching networks: a soft nearest neighbour among the support examples.
 
     With f the model, which has no classifier of its own, and (x_s, y_s) the support set,
@@ -54,32 +51,14 @@ class MatchingNet(Algorithm):
       full-context embeddings.
     """
 
-    ways: int
     scale: float = 1.0
 
-    def __post_init__(self):
-        check_integer("ways", self.ways, 2, "the number of classes to tell apart")
+    def __post_init__(self) -> None:
+        super().__post_init__()
         check_number("scale", self.scale, above=0)
 
-    def check(self, network: Network) -> None:
-        check_embedding(network, "MatchingNet")
+    def fit(self, weights: Weights, embeddings: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        return classifiers.fit_attention(embeddings, labels, self.ways)
 
-    def outputs(self, network: Network) -> int | None:
-        return self.ways
-
-    def adapt(
-        self,
-        network: Network,
-        weights: Weights,
-        support: Examples,
-        *,
-        steps: Any = None,
-        training: bool = False,
-    ) -> Weights:
-        x, weights = embed_support(network, weights, support, training=training)
-        y = classifiers.one_hot(support.y, self.ways, x.dtype)
-        return weights._replace(meta={**weights.meta, "embeddings": x, "classes": y})
-
-    def read_out(self, adapted: Weights, outputs: Any) -> Any:
-        known = adapted.meta["embeddings"], adapted.meta["classes"]
-        return classifiers.attention(classifiers.single(outputs), *known, self.scale)
+    def logits(self, adapted: Weights, embeddings: Tensor) -> Tensor:
+        return classifiers.attention_logits(adapted.meta, embeddings, self.scale)

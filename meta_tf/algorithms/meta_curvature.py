@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import inner_optimizers
-from meta_tf.algorithms.base import Algorithm
-from meta_tf.algorithms.inner_loop import Descent, check_inner_loop, constants, steps_to_take
-from meta_tf.checks import as_patterns, check_switch
+from meta_tf.algorithms.inner_loop import InnerLoop, LoopState
+from meta_tf.checks import check_switch
 from meta_tf.network.network import Network
-from meta_tf.types import Examples, Weights
+from meta_tf.types import Tensor, Weights
 
 
 @keras.saving.register_keras_serializable("meta_tf")
 @dataclasses.dataclass(frozen=True)
-class MetaCurvature(Algorithm):
+class MetaCurvature(InnerLoop):
     """Meta-Curvature: learned matrices turn and scale each gradient before an inner step.
 
     A gradient G of shape [..., I, O] has three matrices, identities at first: M_o [O, O] over
@@ -59,72 +57,37 @@ class MetaCurvature(Algorithm):
       Park & Oliva 2019, Meta-Curvature.
     """
 
-    inner_lr: float = 0.01
-    inner_steps: int = 1
-    eval_steps: int | None = None
     first_order: bool = False
-    adapted: str | tuple[str, ...] | None = None
-    unroll: int = 8
 
-    def __post_init__(self):
-        check_inner_loop(self)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         check_switch("first_order", self.first_order)
-        object.__setattr__(self, "adapted", as_patterns("adapted", self.adapted))
 
-    def check(self, network: Network) -> None:
-        network.positions(self.adapted)
-
-    def meta_weights(self, network: Network) -> dict[str, Any]:
+    def meta_weights(self, network: Network) -> dict[str, Tensor]:
         return {
             f"curvature_{axis}/{network.paths[p]}": tf.eye(size, dtype=keras.config.floatx())
-            for p in network.positions(self.adapted)
+            for p in self.positions(network)
             for axis, size in _sizes(network.weights.model[p].shape).items()
         }
 
-    def adapt(
+    def change(
         self,
         network: Network,
-        weights: Weights,
-        support: Examples,
+        i: int | Tensor,
+        state: LoopState,
+        gradients: list[Tensor],
+        start: Weights,
         *,
-        steps: Any = None,
-        training: bool = False,
-    ) -> Weights:
-        steps = steps_to_take(self, steps, training)
-        descent = self._descent(network, training)
-        moment = descent.steps(descent.start(weights), weights, support, steps, self.unroll)
-        return descent.weights_at(moment, weights, support)
-
-    def trajectory(
-        self,
-        network: Network,
-        weights: Weights,
-        support: Examples,
-        read: Callable[[Weights], Any],
-        *,
-        steps: int,
-    ) -> Any:
-        descent = self._descent(network, training=False)
-        return descent.trajectory(descent.start(weights), weights, support, steps, read)
-
-    def _descent(self, network, training):
-        positions = network.positions(self.adapted)
-
-        def change(i, moment, gradients, weights):
-            if self.first_order:
-                gradients = constants(gradients)
-            bent = [
-                _bent(g, weights.meta, network.paths[p])
-                for p, g in zip(positions, gradients, strict=True)
-            ]
-            rates = [self.inner_lr] * len(bent)
-            fast, _ = inner_optimizers.update("sgd", i, moment.fast, bent, [], rates)
-            return moment._replace(fast=fast)
-
-        return Descent(network, positions, change, training)
+        training: bool,
+    ) -> LoopState:
+        bent = [
+            _bent(g, start.meta, network.paths[p])
+            for p, g in zip(self.positions(network), gradients, strict=True)
+        ]
+        return state._replace(fast=inner_optimizers.descend(state.fast, bent, self.inner_lr))
 
 
-def _sizes(shape):
+def _sizes(shape: tf.TensorShape) -> dict[str, int]:
     """The sizes F, I and O of a weight tensor, of those axes that it has."""
     sizes = {"outputs": shape[-1] if len(shape) else 1}
     if len(shape) > 1:
@@ -134,7 +97,7 @@ def _sizes(shape):
     return sizes
 
 
-def _bent(gradient, meta, path):
+def _bent(gradient: Tensor, meta: Mapping[str, Tensor], path: str) -> Tensor:
     """MC(G)."""
     sizes = _sizes(gradient.shape)
     g = tf.reshape(gradient, [sizes.get("positions", 1), sizes.get("inputs", 1), -1])

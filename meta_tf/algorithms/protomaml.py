@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
 
 import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import inner_optimizers
-from meta_tf.algorithms.base import Algorithm
-from meta_tf.algorithms.inner_loop import Descent, check_inner_loop, constants, steps_to_take
+from meta_tf.algorithms.inner_loop import InnerLoop, LoopState
 from meta_tf.checks import check_number, check_switch
 from meta_tf.layers import classifiers
 from meta_tf.network.network import Network
-from meta_tf.types import Examples, Weights
+from meta_tf.types import Examples, Tensor, Weights
 
 
 @keras.saving.register_keras_serializable("meta_tf")
 @dataclasses.dataclass(frozen=True)
-class ProtoMAML(Algorithm):
+class ProtoMAML(InnerLoop):
     """ProtoMAML: inner steps from the linear classifier that a prototypical network is.
 
     With f the model below its last layer, a dense one, c_n the mean of f(x) over the
     support examples of class n, and L_S and L_Q the losses on the two sets,
 
         W_0 = 2 s [c_1 … c_N],   b_0 = -s [|c_1|² … |c_N|²],   s = scale
-        w_{i+1} = w_i - α ∇L_S(w_i),   i = 0 … inner_steps - 1, for all weights
+        w_{i+1} = w_i - α ∇L_S(w_i),   i = 0 … inner_steps - 1
         meta-gradient: dL_Q(w_k) / dw, through the k steps and the prototypes.
 
     With no steps the logits are -s |f(query) - c_n|² + s |f(query)|², so the classes
@@ -67,20 +64,18 @@ class ProtoMAML(Algorithm):
       Learn from Few Examples, section 3.
     """
 
-    inner_lr: float = 0.01
     inner_steps: int = 5
-    eval_steps: int | None = None
     first_order: bool = False
     scale: float = 1.0
     head: str = "head"
-    unroll: int = 8
 
-    def __post_init__(self):
-        check_inner_loop(self)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         check_switch("first_order", self.first_order)
         check_number("scale", self.scale, above=0)
 
     def check(self, network: Network) -> None:
+        super().check(network)
         last = network.model.layers[-1] if network.model.layers else None
         if not (
             isinstance(last, keras.layers.Dense)
@@ -101,35 +96,9 @@ class ProtoMAML(Algorithm):
     def initial(self, network: Network, weights: Weights) -> None:
         """None: its classifier is made of the support set."""
 
-    def adapt(
-        self,
-        network: Network,
-        weights: Weights,
-        support: Examples,
-        *,
-        steps: Any = None,
-        training: bool = False,
+    def start(
+        self, network: Network, weights: Weights, support: Examples, *, training: bool
     ) -> Weights:
-        steps = steps_to_take(self, steps, training)
-        weights = self._with_prototypes(network, weights, support, training)
-        descent = self._descent(network, training)
-        moment = descent.steps(descent.start(weights), weights, support, steps, self.unroll)
-        return descent.weights_at(moment, weights, support)
-
-    def trajectory(
-        self,
-        network: Network,
-        weights: Weights,
-        support: Examples,
-        read: Callable[[Weights], Any],
-        *,
-        steps: int,
-    ) -> Any:
-        weights = self._with_prototypes(network, weights, support, training=False)
-        descent = self._descent(network, training=False)
-        return descent.trajectory(descent.start(weights), weights, support, steps, read)
-
-    def _with_prototypes(self, network, weights, support, training):
         """The weights, with the last layer's made of the support set."""
         last, model = network.model.layers[-1], list(weights.model)
         # The state stays as it was: the first inner step passes the same examples again.
@@ -145,15 +114,14 @@ class ProtoMAML(Algorithm):
                     model[i] = tf.cast(value, model[i].dtype)
         return weights._replace(model=model)
 
-    def _descent(self, network, training):
-        """The inner loop, of all weights."""
-        positions = list(range(len(network.paths)))
-        rates = [self.inner_lr] * len(positions)
-
-        def change(i, moment, gradients, weights):
-            if self.first_order:
-                gradients = constants(gradients)
-            fast, _ = inner_optimizers.update("sgd", i, moment.fast, gradients, [], rates)
-            return moment._replace(fast=fast)
-
-        return Descent(network, positions, change, training)
+    def change(
+        self,
+        network: Network,
+        i: int | Tensor,
+        state: LoopState,
+        gradients: list[Tensor],
+        start: Weights,
+        *,
+        training: bool,
+    ) -> LoopState:
+        return state._replace(fast=inner_optimizers.descend(state.fast, gradients, self.inner_lr))

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import keras
 
-from meta_tf.algorithms.base import Algorithm
-from meta_tf.algorithms.embedding import check_embedding, embed_support
-from meta_tf.checks import check_choice, check_integer, check_number
+from meta_tf.algorithms.embedding import EmbeddingClassifier
+from meta_tf.checks import check_choice, check_number
 from meta_tf.layers import classifiers
-from meta_tf.network.network import Network
-from meta_tf.types import Examples, Weights
+from meta_tf.types import Tensor, Weights
 
 
 @keras.saving.register_keras_serializable("meta_tf")
 @dataclasses.dataclass(frozen=True)
-class ProtoNet(Algorithm):
+class ProtoNet(EmbeddingClassifier):
     """Prototypical networks: an embedding in which the class means classify.
 
     With f the model, which has no classifier of its own, S_n the support examples of
@@ -53,36 +50,16 @@ class ProtoNet(Algorithm):
       Snell, Swersky & Zemel 2017, Prototypical Networks for Few-shot Learning.
     """
 
-    ways: int
     distance: str = "euclidean"
     scale: float = 1.0
 
-    def __post_init__(self):
-        check_integer("ways", self.ways, 2, "the number of classes to tell apart")
+    def __post_init__(self) -> None:
+        super().__post_init__()
         check_choice("distance", self.distance, classifiers.DISTANCES)
         check_number("scale", self.scale, above=0)
 
-    def check(self, network: Network) -> None:
-        check_embedding(network, "ProtoNet")
+    def fit(self, weights: Weights, embeddings: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        return classifiers.fit_prototypes(embeddings, labels, self.ways)
 
-    def outputs(self, network: Network) -> int | None:
-        return self.ways
-
-    def adapt(
-        self,
-        network: Network,
-        weights: Weights,
-        support: Examples,
-        *,
-        steps: Any = None,
-        training: bool = False,
-    ) -> Weights:
-        x, weights = embed_support(network, weights, support, training=training)
-        y = classifiers.one_hot(support.y, self.ways, x.dtype)
-        made = {"prototypes": classifiers.class_means(x, y), "unseen": classifiers.unseen(y)}
-        return weights._replace(meta={**weights.meta, **made})
-
-    def read_out(self, adapted: Weights, outputs: Any) -> Any:
-        prototypes, unseen = adapted.meta["prototypes"], adapted.meta["unseen"]
-        apart = classifiers.distances(classifiers.single(outputs), prototypes, self.distance)
-        return unseen - self.scale * apart
+    def logits(self, adapted: Weights, embeddings: Tensor) -> Tensor:
+        return classifiers.prototype_logits(adapted.meta, embeddings, self.distance, self.scale)

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import Any
 
 import keras
 import tensorflow as tf
 
-from meta_tf.algorithms.base import Algorithm
-from meta_tf.algorithms.embedding import check_embedding, embed_support
-from meta_tf.checks import check_integer, check_number
+from meta_tf.algorithms.embedding import EmbeddingClassifier
+from meta_tf.checks import check_number
 from meta_tf.layers import classifiers
 from meta_tf.network.network import Network
-from meta_tf.types import Examples, Weights
+from meta_tf.types import Tensor, Weights
 
 
 @keras.saving.register_keras_serializable("meta_tf")
 @dataclasses.dataclass(frozen=True)
-class R2D2(Algorithm):
+class R2D2(EmbeddingClassifier):
     """Ridge regression differentiable discriminator: a linear classifier solved at once.
 
     With X [S, D] the support embeddings by the model, which has no classifier of its
@@ -58,42 +56,21 @@ class R2D2(Algorithm):
       Bertinetto et al. 2019, Meta-learning with Differentiable Closed-form Solvers.
     """
 
-    ways: int
     regularization: float = 1.0
     scale: float = 10.0
 
-    def __post_init__(self):
-        check_integer("ways", self.ways, 2, "the number of classes to tell apart")
+    def __post_init__(self) -> None:
+        super().__post_init__()
         check_number("regularization", self.regularization, above=0)
         check_number("scale", self.scale, above=0)
 
-    def check(self, network: Network) -> None:
-        check_embedding(network, "R2D2")
-
-    def outputs(self, network: Network) -> int | None:
-        return self.ways
-
-    def meta_weights(self, network: Network) -> dict[str, Any]:
+    def meta_weights(self, network: Network) -> dict[str, Tensor]:
         start = {"log_lambda": math.log(self.regularization), "scale": self.scale, "bias": 0.0}
         return {n: tf.constant(v, keras.config.floatx()) for n, v in start.items()}
 
-    def adapt(
-        self,
-        network: Network,
-        weights: Weights,
-        support: Examples,
-        *,
-        steps: Any = None,
-        training: bool = False,
-    ) -> Weights:
-        x, weights = embed_support(network, weights, support, training=training)
-        y = classifiers.one_hot(support.y, self.ways, x.dtype)
-        lam = tf.exp(tf.cast(weights.meta["log_lambda"], x.dtype))
-        made = {"classifier": classifiers.ridge(x, y, lam), "unseen": classifiers.unseen(y)}
-        return weights._replace(meta={**weights.meta, **made})
+    def fit(self, weights: Weights, embeddings: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        return classifiers.fit_ridge(embeddings, labels, self.ways, weights.meta["log_lambda"])
 
-    def read_out(self, adapted: Weights, outputs: Any) -> Any:
+    def logits(self, adapted: Weights, embeddings: Tensor) -> Tensor:
         meta = adapted.meta
-        answers = tf.matmul(classifiers.single(outputs), meta["classifier"])
-        scale, bias = (tf.cast(meta[name], answers.dtype) for name in ("scale", "bias"))
-        return scale * answers + bias + meta["unseen"]
+        return classifiers.ridge_logits(meta, embeddings, meta["scale"], meta["bias"])

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import inner_optimizers
-from meta_tf.algorithms.base import Algorithm, TaskResult
-from meta_tf.algorithms.inner_loop import check_inner_loop, steps_to_take
-from meta_tf.algorithms.repeat import record, repeat
+from meta_tf.algorithms.base import TaskResult
+from meta_tf.algorithms.inner_loop import InnerLoop, LoopState
 from meta_tf.checks import check_choice, check_decay, check_integer
 from meta_tf.network.network import Network
-from meta_tf.types import Examples, Weights
+from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 
 @keras.saving.register_keras_serializable("meta_tf")
 @dataclasses.dataclass(frozen=True)
-class Reptile(Algorithm):
-    """Reptile: the outer loop follows the way that training on each task went.
+class Reptile(InnerLoop):
+    """Reptile: the outer loop follows the displacement that training on each task made.
 
     With U the inner optimiser's step on a minibatch of the support set,
 
@@ -55,50 +53,50 @@ class Reptile(Algorithm):
 
     inner_lr: float = 0.001
     inner_steps: int = 5
-    eval_steps: int | None = None
     inner_batch: int | None = None
     optimizer: str = "adam"
     beta_1: float = 0.0
-    unroll: int = 10
+    unroll: int = dataclasses.field(default=10, kw_only=True)
 
-    def __post_init__(self):
-        check_inner_loop(self, least_steps=1)
+    least_steps: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if self.inner_batch is not None:
             check_integer("inner_batch", self.inner_batch, at_least=1)
         check_choice("optimizer", self.optimizer, inner_optimizers.OPTIMIZERS)
         check_decay("beta_1", self.beta_1)
 
-    def adapt(
-        self,
-        network: Network,
-        weights: Weights,
-        support: Examples,
-        *,
-        steps: Any = None,
-        training: bool = False,
-    ) -> Weights:
-        steps = steps_to_take(self, steps, training)
-        carry = (weights, inner_optimizers.initial_slots(self.optimizer, weights.model))
-        step = self._step(network, training)
-        adapted, _ = repeat(step, carry, support, steps, unroll=self.unroll)
-        return network.settle(adapted, support.x, training=training)
+    def memory(self, network: Network, start: Weights, *, training: bool) -> Tensors:
+        return inner_optimizers.initial_slots(self.optimizer, self.fast(network, start))
 
-    def trajectory(
+    def minibatch(self, i: int | Tensor, support: Examples) -> Examples:
+        if self.inner_batch is None:
+            return support
+        size = tf.shape(tf.nest.flatten(support.x)[0])[0]
+        taken = (i * self.inner_batch + tf.range(self.inner_batch)) % size
+        return tf.nest.map_structure(lambda t: tf.gather(t, taken), support)
+
+    def change(
         self,
         network: Network,
-        weights: Weights,
-        support: Examples,
-        read: Callable[[Weights], Any],
+        i: int | Tensor,
+        state: LoopState,
+        gradients: list[Tensor],
+        start: Weights,
         *,
-        steps: int,
-    ) -> Any:
-        return record(
-            self._step(network, training=False),
-            (weights, inner_optimizers.initial_slots(self.optimizer, weights.model)),
-            support,
-            steps,
-            lambda carry: read(network.settle(carry[0], support.x, training=False)),
+        training: bool,
+    ) -> LoopState:
+        fast, slots = inner_optimizers.update(
+            self.optimizer,
+            i,
+            state.fast,
+            gradients,
+            state.memory,
+            [self.inner_lr] * len(state.fast),
+            beta_1=self.beta_1,
         )
+        return state._replace(fast=fast, memory=slots)
 
     def meta_gradients(
         self,
@@ -107,41 +105,13 @@ class Reptile(Algorithm):
         support: Examples,
         query: Examples,
         *,
-        scale: Any = 1.0,
-        iteration: Any = 0,
+        scale: float | Tensor = 1.0,
+        iteration: int | Tensor = 0,
     ) -> TaskResult:
         adapted = self.adapt(network, weights, support, training=True)
-        loss, predictions, state = network.query_loss(adapted, query, training=True)
-        way = [
+        loss, predictions, state = self.query_loss(network, adapted, query)
+        displacement = [
             (w - k) * tf.cast(scale, w.dtype)
             for w, k in zip(weights.model, adapted.model, strict=True)
         ]
-        return TaskResult(loss, predictions, state, way, {})
-
-    def _step(self, network, training):
-        positions = range(len(network.paths))
-
-        def step(i, carry, support):
-            weights, slots = carry
-            gradients, state = network.support_gradients(
-                weights, self._minibatch(support, i), positions, training=training
-            )
-            model, slots = inner_optimizers.update(
-                self.optimizer,
-                i,
-                weights.model,
-                gradients,
-                slots,
-                [self.inner_lr] * len(weights.model),
-                beta_1=self.beta_1,
-            )
-            return weights._replace(model=model, state=state), slots
-
-        return step
-
-    def _minibatch(self, support, i):
-        if self.inner_batch is None:
-            return support
-        size = tf.shape(tf.nest.flatten(support.x)[0])[0]
-        taken = (i * self.inner_batch + tf.range(self.inner_batch)) % size
-        return tf.nest.map_structure(lambda t: tf.gather(t, taken), support)
+        return TaskResult(loss, predictions, state, displacement, {}, {})

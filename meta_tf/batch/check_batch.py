@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from meta_tf.algorithms.base import Algorithm
 from meta_tf.network.network import Network
-from meta_tf.types import Examples
+from meta_tf.types import Examples, Tensor, Tensors
 
 _KEYS = ("support_x", "support_y", "query_x")
 
 
-def check_batch(model: keras.Model, x: Any, y: Any = None) -> None:
-    """Raises ValueError unless `x` (and `y`) are a batch of tasks for `model`.
+def check_batch(algorithm: Algorithm, network: Network, x: Any, y: Any = None) -> None:
+    """Raises ValueError unless `x` (and `y`) are a batch of tasks for the model and algorithm.
 
     Only what is known before anything runs is looked at: names and shapes.
     """
@@ -49,37 +51,33 @@ def check_batch(model: keras.Model, x: Any, y: Any = None) -> None:
                 f"{tuple(shapes[one])} and {tuple(shapes[other])}."
             )
     for name in ("support_x", "query_x"):
-        _check_inputs(model, name, x[name], axes=2)
+        _check_inputs(algorithm, network, name, x[name], axes=2)
 
 
 def check_support(
-    network: Network, support_x: Any, support_y: Any, outputs: int | None = None
+    algorithm: Algorithm, network: Network, support_x: Any, support_y: Any
 ) -> Examples:
-    """Returns the support set of one task as tensors, or raises ValueError.
-
-    `outputs` is the size of a prediction; the model's if None.
-    """
-    x, y = _inputs(network.model, "support_x", support_x), _tensor("support_y")(support_y)
-    _check_inputs(network.model, "support_x", x, axes=1)
+    """Returns the support set of one task as tensors, or raises ValueError."""
+    declared = algorithm.input_spec(network)
+    x, y = _inputs(declared, "support_x", support_x), _tensor("support_y")(support_y)
+    _check_inputs(algorithm, network, "support_x", x, axes=1)
     size, targets = keras.tree.flatten(x)[0].shape[0], y.shape
     if not targets or targets[0] != size or not size:
         raise ValueError(
             "`support_x` and `support_y` must hold the same number of examples, at least one. "
             f"Received: {size} in `support_x` and shape {tuple(targets)} of `support_y`."
         )
-    if outputs is not None or _takes_labels(network.loss):
-        check_labels(network.model, "support_y", y, outputs)
+    if _wants_labels(algorithm, network):
+        check_labels(algorithm, network, "support_y", y)
     return Examples(x, y)
 
 
-def check_labels(model: keras.Model, name: str, labels: Any, outputs: int | None = None) -> None:
+def check_labels(algorithm: Algorithm, network: Network, name: str, labels: Any) -> None:
     """Raises ValueError unless the labels are whole numbers from 0 to the outputs less one.
 
     The outputs are the model's, unless the algorithm has `ways` of its own.
     """
-    ways = outputs
-    if outputs is None:
-        outputs = getattr(model, "output_shape", [None])[-1]
+    ways, outputs = algorithm.prediction_size(network), _outputs(algorithm, network)
     values = np.asarray(labels)
     if not np.all(values == np.floor(values)) or values.min() < 0:
         raise ValueError(f"`{name}` must hold class numbers 0, 1, 2 ... Received: {values!r}.")
@@ -92,15 +90,14 @@ def check_labels(model: keras.Model, name: str, labels: Any, outputs: int | None
         )
 
 
-def assert_labels(network: Network, x: Any, y: Any, outputs: int | None = None) -> None:
+def assert_labels(algorithm: Algorithm, network: Network, x: Any, y: Any) -> None:
     """Makes a step over a batch of tasks fail if its labels are not as `check_labels` wants them.
 
     Unlike that, it works within a compiled step, where values are not known beforehand.
     """
-    if outputs is None and not _takes_labels(network.loss):
+    if not _wants_labels(algorithm, network):
         return
-    if outputs is None:
-        outputs = getattr(network.model, "output_shape", [None])[-1]
+    outputs = _outputs(algorithm, network)
     for name, labels in (("support_y", x["support_y"]), ("query_y", y)):
         wanted = f"`{name}` must hold class numbers 0, 1, 2 ..."
         tf.debugging.assert_non_negative(labels, f"{wanted} It holds negative ones.")
@@ -113,18 +110,28 @@ def assert_labels(network: Network, x: Any, y: Any, outputs: int | None = None) 
             )
 
 
-def _takes_labels(loss):
+def _wants_labels(algorithm: Algorithm, network: Network) -> bool:
+    loss = network.loss
     return (
-        isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
+        algorithm.prediction_size(network) is not None
+        or isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
         or loss is keras.losses.sparse_categorical_crossentropy
     )
 
 
-def _check_inputs(model, name, value, axes):
+def _outputs(algorithm: Algorithm, network: Network) -> int | None:
+    size = algorithm.prediction_size(network)
+    return getattr(network.model, "output_shape", [None])[-1] if size is None else size
+
+
+def _check_inputs(
+    algorithm: Algorithm, network: Network, name: str, value: Tensors, axes: int
+) -> None:
     """Compares with the input shapes that a Functional or Sequential model declares."""
-    declared = _declared_shapes(model)
-    if declared is None:
+    spec = algorithm.input_spec(network)
+    if spec is None:
         return
+    declared = [tuple(t.shape) for t in keras.tree.flatten(spec)]
     given = [tuple(t.shape) for t in keras.tree.flatten(value)]
     if len(given) != len(declared):
         raise ValueError(
@@ -137,28 +144,20 @@ def _check_inputs(model, name, value, axes):
         if len(rest) != len(wanted) - 1 or any(map(_differ, rest, wanted[1:])):
             raise ValueError(
                 f"`{name}` must be {front}, of examples of shape {wanted[1:]} as the model "
-                f"{model.name!r} takes them. Received: shape {one}."
+                f"{network.model.name!r} takes them. Received: shape {one}."
             )
 
 
-def _declared_shapes(model):
-    try:
-        return [tuple(t.shape) for t in model.inputs]
-    except (AttributeError, ValueError, TypeError):  # a subclassed model declares none
-        return None
-
-
-def _inputs(model, name, value):
+def _inputs(declared: Tensors | None, name: str, value: Any) -> Tensors:
     """As tensors. A list is one of numbers, unless the model has several inputs."""
-    declared = _declared_shapes(model)
-    several = isinstance(value, dict) or len(declared or ()) > 1
+    several = isinstance(value, dict) or len(keras.tree.flatten(declared)) > 1
     if declared is None and isinstance(value, list | tuple):
         several = all(hasattr(part, "shape") for part in value)
     return keras.tree.map_structure(_tensor(name), value) if several else _tensor(name)(value)
 
 
-def _tensor(name):
-    def convert(value):
+def _tensor(name: str) -> Callable[[Any], Tensor]:
+    def convert(value: Any) -> Tensor:
         try:
             tensor = tf.convert_to_tensor(value)
         except (TypeError, ValueError) as error:
@@ -177,5 +176,5 @@ def _tensor(name):
     return convert
 
 
-def _differ(one, other):
+def _differ(one: int | None, other: int | None) -> bool:
     return one is not None and other is not None and one != other

@@ -18,7 +18,9 @@ from typing import Any
 
 import tensorflow as tf
 
-MODES = ("auto", "parallel", "vectorized")
+from meta_tf.checks import check_choice
+
+TASK_MODES = ("auto", "parallel", "vectorized")
 
 # Operations with weights that cannot be stacked over tasks, and loops.
 _KEPT_APART = (
@@ -105,8 +107,7 @@ def sum_tasks(
       >>> each.numpy(), int(total)
       (array([2, 4, 6], dtype=int32), 6)
     """
-    if mode not in MODES:
-        raise ValueError(f"`mode` must be one of {', '.join(MODES)}. Received: {mode!r}.")
+    check_choice("mode", mode, TASK_MODES)
     if tf.executing_eagerly():
         return _one_after_another(fn, tasks)
     one = tf.function(fn, autograph=False).get_concrete_function(

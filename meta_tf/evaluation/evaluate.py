@@ -4,121 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
-import os
 import sys
-import uuid
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from meta_tf.algorithms import Algorithm
 from meta_tf.batch.check_batch import check_batch, check_labels
 from meta_tf.batch.map_tasks import map_tasks
 from meta_tf.checks import check_choice, check_integer
 from meta_tf.evaluation.metrics import TASK_METRICS
+from meta_tf.evaluation.result import Evaluation
 from meta_tf.learner import MetaLearner
-from meta_tf.types import Examples
+from meta_tf.types import Batch, Tensor, Tensors
+
+TaskMetric: TypeAlias = Callable[[Tensor, Tensors], Tensor]
+"""Of one task's `query_y` [Q, ...] and predictions [Q, ...] to a scalar."""
 
 _AT_ONCE = 25  # tasks held in memory at a time, unless told otherwise
-
-
-@dataclasses.dataclass(frozen=True)
-class Evaluation:
-    """What `evaluate` measured. `print` shows it as a table, `save` writes it as JSON.
-
-    Attributes:
-      metric: name of the metric: `"accuracy"` (a share of 1), `"mse"`, `"loss"`, or
-        that of your function.
-      steps: the numbers of inner steps, 0, 1, … K; 0 alone for an algorithm without any.
-      mean: the metric's mean over tasks after each of them.
-      ci95: half-width of its 95 % confidence interval, 1.96 σ / √tasks.
-      tasks: how many tasks.
-      seed: which tasks.
-      ways: classes in a task; None for regression.
-      shots: support examples, of each class in a classification.
-      queries: query examples, likewise.
-      batch_norm: the learner's batch-norm mode.
-      algorithm: the algorithm, its rate and steps, and settings other than the defaults.
-      settings: all its settings.
-      per_task: the metric of every task, [tasks, K + 1]; without any after `load`.
-    """
-
-    metric: str
-    steps: tuple[int, ...]
-    mean: tuple[float, ...]
-    ci95: tuple[float, ...]
-    tasks: int
-    seed: int
-    ways: int | None
-    shots: int
-    queries: int
-    batch_norm: str
-    algorithm: str
-    settings: dict[str, Any]
-    per_task: np.ndarray = dataclasses.field(repr=False, compare=False)
-
-    def __str__(self) -> str:
-        kind = f"{self.shots}-shot" if self.ways is None else f"{self.ways}-way {self.shots}-shot"
-        percent = self.metric == "accuracy"
-        scale, digits = (100, 2) if percent else (1, 4)
-        rows = [
-            (str(k), f"{scale * m:.{digits}f} ± {scale * c:.{digits}f}")
-            for k, m, c in zip(self.steps, self.mean, self.ci95, strict=True)
-        ]
-        metric = self.metric + (" in %" if percent else "")
-        if len(rows) == 1 and "inner_steps" not in self.settings:  # no steps to speak of
-            rows = [(metric, rows[0][1])]
-        else:
-            rows.insert(0, ("inner steps", metric))
-        width = max(len(value) for _, value in rows)
-        return "\n".join(
-            [
-                f"{self.tasks} new tasks (seed {self.seed}), {kind}, {self.queries} "
-                + ("queries" if self.ways is None else "queries a class"),
-                f"{self.algorithm}, batch norm: {self.batch_norm}",
-                "mean over tasks ± 95 % confidence interval",
-                *(f"{steps:>11}   {value:>{width}}" for steps, value in rows),
-            ]
-        )
-
-    def to_json(self) -> str:
-        """The results as JSON: all but `per_task`."""
-        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        del fields["per_task"]
-        return json.dumps(fields, indent=2, default=str)
-
-    def save(self, path: str | Path) -> None:
-        """Writes `to_json()` to a file, which is never left half written."""
-        path = Path(path)
-        unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        try:
-            unfinished.write_text(self.to_json() + "\n", encoding="utf-8")
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Evaluation:
-        """Reads what `save`, or a run of `train.py` as its `results.json`, has written.
-
-        Raises:
-          ValueError: if the file is not of that kind.
-        """
-        names = {f.name for f in dataclasses.fields(cls)} - {"per_task"}
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-        if missing := names - set(content):
-            raise ValueError(
-                "`path` must be a file that `Evaluation.save` or train.py has written. Received: "
-                f"{str(path)!r}, without {', '.join(sorted(missing))}."
-            )
-        values: dict[str, Any] = {n: content[n] for n in names}
-        for name in ("steps", "mean", "ci95"):
-            values[name] = tuple(values[name])
-        return cls(**values, per_task=np.empty([0, len(values["steps"])]))
 
 
 def evaluate(
@@ -175,7 +81,9 @@ def evaluate(
       Finn, Abbeel & Levine 2017 report 600 tasks and this interval.
     """
     _check_arguments(learner, part, tasks_number, tasks_at_once, metric, verbose)
-    steps = _steps(learner.algorithm, steps)
+    steps = learner.algorithm.steps_to_evaluate() if steps is None else steps
+    check_integer("steps", steps, at_least=0)
+    steps = int(steps)
     at_once = min(tasks_at_once or _AT_ONCE, tasks_number)
     batches = (
         tf.nest.map_structure(tf.convert_to_tensor, batch)
@@ -184,7 +92,7 @@ def evaluate(
     x, y = next(batches, (None, None))
     if x is None:
         raise ValueError("`part` must give tasks. Received: a part without any.")
-    check_batch(learner.model, x, y)
+    check_batch(learner.algorithm, learner.network, x, y)
     name, function = _metric(learner, metric, x, y)
     per_task = _collect(
         _measure(learner, function, steps),
@@ -217,7 +125,12 @@ def mean_and_interval(per_task: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return values.mean(0), 1.96 * values.std(0, ddof=1) / np.sqrt(len(values))
 
 
-def _collect(measure, batches, tasks_number, verbose):
+def _collect(
+    measure: Callable[[Any, Any], tuple[Tensor, Tensor]],
+    batches: Iterable[Batch],
+    tasks_number: int,
+    verbose: int,
+) -> np.ndarray:
     """The metric of every task, [tasks_number, steps + 1]; raises once one is not finite."""
     bar = keras.utils.Progbar(tasks_number, verbose=verbose, unit_name="task")
     collected, done = [], 0
@@ -236,29 +149,28 @@ def _collect(measure, batches, tasks_number, verbose):
     )
 
 
-def _measure(learner, metric, steps):
-    """The compiled function of a batch to each task's metric and finiteness, [T, steps + 1]."""
+def _measure(
+    learner: MetaLearner, metric: TaskMetric, steps: int
+) -> Callable[[Any, Any], tuple[Tensor, Tensor]]:
+    """The function of a batch to each task's metric and finiteness, [T, steps + 1]."""
 
-    def run(x, y):
-        network, algorithm, weights = learner.network, learner.algorithm, learner.weights_now
+    def one(task: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        y, after_each_step = task
+        value = tf.map_fn(
+            lambda predictions: tf.cast(metric(y, predictions), tf.float32),
+            after_each_step,
+            fn_output_signature=tf.float32,
+        )
+        # A metric may hide it: the largest of NaNs is the first class.
+        axes = range(1, after_each_step.shape.rank)
+        nan = tf.reduce_any(tf.math.is_nan(after_each_step), axes)
+        return value, tf.math.is_finite(value) & ~nan
 
-        def one(task):
-            def read(adapted):
-                predictions = algorithm.predict(network, adapted, task["query_x"])
-                value = metric(task["query_y"], predictions)
-                # A metric may hide it: the largest of NaNs is the first class.
-                nan = tf.reduce_any(tf.math.is_nan(predictions))
-                return tf.cast(value, tf.float32), tf.math.is_finite(value) & ~nan
-
-            support = Examples(task["support_x"], task["support_y"])
-            return algorithm.trajectory(network, weights, support, read, steps=steps)
-
-        return map_tasks(one, {**x, "query_y": y}, mode=learner.task_parallelism, jit="auto")
-
-    return tf.function(run, autograph=False)
+    of_each = tf.function(lambda y, p: map_tasks(one, (y, p)), autograph=False)
+    return lambda x, y: of_each(y, learner.trajectory(x, steps))
 
 
-def _metric(learner, metric, x, y):
+def _metric(learner: MetaLearner, metric: Any, x: Any, y: Any) -> tuple[str, TaskMetric]:
     """The metric's name, and the function of one task's query_y and predictions to a scalar."""
     loss = learner.network.loss
     if metric is None:
@@ -270,7 +182,7 @@ def _metric(learner, metric, x, y):
             function = getattr(loss, "fn", loss)
             metric = "mse" if function is keras.losses.mean_squared_error else "loss"
     if metric == "accuracy":
-        check_labels(learner.model, "query_y", y, learner.algorithm.outputs(learner.network))
+        check_labels(learner.algorithm, learner.network, "query_y", y)
     if metric in TASK_METRICS:
         return metric, lambda y, p: TASK_METRICS[metric](y[tf.newaxis], p[tf.newaxis])[0]
     if metric == "loss":
@@ -279,15 +191,7 @@ def _metric(learner, metric, x, y):
     return name, lambda y, p: tf.reduce_mean(tf.cast(metric(y, p), tf.float32))
 
 
-def _steps(algorithm, steps):
-    if steps is None:
-        own = (getattr(algorithm, name, None) for name in ("eval_steps", "inner_steps"))
-        steps = next((s for s in own if s is not None), 0)  # without an inner loop, none
-    check_integer("steps", steps, at_least=0)
-    return int(steps)
-
-
-def _shape_of_task(x, y):
+def _shape_of_task(x: Any, y: Any) -> dict[str, Any]:
     """Ways, shots and queries, as the first task has them."""
     labels = x["support_y"][0].numpy()
     support, query = labels.shape[0], y.shape[1]
@@ -297,7 +201,7 @@ def _shape_of_task(x, y):
     return {"ways": ways, "shots": support // ways, "queries": query // ways}
 
 
-def _described(algorithm):
+def _described(algorithm: Algorithm) -> str:
     """The algorithm with its rate and steps, and what else differs from the defaults."""
     shown = [
         f"{f.name}={getattr(algorithm, f.name)!r}"
@@ -307,7 +211,9 @@ def _described(algorithm):
     return f"{type(algorithm).__name__}({', '.join(shown)})"
 
 
-def _check_arguments(learner, part, tasks_number, tasks_at_once, metric, verbose):
+def _check_arguments(
+    learner: Any, part: Any, tasks_number: Any, tasks_at_once: Any, metric: Any, verbose: Any
+) -> None:
     if not isinstance(learner, MetaLearner):
         raise ValueError(
             "`learner` must be a meta_tf.MetaLearner. Received: "
@@ -327,11 +233,11 @@ def _check_arguments(learner, part, tasks_number, tasks_at_once, metric, verbose
     check_choice("verbose", verbose, ("auto", 0, 1, 2))
 
 
-def _verbosity(verbose):
+def _verbosity(verbose: Any) -> int:
     return int(sys.stdout.isatty()) if verbose == "auto" else int(verbose)
 
 
-def _check_finite(values, finite, first):
+def _check_finite(values: np.ndarray, finite: np.ndarray, first: int) -> None:
     if finite.all():
         return
     step = int(np.flatnonzero(~finite.all(0))[0])

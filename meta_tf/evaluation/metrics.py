@@ -7,14 +7,17 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from meta_tf.checks import check_choice
+from meta_tf.types import Tensor
 
-def accuracy(y: Any, predictions: Any) -> Any:
+
+def accuracy(y: Tensor, predictions: Tensor) -> Tensor:
     """The share of right answers in each task: labels [T, Q], logits [T, Q, N] → [T]."""
     right = tf.argmax(predictions, -1, tf.int32) == tf.cast(y, tf.int32)
     return tf.reduce_mean(tf.cast(right, tf.float32), range(1, len(y.shape)))
 
 
-def mse(y: Any, predictions: Any) -> Any:
+def mse(y: Tensor, predictions: Tensor) -> Tensor:
     """The mean squared error of each task: [T, Q, ...] → [T]."""
     squares = tf.square(tf.cast(predictions, tf.float32) - tf.cast(y, tf.float32))
     return tf.reduce_mean(squares, range(1, len(squares.shape)))
@@ -43,28 +46,25 @@ class TaskInterval(keras.metrics.Metric):
     """
 
     def __init__(self, metric: str, name: str | None = None, **options: Any):
-        if metric not in TASK_METRICS:
-            raise ValueError(
-                f"`metric` must be one of {', '.join(TASK_METRICS)}. Received: {metric!r}."
-            )
+        check_choice("metric", metric, tuple(TASK_METRICS))
         super().__init__(name=name or f"{metric}_ci95", **options)
         self.metric = metric
         self._totals = [
             self.add_variable((), initializer="zeros", name=n) for n in ("count", "sum", "square")
         ]
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Any = None) -> None:
         del sample_weight
         values = TASK_METRICS[self.metric](y_true, y_pred)
         news = (tf.ones_like(values), values, tf.square(values))
         for total, new in zip(self._totals, news, strict=True):
             total.assign_add(tf.reduce_sum(new))
 
-    def result(self):
+    def result(self) -> Tensor:
         count, total, square = self._totals
         # σ² with the divisor n - 1; rounding may take it below zero.
         spread = tf.maximum(square - total * total / count, 0.0) / tf.maximum(count - 1.0, 1.0)
         return 1.96 * tf.sqrt(spread / count)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "metric": self.metric}

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import os
 import re
-import shutil
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +11,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from meta_tf.types import Examples, Weights
+from meta_tf.algorithms import Algorithm
+from meta_tf.files import whole_folder
+from meta_tf.network.network import Network
+from meta_tf.types import Examples, Tensor, Weights
 
-Tensors = dict[str, Any]
+Tensors = dict[str, Any]  # by name
+Place = tuple[str, Any]  # of a weight: ("model", 0), ("state", 2), ("meta", "inner_lr")
 
 
 def save(
@@ -38,21 +38,16 @@ def save(
     Raises:
       ValueError: if the inputs are unknown, or `path` holds something else.
     """
-    path = Path(os.path.realpath(path))  # where a link leads to
+    path = Path(path)
     _check_replaceable(path)
-    inputs = input_specs(learner.model, input_signature)
+    inputs = input_specs(learner.algorithm, learner.network, input_signature)
     targets = _target_spec(learner, inputs, target_signature)
     signatures = _Signatures(learner, inputs, targets).all()
     module = tf.Module()
     module.learned = [v.value for v in learner.variables]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        tf.saved_model.save(module, str(unfinished), signatures)
-        _describe(learner, unfinished)
-        _put_in_place(unfinished, path)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    with whole_folder(path) as part:
+        tf.saved_model.save(module, str(part), signatures)
+        _describe(learner, part)
     return list(signatures)
 
 
@@ -66,9 +61,9 @@ class _Signatures:
         self.inputs = inputs
         self.support = {**_named("support_x", inputs), "support_y": _renamed(targets, "support_y")}
         self.query = _named("query_x", inputs)
-        self.adapted: list[tuple[str, Any]] = []  # places of the weights that adaptation changes
+        self.adapted: list[Place] = []  # places of the weights that adaptation changes
         model = learner.model
-        self.paths = {
+        self.paths: dict[Place, str] = {
             **{("model", i): v.path for i, v in enumerate(model.trainable_variables)},
             **{("state", i): v.path for i, v in enumerate(model.non_trainable_variables)},
         }
@@ -85,10 +80,9 @@ class _Signatures:
             "adapt": adapt,
             "predict": _trace(self.predict, {**self.query, **weights}),
         }
-        classifies = self.algorithm.outputs(self.network) is None
-        if classifies and self._initial() is not None:
+        if self._initial() is not None:
             functions["initial"] = _trace(self.initial, self.query)
-        if self._rate_is_free():
+        if self.algorithm.with_rate(tf.constant(1.0)) is not None:
             run_time = {
                 "inner_steps": tf.TensorSpec([], tf.int32, "inner_steps"),
                 "inner_lr": tf.TensorSpec([], tf.float32, "inner_lr"),
@@ -110,7 +104,7 @@ class _Signatures:
         return self._predictions(self.algorithm, adapted, given)
 
     def adapt_steps_and_predict(self, *, inner_steps: Any, inner_lr: Any, **given: Any) -> Tensors:
-        algorithm = dataclasses.replace(self.algorithm, inner_lr=inner_lr)
+        algorithm = self.algorithm.with_rate(inner_lr)
         adapted = self._adapted(algorithm, self.learner.weights_now, given, inner_steps)
         return self._predictions(algorithm, adapted, given)
 
@@ -120,21 +114,22 @@ class _Signatures:
         return self._predictions(self.algorithm, weights, given)
 
     def initial(self, **given: Any) -> Tensors:
-        query_x = _packed("query_x", self.inputs, given)
-        return {"predictions": self.network(self._initial(), query_x)}
+        return self._predictions(self.algorithm, self._initial(), given)
 
-    def _initial(self):
+    def _initial(self) -> Weights | None:
         return self.algorithm.initial(self.network, self.learner.weights_now)
 
-    def _adapted(self, algorithm, weights, given, steps=None):
+    def _adapted(
+        self, algorithm: Algorithm, weights: Weights, given: Tensors, steps: Tensor | None = None
+    ) -> Weights:
         support = Examples(_packed("support_x", self.inputs, given), given["support_y"])
         return algorithm.adapt(self.network, weights, support, steps=steps)
 
-    def _predictions(self, algorithm, adapted, given):
+    def _predictions(self, algorithm: Algorithm, adapted: Any, given: Tensors) -> Tensors:
         query_x = _packed("query_x", self.inputs, given)
         return {"predictions": algorithm.predict(self.network, adapted, query_x)}
 
-    def _names(self):
+    def _names(self) -> dict[str, Place]:
         """The changed weights' places by name: `conv1_kernel` for `conv1/kernel`."""
         names = {}
         for place in self.adapted:
@@ -146,18 +141,12 @@ class _Signatures:
             names[name] = place
         return names
 
-    def _rate_is_free(self):
-        """Whether the algorithm has a rate that is a plain number, not learned ones."""
-        fields = {f.name for f in dataclasses.fields(self.algorithm)}
-        learned = self.algorithm.meta_weights(self.network)
-        return "inner_lr" in fields and not any(name.startswith("inner_lr") for name in learned)
-
 
 def _trace(function: Callable[..., Tensors], specs: Tensors) -> Any:
     return tf.function(function, autograph=False).get_concrete_function(**specs)
 
 
-def _by_place(weights):
+def _by_place(weights: Weights) -> dict[Place, Tensor]:
     """The weights by place: ("model", 0), …, ("state", 0), …, ("meta", name), …."""
     return {
         **{("model", i): w for i, w in enumerate(weights.model)},
@@ -166,7 +155,7 @@ def _by_place(weights):
     }
 
 
-def _exchanged(weights, changed):
+def _exchanged(weights: Weights, changed: dict[Place, Tensor]) -> Weights:
     """The weights with others at some places."""
     merged = {**_by_place(weights), **changed}
     return Weights(
@@ -176,7 +165,7 @@ def _exchanged(weights, changed):
     )
 
 
-def _names_of(prefix, inputs):
+def _names_of(prefix: str, inputs: Any) -> list[str]:
     """`prefix` itself for a single input, else with the input's key or number behind."""
     return [
         "_".join([prefix, *(re.sub(r"\W", "_", str(key)) for key in keys)])
@@ -184,34 +173,33 @@ def _names_of(prefix, inputs):
     ]
 
 
-def _named(prefix, inputs):
+def _named(prefix: str, inputs: Any) -> dict[str, tf.TensorSpec]:
     pairs = zip(_names_of(prefix, inputs), keras.tree.flatten(inputs), strict=True)
     return {name: _renamed(spec, name) for name, spec in pairs}
 
 
-def _packed(prefix, inputs, given):
+def _packed(prefix: str, inputs: Any, given: Tensors) -> Any:
     return keras.tree.pack_sequence_as(inputs, [given[n] for n in _names_of(prefix, inputs)])
 
 
-def _renamed(spec, name):
+def _renamed(spec: Any, name: str) -> tf.TensorSpec:
     return tf.TensorSpec(spec.shape, spec.dtype, name)
 
 
-def input_specs(model, signature):
-    """The inputs of a Keras model as `tf.TensorSpec`, for any number of examples."""
+def input_specs(algorithm: Algorithm, network: Network, signature: Any) -> Any:
+    """What examples look like, as `tf.TensorSpec` [None, ...], for any number of them."""
     if signature is None:
-        try:
-            declared = model.inputs[0] if len(model.inputs) == 1 else model.input
-        except (AttributeError, ValueError, TypeError) as error:
+        declared, model = algorithm.input_spec(network), network.model
+        if declared is None:
             raise ValueError(
                 "`input_signature` is needed for a model that declares no inputs. Received: the "
                 f"model {model.name!r} of type {type(model).__name__}, and None. Say what a batch "
                 "looks like: learner.export(path, input_signature=tf.TensorSpec([None, 28, 28, 1], "
                 "tf.float32))."
-            ) from error
+            )
         signature = keras.tree.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), declared)
 
-    def any_number(spec):
+    def any_number(spec: Any) -> tf.TensorSpec:
         if not isinstance(spec, tf.TensorSpec) or not spec.shape.rank:
             raise ValueError(
                 "`input_signature` must be tf.TensorSpec of a batch, [None, ...], in the "
@@ -222,7 +210,7 @@ def input_specs(model, signature):
     return keras.tree.map_structure(any_number, signature)
 
 
-def _target_spec(learner, inputs, signature):
+def _target_spec(learner: Any, inputs: Any, signature: Any) -> tf.TensorSpec:
     """The targets as a `tf.TensorSpec`: labels for the sparse loss, else like the outputs."""
     if signature is not None:
         return tf.TensorSpec([None, *signature.shape[1:]], signature.dtype)
@@ -236,7 +224,7 @@ def _target_spec(learner, inputs, signature):
     return tf.TensorSpec([None, *shape[1:]], keras.config.floatx())
 
 
-def _describe(learner, folder):
+def _describe(learner: Any, folder: Path) -> None:
     """Puts beside the model what it is: the settings that a reader cannot see in a graph."""
     algorithm = learner.algorithm
     about = {
@@ -249,7 +237,7 @@ def _describe(learner, folder):
     (folder / "assets.extra" / "meta_tf.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _check_replaceable(path):
+def _check_replaceable(path: Path) -> None:
     if not path.exists():
         return
     if not path.is_dir() or (any(path.iterdir()) and not (path / "saved_model.pb").exists()):
@@ -257,18 +245,3 @@ def _check_replaceable(path):
             "`filepath` must be a new folder, an empty one or an earlier export, which is "
             f"replaced. Received: {str(path)!r}, which holds something else."
         )
-
-
-def _put_in_place(new, path):
-    """Renames the folder `new` to `path`; what was there goes only after that."""
-    if not path.exists():
-        os.rename(new, path)
-        return
-    old = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    os.rename(path, old)
-    try:
-        os.rename(new, path)
-    except OSError:
-        os.rename(old, path)
-        raise
-    shutil.rmtree(old)

@@ -1,15 +1,18 @@
-"""Solvers and closed forms: class means, distances, attention, ridge, conjugate gradients.
+"""Classifiers made of a support set, in closed form: class means, attention, ridge regression.
 
 Pure functions of tensors, for one task: S support examples, Q query examples, N ways and
-embeddings of D numbers.
+embeddings of D numbers. Each classifier is a pair: `fit_…` makes of the support set a dict
+of tensors, `…_logits` answers a query set by it. Half precision is computed with, and
+answered, in float32.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
+
+from meta_tf.types import Tensor
 
 DISTANCES = ("euclidean", "cosine")
 
@@ -18,12 +21,52 @@ DISTANCES = ("euclidean", "cosine")
 _UNSEEN = -1e9
 
 
-def single(x: Any) -> Any:
+def fit_prototypes(x: Tensor, labels: Tensor, ways: int) -> dict[str, Tensor]:
+    """The class means [N, D] of the support embeddings `x` [S, D] with `labels` [S]."""
+    x = single(x)
+    y = one_hot(labels, ways, x.dtype)
+    return {"prototypes": class_means(x, y), "unseen": unseen(y)}
+
+
+def prototype_logits(
+    fitted: dict[str, Tensor], query: Tensor, distance: str, scale: float
+) -> Tensor:
+    """Logits [Q, N] of `query` [Q, D]: -scale · d(query_q, c_n)."""
+    apart = distances(single(query), fitted["prototypes"], distance)
+    return fitted["unseen"] - scale * apart
+
+
+def fit_attention(x: Tensor, labels: Tensor, ways: int) -> dict[str, Tensor]:
+    """The support embeddings `x` [S, D] with their classes, to look at."""
+    x = single(x)
+    return {"embeddings": x, "classes": one_hot(labels, ways, x.dtype)}
+
+
+def attention_logits(fitted: dict[str, Tensor], query: Tensor, scale: float) -> Tensor:
+    """Log probabilities [Q, N] of `query` [Q, D] (see `attention`)."""
+    return attention(single(query), fitted["embeddings"], fitted["classes"], scale)
+
+
+def fit_ridge(x: Tensor, labels: Tensor, ways: int, log_lambda: Tensor) -> dict[str, Tensor]:
+    """The regression [D, N] from the support embeddings `x` [S, D] to their classes."""
+    x = single(x)
+    y = one_hot(labels, ways, x.dtype)
+    return {"classifier": ridge(x, y, tf.exp(tf.cast(log_lambda, x.dtype))), "unseen": unseen(y)}
+
+
+def ridge_logits(fitted: dict[str, Tensor], query: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    """Logits [Q, N] of `query` [Q, D]: scale · query W + bias."""
+    answers = tf.matmul(single(query), fitted["classifier"])
+    scale, bias = tf.cast(scale, answers.dtype), tf.cast(bias, answers.dtype)
+    return scale * answers + bias + fitted["unseen"]
+
+
+def single(x: Tensor) -> Tensor:
     """`x`, in float32 at least: distances of half precision have hardly a digit."""
     return tf.cast(x, tf.float32) if x.dtype in (tf.float16, tf.bfloat16) else x
 
 
-def one_hot(labels: Any, ways: int, dtype: Any) -> Any:
+def one_hot(labels: Tensor, ways: int, dtype: Any) -> Tensor:
     """Class numbers [S] as rows of zeros and a one, [S, N].
 
     Raises:
@@ -44,7 +87,7 @@ def one_hot(labels: Any, ways: int, dtype: Any) -> Any:
     return tf.one_hot(tf.cast(labels, tf.int32), ways, dtype=dtype)
 
 
-def class_means(x: Any, y: Any) -> Any:
+def class_means(x: Tensor, y: Tensor) -> Tensor:
     """The mean of each class [N, D]: c_n = Σ_s y_sn x_s / Σ_s y_sn; 0 for one without examples.
 
     Args:
@@ -55,7 +98,7 @@ def class_means(x: Any, y: Any) -> Any:
     return tf.matmul(y, x, transpose_a=True) / count[:, tf.newaxis]
 
 
-def unseen(y: Any) -> Any:
+def unseen(y: Tensor) -> Tensor:
     """What to add to the classes' logits, so that one without a support example never wins.
 
     Args:
@@ -67,7 +110,7 @@ def unseen(y: Any) -> Any:
     return _UNSEEN * tf.cast(tf.reduce_sum(y, 0) == 0, y.dtype)
 
 
-def distances(a: Any, b: Any, kind: str) -> Any:
+def distances(a: Tensor, b: Tensor, kind: str) -> Tensor:
     """Distances [Q, N] of the rows of `a` [Q, D] and `b` [N, D].
 
     `"euclidean"`: |a_q - b_n|², squared. `"cosine"`: 1 - a_q · b_n / (|a_q| |b_n|).
@@ -79,19 +122,19 @@ def distances(a: Any, b: Any, kind: str) -> Any:
     return squares - 2 * tf.matmul(a, b, transpose_b=True)
 
 
-def cosines(a: Any, b: Any) -> Any:
+def cosines(a: Tensor, b: Tensor) -> Tensor:
     """Cosines [Q, S] of the angles between the rows of `a` [Q, D] and `b` [S, D]."""
     return tf.matmul(_unit(a), _unit(b), transpose_b=True)
 
 
-def _unit(rows):
+def _unit(rows: Tensor) -> Tensor:
     """The rows [n, D] over their lengths; 0, with a gradient of 0, for one without direction."""
     squares = tf.reduce_sum(rows**2, 1, keepdims=True)
     long = squares > 1e-12
     return tf.where(long, rows * tf.math.rsqrt(tf.where(long, squares, 1.0)), 0.0)
 
 
-def attention(query: Any, x: Any, y: Any, scale: Any = 1.0) -> Any:
+def attention(query: Tensor, x: Tensor, y: Tensor, scale: float | Tensor = 1.0) -> Tensor:
     """Log probabilities [Q, N] of the classes, by attention over the support examples.
 
         a_qs = softmax over s of scale · cos(q, x_s),   log p_qn = log Σ_s a_qs y_sn
@@ -108,7 +151,7 @@ def attention(query: Any, x: Any, y: Any, scale: Any = 1.0) -> Any:
     return tf.reduce_logsumexp(by_class, 1) - tf.reduce_logsumexp(similar, 1, keepdims=True)
 
 
-def ridge(x: Any, y: Any, lam: Any) -> Any:
+def ridge(x: Tensor, y: Tensor, lam: Tensor) -> Tensor:
     """The weights W [D, N] that minimise |x W - y|² + λ |W|².
 
     The smaller of two equal systems is solved, of D or of S equations (Woodbury), and that of S
@@ -128,31 +171,3 @@ def ridge(x: Any, y: Any, lam: Any) -> Any:
     right = y if few else tf.matmul(x, y, transpose_a=True)
     solved = tf.linalg.cholesky_solve(tf.linalg.cholesky(system), right)
     return tf.matmul(x, solved, transpose_a=True) if few else solved
-
-
-def conjugate_gradient(product: Callable[[list], list], b: list[Any], steps: int) -> list[Any]:
-    """Solves A x = b for a symmetric positive definite A that is known by its products alone.
-
-    Exact after as many steps as A has distinct eigenvalues; a residual of 0 stays 0. With an A
-    that is not positive definite the steps may lead away from the solution.
-
-    Args:
-      product: v ↦ A v, on lists of tensors of the shapes of `b`.
-      b: the right side.
-      steps: how many products to take.
-    """
-    x, r = [tf.zeros_like(t) for t in b], b
-    p, rr = r, _dot(r, r)
-    for _ in range(steps):
-        ap = product(p)
-        alpha = tf.math.divide_no_nan(rr, _dot(p, ap))
-        x = [a + alpha * d for a, d in zip(x, p, strict=True)]
-        r = [a - alpha * d for a, d in zip(r, ap, strict=True)]
-        before, rr = rr, _dot(r, r)
-        beta = tf.math.divide_no_nan(rr, before)
-        p = [a + beta * d for a, d in zip(r, p, strict=True)]
-    return x
-
-
-def _dot(a, b):
-    return tf.add_n([tf.reduce_sum(x * y) for x, y in zip(a, b, strict=True)])

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from meta_tf.checks import check_choice, check_integer, check_number
 from meta_tf.layers import classifiers
+from meta_tf.types import Tensor
 
 
 @keras.saving.register_keras_serializable("meta_tf")
@@ -55,12 +56,10 @@ class Prototypes(keras.layers.Layer):
         check_number("scale", scale, above=0)
         self.ways, self.distance, self.scale = ways, distance, scale
 
-    def call(self, support: Any, labels: Any, query: Any) -> Any:
+    def call(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
         """Logits [Q, N] for query [Q, D], by support [S, D] and labels [S]."""
-        support, query = classifiers.single(support), classifiers.single(query)
-        y = classifiers.one_hot(labels, self.ways, support.dtype)
-        apart = classifiers.distances(query, classifiers.class_means(support, y), self.distance)
-        return classifiers.unseen(y) - self.scale * apart
+        fitted = classifiers.fit_prototypes(support, labels, self.ways)
+        return classifiers.prototype_logits(fitted, query, self.distance, self.scale)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -103,11 +102,10 @@ class AttentionMatching(keras.layers.Layer):
         check_number("scale", scale, above=0)
         self.ways, self.scale = ways, scale
 
-    def call(self, support: Any, labels: Any, query: Any) -> Any:
+    def call(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
         """Log probabilities [Q, N] for query [Q, D], by support [S, D] and labels [S]."""
-        support, query = classifiers.single(support), classifiers.single(query)
-        y = classifiers.one_hot(labels, self.ways, support.dtype)
-        return classifiers.attention(query, support, y, self.scale)
+        fitted = classifiers.fit_attention(support, labels, self.ways)
+        return classifiers.attention_logits(fitted, query, self.scale)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
@@ -154,10 +152,10 @@ class RidgeRegressionHead(keras.layers.Layer):
         check_number("scale", scale, above=0)
         self.ways, self.regularization, self.start_scale = ways, regularization, scale
 
-    def build(self, support_shape, labels_shape, query_shape):
+    def build(self, support_shape: Any, labels_shape: Any, query_shape: Any) -> None:
         """Creates log λ, α and β."""
 
-        def weight(name, start):
+        def weight(name: str, start: float) -> keras.Variable:
             # Not keras.initializers.Constant, which rounds to float32.
             return self.add_weight(
                 (), lambda shape, dtype: tf.constant(start, dtype), name=name, autocast=False
@@ -167,15 +165,13 @@ class RidgeRegressionHead(keras.layers.Layer):
         self.scale = weight("scale", self.start_scale)
         self.bias = weight("bias", 0.0)
 
-    def call(self, support: Any, labels: Any, query: Any) -> Any:
+    def call(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
         """Logits [Q, N] for query [Q, D], by support [S, D] and labels [S]."""
-        support, query = classifiers.single(support), classifiers.single(query)
-        y = classifiers.one_hot(labels, self.ways, support.dtype)
         log_lambda, scale, bias = (
-            tf.cast(v, support.dtype) for v in (self.log_lambda, self.scale, self.bias)
+            tf.convert_to_tensor(v) for v in (self.log_lambda, self.scale, self.bias)
         )
-        solved = classifiers.ridge(support, y, tf.exp(log_lambda))
-        return scale * tf.matmul(query, solved) + bias + classifiers.unseen(y)
+        fitted = classifiers.fit_ridge(support, labels, self.ways, log_lambda)
+        return classifiers.ridge_logits(fitted, query, scale, bias)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-import fnmatch
+import copy
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
+from meta_tf.checks import check_choice
 from meta_tf.network import missing_gradients  # noqa: F401 - registers them
-from meta_tf.network.normalization import MODES, exact_normalization
-from meta_tf.types import Examples, Weights
+from meta_tf.network.check_model import as_loss, check_model, check_momentum, check_used_once
+from meta_tf.network.normalization import BATCH_NORM_MODES, exact_normalization
+from meta_tf.network.weight_patterns import choose
+from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 _QUERY_STATISTICS = {"transductive": True, "support": False, "running": None}
+
+
+class _Outcome(NamedTuple):
+    """What a pass leaves: outputs [B, ...], the new state and the regularisers' loss."""
+
+    outputs: Tensors
+    state: list[Tensor]
+    losses: Tensor | float
 
 
 class Network:
@@ -30,7 +41,7 @@ class Network:
         is averaged over the examples of one task, never over tasks (summed, if it
         is a Keras loss with `reduction="sum"`).
       batch_norm: whose statistics batch normalisation uses: `"transductive"`,
-        `"support"` or `"running"` (see `meta_tf.network.normalization.MODES`).
+        `"support"` or `"running"` (see `meta_tf.network.normalization.BATCH_NORM_MODES`).
 
     Raises:
       ValueError: if the model is not built, has nothing to train, a name is unknown, or
@@ -44,22 +55,22 @@ class Network:
     """
 
     def __init__(self, model: keras.Model, loss: Any, batch_norm: str = "transductive"):
-        _check_model(model)
-        if batch_norm not in MODES:
-            raise ValueError(
-                f"`batch_norm` must be one of {', '.join(MODES)}. Received: {batch_norm!r}."
-            )
+        check_model(model)
+        check_choice("batch_norm", batch_norm, BATCH_NORM_MODES)
         self.model = model
         self.batch_norm = batch_norm
-        self.loss = _get_loss(loss)
+        self.loss = as_loss(loss)
         self.batch_norms = [
             layer
             for layer in model._flatten_layers()
             if isinstance(layer, keras.layers.BatchNormalization)
         ]
         if batch_norm == "support":
-            _check_momentum(self.batch_norms)
-            _check_used_once(model, self.batch_norms)
+            check_momentum(self.batch_norms)
+            check_used_once(model, self.batch_norms)
+        # Only `query_loss` changes these two, in a copy.
+        self._recorded: list[_Outcome] | None = None
+        self._in_training = False
 
     @property
     def weights(self) -> Weights:
@@ -77,20 +88,28 @@ class Network:
         front = f"{self.model.name}/"
         return [v.path.removeprefix(front) for v in self.model.trainable_variables]
 
-    def __call__(self, weights: Weights, x: Any, *, training: bool = False) -> Any:
-        """Predictions [B, ...] for the inputs `x` [B, ...] of a query set."""
-        return self.predict(weights, x, training=training)[0]
+    @property
+    def input_spec(self) -> Tensors | None:
+        """What the model declares to take, as `keras.KerasTensor` [None, ...]; None if nothing."""
+        model = self.model
+        try:  # a Sequential model's `input` may be a list of one
+            return model.inputs[0] if len(model.inputs) == 1 else model.input
+        except (AttributeError, ValueError, TypeError):  # a subclassed model declares none
+            return None
 
-    def predict(self, weights: Weights, x: Any, *, training: bool = False) -> tuple[Any, list]:
-        """Runs the model on a query set: `(predictions, new state)`.
+    def __call__(self, weights: Weights, x: Tensors, *, training: bool = False) -> Tensors:
+        """Predictions [B, ...] for the inputs `x` [B, ...] of a query set.
 
         Args:
           weights: as in `Network.weights`, each of its variable's own shape.
           x: the inputs of one task, [B, ...].
           training: whether layers such as dropout act as in training.
         """
-        predictions, state, _ = self._run(weights, x, training, _QUERY_STATISTICS[self.batch_norm])
-        return predictions, state
+        training = training or self._in_training
+        outcome = self._run(weights, x, training, _QUERY_STATISTICS[self.batch_norm])
+        if self._recorded is not None:
+            self._recorded.append(outcome)
+        return outcome.outputs
 
     def query_loss(
         self,
@@ -98,58 +117,90 @@ class Network:
         query: Examples,
         *,
         training: bool = False,
-        head: Callable[[Any], Any] | None = None,
-    ) -> tuple[Any, Any, list]:
+        predict: Callable[[Network, Tensors], Tensors] | None = None,
+    ) -> tuple[Tensor, Tensors, list[Tensor]]:
         """The loss of a query set, regularisers included: `(loss, predictions, new state)`.
 
-        `head` makes the predictions of the model's outputs; None takes them as they are.
+        Args:
+          weights: as in `Network.weights`.
+          query: the query examples of one task.
+          training: whether layers such as dropout act as in training.
+          predict: makes the predictions of a network and the inputs; the network itself does
+            if None. The network that it is given acts as in training where `training` says so,
+            and keeps what the model leaves besides its outputs: state and regularisers of
+            its last pass.
         """
-        own = _QUERY_STATISTICS[self.batch_norm]
-        predictions, state, losses = self._run(weights, query.x, training, own)
-        if head is not None:
-            predictions = head(predictions)
-        return self.mean_loss(query.y, predictions) + losses, predictions, state
+        recording = copy.copy(self)
+        recording._recorded, recording._in_training = [], training
+        if predict is None:
+            predictions = recording(weights, query.x)
+        else:
+            predictions = predict(recording, query.x)
+        loss, state = self.mean_loss(query.y, predictions), weights.state
+        if recording._recorded:
+            last = recording._recorded[-1]
+            loss, state = loss + last.losses, last.state
+        return loss, predictions, state
 
-    def support_gradients(
-        self, weights: Weights, support: Examples, positions: Sequence[int], *, training: bool
-    ) -> tuple[list[Any], list[Any]]:
-        """Gradients of the support loss: `(gradients, new state)`.
+    def support_loss(
+        self, weights: Weights, support: Examples, *, training: bool
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The loss of a support set, regularisers included: `(loss, new state)`."""
+        outcome = self._run(weights, support.x, training, self._support_statistics)
+        return self.mean_loss(support.y, outcome.outputs) + outcome.losses, outcome.state
+
+    def gradients(
+        self,
+        loss: Callable[[list[Tensor]], tuple[Tensor, list[Tensor]]],
+        tensors: list[Tensor],
+        names: Sequence[str] = (),
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Gradients of a support loss: `(gradients, new state)`.
 
         Args:
-          weights: where the gradient is taken.
-          support: the support examples of one task.
-          positions: which of `weights.model` the gradient is wanted for.
-          training: whether layers such as dropout act as in training.
+          loss: a function of the tensors that returns the loss and the model's new state.
+          tensors: where the gradient is taken, and by what.
+          names: theirs, for the error.
 
         Returns:
-          A gradient for each position, zeros where a weight has no influence, and
-          the model's new state.
+          A gradient for each tensor, zeros where one has no influence, and the new state.
 
         Raises:
-          ValueError: if the loss reaches none of the chosen weights.
+          ValueError: if the loss depends on none of them.
         """
-        chosen = [weights.model[i] for i in positions]
-        own = self._support_statistics
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(chosen)
-            predictions, state, losses = self._run(weights, support.x, training, own)
-            loss = self.mean_loss(support.y, predictions) + losses
-        gradients = tape.gradient(loss, chosen)
+            tape.watch(tensors)
+            value, state = loss(tensors)
+        gradients = tape.gradient(value, tensors)
         if all(g is None for g in gradients):
             raise ValueError(
-                "The loss on the support set has no gradient with respect to any weight that "
-                f"is to be adapted: {', '.join(self.paths[i] for i in positions)}. Received: "
-                f"loss {self.loss!r}. Use a loss that is differentiable in the predictions, and "
-                "check that the model neither stops the gradient nor leaves TensorFlow."
+                "The loss on the support set has no gradient with respect to anything that is "
+                f"to be adapted{': ' if names else ''}{', '.join(names)}. Received: loss "
+                f"{self.loss!r}. Use a loss that is differentiable in the predictions, and check "
+                "that the model neither stops the gradient nor leaves TensorFlow."
             )
         return [
             tf.zeros_like(w) if g is None else tf.convert_to_tensor(g)
-            for w, g in zip(chosen, gradients, strict=True)
+            for w, g in zip(tensors, gradients, strict=True)
         ], state
 
+    def support_gradients(
+        self, weights: Weights, support: Examples, positions: Sequence[int], *, training: bool
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """`gradients` of `support_loss` by the weights at some positions of `weights.model`."""
+
+        def loss(chosen: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+            model = list(weights.model)
+            for p, w in zip(positions, chosen, strict=True):
+                model[p] = w
+            return self.support_loss(weights._replace(model=model), support, training=training)
+
+        chosen = [weights.model[p] for p in positions]
+        return self.gradients(loss, chosen, [self.paths[p] for p in positions])
+
     def support_outputs(
-        self, weights: Weights, support_x: Any, *, training: bool, before: str | None = None
-    ) -> tuple[Any, list]:
+        self, weights: Weights, support_x: Tensors, *, training: bool, before: str | None = None
+    ) -> tuple[Tensors, list[Tensor]]:
         """Runs the model on a support set: `(outputs [S, ...], new state)`.
 
         Args:
@@ -162,10 +213,10 @@ class Network:
         if before is not None:  # shares the layers, and so their weights
             inputs = part.inputs if isinstance(part, keras.Sequential) else part.input
             part = keras.Model(inputs, part.get_layer(before).input, name=part.name)
-        outputs, state, _ = self._run(weights, support_x, training, self._support_statistics, part)
-        return outputs, state
+        outcome = self._run(weights, support_x, training, self._support_statistics, part)
+        return outcome.outputs, outcome.state
 
-    def settle(self, weights: Weights, support_x: Any, *, training: bool) -> Weights:
+    def settle(self, weights: Weights, support_x: Tensors, *, training: bool) -> Weights:
         """Stores the support set's statistics in the state, in the mode `support`.
 
         In the other modes, and for a model without batch normalisation, `weights`
@@ -183,12 +234,12 @@ class Network:
         }
         shares = [share.get(id(v)) for v in self.model.non_trainable_variables]
         blank = [tf.zeros_like(s) if r else s for s, r in zip(weights.state, shares, strict=True)]
-        _, after, _ = self._run(weights._replace(state=blank), support_x, training, True)
+        after = self._run(weights._replace(state=blank), support_x, training, True).state
         return weights._replace(
             state=[a / r if r else a for a, r in zip(after, shares, strict=True)]
         )
 
-    def mean_loss(self, y: Any, predictions: Any) -> Any:
+    def mean_loss(self, y: Tensor, predictions: Tensors) -> Tensor:
         """The loss of one set, a scalar: the mean over its examples."""
         if predictions.dtype in (tf.float16, tf.bfloat16):
             predictions = tf.cast(predictions, tf.float32)
@@ -200,43 +251,27 @@ class Network:
         return (tf.reduce_sum if self.loss.reduction == "sum" else tf.reduce_mean)(values)
 
     def positions(self, patterns: Sequence[str] | None) -> list[int]:
-        """Positions among the trainable weights that `patterns` choose.
-
-        A pattern (`*` and `?` as in file names) matches a weight if it matches the
-        weight's path (`conv1/kernel`) or one part of it (`conv1`); with `!` in
-        front it takes away. The first being of that kind, one starts from all.
-        """
+        """Positions among the trainable weights that `patterns` choose (see `choose`)."""
         if not self.paths:
             raise ValueError(
                 f"The model {self.model.name!r} has no trainable weight that could be adapted. Set "
                 "`trainable = True` on the layers that are to learn each task."
             )
-        if not patterns:
-            return list(range(len(self.paths)))
-        chosen = set(range(len(self.paths))) if patterns[0].startswith("!") else set()
-        for pattern in patterns:
-            glob = pattern.removeprefix("!")
-            found = {
-                i
-                for i, path in enumerate(self.paths)
-                if any(fnmatch.fnmatchcase(part, glob) for part in (path, *path.split("/")))
-            }
-            if not found:
-                raise ValueError(
-                    f"The pattern {pattern!r} in `adapted` matches no trainable weight. "
-                    f"The model has: {', '.join(self.paths)}."
-                )
-            chosen = chosen - found if pattern.startswith("!") else chosen | found
-        if not chosen:
-            raise ValueError(f"`adapted`={tuple(patterns)!r} leaves no weight to be adapted.")
-        return sorted(chosen)
+        return choose(self.paths, patterns)
 
     @property
-    def _support_statistics(self):
+    def _support_statistics(self) -> bool | None:
         return None if self.batch_norm == "running" else True
 
-    def _run(self, weights, x, training, batch_statistics, part=None):
-        """Runs the model, or a part of it with the same weights: `(outputs, new state, losses)`."""
+    def _run(
+        self,
+        weights: Weights,
+        x: Tensors,
+        training: bool,
+        batch_statistics: bool | None,
+        part: keras.Model | None = None,
+    ) -> _Outcome:
+        """Runs the model, or a part of it with the same weights."""
         model = self.model
         variables = [*model.trainable_variables, *model.non_trainable_variables]
         values = zip(variables, [*weights.model, *weights.state], strict=True)
@@ -247,58 +282,7 @@ class Network:
             keras.StatelessScope(state_mapping=list(values), collect_losses=True) as scope,
         ):
             run = model if part is None else part
-            predictions = run(x, training=training)
+            outputs = run(x, training=training)
             losses = run.losses
         state = [scope.get_current_value(v) for v in model.non_trainable_variables]
-        return predictions, state, tf.add_n(losses) if losses else 0.0
-
-
-def _check_momentum(layers):
-    for layer in layers:
-        if layer.trainable and layer.momentum >= 1:
-            raise ValueError(
-                f'`batch_norm="support"` needs batch normalisation with a `momentum` below 1: at '
-                f"1 no statistics are stored. Received: {layer.name!r} with {layer.momentum}. "
-                "Lower it, or freeze the layer to keep its statistics."
-            )
-
-
-def _check_used_once(model, layers):
-    # Used twice, a layer would store a blend of two sets' statistics. A subclassed model does
-    # not tell.
-    depths = getattr(model, "_nodes_by_depth", {}).values()
-    used = [node.operation for nodes in depths for node in nodes]
-    for layer in layers:
-        uses = sum(operation is layer for operation in used)
-        if layer.trainable and uses > 1:
-            raise ValueError(
-                '`batch_norm="support"` needs batch normalisations that are used once. Received: '
-                f"{layer.name!r}, used {uses} times. Give each place a layer of its own."
-            )
-
-
-def _check_model(model):
-    if not isinstance(model, keras.Model):
-        raise ValueError(f"`model` must be a keras.Model. Received: {type(model).__name__}.")
-    if not model.built:
-        raise ValueError(
-            f"`model` must be built, so that its weights exist. Received: {model.name!r}, not "
-            "built. Give it a keras.Input, or call it once on a batch of examples."
-        )
-    if not model.trainable_variables:
-        raise ValueError(
-            f"`model` must have trainable weights. Received: {model.name!r}, which has none. "
-            "Set `trainable = True` on the layers that are to learn."
-        )
-
-
-def _get_loss(loss):
-    try:
-        found = keras.losses.get(loss)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"`loss` is not a Keras loss. Received: {loss!r}. {error}") from error
-    if found is None:
-        raise ValueError(
-            "`loss` must be a Keras loss, its name or a function (y_true, y_pred). Received: None."
-        )
-    return found
+        return _Outcome(outputs, state, tf.add_n(losses) if losses else 0.0)

@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from meta_tf.network.fused_batch_norm import can_be_fused, fused_batch_norm
 
-MODES = ("transductive", "support", "running")
+BATCH_NORM_MODES = ("transductive", "support", "running")
 """Which statistics batch normalisation uses once a task is being learned.
 
 `transductive`: those of the set at hand, support or query (as published results

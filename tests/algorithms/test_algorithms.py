@@ -48,7 +48,7 @@ def test_outer_gradient_matches_the_closed_form(steps, first_order, unroll):
     maml = meta_tf.MAML(LR, inner_steps=steps, first_order=first_order, unroll=unroll)
     result = _outer(maml, _line(), _point(1.0, 2.0), _point(1.0, 3.0))
     np.testing.assert_allclose(result.loss, (2 - shrink - 3) ** 2, rtol=1e-12)
-    np.testing.assert_allclose(result.model[0], [[expected]], rtol=1e-12)
+    np.testing.assert_allclose(result.gradients[0], [[expected]], rtol=1e-12)
 
 
 @pytest.mark.parametrize("first_order", [False, True])
@@ -68,7 +68,7 @@ def test_the_gradient_of_a_learned_rate_matches_the_closed_form(kind, shape, fir
     expected = by_step if kind == "tensor_step" else sum(by_step)
     maml = meta_tf.MAML(LR, inner_steps=3, learned_lr=kind, first_order=first_order)
     result = _outer(maml, _line(), _point(1.0, 2.0), _point(1.0, 3.0))
-    (gradient,) = result.meta.values()
+    (gradient,) = result.meta_gradients.values()
     np.testing.assert_allclose(gradient, np.reshape(expected, shape), rtol=1e-12)
 
 
@@ -178,9 +178,9 @@ def test_zero_gradients_move_nothing_and_are_no_nan(optimizer):
     maml = meta_tf.MAML(LR, inner_steps=3, optimizer=optimizer)
     result = _outer(maml, _line(), _point(1.0, 1.0), _point(1.0, 3.0))
     np.testing.assert_allclose(result.loss, 4.0)
-    assert np.isfinite(result.model[0]).all()
+    assert np.isfinite(result.gradients[0]).all()
     if optimizer == "sgd":
-        np.testing.assert_allclose(result.model[0], [[-4 * (1 - 2 * LR) ** 3]])
+        np.testing.assert_allclose(result.gradients[0], [[-4 * (1 - 2 * LR) ** 3]])
 
 
 def test_the_loop_equals_the_written_out_steps():
@@ -233,7 +233,7 @@ def test_reptile_returns_the_way_of_plain_training(batch, unroll):
         LR, inner_steps=steps, inner_batch=batch, optimizer="sgd", unroll=unroll
     )
     result = _outer(reptile, Network(model, "mse"), support, Examples(x["query_x"][0], y[0]))
-    np.testing.assert_allclose(result.model[0], start - w, rtol=1e-11)
+    np.testing.assert_allclose(result.gradients[0], start - w, rtol=1e-11)
     residual = x["query_x"][0].numpy() @ w - y[0].numpy()
     np.testing.assert_allclose(result.loss, np.mean(residual**2), rtol=1e-11)
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf.layers import classifiers
+from meta_tf.algorithms.conjugate_gradient import conjugate_gradient
 from meta_tf.network.network import Network
 from meta_tf.types import Examples
 from tests.finite_differences import meta_gradient_error, wiggled
@@ -34,7 +34,7 @@ def test_conjugate_gradients_solve_and_stay_solved(steps):
     rng = np.random.default_rng(0)
     root = rng.normal(size=[3, 3])
     a, b = root @ root.T + np.eye(3), rng.normal(size=3)
-    x = classifiers.conjugate_gradient(
+    x = conjugate_gradient(
         lambda v: [tf.linalg.matvec(a[:2, :2], v[0]) + a[:2, 2] * v[1],
                    tf.tensordot(a[2, :2], v[0], 1) + a[2, 2] * v[1]],
         [tf.constant(b[:2]), tf.constant(b[2])],
@@ -49,7 +49,7 @@ def test_conjugate_gradients_solve_and_stay_solved(steps):
 @pytest.mark.parametrize("b", [0.0, 3.0])
 def test_conjugate_gradients_go_on_at_a_residual_of_zero(b):
     # 2 x = b is solved exactly by one step, and by none for b = 0; 0/0 must not follow.
-    (x,) = classifiers.conjugate_gradient(lambda v: [2 * v[0]], [tf.constant([b], tf.float64)], 4)
+    (x,) = conjugate_gradient(lambda v: [2 * v[0]], [tf.constant([b], tf.float64)], 4)
     np.testing.assert_array_equal(x, [b / 2])
 
 
@@ -71,13 +71,13 @@ def test_the_meta_gradient_of_a_linear_model_is_the_closed_form():
     adapted = algorithm.adapt(network, weights, support, training=True)
     np.testing.assert_allclose(adapted.model[0], phi, rtol=1e-9)
     result = algorithm.meta_gradients(network, weights, support, query)
-    np.testing.assert_allclose(result.model[0], expected, rtol=1e-7)
+    np.testing.assert_allclose(result.gradients[0], expected, rtol=1e-7)
     # At a point that is not the minimum the solve is the same, with the gradient from there.
     early = meta_tf.IMAML(0.1, inner_steps=0, regularization=LAMBDA, cg_steps=3)
     result = early.meta_gradients(network, weights, support, query, scale=8.0)
     slope = 8 * 2 * qx.T @ (qx @ w - qy) / 5
     expected = np.linalg.solve(np.eye(3) + h / LAMBDA, slope)
-    np.testing.assert_allclose(result.model[0], expected, rtol=1e-7)
+    np.testing.assert_allclose(result.gradients[0], expected, rtol=1e-7)
     # Damping stands beside λ in the solve, and there alone.
     damped = dataclasses.replace(algorithm, damping=5.0)
     np.testing.assert_array_equal(
@@ -86,7 +86,7 @@ def test_the_meta_gradient_of_a_linear_model_is_the_closed_form():
     result = damped.meta_gradients(network, weights, support, query)
     slope = 2 * qx.T @ (qx @ phi - qy) / 5
     expected = np.linalg.solve(np.eye(3) + h / (LAMBDA + 5.0), slope)
-    np.testing.assert_allclose(result.model[0], expected, rtol=1e-7)
+    np.testing.assert_allclose(result.gradients[0], expected, rtol=1e-7)
 
 
 def test_damping_is_more_of_lambda_for_weights_that_do_not_adapt_as_well():
@@ -103,7 +103,7 @@ def test_damping_is_more_of_lambda_for_weights_that_do_not_adapt_as_well():
         algorithm = meta_tf.IMAML(
             0.1, 0, regularization=regularization, damping=damping, adapted="head"
         )
-        return algorithm.meta_gradients(network, weights, _examples(2), _examples(3)).model
+        return algorithm.meta_gradients(network, weights, _examples(2), _examples(3)).gradients
 
     for a, b in zip(gradients(4.0, 0.0), gradients(2.5, 1.5), strict=True):
         np.testing.assert_array_equal(a, b)

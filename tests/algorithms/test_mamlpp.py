@@ -74,7 +74,7 @@ def test_without_its_options_it_is_maml(iteration):
     network, task = _network(), _task()
     ours = _mamlpp().meta_gradients(network, network.weights, *task, iteration=iteration)
     theirs = meta_tf.MAML(LR, STEPS).meta_gradients(network, network.weights, *task)
-    _assert_close(ours.model, theirs.model)
+    _assert_close(ours.gradients, theirs.gradients)
     assert float(ours.loss) == pytest.approx(float(theirs.loss), rel=1e-12)
 
 
@@ -83,7 +83,9 @@ def test_learned_rates_are_those_of_maml():
     maml = meta_tf.MAML(LR, STEPS, learned_lr="tensor_step")
     ours, weights = _mamlpp(learned_lr="tensor_step"), _weights(network, maml)
     a, b = (m.meta_gradients(network, weights, *task) for m in (ours, maml))
-    _assert_close([*a.model, *a.meta.values()], [*b.model, *b.meta.values()])
+    _assert_close(
+        [*a.gradients, *a.meta_gradients.values()], [*b.gradients, *b.meta_gradients.values()]
+    )
 
 
 def test_the_shares_go_from_equal_to_the_last_alone():
@@ -113,9 +115,9 @@ def test_the_multi_step_loss_is_the_weighted_sum_of_the_steps_losses(iteration):
     assert float(result.loss) == pytest.approx(loss, rel=1e-12)
     summed = [
         sum(v * g for v, g in zip(shares, each, strict=True))
-        for each in zip(*(r.model for r in alone), strict=True)
+        for each in zip(*(r.gradients for r in alone), strict=True)
     ]
-    _assert_close(result.model, summed)
+    _assert_close(result.gradients, summed)
     _assert_close([result.predictions], [alone[-1].predictions])
 
 
@@ -126,7 +128,7 @@ def test_second_order_begins_after_the_annealing(iteration, first_order):
     a = ours.meta_gradients(network, network.weights, *task, iteration=tf.constant(iteration))
     maml = meta_tf.MAML(LR, STEPS, first_order=first_order)
     b = maml.meta_gradients(network, network.weights, *task)
-    _assert_close(a.model, b.model)
+    _assert_close(a.gradients, b.gradients)
 
 
 def test_in_first_order_no_second_derivative_is_taken():
@@ -139,7 +141,8 @@ def test_in_first_order_no_second_derivative_is_taken():
     task = [Examples(tf.ones([1, 1], tf.float64), tf.ones([1, 1], tf.float64))] * 2
     ours = _mamlpp(derivative_order_annealing=5)
     (first,), (second,) = (
-        ours.meta_gradients(network, weights, *task, iteration=tf.constant(i)).model for i in (4, 5)
+        ours.meta_gradients(network, weights, *task, iteration=tf.constant(i)).gradients
+        for i in (4, 5)
     )
     np.testing.assert_array_equal(first, 0)
     assert np.all(np.isnan(second))
@@ -179,9 +182,9 @@ def test_the_annealings_work_with_rates_and_norms_by_step(unroll):
     )
     result = ours.meta_gradients(network, weights, support, query, iteration=tf.constant(5))
     assert float(result.loss) == pytest.approx(float(expected), rel=1e-12)
-    _assert_close(result.model, model)
-    assert result.meta.keys() == meta.keys()
-    _assert_close(result.meta.values(), meta.values())
+    _assert_close(result.gradients, model)
+    assert result.meta_gradients.keys() == meta.keys()
+    _assert_close(result.meta_gradients.values(), meta.values())
 
 
 def test_every_step_has_its_own_scale_and_shift():
@@ -226,7 +229,7 @@ def test_every_row_of_scale_and_shift_is_learned():
     network, task = _network(), _task()
     ours = _mamlpp(per_step_norm=True)
     result = ours.meta_gradients(network, _weights(network, ours), *task)
-    for gradient in result.meta.values():
+    for gradient in result.meta_gradients.values():
         assert np.all(np.any(np.abs(gradient) > 1e-9, axis=1))
 
 
@@ -241,7 +244,7 @@ def test_statistics_move_in_the_row_of_their_step():
     result = ours.meta_gradients(network, weights, support, query)
     # By hand: the mean of what the layer sees at each step, at which w_i is MAML's.
     layer = network.model.get_layer("norm")
-    moved = list(result.meta.values())  # of the mean, from 0, and of the variance, from 1
+    moved = list(result.moved.values())  # of the mean, from 0, and of the variance, from 1
     for i in range(STEPS):
         at = meta_tf.MAML(LR, STEPS).adapt(network, weights, support, steps=i, training=True)
         body = np.tanh(support.x @ at.model[0] + at.model[1])
@@ -289,13 +292,13 @@ def test_statistics_of_the_step_are_used_in_evaluation():
         model = [w - LR * g for w, g in zip(model, slopes, strict=True)]
 
 
-def test_statistics_are_kept_by_the_learner_and_go_the_way_of_the_tasks_mean(tmp_path):
+def test_statistics_are_kept_by_the_learner_and_move_by_the_tasks_mean(tmp_path):
     network, ours, (support, query) = _running()
     learner = meta_tf.MetaLearner(network.model, ours, "mse", batch_norm="running")
     learner.compile(keras.optimizers.SGD(0.0))
     weights = learner.weights_now
     tasks = [(support, query), (query, support)]
-    alone = [ours.meta_gradients(learner.network, weights, *task).meta for task in tasks]
+    alone = [ours.meta_gradients(learner.network, weights, *task).moved for task in tasks]
     x = {
         "support_x": tf.stack([s.x for s, _ in tasks]),
         "support_y": tf.stack([s.y for s, _ in tasks]),

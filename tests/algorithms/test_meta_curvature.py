@@ -47,7 +47,7 @@ def test_identities_are_maml():
     maml = meta_tf.MAML(LR, inner_steps=3)
     ours = given.meta_gradients(network, _weights(network, given), support, query)
     theirs = maml.meta_gradients(network, network.weights, support, query)
-    for a, b in zip(ours.model, theirs.model, strict=True):
+    for a, b in zip(ours.gradients, theirs.gradients, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
 
 
@@ -89,9 +89,9 @@ def test_a_diagonal_over_a_bias_is_meta_sgd():
     )
     a = curved.meta_gradients(network, ours, support, query)
     b = meta_sgd.meta_gradients(network, theirs, support, query)
-    for one, other in zip(a.model, b.model, strict=True):
+    for one, other in zip(a.gradients, b.gradients, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
-    (matrix,), (vector,) = a.meta.values(), b.meta.values()
+    (matrix,), (vector,) = a.meta_gradients.values(), b.meta_gradients.values()
     np.testing.assert_allclose(np.diag(matrix) / LR, vector, rtol=1e-10)
 
 
@@ -111,8 +111,8 @@ def test_in_first_order_the_matrices_learn_all_the_same():
     outputs, inputs = (m.numpy() for m in weights.meta.values())  # MC(G) = inputsᵀ G outputs
     np.testing.assert_allclose(w_1, w - LR * inputs.T @ g @ outputs, rtol=1e-12)
     result = algorithm.meta_gradients(network, weights, support, query)
-    of_outputs, of_inputs = result.meta.values()
-    np.testing.assert_allclose(result.model[0], d, rtol=1e-10)
+    of_outputs, of_inputs = result.meta_gradients.values()
+    np.testing.assert_allclose(result.gradients[0], d, rtol=1e-10)
     np.testing.assert_allclose(of_outputs, -LR * (inputs.T @ g).T @ d, rtol=1e-10)
     np.testing.assert_allclose(of_inputs, -LR * (g @ outputs) @ d.T, rtol=1e-10)
 

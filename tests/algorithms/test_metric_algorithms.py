@@ -206,8 +206,8 @@ def test_the_gradient_of_protomaml_goes_through_the_prototypes(first_order, doub
         network, network.weights, support, Examples(*map(tf.constant, query_set))
     )
     np.testing.assert_allclose(result.loss, query_loss(v0), rtol=1e-12)
-    np.testing.assert_allclose(result.model[0], measured, rtol=1e-7, atol=1e-10)
-    for own in result.model[1:]:  # the head's weights are used by no task
+    np.testing.assert_allclose(result.gradients[0], measured, rtol=1e-7, atol=1e-10)
+    for own in result.gradients[1:]:  # the head's weights are used by no task
         np.testing.assert_array_equal(own, np.zeros_like(own))
 
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import meta_tf
 from meta_tf.network.network import Network
-from meta_tf.network.normalization import MODES
+from meta_tf.network.normalization import BATCH_NORM_MODES as MODES
 
 layers = keras.layers
 CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -126,7 +126,7 @@ def test_a_wrong_argument_is_named(model, loss, message):
 
 
 def test_an_unknown_batch_norm_mode_is_named():
-    with pytest.raises(ValueError, match=r"`batch_norm` must be one of transductive.*'batch'"):
+    with pytest.raises(ValueError, match=r"`batch_norm` must be one of 'transductive'.*'batch'"):
         _dense(batch_norm="batch")
 
 
@@ -174,7 +174,7 @@ def test_another_thread_keeps_its_own_batch_norm():
 
 
 def test_the_list_of_modes_is_that_of_the_documentation():
-    assert normalization.MODES == ("transductive", "support", "running")
+    assert normalization.BATCH_NORM_MODES == ("transductive", "support", "running")
 
 
 class _TakesNoTraining(keras.Model):
@@ -194,8 +194,8 @@ def test_dropout_inside_a_model_that_does_not_take_training_acts_in_training():
     plain = model(x)
     network = Network(model, "mse")
     weights = network.weights
-    still, _ = network.predict(weights, x)
-    dropped, state = network.predict(weights, x, training=True)
+    still = network(weights, x)
+    _, dropped, state = network.query_loss(weights, Examples(x, still), training=True)
     np.testing.assert_array_equal(still, plain)
     assert np.abs(dropped - plain).max() > 1e-3
     np.testing.assert_array_equal(dropped, model(x, training=True))  # the same seed

@@ -1,0 +1,95 @@
+"""One step of the outer loop: what all tasks of a batch have to say about the weights."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from meta_tf.algorithms.base import Algorithm
+from meta_tf.batch.map_tasks import sum_tasks
+from meta_tf.batch.replicas import mean_of_sums, share_of_tasks
+from meta_tf.network.network import Network
+from meta_tf.network.seeds import seed_positions, split_seeds, with_seeds
+from meta_tf.network.state import split_state
+from meta_tf.types import Examples, Tensor, Tensors, Weights
+
+
+class OuterStep(NamedTuple):
+    """What a batch of T tasks asks for.
+
+    `losses`: of the query sets, [T]. `predictions`: for them, [T, Q, ...]. `gradients` and
+    `meta_gradients`: the mean meta-gradients over the tasks of all replicas, as in
+    `TaskResult`. `moved`: the mean move of what moves without being learned, by name.
+    `state_moved`, `counters` and `seeds`: what becomes of the model's state, for `store_state`.
+    """
+
+    losses: Tensor
+    predictions: Tensors
+    gradients: list[Tensor]
+    meta_gradients: dict[str, Tensor]
+    moved: dict[str, Tensor]
+    state_moved: dict[str, Tensor]
+    counters: dict[str, Tensor]
+    seeds: dict[str, Tensor]
+
+
+def outer_step(
+    algorithm: Algorithm,
+    network: Network,
+    weights: Weights,
+    x: dict[str, Tensors],
+    y: Tensors,
+    *,
+    scale: Tensor,
+    iteration: Tensor,
+    mode: str,
+    jit: bool | str,
+) -> OuterStep:
+    """Learns each task of a batch by itself, and takes the mean of their meta-gradients.
+
+    Args:
+      algorithm: how a task is learned.
+      network: the model and its loss.
+      weights: the present weights.
+      x: the batch, `{"support_x", "support_y", "query_x"}`, each [T, ...].
+      y: its query targets, [T, Q, ...].
+      scale: the loss scale of float16 training.
+      iteration: the number of outer steps made.
+      mode: how the tasks run side by side (see `map_tasks`).
+      jit: whether XLA compiles them.
+    """
+    count = tf.shape(tf.nest.flatten(y)[0])[0]
+    first, total = share_of_tasks(count)
+    seeds, next_seeds = split_seeds(seed_positions(network.model), weights.state, total)
+    seeds = {i: drawn[first : first + count] for i, drawn in seeds.items()}
+
+    def learn(task: dict[str, Any]) -> tuple[Any, Any]:
+        state = with_seeds(weights.state, task["seeds"])
+        result = algorithm.meta_gradients(
+            network,
+            tf.nest.map_structure(tf.identity, weights._replace(state=state)),
+            Examples(task["support_x"], task["support_y"]),
+            Examples(task["query_x"], task["query_y"]),
+            scale=scale,
+            iteration=tf.identity(iteration),
+        )
+        state_moved, counters = split_state(weights.state, result.state)
+        added_up = (result.gradients, result.meta_gradients, result.moved, state_moved)
+        return (result.loss, result.predictions, counters), added_up
+
+    (losses, predictions, counters), sums = sum_tasks(
+        learn, {**x, "query_y": y, "seeds": seeds}, mode=mode, jit=jit
+    )
+    means = tf.nest.pack_sequence_as(sums, mean_of_sums(tf.nest.flatten(sums), total))
+    gradients, meta_gradients, moved, state_moved = means
+    return OuterStep(
+        losses,
+        predictions,
+        gradients,
+        meta_gradients,
+        moved,
+        state_moved,
+        counters,
+        next_seeds,
+    )

@@ -1,0 +1,101 @@
+"""`Evaluation`: what `evaluate` has measured, to be printed, saved and loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from meta_tf.files import write_text
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` measured. `print` shows it as a table, `save` writes it as JSON.
+
+    Attributes:
+      metric: name of the metric: `"accuracy"` (a share of 1), `"mse"`, `"loss"`, or
+        that of your function.
+      steps: the numbers of inner steps, 0, 1, … K; 0 alone for an algorithm without any.
+      mean: the metric's mean over tasks after each of them.
+      ci95: half-width of its 95 % confidence interval, 1.96 σ / √tasks.
+      tasks: how many tasks.
+      seed: which tasks.
+      ways: classes in a task; None for regression.
+      shots: support examples, of each class in a classification.
+      queries: query examples, likewise.
+      batch_norm: the learner's batch-norm mode.
+      algorithm: the algorithm, its rate and steps, and settings other than the defaults.
+      settings: all its settings.
+      per_task: the metric of every task, [tasks, K + 1]; without any after `load`.
+    """
+
+    metric: str
+    steps: tuple[int, ...]
+    mean: tuple[float, ...]
+    ci95: tuple[float, ...]
+    tasks: int
+    seed: int
+    ways: int | None
+    shots: int
+    queries: int
+    batch_norm: str
+    algorithm: str
+    settings: dict[str, Any]
+    per_task: np.ndarray = dataclasses.field(repr=False, compare=False)
+
+    def __str__(self) -> str:
+        kind = f"{self.shots}-shot" if self.ways is None else f"{self.ways}-way {self.shots}-shot"
+        percent = self.metric == "accuracy"
+        scale, digits = (100, 2) if percent else (1, 4)
+        rows = [
+            (str(k), f"{scale * m:.{digits}f} ± {scale * c:.{digits}f}")
+            for k, m, c in zip(self.steps, self.mean, self.ci95, strict=True)
+        ]
+        metric = self.metric + (" in %" if percent else "")
+        if len(rows) == 1 and "inner_steps" not in self.settings:  # no steps to speak of
+            rows = [(metric, rows[0][1])]
+        else:
+            rows.insert(0, ("inner steps", metric))
+        width = max(len(value) for _, value in rows)
+        return "\n".join(
+            [
+                f"{self.tasks} new tasks (seed {self.seed}), {kind}, {self.queries} "
+                + ("queries" if self.ways is None else "queries a class"),
+                f"{self.algorithm}, batch norm: {self.batch_norm}",
+                "mean over tasks ± 95 % confidence interval",
+                *(f"{steps:>11}   {value:>{width}}" for steps, value in rows),
+            ]
+        )
+
+    def to_json(self) -> str:
+        """The results as JSON: all but `per_task`."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        del fields["per_task"]
+        return json.dumps(fields, indent=2, default=str)
+
+    def save(self, path: str | Path) -> None:
+        """Writes `to_json()` to a file, which is never left half written."""
+        write_text(path, self.to_json() + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> Evaluation:
+        """Reads what `save`, or a run of `train.py` as its `results.json`, has written.
+
+        Raises:
+          ValueError: if the file is not of that kind.
+        """
+        names = {f.name for f in dataclasses.fields(cls)} - {"per_task"}
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        if missing := names - set(content):
+            raise ValueError(
+                "`path` must be a file that `Evaluation.save` or train.py has written. Received: "
+                f"{str(path)!r}, without {', '.join(sorted(missing))}."
+            )
+        values: dict[str, Any] = {n: content[n] for n in names}
+        for name in ("steps", "mean", "ci95"):
+            values[name] = tuple(values[name])
+        return cls(**values, per_task=np.empty([0, len(values["steps"])]))

@@ -1,0 +1,62 @@
+"""Saving to `.keras` files, honestly: what could not be loaded again is refused beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+
+
+def check_keras_file(filepath: Any, parts: dict[str, Any]) -> None:
+    """Raises ValueError unless a file of this name with these parts can be loaded again.
+
+    Args:
+      filepath: where it is to be saved.
+      parts: what is in it (model, loss, algorithm), by the argument that it was given as.
+    """
+    if isinstance(filepath, str | Path) and Path(filepath).suffix in (".h5", ".hdf5"):
+        raise ValueError(
+            "`filepath` must end in .keras: the older format of .h5 files keeps weights by their "
+            "place alone, and neither an algorithm nor a loss. Received: "
+            f"{str(filepath)!r}. Save to {Path(filepath).with_suffix('.keras').name!r} instead."
+        )
+    for name, part in parts.items():
+        for unknown in _unknown(keras.saving.serialize_keras_object(part)):
+            raise ValueError(
+                f"`{name}` could not be loaded again from a file: it holds {unknown}, which Keras "
+                "would not find. Decorate the class or function with "
+                '@keras.saving.register_keras_serializable("my_package"), and import its module '
+                "before loading."
+            )
+
+
+def _unknown(written: Any) -> Iterator[str]:
+    """What Keras could not find again, in an object as it writes it."""
+    if isinstance(written, list | tuple):
+        for part in written:
+            yield from _unknown(part)
+    if not isinstance(written, dict):
+        return
+    name = written.get("class_name")
+    if name == "__lambda__":
+        yield "a lambda"
+        return
+    if name == "function" and not _is_found(written):
+        yield f"the function {written['config']!r}"
+    elif isinstance(name, str) and "module" in written and "registered_name" in written:
+        module, registered = str(written["module"]), written["registered_name"]
+        own = module.split(".")[0] == "keras" or name == "function"
+        if not own and keras.saving.get_registered_object(registered) is None:
+            yield f"the class {name!r} of {module}"
+    for part in written.values():
+        yield from _unknown(part)
+
+
+def _is_found(function: dict[str, Any]) -> bool:
+    try:
+        keras.saving.deserialize_keras_object(function)
+    except (TypeError, ValueError):
+        return False
+    return True
