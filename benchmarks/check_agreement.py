@@ -13,9 +13,9 @@ import sys
 
 import numpy as np
 
-from benchmarks.contenders import OURS_GENERATING, Contender, contenders
-from benchmarks.workers import TooSlowError, Worker
-from benchmarks.workloads import WORKS, Work
+from benchmarks.harness.contenders import OURS_GENERATING, Contender, contenders
+from benchmarks.harness.workers import TooSlowError, Worker
+from benchmarks.harness.workloads import WORKS, Work
 
 TOLERANCE = 1e-4
 _THREADS = ("threads", "side_by_side", "devices")
@@ -35,7 +35,7 @@ def all_agree(works: list[Work], limit: float) -> bool:
         {w.network: w.small() for w in sorted(works, key=lambda w: w.inner_steps)}.values()
     )
     references = {}
-    with Worker("peers.torch_loop", {"double": True}, limit) as worker:
+    with Worker("torch_loop", {"double": True}, limit) as worker:
         for work in small:
             worker.build(work)
             references[work.name] = worker.agree()

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import chart, check_agreement, results, rounds
-from benchmarks.contenders import OURS, OURS_GENERATING, contenders
-from benchmarks.workloads import WORKS, Work
+from benchmarks import check_agreement
+from benchmarks.harness import chart, results, rounds
+from benchmarks.harness.contenders import OURS, OURS_GENERATING, contenders
+from benchmarks.harness.workloads import WORKS, Work
 
 
 def main() -> int:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import dataclasses
 import statistics
 
-from benchmarks import results
-from benchmarks.contenders import OURS, OURS_GENERATING, contenders
-from benchmarks.workers import TooSlowError, Worker
-from benchmarks.workloads import WORKS, Work
+from benchmarks.harness import results
+from benchmarks.harness.contenders import OURS, OURS_GENERATING, contenders
+from benchmarks.harness.workers import TooSlowError, Worker
+from benchmarks.harness.workloads import WORKS, Work
 
 
 def main() -> None:

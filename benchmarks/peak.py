@@ -4,7 +4,7 @@
 
 The peak is the most that any way of multiplying square matrices reaches here: TensorFlow
 or PyTorch, several sizes, one process on all cores or a process of one thread on each. It
-is measured in turn with training. `flops.py` derives the step's operations, and the count
+is measured in turn with training. `harness/flops.py` derives the step's operations, and the count
 in the traced graph is printed beside.
 """
 
@@ -15,9 +15,9 @@ import os
 import statistics
 import time
 
-from benchmarks import flops, results, rounds
-from benchmarks.workers import Worker
-from benchmarks.workloads import WORKS, Work
+from benchmarks.harness import flops, results, rounds
+from benchmarks.harness.workers import Worker
+from benchmarks.harness.workloads import WORKS, Work
 
 SIZES = (512, 1024, 2048)
 TRAINED = ("omniglot_15_queries", "omniglot_5_steps")

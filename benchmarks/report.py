@@ -9,8 +9,8 @@ import argparse
 import re
 from pathlib import Path
 
-from benchmarks import results
-from benchmarks.rows import ROWS
+from benchmarks.harness import results
+from benchmarks.harness.rows import ROWS
 
 README = Path(__file__).resolve().parent / "README.md"
 SCRIPTS = (

@@ -9,9 +9,9 @@ takes the same way through the sampler.
 
 from __future__ import annotations
 
-from benchmarks import results, rounds
-from benchmarks.workers import Worker
-from benchmarks.workloads import WORKS, Work
+from benchmarks.harness import results, rounds
+from benchmarks.harness.workers import Worker
+from benchmarks.harness.workloads import WORKS, Work
 
 FORMULAS = ("Sinusoid", "HiddenTeacher", "from_function")
 IMAGES = ("from_arrays", "ImageFolder")

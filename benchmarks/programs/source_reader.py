@@ -1,4 +1,4 @@
-"""A task source read on one core; with the interface of the peers, for `sources`."""
+"""A task source read on one core, for `sources`; as `programs` describes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 import meta_tf
-from benchmarks.workloads import Work
+from benchmarks.harness.workloads import Work
 
 CHARACTERS, DRAWINGS = 1623, 20  # as many as Omniglot's
 

@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from benchmarks.workloads import Work
+from benchmarks.harness.workloads import Work
 
 CHANNELS = 64
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from benchmarks.compare import best_peer
-from benchmarks.contenders import OURS, OURS_GENERATING, SCAN
-from benchmarks.workloads import WORKS
+from benchmarks.harness.contenders import OURS, OURS_GENERATING, SCAN
+from benchmarks.harness.workloads import WORKS
 
 Results = dict[str, Any]
 

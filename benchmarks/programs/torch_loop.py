@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-from benchmarks.peers import torch_networks as nets
-from benchmarks.workloads import META_LR, Work, initial_weights, tasks_of
+from benchmarks.harness.workloads import META_LR, Work, initial_weights, tasks_of
+from benchmarks.programs import torch_networks as nets
 
 
 def build(work: Work, settings: dict) -> Loop:

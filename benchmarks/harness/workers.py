@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.workloads import Work
+from benchmarks.harness.workloads import Work
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class TooSlowError(Exception):
@@ -39,7 +39,7 @@ class Worker:
         self.module, self.settings, self.limit = module, settings, limit
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.worker", module, json.dumps(settings)],
+            [sys.executable, "-m", "benchmarks.harness.worker", module, json.dumps(settings)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

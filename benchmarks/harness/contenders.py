@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from benchmarks.workloads import Work
+from benchmarks.harness.workloads import Work
 
 OURS, OURS_GENERATING = "meta_tf", "meta_tf, tasks made as it goes"
 SCAN_STEPS = 200
@@ -14,7 +14,7 @@ SCAN = f"JAX, {SCAN_STEPS} steps a call"
 
 @dataclasses.dataclass(frozen=True)
 class Contender:
-    """A module of `benchmarks.peers` and the settings to choose the fastest of.
+    """A module of `benchmarks.programs` and the settings to choose the fastest of.
 
     `multiple`: outer steps come in multiples of this.
     """
@@ -36,17 +36,17 @@ def contenders(work: Work) -> list[Contender]:
     found = [
         Contender(OURS, "ours", ours, work.per_call),
         Contender(OURS_GENERATING, "ours", made, work.per_call),
-        Contender("JAX", "peers.jax_peer", _jax(work)),
-        Contender("torch.func.vmap", "peers.torch_vmap", _vmap(work)),
-        Contender("torch loop", "peers.torch_loop", _loop(work)),
-        Contender("TorchOpt", "peers.torchopt_peer", _loop(work)),
+        Contender("JAX", "jax_peer", _jax(work)),
+        Contender("torch.func.vmap", "torch_vmap", _vmap(work)),
+        Contender("torch loop", "torch_loop", _loop(work)),
+        Contender("TorchOpt", "torchopt_peer", _loop(work)),
     ]
     if work.network == "mlp":
         scans = [{**settings, "scan": SCAN_STEPS} for settings in _jax(work)]
-        found.insert(3, Contender(SCAN, "peers.jax_peer", scans, SCAN_STEPS))
+        found.insert(3, Contender(SCAN, "jax_peer", scans, SCAN_STEPS))
     if not work.network.startswith("conv4"):  # kernels of convolutions would stay the same
         compiled = [{"threads": n, "inside": True, "compile": True} for n in (1, 2)]
-        found.insert(-2, Contender("torch.compile", "peers.torch_vmap", compiled))
+        found.insert(-2, Contender("torch.compile", "torch_vmap", compiled))
     return found
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks.workloads import HEADS, NORM_EPSILON, Work, initial_weights
+from benchmarks.harness.workloads import HEADS, NORM_EPSILON, Work, initial_weights
 
 # PyTorch 2.13's own normalisations are faster, but `grad` around `vmap` gets their second
 # derivatives wrong by 1e-3; written out, they are right.

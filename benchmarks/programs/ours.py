@@ -1,4 +1,4 @@
-"""meta_tf through its public face, `MetaLearner.fit`, with the interface of the peers.
+"""meta_tf through its public face, `MetaLearner.fit`; as `programs` describes.
 
 `source`: tasks are made by `meta_tf.tasks` as training goes; else one batch stays in
 memory. `unroll`: the LSTM's own option, as a user would set it in Keras.
@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 
 import meta_tf
-from benchmarks.flops import counted
-from benchmarks.workloads import (
+from benchmarks.harness.flops import counted
+from benchmarks.harness.workloads import (
     HEADS,
     META_LR,
     SEQUENCE,

@@ -6,9 +6,9 @@ import statistics
 import time
 from typing import Any
 
-from benchmarks.contenders import Contender
-from benchmarks.workers import TooSlowError, Worker, WorkerFailedError
-from benchmarks.workloads import Work
+from benchmarks.harness.contenders import Contender
+from benchmarks.harness.workers import TooSlowError, Worker, WorkerFailedError
+from benchmarks.harness.workloads import Work
 
 PAUSE = 0.3  # seconds between two measurements, until idle threads sleep
 

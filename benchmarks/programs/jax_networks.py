@@ -7,7 +7,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from benchmarks.workloads import HEADS, NORM_EPSILON, SEQUENCE, UNITS, Work
+from benchmarks.harness.workloads import HEADS, NORM_EPSILON, SEQUENCE, UNITS, Work
 
 
 def network(work: Work, settings: dict):

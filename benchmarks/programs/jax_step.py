@@ -10,8 +10,8 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from benchmarks.peers import jax_networks as nets
-from benchmarks.workloads import META_LR, Work, initial_weights, tasks_of
+from benchmarks.harness.workloads import META_LR, Work, initial_weights, tasks_of
+from benchmarks.programs import jax_networks as nets
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch.func import grad, grad_and_value, vmap
 
-from benchmarks.peers import torch_networks as nets
-from benchmarks.workloads import META_LR, Work, initial_weights, tasks_of
+from benchmarks.harness.workloads import META_LR, Work, initial_weights, tasks_of
+from benchmarks.programs import torch_networks as nets
 
 
 def build(work: Work, settings: dict) -> Vmap:

@@ -1,4 +1,4 @@
-"""Square matrix products one after another; with the interface of the peers, for `peak`."""
+"""Square matrix products, one after another, for `peak`; as `programs` describes."""
 
 from __future__ import annotations
 

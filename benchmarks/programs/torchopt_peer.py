@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 import torchopt
 
-from benchmarks.peers.torch_loop import Loop
-from benchmarks.workloads import Work
+from benchmarks.harness.workloads import Work
+from benchmarks.programs.torch_loop import Loop
 
 
 def build(work: Work, settings: dict) -> TorchOptLoop:

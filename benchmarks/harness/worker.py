@@ -1,6 +1,6 @@
 """A process that holds one contender and does what it is told, line by line.
 
-    python -m benchmarks.worker ours '{"source": true}'
+    python -m benchmarks.harness.worker ours '{"source": true}'
 
 One JSON object a line on standard input; one a line back on standard output. Libraries
 of different contenders thus never share a process, nor their pools of threads.
@@ -17,7 +17,7 @@ import time
 
 import numpy as np
 
-from benchmarks.workloads import Work
+from benchmarks.harness.workloads import Work
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ class Held:
     def build(self, work: dict) -> dict:
         """Imports the library and makes network and data."""
         start = time.perf_counter()
-        module = importlib.import_module(f"benchmarks.{self.module}")
+        module = importlib.import_module(f"benchmarks.programs.{self.module}")
         self.contender = module.build(Work(**work), self.settings)
         return {"seconds": time.perf_counter() - start}
 

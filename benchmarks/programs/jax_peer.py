@@ -13,6 +13,6 @@ def build(work, settings):
     """Sets the number of devices, which JAX takes from the environment, then imports it."""
     count = settings.get("devices", 1)
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={count}"
-    from benchmarks.peers.jax_step import Step
+    from benchmarks.programs.jax_step import Step
 
     return Step(work, settings)

@@ -11,7 +11,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).resolve().parent / "results"
+FOLDER = Path(__file__).resolve().parents[1] / "results"
 _PACKAGES = ("tensorflow", "keras", "torch", "torchopt", "jax", "jaxlib", "numpy")
 
 
