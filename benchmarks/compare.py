@@ -14,7 +14,7 @@ import sys
 
 from benchmarks import check_agreement
 from benchmarks.harness import chart, results, rounds
-from benchmarks.harness.contenders import OURS, OURS_GENERATING, contenders
+from benchmarks.harness.contenders import OURS, OURS_GENERATING, best_peer, contenders
 from benchmarks.harness.workloads import WORKS, Work
 
 
@@ -60,16 +60,6 @@ def compare(work: Work, seconds: float, count: int, limit: float) -> dict:
             "settings": runner.worker.settings,
         }
     return found
-
-
-def best_peer(measured: dict) -> str | None:
-    """The fastest contender that is not ours."""
-    rates = {
-        name: one["rate"]
-        for name, one in measured.items()
-        if name not in (OURS, OURS_GENERATING) and "rate" in one
-    }
-    return max(rates, key=rates.get) if rates else None
 
 
 def report(measured: dict) -> None:

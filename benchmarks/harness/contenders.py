@@ -50,6 +50,16 @@ def contenders(work: Work) -> list[Contender]:
     return found
 
 
+def best_peer(measured: dict) -> str | None:
+    """The fastest contender that is not ours."""
+    rates = {
+        name: one["rate"]
+        for name, one in measured.items()
+        if name not in (OURS, OURS_GENERATING) and "rate" in one
+    }
+    return max(rates, key=rates.get) if rates else None
+
+
 def _loop(work):
     """One or two threads inside operations, or two tasks side by side of one thread each."""
     plain = [{"threads": 1}, {"threads": 2}, {"threads": 1, "side_by_side": 2}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import importlib.metadata
 import json
@@ -31,7 +32,7 @@ def save(folder: Path, name: str, values: dict[str, Any]) -> None:
     about = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "machine": machine(),
-        "versions": {p: importlib.metadata.version(p) for p in _PACKAGES},
+        "versions": versions(),
     }
     path = folder / f"{name}.json"
     path.write_text(json.dumps({**about, **values}, indent=1) + "\n")
@@ -42,6 +43,15 @@ def load(folder: Path, name: str) -> dict[str, Any] | None:
     """What `save` has written, or None."""
     path = folder / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None
+
+
+def versions() -> dict[str, str]:
+    """The versions of the packages that are there: some questions need none of the peers."""
+    found = {}
+    for package in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
 
 
 def machine() -> str:

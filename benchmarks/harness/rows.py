@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from benchmarks.compare import best_peer
-from benchmarks.harness.contenders import OURS, OURS_GENERATING, SCAN
+from benchmarks.harness.contenders import OURS, OURS_GENERATING, SCAN, best_peer
 from benchmarks.harness.workloads import WORKS
 
 Results = dict[str, Any]
