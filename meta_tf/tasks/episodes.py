@@ -8,8 +8,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from meta_tf.checks import check_choice, check_integer
 from meta_tf.tasks.part import Part
-from meta_tf.tasks.source import PARTS, check_counts
+from meta_tf.tasks.source import PARTS
 from meta_tf.types import Batch
 
 Rotations = Literal["task", "classes"] | None
@@ -58,8 +59,12 @@ def class_parts(
       ValueError: if a part has fewer classes than `ways`, a class fewer examples
         than a task needs, or the examples cannot be turned.
     """
-    check_counts(ways=ways, shots=shots, queries=queries)
-    _check_rotations(rotations, data.examples.shape)
+    check_integer("ways", ways, at_least=1)
+    check_integer("shots", shots, at_least=1)
+    check_integer("queries", queries, at_least=1)
+    check_choice("rotations", rotations, ("task", "classes", None))
+    if rotations is not None:
+        _check_square(data.examples.shape, rotations)
     starts = np.cumsum(data.counts) - data.counts
     rows = {name: row for row, name in enumerate(data.names)}
     with tf.device("CPU:0"):
@@ -140,13 +145,8 @@ def _turned(examples: np.ndarray) -> np.ndarray:
     return np.concatenate([np.rot90(examples, turn, axes=(1, 2)) for turn in range(_TURNS)])
 
 
-def _check_rotations(rotations: Rotations, shape: tuple[int, ...]) -> None:
-    if rotations not in ("task", "classes", None):
-        raise ValueError(
-            "`rotations` must be 'task' (each class of each task turned at random), 'classes' "
-            f"(turned classes are new ones) or None. Received: rotations={rotations!r}."
-        )
-    if rotations is not None and (len(shape) not in (3, 4) or shape[1] != shape[2]):
+def _check_square(shape: tuple[int, ...], rotations: Rotations) -> None:
+    if len(shape) not in (3, 4) or shape[1] != shape[2]:
         raise ValueError(
             "Only square images can be turned, [n, size, size] or [n, size, size, channels]. "
             f"Received: examples of shape {shape} and rotations={rotations!r}. "

@@ -7,8 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from meta_tf.checks import check_integer
 from meta_tf.tasks.part import Part
-from meta_tf.tasks.source import Kind, Source, check_counts
+from meta_tf.tasks.source import Kind, Source
 from meta_tf.types import Batch
 
 TaskFunction = Callable[[tf.Tensor], tuple[Any, Any, Any, Any]]
@@ -51,7 +52,7 @@ def from_function(fn: TaskFunction, ways: int | None = None) -> Source:
       (10, (1,))
     """
     if ways is not None:
-        check_counts(ways=ways)
+        check_integer("ways", ways, at_least=1)
     task = _compiled(fn)
     _check_shapes(task.structured_outputs)
     _check_task(task(tf.constant([0, 0])), ways)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from meta_tf.checks import check_integer
 from meta_tf.tasks.formula import formula_parts, standard_normal
-from meta_tf.tasks.source import Source, check_counts
+from meta_tf.tasks.source import Source
 from meta_tf.types import Batch
 
 
@@ -35,7 +36,10 @@ class HiddenTeacher(Source):
         self, inputs: int = 10, outputs: int = 5, shots: int = 10, queries: int | None = None
     ):
         queries = shots if queries is None else queries
-        check_counts(inputs=inputs, outputs=outputs, shots=shots, queries=queries)
+        check_integer("inputs", inputs, at_least=1)
+        check_integer("outputs", outputs, at_least=1)
+        check_integer("shots", shots, at_least=1)
+        check_integer("queries", queries, at_least=1)
         weights = inputs * outputs
 
         def episodes(u: tf.Tensor) -> Batch:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from meta_tf.checks import check_choice, check_integer
 from meta_tf.tasks.decode import SUFFIXES, ImageFile, decode_images
 from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
 from meta_tf.tasks.source import PARTS, Source
@@ -58,10 +58,7 @@ class ImageFolder(Source):
         split: Sequence[float] = (0.64, 0.16, 0.20),
     ):
         size = _check_size(size)
-        if channels not in (1, 3):
-            raise ValueError(
-                f"`channels` must be 1 (grey) or 3 (colour). Received: channels={channels!r}."
-            )
+        check_choice("channels", channels, (1, 3))
         path = Path(path).expanduser()
         classes_of_parts = _classes_of_parts(path, split)
         files = {
@@ -76,13 +73,9 @@ class ImageFolder(Source):
 
 
 def _check_size(size: int | tuple[int, int]) -> tuple[int, int]:
-    height, width = (size, size) if isinstance(size, int) else size
-    height, width = operator.index(height), operator.index(width)
-    if min(height, width) < 1:
-        raise ValueError(
-            "`size` must be a height and a width of 1 pixel or more, or one number for both. "
-            f"Received: size={size}."
-        )
+    height, width = size if isinstance(size, Sequence) and len(size) == 2 else (size, size)
+    check_integer("size", height, at_least=1, why="height and width in pixels, or one for both")
+    check_integer("size", width, at_least=1, why="height and width in pixels, or one for both")
     return height, width
 
 

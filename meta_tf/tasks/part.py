@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from meta_tf.checks import check_integer
 from meta_tf.types import Batch
 
 _PHILOX = 1  # the algorithm's number in tf.random.Algorithm
@@ -85,11 +86,8 @@ class Part:
           >>> fourth = next(iter(part.batches(8, seed=0, start=3)))
         """
         tasks, seed, start = (operator.index(n) for n in (tasks, seed, start))
-        if tasks < 1 or start < 0:
-            raise ValueError(
-                "`tasks` must be 1 or more and `start` 0 or more (both are counts: tasks in a "
-                f"batch, and batches to pass over). Received: tasks={tasks}, start={start}."
-            )
+        check_integer("tasks", tasks, at_least=1, why="in a batch")
+        check_integer("start", start, at_least=0, why="batches to pass over")
         block = self._block(tasks)
 
         def make(batch: tf.Tensor) -> Batch:

@@ -63,12 +63,3 @@ class Source:
 
 def _example_shape(spec: tf.TensorSpec) -> tuple[int, ...]:
     return tuple(spec.shape[1:])
-
-
-def check_counts(**counts: int) -> None:
-    """Checks that each named count (`ways=…`, `shots=…`) is a whole number of 1 or more."""
-    for name, count in counts.items():
-        if isinstance(count, bool) or not hasattr(count, "__index__") or count < 1:
-            raise ValueError(
-                f"`{name}` must be a whole number of 1 or more. Received: {name}={count!r}."
-            )
