@@ -66,14 +66,14 @@ def as_patterns(name: str, value: Any) -> tuple[str, ...] | None:
     return tuple(patterns)
 
 
-def _is_number(value):
+def _is_number(value: Any) -> bool:
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     return number and math.isfinite(value)
 
 
-def _so(why):
+def _so(why: str) -> str:
     return f" ({why})" if why else ""
 
 
-def _got(value):
+def _got(value: Any) -> str:
     return f". Received: {value!r}."
