@@ -108,7 +108,7 @@ def _draw_means(
     axes.set_yticks(range(len(evaluations)), list(evaluations))
     axes.set_ylim(len(evaluations) - 0.5, -0.5)  # the first on top
     when = "each one's last inner step" if step is None else f"{step} inner step{'s'[: step != 1]}"
-    tidy(axes, unit, None, f"after {when}, with the {INTERVAL}", inches=5)
+    tidy(axes, unit, None, f"after {when}, with the {INTERVAL}", inches=5.2)
 
 
 def _draw_curves(
