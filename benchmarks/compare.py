@@ -39,7 +39,8 @@ def main() -> int:
 
 def compare(work: Work, seconds: float, count: int, limit: float) -> dict:
     """Measures all contenders on one work: `{contender: {rate, rounds, settings, tried}}`."""
-    runners, found = {}, {}
+    runners: dict[str, rounds.Runner] = {}
+    found: dict[str, dict] = {}
     try:
         for contender in contenders(work):
             runner, tried = rounds.start(contender, work, seconds, limit)

@@ -21,7 +21,7 @@ def main() -> None:
     parser = results.parser(__doc__, rounds=3)
     parser.add_argument("--works", nargs="*", default=list(WORKS), choices=list(WORKS))
     options = parser.parse_args()
-    measured = {}
+    measured: dict[str, dict] = {}
     for name in options.works:
         work = dataclasses.replace(WORKS[name], per_call=1)
         measured[name] = {}

@@ -26,7 +26,7 @@ def main() -> None:
     options = parser.parse_args()
     # A small rate, so that a hundred steps stay within range of numbers.
     base = dataclasses.replace(WORKS["omniglot_15_queries"], inner_lr=0.01, per_call=1)
-    measured = {"inner_steps": {}, "tasks": {}}
+    measured: dict[str, dict] = {"inner_steps": {}, "tasks": {}}
     for name, (module, settings) in CONTENDERS.items():
         of_steps = measured["inner_steps"][name] = {}
         for steps in options.steps:

@@ -10,6 +10,7 @@ in the traced graph is printed beside.
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import os
 import statistics
@@ -35,7 +36,7 @@ def main() -> None:
     for way, rate in seen.items():
         print(f"{way[0]:6} {way[1]:5} x {way[1]:<5} {way[2]} processes of {way[3]} threads: "
               f"{rate / 1e9:6.1f} GFLOP/s", flush=True)  # fmt: skip
-    best = max(seen, key=seen.get)
+    best = max(seen, key=lambda way: seen[way])
     measured = {}
     for name in TRAINED:
         measured[name] = fraction(WORKS[name], best, options)
@@ -43,7 +44,7 @@ def main() -> None:
     results.save(options.results, "peak", {"best": list(best), "works": measured})
 
 
-def fraction(work: Work, way: tuple, options) -> dict:
+def fraction(work: Work, way: tuple, options: argparse.Namespace) -> dict:
     """Rounds of products and of training in turn."""
     peaks, derived = [], flops.derived(work)
     with Worker("ours", {}, options.limit) as worker:

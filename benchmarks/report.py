@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
+from typing import Any
 
 from benchmarks.harness import results
 from benchmarks.harness.rows import ROWS
@@ -93,7 +94,7 @@ def figures(found: dict) -> str:
     return "\n\n".join(parts) or MISSING
 
 
-def _table(title, rows, key=None):
+def _table(title: str, rows: dict[str, dict[str, Any]], key: str | None = None) -> str:
     columns = list(dict.fromkeys(c for series in rows.values() for c in series))
     lines = [f"| {title} | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name, series in rows.items():
@@ -104,7 +105,7 @@ def _table(title, rows, key=None):
     return "\n".join(lines)
 
 
-def _cell(one):
+def _cell(one: dict[str, Any] | None) -> str:
     if one is None:
         return "–"
     if "rate" in one:
@@ -112,13 +113,13 @@ def _cell(one):
     return "failed" if any("failed" in tried for tried in one["tried"]) else "too slow"
 
 
-def _number(value):
+def _number(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _between(text, mark, part):
+def _between(text: str, mark: str, part: str) -> str:
     """Replaces what stands between the two comments of a mark."""
     pattern = rf"(<!-- {mark} -->\n).*?(<!-- end of {mark} -->)"
     new, count = re.subn(pattern, lambda m: f"{m[1]}\n{part}\n\n{m[2]}", text, flags=re.DOTALL)

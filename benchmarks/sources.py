@@ -9,6 +9,8 @@ takes the same way through the sampler.
 
 from __future__ import annotations
 
+import argparse
+
 from benchmarks.harness import results, rounds
 from benchmarks.harness.workers import Worker
 from benchmarks.harness.workloads import WORKS, Work
@@ -36,7 +38,9 @@ def main() -> None:
     results.save(options.results, "sources", {"works": measured})
 
 
-def episodes(work: Work, settings: dict[str, dict], options) -> dict[str, float]:
+def episodes(
+    work: Work, settings: dict[str, dict], options: argparse.Namespace
+) -> dict[str, float]:
     """Tasks a second of training, and of each source."""
     programs = {"training": ("ours", {}), **{s: ("source_reader", c) for s, c in settings.items()}}
     runners = {}

@@ -8,6 +8,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 
 COLUMNS = 3
 
@@ -27,7 +28,7 @@ def draw(works: dict, path: Path) -> None:
     print(f"Drawn in {path}.")
 
 
-def _panel(ax, name, measured):
+def _panel(ax: Axes, name: str, measured: dict[str, dict]) -> None:
     names = list(measured)[::-1]
     rates = [measured[n].get("rate", 0.0) for n in names]
     colors = ["tab:orange" if n.startswith("meta_tf") else "tab:blue" for n in names]

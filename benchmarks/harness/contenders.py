@@ -57,10 +57,10 @@ def best_peer(measured: dict) -> str | None:
         for name, one in measured.items()
         if name not in (OURS, OURS_GENERATING) and "rate" in one
     }
-    return max(rates, key=rates.get) if rates else None
+    return max(rates, key=lambda name: rates[name]) if rates else None
 
 
-def _loop(work):
+def _loop(work: Work) -> list[dict[str, Any]]:
     """One or two threads inside operations, or two tasks side by side of one thread each."""
     plain = [{"threads": 1}, {"threads": 2}, {"threads": 1, "side_by_side": 2}]
     if work.network.startswith("conv4"):
@@ -68,13 +68,13 @@ def _loop(work):
     return plain
 
 
-def _vmap(work):
+def _vmap(work: Work) -> list[dict[str, Any]]:
     """The gradient inside or around `vmap`; around it, PyTorch's own normalisation is wrong."""
     around = {"inside": False, "written_norm": work.network not in ("mlp", "lstm")}
     return [{**one, "threads": n} for one in ({"inside": True}, around) for n in (1, 2)]
 
 
-def _jax(work):
+def _jax(work: Work) -> list[dict[str, Any]]:
     if work.network.startswith("conv4"):
         return [
             {"tasks": "vmap", "im2col": True, "devices": 1},

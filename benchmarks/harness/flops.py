@@ -40,7 +40,7 @@ def derived(work: Work) -> float:
     return float(task * work.tasks)
 
 
-def _products(work):
+def _products(work: Work) -> list[int]:
     """The cost of each layer's product for one image."""
     size, inputs, costs = work.size, 1, []
     for _ in range(4):
@@ -62,7 +62,7 @@ def counted(graph: Any) -> float:
     return float(sum(_operation(op) for op in _needed(graph)))
 
 
-def _needed(graph):
+def _needed(graph: Any) -> set[Any]:
     """The operations that outputs depend on: others are never run."""
     found, stack = set(), [t.op for t in graph.outputs]
     while stack:
@@ -73,7 +73,7 @@ def _needed(graph):
     return found
 
 
-def _operation(op):
+def _operation(op: Any) -> int:
     if op.type in ("While", "StatelessWhile"):
         raise ValueError("A graph with loops cannot be counted.")
     if op.type not in _COUNTED:  # some, as fused normalisation's, have inputs of unknown rank

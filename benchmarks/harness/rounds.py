@@ -82,7 +82,7 @@ def interleave(runners: list[Runner], rounds: int) -> None:
             runner.measure()
 
 
-def _told(seen, work):
+def _told(seen: dict[str, Any], work: Work) -> str:
     if "step_seconds" in seen:
         return f"{work.tasks / seen['step_seconds']:.1f} tasks/s with {seen['settings']}"
     if "too_slow" in seen:

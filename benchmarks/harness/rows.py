@@ -20,13 +20,13 @@ class Row(NamedTuple):
     reached: Callable[[Results], str | None]
 
 
-def _rate(results, work, contender):
+def _rate(results: Results, work: str, contender: str) -> float | None:
     measured = ((results.get("compare") or {}).get("works", {})).get(work, {})
     return measured.get(contender, {}).get("rate")
 
 
 def _over_best(work: str, ours: str = OURS) -> Callable[[Results], str | None]:
-    def reached(results):
+    def reached(results: Results) -> str | None:
         rate = _rate(results, work, ours)
         if rate is None:
             return None
@@ -34,7 +34,7 @@ def _over_best(work: str, ours: str = OURS) -> Callable[[Results], str | None]:
         best = best_peer(measured)
         if best is None:
             return "no peer was ready in time"
-        over = f"{rate / _rate(results, work, best):.2f} × ({best})"
+        over = f"{rate / measured[best]['rate']:.2f} × ({best})"
         plain = _plain_jax(measured)
         return over + (
             f"; about {plain * rate / WORKS[work].tasks:.1f} × plain JAX" if plain else ""
@@ -43,7 +43,7 @@ def _over_best(work: str, ours: str = OURS) -> Callable[[Results], str | None]:
     return reached
 
 
-def _plain_jax(measured):
+def _plain_jax(measured: Results) -> float | None:
     """Seconds of a step of JAX by `vmap` and `jit` on one device, as seen among its settings."""
     return min(
         (
@@ -60,7 +60,7 @@ def _plain_jax(measured):
 def _over(work: str, peers: dict[str, str], ours: str = OURS) -> Callable[[Results], str | None]:
     """Our rate over that of several peers, by what the table calls them."""
 
-    def reached(results):
+    def reached(results: Results) -> str | None:
         rate = _rate(results, work, ours)
         if rate is None:
             return None
@@ -73,12 +73,12 @@ def _over(work: str, peers: dict[str, str], ours: str = OURS) -> Callable[[Resul
     return reached
 
 
-def _fraction(results):
+def _fraction(results: Results) -> str | None:
     peak = results.get("peak")
     return f"{100 * peak['works']['omniglot_15_queries']['fraction']:.0f} %" if peak else None
 
 
-def _adapt(results):
+def _adapt(results: Results) -> str | None:
     latency = (results.get("adapt_latency") or {}).get("milliseconds")
     if not latency:
         return None
@@ -86,12 +86,12 @@ def _adapt(results):
     return f"{best / latency[OURS]:.2f} × ({latency[OURS]:.1f} ms)"
 
 
-def _memory_of_steps(results):
+def _memory_of_steps(results: Results) -> str | None:
     peaks = ((results.get("memory") or {}).get("inner_steps", {})).get(OURS, {})
     return _memory_ratio(peaks, "100", "5")
 
 
-def _memory_ratio(peaks, large, small):
+def _memory_ratio(peaks: Results, large: str, small: str) -> str | None:
     try:
         more, less = peaks[large]["peak"], peaks[small]["peak"]
     except KeyError:
@@ -99,7 +99,7 @@ def _memory_ratio(peaks, large, small):
     return f"{more / less:.2f} × ({more} MB)"
 
 
-def _first_step(results):
+def _first_step(results: Results) -> str | None:
     works = (results.get("first_step") or {}).get("works", {})
     one = works.get("omniglot_5_steps", {}).get(OURS)
     if not one:
@@ -109,7 +109,7 @@ def _first_step(results):
     return f"{one['first']:.1f} s (and {one['build']:.1f} s to import and build)"
 
 
-def _growth(results):
+def _growth(results: Results) -> str | None:
     rates = ((results.get("scaling") or {}).get("works", {})).get("omniglot, tasks", {})
     peaks = ((results.get("memory") or {}).get("tasks", {})).get(OURS, {})
     speed = f"{rates['256'] / rates['32']:.2f} ×" if {"256", "32"} <= set(rates) else None
@@ -119,7 +119,7 @@ def _growth(results):
     return f"{speed or 'not yet measured'}; {memory or 'not yet measured'}"
 
 
-def _sources(results):
+def _sources(results: Results) -> str | None:
     works = (results.get("sources") or {}).get("works", {})
     shares = [
         works[name].get("Omniglot", works[name]["from_arrays"]) / works[name]["training"]

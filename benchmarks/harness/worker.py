@@ -14,6 +14,7 @@ import os
 import resource
 import sys
 import time
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Held:
 
     def __init__(self, module: str, settings: dict):
         self.module, self.settings = module, settings
-        self.contender = None
+        self.contender: Any = None
 
     def build(self, work: dict) -> dict:
         """Imports the library and makes network and data."""

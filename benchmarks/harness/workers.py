@@ -73,11 +73,13 @@ class Worker:
     def answer(self, do: str, limit: float | None = None) -> dict[str, Any]:
         """Waits for the answer to what was told."""
         limit = self.limit if limit is None else limit
-        ready, _, _ = select.select([self._process.stdout], [], [], limit)
+        answers = self._process.stdout
+        assert answers  # a pipe, as was asked for
+        ready, _, _ = select.select([answers], [], [], limit)
         if not ready:
             self.close()
             raise TooSlowError(f"{do} took more than {limit:.0f} s")
-        line = self._process.stdout.readline()
+        line = answers.readline()
         if not line:
             raise WorkerFailedError(self._last_words())
         return json.loads(line)

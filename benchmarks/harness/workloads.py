@@ -14,6 +14,7 @@ NORM_EPSILON = 1e-3  # of batch and layer normalisation, Keras's default
 META_LR = 1e-3
 SEQUENCE = (16, 8)  # steps, features
 UNITS, HEADS, WIDE = 32, 4, 64
+_Shape = tuple[str, tuple[int, ...]]  # of a weight, with its name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +116,7 @@ def tasks_of(work: Work) -> dict[str, np.ndarray]:
     return make(work, rng)
 
 
-def _sine_waves(work, rng):
+def _sine_waves(work: Work, rng: np.random.Generator) -> dict[str, np.ndarray]:
     amplitude = rng.uniform(0.1, 5.0, [work.tasks, 1, 1])
     phase = rng.uniform(0.0, np.pi, [work.tasks, 1, 1])
     tasks = {}
@@ -126,7 +127,7 @@ def _sine_waves(work, rng):
     return tasks
 
 
-def _classes(work, rng):
+def _classes(work: Work, rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Each class a pattern of its own, each example that pattern in noise."""
     patterns = _uniform(rng, work.tasks, 1, work.ways, *work.input_shape)
     tasks = {}
@@ -139,38 +140,38 @@ def _classes(work, rng):
     return tasks
 
 
-def _uniform(rng, *shape):
+def _uniform(rng: np.random.Generator, *shape: int) -> np.ndarray:
     return 0.5 * rng.random(shape, np.float32)
 
 
-def _shapes(work):
+def _shapes(work: Work) -> list[_Shape]:
     """Name and shape of every weight, in Keras's order."""
     if work.network == "mlp":
         sizes = (1, 40, 40, 1)
         return [p for i in range(3) for p in _dense(sizes[i], sizes[i + 1])]
     if work.network.startswith("conv4"):
-        shapes = []
+        shapes: list[_Shape] = []
         for inputs in (1, 64, 64, 64):
             shapes += [("kernel", (3, 3, inputs, 64)), *_norm(64)]
         return [*shapes, *_dense(64, work.ways)]
     features = SEQUENCE[-1]
     if work.network == "lstm":
-        cell = [
+        cell: list[_Shape] = [
             ("kernel", (features, 4 * UNITS)),
             ("kernel", (UNITS, 4 * UNITS)),
             ("bias", (4 * UNITS,)),
         ]
         return [*cell, *_dense(UNITS, work.ways)]
     key = UNITS // HEADS
-    attention = [("kernel", (UNITS, HEADS, key)), ("bias", (HEADS, key))] * 3
+    attention: list[_Shape] = [("kernel", (UNITS, HEADS, key)), ("bias", (HEADS, key))] * 3
     attention += [("kernel", (HEADS, key, UNITS)), ("bias", (UNITS,))]
     feed = [*_norm(UNITS), *_dense(UNITS, WIDE), *_dense(WIDE, UNITS), *_norm(UNITS)]
     return [*_dense(features, UNITS), *attention, *feed, *_dense(UNITS, work.ways)]
 
 
-def _dense(inputs, outputs):
+def _dense(inputs: int, outputs: int) -> list[_Shape]:
     return [("kernel", (inputs, outputs)), ("bias", (outputs,))]
 
 
-def _norm(features):
+def _norm(features: int) -> list[_Shape]:
     return [("gamma", (features,)), ("beta", (features,))]

@@ -7,9 +7,12 @@
 from __future__ import annotations
 
 import os
+from typing import Any
+
+from benchmarks.harness.workloads import Work
 
 
-def build(work, settings):
+def build(work: Work, settings: dict[str, Any]) -> Any:
     """Sets the number of devices, which JAX takes from the environment, then imports it."""
     count = settings.get("devices", 1)
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={count}"

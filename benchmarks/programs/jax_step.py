@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +16,8 @@ from benchmarks.harness.workloads import META_LR, Work, initial_weights, tasks_o
 from benchmarks.programs import jax_networks as nets
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
+_Weights = Sequence[jax.Array]
+_Tasks = dict[str, jax.Array]
 
 
 class Step:
@@ -40,24 +44,24 @@ class Step:
             self.state = self.call(self.state, self.tasks)
         jax.block_until_ready(self.state)
 
-    def agree(self):
+    def agree(self) -> tuple[float, list[np.ndarray]]:
         loss, gradients = self.gradients(
             [jnp.asarray(w) for w in initial_weights(self.work)], self.tasks
         )
         return float(loss), [np.asarray(g) for g in gradients]
 
-    def meta_gradients(self, weights, tasks):
+    def meta_gradients(self, weights: _Weights, tasks: _Tasks) -> Any:
         """The mean loss over tasks and its gradient."""
         share = jax.shard_map(
             self._share, mesh=self.mesh, in_specs=(P(), P("tasks")), out_specs=P(), check_vma=False
         )
         return share(weights, tasks)
 
-    def _share(self, weights, tasks):
+    def _share(self, weights: _Weights, tasks: _Tasks) -> Any:
         """What one device does: its own tasks, then the mean over devices."""
         if self.settings["tasks"] == "vmap":
 
-            def mean_loss(weights):
+            def mean_loss(weights: _Weights) -> jax.Array:
                 return jax.vmap(self.task_loss, (None, 0))(weights, tasks).mean()
 
             result = jax.value_and_grad(mean_loss)(weights)
@@ -67,8 +71,8 @@ class Step:
             result = jax.tree.map(lambda r: r.mean(0), results)
         return jax.lax.pmean(result, "tasks") if self.mesh.size > 1 else result
 
-    def task_loss(self, weights, task):
-        def support_loss(fast):
+    def task_loss(self, weights: _Weights, task: _Tasks) -> jax.Array:
+        def support_loss(fast: _Weights) -> jax.Array:
             return self.loss(self.net(fast, task["support_x"]), task["support_y"])
 
         fast = weights
@@ -77,7 +81,7 @@ class Step:
             fast = [w - self.work.inner_lr * g for w, g in zip(fast, gradients, strict=True)]
         return self.loss(self.net(fast, task["query_x"]), task["query_y"])
 
-    def _one(self, state, tasks):
+    def _one(self, state: Any, tasks: _Tasks) -> Any:
         weights, first, second, count = state
         _, gradients = self.meta_gradients(weights, tasks)
         count = count + 1
@@ -90,8 +94,8 @@ class Step:
         ]
         return weights, first, second, count
 
-    def _many(self, state, tasks):
-        def body(state, _):
+    def _many(self, state: Any, tasks: _Tasks) -> Any:
+        def body(state: Any, _: None) -> tuple[Any, None]:
             return self._one(state, tasks), None
 
         return jax.lax.scan(body, state, length=self.settings["scan"])[0]

@@ -6,8 +6,13 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
 
+from collections.abc import Callable
+from typing import Any
 
-def build(work, settings):
+from benchmarks.harness.workloads import Work
+
+
+def build(work: Work, settings: dict[str, Any]) -> Products:
     del work
     make = _torch_product if settings["library"] == "torch" else _tensorflow_product
     return Products(make(settings["size"], settings["threads"]))
@@ -16,7 +21,7 @@ def build(work, settings):
 class Products:
     """Runs a product so many times."""
 
-    def __init__(self, product):
+    def __init__(self, product: Callable[[], Any]):
         self.product = product
 
     def run(self, steps: int) -> None:
@@ -24,7 +29,7 @@ class Products:
             self.product()
 
 
-def _tensorflow_product(size, threads):
+def _tensorflow_product(size: int, threads: int) -> Callable[[], Any]:
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -33,7 +38,7 @@ def _tensorflow_product(size, threads):
     return lambda: tf.matmul(a, b)
 
 
-def _torch_product(size, threads):
+def _torch_product(size: int, threads: int) -> Callable[[], Any]:
     import torch
 
     torch.set_num_threads(threads)

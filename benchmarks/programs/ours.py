@@ -10,6 +10,8 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -50,7 +52,7 @@ class Fit:
     def run(self, steps: int) -> None:
         self.learner.fit(self.batches, steps_per_epoch=steps, verbose=0)
 
-    def agree(self):
+    def agree(self) -> tuple[float, list[np.ndarray]]:
         """Loss and meta-gradient, read off one step of SGD of a large rate."""
         before = initial_weights(self.work)
         twin = learner(self.work, self.settings)
@@ -64,7 +66,7 @@ class Fit:
         """Products of one outer step, counted in the graph of one task's gradient."""
         algorithm, network = self.learner.algorithm, self.learner.network
 
-        def one(task):
+        def one(task: dict[str, tf.Tensor]) -> Any:
             support = Examples(task["support_x"], task["support_y"])
             query = Examples(task["query_x"], task["query_y"])
             return algorithm.meta_gradients(network, self.learner.weights_now, support, query)
@@ -118,7 +120,7 @@ def network(work: Work, settings: dict) -> keras.Model:
     return keras.Model(x, keras.layers.Dense(work.ways, name="head")(h))
 
 
-def _transformer_block(x):
+def _transformer_block(x: keras.KerasTensor) -> keras.KerasTensor:
     h = keras.layers.Dense(UNITS, name="embed")(x)
     attended = keras.layers.MultiHeadAttention(HEADS, UNITS // HEADS, name="attention")(h, h)
     h = keras.layers.LayerNormalization(name="norm1")(h + attended)

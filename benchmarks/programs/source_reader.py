@@ -8,6 +8,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is impor
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -37,8 +38,9 @@ class Reader:
             next(self.batches)
 
 
-def _source(settings, work):
-    name, counts = settings["source"], {"shots": work.shots, "queries": work.queries}
+def _source(settings: dict[str, Any], work: Work) -> meta_tf.tasks.Source:
+    name = settings["source"]
+    counts: dict[str, Any] = {"shots": work.shots, "queries": work.queries}
     if name == "Sinusoid":
         return meta_tf.tasks.Sinusoid(**counts)
     if name == "HiddenTeacher":
@@ -58,12 +60,12 @@ def _source(settings, work):
     return meta_tf.tasks.from_arrays(images, labels, rotations="task", **counts)
 
 
-def _line(seed):
+def _line(seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
     slope, x = tf.split(tf.random.stateless_normal([21, 1], seed), [1, 20])
     return x[:10], slope * x[:10], x[10:], slope * x[10:]
 
 
-def _write_images(folder):
+def _write_images(folder: Path) -> None:
     rng = np.random.default_rng(0)
     for label in range(30):
         (folder / f"class{label}").mkdir()

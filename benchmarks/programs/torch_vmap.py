@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
 import torch
 from torch.func import grad, grad_and_value, vmap
 
@@ -40,27 +44,29 @@ class Vmap:
                 w.grad = g
             self.optimizer.step()
 
-    def agree(self):
+    def agree(self) -> tuple[float, list[np.ndarray]]:
         gradients, loss = self.meta_gradients(self.weights, *self.tasks)
         return float(loss), nets.weights_to_keras(self.work, gradients)
 
-    def _around(self):
-        def mean_loss(weights, *tasks):
+    def _around(self) -> Callable[..., Any]:
+        def mean_loss(weights: Sequence[torch.Tensor], *tasks: torch.Tensor) -> torch.Tensor:
             return vmap(self.task_loss, (None, 0, 0, 0, 0))(weights, *tasks).mean()
 
         return grad_and_value(mean_loss)
 
-    def _inside(self):
+    def _inside(self) -> Callable[..., Any]:
         mapped = vmap(grad_and_value(self.task_loss), (None, 0, 0, 0, 0))
 
-        def mean_gradients(weights, *tasks):
+        def mean_gradients(weights: Sequence[torch.Tensor], *tasks: torch.Tensor) -> Any:
             gradients, losses = mapped(weights, *tasks)
             return [g.mean(0) for g in gradients], losses.mean()
 
         return mean_gradients
 
-    def task_loss(self, weights, support_x, support_y, query_x, query_y):
-        def support_loss(fast):
+    def task_loss(self, weights: Sequence[torch.Tensor], *task: torch.Tensor) -> torch.Tensor:
+        support_x, support_y, query_x, query_y = task
+
+        def support_loss(fast: Sequence[torch.Tensor]) -> torch.Tensor:
             return self.loss(self.net(fast, support_x), support_y)
 
         fast = weights

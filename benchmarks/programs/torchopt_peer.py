@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torchopt
 
@@ -16,7 +18,9 @@ def build(work: Work, settings: dict) -> TorchOptLoop:
 class TorchOptLoop(Loop):
     """TorchOpt's functional interface, its fastest; all else as in `Loop`."""
 
-    def adapted(self, x, y, create_graph):
+    def adapted(
+        self, x: torch.Tensor, y: torch.Tensor, create_graph: bool
+    ) -> Sequence[torch.Tensor]:
         optimizer = torchopt.sgd(self.work.inner_lr)
         fast = tuple(self.weights)
         state = optimizer.init(fast)
