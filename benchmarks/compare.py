@@ -64,7 +64,7 @@ def compare(work: Work, seconds: float, count: int, limit: float) -> dict:
 
 
 def report(measured: dict) -> None:
-    """Prints tasks a second and ratios of one work."""
+    """Prints tasks per second and ratios of one work."""
     best = best_peer(measured)
     for name, one in measured.items():
         if "rate" not in one:

@@ -5,7 +5,7 @@
 The peak is the most that any way of multiplying square matrices reaches here: TensorFlow
 or PyTorch, several sizes, one process on all cores or a process of one thread on each. It
 is measured in turn with training. `harness/flops.py` derives the step's operations, and the count
-in the traced graph is printed beside.
+in the traced graph is printed next to it.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def fraction(work: Work, way: tuple, options: argparse.Namespace) -> dict:
 
 
 def products_rate(way: tuple, seconds: float, rounds_: int, limit: float) -> float:
-    """Operations a second of matrix products, all processes together."""
+    """Operations per second of matrix products, all processes together."""
     library, size, processes, threads = way
     settings = {"library": library, "size": size, "threads": threads}
     workers = [Worker("matmul_loop", settings, limit) for _ in range(processes)]

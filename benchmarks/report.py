@@ -48,12 +48,12 @@ def goals(found: dict) -> str:
 
 
 def rates(compare: dict | None) -> str:
-    """Tasks a second of every contender on every work."""
+    """Tasks per second of every contender on every work."""
     if not compare:
         return MISSING
     works = compare["works"]
     names = list(dict.fromkeys(name for measured in works.values() for name in measured))
-    lines = ["| tasks a second | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    lines = ["| tasks per second | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for work, measured in works.items():
         cells = [_cell(measured.get(name)) for name in names]
         lines.append(f"| {work.replace('_', ' ')} | " + " | ".join(cells) + " |")
@@ -78,10 +78,10 @@ def figures(found: dict) -> str:
             parts.append(_table(f"peak MB by {what}", found["memory"][series], "peak"))
     if found["scaling"]:
         for name, series in found["scaling"]["works"].items():
-            parts.append(_table(f"tasks a second by {name}", {"meta_tf": series}))
+            parts.append(_table(f"tasks per second by {name}", {"meta_tf": series}))
     if found["sources"]:
         for work, series in found["sources"]["works"].items():
-            parts.append(_table(f"tasks a second, {work.replace('_', ' ')}", {"": series}))
+            parts.append(_table(f"tasks per second, {work.replace('_', ' ')}", {"": series}))
     if found["first_step"]:
         for work, series in found["first_step"]["works"].items():
             parts.append(_table(f"first step in seconds, {work.replace('_', ' ')}",

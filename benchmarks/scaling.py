@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def throughput(works: dict[int, Work], seconds: float, count: int, limit: float) -> dict:
-    """Tasks a second for every size."""
+    """Tasks per second for every size."""
     runners = {}
     try:
         for size, work in works.items():

@@ -1,4 +1,4 @@
-"""How many episodes a second does each task source make, against what training consumes?
+"""How many episodes per second does each task source make, against what training consumes?
 
     python -m benchmarks.sources [--omniglot DIR]
 
@@ -41,7 +41,7 @@ def main() -> None:
 def episodes(
     work: Work, settings: dict[str, dict], options: argparse.Namespace
 ) -> dict[str, float]:
-    """Tasks a second of training, and of each source."""
+    """Tasks per second of training, and of each source."""
     programs = {"training": ("ours", {}), **{s: ("source_reader", c) for s, c in settings.items()}}
     runners = {}
     try:

@@ -1,4 +1,4 @@
-"""Checks of arguments, so that a wrong one is answered early and in the same words."""
+"""Checks of arguments, so that a wrong one is reported early and in the same words."""
 
 from __future__ import annotations
 

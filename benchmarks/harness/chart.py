@@ -1,4 +1,4 @@
-"""Draws `compare`'s results: a panel a work, a bar a contender."""
+"""Draws `compare`'s results: one panel per work, one bar per contender."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ COLUMNS = 3
 
 
 def draw(works: dict, path: Path) -> None:
-    """Writes a PNG of tasks a second, the larger the better."""
+    """Writes a PNG of tasks per second, the larger the better."""
     rows = -(-len(works) // COLUMNS)
     figure, axes = plt.subplots(rows, COLUMNS, figsize=(15, 2.8 * rows), squeeze=False)
     for ax in axes.flat[len(works) :]:
         ax.axis("off")
     for ax, (name, measured) in zip(axes.flat, works.items(), strict=False):
         _panel(ax, name, measured)
-    figure.supxlabel("tasks a second")
+    figure.supxlabel("tasks per second")
     figure.tight_layout()
     figure.savefig(path, dpi=120)
     plt.close(figure)

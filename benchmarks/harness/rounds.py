@@ -29,7 +29,7 @@ class Runner:
         self.step_seconds = once / multiple
 
     def measure(self) -> None:
-        """One round: tasks a second. Who fails once is not asked again."""
+        """One round: tasks per second. Who fails once is not asked again."""
         if self.failed:
             return
         time.sleep(PAUSE)
@@ -43,7 +43,7 @@ class Runner:
 
     @property
     def rate(self) -> float:
-        """The median over the rounds, tasks a second; none if it failed."""
+        """The median over the rounds, tasks per second; none if it failed."""
         return 0.0 if self.failed else statistics.median(self.rates)
 
 

@@ -1,4 +1,4 @@
-"""The goals, a row each: what is asked, and how the results answer it."""
+"""The goals, one row each: what is asked, and how the results answer it."""
 
 from __future__ import annotations
 
@@ -129,14 +129,14 @@ def _sources(results: Results) -> str | None:
     return f"{min(shares):.0f} ×" if shares else None
 
 
-_ONCE = {"JAX": "JAX called once a step"}
+_ONCE = {"JAX": "JAX called once per step"}
 _THREE = {**_ONCE, SCAN: "the scan", "torch.func.vmap": "torch.func.vmap"}
 _COMPILED = {"torch.compile": "torch.compile"}
 
 ROWS = [
     Row(
         "sinusoid 1-40-40-1, 25 tasks, 10-shot, 1 step, second order, on fixed data",
-        "1.5 × JAX called once a step; 1.0 × JAX with 200 outer steps in one `lax.scan`; "
+        "1.5 × JAX called once per step; 1.0 × JAX with 200 outer steps in one `lax.scan`; "
         "7 × torch.func.vmap",
         "1.3 × the scan",
         _over("sinusoid_1_step", _THREE | _COMPILED),
@@ -144,24 +144,26 @@ ROWS = [
     Row(
         "the same through `MetaLearner.fit` with tasks generated as it goes, against the peers' "
         "bare steps on fixed data",
-        "1.2 × JAX called once a step",
+        "1.2 × JAX called once per step",
         "1.5 ×",
         _over("sinusoid_1_step", _ONCE, OURS_GENERATING),
     ),
     Row(
         "the same with 5 inner steps",
-        "1.4 × JAX called once a step",
+        "1.4 × JAX called once per step",
         "2 ×",
         _over("sinusoid_5_steps", _ONCE | _COMPILED),
     ),
     Row(
-        "Omniglot conv4 stride, 5-way 1-shot, 1 query a class, 32 tasks, 1 step",
+        "Omniglot conv4 stride, 5-way 1-shot, 1 query per class, 32 tasks, 1 step",
         "2.0 ×",
         "3 ×",
         _over_best("omniglot_1_query"),
     ),
-    Row("15 queries a class, 16 tasks, 1 step", "3.3 ×", "4 ×", _over_best("omniglot_15_queries")),
-    Row("15 queries a class, 16 tasks, 5 steps", "3.3 ×", "5 ×", _over_best("omniglot_5_steps")),
+    Row(
+        "15 queries per class, 16 tasks, 1 step", "3.3 ×", "4 ×", _over_best("omniglot_15_queries")
+    ),
+    Row("15 queries per class, 16 tasks, 5 steps", "3.3 ×", "5 ×", _over_best("omniglot_5_steps")),
     Row(
         "conv4 with max-pool (stride 1), 5-way 5-shot, 15 queries, 5 steps, 4 tasks",
         "2.0 ×",
@@ -202,7 +204,7 @@ ROWS = [
         _growth,
     ),
     Row(
-        "Omniglot episodes a second made by the source, over those that training consumes",
+        "Omniglot episodes per second made by the source, over those that training consumes",
         "5 ×",
         "10 ×",
         _sources,

@@ -1,4 +1,4 @@
-"""JAX: one compiled program a step, or for many steps (`scan`).
+"""JAX: one compiled program per step, or for many steps (`scan`).
 
 `devices`: with 2, XLA sees two CPU devices and each takes half of the tasks.
 `tasks`: "vmap" stacks them; "map" takes one after another, which suits convolutions.

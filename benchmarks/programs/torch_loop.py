@@ -23,7 +23,7 @@ def build(work: Work, settings: dict) -> Loop:
 
 
 class Loop:
-    """One backward pass a task; gradients add up in place, and graphs are freed at once."""
+    """One backward pass per task; gradients add up in place, and graphs are freed at once."""
 
     def __init__(self, work: Work, settings: dict):
         torch.set_flush_denormal(True)

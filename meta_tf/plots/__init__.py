@@ -1,4 +1,4 @@
-"""Figures: what a learner does on tasks, and how it came to it. Needs matplotlib.
+"""Figures: what a learner does on tasks, and how it learned to. Needs matplotlib.
 
 Each function returns a `matplotlib.figure.Figure` that belongs to no window and to
 no global state: `figure.savefig("fit.png")`.

@@ -33,7 +33,7 @@ def compare(
     step: int | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Draws evaluations side by side: each one's mean and interval, and its curve of inner steps.
+    """Draws evaluations side by side: their means and intervals, and curves by inner steps.
 
     Each evaluation has a colour of its own. The curves, of those that have more than one number
     of steps, are of the error (1 - accuracy) where the metric is accuracy, with a logarithmic
@@ -45,9 +45,8 @@ def compare(
         bottom. `Evaluation.load` reads those of earlier runs.
       published: numbers to compare with, by the same names, in the metric's own unit
         (0.987 for an accuracy of 98.7 %).
-      step: the number of inner steps that the means on the left are of; each one's last if
-        None.
-      title: the figure's; the tasks if None.
+      step: after how many inner steps the means on the left are; each one's last if None.
+      title: the figure's title; it names the tasks if None.
 
     Raises:
       ValueError: if there is no evaluation, the metrics differ, a name of `published` is

@@ -22,7 +22,7 @@ def learning_curve(metrics: str | Path, metric: str | None = None) -> Figure:
       metrics: the run's `metrics.csv`: one row per epoch, with a column `iteration` (outer
         steps made), and `<metric>`, `val_<metric>`, `val_<metric>_ci95` as far as
         they are known.
-      metric: which; accuracy where there is one, else the loss.
+      metric: which one; by default accuracy where there is one, otherwise the loss.
 
     Raises:
       ValueError: if the file holds no rows, or not the metric.

@@ -23,7 +23,7 @@ _LETTERS_PER_INCH = 10.5  # of size 11
 
 
 def colours(count: int) -> list[Any]:
-    """As many colours as are asked for, none of them twice."""
+    """Gives as many colours as are asked for, none of them twice."""
     if count <= len(_DISTINCT):
         return list(_DISTINCT[:count])
     # All around the rainbow, darkened for a white ground; neighbours in the list lie far apart.
@@ -47,7 +47,7 @@ def band(
 def tidy(
     axes: Axes, x_label: str, y_label: str | None, title: str | None, inches: float = 6.0
 ) -> None:
-    """Labels the axes, of so many inches of width, and takes away what only distracts."""
+    """Labels axes that are so many inches wide, and removes what only distracts."""
     axes.set_xlabel(x_label)
     if y_label:
         axes.set_ylabel(y_label)

@@ -25,11 +25,11 @@ def cached(
 
     Args:
       name: name of the file.
-      fingerprint: of all that the result depends on; a file with another one, or
-        a damaged one, is made again.
+      fingerprint: of everything that the result depends on. A file with another one, or a
+        damaged one, is made again.
       make: makes the result.
-      folders: where the file may lie, the first choice first. The user's cache
-        folder comes after them.
+      folders: where the file may be, in order of preference. The user's cache folder comes
+        after them.
 
     Returns:
       The result of `make`.
@@ -49,7 +49,7 @@ def cached(
             failures.append(f"{path} ({error.strerror or error})")
     warnings.warn(
         f"The decoded examples could not be kept, so the next run decodes again: "
-        f"{', '.join(failures)}. Name a writable folder by cache_dir.",
+        f"{', '.join(failures)}. Name a writable folder with cache_dir.",
         stacklevel=2,
     )
     return data

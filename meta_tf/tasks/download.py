@@ -42,7 +42,7 @@ def fetch(url: str, path: Path, md5: str) -> None:
 
     Raises:
       OSError: if the server cannot be reached, refuses or breaks off, the checksum is wrong,
-        or the disk does not take the file. Nothing of the file is left then.
+        or the disk does not take the file. Nothing of it is left in the folder then.
     """
     with whole_file(path) as part:
         try:

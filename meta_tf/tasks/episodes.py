@@ -1,4 +1,4 @@
-"""Episodes of N ways and K shots, cut out of examples that are sorted by class."""
+"""Episodes of N ways and K shots, cut from examples that are sorted by class."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ def class_parts(
       data: the examples. `uint8` is scaled from 0 … 255 to [0, 1], float32 and
         int32 (token numbers, say) pass unchanged.
       split: names of the classes of training, validation and test.
-      ways: N, classes in a task.
-      shots: K, support examples of a class.
-      queries: query examples of a class.
+      ways: N, classes per task.
+      shots: K, support examples per class.
+      queries: query examples per class.
       rotations: `"task"` turns each class of each task by 0, 90, 180 or 270°;
         `"classes"` makes every turned class a class of its own, in training
-        only; `None` turns nothing. Turning keeps four copies in memory.
+        only; `None` turns nothing. Turning takes four copies in memory.
 
     Returns:
       The parts, in the order training, validation, test.
 
     Raises:
-      ValueError: if a part has fewer classes than `ways`, a class fewer examples
+      ValueError: if a part has fewer classes than `ways`, a class has fewer examples
         than a task needs, or the examples cannot be turned.
     """
     check_integer("ways", ways, at_least=1)
@@ -88,8 +88,8 @@ def class_parts(
 class _Sampler(NamedTuple):
     """Draws classes, their examples and their turns from uniform numbers.
 
-    `starts` and `counts` [C] say where in `examples` each class lies; with `turn`
-    each class is turned at random, the turned copies following one another.
+    `starts` and `counts` [C] say where in `examples` each class is; with `turn` each
+    class is turned at random, the turned copies following one another.
     """
 
     examples: tf.Tensor
@@ -106,7 +106,7 @@ class _Sampler(NamedTuple):
 
     @property
     def numbers(self) -> int:
-        # One for each class to choose from, one for each example to choose from, one a turn.
+        # One for each class to choose from, one for each example to choose from, one per turn.
         return len(self.counts) + self.ways * int(self.counts.max()) + self.ways
 
     def episodes(self, u: tf.Tensor) -> Batch:
@@ -125,7 +125,7 @@ class _Sampler(NamedTuple):
         return sets | {"query_x": x[:, support:]}, y[:, support:]
 
     def _rows(self, for_classes: tf.Tensor, for_examples: tf.Tensor) -> tf.Tensor:
-        # The places of the k smallest of n uniform numbers are k draws of n, none twice.
+        # The places of the k smallest of n uniform numbers are k draws from n, none twice.
         classes = tf.math.top_k(-for_classes, self.ways).indices
         counts = tf.gather(tf.constant(self.counts, tf.int32), classes)[..., tf.newaxis]
         starts = tf.gather(tf.constant(self.starts, tf.int64), classes)[..., tf.newaxis]

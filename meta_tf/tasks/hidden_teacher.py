@@ -11,7 +11,7 @@ from meta_tf.types import Batch
 
 
 class HiddenTeacher(Source):
-    """Layers with random weights, each task another one to be imitated.
+    """Layers with random weights; each task is another one to be imitated.
 
         y = relu(x W + b),   W ~ N(0, 1) [inputs, outputs],  b ~ N(0, 1) [outputs],
                              x ~ N(0, 1) [inputs]
@@ -20,7 +20,7 @@ class HiddenTeacher(Source):
       inputs: length of x.
       outputs: length of y.
       shots: S, support examples of a task. Fewer than `inputs` + 1 leave the
-        teacher undetermined, so that what is common to all must be learned.
+        teacher undetermined, so that what all teachers share must be learned.
       queries: Q, query examples of a task; as many as `shots` unless given.
 
     Raises:

@@ -17,22 +17,22 @@ _PART_FOLDERS = {"train": ("train",), "valid": ("valid", "val", "validation"), "
 
 
 class ImageFolder(Source):
-    """Tasks made of your own images: one folder a class, PNG or JPEG.
+    """Tasks made from your own images: one folder per class, PNG or JPEG.
 
     If `path` holds `train`, `valid` (or `val`, `validation`) and `test`, these are
-    the parts and the class folders lie within; else the class folders directly
-    in `path` are shared out by `split`. Hidden files and files of other kinds
-    are passed over. The images stay in memory as uint8.
+    the parts, with the class folders inside; otherwise the class folders directly in
+    `path` are divided by `split`. Hidden files and files of other kinds are ignored.
+    The images stay in memory as uint8.
 
     Args:
       path: the folder.
-      ways: N, classes in a task.
-      shots: K, support images of a class.
-      queries: query images of a class.
+      ways: N, classes per task.
+      shots: K, support images per class.
+      queries: query images per class.
       size: height and width to resize to, in pixels, or one number for a square.
       channels: 1 for grey, 3 for colour.
       rotations: `"task"`, `"classes"` or `None`. Turning by quarters makes more
-        tasks where "up" means nothing, and keeps four copies of the images.
+        tasks where "up" means nothing, and takes four copies of the images.
       split: fractions of the classes for training, validation and test, used if
         `path` has no such folders. Which class goes where depends on the names
         of the class folders alone.
@@ -80,7 +80,7 @@ def _check_size(size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def _classes_of_parts(path: Path, split: Sequence[float]) -> list[list[str]]:
-    """Names of the three parts' class folders, relative to `path`."""
+    """Names of the class folders of the three parts, relative to `path`."""
     folders = set(_folders(path))
     found = {p: [n for n in _PART_FOLDERS[p] if n in folders] for p in PARTS}
     if all(len(names) == 1 for names in found.values()):
@@ -93,7 +93,7 @@ def _classes_of_parts(path: Path, split: Sequence[float]) -> list[list[str]]:
         )
     if not folders:
         raise FileNotFoundError(
-            f"{path} should hold one folder a class, or train/, valid/ and test/ with class "
+            f"{path} should hold one folder per class, or train/, valid/ and test/ with class "
             "folders in them, but holds no folder."
         )
     return split_by_fractions(sorted(folders), split)

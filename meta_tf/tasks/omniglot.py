@@ -28,7 +28,7 @@ _DRAWING = re.compile(r"(?:^|/)((images_\w+)/[^/]+/[^/.][^/]*)/[^/.][^/]*\.png$"
 
 
 class Omniglot(Source):
-    """Tasks of telling apart characters of Omniglot, strokes 1 on 0.
+    """Tasks of telling characters of Omniglot apart, strokes of 1 on 0.
 
     The 105 x 105 drawings are resized (Lanczos, antialiased) and inverted. The
     result is kept in one small file, in `data_dir` or, if that is not writable, in
@@ -38,9 +38,9 @@ class Omniglot(Source):
     Args:
       data_dir: folder with `images_background.zip` and `images_evaluation.zip` or
         with what is in them, directly or in a subfolder `python`.
-      ways: N, classes in a task.
-      shots: K, support drawings of a class.
-      queries: query drawings of a class; a character has 20 drawings in all.
+      ways: N, classes per task.
+      shots: K, support drawings per class.
+      queries: query drawings per class; a character has 20 drawings in all.
       split: `"finn"`: all characters, shuffled once, 1100 for training, 100 for
         validation, the other 423 for test (of a smaller data set, the same
         proportions). `"lake"`: the evaluation alphabets for test, and a tenth of
@@ -49,7 +49,7 @@ class Omniglot(Source):
       rotations: `"task"` turns each class of each task by 0, 90, 180 or 270°, in
         all parts, as the MAML paper does; `"classes"` makes every turned
         character a class of its own, in training only, as others do; `None`
-        turns nothing. Turning keeps four copies of the drawings, 100 MB.
+        turns nothing. Turning takes four copies of the drawings, 100 MB.
       size: height and width of the images in pixels.
       download: whether to fetch archives that are not in `data_dir` (14 MB).
       cache_dir: where to keep the decoded drawings, instead of the above.

@@ -24,9 +24,8 @@ class Sinusoid(Source):
       amplitude: range of A.
       phase: range of φ in radians.
       x_range: range of x.
-      grid: whether the query points are spaced evenly over `x_range`, ends
-        included, in place of random ones: `query_y` is then the true curve,
-        ready to draw.
+      grid: whether the query points are evenly spaced over `x_range`, including its
+        ends, rather than random: `query_y` is then the true curve, ready to draw.
 
     Raises:
       ValueError: if a count is below 1 or a range is upside down.

@@ -16,14 +16,14 @@ PARTS = ("train", "valid", "test")
 class Source:
     """Training, validation and test tasks of one family.
 
-    The parts share no class; those of a formula share no random number.
+    The parts share no class, and those of a formula no random number.
 
     Attributes:
       train, valid, test: the three `Part`s.
       kind: "classification" (integer labels 0 … N - 1) or "regression".
-      ways: N, classes in a task; `None` for regression.
-      shots: support examples, of each class in a classification.
-      queries: query examples, of each class in a classification.
+      ways: N, classes per task; `None` for regression.
+      shots: support examples per task, in a classification per class.
+      queries: query examples per task, in a classification per class.
       input_shape: shape of one example.
       target_shape: shape of one target; `()` for class labels.
 
