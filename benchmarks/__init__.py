@@ -1,1 +1,1 @@
-"""Benchmarks: one question a script; `python -m benchmarks.run_all` answers all of them."""
+"""Benchmarks: one question per script; `python -m benchmarks.run_all` answers all of them."""

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import statistics
 
-from benchmarks import results
-from benchmarks.workers import Worker
-from benchmarks.workloads import WORKS
+from benchmarks.harness import results
+from benchmarks.harness.workers import Worker
+from benchmarks.harness.workloads import WORKS
 
 CONTENDERS = {
     "meta_tf": ("ours", {}),
-    "PyTorch, 1 thread": ("peers.torch_loop", {"threads": 1}),
-    "PyTorch, 2 threads": ("peers.torch_loop", {"threads": 2}),
+    "PyTorch, 1 thread": ("torch_loop", {"threads": 1}),
+    "PyTorch, 2 threads": ("torch_loop", {"threads": 2}),
 }
 
 

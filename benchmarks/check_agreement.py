@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from typing import Any
 
 import numpy as np
 
-from benchmarks.contenders import OURS_GENERATING, Contender, contenders
-from benchmarks.workers import TooSlowError, Worker
-from benchmarks.workloads import WORKS, Work
+from benchmarks.harness.contenders import OURS_GENERATING, Contender, contenders
+from benchmarks.harness.workers import TooSlowError, Worker
+from benchmarks.harness.workloads import WORKS, Work
 
 TOLERANCE = 1e-4
 _THREADS = ("threads", "side_by_side", "devices")
+_Result = tuple[float, list[np.ndarray]]  # loss and meta-gradients
 
 
 def main() -> int:
@@ -35,7 +37,7 @@ def all_agree(works: list[Work], limit: float) -> bool:
         {w.network: w.small() for w in sorted(works, key=lambda w: w.inner_steps)}.values()
     )
     references = {}
-    with Worker("peers.torch_loop", {"double": True}, limit) as worker:
+    with Worker("torch_loop", {"double": True}, limit) as worker:
         for work in small:
             worker.build(work)
             references[work.name] = worker.agree()
@@ -59,7 +61,7 @@ def all_agree(works: list[Work], limit: float) -> bool:
     return not far
 
 
-def differences(result, reference) -> tuple[float, float]:
+def differences(result: _Result, reference: _Result) -> tuple[float, float]:
     """How far loss and meta-gradient are off, relative to the reference."""
     (loss, gradients), (true_loss, true_gradients) = result, reference
     flat, true = (np.concatenate([g.ravel() for g in gs]) for gs in (gradients, true_gradients))
@@ -69,9 +71,9 @@ def differences(result, reference) -> tuple[float, float]:
     )
 
 
-def _programs(works):
+def _programs(works: list[Work]) -> list[tuple[str, dict[str, Any], list[Work]]]:
     """Every different program once, with the works that it does: threads make no difference."""
-    programs = {}
+    programs: dict[Any, tuple[str, dict[str, Any], list[Work]]] = {}
     for work in works:
         for contender in contenders(work):
             if contender.name == OURS_GENERATING or "scan" in contender.settings[0]:
@@ -79,12 +81,12 @@ def _programs(works):
             for settings in _different(contender):
                 key = (contender.module, tuple(sorted(settings.items())))
                 programs.setdefault(key, (contender.module, settings, []))[2].append(work)
-    return programs.values()
+    return list(programs.values())
 
 
-def _different(contender: Contender):
+def _different(contender: Contender) -> list[dict[str, Any]]:
     """The settings without those of threads, each once."""
-    seen = []
+    seen: list[dict[str, Any]] = []
     for settings in contender.settings:
         core = {k: v for k, v in settings.items() if k not in _THREADS}
         if core not in seen:

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import chart, check_agreement, results, rounds
-from benchmarks.contenders import OURS, OURS_GENERATING, contenders
-from benchmarks.workloads import WORKS, Work
+from benchmarks import check_agreement
+from benchmarks.harness import chart, results, rounds
+from benchmarks.harness.contenders import OURS, OURS_GENERATING, best_peer, contenders
+from benchmarks.harness.workloads import WORKS, Work
 
 
 def main() -> int:
@@ -38,7 +39,8 @@ def main() -> int:
 
 def compare(work: Work, seconds: float, count: int, limit: float) -> dict:
     """Measures all contenders on one work: `{contender: {rate, rounds, settings, tried}}`."""
-    runners, found = {}, {}
+    runners: dict[str, rounds.Runner] = {}
+    found: dict[str, dict] = {}
     try:
         for contender in contenders(work):
             runner, tried = rounds.start(contender, work, seconds, limit)
@@ -61,18 +63,8 @@ def compare(work: Work, seconds: float, count: int, limit: float) -> dict:
     return found
 
 
-def best_peer(measured: dict) -> str | None:
-    """The fastest contender that is not ours."""
-    rates = {
-        name: one["rate"]
-        for name, one in measured.items()
-        if name not in (OURS, OURS_GENERATING) and "rate" in one
-    }
-    return max(rates, key=rates.get) if rates else None
-
-
 def report(measured: dict) -> None:
-    """Prints tasks a second and ratios of one work."""
+    """Prints tasks per second and ratios of one work."""
     best = best_peer(measured)
     for name, one in measured.items():
         if "rate" not in one:

@@ -11,17 +11,17 @@ from __future__ import annotations
 import dataclasses
 import statistics
 
-from benchmarks import results
-from benchmarks.contenders import OURS, OURS_GENERATING, contenders
-from benchmarks.workers import TooSlowError, Worker
-from benchmarks.workloads import WORKS, Work
+from benchmarks.harness import results
+from benchmarks.harness.contenders import OURS, OURS_GENERATING, contenders
+from benchmarks.harness.workers import TooSlowError, Worker
+from benchmarks.harness.workloads import WORKS, Work
 
 
 def main() -> None:
     parser = results.parser(__doc__, rounds=3)
     parser.add_argument("--works", nargs="*", default=list(WORKS), choices=list(WORKS))
     options = parser.parse_args()
-    measured = {}
+    measured: dict[str, dict] = {}
     for name in options.works:
         work = dataclasses.replace(WORKS[name], per_call=1)
         measured[name] = {}

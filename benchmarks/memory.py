@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 
-from benchmarks import results
-from benchmarks.workers import TooSlowError, Worker, WorkerFailedError
-from benchmarks.workloads import WORKS, Work
+from benchmarks.harness import results
+from benchmarks.harness.workers import TooSlowError, Worker, WorkerFailedError
+from benchmarks.harness.workloads import WORKS, Work
 
 STEPS = (5, 10, 25, 50, 100)
 TASKS = (32, 64, 128, 256)
-CONTENDERS = {"meta_tf": ("ours", {}), "torch loop": ("peers.torch_loop", {"threads": 2})}
+CONTENDERS = {"meta_tf": ("ours", {}), "torch loop": ("torch_loop", {"threads": 2})}
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
     options = parser.parse_args()
     # A small rate, so that a hundred steps stay within range of numbers.
     base = dataclasses.replace(WORKS["omniglot_15_queries"], inner_lr=0.01, per_call=1)
-    measured = {"inner_steps": {}, "tasks": {}}
+    measured: dict[str, dict] = {"inner_steps": {}, "tasks": {}}
     for name, (module, settings) in CONTENDERS.items():
         of_steps = measured["inner_steps"][name] = {}
         for steps in options.steps:

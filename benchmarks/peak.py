@@ -4,20 +4,21 @@
 
 The peak is the most that any way of multiplying square matrices reaches here: TensorFlow
 or PyTorch, several sizes, one process on all cores or a process of one thread on each. It
-is measured in turn with training. `flops.py` derives the step's operations, and the count
-in the traced graph is printed beside.
+is measured in turn with training. `harness/flops.py` derives the step's operations, and the count
+in the traced graph is printed next to it.
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import os
 import statistics
 import time
 
-from benchmarks import flops, results, rounds
-from benchmarks.workers import Worker
-from benchmarks.workloads import WORKS, Work
+from benchmarks.harness import flops, results, rounds
+from benchmarks.harness.workers import Worker
+from benchmarks.harness.workloads import WORKS, Work
 
 SIZES = (512, 1024, 2048)
 TRAINED = ("omniglot_15_queries", "omniglot_5_steps")
@@ -35,7 +36,7 @@ def main() -> None:
     for way, rate in seen.items():
         print(f"{way[0]:6} {way[1]:5} x {way[1]:<5} {way[2]} processes of {way[3]} threads: "
               f"{rate / 1e9:6.1f} GFLOP/s", flush=True)  # fmt: skip
-    best = max(seen, key=seen.get)
+    best = max(seen, key=lambda way: seen[way])
     measured = {}
     for name in TRAINED:
         measured[name] = fraction(WORKS[name], best, options)
@@ -43,7 +44,7 @@ def main() -> None:
     results.save(options.results, "peak", {"best": list(best), "works": measured})
 
 
-def fraction(work: Work, way: tuple, options) -> dict:
+def fraction(work: Work, way: tuple, options: argparse.Namespace) -> dict:
     """Rounds of products and of training in turn."""
     peaks, derived = [], flops.derived(work)
     with Worker("ours", {}, options.limit) as worker:
@@ -64,7 +65,7 @@ def fraction(work: Work, way: tuple, options) -> dict:
 
 
 def products_rate(way: tuple, seconds: float, rounds_: int, limit: float) -> float:
-    """Operations a second of matrix products, all processes together."""
+    """Operations per second of matrix products, all processes together."""
     library, size, processes, threads = way
     settings = {"library": library, "size": size, "threads": threads}
     workers = [Worker("matmul_loop", settings, limit) for _ in range(processes)]

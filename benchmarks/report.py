@@ -8,9 +8,10 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
+from typing import Any
 
-from benchmarks import results
-from benchmarks.rows import ROWS
+from benchmarks.harness import results
+from benchmarks.harness.rows import ROWS
 
 README = Path(__file__).resolve().parent / "README.md"
 SCRIPTS = (
@@ -47,12 +48,12 @@ def goals(found: dict) -> str:
 
 
 def rates(compare: dict | None) -> str:
-    """Tasks a second of every contender on every work."""
+    """Tasks per second of every contender on every work."""
     if not compare:
         return MISSING
     works = compare["works"]
     names = list(dict.fromkeys(name for measured in works.values() for name in measured))
-    lines = ["| tasks a second | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    lines = ["| tasks per second | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
     for work, measured in works.items():
         cells = [_cell(measured.get(name)) for name in names]
         lines.append(f"| {work.replace('_', ' ')} | " + " | ".join(cells) + " |")
@@ -77,10 +78,10 @@ def figures(found: dict) -> str:
             parts.append(_table(f"peak MB by {what}", found["memory"][series], "peak"))
     if found["scaling"]:
         for name, series in found["scaling"]["works"].items():
-            parts.append(_table(f"tasks a second by {name}", {"meta_tf": series}))
+            parts.append(_table(f"tasks per second by {name}", {"meta_tf": series}))
     if found["sources"]:
         for work, series in found["sources"]["works"].items():
-            parts.append(_table(f"tasks a second, {work.replace('_', ' ')}", {"": series}))
+            parts.append(_table(f"tasks per second, {work.replace('_', ' ')}", {"": series}))
     if found["first_step"]:
         for work, series in found["first_step"]["works"].items():
             parts.append(_table(f"first step in seconds, {work.replace('_', ' ')}",
@@ -93,7 +94,7 @@ def figures(found: dict) -> str:
     return "\n\n".join(parts) or MISSING
 
 
-def _table(title, rows, key=None):
+def _table(title: str, rows: dict[str, dict[str, Any]], key: str | None = None) -> str:
     columns = list(dict.fromkeys(c for series in rows.values() for c in series))
     lines = [f"| {title} | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name, series in rows.items():
@@ -104,7 +105,7 @@ def _table(title, rows, key=None):
     return "\n".join(lines)
 
 
-def _cell(one):
+def _cell(one: dict[str, Any] | None) -> str:
     if one is None:
         return "–"
     if "rate" in one:
@@ -112,13 +113,13 @@ def _cell(one):
     return "failed" if any("failed" in tried for tried in one["tried"]) else "too slow"
 
 
-def _number(value):
+def _number(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _between(text, mark, part):
+def _between(text: str, mark: str, part: str) -> str:
     """Replaces what stands between the two comments of a mark."""
     pattern = rf"(<!-- {mark} -->\n).*?(<!-- end of {mark} -->)"
     new, count = re.subn(pattern, lambda m: f"{m[1]}\n{part}\n\n{m[2]}", text, flags=re.DOTALL)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-from benchmarks.workers import ROOT
+from benchmarks.harness.workers import ROOT
 
 # What takes long comes last.
 SCRIPTS = ("peak", "adapt_latency", "first_step", "memory", "sources", "scaling", "compare")

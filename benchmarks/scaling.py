@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from benchmarks import results, rounds
-from benchmarks.workers import Worker
-from benchmarks.workloads import WORKS, Work
+from benchmarks.harness import results, rounds
+from benchmarks.harness.workers import Worker
+from benchmarks.harness.workloads import WORKS, Work
 
 TASKS = (1, 4, 16, 32, 64, 128, 256)
 WAYS = (2, 5, 10, 20, 50)
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def throughput(works: dict[int, Work], seconds: float, count: int, limit: float) -> dict:
-    """Tasks a second for every size."""
+    """Tasks per second for every size."""
     runners = {}
     try:
         for size, work in works.items():

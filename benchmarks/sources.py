@@ -1,4 +1,4 @@
-"""How many episodes a second does each task source make, against what training consumes?
+"""How many episodes per second does each task source make, against what training consumes?
 
     python -m benchmarks.sources [--omniglot DIR]
 
@@ -9,9 +9,11 @@ takes the same way through the sampler.
 
 from __future__ import annotations
 
-from benchmarks import results, rounds
-from benchmarks.workers import Worker
-from benchmarks.workloads import WORKS, Work
+import argparse
+
+from benchmarks.harness import results, rounds
+from benchmarks.harness.workers import Worker
+from benchmarks.harness.workloads import WORKS, Work
 
 FORMULAS = ("Sinusoid", "HiddenTeacher", "from_function")
 IMAGES = ("from_arrays", "ImageFolder")
@@ -36,8 +38,10 @@ def main() -> None:
     results.save(options.results, "sources", {"works": measured})
 
 
-def episodes(work: Work, settings: dict[str, dict], options) -> dict[str, float]:
-    """Tasks a second of training, and of each source."""
+def episodes(
+    work: Work, settings: dict[str, dict], options: argparse.Namespace
+) -> dict[str, float]:
+    """Tasks per second of training, and of each source."""
     programs = {"training": ("ours", {}), **{s: ("source_reader", c) for s, c in settings.items()}}
     runners = {}
     try:

@@ -1,4 +1,4 @@
-"""Checks of arguments, so that a wrong one is answered early and in the same words."""
+"""Checks of arguments, so that a wrong one is reported early and in the same words."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ def as_patterns(name: str, value: Any) -> tuple[str, ...] | None:
     return tuple(patterns)
 
 
-def _is_number(value):
+def _is_number(value: Any) -> bool:
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     return number and math.isfinite(value)
 
 
-def _so(why):
+def _so(why: str) -> str:
     return f" ({why})" if why else ""
 
 
-def _got(value):
+def _got(value: Any) -> str:
     return f". Received: {value!r}."

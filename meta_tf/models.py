@@ -1,7 +1,7 @@
 """Reference networks: those of Finn et al. (2017) and their usual variants.
 
-Plain functions that return built Keras models of named layers, the last one
-`head` unless it is left out. Nothing in the library asks for them: any Keras model will do.
+Plain functions that return built Keras models of named layers, the last one `head`
+unless it is left out. Nothing in the library depends on them: any Keras model will do.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def mlp(
       hidden: widths of the hidden layers, named `dense1`, `dense2`, ...; ()
         for a linear model.
       activation: of the hidden layers, as for `keras.layers.Dense`.
-      kernel_initializer: of every W, each drawn anew; None for the published
+      kernel_initializer: of every W, each drawn by itself; None for the published
         truncated normal of σ = 0.01. All b start at 0.
 
     Returns:
@@ -96,7 +96,7 @@ def conv4(
 ) -> keras.Model:
     """Builds the four-block convolutional classifier of few-shot learning.
 
-    Four times, i = 1 ... 4, each block halving height and width:
+    Four blocks, i = 1 ... 4, each halving height and width:
 
         conv{i} 3x3, SAME -> norm{i} -> relu{i}  [-> pool{i} 2x2, VALID]
 
@@ -114,7 +114,7 @@ def conv4(
         or "max_pool" for stride 1 and a pooling, which rounds them down.
       head: "mean" over height and width, then `head` drawn from N(0, 1), or
         "flatten", then `head` drawn Glorot uniform. Biases start at 0.
-      normalization: whether `norm{i}`, a batch normalisation, is there.
+      normalization: whether each block has `norm{i}`, a batch normalisation.
 
     Returns:
       A built `keras.Model`, [B, height, width, channels] to logits [B, ways], or to
@@ -137,7 +137,7 @@ def conv4(
 
     Known differences from the authors' program: a convolution that is
     normalised has no bias, since normalising takes it away again; and the
-    normalisation has a learned scale beside its learned shift, as in Keras,
+    normalisation has a learned scale besides its learned shift, as in Keras,
     where theirs has the shift alone.
     """
     _check_conv4(ways, filters, tuple(input_shape), downsample, head)

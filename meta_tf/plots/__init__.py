@@ -1,4 +1,4 @@
-"""Figures: what a learner does on tasks, and how it came to it. Needs matplotlib.
+"""Figures: what a learner does on tasks, and how it learned to. Needs matplotlib.
 
 Each function returns a `matplotlib.figure.Figure` that belongs to no window and to
 no global state: `figure.savefig("fit.png")`.
@@ -13,6 +13,7 @@ except ImportError as error:
 
 from meta_tf.plots.comparison import compare
 from meta_tf.plots.curves import inner_steps, learning_curve
-from meta_tf.plots.tasks import images, regression
+from meta_tf.plots.image_tasks import images
+from meta_tf.plots.regression_tasks import regression
 
 __all__ = ["compare", "images", "inner_steps", "learning_curve", "regression"]

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from meta_tf.evaluation import Evaluation
+from meta_tf.plots.line_labels import LineEnd, label_ends
 from meta_tf.plots.style import (
-    BLUE,
-    GREEN,
     GREY,
     INTERVAL,
-    ORANGE,
-    RED,
     band,
+    colours,
+    headline,
     kind_of,
     tidy,
     unit_of,
 )
 
-_COLOURS = [BLUE, RED, GREEN, ORANGE, "#CC79A7", "#56B4E9", "black"]
-_MARKERS = "os^Dv"  # with the colours, 35 pairs before any comes again
+_MARKERS = "os^Dv"
+_Styles = dict[str, tuple[Any, str]]  # colour and marker, by name
 
 
 def compare(
@@ -32,20 +33,20 @@ def compare(
     step: int | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Draws evaluations side by side: each one's mean and interval, and its curve of inner steps.
+    """Draws evaluations side by side: their means and intervals, and curves by inner steps.
 
-    The curves, of those that have more than one number of steps, are of the error (1 -
-    accuracy) where the metric is accuracy, with a logarithmic axis; one that rises far above
-    all starts leaves the picture.
+    Each evaluation has a colour of its own. The curves, of those that have more than one number
+    of steps, are of the error (1 - accuracy) where the metric is accuracy, with a logarithmic
+    axis, and have their names at their ends; one that rises far above all starts leaves the
+    picture.
 
     Args:
       evaluations: results of `meta_tf.evaluate`, of one metric, by name; drawn from top to
         bottom. `Evaluation.load` reads those of earlier runs.
       published: numbers to compare with, by the same names, in the metric's own unit
         (0.987 for an accuracy of 98.7 %).
-      step: the number of inner steps that the means on the left are of; each one's last if
-        None.
-      title: the figure's; the tasks if None.
+      step: after how many inner steps the means on the left are; each one's last if None.
+      title: the figure's title; it names the tasks if None.
 
     Raises:
       ValueError: if there is no evaluation, the metrics differ, a name of `published` is
@@ -61,24 +62,29 @@ def compare(
     published = published or {}
     _check_comparable(evaluations, published, step)
     curves = {n: e for n, e in evaluations.items() if len(e.steps) > 1}
-    figure = Figure(
-        figsize=(12 if curves else 7, 1.8 + 0.34 * max(len(evaluations), 6)), layout="constrained"
-    )
+    height = 0.34 * max(len(evaluations), 6)  # of the axes
+    figure = Figure(figsize=(12 if curves else 7, 1.8 + height), layout="constrained")
     panels = figure.subplots(1, 2 if curves else 1, squeeze=False)[0]
     styles = {
-        name: (_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
-        for i, name in enumerate(evaluations)
+        name: (colour, _MARKERS[i % len(_MARKERS)])
+        for i, (name, colour) in enumerate(zip(evaluations, colours(len(evaluations)), strict=True))
     }
     _draw_means(panels[0], evaluations, published, step, styles)
     if curves:
-        _draw_curves(panels[1], curves, styles)
+        label_ends(panels[1], _draw_curves(panels[1], curves, styles), height)
     first = next(iter(evaluations.values()))
-    figure.suptitle(title or f"{first.tasks} new tasks, {kind_of(first)}")
+    headline(figure, title or f"{first.tasks} new tasks, {kind_of(first)}")
     return figure
 
 
-def _draw_means(axes, evaluations, published, step, styles):
-    """A row an evaluation: its mean and interval, and a mark for what was published."""
+def _draw_means(
+    axes: Axes,
+    evaluations: Mapping[str, Evaluation],
+    published: Mapping[str, float],
+    step: int | None,
+    styles: _Styles,
+) -> None:
+    """One row per evaluation: its mean and interval, and a mark for what was published."""
     first = next(iter(evaluations.values()))
     scale, unit = unit_of(first.metric)
     for row, (name, evaluation) in enumerate(evaluations.items()):
@@ -101,15 +107,17 @@ def _draw_means(axes, evaluations, published, step, styles):
     axes.set_yticks(range(len(evaluations)), list(evaluations))
     axes.set_ylim(len(evaluations) - 0.5, -0.5)  # the first on top
     when = "each one's last inner step" if step is None else f"{step} inner step{'s'[: step != 1]}"
-    tidy(axes, unit, None, f"after {when}, with the {INTERVAL}")
+    tidy(axes, unit, None, f"after {when}, with the {INTERVAL}", inches=5.2)
 
 
-def _draw_curves(axes, evaluations, styles):
-    """A line an evaluation, of error by inner steps."""
+def _draw_curves(
+    axes: Axes, evaluations: Mapping[str, Evaluation], styles: _Styles
+) -> list[LineEnd]:
+    """One line per evaluation, of error by inner steps; returns where they end."""
     most = max(e.steps[-1] for e in evaluations.values())
     first = next(iter(evaluations.values()))
     scale, unit = unit_of(first.metric)
-    starts = []
+    starts, ends = [], []
     for name, evaluation in evaluations.items():
         colour, marker = styles[name]
         mean, ci95 = (scale * np.asarray(v) for v in (evaluation.mean, evaluation.ci95))
@@ -127,22 +135,26 @@ def _draw_curves(axes, evaluations, styles):
             lw=1.4,
             label=name,
         )
-        band(axes, evaluation.steps, mean, ci95, colour, alpha=0.12)
+        band(axes, np.asarray(evaluation.steps), mean, ci95, colour, alpha=0.12)
+        ends.append(LineEnd(name, evaluation.steps[-1], mean[-1], colour))
     axes.set_yscale("log")
     axes.set_ylim(top=min(axes.get_ylim()[1], 2 * max(starts)))  # what diverges leaves the picture
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("")
-    tidy(axes, "inner steps", f"{unit} (logarithmic)", "on the way there")
+    tidy(axes, "inner steps", f"{unit} (logarithmic)", "after each number of inner steps")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if most > 20:  # so that the first steps of the shorter ones can be seen
         axes.set_xscale("symlog", linthresh=5)
         ticks = [k for k in (0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500) if k <= most]
         axes.set_xticks(ticks, [str(k) for k in ticks])
         axes.set_xlim(-0.3, 1.1 * most)
+    return ends
 
 
-def _check_comparable(evaluations, published, step):
+def _check_comparable(
+    evaluations: Mapping[str, Evaluation], published: Mapping[str, float], step: int | None
+) -> None:
     if not evaluations:
         raise ValueError("`evaluations` must hold at least one. Received: none.")
     metrics = sorted({e.metric for e in evaluations.values()})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -10,17 +9,20 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from meta_tf.evaluation import Evaluation
-from meta_tf.plots.style import BLUE, GREY, INTERVAL, band, kind_of, tidy, unit_of
+from meta_tf.evaluation.metrics_csv import read_metrics
+from meta_tf.plots.style import BLUE, GREY, band, kind_of, tidy, unit_of
+
+_FEW = 30  # points that are far enough apart for large markers
 
 
 def learning_curve(metrics: str | Path, metric: str | None = None) -> Figure:
     """Draws the training and validation curve of a run, with the interval over tasks.
 
     Args:
-      metrics: the run's `metrics.csv`: a row an epoch, with a column `iteration` (outer
+      metrics: the run's `metrics.csv`: one row per epoch, with a column `iteration` (outer
         steps made), and `<metric>`, `val_<metric>`, `val_<metric>_ci95` as far as
         they are known.
-      metric: which; accuracy where there is one, else the loss.
+      metric: which one; by default accuracy where there is one, otherwise the loss.
 
     Raises:
       ValueError: if the file holds no rows, or not the metric.
@@ -28,7 +30,7 @@ def learning_curve(metrics: str | Path, metric: str | None = None) -> Figure:
     Example:
       >>> figure = learning_curve("runs/sinusoid/metrics.csv")         # doctest: +SKIP
     """
-    table = _read_csv(Path(metrics))
+    table = _columns(Path(metrics))
     if metric is None:
         metric = "accuracy" if {"accuracy", "val_accuracy"} & set(table) else "loss"
     if not {metric, f"val_{metric}"} & set(table):
@@ -49,11 +51,14 @@ def learning_curve(metrics: str | Path, metric: str | None = None) -> Figure:
     ):
         if column in table:
             values = scale * table[column]
-            axes.plot(table["iteration"], values, ".-", color=colour, label=label)
+            marker = "o-" if len(values) <= _FEW else ".-"
+            axes.plot(table["iteration"], values, marker, color=colour, markersize=4, label=label)
             if column.startswith("val_") and interval is not None:
                 band(axes, table["iteration"], values, scale * interval, colour)
     tidy(axes, "outer steps", f"{unit} on query sets, after adaptation", "Learning curve")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    # Training begins at 0, so that few points, even two or one, show how far it has come.
+    axes.set_xlim(0, 1.03 * table["iteration"].max())
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, steps=[1, 2, 5, 10]))
     axes.legend(frameon=False)
     return figure
 
@@ -77,10 +82,7 @@ def inner_steps(evaluation: Evaluation) -> Figure:
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     axes.plot(steps, scale * mean, "o-", color=BLUE, markersize=4, label="mean over tasks")
-    if len(steps) > 1:
-        band(axes, steps, scale * mean, scale * ci95, BLUE)
-    else:  # a band needs two points
-        axes.errorbar(steps, scale * mean, scale * ci95, color=BLUE, capsize=4, label=INTERVAL)
+    band(axes, steps, scale * mean, scale * ci95, BLUE)
     title = f"{evaluation.tasks} new tasks, {kind_of(evaluation)}\n{evaluation.algorithm}"
     tidy(axes, "inner steps", f"{unit} on query sets", title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -88,12 +90,11 @@ def inner_steps(evaluation: Evaluation) -> Figure:
     return figure
 
 
-def _read_csv(path):
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+def _columns(path: Path) -> dict[str, np.ndarray]:
+    rows = read_metrics(path)
     if not rows or "iteration" not in rows[0]:
         raise ValueError(
             "`metrics` must be a csv file with a column `iteration` and at least one row. "
             f"Received: {str(path)!r}. Train until the first epoch has ended."
         )
-    return {name: np.array([float(row[name] or "nan") for row in rows]) for name in rows[0]}
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}

@@ -2,35 +2,79 @@
 
 from __future__ import annotations
 
+import textwrap
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from meta_tf.evaluation import Evaluation
+
 # Okabe and Ito's colours, which colour-blind people can tell apart.
 BLUE, RED, GREEN, ORANGE, GREY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#767676"
+_DISTINCT = (
+    *(BLUE, RED, GREEN, ORANGE, "#CC79A7", "#56B4E9", "black"),
+    *("#882255", "#8A8A00", "#4B3BB5", "#8C564B", "#66B84C", "#E31A1C", "#00A5B5"),
+)
 INTERVAL = "95 % confidence interval"
+_LETTERS_PER_INCH = 10.5  # of size 11
 
 
-def band(axes, x, mean, half, colour, alpha=0.2):
-    """Draws an interval around a curve."""
-    low, high = mean - half, mean + half
-    axes.fill_between(x, low, high, color=colour, alpha=alpha, lw=0, label=INTERVAL)
+def colours(count: int) -> list[Any]:
+    """Gives as many colours as are asked for, none of them twice."""
+    if count <= len(_DISTINCT):
+        return list(_DISTINCT[:count])
+    # All around the rainbow, darkened for a white ground; neighbours in the list lie far apart.
+    around = 0.85 * matplotlib.colormaps["turbo"](np.linspace(0.03, 0.97, count))[:, :3]
+    half = -(-count // 2)
+    return [tuple(around[i // 2 + half * (i % 2)]) for i in range(count)]
 
 
-def tidy(axes, x_label, y_label, title):
-    """Labels the axes, and takes away what only distracts."""
+def band(
+    axes: Axes, x: np.ndarray, mean: np.ndarray, half: np.ndarray, colour: Any, alpha: float = 0.2
+) -> None:
+    """Draws an interval around a curve: a band, or a bar if the curve is a single point."""
+    if len(x) > 1:
+        axes.fill_between(
+            x, mean - half, mean + half, color=colour, alpha=alpha, lw=0, label=INTERVAL
+        )
+    else:
+        axes.errorbar(x, mean, half, color=colour, capsize=4, label=INTERVAL)
+
+
+def tidy(
+    axes: Axes, x_label: str, y_label: str | None, title: str | None, inches: float = 6.0
+) -> None:
+    """Labels axes that are so many inches wide, and removes what only distracts."""
     axes.set_xlabel(x_label)
     if y_label:
         axes.set_ylabel(y_label)
     if title:
-        axes.set_title(title, fontsize=11, loc="left")
+        axes.set_title(wrapped(title, inches), fontsize=11, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(alpha=0.25)
 
 
-def unit_of(metric):
+def headline(figure: Figure, title: str) -> None:
+    """Puts a title over the whole figure."""
+    figure.suptitle(wrapped(title, figure.get_figwidth()), fontsize=11)
+
+
+def wrapped(text: str, inches: float) -> str:
+    """Breaks each line of a text where it would become wider than so many inches."""
+    width = max(12, int(_LETTERS_PER_INCH * inches))
+    return "\n".join(textwrap.fill(line, width) for line in text.split("\n"))
+
+
+def unit_of(metric: str) -> tuple[float, str]:
     """The factor that a metric is shown with, and its name with the unit."""
-    named = {"accuracy": (100, "accuracy in %"), "mse": (1, "mean squared error")}
-    return named.get(metric, (1, metric))
+    named = {"accuracy": (100.0, "accuracy in %"), "mse": (1.0, "mean squared error")}
+    return named.get(metric, (1.0, metric))
 
 
-def kind_of(evaluation):
+def kind_of(evaluation: Evaluation) -> str:
     """What the tasks of an evaluation are called."""
     shots = f"{evaluation.shots}-shot"
     return shots if evaluation.ways is None else f"{evaluation.ways}-way {shots}"

@@ -1,4 +1,4 @@
-"""Tasks made of arrays of examples and labels."""
+"""Tasks made from arrays of examples and labels."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def from_arrays(
     split: Sequence[float] = (0.64, 0.16, 0.20),
     rotations: Rotations = None,
 ) -> Source:
-    """Makes N-way K-shot tasks of examples that are in memory already.
+    """Makes N-way K-shot tasks from examples that are already in memory.
 
     Args:
-      images: the examples, [n, ...] with any shape behind the first axis: images,
+      images: the examples, [n, ...] with any shape after the first axis: images,
         sequences, vectors. uint8 counts as images and is scaled from 0 … 255 to
         [0, 1]; floats become float32, other integers (token numbers) int32.
       labels: the class of each example, [n], integers or strings. The classes
-        are shared out among the parts; a task numbers its own from 0.
-      ways: N, classes in a task.
-      shots: K, support examples of a class.
-      queries: query examples of a class.
+        are divided among the parts; a task numbers its own from 0.
+      ways: N, classes per task.
+      shots: K, support examples per class.
+      queries: query examples per class.
       split: fractions of the classes for training, validation and test. Which
         class goes where depends on the labels alone, not on their order.
       rotations: `"task"`, `"classes"` or `None`, for square images.
@@ -41,7 +41,7 @@ def from_arrays(
 
     Raises:
       ValueError: if the arrays do not fit together, are empty, not finite or of a
-        type that means nothing here, or are too few for such tasks.
+        type that has no meaning here, or are too few for such tasks.
 
     Example:
       >>> vectors = np.random.default_rng(0).normal(size=[600, 8])
@@ -77,10 +77,10 @@ def from_arrays(
 def _check_shapes(examples: np.ndarray, labels: np.ndarray) -> None:
     if examples.ndim < 2 or labels.ndim != 1 or len(examples) != len(labels) or not examples.size:
         raise ValueError(
-            "`images` must be [n, ...], with at least one axis behind the first, and `labels` "
+            "`images` must be [n, ...], with at least one axis after the first, and `labels` "
             "[n], the class of each, with n above 0. Received: images of shape "
-            f"{examples.shape} and labels of shape {labels.shape}. Single numbers a line become "
-            "[n, 1] by images[:, None]; one-hot labels become [n] by labels.argmax(-1)."
+            f"{examples.shape} and labels of shape {labels.shape}. Single numbers "
+            "become [n, 1] by images[:, None]; one-hot labels become [n] by labels.argmax(-1)."
         )
 
 
@@ -102,7 +102,7 @@ def _converted(examples: np.ndarray) -> np.ndarray:
             "`images` must be numbers: uint8, another integer type, or floats. "
             f"Received: images of dtype {examples.dtype}. Convert them with .astype('float32')."
         )
-    with np.errstate(over="ignore"):  # an overflow becomes infinite, and is told below
+    with np.errstate(over="ignore"):  # an overflow becomes infinite, and is reported below
         examples = examples.astype(np.float32)
     finite = np.isfinite(examples).reshape(len(examples), -1).all(axis=1)
     if not finite.all():

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import stat
-import uuid
 import warnings
 import zipfile
 import zlib
@@ -12,7 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import platformdirs
 
+from meta_tf.files import whole_file
 from meta_tf.tasks.episodes import ClassData
 
 _DAMAGE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
@@ -21,20 +21,21 @@ _DAMAGE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.err
 def cached(
     name: str, fingerprint: str, make: Callable[[], ClassData], folders: Sequence[Path]
 ) -> ClassData:
-    """Reads what `make` made an earlier time, or makes and keeps it.
+    """Reads what `make` made at an earlier time, or makes and keeps it.
 
     Args:
       name: name of the file.
-      fingerprint: of all that the result depends on; a file with another one, or
-        a damaged one, is made anew.
+      fingerprint: of everything that the result depends on. A file with another one, or a
+        damaged one, is made again.
       make: makes the result.
-      folders: where the file may lie, the first choice first. The user's cache
-        folder comes after them.
+      folders: where the file may be, in order of preference. The user's cache folder comes
+        after them.
 
     Returns:
       The result of `make`.
     """
-    paths = [folder / name for folder in [*folders, user_cache()]]
+    users = platformdirs.user_cache_path("meta_tf", appauthor=False)
+    paths = [folder / name for folder in [*folders, users]]
     for path in paths:
         if (data := _read(path, fingerprint)) is not None:
             return data
@@ -48,16 +49,10 @@ def cached(
             failures.append(f"{path} ({error.strerror or error})")
     warnings.warn(
         f"The decoded examples could not be kept, so the next run decodes again: "
-        f"{', '.join(failures)}. Name a writable folder by cache_dir.",
+        f"{', '.join(failures)}. Name a writable folder with cache_dir.",
         stacklevel=2,
     )
     return data
-
-
-def user_cache() -> Path:
-    """The user's cache folder of this library."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "meta_tf"
 
 
 def _read(path: Path, fingerprint: str) -> ClassData | None:
@@ -79,17 +74,11 @@ def _write(path: Path, fingerprint: str, data: ClassData) -> None:
     # An administrator may write anywhere, but leaves alone what is marked read-only.
     if not path.parent.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
         raise PermissionError(f"{path.parent} is marked read-only")
-    # Written whole under another name first: a reader never meets half a file.
-    unfinished = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with unfinished.open("xb") as file:
-            np.savez_compressed(
-                file,
-                examples=data.examples,
-                offsets=np.concatenate([[0], np.cumsum(data.counts)]),
-                names=np.array(data.names),
-                fingerprint=np.array(fingerprint),
-            )
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_file(path) as part:
+        np.savez_compressed(
+            part,
+            examples=data.examples,
+            offsets=np.concatenate([[0], np.cumsum(data.counts)]),
+            names=np.array(data.names),
+            fingerprint=np.array(fingerprint),
+        )

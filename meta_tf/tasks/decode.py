@@ -1,4 +1,4 @@
-"""Image files, in memory, to one array of equal images."""
+"""Image files, decoded to one array of images of equal size."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
-_CHUNK = 500  # files decoded by one call: enough to hide its cost, little memory
+_CHUNK = 500  # files decoded by one call: enough to hide its cost, and little memory
 
 
 class ImageFile(NamedTuple):
@@ -24,7 +24,7 @@ def decode_images(files: Sequence[ImageFile], size: tuple[int, int], channels: i
     """Decodes and resizes PNG and JPEG images, showing a progress bar.
 
     Args:
-      files: what to decode. Each picture may have a size of its own.
+      files: what to decode. The pictures may differ in size.
       size: height and width to resize to, by a Lanczos filter of radius 3 with
         antialiasing.
       channels: 1 (grey) or 3 (red, green, blue).
@@ -69,7 +69,7 @@ def _undecodable(
     contents: Sequence[bytes],
     decode: Callable[[tf.Tensor], tf.Tensor],
 ) -> Exception:
-    """Finds out which file of a chunk it was, since a mapped failure does not say."""
+    """Finds out which file of a chunk it was, since a failure inside `map_fn` does not say."""
     for file, content in zip(files, contents, strict=True):
         try:
             decode(tf.constant(content))

@@ -1,4 +1,4 @@
-"""Episodes of N ways and K shots, cut out of examples that are sorted by class."""
+"""Episodes of N ways and K shots, cut from examples that are sorted by class."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from meta_tf.checks import check_choice, check_integer
 from meta_tf.tasks.part import Part
-from meta_tf.tasks.source import PARTS, check_counts
+from meta_tf.tasks.source import PARTS
 from meta_tf.types import Batch
 
 Rotations = Literal["task", "classes"] | None
@@ -44,22 +45,26 @@ def class_parts(
       data: the examples. `uint8` is scaled from 0 … 255 to [0, 1], float32 and
         int32 (token numbers, say) pass unchanged.
       split: names of the classes of training, validation and test.
-      ways: N, classes in a task.
-      shots: K, support examples of a class.
-      queries: query examples of a class.
+      ways: N, classes per task.
+      shots: K, support examples per class.
+      queries: query examples per class.
       rotations: `"task"` turns each class of each task by 0, 90, 180 or 270°;
         `"classes"` makes every turned class a class of its own, in training
-        only; `None` turns nothing. Turning keeps four copies in memory.
+        only; `None` turns nothing. Turning takes four copies in memory.
 
     Returns:
       The parts, in the order training, validation, test.
 
     Raises:
-      ValueError: if a part has fewer classes than `ways`, a class fewer examples
+      ValueError: if a part has fewer classes than `ways`, a class has fewer examples
         than a task needs, or the examples cannot be turned.
     """
-    check_counts(ways=ways, shots=shots, queries=queries)
-    _check_rotations(rotations, data.examples.shape)
+    check_integer("ways", ways, at_least=1)
+    check_integer("shots", shots, at_least=1)
+    check_integer("queries", queries, at_least=1)
+    check_choice("rotations", rotations, ("task", "classes", None))
+    if rotations is not None:
+        _check_square(data.examples.shape, rotations)
     starts = np.cumsum(data.counts) - data.counts
     rows = {name: row for row, name in enumerate(data.names)}
     with tf.device("CPU:0"):
@@ -83,8 +88,8 @@ def class_parts(
 class _Sampler(NamedTuple):
     """Draws classes, their examples and their turns from uniform numbers.
 
-    `starts` and `counts` [C] say where in `examples` each class lies; with `turn`
-    each class is turned at random, the turned copies following one another.
+    `starts` and `counts` [C] say where in `examples` each class is; with `turn` each
+    class is turned at random, the turned copies following one another.
     """
 
     examples: tf.Tensor
@@ -101,7 +106,7 @@ class _Sampler(NamedTuple):
 
     @property
     def numbers(self) -> int:
-        # One for each class to choose from, one for each example to choose from, one a turn.
+        # One for each class to choose from, one for each example to choose from, one per turn.
         return len(self.counts) + self.ways * int(self.counts.max()) + self.ways
 
     def episodes(self, u: tf.Tensor) -> Batch:
@@ -120,7 +125,7 @@ class _Sampler(NamedTuple):
         return sets | {"query_x": x[:, support:]}, y[:, support:]
 
     def _rows(self, for_classes: tf.Tensor, for_examples: tf.Tensor) -> tf.Tensor:
-        # The places of the k smallest of n uniform numbers are k draws of n, none twice.
+        # The places of the k smallest of n uniform numbers are k draws from n, none twice.
         classes = tf.math.top_k(-for_classes, self.ways).indices
         counts = tf.gather(tf.constant(self.counts, tf.int32), classes)[..., tf.newaxis]
         starts = tf.gather(tf.constant(self.starts, tf.int64), classes)[..., tf.newaxis]
@@ -140,13 +145,8 @@ def _turned(examples: np.ndarray) -> np.ndarray:
     return np.concatenate([np.rot90(examples, turn, axes=(1, 2)) for turn in range(_TURNS)])
 
 
-def _check_rotations(rotations: Rotations, shape: tuple[int, ...]) -> None:
-    if rotations not in ("task", "classes", None):
-        raise ValueError(
-            "`rotations` must be 'task' (each class of each task turned at random), 'classes' "
-            f"(turned classes are new ones) or None. Received: rotations={rotations!r}."
-        )
-    if rotations is not None and (len(shape) not in (3, 4) or shape[1] != shape[2]):
+def _check_square(shape: tuple[int, ...], rotations: Rotations) -> None:
+    if len(shape) not in (3, 4) or shape[1] != shape[2]:
         raise ValueError(
             "Only square images can be turned, [n, size, size] or [n, size, size, channels]. "
             f"Received: examples of shape {shape} and rotations={rotations!r}. "

@@ -1,4 +1,4 @@
-"""What the sources given by a formula share: streams of their own, and ranges of numbers."""
+"""What the sources given by a formula share: random streams, and ranges of numbers."""
 
 from __future__ import annotations
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from meta_tf.checks import check_integer
 from meta_tf.tasks.part import Part
-from meta_tf.tasks.source import Kind, Source, check_counts
+from meta_tf.tasks.source import Kind, Source
 from meta_tf.types import Batch
 
 TaskFunction = Callable[[tf.Tensor], tuple[Any, Any, Any, Any]]
@@ -18,7 +19,7 @@ _SEEDS_TRIED = 8
 
 
 def from_function(fn: TaskFunction, ways: int | None = None) -> Source:
-    """Makes a source of a function that makes one task.
+    """Makes a source from a function that makes one task.
 
     Training, validation and test call `fn` with different seeds.
 
@@ -29,7 +30,7 @@ def from_function(fn: TaskFunction, ways: int | None = None) -> Source:
         must use TensorFlow operations, draw its random numbers from the seed
         (`tf.random.stateless_normal(shape, seed)` and the like; use
         `tf.random.split(seed)` where several draws are to be independent) and
-        return the same static shapes always. Floats become float32, integers
+        always return the same static shapes. Floats become float32, integers
         int32.
       ways: N, if the tasks are classifications: the targets are then integers
         0 … N - 1. `None` for regression: the targets are then floats.
@@ -39,8 +40,8 @@ def from_function(fn: TaskFunction, ways: int | None = None) -> Source:
       classifications.
 
     Raises:
-      ValueError: if `fn` cannot be compiled, returns something else than is asked
-        for, something that is not finite, or does not depend on its seed alone.
+      ValueError: if `fn` cannot be compiled, returns something other than is asked
+        for, or something that is not finite, or depends on more or less than its seed.
 
     Example:
       >>> def line(seed):
@@ -51,7 +52,7 @@ def from_function(fn: TaskFunction, ways: int | None = None) -> Source:
       (10, (1,))
     """
     if ways is not None:
-        check_counts(ways=ways)
+        check_integer("ways", ways, at_least=1)
     task = _compiled(fn)
     _check_shapes(task.structured_outputs)
     _check_task(task(tf.constant([0, 0])), ways)
@@ -70,7 +71,7 @@ def from_function(fn: TaskFunction, ways: int | None = None) -> Source:
         made = tf.map_fn(one_task, seeds, fn_output_signature=signature)
         return tf.nest.map_structure(lambda t: tf.ensure_shape(t, [u.shape[0], *t.shape[1:]]), made)
 
-    # A task may be costly, so no batch is made before its time.
+    # A task may be costly, so no batch is made before it is needed.
     parts = [Part(episodes, numbers=2, stream=stream, most_batches=1) for stream in range(3)]
     support, query = shapes[1].shape[0], shapes[3].shape[0]
     kind: Kind = "regression" if ways is None else "classification"
@@ -95,7 +96,7 @@ def _compiled(fn: TaskFunction) -> Any:
     except Exception as error:
         raise _wrong(
             f"Compiling it failed with {type(error).__name__}: {error}\nUse TensorFlow "
-            "operations only, no NumPy, on the seed and all that comes of it"
+            "operations only, no NumPy, on the seed and all that comes from it"
         ) from error
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from meta_tf.checks import check_integer
 from meta_tf.tasks.formula import formula_parts, standard_normal
-from meta_tf.tasks.source import Source, check_counts
+from meta_tf.tasks.source import Source
 from meta_tf.types import Batch
 
 
 class HiddenTeacher(Source):
-    """Layers with random weights, each task another one to be imitated.
+    """Layers with random weights; each task is another one to be imitated.
 
         y = relu(x W + b),   W ~ N(0, 1) [inputs, outputs],  b ~ N(0, 1) [outputs],
                              x ~ N(0, 1) [inputs]
@@ -19,7 +20,7 @@ class HiddenTeacher(Source):
       inputs: length of x.
       outputs: length of y.
       shots: S, support examples of a task. Fewer than `inputs` + 1 leave the
-        teacher undetermined, so that what is common to all must be learned.
+        teacher undetermined, so that what all teachers share must be learned.
       queries: Q, query examples of a task; as many as `shots` unless given.
 
     Raises:
@@ -35,7 +36,10 @@ class HiddenTeacher(Source):
         self, inputs: int = 10, outputs: int = 5, shots: int = 10, queries: int | None = None
     ):
         queries = shots if queries is None else queries
-        check_counts(inputs=inputs, outputs=outputs, shots=shots, queries=queries)
+        check_integer("inputs", inputs, at_least=1)
+        check_integer("outputs", outputs, at_least=1)
+        check_integer("shots", shots, at_least=1)
+        check_integer("queries", queries, at_least=1)
         weights = inputs * outputs
 
         def episodes(u: tf.Tensor) -> Batch:

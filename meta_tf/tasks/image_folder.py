@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from meta_tf.checks import check_choice, check_integer
 from meta_tf.tasks.decode import SUFFIXES, ImageFile, decode_images
 from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
 from meta_tf.tasks.source import PARTS, Source
@@ -17,22 +17,22 @@ _PART_FOLDERS = {"train": ("train",), "valid": ("valid", "val", "validation"), "
 
 
 class ImageFolder(Source):
-    """Tasks made of your own images: one folder a class, PNG or JPEG.
+    """Tasks made from your own images: one folder per class, PNG or JPEG.
 
     If `path` holds `train`, `valid` (or `val`, `validation`) and `test`, these are
-    the parts and the class folders lie within; else the class folders directly
-    in `path` are shared out by `split`. Hidden files and files of other kinds
-    are passed over. The images stay in memory as uint8.
+    the parts, with the class folders inside; otherwise the class folders directly in
+    `path` are divided by `split`. Hidden files and files of other kinds are ignored.
+    The images stay in memory as uint8.
 
     Args:
       path: the folder.
-      ways: N, classes in a task.
-      shots: K, support images of a class.
-      queries: query images of a class.
+      ways: N, classes per task.
+      shots: K, support images per class.
+      queries: query images per class.
       size: height and width to resize to, in pixels, or one number for a square.
       channels: 1 for grey, 3 for colour.
       rotations: `"task"`, `"classes"` or `None`. Turning by quarters makes more
-        tasks where "up" means nothing, and keeps four copies of the images.
+        tasks where "up" means nothing, and takes four copies of the images.
       split: fractions of the classes for training, validation and test, used if
         `path` has no such folders. Which class goes where depends on the names
         of the class folders alone.
@@ -58,10 +58,7 @@ class ImageFolder(Source):
         split: Sequence[float] = (0.64, 0.16, 0.20),
     ):
         size = _check_size(size)
-        if channels not in (1, 3):
-            raise ValueError(
-                f"`channels` must be 1 (grey) or 3 (colour). Received: channels={channels!r}."
-            )
+        check_choice("channels", channels, (1, 3))
         path = Path(path).expanduser()
         classes_of_parts = _classes_of_parts(path, split)
         files = {
@@ -76,18 +73,14 @@ class ImageFolder(Source):
 
 
 def _check_size(size: int | tuple[int, int]) -> tuple[int, int]:
-    height, width = (size, size) if isinstance(size, int) else size
-    height, width = operator.index(height), operator.index(width)
-    if min(height, width) < 1:
-        raise ValueError(
-            "`size` must be a height and a width of 1 pixel or more, or one number for both. "
-            f"Received: size={size}."
-        )
+    height, width = size if isinstance(size, Sequence) and len(size) == 2 else (size, size)
+    check_integer("size", height, at_least=1, why="height and width in pixels, or one for both")
+    check_integer("size", width, at_least=1, why="height and width in pixels, or one for both")
     return height, width
 
 
 def _classes_of_parts(path: Path, split: Sequence[float]) -> list[list[str]]:
-    """Names of the three parts' class folders, relative to `path`."""
+    """Names of the class folders of the three parts, relative to `path`."""
     folders = set(_folders(path))
     found = {p: [n for n in _PART_FOLDERS[p] if n in folders] for p in PARTS}
     if all(len(names) == 1 for names in found.values()):
@@ -100,7 +93,7 @@ def _classes_of_parts(path: Path, split: Sequence[float]) -> list[list[str]]:
         )
     if not folders:
         raise FileNotFoundError(
-            f"{path} should hold one folder a class, or train/, valid/ and test/ with class "
+            f"{path} should hold one folder per class, or train/, valid/ and test/ with class "
             "folders in them, but holds no folder."
         )
     return split_by_fractions(sorted(folders), split)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import operator
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 
+from meta_tf.checks import check_choice, check_integer
 from meta_tf.tasks.cache import cached
 from meta_tf.tasks.decode import ImageFile, decode_images
 from meta_tf.tasks.download import OMNIGLOT_URL, fetch_omniglot
@@ -28,19 +28,19 @@ _DRAWING = re.compile(r"(?:^|/)((images_\w+)/[^/]+/[^/.][^/]*)/[^/.][^/]*\.png$"
 
 
 class Omniglot(Source):
-    """Tasks of telling apart characters of Omniglot, strokes 1 on 0.
+    """Tasks of telling characters of Omniglot apart, strokes of 1 on 0.
 
     The 105 x 105 drawings are resized (Lanczos, antialiased) and inverted. The
-    result is kept in one small file, in `data_dir` or, if that is not writable,
-    in `~/.cache/meta_tf` (under `XDG_CACHE_HOME` if set), and made anew whenever
+    result is kept in one small file, in `data_dir` or, if that is not writable, in
+    the user's cache folder (`~/.cache/meta_tf` on Linux), and made again whenever
     the drawings have changed.
 
     Args:
       data_dir: folder with `images_background.zip` and `images_evaluation.zip` or
         with what is in them, directly or in a subfolder `python`.
-      ways: N, classes in a task.
-      shots: K, support drawings of a class.
-      queries: query drawings of a class; a character has 20 drawings in all.
+      ways: N, classes per task.
+      shots: K, support drawings per class.
+      queries: query drawings per class; a character has 20 drawings in all.
       split: `"finn"`: all characters, shuffled once, 1100 for training, 100 for
         validation, the other 423 for test (of a smaller data set, the same
         proportions). `"lake"`: the evaluation alphabets for test, and a tenth of
@@ -49,15 +49,18 @@ class Omniglot(Source):
       rotations: `"task"` turns each class of each task by 0, 90, 180 or 270°, in
         all parts, as the MAML paper does; `"classes"` makes every turned
         character a class of its own, in training only, as others do; `None`
-        turns nothing. Turning keeps four copies of the drawings, 100 MB.
+        turns nothing. Turning takes four copies of the drawings, 100 MB.
       size: height and width of the images in pixels.
       download: whether to fetch archives that are not in `data_dir` (14 MB).
       cache_dir: where to keep the decoded drawings, instead of the above.
+      mirror: address of a folder that holds the two archives, to download them from
+        instead of the official one, which is used if None. Whatever the address,
+        what comes must have the official archives' checksums.
 
     Raises:
       FileNotFoundError: if the drawings are not there.
-      ValueError: if a drawing cannot be decoded, or there are too few for such
-        tasks.
+      ValueError: if an argument is out of its range, a drawing cannot be decoded, or
+        there are too few for such tasks.
       OSError: if the download fails.
 
     Example:
@@ -80,10 +83,15 @@ class Omniglot(Source):
         size: int = 28,
         download: bool = False,
         cache_dir: str | Path | None = None,
+        mirror: str | None = None,
     ):
-        if split not in ("finn", "lake"):
-            raise ValueError(f"`split` must be 'finn' or 'lake'. Received: split={split!r}.")
-        data = _load(Path(data_dir).expanduser(), operator.index(size), download, cache_dir)
+        check_choice("split", split, ("finn", "lake"))
+        check_integer("size", size, at_least=1)
+        data_dir = Path(data_dir).expanduser()
+        if download:
+            missing = [half for half in HALVES if half not in _places(data_dir)]
+            fetch_omniglot(data_dir, [f"{half}.zip" for half in missing], mirror)
+        data = _load(data_dir, size, cache_dir)
         parts = class_parts(
             data,
             _split(data.names, split),
@@ -110,13 +118,8 @@ class _Drawing(NamedTuple):
     file: ImageFile
 
 
-def _load(data_dir: Path, size: int, download: bool, cache_dir: str | Path | None) -> ClassData:
-    if size < 1:
-        raise ValueError(f"`size` must be 1 pixel or more. Received: size={size}.")
+def _load(data_dir: Path, size: int, cache_dir: str | Path | None) -> ClassData:
     places = _places(data_dir)
-    if len(places) < len(HALVES) and download:
-        fetch_omniglot(data_dir)
-        places = _places(data_dir)
     if len(places) < len(HALVES):
         raise _not_there(data_dir, [half for half in HALVES if half not in places])
     drawings = [drawing for place in places.values() for drawing in _drawings(place)]
@@ -175,7 +178,7 @@ def _in_archive(place: Path) -> Iterator[_Drawing]:
             yield _Drawing(match[1], f"{entry.CRC:08x}", ImageFile(name, _reader(archive, entry)))
 
 
-def _reader(archive: zipfile.ZipFile, entry: zipfile.ZipInfo):
+def _reader(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[], bytes]:
     def read() -> bytes:
         try:
             return archive.read(entry)
@@ -201,6 +204,6 @@ def _not_there(data_dir: Path, missing: Sequence[str]) -> FileNotFoundError:
     places = ", ".join(str(place) for half in missing for place in _candidates(data_dir, half))
     return FileNotFoundError(
         f"Omniglot is not in data_dir={str(data_dir)!r}. Looked for, and did not find: {places}. "
-        f"Put {' and '.join(f'{half}.zip' for half in missing)} there, from {OMNIGLOT_URL}, or let "
-        "it be fetched: download=True in Python, --download on the command line."
+        f"Put {' and '.join(f'{half}.zip' for half in missing)} there, from {OMNIGLOT_URL}, or "
+        "have it fetched: download=True in Python, --download on the command line."
     )

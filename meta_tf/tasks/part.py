@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from meta_tf.checks import check_integer
 from meta_tf.types import Batch
 
 _PHILOX = 1  # the algorithm's number in tf.random.Algorithm
-_NUMBERS_A_COUNT = 4  # one step of Philox's counter yields four 32-bit numbers
+_NUMBERS_PER_COUNT = 4  # one step of Philox's counter yields four 32-bit numbers
 _BLOCK_BYTES = 4 * 2**20  # made in one go; larger blocks fall out of the processor's cache
 _BLOCK_BATCHES = 256  # beyond this the cost of a call no longer shows
 
@@ -19,22 +20,22 @@ class Part:
     """The training, validation or test part of a source.
 
     Episode `e` is `episodes(u_e)`, with `u_e` the numbers `e E … e E + E - 1` of
-    one random stream that belongs to `(seed, stream)`. Nothing else enters, so
-    the batch size and the place where a run was interrupted change no episode.
+    one random stream that belongs to `(seed, stream)`. They depend on nothing else, so
+    neither the batch size nor the place where a run was interrupted changes an episode.
 
     Args:
       episodes: function of uniform numbers in [0, 1), [T, E] float32, to the
         batch of those T episodes, `({"support_x", "support_y", "query_x"},
         query_y)`. Each row must depend on its own numbers alone.
       numbers: E, how many numbers an episode consumes.
-      stream: which of the independent streams of a seed; a source gives each
-        of its parts another one.
+      stream: which of the independent streams of a seed; a source gives each of its
+        parts a different one.
       classes: names of the classes, for a source that has classes.
       multiple: compute the episodes in groups of a multiple of this size.
-        Vectorised kernels handle the last few elements of an array by other
+        Vectorised kernels handle the last few elements of an array by different
         code, which for functions such as `sin` may differ in the last bit; 16
-        keeps every real episode away from there. 1 suffices for copying.
-      most_batches: most batches that one call of `episodes` makes; 1 where an
+        keeps every real episode away from there. 1 is enough for copying.
+      most_batches: how many batches one call of `episodes` makes at most; 1 where an
         episode is costly.
 
     Example:
@@ -65,14 +66,14 @@ class Part:
         self.task_spec = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), one)
 
     def batches(self, tasks: int, seed: int = 0, start: int = 0) -> tf.data.Dataset:
-        """Gives batches of tasks without end, in the same order every time.
+        """Gives endless batches of tasks, in the same order every time.
 
         Args:
-          tasks: T, tasks in a batch.
-          seed: chooses the stream of episodes. Give validation another seed than
-            training only for tidiness: the parts' streams differ anyway.
-          start: the first batch to give, counted in batches. A run that stopped
-            after `i` batches goes on with `start=i`.
+          tasks: T, tasks per batch.
+          seed: chooses the stream of episodes. The parts' streams differ anyway, so
+            validation may have the same seed as training.
+          start: the number of the first batch to give. A run that stopped after `i`
+            batches goes on with `start=i`.
 
         Returns:
           A dataset of `(x, query_y)` as `meta_tf.types` describes, all shapes static.
@@ -85,11 +86,8 @@ class Part:
           >>> fourth = next(iter(part.batches(8, seed=0, start=3)))
         """
         tasks, seed, start = (operator.index(n) for n in (tasks, seed, start))
-        if tasks < 1 or start < 0:
-            raise ValueError(
-                "`tasks` must be 1 or more and `start` 0 or more (both are counts: tasks in a "
-                f"batch, and batches to pass over). Received: tasks={tasks}, start={start}."
-            )
+        check_integer("tasks", tasks, at_least=1, why="in a batch")
+        check_integer("start", start, at_least=0, why="batches to pass over")
         block = self._block(tasks)
 
         def make(batch: tf.Tensor) -> Batch:
@@ -101,7 +99,7 @@ class Part:
 
         dataset = tf.data.Dataset.counter(start, step=block)
         dataset = dataset.map(tf.autograph.experimental.do_not_convert(make))
-        # Rewriting the pipeline gains nothing here, and would copy the examples it draws from.
+        # Rewriting the pipeline gains nothing here, and would copy the examples that it draws from.
         options = tf.data.Options()
         options.experimental_optimization.apply_default_optimizations = False
         return dataset.unbatch().prefetch(2).with_options(options)
@@ -127,7 +125,7 @@ def uniforms(seed: int, stream: int, first: tf.Tensor, count: int, numbers: int)
       stream: the part's own stream under that seed.
       first: number of the first episode, int64 scalar.
       count: T, how many episodes.
-      numbers: E, how many numbers an episode gets.
+      numbers: E, how many numbers an episode needs.
 
     Returns:
       float32 in [0, 1), [T, E].
@@ -136,13 +134,13 @@ def uniforms(seed: int, stream: int, first: tf.Tensor, count: int, numbers: int)
       Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011 (Philox: the
       generator is a function of a key and a counter, so any place is reached at once).
     """
-    counts = -(-numbers // _NUMBERS_A_COUNT)
+    counts = -(-numbers // _NUMBERS_PER_COUNT)
     key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(
         seed=tf.constant([seed, stream], tf.int64)
     )
     low = tf.cast(first, tf.uint64) * tf.constant(counts, tf.uint64)
     numbers_of_all = tf.raw_ops.StatelessRandomUniformV2(
-        shape=[count, counts * _NUMBERS_A_COUNT],
+        shape=[count, counts * _NUMBERS_PER_COUNT],
         key=key,
         counter=tf.stack([low, counter[1]]),
         alg=_PHILOX,

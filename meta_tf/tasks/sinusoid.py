@@ -7,8 +7,9 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from meta_tf.checks import check_integer
 from meta_tf.tasks.formula import between, check_range, formula_parts
-from meta_tf.tasks.source import Source, check_counts
+from meta_tf.tasks.source import Source
 from meta_tf.types import Batch
 
 
@@ -23,9 +24,8 @@ class Sinusoid(Source):
       amplitude: range of A.
       phase: range of φ in radians.
       x_range: range of x.
-      grid: whether the query points are spaced evenly over `x_range`, ends
-        included, in place of random ones: `query_y` is then the true curve,
-        ready to draw.
+      grid: whether the query points are evenly spaced over `x_range`, including its
+        ends, rather than random: `query_y` is then the true curve, ready to draw.
 
     Raises:
       ValueError: if a count is below 1 or a range is upside down.
@@ -50,7 +50,8 @@ class Sinusoid(Source):
         grid: bool = False,
     ):
         queries = shots if queries is None else queries
-        check_counts(shots=shots, queries=queries)
+        check_integer("shots", shots, at_least=1)
+        check_integer("queries", queries, at_least=1)
         for name, limits in [("amplitude", amplitude), ("phase", phase), ("x_range", x_range)]:
             check_range(name, limits)
 

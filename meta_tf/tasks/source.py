@@ -16,14 +16,14 @@ PARTS = ("train", "valid", "test")
 class Source:
     """Training, validation and test tasks of one family.
 
-    The parts share no class; those of a formula share no random number.
+    The parts share no class, and those of a formula no random number.
 
     Attributes:
       train, valid, test: the three `Part`s.
       kind: "classification" (integer labels 0 … N - 1) or "regression".
-      ways: N, classes in a task; `None` for regression.
-      shots: support examples, of each class in a classification.
-      queries: query examples, of each class in a classification.
+      ways: N, classes per task; `None` for regression.
+      shots: support examples per task, in a classification per class.
+      queries: query examples per task, in a classification per class.
       input_shape: shape of one example.
       target_shape: shape of one target; `()` for class labels.
 
@@ -63,12 +63,3 @@ class Source:
 
 def _example_shape(spec: tf.TensorSpec) -> tuple[int, ...]:
     return tuple(spec.shape[1:])
-
-
-def check_counts(**counts: int) -> None:
-    """Checks that each named count (`ways=…`, `shots=…`) is a whole number of 1 or more."""
-    for name, count in counts.items():
-        if isinstance(count, bool) or not hasattr(count, "__index__") or count < 1:
-            raise ValueError(
-                f"`{name}` must be a whole number of 1 or more. Received: {name}={count!r}."
-            )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 
 def shuffled(names: Sequence[str]) -> list[str]:
-    """Puts names into an order that looks random and is the same everywhere.
+    """Puts names in an order that looks random and is the same everywhere.
 
     The order is that of the names' SHA-256 digests: it depends neither on the
     order in which a file system lists folders nor on any library's generator.
@@ -17,14 +17,14 @@ def shuffled(names: Sequence[str]) -> list[str]:
 
 
 def split_by_fractions(names: Sequence[str], fractions: Sequence[float]) -> list[list[str]]:
-    """Shares class names out among training, validation and test.
+    """Divides class names among training, validation and test.
 
     Args:
       names: all class names, in any order.
       fractions: the three parts' shares of the classes; they add up to 1.
 
     Returns:
-      Three lists of names, disjoint, of sizes rounded to whole classes.
+      Three disjoint lists of names, their sizes rounded to whole classes.
 
     Raises:
       ValueError: unless `fractions` are three numbers of 0 or more with sum 1.

@@ -13,7 +13,7 @@ FOLDER = Path(__file__).resolve().parent
 
 
 def pretrained(name: str) -> MetaLearner:
-    """Loads a learner that has been trained already, to be used or trained on.
+    """Loads a learner that has already been trained, to be used or trained further.
 
     It learns to tell handwritten characters apart from one drawing of each: characters
     that it has never seen, of any alphabet. It expects images [28, 28, 1] of floats, the
@@ -21,18 +21,19 @@ def pretrained(name: str) -> MetaLearner:
 
     Trained on Omniglot (Lake et al. 2015, MIT licence): 1100 of its 1623 characters, as
     `meta_tf.tasks.Omniglot(split="finn", rotations="task")` splits and turns them. The
-    file `meta_tf/zoo/<name>.json` tells the command that did it, all settings, and
-    the accuracy on tasks of the 423 test characters with its interval. The batch-norm
-    mode is `transductive`: predict for several new drawings at once, and for all classes
-    rather than for one.
+    file `meta_tf/zoo/<name>.json` holds the command that did it, all settings, and the
+    accuracy on tasks of the 423 test characters with its interval. The batch-norm mode
+    is `transductive`: predict for several new drawings at once, and of all classes
+    rather than of one.
 
     Args:
-      name: `"omniglot_<ways>way_<shots>shot"`, one of those in `meta_tf/zoo`; a wrong
-        one is answered by the list.
+      name: `"omniglot_<ways>way_<shots>shot"`, one of those in `meta_tf/zoo`; the error
+        for a wrong one lists them.
 
     Returns:
       A `MetaLearner` with the weights of the end of its training. It has no optimiser:
-      `adapt`, `predict`, `export` and `meta_tf.evaluate` work at once; `compile` it to train on.
+      `adapt`, `predict`, `export` and `meta_tf.evaluate` work at once; `compile` it to train
+      it further.
 
     Raises:
       ValueError: if there is no learner of that name.

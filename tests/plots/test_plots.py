@@ -1,9 +1,13 @@
+import dataclasses
 import importlib
+import itertools
 import sys
 
 import keras
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
+from matplotlib.text import Text
 
 import meta_tf
 from meta_tf import plots
@@ -72,16 +76,27 @@ def test_images_are_marked_right_or_wrong(shape, tmp_path):
     predicted, labels = np.argmax(fitted(x["query_x"][0]), -1), query_y[0].numpy()
     titles = []
     for label in range(3):
-        titles += 2 * ["support"]
-        for guess in predicted[labels == label][:3]:
+        titles += 2 * ["" if label else "support"]
+        guesses = list(predicted[labels == label])
+        wrong = [guess for guess in guesses if guess != label]
+        for guess in (wrong + [label] * guesses.count(label))[:3]:
             titles.append(f"{'✓' if guess == label else '✗'} {guess}")
     assert [axes.get_title() for axes in figure.axes] == titles
-    assert len({title[0] for title in titles}) == 3  # some are right and some are wrong
+    assert {"✓", "✗"} < {title[:1] for title in titles}  # some are right and some are wrong
     right = np.sum(predicted == labels)
     assert f"{right} of 12 query images right ({right / 12:.1%}".rstrip("%") in (
         figure.get_suptitle()
     )
     assert is_drawn(figure, tmp_path / "task.png")
+
+
+def test_images_are_of_all_classes():
+    pixels = np.random.default_rng(0).uniform(size=[400, 3, 3, 1])
+    tasks = meta_tf.tasks.from_arrays(pixels, np.arange(400) % 100, ways=12, queries=3)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    net = meta_tf.MetaLearner(meta_tf.models.mlp((3, 3, 1), 12), loss=loss)
+    figure = plots.images(net, tasks.test, most=1)
+    assert [axes.get_ylabel() for axes in figure.axes[::2]] == [f"class {c}" for c in range(12)]
 
 
 def test_the_learning_curve_shows_the_file(tmp_path):
@@ -104,6 +119,16 @@ def test_the_learning_curve_shows_the_file(tmp_path):
     np.testing.assert_allclose(lines(losses)["validation tasks"], [[500, 1.6], [1000, 1.3]])
     with pytest.raises(ValueError, match=r"`metric` must be a column .* Received: 'mse'"):
         plots.learning_curve(path, "mse")
+
+
+def test_the_learning_curve_of_one_epoch_has_its_interval(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text("iteration,loss,val_loss,val_mse_ci95\n100,4,3,0.5\n")
+    (axes,) = plots.learning_curve(path).axes
+    (bar,) = axes.containers
+    np.testing.assert_allclose(bar.lines[2][0].get_segments(), [[[100, 2.5], [100, 3.5]]])
+    low, high = axes.get_xlim()
+    assert low == 0 and high > 100  # from the start of training
 
 
 def test_the_learning_curve_of_a_regression(tmp_path):
@@ -147,6 +172,16 @@ def test_inner_steps_shows_the_evaluation(tmp_path):
     assert is_drawn(figure, tmp_path / "steps.png")
 
 
+def test_a_long_title_stays_within_the_figure():
+    long = dataclasses.replace(LONG, algorithm=f"MAML({', '.join(['inner_lr=0.4'] * 20)})")
+    figure = plots.inner_steps(long)
+    (axes,) = figure.axes
+    figure.draw_without_rendering()
+    (title,) = [t for t in axes.findobj(Text) if t.get_text() == axes.get_title(loc="left")]
+    assert title.get_window_extent().x1 <= figure.bbox.x1
+    assert axes.get_title(loc="left").replace("\n", " ").endswith(long.algorithm)
+
+
 LONG = evaluated((0, 1, 2), (0.2, 0.8, 0.9), (0.02, 0.01, 0.005))
 SHORT = evaluated((0, 1), (0.25, 0.75), (0.03, 0.04))
 SINGLE = evaluated((0,), (0.95,), (0.01,))
@@ -178,8 +213,28 @@ def test_compare_shows_the_evaluations_side_by_side(tmp_path):
     assert set(drawn) == {"long", "short"}
     np.testing.assert_allclose(drawn["long"], [[0, 80], [1, 20], [2, 10]])
     np.testing.assert_allclose(drawn["short"], [[0, 75], [1, 25]])
+    # Each name at the right, led to from its line's end.
+    named = {text.get_text(): text for text in curves.texts}
+    assert set(named) == {"long", "short"}
+    figure.draw_without_rendering()
+    for name, text in named.items():
+        end = curves.transAxes.inverted().transform(curves.transData.transform(drawn[name][-1]))
+        np.testing.assert_allclose(text.xy, end, atol=1e-6)
+        box = Text.get_window_extent(text)  # without the line that leads to it
+        assert curves.get_window_extent().x1 < box.x0 and box.x1 <= figure.bbox.x1
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["published"]
     assert figure.get_suptitle() == "600 new tasks, 5-way 1-shot"
     assert is_drawn(figure, tmp_path / "compare.png")
+
+
+def test_names_of_lines_that_end_together_do_not_overlap():
+    runs = {f"run {i}": evaluated((0, 1), (0.2, 0.9), (0.02, 0.01)) for i in range(8)}
+    figure = plots.compare(runs)
+    figure.draw_without_rendering()
+    boxes = [Text.get_window_extent(text) for text in figure.axes[1].texts]
+    assert len(boxes) == 8
+    for above, below in itertools.combinations(sorted(boxes, key=lambda box: -box.y0), 2):
+        assert above.y0 >= below.y1 - 1  # to a pixel
 
 
 def test_compare_at_a_step_in_the_metrics_own_unit():
@@ -199,13 +254,15 @@ def test_compare_leaves_out_what_diverges():
     _, curves = plots.compare({"steady": steady, "wild": wild}).axes
     low, high = curves.get_ylim()
     assert low < 0.3 and 3.0 < high <= 6.0
+    heights = {text.get_text(): text.xy[1] for text in curves.texts}
+    assert heights["wild"] == 1  # named where it leaves
 
 
-def test_compare_without_any_curve_and_of_many_looks():
+def test_compare_without_any_curve_gives_each_a_colour_of_its_own():
     many = {f"run {i}": SINGLE for i in range(35)}
     (means,) = plots.compare(many).axes
-    looks = {(b.lines[0].get_color(), b.lines[0].get_marker()) for b in means.containers}
-    assert len(looks) == len(many)
+    colours = {to_hex(bar.lines[0].get_color()) for bar in means.containers}
+    assert len(colours) == len(many)
 
 
 @pytest.mark.parametrize(

@@ -226,7 +226,10 @@ def arrays(**changed):
         ({"split": (1.5, -0.7, 0.2)}, "`split`"),
         ({"ways": 7}, "The valid part has 6 of the 40 classes.*ways=7.*lower `ways`"),
         ({"queries": 16}, r"has 16 examples.*shots \+ queries = 1 \+ 16 = 17.*lower"),
-        ({"rotations": "all"}, "`rotations` must be 'task'"),
+        (
+            {"rotations": "all"},
+            "`rotations` must be one of 'task', 'classes', None",
+        ),
         ({"rotations": "task"}, r"Only square images.*\(640, 2\)"),
         ({"rotations": "classes", "images": np.zeros([640, 4, 5])}, "Only square images"),
     ],

@@ -101,8 +101,8 @@ def test_normal_numbers_are_right_and_always_finite():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Sinusoid(shots=0), "`shots` must be a whole number of 1 or more.*shots=0"),
-        (lambda: Sinusoid(shots=1.5), "`shots` must be a whole number.*1.5"),
+        (lambda: Sinusoid(shots=0), "`shots` must be an integer of at least 1.*Received: 0"),
+        (lambda: Sinusoid(shots=1.5), "`shots` must be an integer.*1.5"),
         (lambda: Sinusoid(queries=-1), "`queries`.*-1"),
         (lambda: Sinusoid(phase=(2, 1)), r"`phase` must be a pair \(low, high\)"),
         (lambda: HiddenTeacher(inputs=0), "`inputs`"),

@@ -118,8 +118,10 @@ def test_what_is_missing_is_named(folder, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"channels": 2}, "`channels` must be 1"),
-        ({"size": 0}, "`size` must be"),
+        ({"channels": 2}, "`channels` must be one of 1, 3"),
+        ({"size": 0}, "`size` must be an integer of at least 1"),
+        ({"size": (4, 5, 3)}, "`size` must be an integer"),
+        ({"size": (4, 2.5)}, r"`size` must be an integer.*Received: 2.5"),
         ({"size": (4, 5), "rotations": "task"}, "Only square images"),
     ],
 )

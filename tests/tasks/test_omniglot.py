@@ -3,9 +3,12 @@
 META_TF_OMNIGLOT names the folder of the real one.
 """
 
+import functools
 import hashlib
+import http.server
 import os
 import re
+import threading
 import zipfile
 
 import numpy as np
@@ -204,7 +207,7 @@ def test_changed_drawings_are_read_again(data_dir, decodings):
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "other", "inconsistent"])
-def test_damaged_cache_is_made_anew(damage, data_dir, decodings):
+def test_damaged_cache_is_made_again(damage, data_dir, decodings):
     first = Omniglot(data_dir, **SMALL)
     cache = data_dir / "omniglot_28.npz"
     content = bytearray(cache.read_bytes())
@@ -300,14 +303,31 @@ def test_download_fetches_what_is_missing_only_when_told(data_dir, tmp_path, mon
     source = Omniglot(tmp_path / "fresh", **SMALL, download=True)
     assert asked == [(f"{download.OMNIGLOT_URL}/{n}", m) for n, m in download.OMNIGLOT_MD5.items()]
     assert_same(source, Omniglot(data_dir, **SMALL, download=True))
-    assert len(asked) == 2
+    half = write_tree(
+        tmp_path / "half", {p: c for p, c in FILES.items() if p.startswith(HALVES[0])}
+    )
+    assert_same(source, Omniglot(half, **SMALL, download=True))
+    assert asked[2:] == [asked[1]]  # the half that was there is left alone
+
+
+def test_a_mirror_is_asked_in_place_of_the_official_address(data_dir, tmp_path, monkeypatch):
+    checksums = {p.name: hashlib.md5(p.read_bytes()).hexdigest() for p in data_dir.iterdir()}
+    monkeypatch.setattr(download, "OMNIGLOT_MD5", checksums)
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    monkeypatch.setattr(http.server.SimpleHTTPRequestHandler, "log_message", lambda *args: None)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        mirror = f"http://127.0.0.1:{server.server_port}/data/"
+        fetched = Omniglot(tmp_path / "fresh", **SMALL, download=True, mirror=mirror)
+        server.shutdown()
+    assert_same(fetched, Omniglot(data_dir, **SMALL))
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"split": "vinyals"}, "`split` must be 'finn' or 'lake'"),
-        ({"size": 0}, "`size` must be 1"),
+        ({"split": "vinyals"}, "`split` must be one of 'finn', 'lake'"),
+        ({"size": 0}, "`size` must be an integer of at least 1"),
         ({"ways": 4}, "The valid part has 3 of the 40 classes.*ways=4"),
         ({"queries": 3}, "has 3 examples"),
     ],

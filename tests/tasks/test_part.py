@@ -164,9 +164,15 @@ def test_the_block_of_batches_made_at_once_shows_nowhere():
     assert_equal(expected, episodes(part, 31, 12_007))
 
 
-@pytest.mark.parametrize("options", [{"tasks": 0}, {"tasks": 4, "start": -1}])
-def test_counts_that_mean_nothing_are_refused(options):
-    with pytest.raises(ValueError, match=r"`tasks` must be 1 or more and `start` 0 or more"):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tasks": 0}, "`tasks` must be an integer of at least 1.*Received: 0"),
+        ({"tasks": 4, "start": -1}, "`start` must be an integer of at least 0.*Received: -1"),
+    ],
+)
+def test_counts_that_mean_nothing_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
         Sinusoid().train.batches(**options)
 
 

@@ -1,0 +1,1 @@
+"""What serves the questions: works, contenders, processes, rounds, results and tables."""

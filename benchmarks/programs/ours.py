@@ -1,0 +1,153 @@
+"""meta_tf through its public face, `MetaLearner.fit`; as `programs` describes.
+
+`source`: tasks are made by `meta_tf.tasks` as training goes; else one batch stays in
+memory. `unroll`: the LSTM's own option, as a user would set it in Keras.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import meta_tf
+from benchmarks.harness.flops import counted
+from benchmarks.harness.workloads import (
+    HEADS,
+    META_LR,
+    SEQUENCE,
+    UNITS,
+    WIDE,
+    Work,
+    initial_weights,
+    tasks_of,
+)
+from meta_tf.types import Examples
+
+GRADIENT_SCALE = 2.0**12
+
+
+def build(work: Work, settings: dict) -> Fit:
+    return Fit(work, settings)
+
+
+class Fit:
+    """A learner, its batches, and `fit` for so many steps."""
+
+    def __init__(self, work: Work, settings: dict):
+        set_threads()
+        self.work, self.settings = work, settings
+        self.learner = learner(work, settings)
+        self.learner.compile(keras.optimizers.Adam(META_LR), steps_per_execution=work.per_call)
+        self.batches = (
+            source(work).train.batches(work.tasks) if settings.get("source") else fixed(work)
+        )
+
+    def run(self, steps: int) -> None:
+        self.learner.fit(self.batches, steps_per_epoch=steps, verbose=0)
+
+    def agree(self) -> tuple[float, list[np.ndarray]]:
+        """Loss and meta-gradient, read off one step of SGD of a large rate."""
+        before = initial_weights(self.work)
+        twin = learner(self.work, self.settings)
+        twin.compile(keras.optimizers.SGD(GRADIENT_SCALE))
+        history = twin.fit(fixed(self.work), steps_per_epoch=1, verbose=0)
+        after = [v.numpy() for v in twin.model.trainable_variables]
+        gradients = [(b - a) / GRADIENT_SCALE for b, a in zip(before, after, strict=True)]
+        return history.history["loss"][0], gradients
+
+    def flops(self) -> float:
+        """Products of one outer step, counted in the graph of one task's gradient."""
+        algorithm, network = self.learner.algorithm, self.learner.network
+
+        def one(task: dict[str, tf.Tensor]) -> Any:
+            support = Examples(task["support_x"], task["support_y"])
+            query = Examples(task["query_x"], task["query_y"])
+            return algorithm.meta_gradients(network, self.learner.weights_now, support, query)
+
+        task = {n: tf.TensorSpec(v.shape[1:], v.dtype) for n, v in tasks_of(self.work).items()}
+        graph = tf.function(one, autograph=False).get_concrete_function(task).graph
+        return self.work.tasks * counted(graph)
+
+    def adapt(self) -> None:
+        """Learns one new task."""
+        if not hasattr(self, "task"):
+            batch = tasks_of(self.work)
+            self.task = tf.constant(batch["support_x"][0]), tf.constant(batch["support_y"][0])
+        self.learner.adapt(*self.task)
+
+
+def set_threads() -> None:
+    """As `train.py` does: a task on each core beats kernels over all cores."""
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(os.cpu_count() or 1)
+
+
+def learner(work: Work, settings: dict) -> meta_tf.MetaLearner:
+    """The learner of a work, from the starting weights."""
+    model = network(work, settings)
+    for variable, value in zip(model.trainable_variables, initial_weights(work), strict=True):
+        variable.assign(value)
+    regression = work.network == "mlp"
+    return meta_tf.MetaLearner(
+        model,
+        meta_tf.MAML(inner_lr=work.inner_lr, inner_steps=work.inner_steps),
+        loss="mse" if regression else keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+
+
+def network(work: Work, settings: dict) -> keras.Model:
+    """The network as a plain Keras model."""
+    if work.network == "mlp":
+        return meta_tf.models.mlp()
+    if work.network == "conv4":
+        return meta_tf.models.conv4(work.ways, input_shape=work.input_shape)
+    if work.network == "conv4_pool":
+        return meta_tf.models.conv4(
+            work.ways, input_shape=work.input_shape, downsample="max_pool", head="flatten"
+        )
+    x = keras.Input(SEQUENCE)
+    if work.network == "lstm":
+        h = keras.layers.LSTM(UNITS, unroll=settings.get("unroll", False), name="lstm")(x)
+    else:
+        h = keras.layers.GlobalAveragePooling1D(name="mean")(_transformer_block(x))
+    return keras.Model(x, keras.layers.Dense(work.ways, name="head")(h))
+
+
+def _transformer_block(x: keras.KerasTensor) -> keras.KerasTensor:
+    h = keras.layers.Dense(UNITS, name="embed")(x)
+    attended = keras.layers.MultiHeadAttention(HEADS, UNITS // HEADS, name="attention")(h, h)
+    h = keras.layers.LayerNormalization(name="norm1")(h + attended)
+    wide = keras.layers.Dense(WIDE, activation="relu", name="wide")(h)
+    narrow = keras.layers.Dense(UNITS, name="narrow")(wide)
+    return keras.layers.LayerNormalization(name="norm2")(h + narrow)
+
+
+def fixed(work: Work) -> tf.data.Dataset:
+    """One batch of tasks, again and again."""
+    batch = tasks_of(work)
+    query_y = batch.pop("query_y")
+    options = tf.data.Options()
+    # Nothing is to be tuned, and the tuner would hold up the end of `fit` until it wakes.
+    options.autotune.enabled = False
+    return tf.data.Dataset.from_tensors((batch, query_y)).repeat().with_options(options)
+
+
+def source(work: Work) -> meta_tf.tasks.Source:
+    """A source of endless new tasks of this kind; its images or sequences are noise."""
+    if work.network == "mlp":
+        return meta_tf.tasks.Sinusoid(work.shots, work.queries)
+    rng = np.random.default_rng(2)
+    classes, each = 200, 20
+    labels = np.repeat(np.arange(classes), each)
+    if work.network.startswith("conv4"):
+        examples = rng.integers(0, 256, [classes * each, *work.input_shape], np.uint8)
+    else:
+        examples = rng.normal(size=[classes * each, *work.input_shape])
+    return meta_tf.tasks.from_arrays(examples, labels, work.ways, work.shots, work.queries)

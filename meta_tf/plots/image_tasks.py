@@ -1,0 +1,130 @@
+"""A figure of one task of image classification, and what a learner makes of it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from meta_tf.checks import check_integer
+from meta_tf.learner import MetaLearner
+from meta_tf.plots.style import GREEN, GREY, RED, headline
+
+_LARGE, _SMALL = 1.15, 0.65  # inches that an image takes, of few classes and of many
+_TALL = 14.0  # inches that all rows take together, as far as the images are not too small
+
+
+def images(learner: MetaLearner, part: Any, seed: int = 0, most: int = 6) -> Figure:
+    """Draws one task of image classification and what the learner makes of it.
+
+    One row per class: its support images, then query images of it, each with the predicted
+    class, ✓ and green if right, ✗ and red if wrong. The wrong ones come first.
+
+    Args:
+      learner: a learner of images [height, width, channels] or [height, width].
+      part: where the task comes from.
+      seed: chooses the task.
+      most: how many support and query images of each class are drawn at most. All of them
+        are learned and counted.
+
+    Raises:
+      ValueError: if the examples are not images, or the targets not class numbers.
+
+    Example:
+      >>> pixels = np.random.default_rng(0).uniform(size=[120, 8, 8, 1])
+      >>> tasks = meta_tf.tasks.from_arrays(pixels, np.arange(120) % 20, ways=3, queries=4)
+      >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+      >>> learner = meta_tf.MetaLearner(meta_tf.models.mlp((8, 8, 1), 3), loss=loss)
+      >>> figure = images(learner, tasks.test)
+      >>> len(figure.axes)  # 3 classes, 1 support and 4 query images of each
+      15
+    """
+    check_integer("most", most, at_least=1)
+    x, query_y = next(iter(part.batches(1, seed=seed)))
+    _check_images(x["query_x"], query_y)
+    support_x, support_y, query_x = (x[n][0] for n in ("support_x", "support_y", "query_x"))
+    labels, predicted = query_y[0].numpy(), learner.adapt(support_x, support_y)(query_x)
+    predicted = np.argmax(predicted, -1)
+    rows = _rows(support_y.numpy(), labels, predicted, most)
+    figure = _drawn(rows, support_x.numpy(), query_x.numpy(), predicted)
+    right = int(np.sum(predicted == labels))
+    headline(
+        figure,
+        f"{type(learner.algorithm).__name__}, {len(rows)}-way: {right} of {len(labels)} query "
+        f"images right ({100 * right / len(labels):.1f} %)\n"
+        "above each, the predicted class; mistakes first",
+    )
+    return figure
+
+
+class _Row(NamedTuple):
+    """A class, and the places of its images in the two sets."""
+
+    label: int
+    supports: np.ndarray
+    queries: np.ndarray
+
+
+def _rows(
+    support_y: np.ndarray, labels: np.ndarray, predicted: np.ndarray, most: int
+) -> list[_Row]:
+    rows = []
+    for label in np.unique(support_y):
+        queries = np.flatnonzero(labels == label)
+        right = predicted[queries] == label
+        queries = np.concatenate([queries[~right], queries[right]])
+        rows.append(_Row(label, np.flatnonzero(support_y == label)[:most], queries[:most]))
+    return rows
+
+
+def _drawn(
+    rows: list[_Row], support_x: np.ndarray, query_x: np.ndarray, predicted: np.ndarray
+) -> Figure:
+    shots, queries = max(len(r.supports) for r in rows), max(len(r.queries) for r in rows)
+    cell = float(np.clip(_TALL / len(rows), _SMALL, _LARGE))
+    size = (cell * (shots + queries) + 0.8, (cell + 0.25) * len(rows) + 0.8)
+    figure = Figure(figsize=size, layout="constrained")
+    widths = [1] * shots + [0.2] + [1] * queries  # with a gap between the two sets
+    grid = figure.add_gridspec(len(rows), len(widths), width_ratios=widths)
+    font = 11 if cell == _LARGE else 8
+    for r, row in enumerate(rows):
+        for c, i in enumerate(row.supports):
+            axes = figure.add_subplot(grid[r, c])
+            _show(axes, support_x[i], GREY)
+            if r == 0:
+                axes.set_title("support", color=GREY, fontsize=min(font, 9), pad=3)
+            if c == 0:
+                axes.set_ylabel(f"class {row.label}", fontsize=font)
+        for c, i in enumerate(row.queries):
+            mark, colour = ("✓", GREEN) if predicted[i] == row.label else ("✗", RED)
+            axes = figure.add_subplot(grid[r, shots + 1 + c])
+            _show(axes, query_x[i], colour)
+            axes.set_title(f"{mark} {predicted[i]}", color=colour, fontsize=font, pad=3)
+    return figure
+
+
+def _show(axes: Axes, picture: np.ndarray, colour: str) -> None:
+    low, high = float(picture.min()), float(picture.max())
+    if low < 0 or high > 1:  # standardised pixels, say
+        picture = (picture - low) / (high - low)
+    axes.imshow(np.squeeze(picture), cmap="gray", vmin=0, vmax=1)
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set(color=colour, linewidth=2)
+
+
+def _check_images(query_x: Any, query_y: tf.Tensor) -> None:
+    shape = list(query_x.shape[2:]) if tf.is_tensor(query_x) else []
+    if len(shape) not in (2, 3) or shape[2:] not in ([], [1], [3]):
+        raise ValueError(
+            "`part` must have images, [T, Q, height, width, 1 or 3] or [T, Q, height, width]. "
+            f"Received: query_x of shape {getattr(query_x, 'shape', type(query_x).__name__)}."
+        )
+    if not query_y.dtype.is_integer:
+        raise ValueError(
+            "`part` must have class numbers as targets. Received: query_y of dtype "
+            f"{query_y.dtype.name}."
+        )

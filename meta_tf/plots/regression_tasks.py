@@ -1,0 +1,121 @@
+"""A figure of three regression tasks, and of what a learner makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from meta_tf.batch.map_tasks import map_tasks
+from meta_tf.checks import check_integer
+from meta_tf.learner import MetaLearner
+from meta_tf.plots.style import BLUE, GREEN, GREY, ORANGE, RED, headline, tidy
+from meta_tf.types import Examples
+
+_STEP_STYLES = [(GREY, ":"), (ORANGE, "--"), (BLUE, "-"), (GREEN, "-."), (RED, "-")]
+
+
+def regression(
+    learner: MetaLearner, part: Any, steps: Sequence[int] = (0, 1, 10), seed: int = 0
+) -> Figure:
+    """Draws the fit of three tasks before and after some numbers of inner steps.
+
+    Args:
+      learner: a learner of functions of one variable.
+      part: where the tasks come from. The query set is drawn as the true curve:
+        give a part with many points, such as
+        `meta_tf.tasks.Sinusoid(queries=200, grid=True).test`.
+      steps: the numbers of inner steps.
+      seed: chooses the tasks.
+
+    Raises:
+      ValueError: if inputs or targets are more than one number, or `steps` are wrong.
+
+    Example:
+      >>> curves = meta_tf.tasks.Sinusoid(shots=5, queries=100, grid=True)
+      >>> figure = regression(learner, curves.test)
+      >>> len(figure.axes)
+      3
+
+    Reference: figure 2 of Finn, Abbeel & Levine 2017.
+    """
+    for k in steps:
+        check_integer("steps", k, at_least=0)
+    x, query_y = next(iter(part.batches(3, seed=seed)))
+    _check_curves(x["query_x"], query_y)
+    fits = _predictions(learner, x, max(steps))
+    figure = Figure(figsize=(12, 4.2), layout="constrained")
+    for t, axes in enumerate(figure.subplots(1, 3, sharey=True)):
+        _draw_fit(axes, {n: v[t].numpy() for n, v in x.items()}, query_y[t], fits[t], steps)
+        axes.set_title(f"task {t + 1}", fontsize=11)
+    figure.axes[0].set_ylabel("y")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
+    headline(
+        figure,
+        f"{type(learner.algorithm).__name__}: three new tasks, "
+        f"{x['support_x'].shape[1]} support points each",
+    )
+    return figure
+
+
+def _predictions(learner: MetaLearner, x: dict[str, tf.Tensor], steps: int) -> np.ndarray:
+    """Predictions for the query set after 0 … `steps` inner steps, [T, steps + 1, Q, ...]."""
+    network, algorithm = learner.network, learner.algorithm
+
+    def run(x: dict[str, tf.Tensor]) -> tf.Tensor:
+        weights = learner.weights_now
+
+        def one(task: dict[str, tf.Tensor]) -> tf.Tensor:
+            return algorithm.trajectory(
+                network,
+                weights,
+                Examples(task["support_x"], task["support_y"]),
+                lambda adapted: algorithm.predict(network, adapted, task["query_x"]),
+                steps=steps,
+            )
+
+        return map_tasks(one, x, mode=learner.task_parallelism)
+
+    return tf.function(run, autograph=False)(x).numpy()
+
+
+def _draw_fit(
+    axes: Axes,
+    x: dict[str, np.ndarray],
+    query_y: tf.Tensor,
+    fits: np.ndarray,
+    steps: Sequence[int],
+) -> None:
+    """One task: true curve, support points and the curves after each number of steps."""
+    order = np.argsort(x["query_x"][:, 0])
+    points = x["query_x"][order, 0]
+    axes.plot(points, query_y.numpy()[order, 0], color="black", lw=1.2, label="true curve")
+    for i, k in enumerate(steps):
+        colour, line = _STEP_STYLES[i % len(_STEP_STYLES)]
+        label = "before adaptation" if k == 0 else f"after {k} step{'s' if k > 1 else ''}"
+        axes.plot(points, fits[k][order, 0], line, color=colour, lw=1.8, label=label)
+    axes.plot(
+        x["support_x"][:, 0],
+        x["support_y"][:, 0],
+        "o",
+        color=RED,
+        markeredgecolor="white",
+        markersize=7,
+        label="support points",
+    )
+    tidy(axes, "x", None, None)
+
+
+def _check_curves(query_x: Any, query_y: Any) -> None:
+    for name, tensor in (("query_x", query_x), ("query_y", query_y)):
+        if tf.is_tensor(tensor) and tensor.shape[2:] == [1]:
+            continue
+        raise ValueError(
+            f"`part` must have tasks of one number each, `{name}` [T, Q, 1], to be drawn as a "
+            f"curve. Received: shape {getattr(tensor, 'shape', type(tensor).__name__)}."
+        )
