@@ -1,21 +1,26 @@
-"""The inner loop: `repeat` for learning through it, `record` for looking at every step."""
+"""Many steps: `repeat` for taking derivatives through them, `record` for looking at each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 
+from meta_tf.types import Tensor, Tensors
+
+Step: TypeAlias = Callable[[Any, Any, Any], Any]
+"""`carry = step(i, carry, constants)`."""
+
 
 def repeat(
-    step: Callable[[Any, Any, Any], Any],
-    carry: Any,
-    constants: Any,
-    count: Any,
+    step: Step,
+    carry: Tensors,
+    constants: Tensors,
+    count: int | Tensor,
     *,
     unroll: int,
-) -> Any:
+) -> Tensors:
     """Applies `carry = step(i, carry, constants)` for i = 0 … count - 1.
 
     Up to `unroll` steps are written out one after another: fastest, but what
@@ -55,12 +60,12 @@ def repeat(
 
 
 def record(
-    step: Callable[[Any, Any, Any], Any],
-    carry: Any,
-    constants: Any,
+    step: Step,
+    carry: Tensors,
+    constants: Tensors,
     count: int,
-    read: Callable[[Any], Any],
-) -> Any:
+    read: Callable[[Any], Tensors],
+) -> Tensors:
     """What `read` says of the carry after 0, 1, … `count` steps.
 
     A loop of one step, so that fifty steps are traced as quickly as one. Not made
@@ -83,7 +88,9 @@ def record(
         for t in tf.nest.flatten(first)
     ]
 
-    def body(i, flat, records):
+    def body(
+        i: Tensor, flat: list[Tensor], records: list[Any]
+    ) -> tuple[Tensor, list[Tensor], list[Any]]:
         after = step(i, tf.nest.pack_sequence_as(carry, flat), constants)
         values = tf.nest.flatten(read(after))
         records = [r.write(i + 1, v) for r, v in zip(records, values, strict=True)]
@@ -99,22 +106,22 @@ def record(
     return tf.nest.pack_sequence_as(first, [r.stack() for r in records])
 
 
-def _recomputing(step):
+def _recomputing(step: Step) -> Step:
     """`step`, with a gradient that runs the step again instead of storing its inside."""
 
-    def wrapped(i, carry, constants):
+    def wrapped(i: Tensor, carry: Tensors, constants: Tensors) -> Tensors:
         inputs = tf.nest.flatten((carry, constants))
         floating = [k for k, t in enumerate(inputs) if t.dtype.is_floating]
 
-        def run(i, inputs):
+        def run(i: Tensor, inputs: list[Tensor]) -> list[Tensor]:
             outputs = step(i, *tf.nest.pack_sequence_as((carry, constants), inputs))
             return tf.nest.flatten(outputs)
 
         # Every tensor goes in as an argument: inside a while_loop a custom gradient
         # may not capture any.
         @tf.custom_gradient
-        def pure(i, *inputs):
-            def backward(*upstream):
+        def pure(i: Tensor, *inputs: Tensor) -> tuple[Any, Any]:
+            def backward(*upstream: Tensor) -> list[Tensor | None]:
                 # Not before the gradient arrives, or all steps would be recomputed at once.
                 with tf.control_dependencies([u for u in upstream if u is not None]):
                     again = [tf.identity(t) for t in inputs]
@@ -131,12 +138,12 @@ def _recomputing(step):
                     output_gradients=[u for _, u in pairs],
                     unconnected_gradients=tf.UnconnectedGradients.ZERO,
                 )
-                gradients = [None] * (1 + len(inputs))
+                gradients: list[Tensor | None] = [None] * (1 + len(inputs))
                 for k, gradient in zip(floating, found, strict=True):
                     gradients[1 + k] = tf.convert_to_tensor(gradient)
                 return gradients
 
-            return tuple(run(i, inputs)), backward
+            return tuple(run(i, list(inputs))), backward
 
         return tf.nest.pack_sequence_as(carry, pure(i, *inputs))
 

@@ -14,11 +14,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import tensorflow as tf
 
 from meta_tf.checks import check_choice
+from meta_tf.types import Tensor, Tensors
+
+SumFunction: TypeAlias = Callable[[Any], tuple[Tensors, Tensors]]
+"""Of one task: what is kept of each, and what is added up over all."""
 
 TASK_MODES = ("auto", "parallel", "vectorized")
 
@@ -42,13 +46,13 @@ _LEAST_SHARE = 4
 
 
 def map_tasks(
-    fn: Callable[[Any], Any],
-    tasks: Any,
+    fn: Callable[[Any], Tensors],
+    tasks: Tensors,
     *,
     mode: str = "auto",
     jit: bool | str = False,
     in_flight: int | None = None,
-) -> Any:
+) -> Tensors:
     """Applies `fn` to every task of a batch: `result[t] = fn(tasks[t])`.
 
     Take gradients inside `fn`: that is many times faster than around `map_tasks`,
@@ -79,13 +83,13 @@ def map_tasks(
 
 
 def sum_tasks(
-    fn: Callable[[Any], tuple[Any, Any]],
-    tasks: Any,
+    fn: SumFunction,
+    tasks: Tensors,
     *,
     mode: str = "auto",
     jit: bool | str = False,
     in_flight: int | None = None,
-) -> tuple[Any, Any]:
+) -> tuple[Tensors, Tensors]:
     """As `map_tasks`, for a function that returns a pair, of which the second is added up.
 
     The sums grow as the tasks are done, so that the memory they take does not depend
@@ -119,7 +123,7 @@ def sum_tasks(
     )
     if jit == "auto":
         jit = vectorize and len(one.graph.get_operations()) <= _MOST_COMPILED
-    compiled = jit and not operations.intersection(_WRONG_IN_XLA)
+    compiled = bool(jit) and not operations.intersection(_WRONG_IN_XLA)
     if vectorize:
         shares = _shares(tasks, in_flight or _programs())
         return _vectorized(fn, tasks, shares, compiled)
@@ -146,14 +150,14 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _one_after_another(fn, tasks):
+def _one_after_another(fn: SumFunction, tasks: Tensors) -> tuple[Tensors, Tensors]:
     count = tf.nest.flatten(tasks)[0].shape[0]
     results = [fn(tf.nest.map_structure(lambda x, t=t: x[t], tasks)) for t in range(count)]
     each = tf.nest.map_structure(lambda *values: tf.stack(values), *(r[0] for r in results))
     return each, tf.nest.map_structure(lambda *values: tf.add_n(values), *(r[1] for r in results))
 
 
-def _parallel(one, tasks, in_flight):
+def _parallel(one: Any, tasks: Tensors, in_flight: int) -> tuple[Tensors, Tensors]:
     """A loop whose rounds overlap; only the adding up waits for the round before."""
     each, total = one.structured_outputs
     flat = tf.nest.flatten(tasks)
@@ -161,7 +165,7 @@ def _parallel(one, tasks, in_flight):
     kept = [tf.TensorArray(t.dtype, count, element_shape=t.shape) for t in tf.nest.flatten(each)]
     sums = [tf.zeros(t.shape, t.dtype) for t in tf.nest.flatten(total)]
 
-    def body(t, kept, sums):
+    def body(t: Tensor, kept: list[Any], sums: list[Tensor]) -> tuple[Any, Any, Any]:
         each, total = one(tf.nest.map_structure(lambda x: x[t], tasks))
         kept = [k.write(t, e) for k, e in zip(kept, tf.nest.flatten(each), strict=True)]
         sums = [s + e for s, e in zip(sums, tf.nest.flatten(total), strict=True)]
@@ -178,10 +182,12 @@ def _parallel(one, tasks, in_flight):
     return tf.nest.pack_sequence_as(each, stacked), tf.nest.pack_sequence_as(total, sums)
 
 
-def _vectorized(fn, tasks, shares, compiled):
+def _vectorized(
+    fn: SumFunction, tasks: Tensors, shares: int, compiled: bool
+) -> tuple[Tensors, Tensors]:
     """As many programs as there are shares, each for its part of the tasks."""
 
-    def run(tasks, first=None, size=None):
+    def run(tasks: Tensors, first: Any = None, size: Any = None) -> tuple[Tensors, Tensors]:
         if size is not None:
             tasks = tf.nest.map_structure(lambda t: _part(t, first, size), tasks)
         each, total = _all_at_once(fn, tasks)
@@ -199,25 +205,25 @@ def _vectorized(fn, tasks, shares, compiled):
     return each, tf.nest.map_structure(lambda *parts: tf.add_n(parts), *(r[1] for r in results))
 
 
-def _part(t, first, size):
+def _part(t: Tensor, first: Tensor, size: int) -> Tensor:
     # The size alone decides what is compiled: programs of the same size are one.
     rest = t.shape.rank - 1
     return tf.slice(t, [first, *[0] * rest], [size, *t.shape[1:]])
 
 
-def _shares(tasks, most):
+def _shares(tasks: Tensors, most: int) -> int:
     """How many programs share the tasks."""
     shape = tf.nest.flatten(tasks)[0].shape
     known = all(t.shape.is_fully_defined() for t in tf.nest.flatten(tasks))
     return max(1, min(most, shape[0] // _LEAST_SHARE)) if known else 1
 
 
-def _programs():
+def _programs() -> int:
     # Programs for a GPU run one after another whatever we do.
     return 1 if tf.config.list_logical_devices("GPU") else cores()
 
 
-def _all_at_once(fn, tasks):
+def _all_at_once(fn: SumFunction, tasks: Tensors) -> tuple[Tensors, Tensors]:
     # The random numbers of dropout take a loop, which is all right.
     tf.get_logger().addFilter(_not_about_loops)
     try:
@@ -226,11 +232,11 @@ def _all_at_once(fn, tasks):
         tf.get_logger().removeFilter(_not_about_loops)
 
 
-def _not_about_loops(record):
+def _not_about_loops(record: Any) -> bool:
     return "Using a while_loop for converting" not in record.getMessage()
 
 
-def _operations(graph):
+def _operations(graph: Any) -> set[str]:
     """Names of all kinds of operations in a graph and the functions that it calls."""
     definition = graph.as_graph_def()
     nodes = [*definition.node, *(n for f in definition.library.function for n in f.node_def)]

@@ -7,8 +7,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from meta_tf.types import Tensor
 
-def share_of_tasks(count: Any) -> tuple[Any, Any]:
+
+def share_of_tasks(count: Tensor) -> tuple[int | Tensor, Tensor]:
     """Where this replica's `count` tasks begin among those of all, and how many all have."""
     replica = tf.distribute.get_replica_context()
     replicas = replica.num_replicas_in_sync
@@ -20,7 +22,7 @@ def share_of_tasks(count: Any) -> tuple[Any, Any]:
     return tf.reduce_sum(tf.where(numbers < mine, counts, 0)), tf.reduce_sum(counts)
 
 
-def mean_of_sums(sums: list[Any], total: Any) -> list[Any]:
+def mean_of_sums(sums: list[Tensor], total: Tensor) -> list[Tensor]:
     """The means over the tasks of all replicas, from the sums that each has over its own.
 
     A mean of the replicas' means would give the tasks of a short last batch more weight.
@@ -31,7 +33,7 @@ def mean_of_sums(sums: list[Any], total: Any) -> list[Any]:
     return [s / tf.cast(total, s.dtype) for s in sums]
 
 
-def for_optimizer(gradients: list[Any], optimizer: keras.optimizers.Optimizer) -> list[Any]:
+def for_optimizer(gradients: list[Tensor], optimizer: keras.optimizers.Optimizer) -> list[Tensor]:
     """Gradients to be given to `optimizer.apply` on each replica, from those of all tasks.
 
     A Keras optimiser clips on each replica and then adds up. The gradients are therefore
@@ -44,7 +46,7 @@ def for_optimizer(gradients: list[Any], optimizer: keras.optimizers.Optimizer) -
     return [g / replicas for g in _clipped(gradients, optimizer)]
 
 
-def _clipped(gradients, optimizer):
+def _clipped(gradients: list[Tensor], optimizer: Any) -> list[Tensor]:
     # The limits are meant for unscaled gradients.
     scale = tf.cast(optimizer.scale_loss(tf.ones([])), gradients[0].dtype)
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)

@@ -30,6 +30,23 @@ def check_keras_file(filepath: Any, parts: dict[str, Any]) -> None:
                 '@keras.saving.register_keras_serializable("my_package"), and import its module '
                 "before loading."
             )
+    _check_settings(parts.get("loss"))
+
+
+def _check_settings(loss: Any) -> None:
+    """Raises ValueError if Keras would forget a setting of its loss, as it does `Huber(delta)`."""
+    settings = getattr(loss, "_fn_kwargs", None)
+    if not settings:
+        return
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    for name, value in settings.items():
+        if again._fn_kwargs.get(name) != value:
+            raise ValueError(
+                f"`loss` could not be loaded again from a file as it is: Keras does not save the "
+                f"setting {name!r} of {type(loss).__name__}. Received: {name}={value!r}. Pass a "
+                "function of your own instead, registered with "
+                '@keras.saving.register_keras_serializable("my_package").'
+            )
 
 
 def _unknown(written: Any) -> Iterator[str]:

@@ -11,13 +11,17 @@ from typing import Any
 
 import tensorflow as tf
 
+from meta_tf.types import Tensor
 
-def can_be_fused(x: Any) -> bool:
+
+def can_be_fused(x: Tensor) -> bool:
     """Whether there are kernels for `x`: images [B, H, W, C] in float32."""
     return x.shape.rank == 4 and x.dtype == tf.float32 and x.shape[-1] is not None
 
 
-def fused_batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, Any, Any]:
+def fused_batch_norm(
+    x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
     """Normalises each channel of `x`: `(y, mean, variance)`.
 
         mean = Σ x / n,  variance = Σ (x - mean)² / n,  r = 1 / √(variance + ε)
@@ -51,17 +55,17 @@ def fused_batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any
     variance = unbiased * tf.maximum(n - 1, 1) / n
 
     @tf.custom_gradient
-    def statistics(x, mean, variance):
+    def statistics(x: Tensor, mean: Tensor, variance: Tensor) -> tuple[Any, Any]:
         """The kernel's values, with the gradient of the formula."""
 
-        def backward(d_mean, d_variance):
+        def backward(d_mean: Tensor, d_variance: Tensor) -> tuple[Tensor, None, None]:
             here, _ = statistics(x, mean, variance)
             return (d_mean + 2 * d_variance * (x - here)) / n, None, None
 
         return (tf.identity(mean), tf.identity(variance)), backward
 
     @tf.custom_gradient
-    def slope(g, x, gamma):
+    def slope(g: Tensor, x: Tensor, gamma: Tensor) -> tuple[Any, Any]:
         """The gradients of Σ g y with respect to x, γ and β.
 
         P(g) = g - mean(g) - z mean(g z):   γ r P(g),  Σ g z,  Σ g.
@@ -77,7 +81,7 @@ def fused_batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any
             is_training=True,
         )[:3]
 
-        def backward(a, b, c):
+        def backward(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             # a, b, c are what the loss changes by with those three. P is symmetric, and
             #   d loss / dz = u (beyond what y says),  d loss / dr = γ n h.
             center, spread = statistics(x, mean, variance)
@@ -94,12 +98,12 @@ def fused_batch_norm(x: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any
         return tuple(found), backward
 
     @tf.custom_gradient
-    def normalized(x, gamma, beta):
+    def normalized(x: Tensor, gamma: Tensor, beta: Tensor) -> tuple[Tensor, Any]:
         del beta
         return tf.identity(y), lambda g: slope(g, x, gamma)
 
     return (normalized(x, gamma, beta), *statistics(x, mean, variance))
 
 
-def _mean(x):
+def _mean(x: Tensor) -> Tensor:
     return tf.reduce_mean(x, [0, 1, 2])

@@ -6,8 +6,10 @@ import contextlib
 
 import tensorflow as tf
 
+from meta_tf.types import Tensor
 
-def _softsign_grad_grad(op, upstream):
+
+def _softsign_grad_grad(op: tf.Operation, upstream: Tensor) -> tuple[Tensor, Tensor]:
     # SoftsignGrad(g, x) = g / (1 + |x|)², for softsign(x) = x / (1 + |x|).
     g, x = op.inputs
     d = 1 + tf.abs(x)

@@ -13,11 +13,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from meta_tf.network.fused_batch_norm import can_be_fused, fused_batch_norm
+from meta_tf.types import Tensor
 
 BATCH_NORM_MODES = ("transductive", "support", "running")
 """Which statistics batch normalisation uses once a task is being learned.
@@ -30,7 +32,13 @@ do). `support`: the query set is normalised with the adapted support set's.
 _tracing = threading.RLock()
 
 
-def exact_moments(x, axes, shift=None, keepdims=False, name=None):
+def exact_moments(
+    x: Tensor,
+    axes: Any,
+    shift: Any = None,
+    keepdims: bool = False,
+    name: str | None = None,
+) -> tuple[Tensor, Tensor]:
     """Mean and variance over `axes`, with right derivatives of every order.
 
     mean = Σ x / n,  variance = Σ (x - mean)² / n. The arguments are those of
@@ -60,7 +68,9 @@ def exact_normalization(batch_statistics: bool | None) -> Iterator[None]:
         owner = threading.get_ident()
         moments, call = tf.nn.moments, keras.layers.BatchNormalization.call
 
-        def declared_call(layer, inputs, training=None, mask=None):
+        def declared_call(
+            layer: Any, inputs: Tensor, training: bool | None = None, mask: Any = None
+        ) -> Tensor:
             if threading.get_ident() == owner:
                 _check_synchronized(layer)
                 training = training if batch_statistics is None else batch_statistics
@@ -77,7 +87,7 @@ def exact_normalization(batch_statistics: bool | None) -> Iterator[None]:
             keras.layers.BatchNormalization.call = call
 
 
-def _check_synchronized(layer):
+def _check_synchronized(layer: Any) -> None:
     # Its replicas would also wait for each other here, for ever.
     if layer.synchronized and tf.distribute.get_strategy().num_replicas_in_sync > 1:
         raise ValueError(
@@ -86,11 +96,11 @@ def _check_synchronized(layer):
         )
 
 
-def _can_be_fused(layer, x):
+def _can_be_fused(layer: Any, x: Tensor) -> bool:
     return layer.trainable and layer.axis in (-1, 3) and can_be_fused(x)
 
 
-def _fused(layer, x):
+def _fused(layer: Any, x: Tensor) -> Tensor:
     """What the layer's own `call` does on its batch's statistics."""
     channels = x.shape[-1]
     y, mean, variance = fused_batch_norm(

@@ -11,6 +11,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from meta_tf.types import Tensor
+
 _KEY = "seed_"
 
 
@@ -23,7 +25,9 @@ def seed_positions(model: keras.Model) -> list[int]:
     ]
 
 
-def split_seeds(positions: list[int], state: list[Any], tasks: Any) -> tuple[dict, dict]:
+def split_seeds(
+    positions: list[int], state: list[Tensor], tasks: int | Tensor
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Draws a seed for each task, and one to go on from: `(seeds, next seeds)`.
 
     Args:
@@ -45,7 +49,7 @@ def split_seeds(positions: list[int], state: list[Any], tasks: Any) -> tuple[dic
     return seeds, following
 
 
-def with_seeds(state: list[Any], seeds: dict[str, Any]) -> list[Any]:
+def with_seeds(state: list[Tensor], seeds: dict[str, Tensor]) -> list[Tensor]:
     """The state with these seeds in place of its own."""
     return [seeds.get(str(i), s) for i, s in enumerate(state)]
 

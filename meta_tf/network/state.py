@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 
+from meta_tf.types import Tensor
 
-def split_state(before: list[Any], after: list[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+
+def split_state(
+    before: list[Tensor], after: list[Tensor]
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """How far a task moved the state, and what it counted: `(moved, counters)`.
 
     Moves can be averaged over tasks; a counter cannot. Both are dicts by position among
@@ -24,7 +26,10 @@ def split_state(before: list[Any], after: list[Any]) -> tuple[dict[str, Any], di
 
 
 def store_state(
-    model: keras.Model, moved: dict[str, Any], counters: dict[str, Any], seeds: dict[str, Any]
+    model: keras.Model,
+    moved: dict[str, Tensor],
+    counters: dict[str, Tensor],
+    seeds: dict[str, Tensor],
 ) -> None:
     """Moves the model's state by the tasks' mean; counters [T, ...] become the last task's."""
     for i, variable in enumerate(model.non_trainable_variables):

@@ -10,11 +10,9 @@ import tensorflow as tf
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from meta_tf.batch.map_tasks import map_tasks
 from meta_tf.checks import check_integer
 from meta_tf.learner import MetaLearner
 from meta_tf.plots.style import BLUE, GREEN, GREY, ORANGE, RED, headline, tidy
-from meta_tf.types import Examples
 
 _STEP_STYLES = [(GREY, ":"), (ORANGE, "--"), (BLUE, "-"), (GREEN, "-."), (RED, "-")]
 
@@ -47,7 +45,7 @@ def regression(
         check_integer("steps", k, at_least=0)
     x, query_y = next(iter(part.batches(3, seed=seed)))
     _check_curves(x["query_x"], query_y)
-    fits = _predictions(learner, x, max(steps))
+    fits = learner.trajectory(x, max(steps)).numpy()
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     for t, axes in enumerate(figure.subplots(1, 3, sharey=True)):
         _draw_fit(axes, {n: v[t].numpy() for n, v in x.items()}, query_y[t], fits[t], steps)
@@ -61,27 +59,6 @@ def regression(
         f"{x['support_x'].shape[1]} support points each",
     )
     return figure
-
-
-def _predictions(learner: MetaLearner, x: dict[str, tf.Tensor], steps: int) -> np.ndarray:
-    """Predictions for the query set after 0 … `steps` inner steps, [T, steps + 1, Q, ...]."""
-    network, algorithm = learner.network, learner.algorithm
-
-    def run(x: dict[str, tf.Tensor]) -> tf.Tensor:
-        weights = learner.weights_now
-
-        def one(task: dict[str, tf.Tensor]) -> tf.Tensor:
-            return algorithm.trajectory(
-                network,
-                weights,
-                Examples(task["support_x"], task["support_y"]),
-                lambda adapted: algorithm.predict(network, adapted, task["query_x"]),
-                steps=steps,
-            )
-
-        return map_tasks(one, x, mode=learner.task_parallelism)
-
-    return tf.function(run, autograph=False)(x).numpy()
 
 
 def _draw_fit(
