@@ -142,7 +142,9 @@ def test_a_page_beside_the_runs_links_to_them_and_one_of_the_site_names_them(tmp
     a_run(tmp_path / "omniglot_5way_1shot", 0.98)
     beside = tables.named("omniglot_5way_1shot", tmp_path, tmp_path)
     assert beside == "[`omniglot_5way_1shot`](omniglot_5way_1shot/results.json)"
-    assert tables.named("omniglot_5way_1shot", tmp_path, tmp_path / "docs") == "`omniglot_5way_1shot`"
+    assert (
+        tables.named("omniglot_5way_1shot", tmp_path, tmp_path / "docs") == "`omniglot_5way_1shot`"
+    )
 
 
 def test_the_sinusoid_is_told_after_one_five_and_ten_steps(tmp_path):
