@@ -31,10 +31,7 @@ PAGES = (
     RESULTS / "README.md",
 )
 # Figures of single runs that the site shows: name there → name in `results`.
-SHOWN = {
-    "sinusoid_fit.png": "sinusoid_10shot/fit.png",
-    "omniglot_task.png": "omniglot_5way_1shot/task.png",
-}
+SHOWN = {"sinusoid_fit.png": "sinusoid_10shot/fit.png"}
 MISSING = "not yet trained"
 
 
