@@ -1,11 +1,12 @@
-"""Fills the tables of the two README files from the runs in this folder, and draws them.
+"""Fills the tables of the README files and of the results page from the published runs.
 
     python -m tools.tables             writes the tables and figures
     python -m tools.tables --check     tells which runs lie below their goal, writes nothing
 
-A README says where a table goes by a pair of comments, `<!-- table NAME -->` and
+A page says where a table goes by a pair of comments, `<!-- table NAME -->` and
 `<!-- end -->`; `<!-- commands NAME -->` asks for the commands of its runs. What stands
-between them is replaced: no number there is typed by hand.
+between them is replaced: no number there is typed by hand. The figures lie in
+`docs/figures`, because the site shows nothing from outside of `docs`.
 """
 
 from __future__ import annotations
@@ -13,13 +14,24 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
-READMES = (RESULTS.parent / "README.md", RESULTS / "README.md")
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "results"
+FIGURES = ROOT / "docs" / "figures"
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "README.zh-CN.md",
+    ROOT / "docs" / "results.md",
+    RESULTS / "README.md",
+)
+# Figures of single runs that the site shows: name there → name in `results`.
+SHOWN = {"sinusoid_fit.png": "sinusoid_10shot/fit.png"}
 MISSING = "not yet trained"
 
 
@@ -45,6 +57,7 @@ class Table:
     columns: dict[str, Callable[[Row, dict[str, Any], dict[str, Any]], str]]
     rows: tuple[Row, ...]
     step: int | None = None  # None: each run's last
+    drawn: bool = True  # whether there is a figure of it
 
 
 # --- cells, of a row, its run and the run of the table's first row ---
@@ -96,6 +109,13 @@ def published(row, run, first):
     return row.published
 
 
+def result(row, run, first):
+    """The one number of a run that the front page tells."""
+    if run["metric"] == "accuracy":
+        return f"{accuracy(row, run, first)} %"
+    return f"mse {mse_after(1)(row, run, first)}"
+
+
 ACCURACY = {
     "accuracy in %": accuracy,
     "inner steps": inner_steps,
@@ -112,6 +132,7 @@ MSE = {
     "minutes": minutes,
     "published, 1 step": published,
 }
+SUMMARY = {"on 600 new tasks": result, "published": published}
 MODES = {
     "accuracy in %": accuracy,
     "difference": gap,
@@ -187,6 +208,19 @@ TABLES = (
     sinusoid(10, "0.435", "0.258"),
     sinusoid(20),
 )
+# The front page's choice of rows that stand in the tables above.
+README = Table(
+    "readme",
+    SUMMARY,
+    (
+        Row("Sinusoid, 10-shot, one inner step: MAML", "sinusoid_10shot", "0.435"),
+        Row("Omniglot, 5-way 1-shot: MAML", "omniglot_5way_1shot", "98.7 ± 0.4"),
+        Row("… ProtoNet", "omniglot_5way_1shot_protonet", "98.8"),
+        Row("Omniglot, 20-way 1-shot: MAML", "omniglot_20way_1shot", "95.8 ± 0.3"),
+        Row("… ProtoNet", "omniglot_20way_1shot_protonet", "96.0"),
+    ),
+    drawn=False,
+)
 
 
 def main() -> None:
@@ -198,7 +232,7 @@ def main() -> None:
         if options.check:
             missed = below_goal(RESULTS)
             raise SystemExit("\n".join(missed) if missed else 0)
-        texts = {path: filled(path.read_text(), RESULTS, path.parent) for path in READMES}
+        texts = {path: filled(path.read_text(), RESULTS, path.parent) for path in PAGES}
     except (FileNotFoundError, ValueError) as error:
         raise SystemExit(f"tools.tables: error: {error}") from None
     for path, text in texts.items():
@@ -220,8 +254,8 @@ def read(results: Path, folder: str) -> dict[str, Any] | None:
 
 
 def filled(text: str, results: Path, beside: Path) -> str:
-    """The text of a README in the folder `beside`, with its tables and commands made anew."""
-    tables = {table.name: table for table in TABLES}
+    """The text of a page in the folder `beside`, with its tables and commands made anew."""
+    tables = {table.name: table for table in (*TABLES, README)}
     makers = {"table": rendered, "commands": commands}
 
     def replace(match):
@@ -238,9 +272,7 @@ def filled(text: str, results: Path, beside: Path) -> str:
 
 
 def rendered(table: Table, results: Path, beside: Path) -> list[str]:
-    """The lines of a table, and of its figure."""
-    where = results.relative_to(beside).as_posix()
-    prefix = "" if where == "." else f"{where}/"
+    """The lines of a table, and of its figure, for a page in the folder `beside`."""
     runs = {row: read(results, row.folder) for row in table.rows}
     first = runs[table.rows[0]]
     lines = [f"| | {' | '.join(table.columns)} | run |", "|---" * (len(table.columns) + 2) + "|"]
@@ -250,11 +282,19 @@ def rendered(table: Table, results: Path, beside: Path) -> list[str]:
             cells = [MISSING, *known[1:], ""]
         else:
             cells = [cell(row, run, first) for cell in table.columns.values()]
-            cells.append(f"[`{row.folder}`]({prefix}{row.folder}/results.json)")
+            cells.append(named(row.folder, results, beside))
         lines.append(f"| {row.name} | {' | '.join(cells)} |")
-    if any(runs.values()):
-        lines += ["", f"![{table.name}: the means and intervals]({prefix}{table.name}.png)"]
+    if table.drawn and any(runs.values()):
+        figure = Path(os.path.relpath(FIGURES / f"{table.name}.png", beside)).as_posix()
+        lines += ["", f"![{table.name}: the means and intervals]({figure})"]
     return lines
+
+
+def named(folder: str, results: Path, beside: Path) -> str:
+    """A run's name, with a link to its results from every page but those of the site."""
+    if not results.is_relative_to(beside):
+        return f"`{folder}`"
+    return f"[`{folder}`]({(results / folder).relative_to(beside).as_posix()}/results.json)"
 
 
 def commands(table: Table, results: Path, beside: Path) -> list[str]:
@@ -279,11 +319,14 @@ def below_goal(results: Path) -> list[str]:
 
 
 def draw_all(results: Path) -> None:
-    """Writes a figure for each table that has a run."""
+    """Writes a figure for each table that has a run, and copies those of single runs."""
+    FIGURES.mkdir(parents=True, exist_ok=True)
     for table in TABLES:
         figure = drawn(table, results)
         if figure is not None:
-            figure.savefig(results / f"{table.name}.png", dpi=120)
+            figure.savefig(FIGURES / f"{table.name}.png", dpi=120)
+    for name, of_run in SHOWN.items():
+        shutil.copyfile(results / of_run, FIGURES / name)
 
 
 def drawn(table: Table, results: Path):

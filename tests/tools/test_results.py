@@ -17,21 +17,26 @@ def flag_file(folder):
     return dict(line.removeprefix("--").split("=", 1) for line in lines)
 
 
-@pytest.mark.parametrize("path", tables.READMES, ids=str)
+@pytest.mark.parametrize("path", tables.PAGES, ids=lambda path: str(path.relative_to(tables.ROOT)))
 def test_the_tables_are_what_the_runs_say(path):
     text = path.read_text()
     assert "<!-- table " in text
     assert tables.filled(text, tables.RESULTS, path.parent) == text, "run: python -m tools.tables"
 
 
-def test_the_results_page_has_every_table_with_its_commands_and_figure():
-    text = (tables.RESULTS / "README.md").read_text()
+def test_both_results_pages_have_every_table_and_one_has_every_command():
+    runs = (tables.RESULTS / "README.md").read_text()
+    site = (tables.ROOT / "docs" / "results.md").read_text()
     for table in tables.TABLES:
-        assert f"<!-- table {table.name} -->" in text
-        assert f"<!-- commands {table.name} -->" in text
-    for readme in tables.READMES:
-        for link in re.findall(r"\]\(([\w/]+\.\w+)\)", readme.read_text()):
-            assert (readme.parent / link).exists(), link
+        assert f"<!-- table {table.name} -->" in runs
+        assert f"<!-- table {table.name} -->" in site
+        assert f"<!-- commands {table.name} -->" in runs
+
+
+def test_the_site_shows_the_figures_of_the_runs():
+    for name, of_run in tables.SHOWN.items():
+        shown = (tables.FIGURES / name).read_bytes()
+        assert shown == (tables.RESULTS / of_run).read_bytes(), "run: python -m tools.tables"
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -122,6 +127,25 @@ def test_the_modes_are_compared_with_the_transductive_one(tmp_path):
     assert tables.MISSING in lines[4]
 
 
+def test_the_front_page_tells_one_number_a_run_and_draws_nothing(tmp_path):
+    a_run(tmp_path / "sinusoid_10shot", 0.3271, metric="mse")
+    a_run(tmp_path / "omniglot_5way_1shot", 0.98764, metric="accuracy")
+    lines = tables.rendered(tables.README, tmp_path, tmp_path)
+    assert "| mse 0.327 ± 0.005 | 0.435 |" in lines[2]
+    assert "| 98.76 ± 0.51 % | 98.7 ± 0.4 |" in lines[3]
+    assert tables.MISSING in lines[4]
+    assert len(lines) == 2 + len(tables.README.rows)
+
+
+def test_a_page_beside_the_runs_links_to_them_and_one_of_the_site_names_them(tmp_path):
+    a_run(tmp_path / "omniglot_5way_1shot", 0.98)
+    beside = tables.named("omniglot_5way_1shot", tmp_path, tmp_path)
+    assert beside == "[`omniglot_5way_1shot`](omniglot_5way_1shot/results.json)"
+    assert (
+        tables.named("omniglot_5way_1shot", tmp_path, tmp_path / "docs") == "`omniglot_5way_1shot`"
+    )
+
+
 def test_the_sinusoid_is_told_after_one_five_and_ten_steps(tmp_path):
     mean = [3.0, 0.4, 0.3, 0.3, 0.3, 0.2, 0.3, 0.3, 0.3, 0.3, 1234567.0]
     ci95 = [0.05] * 10 + [0.5e6]
@@ -159,6 +183,6 @@ def test_a_row_of_every_table_can_be_drawn():
     for one in tables.TABLES:
         if any(tables.read(tables.RESULTS, row.folder) for row in one.rows):
             assert tables.drawn(one, tables.RESULTS) is not None
-            assert (tables.RESULTS / f"{one.name}.png").stat().st_size > 5000
+            assert (tables.FIGURES / f"{one.name}.png").stat().st_size > 5000
         else:
             assert tables.drawn(one, tables.RESULTS) is None

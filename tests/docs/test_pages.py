@@ -1,0 +1,146 @@
+"""The documentation says what is so: its programs run, its links lead somewhere.
+
+The blocks of Python of a page are run one after another, as one program. Numbers of steps
+and tasks are made small first. `<!-- not run: why -->` in front of a block leaves it out.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+ROOT = Path(__file__).resolve().parents[2]
+FRONT = [
+    ROOT / name for name in ("README.md", "README.zh-CN.md", "CHANGELOG.md", "CONTRIBUTING.md")
+]
+PAGES = [*FRONT, *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(
+    r"^(?P<skipped><!-- not run: .+ -->\n)?```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+SMALL = {
+    r"\bsteps_per_epoch=[\d_]+": "steps_per_epoch=1",
+    r"\bvalidation_steps=\d+": "validation_steps=1",
+    r"\bsteps_per_execution=\d+": "steps_per_execution=1",
+    r"\bepochs=\d+": "epochs=1",
+    r"\btasks_number=\d+": "tasks_number=2",
+    r"\.batches\((?:25|32)\b": ".batches(2",
+    r"\bqueries=15\b": "queries=2",
+    r"done // 100\b": "done // 1",
+}
+
+
+def named(path):
+    return str(path.relative_to(ROOT))
+
+
+def program(path):
+    """The program of a page, small enough to run; empty if it has none."""
+    blocks = BLOCK.finditer(path.read_text())
+    text = "\n".join(b["code"] for b in blocks if not b["skipped"] and "--8<--" not in b["code"])
+    for pattern, small in SMALL.items():
+        text = re.sub(pattern, small, text)
+    return text
+
+
+RUN = [path for path in PAGES if path.parent != ROOT and program(path)]
+
+
+def write_pictures(folder, classes, each):
+    """Folders of pictures that differ from class to class."""
+    rng = np.random.default_rng(0)
+    for c in range(classes):
+        path = folder / f"class_{c:02d}"
+        path.mkdir(parents=True)
+        for i in range(each):
+            picture = rng.integers(0, 255, [28, 28, 1], dtype=np.uint8)
+            (path / f"{i}.png").write_bytes(tf.io.encode_png(picture).numpy())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", RUN, ids=named)
+def test_its_program_runs(path, tmp_path):
+    if '"my_images"' in program(path):
+        write_pictures(tmp_path / "my_images", classes=32, each=6)
+    if "runs/{name}" in program(path):
+        for name, run in {"omniglot_5way_1shot": "", "mine": "_protonet"}.items():
+            (tmp_path / "runs" / name).mkdir(parents=True)
+            text = (ROOT / f"results/omniglot_5way_1shot{run}/results.json").read_text()
+            (tmp_path / "runs" / name / "results.json").write_text(text)
+    run_program(program(path), tmp_path)
+
+
+def test_the_program_of_the_readme_runs(tmp_path):
+    """On drawings of Omniglot's layout, few and small ones."""
+    first = BLOCK.search((ROOT / "README.md").read_text())["code"]
+    assert len(first.splitlines()) <= 22 and '"data/omniglot"' in first
+    text = first
+    for pattern, small in SMALL.items():
+        text = re.sub(pattern, small, text)
+    for half, classes in {"images_background": 30, "images_evaluation": 70}.items():
+        write_pictures(tmp_path / "data" / "omniglot" / half / "Alphabet", classes, each=3)
+    run_program(text, tmp_path)
+    assert (tmp_path / "learner.keras").exists()
+    assert (tmp_path / "saved_model" / "saved_model.pb").exists()
+
+
+def run_program(text, folder):
+    """Runs a program in a process of its own, as a reader would."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(folder / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", text], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_both_front_pages_show_the_same_program():
+    english, chinese = (BLOCK.search(path.read_text())["code"] for path in FRONT[:2])
+
+    def without_remarks(code):
+        return [line.split("#")[0].rstrip() for line in code.splitlines()]
+
+    assert without_remarks(english) == without_remarks(chinese)
+
+
+def test_the_front_page_fits_on_a_page():
+    for path in FRONT[:2]:
+        assert len(path.read_bytes()) <= 8192
+
+
+def test_ci_runs_the_tests_by_the_command_of_the_readme():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    (command,) = [line for line in lines if line.endswith("-m pytest")]
+    assert command in (ROOT / ".ci" / "run").read_text().splitlines()
+    assert command in FRONT[1].read_text().splitlines()
+
+
+LINK = re.compile(r"\]\((?!https?://)(?P<file>[^)#\s]*)(?:#(?P<anchor>[^)\s]+))?\)")
+
+
+def anchors(text):
+    """The names of a page's headings, as the site and code hosts make them."""
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", title.lower())) for title in titles}
+
+
+@pytest.mark.parametrize("path", [*PAGES, ROOT / "results/README.md"], ids=named)
+def test_its_links_lead_somewhere(path):
+    for link in LINK.finditer(re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)):
+        target = path.parent / link["file"] if link["file"] else path
+        assert target.exists(), link[0]
+        if link["anchor"]:
+            assert link["anchor"] in anchors(target.read_text()), link[0]
+
+
+def test_the_site_has_every_page():
+    """And nothing outside: a link from the site leads to a page of the site."""
+    navigation = (ROOT / "mkdocs.yml").read_text()
+    for path in (ROOT / "docs").rglob("*.md"):
+        assert f": {path.relative_to(ROOT / 'docs')}" in navigation
+        for link in LINK.finditer(path.read_text()):
+            inside = (path.parent / link["file"]).resolve().is_relative_to(ROOT / "docs")
+            assert inside, f"{path}: {link[0]}"
