@@ -1,7 +1,7 @@
 r"""CAVIA: an algorithm from outside the package, in one file.
 
-    meta-tf train --algorithm=examples.cavia:CAVIA --set context=4 --inner_lr=1.0 \
-        --model=examples.cavia:context_mlp --set context=4 --iterations=4000
+    meta-tf train --algorithm=examples.cavia:CAVIA --model=examples.cavia:context_mlp \
+        --inner_lr=1.0 --eval_steps=5 --iterations=4000 --workdir=runs/cavia
 
 Each task is learned by a few numbers alone, its *context*, which the model is given beside
 every input; the weights are the same for all tasks.
@@ -50,6 +50,15 @@ class CAVIA(InnerLoop):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_integer("context", self.context, at_least=1)
+
+    def check(self, network: Network) -> None:
+        declared = network.input_spec
+        if declared is not None and declared.shape[-1] <= self.context:
+            raise ValueError(
+                f"`model` must take inputs of more than {self.context} numbers, the examples' and "
+                f"behind them the context's. Received: inputs of shape {declared.shape}. Build it "
+                "wider by `context`, as examples.cavia:context_mlp does."
+            )
 
     # Where the loop starts, what adapts, and what one step changes.
 

@@ -247,7 +247,7 @@ class MetaLearner(keras.Model):
         if steps is not None:
             check_integer("steps", steps, at_least=0)
             steps = int(steps)  # NumPy's integers would become tensors
-        # One name for all: TensorFlow would prepare operations anew for every new name.
+        # One name for all: TensorFlow would prepare all operations again for every new name.
         name = f"{self.model.name}_adapted"
         return AdaptedModel(self.network, self.algorithm, self._adapt(support, steps), name=name)
 

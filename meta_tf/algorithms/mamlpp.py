@@ -102,7 +102,7 @@ class MAMLPlusPlus(InnerLoop):
         if not self._descending(network):
             chosen = ", ".join(network.paths[p] for p in network.positions(self.adapted))
             raise ValueError(
-                "`adapted` must choose a weight beside batch normalisation's scale and shift, "
+                "`adapted` must choose a weight besides batch normalisation's scale and shift, "
                 "which `per_step_norm` takes out of the gradient steps. Received: "
                 f"{self.adapted!r}, which chooses {chosen} alone. Set "
                 "`per_step_norm=False`, or let other weights adapt."

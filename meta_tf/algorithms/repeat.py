@@ -25,7 +25,7 @@ def repeat(
 
     Up to `unroll` steps are written out one after another: fastest, but what
     the outer gradient needs of every step is kept. More steps run in a loop that
-    keeps each step's carry alone and computes the step anew on the way back.
+    keeps each step's carry alone and computes the step again on the way back.
 
     Args:
       step: a pure function of the step's number, the carry and the constants. It

@@ -36,7 +36,7 @@ class Reptile(InnerLoop):
       eval_steps: inner steps in evaluation, `adapt` and export; `inner_steps` if None.
       inner_batch: examples of the support set a step, taken in turn and from the
         start again, without shuffling: give a support set in mixed order. All if None.
-      optimizer: `"sgd"`, `"momentum"` or `"adam"`, which starts anew in each task.
+      optimizer: `"sgd"`, `"momentum"` or `"adam"`, which starts afresh in each task.
       beta_1: decay of the mean gradient; the paper's Adam has 0.
       unroll: up to this many steps are written out, more run in a loop.
 
