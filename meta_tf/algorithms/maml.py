@@ -38,11 +38,11 @@ class MAML(InnerLoop):
       adapted: which weights adapt; all if None. A pattern or several over the names
         of weights or layers: `"head"`, `"conv*"`, `"!norm*"` for all but those.
       learned_lr: what the outer loop learns of α: None (nothing), `"scalar"` (one
-        for all), `"tensor"` (one a weight tensor), `"tensor_step"` (one a tensor and
+        for all), `"tensor"` (one per weight tensor), `"tensor_step"` (one per tensor and
         step, as in MAML++; steps beyond the trained ones use the last), `"weight"`
         (one for every single weight: Meta-SGD).
       unroll: up to this many inner steps are written out; more run in a loop that
-        takes hardly any memory a step and about a third more time.
+        takes hardly any memory per step and about a third more time.
 
     Raises:
       ValueError: if a setting is out of its range, or at the construction of the

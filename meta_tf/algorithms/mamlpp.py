@@ -47,7 +47,7 @@ class MAMLPlusPlus(InnerLoop):
       inner_steps: inner steps k in meta-training.
       eval_steps: inner steps in evaluation, `adapt` and export; `inner_steps` if None. Steps
         beyond k take the rates and the normalisation of the last.
-      learned_lr: what is learned of α, as in `MAML`; the authors' is one a tensor and step.
+      learned_lr: what is learned of α, as in `MAML`; the authors' is one per tensor and step.
       multi_step_loss: outer steps during which the losses after earlier steps count; 0 for
         none. The authors' 10 epochs are 5000.
       derivative_order_annealing: outer steps made in first order before second order
@@ -59,7 +59,7 @@ class MAMLPlusPlus(InnerLoop):
         with those of step i. Only the batch-norm mode `running` ever looks at them.
       adapted: which weights adapt, as in `MAML`; all if None.
       unroll: up to this many inner steps are written out; more run in a loop that takes
-        hardly any memory a step and about a third more time. With `multi_step_loss`
+        hardly any memory per step and about a third more time. With `multi_step_loss`
         those of meta-training are always written out.
 
     Raises:

@@ -41,7 +41,7 @@ class MetaCurvature(InnerLoop):
         the same.
       adapted: which weights adapt, as in `MAML`; all if None.
       unroll: up to this many inner steps are written out; more run in a loop that takes
-        hardly any memory a step and about a third more time.
+        hardly any memory per step and about a third more time.
 
     Raises:
       ValueError: if a setting is out of its range, or at the construction of the learner

@@ -43,7 +43,7 @@ class ProtoMAML(InnerLoop):
         support set, and steps from there learn nothing: with 256 features 0.01 did better.
       head: the name of the last layer.
       unroll: up to this many steps are written out, more run in a loop that takes hardly
-        any memory a step and about a third more time.
+        any memory per step and about a third more time.
 
     Raises:
       ValueError: if a setting is out of its range, or at the construction of the learner
