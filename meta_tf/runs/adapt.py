@@ -51,7 +51,7 @@ def run(flags: argparse.Namespace) -> None:
     if flags.save:
         with whole_file(flags.save) as part:
             fitted.save(part)
-        print(f"Saved to {flags.save}; its outputs are {', '.join(classes.names)}, in this order.")
+        print(f"Saved to {flags.save}; its first outputs are {', '.join(classes.names)}.")
 
 
 def probabilities(outputs: np.ndarray, classes: int, learner: meta_tf.MetaLearner) -> np.ndarray:

@@ -158,7 +158,7 @@ def build_learner(
     metrics = ["accuracy", TaskInterval("accuracy")] if classify else [TaskInterval("mse")]
     learner.compile(build_optimizer(flags), metrics=metrics)
     if outside.is_outside(flags.model):
-        _check_loads(learner, flags.model)
+        _check_loads(model, flags.model)
     return learner
 
 
@@ -185,13 +185,13 @@ def _by_flags(message: str, fields: Any) -> str:
     return message
 
 
-def _check_loads(learner: meta_tf.MetaLearner, model: str) -> None:
+def _check_loads(model: keras.Model, name: str) -> None:
     """Raises ValueError if a model from outside could be saved, but not loaded again."""
     try:
-        meta_tf.MetaLearner.from_config(learner.get_config())
+        keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"--model must name what Keras can save and load again. Received: {model}. Decorate "
+            f"--model must name what Keras can save and load again. Received: {name}. Decorate "
             'its own layers: @keras.saving.register_keras_serializable("my"), with a get_config '
-            f"of their arguments. Keras says: {str(error).splitlines()[0]}"
+            f"of their arguments. Keras says: {outside.loading_error(error)}"
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 from meta_tf import __version__
 from meta_tf.runs import flags, preset_files, quiet
+from meta_tf.runs.meaning import check_meaning
 from meta_tf.runs.parser import Parser
 from meta_tf.runs.read_flags import read_flags
 
@@ -77,6 +79,15 @@ def main(argv: Sequence[str] | None = None) -> int:
       argv: the words after `meta-tf`; those that the process was given if None.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _main(words)
+    except BrokenPipeError:  # `meta-tf train --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _main(words: list[str]) -> int:
+    """The exit code of a command line; help and version are told at once."""
     if not words or words[0] in ("-h", "--help", "help"):
         print(help_text())
         return 0
@@ -88,10 +99,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         known = ", ".join(COMMANDS)
         return _complain("", f"the first word must be one of {known}. Received: {name!r}.")
     if {"-h", "--help"} & set(words):
-        print(parser_of(name).format_help().rstrip())
+        print(parser_of(name).format_help().rstrip(), flush=True)
         return 0
+    return _run(name, words)
+
+
+def _run(name: str, words: list[str]) -> int:
+    """Runs a subcommand and returns its exit code."""
     try:
-        _run(name, words)
+        found = read_flags(parser_of(name), words)
+        if "task" in found:  # as far as it can be told without TensorFlow
+            check_meaning(found)
+        quiet.load()
+        importlib.import_module(COMMANDS[name].module).run(found)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
     except KeyboardInterrupt:
         again = " The same command goes on from the last checkpoint." * (name == "train")
         print(f"\nInterrupted.{again}", file=sys.stderr)
@@ -132,17 +155,6 @@ def parser_of(name: str) -> Parser:
         )
         after += "\n\npresets:\n" + "\n".join(listed)
     return Parser(f"meta-tf {name}", command.about, command.groups(), after, command.words)
-
-
-def _run(name: str, words: list[str]) -> None:
-    """Reads the flags, checks them as far as that is possible without TensorFlow, and runs."""
-    found = read_flags(parser_of(name), words)
-    if "task" in found:
-        from meta_tf.runs.meaning import check_meaning
-
-        check_meaning(found)
-    quiet.load()
-    importlib.import_module(COMMANDS[name].module).run(found)
 
 
 def _complain(name: str, message: str) -> int:

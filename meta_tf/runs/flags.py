@@ -124,7 +124,7 @@ def train_groups() -> Groups:
         "model": MODEL,
         "algorithm": [ALGORITHM, *algorithm_flags()],
         "outer loop": OUTER_LOOP,
-        "what comes from outside": [SET],
+        "settings that are no flags": [SET],
     }
 
 
@@ -142,7 +142,7 @@ def evaluate_groups() -> Groups:
             FLAGFILE,
         ],
         "tasks, by default those that the learner was trained for": SOURCE,
-        "what comes from outside": [SET, IMPORT],
+        "from outside the package": [SET, IMPORT],
     }
 
 

@@ -32,7 +32,7 @@ def load_learner(flags: argparse.Namespace) -> meta_tf.MetaLearner:
         learner = keras.models.load_model(path, compile=False)
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"--learner={flags.learner} cannot be loaded: {str(error).splitlines()[0]} If classes "
+            f"--learner={flags.learner} cannot be loaded: {outside.loading_error(error)} If classes "
             "of its own are missing, name the module that defines them: --import=package.module."
         ) from error
     if not isinstance(learner, meta_tf.MetaLearner):

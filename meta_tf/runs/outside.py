@@ -7,6 +7,7 @@ import dataclasses
 import importlib
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -61,6 +62,12 @@ def import_module(flag: str, name: str) -> Any:
             f"--{flag} must name a module that can be imported, from {os.getcwd()} or from what is "
             f"installed. Received: {name!r}; Python says: {error}."
         ) from error
+
+
+def loading_error(error: Exception) -> str:
+    """What Keras complains of when it cannot load something; it wraps that in pages."""
+    inner = re.search(r"Could not locate \w+ '\w+'\.", str(error))
+    return inner[0] if inner else str(error).split("\n")[0]
 
 
 def assigned(flags: argparse.Namespace, makers: dict[str, Callable[..., Any]]) -> dict[str, dict]:

@@ -57,9 +57,10 @@ class Parser(argparse.ArgumentParser):
             raise ValueError(f"there is no flag {unknown[0]}. `{self.prog} --help` tells them all.")
         if len(plain) > len(self.words):
             word = plain[len(self.words)]
+            own = f"{len(self.words)} words and flags" if self.words else "flags"
             raise ValueError(
-                f"{self.prog} takes {'flags' if not self.words else ' '.join(self.words)} alone. "
-                f"Received: {word!r}. Write --{word}, or a value with = after its flag's name."
+                f"{self.prog} takes {own} alone. Received: {word!r}. Write --{word}, or a value "
+                "with = after its flag's name."
             )
         values = {n: tuple(v) if isinstance(v, list) else v for n, v in vars(found).items()}
         return {**dict(zip(self.words, plain, strict=False)), **values}
