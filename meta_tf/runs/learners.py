@@ -31,9 +31,10 @@ def load_learner(flags: argparse.Namespace) -> meta_tf.MetaLearner:
     try:
         learner = keras.models.load_model(path, compile=False)
     except (TypeError, ValueError) as error:
+        why = outside.loading_error(error)
         raise ValueError(
-            f"--learner={flags.learner} cannot be loaded: {outside.loading_error(error)} If classes "
-            "of its own are missing, name the module that defines them: --import=package.module."
+            f"--learner={flags.learner} cannot be loaded: {why} If classes of its own are missing, "
+            "name the module that defines them: --import=package.module."
         ) from error
     if not isinstance(learner, meta_tf.MetaLearner):
         raise ValueError(

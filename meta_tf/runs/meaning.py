@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from meta_tf.runs import outside
 from meta_tf.runs.algorithm_flags import (
@@ -68,7 +68,10 @@ def _without_meaning(flags: argparse.Namespace) -> dict[str, list[str]]:
     return {what: [name for name in names if name in flags] for what, names in found.items()}
 
 
-def _unlike(chosen, table, of_outside) -> list[str]:
+def _unlike(
+    chosen: str, table: dict[str, tuple[str, ...]], of_outside: Callable[[str], set[str]]
+) -> list[str]:
+    """The flags of a table that have no meaning for what is chosen."""
     if outside.is_outside(chosen):
         own = of_outside(chosen)
         return [name for name in table if name not in own]

@@ -109,7 +109,14 @@ def arguments_of(maker: Callable[..., Any]) -> set[str]:
     return named
 
 
-def _not_one(text, argument, takers, flags, makers) -> str:
+def _not_one(
+    text: str,
+    argument: str,
+    takers: list[str],
+    flags: argparse.Namespace,
+    makers: dict[str, Callable[..., Any]],
+) -> str:
+    """What to say of a `--set` that no maker takes, or several."""
     if takers:
         return (
             f"--set must say whose argument {argument!r} is, as "

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from meta_tf.runs import preset_files
+from meta_tf.runs.build import build_algorithm
 from meta_tf.runs.command import parser_of
+from meta_tf.runs.flags_file import check_same_run
 from meta_tf.runs.meaning import check_meaning
 from meta_tf.runs.read_flags import read_flags
 
@@ -75,6 +77,12 @@ def test_the_commands_of_the_published_runs_are_still_understood(path):
     told = json.loads(path.read_text())["flags"]
     for name in ("algorithm", "shots", "iterations", "meta_lr"):
         assert str(getattr(flags, name)) == told[name]
+    # And go on with what they left, whose flags were all written down, those without meaning too.
+    flags.workdir = path.parent
+    check_same_run(flags, build_algorithm(flags, flags.train_ways or flags.ways))
+    flags.shots += 1
+    with pytest.raises(ValueError, match=f"--shots is '{told['shots']}'"):
+        check_same_run(flags, build_algorithm(flags, flags.train_ways or flags.ways))
 
 
 @pytest.mark.parametrize("name", preset_files.names())
