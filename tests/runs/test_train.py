@@ -203,7 +203,7 @@ WRONG = [
     (["--task=images", "--data_dir=/nowhere"], ["/nowhere"]),
     (["--model=conv4"], ["conv4", "sinusoid"]),
     (["--adapt=nothing"], ["nothing", "head"]),
-    (["--algorithm=reptile", "--adapt=head"], ["--adapt", "reptile"]),
+    (["--algorithm=reptile", "--first_order"], ["--first_order", "reptile"]),
     (["--algorithm=fomaml", "--first_order"], ["--first_order", "fomaml"]),
     (["--scale=2"], ["--scale=2.0", "maml"]),
     (["--cg_steps=3"], ["--cg_steps=3", "maml"]),
