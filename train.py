@@ -1,8 +1,11 @@
-"""Trains a meta-learner: the same as `meta-tf train`, from a checkout."""
+"""Trains a meta-learner: the same as the command `meta-tf train`, from a checkout."""
 
 import sys
 
-from meta_tf.runs.train import main
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    words = ["train", *sys.argv[1:]]
+    sys.argv[0] = "meta-tf"  # so that TensorFlow is imported once it is needed
+
+    from meta_tf.runs.command import main
+
+    sys.exit(main(words))

@@ -7,7 +7,8 @@ into a folder, each named after its character, and some new drawings of them int
 
 What comes back is a name for each new picture. The learner was trained on Omniglot, whose
 alphabets need not hold yours. It normalises all new drawings together, so give it several,
-of all five characters if you can.
+of all five characters if you can. Without a line of Python the command
+`meta-tf adapt FOLDER NEW_FOLDER` does the same, and says how sure the learner is.
 """
 
 import sys

@@ -1,52 +1,29 @@
 """Meta-learning for TensorFlow 2 and Keras 3: any Keras model learns from a handful of examples."""
 
-from meta_tf import layers, models, tasks
-from meta_tf.adapted_model import AdaptedModel
-from meta_tf.algorithms import (
-    ANIL,
-    BOIL,
-    FOMAML,
-    IMAML,
-    MAML,
-    R2D2,
-    Algorithm,
-    MAMLPlusPlus,
-    MatchingNet,
-    MetaCurvature,
-    MetaSGD,
-    ProtoMAML,
-    ProtoNet,
-    Reptile,
-)
-from meta_tf.evaluation import Evaluation, evaluate
-from meta_tf.layers import heads
-from meta_tf.learner import MetaLearner
-from meta_tf.zoo import pretrained
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "ANIL",
-    "BOIL",
-    "FOMAML",
-    "IMAML",
-    "MAML",
-    "R2D2",
-    "AdaptedModel",
-    "Algorithm",
-    "Evaluation",
-    "MAMLPlusPlus",
-    "MatchingNet",
-    "MetaCurvature",
-    "MetaLearner",
-    "MetaSGD",
-    "ProtoMAML",
-    "ProtoNet",
-    "Reptile",
-    "evaluate",
-    "heads",
-    "layers",
-    "models",
-    "pretrained",
-    "tasks",
-]
+
+def _is_the_command() -> bool:
+    """Whether this process is the command `meta-tf`, or `python -m meta_tf.runs`."""
+    program = Path(sys.argv[0]).stem if sys.argv else ""
+    return program == "meta-tf" or (program == "-m" and "meta_tf.runs" in sys.orig_argv)
+
+
+# All at once, since Keras finds the classes of a saved learner only if they have been
+# imported. The command alone waits: its help is not to wait for TensorFlow.
+if TYPE_CHECKING or not _is_the_command():
+    from meta_tf.public import *  # noqa: F403
+    from meta_tf.public import __all__  # noqa: F401
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Imports the public names when the first of them is used."""
+        public = importlib.import_module("meta_tf.public")
+        if name not in ("__all__", *getattr(public, "__all__", ())):  # none while it is imported
+            raise AttributeError(f"module 'meta_tf' has no attribute {name!r}")
+        return getattr(public, name)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
-import os
 import time
 from pathlib import Path
+from typing import Any
 
 import keras
+
+from meta_tf.files import whole_file, write_text
 
 _CHECKPOINTS = "checkpoints"
 _METRICS = "metrics.csv"
@@ -36,7 +39,7 @@ class RunLog(keras.callbacks.Callback):
       2
     """
 
-    def __init__(self, folder: str | Path, iteration: int = 0):
+    def __init__(self, folder: str | Path, iteration: int = 0) -> None:
         super().__init__()
         self.folder = Path(folder)
         self.iteration = iteration
@@ -45,11 +48,11 @@ class RunLog(keras.callbacks.Callback):
         rows = [row for row in read_metrics(self.folder) if row["iteration"] <= iteration]
         self._write(rows)
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         del epoch, logs
         self._start = time.perf_counter()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         del epoch
         self.iteration += self.params["steps"]
         seconds = round(time.perf_counter() - self._start, 3)
@@ -57,24 +60,33 @@ class RunLog(keras.callbacks.Callback):
         self._write([*read_metrics(self.folder), row])
         save_checkpoint(self.model, self.folder, self.iteration)
 
-    def _write(self, rows):
+    def _write(self, rows: list[dict[str, Any]]) -> None:
         if not rows:
             (self.folder / _METRICS).unlink(missing_ok=True)
             return
-        part = self.folder / f".{_METRICS}"
-        with part.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(rows[-1]), extrasaction="ignore")
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(part, self.folder / _METRICS)
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[-1]), extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.folder / _METRICS, text.getvalue())
 
 
-def read_metrics(folder: str | Path) -> list[dict[str, float]]:
-    """The rows of a run's `metrics.csv`; none if it has not come so far."""
-    path = Path(folder) / _METRICS
+def read_metrics(path: str | Path) -> list[dict[str, float]]:
+    """The rows of a run's `metrics.csv`; none if it has not come so far.
+
+    Args:
+      path: the run's folder, or the file itself.
+
+    Returns:
+      For each epoch its numbers by column, with NaN where a cell is empty; `iteration`, the
+      outer steps made, is an int.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = path / _METRICS
     if not path.exists():
         return []
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8") as file:
         return [
             {k: int(v) if k == "iteration" else float(v or "nan") for k, v in row.items()}
             for row in csv.DictReader(file)
@@ -97,25 +109,17 @@ def save_checkpoint(learner: keras.Model, folder: str | Path, iteration: int) ->
     checkpoints = Path(folder) / _CHECKPOINTS
     checkpoints.mkdir(parents=True, exist_ok=True)
     path = checkpoints / f"{iteration:08d}.keras"
-    save_whole(learner, path)
+    save_learner(learner, path)
     for other in checkpoints.glob("*.keras"):
         if other != path:
             other.unlink()
     return path
 
 
-def save_whole(learner: keras.Model, path: Path) -> None:
-    """Saves the learner to a `.keras` file that is never half written."""
-    part = path.with_name(f"part-{path.name}")  # Keras wants the ending
-    learner.save(part)
-    os.replace(part, path)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a text file that is never half written."""
-    part = path.with_name(f".{path.name}")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, path)
+def save_learner(learner: keras.Model, path: str | Path) -> None:
+    """Saves a learner to a `.keras` file that is never half written."""
+    with whole_file(path) as part:
+        learner.save(part)
 
 
 def latest_checkpoint(folder: str | Path) -> tuple[Path | None, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ class ImageFile(NamedTuple):
 
 
 def decode_images(files: Sequence[ImageFile], size: tuple[int, int], channels: int) -> np.ndarray:
-    """Decodes and resizes PNG and JPEG images, showing a progress bar.
+    """Decodes and resizes PNG and JPEG images, with a progress bar on a terminal.
 
     Args:
       files: what to decode. The pictures may differ in size.
@@ -52,7 +53,9 @@ def decode_images(files: Sequence[ImageFile], size: tuple[int, int], channels: i
         decode_all = tf.function(
             decode_all, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
         )
-        bar = keras.utils.Progbar(len(files), unit_name="image")
+        # For what takes a while, and only where a line can be drawn over.
+        shown = len(files) > _CHUNK and sys.stdout.isatty()
+        bar = keras.utils.Progbar(len(files), verbose=int(shown), unit_name="image")
         for first in range(0, len(files), _CHUNK):
             chunk = files[first : first + _CHUNK]
             contents = [file.read() for file in chunk]

@@ -1,0 +1,117 @@
+"""`meta-tf adapt`: learns classes from a few pictures of each, and names new pictures."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+import meta_tf
+from meta_tf.files import whole_file, write_text
+from meta_tf.runs import pictures, preset_files
+from meta_tf.runs.devices import set_up_device
+from meta_tf.runs.learners import load_learner
+from meta_tf.runs.read_flags import trained_on
+
+
+def run(flags: argparse.Namespace) -> None:
+    """Prints the class of each picture in `flags.query`, and how sure the learner is of it.
+
+    Args:
+      flags: those of `meta_tf.runs.flags.adapt_groups`, as `read_flags` returns them.
+    """
+    for name in ("support", "query"):
+        if not getattr(flags, name):
+            raise ValueError(
+                f"--{name} is needed: meta-tf adapt SUPPORT QUERY, two folders of pictures."
+            )
+    set_up_device(flags.device)
+    classes = pictures.classes_in(Path(flags.support), "support")
+    query = pictures.pictures_in(Path(flags.query), "query")
+    learner = load_learner(flags)
+    size, channels = _takes(learner, flags.learner)
+    _check_ways(learner, classes.names, flags.learner)
+    x = pictures.read_pictures([*classes.pictures, *query], size, channels)
+    x = pictures.inverted(x, _invert(flags))
+    support_x, query_x = np.split(x, [len(classes.pictures)])
+    fitted = learner.adapt(support_x, np.array(classes.labels), steps=flags.eval_steps)
+    # All in one call: with transductive batch normalisation each has a say in the others.
+    sure = probabilities(fitted(query_x).numpy(), len(classes.names), learner)
+    print(table([path.name for path in query], classes.names, sure))
+    if learner.network.batch_norm == "transductive" and len(query) < len(classes.names):
+        print("Note: this learner sees better with several new pictures at once, of all classes.")
+    if flags.output:
+        write_text(flags.output, as_csv([path.name for path in query], classes.names, sure))
+        print(f"Written to {flags.output}.")
+    if flags.save:
+        with whole_file(flags.save) as part:
+            fitted.save(part)
+        print(f"Saved to {flags.save}; its first outputs are {', '.join(classes.names)}.")
+
+
+def probabilities(outputs: np.ndarray, classes: int, learner: meta_tf.MetaLearner) -> np.ndarray:
+    """How likely each class is, [Q, classes]; outputs beyond the classes that there are go."""
+    outputs = outputs[:, :classes].astype("float64")
+    if learner.network.loss.get_config().get("from_logits", True):
+        outputs = np.exp(outputs - outputs.max(-1, keepdims=True))
+    return outputs / outputs.sum(-1, keepdims=True)
+
+
+def table(names: Sequence[str], classes: Sequence[str], sure: np.ndarray) -> str:
+    """The answers as a table for the screen."""
+    rows = [("picture", "class", "confidence")]
+    for name, row in zip(names, sure, strict=True):
+        rows.append((name, classes[row.argmax()], f"{100 * row.max():.1f} %"))
+    wide = [max(len(row[i]) for row in rows) for i in range(3)]
+    return "\n".join(f"{a:<{wide[0]}}   {b:<{wide[1]}}   {c:>{wide[2]}}" for a, b, c in rows)
+
+
+def as_csv(names: Sequence[str], classes: Sequence[str], sure: np.ndarray) -> str:
+    """The answers as csv: picture, class, confidence, and the probability of every class."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["picture", "class", "confidence", *(f"p({name})" for name in classes)])
+    for name, row in zip(names, sure, strict=True):
+        writer.writerow([name, classes[row.argmax()], *(f"{p:.6f}" for p in (row.max(), *row))])
+    return text.getvalue()
+
+
+def _takes(learner: meta_tf.MetaLearner, name: str) -> tuple[tuple[int, int], int]:
+    """Height and width, and channels, of the pictures that a learner takes."""
+    shape = getattr(learner.model, "input_shape", None)
+    numbers = shape[1:] if isinstance(shape, tuple) else ()
+    if len(numbers) != 3 or None in numbers or numbers[-1] not in (1, 3):
+        raise ValueError(
+            "--learner must take pictures [height, width, 1 or 3] of a fixed size. Received: "
+            f"--learner={name}, whose model takes {shape}."
+        )
+    return (numbers[0], numbers[1]), numbers[2]
+
+
+def _check_ways(learner: meta_tf.MetaLearner, classes: Sequence[str], name: str) -> None:
+    """Raises ValueError unless the learner tells classes apart, as many as there are."""
+    loss = learner.network.loss
+    if not isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
+        raise ValueError(
+            f"--learner must tell classes apart. Received: --learner={name}, which was trained "
+            f"with the loss {getattr(loss, 'name', loss)}."
+        )
+    ways = learner.algorithm.outputs(learner.network) or learner.model.output_shape[-1]
+    if len(classes) > ways:
+        raise ValueError(
+            f"--support may hold {ways} classes at most for --learner={name}. Received: "
+            f"{len(classes)} classes, {', '.join(classes)}. Take a learner of more ways: one of "
+            f"{', '.join(preset_files.shipped())}, or train one."
+        )
+
+
+def _invert(flags: argparse.Namespace) -> str:
+    """Which pictures to invert: with auto, light ones for a learner of Omniglot's strokes."""
+    if flags.invert != "auto":
+        return flags.invert
+    return "light" if "--task=omniglot" in trained_on(flags.learner) else "no"

@@ -1,0 +1,31 @@
+"""The device, and how many threads TensorFlow gets."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from meta_tf.batch.map_tasks import cores
+
+
+def set_up_device(device: str) -> None:
+    """Chooses the device, and the threads: a task on each core beats kernels over all cores.
+
+    Args:
+      device: `"auto"` for a GPU if there is one, `"cpu"` or `"gpu"`.
+
+    Raises:
+      ValueError: if there is no GPU, and one was asked for.
+    """
+    gpus = tf.config.list_physical_devices("GPU")
+    if device == "gpu" and not gpus:
+        raise ValueError(
+            "--device=gpu needs a GPU that TensorFlow sees; it sees none. Use --device=auto, or "
+            "install TensorFlow with GPU support."
+        )
+    if device == "cpu":
+        tf.config.set_visible_devices([], "GPU")
+    elif gpus:
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(cores())

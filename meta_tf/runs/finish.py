@@ -1,0 +1,100 @@
+"""What a run leaves at its end: the evaluation, figures, the learner and its export."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import platform
+import shlex
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+import meta_tf
+from meta_tf.batch.map_tasks import cores
+from meta_tf.files import write_text
+from meta_tf.runs import build, flags_file, outside, run_folder
+
+
+def finish(
+    flags: argparse.Namespace,
+    learner: meta_tf.MetaLearner,
+    tasks: meta_tf.tasks.Source,
+    algorithm: meta_tf.Algorithm,
+) -> None:
+    """Evaluates a trained learner on new tasks, and writes all that a run leaves.
+
+    Args:
+      flags: those of `meta-tf train`.
+      learner: the learner.
+      tasks: their part `test` is what it is evaluated on.
+      algorithm: as the flags built it.
+    """
+    workdir = Path(flags.workdir)
+    evaluation = meta_tf.evaluate(learner, tasks.test, flags.eval_tasks, seed=flags.seed)
+    figures = _figures(flags, learner, tasks, evaluation) if _has_matplotlib() else {}
+    for name, figure in figures.items():
+        figure.savefig(workdir / f"{name}.png", dpi=120)
+    run_folder.save_learner(learner, workdir / "learner.keras")
+    learner.export(workdir / "saved_model")
+    settings = dict(flags_file.pairs_of(flags, algorithm))
+    if flags.set:
+        settings["set"] = ", ".join(flags.set)
+    results = {  # what came out, and all that is needed to get it again
+        **json.loads(evaluation.to_json()),
+        "iterations": run_folder.latest_checkpoint(workdir)[1],
+        "parameters": learner.count_params(),
+        "training_minutes": run_folder.training_minutes(workdir),
+        "cores": cores(),
+        "command": shlex.join(["meta-tf", "train", *flags.words]),
+        "flags": settings,
+        "versions": {
+            "meta_tf": meta_tf.__version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "python": platform.python_version(),
+        },
+    }
+    # The last: with it the run is complete.
+    write_text(workdir / "results.json", json.dumps(results, indent=2) + "\n")
+    print(evaluation)
+    pictures = [f"{name}.png" for name in figures]
+    written = ["results.json", *pictures, "metrics.csv", "learner.keras", "saved_model/"]
+    print(f"Written to {workdir}/: {', '.join(written)}")
+    if not figures:
+        print("No figures, as matplotlib is not installed: pip install 'meta_tf[plots]'")
+
+
+def _has_matplotlib() -> bool:
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def _figures(
+    flags: argparse.Namespace,
+    learner: meta_tf.MetaLearner,
+    tasks: meta_tf.tasks.Source,
+    evaluation: meta_tf.Evaluation,
+) -> dict[str, Any]:
+    """The figures of a run, by the name of their file."""
+    from meta_tf import plots  # matplotlib takes a second to load
+
+    figures = {"learning_curve": plots.learning_curve(Path(flags.workdir) / "metrics.csv")}
+    if "inner_steps" in evaluation.settings:
+        figures["inner_steps"] = plots.inner_steps(evaluation)
+    if tasks.kind == "classification" and _are_images(tasks.input_shape):
+        figures["task"] = plots.images(learner, tasks.test, seed=flags.seed)
+    elif flags.task == "sinusoid":
+        settings = outside.assigned(flags, build.makers(flags))["task"]
+        settings |= {"shots": flags.shots, "queries": 200, "grid": True}
+        curves = meta_tf.tasks.Sinusoid(**settings)
+        last = evaluation.steps[-1]
+        steps = sorted({0, min(1, last), last})
+        figures["fit"] = plots.regression(learner, curves.test, steps, seed=flags.seed)
+    return figures
+
+
+def _are_images(shape: Any) -> bool:
+    return isinstance(shape, tuple) and len(shape) == 3 and shape[-1] in (1, 3)

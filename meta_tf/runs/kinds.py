@@ -1,0 +1,110 @@
+"""Kinds of flags: how a flag's text becomes a value, and a value its text."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import re
+from collections.abc import Callable
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """What a flag takes.
+
+    Args:
+      shown: what stands for the value in the help, such as `N`.
+      expected: the same in words, for errors: "an integer".
+      read: the value of a text; it raises ValueError if the text is none of its kind.
+      is_switch: whether `--name` alone means True, and `--noname` False.
+    """
+
+    shown: str
+    expected: str
+    read: Callable[[str], Any]
+    is_switch: bool = False
+
+
+def integer(at_least: int | None = None) -> Kind:
+    """Whole numbers, of `at_least` or more."""
+
+    def read(text: str) -> int:
+        value = int(text)
+        if at_least is not None and value < at_least:
+            raise ValueError
+        return value
+
+    more = "" if at_least is None else f" of at least {at_least}"
+    return Kind("N", f"an integer{more}", read)
+
+
+def choice(*names: str, outside: bool = False) -> Kind:
+    """One of `names`; with `outside` a `package.module:Name` too."""
+
+    def read(text: str) -> str:
+        if text not in names and not (outside and ":" in text):
+            raise ValueError
+        return text
+
+    shown = "|".join(names) if len(names) < 5 and not outside else "NAME"
+    return Kind(shown, f"one of {', '.join(names)}{', or module:Name' * outside}", read)
+
+
+def optional(kind: Kind) -> Kind:
+    """The same, or `none`."""
+    return dataclasses.replace(
+        kind,
+        expected=f"{kind.expected}, or none",
+        read=lambda text: None if text == "none" else kind.read(text),
+    )
+
+
+def literal(text: str) -> Any:
+    """The value of a Python literal; other texts stand for themselves."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _switch(text: str) -> bool:
+    return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in text.split(",") if word)
+
+
+NUMBER = Kind("X", "a number", float)
+TEXT = Kind("TEXT", "a text", str)
+PATH = Kind("PATH", "a path", str)
+SWITCH = Kind("", "True or False", _switch, is_switch=True)
+WORDS = Kind("A,B,…", "words with commas between them", _words)
+LITERAL = Kind("VALUE", "a value", literal)
+
+
+def of_annotation(annotation: str) -> Kind:
+    """The kind that a field's annotation, as it is written, asks for.
+
+    Example:
+      >>> of_annotation("int | None").read("none") is None
+      True
+      >>> of_annotation("Literal['sgd', 'adam']").expected
+      'one of sgd, adam'
+    """
+    if annotation.endswith(" | None"):
+        return optional(of_annotation(annotation.removesuffix(" | None")))
+    if names := re.fullmatch(r"(?:typing\.)?Literal\[(.*)\]", annotation):
+        return choice(*ast.literal_eval(f"({names[1]},)"))
+    if "tuple[str, ...]" in annotation:
+        return WORDS
+    simple = {"int": integer(), "float": NUMBER, "bool": SWITCH, "str": TEXT}
+    return simple.get(annotation, LITERAL)
+
+
+def as_text(value: Any) -> str:
+    """What to write after `--name=` for a value."""
+    if value is None:
+        return "none"
+    return ",".join(value) if isinstance(value, list | tuple) else str(value)

@@ -1,0 +1,119 @@
+"""From the words of a command line, and from files of flags, to values; and the help."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from meta_tf.runs.flag import Flag
+from meta_tf.runs.flags import Groups
+from meta_tf.runs.kinds import Kind, as_text
+
+
+class Parser(argparse.ArgumentParser):
+    """Reads the flags of one subcommand; every error is a ValueError of one sentence.
+
+    Args:
+      program: the subcommand, such as `meta-tf train`.
+      about: what it does, for the help.
+      groups: its flags, by what they are for.
+      after: what the help says last.
+      words: the names of flags that words without dashes may stand for, in their order.
+    """
+
+    def __init__(
+        self,
+        program: str,
+        about: str,
+        groups: Groups,
+        after: str = "",
+        words: Sequence[str] = (),
+    ):
+        usage = " ".join([program, *(f"[{word.upper()}]" for word in words), "[--flag=value ...]"])
+        super().__init__(
+            program,
+            usage,
+            about,
+            after,
+            argument_default=argparse.SUPPRESS,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self.flags = {flag.name: flag for flags in groups.values() for flag in flags}
+        self.words = words
+        for title, flags in groups.items():
+            group = self.add_argument_group(title)
+            for flag in flags:
+                _add(group, flag)
+
+    def values_of(self, words: Sequence[str]) -> dict[str, Any]:
+        """The values of the flags that are given in these words, by name."""
+        found, others = self.parse_known_args(list(words))
+        plain = [word for word in others if not word.startswith("-")]
+        if unknown := [word for word in others if word.startswith("-")]:
+            raise ValueError(f"there is no flag {unknown[0]}. `{self.prog} --help` tells them all.")
+        if len(plain) > len(self.words):
+            word = plain[len(self.words)]
+            own = f"{len(self.words)} words and flags" if self.words else "flags"
+            raise ValueError(
+                f"{self.prog} takes {own} alone. Received: {word!r}. Write --{word}, or a value "
+                "with = after its flag's name."
+            )
+        values = {n: tuple(v) if isinstance(v, list) else v for n, v in vars(found).items()}
+        return {**dict(zip(self.words, plain, strict=False)), **values}
+
+    def values_in(self, path: str | Path) -> dict[str, Any]:
+        """The values of the flags in a file of flags."""
+        try:
+            lines = Path(path).expanduser().read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(
+                f"--flagfile must be a file of lines --name=value. Received: {str(path)!r}, which "
+                f"cannot be read: {error}."
+            ) from error
+        try:
+            values = self.values_of([s for line in lines if (s := line.strip()) and s[0] != "#"])
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+        if "flagfile" in values:
+            raise ValueError(f"{path}: a file of flags cannot name another by --flagfile.")
+        return values
+
+    def defaults(self) -> dict[str, Any]:
+        """The default of every flag."""
+        return {name: flag.default for name, flag in self.flags.items()}
+
+    def error(self, message: str) -> NoReturn:
+        """Raises what argparse would print with its usage."""
+        raise ValueError(re.sub(r"^argument (\S+?)(/\S+)?: ", r"\1 ", message))
+
+
+def _add(group: Any, flag: Flag) -> None:
+    """Adds a flag; a switch has a second, hidden one that turns it off."""
+    told = flag.help.replace("%", "%%")
+    if flag.default not in (None, False, ()) and "Default" not in told:
+        told += f" Default: {as_text(flag.default)}."
+    options: dict[str, Any] = {"type": _reader(flag.kind), "metavar": flag.kind.shown, "help": told}
+    if flag.repeated:
+        options["action"] = "append"
+    if flag.kind.is_switch:
+        options.update(nargs="?", const=True, metavar="True|False")
+        off = {"action": "store_const", "const": False, "help": argparse.SUPPRESS}
+        group.add_argument(f"--no{flag.name}", dest=flag.name, **off)
+    group.add_argument(f"--{flag.name}", dest=flag.name, **options)
+
+
+def _reader(kind: Kind) -> Callable[[str], Any]:
+    """The kind's `read`, whose errors say what was expected."""
+
+    def read(text: str) -> Any:
+        try:
+            return kind.read(text)
+        except (ValueError, KeyError):
+            message = f"must be {kind.expected}. Received: {text!r}."
+            raise argparse.ArgumentTypeError(message) from None
+
+    return read

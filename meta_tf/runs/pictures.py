@@ -1,0 +1,93 @@
+"""Pictures of classes, and new ones, as a learner takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from meta_tf.tasks.decode import SUFFIXES, ImageFile, decode_images
+
+
+class Classes(NamedTuple):
+    """The classes' names, in the order of their numbers; pictures, and the class of each."""
+
+    names: list[str]
+    pictures: list[Path]
+    labels: list[int]
+
+
+def pictures_in(folder: Path, flag: str) -> list[Path]:
+    """The pictures of a folder, by name; hidden files and those of other kinds are passed over.
+
+    Raises:
+      ValueError: if there are none.
+    """
+    _check_folder(folder, flag)
+    found = sorted(path for path in folder.iterdir() if _is_picture(path))
+    if not found:
+        raise ValueError(
+            f"--{flag} must be a folder of pictures ({', '.join(SUFFIXES)}). Received: {folder}, "
+            "which holds none."
+        )
+    return found
+
+
+def classes_in(folder: Path, flag: str) -> Classes:
+    """The classes of a folder: its subfolders, or else its pictures, one a class.
+
+    Raises:
+      ValueError: if there are fewer than two, a subfolder has no picture, or both kinds are there.
+    """
+    _check_folder(folder, flag)
+    shown = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    folders = [path for path in shown if path.is_dir()]
+    loose = [path for path in shown if _is_picture(path)]
+    if folders and loose:
+        raise ValueError(
+            f"--{flag} must hold subfolders, one a class, or pictures, one a class. Received: "
+            f"{folder}, which holds both: the folder {folders[0].name} and {loose[0].name}."
+        )
+    by_class = {path.name: pictures_in(path, flag) for path in folders}
+    by_class = by_class or {path.stem: [path] for path in loose}
+    if len(by_class) < 2:
+        raise ValueError(
+            f"--{flag} must hold two subfolders or more, one a class. Received: {folder}, with "
+            f"{len(by_class)}."
+        )
+    files = [path for paths in by_class.values() for path in paths]
+    labels = [i for i, paths in enumerate(by_class.values()) for _ in paths]
+    return Classes(list(by_class), files, labels)
+
+
+def read_pictures(paths: Sequence[Path], size: tuple[int, int], channels: int) -> np.ndarray:
+    """The pictures as numbers from 0 to 1, [n, height, width, channels], resized."""
+    files = [ImageFile(str(path), path.read_bytes) for path in paths]
+    return decode_images(files, size, channels).astype("float32") / 255
+
+
+def inverted(pictures: np.ndarray, invert: str) -> np.ndarray:
+    """Turns light and dark round, 1 - x.
+
+    Args:
+      pictures: numbers from 0 to 1, [n, height, width, channels].
+      invert: `"yes"` for all, `"no"` for none, `"light"` for those that are mostly light (a
+        median over 0.5), as ink on paper is.
+    """
+    if invert == "light":
+        light = np.median(pictures, axis=(1, 2, 3), keepdims=True) > 0.5
+        return np.where(light, 1 - pictures, pictures)
+    return 1 - pictures if invert == "yes" else pictures
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _check_folder(folder: Path, flag: str) -> None:
+    if not folder.is_dir():
+        raise ValueError(
+            f"--{flag} must be a folder. Received: {folder}, looked for in {Path.cwd()}."
+        )

@@ -1,0 +1,50 @@
+"""Settings by name: the files of flags that come with the package, and its trained learners."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent / "presets"
+ZOO = Path(__file__).resolve().parents[1] / "zoo"
+DEFAULT = {
+    "sinusoid": "sinusoid_10shot",
+    "hidden_teacher": "hidden_teacher",
+    "omniglot": "omniglot_5way_1shot",
+    "images": "images_5way_1shot",
+}
+
+
+def names() -> list[str]:
+    """The presets."""
+    return sorted(path.stem for path in FOLDER.glob("*.flags"))
+
+
+def shipped() -> list[str]:
+    """The trained learners, without a need for TensorFlow."""
+    return sorted(path.stem for path in ZOO.glob("*.keras"))
+
+
+def path_of(name: str) -> Path:
+    """The file of a preset.
+
+    Raises:
+      ValueError: if there is none of that name.
+    """
+    if name not in names():
+        raise ValueError(
+            f"--preset must be one of {', '.join(names())}. Received: --preset={name}."
+        )
+    return FOLDER / f"{name}.flags"
+
+
+def about(name: str) -> str:
+    """What a preset is: its first line."""
+    return path_of(name).read_text(encoding="utf-8").split("\n", 1)[0].lstrip("# ")
+
+
+def default_for(task: str, algorithm: str) -> str | None:
+    """The preset of a task, or of a task and an algorithm, if there is one."""
+    name = DEFAULT.get(task)
+    if name is None:  # a task from outside
+        return None
+    return f"{name}_{algorithm}" if f"{name}_{algorithm}" in names() else name

@@ -1,0 +1,79 @@
+"""The flags of a command line, with those of its preset and its files of flags beneath them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from meta_tf.runs import preset_files
+from meta_tf.runs.algorithm_flags import algorithm_flags
+from meta_tf.runs.flags import SOURCE
+from meta_tf.runs.parser import Parser
+
+
+def read_flags(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
+    """All flags of a subcommand, as attributes.
+
+    Beside them there are `words` themselves, `by_hand`, the names of the flags in them, and
+    `given`, the names of all that do not have their default: one may be given as none.
+
+    Later ones go over earlier ones: the defaults, the preset (or what a learner was trained
+    on), the files of flags in their order, the words themselves, wherever they stand.
+    """
+    by_hand = parser.values_of(words)
+    files: dict[str, Any] = {}
+    for path in by_hand.get("flagfile", ()):
+        files.update(parser.values_in(path))
+    given = {**files, **by_hand}
+    beneath: dict[str, Any] = {}
+    if "preset" in parser.flags:
+        beneath = _preset(parser, given)
+    elif "task" in parser.flags and given.get("learner"):
+        beneath = parser.values_of(trained_on(given["learner"]))
+    values = {**parser.defaults(), **beneath, **given}
+    return argparse.Namespace(**values, words=words, by_hand=set(by_hand), given={*beneath, *given})
+
+
+def _preset(parser: Parser, given: dict[str, Any]) -> dict[str, Any]:
+    """The flags of the preset that is named, or that fits what is given; with its name."""
+    name = given.get("preset")
+    if name is None and "flagfile" in given:  # it has all that it needs
+        return {}
+    algorithm = given.get("algorithm", "")
+    name = name or preset_files.default_for(given.get("task", "sinusoid"), algorithm)
+    if name is None:
+        return {}
+    values = parser.values_in(preset_files.path_of(name))
+    if ":" in algorithm:  # from outside: it knows better what suits it than a preset for another
+        values = {n: v for n, v in values.items() if n not in {f.name for f in algorithm_flags()}}
+    return {"preset": name, **values}
+
+
+def trained_on(learner: str) -> list[str]:
+    """The flags, as words, of the tasks that a learner was trained on, as far as is known.
+
+    A shipped learner has them in the file beside it, but for the folder of the drawings; one
+    of a run in the run's `flags.txt`.
+    """
+    told: dict[str, str] = {}
+    if learner in preset_files.shipped():
+        about = json.loads((preset_files.ZOO / f"{learner}.json").read_text(encoding="utf-8"))
+        told = {name: text for name, text in about["flags"].items() if name != "data_dir"}
+    else:
+        path = Path(learner).expanduser()
+        flags = (path if path.is_dir() else path.parent) / "flags.txt"
+        if flags.exists():
+            lines = flags.read_text(encoding="utf-8").splitlines()
+            pairs = (line.lstrip("-").split("=", 1) for line in lines if "=" in line)
+            told = {name: text for name, text in pairs if name != "set"}
+            settings = [line for line in lines if line.startswith("--set=task.")]
+            return [*_words(told), *settings]
+    return _words(told)
+
+
+def _words(told: dict[str, str]) -> list[str]:
+    wanted = {"seed", *(flag.name for flag in SOURCE)}
+    return [f"--{name}={text}" for name, text in told.items() if name in wanted]

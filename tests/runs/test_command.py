@@ -1,0 +1,110 @@
+"""The command itself: its help, what reaches the screen, and how it ends."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from meta_tf import __version__
+from meta_tf.runs import flags, preset_files, quiet
+from meta_tf.runs.command import COMMANDS
+from tests.command_line import ROOT, run, start
+
+HELPS = """
+import sys
+sys.argv[0] = "meta-tf"
+from meta_tf.runs.command import COMMANDS, main
+for words in ([], ["--version"], *([name, "--help"] for name in COMMANDS)):
+    assert main(words) == 0
+assert main(["train", "--task=nonsense"]) == main(["train", "--cg_steps=3"]) == 1
+heavy = {"tensorflow", "keras", "numpy"} & set(sys.modules)
+assert not heavy, heavy
+import meta_tf
+meta_tf.MAML  # imports what it needs
+assert "tensorflow" in sys.modules
+"""
+
+
+@pytest.fixture(scope="module")
+def helps():
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.run(
+        [sys.executable, "-c", HELPS], env=environment, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stderr
+    return process.stdout
+
+
+def test_help_and_wrong_flags_need_no_tensorflow(helps):
+    assert f"meta-tf {__version__}\n" in helps
+    for name, command in COMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(command.about)}$", helps, re.MULTILINE)
+        assert f"usage: meta-tf {name} " in helps
+
+
+def test_the_help_is_grouped_and_tells_every_flag_and_preset(helps):
+    told = helps[helps.index("usage: meta-tf train") : helps.index("usage: meta-tf evaluate")]
+    for title, group in flags.train_groups().items():
+        assert f"\n{title}:\n" in told
+        for flag in group:
+            assert f"--{flag.name} " in told
+    for name in preset_files.names():
+        assert f"  {name}\n      {preset_files.about(name)}" in told
+
+
+def test_python_m_is_the_command_and_an_unknown_word_is_answered_in_one_line():
+    code, out, err = run("trian")
+    assert (code, out) == (1, "")
+    assert err.splitlines() == [
+        "meta-tf: error: the first word must be one of train, evaluate, adapt, export. "
+        "Received: 'trian'."
+    ]
+    assert run("--version") == (0, f"meta-tf {__version__}\n", "")
+
+
+def test_help_into_a_pipe_that_is_closed_leaves_no_traceback():
+    process = start("train", "--help")
+    process.stdout.close()
+    with process.stderr as err:
+        assert err.read() == ""
+    assert process.wait(timeout=60) == 1
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks into /proc for what is loaded")
+def test_ctrl_c_during_the_imports_leaves_no_traceback(tmp_path):
+    process = start("train", f"--workdir={tmp_path / 'run'}")
+    maps = Path(f"/proc/{process.pid}/maps")
+    while "libtensorflow" not in maps.read_text():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+
+
+def test_what_c_writes_is_hidden_unless_the_block_raises(capfd):
+    with quiet.hidden_stderr():
+        os.write(2, b"noise\n")
+    os.write(2, b"seen\n")
+    with pytest.raises(ImportError), quiet.hidden_stderr():
+        os.write(2, b"why it failed\n")
+        raise ImportError
+    assert capfd.readouterr().err == "seen\nwhy it failed\n"
+
+
+def test_importing_the_package_offers_its_classes_to_keras():
+    program = "import meta_tf, keras; print(keras.saving.get_registered_object('meta_tf>MAML'))"
+    out = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert "MAML" in out
