@@ -16,6 +16,8 @@ def _is_the_command() -> bool:
 
 # All at once, since Keras finds the classes of a saved learner only if they have been
 # imported. The command alone waits: its help is not to wait for TensorFlow.
+if TYPE_CHECKING:  # which cannot follow a list that is made as the program runs
+    from meta_tf.algorithms import *  # noqa: F403
 if TYPE_CHECKING or not _is_the_command():
     from meta_tf.public import *  # noqa: F403
     from meta_tf.public import __all__  # noqa: F401

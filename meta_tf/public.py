@@ -1,46 +1,17 @@
 """The public names, all of which `import meta_tf` offers."""
 
-from meta_tf import layers, models, tasks
+from meta_tf import algorithms, layers, models, tasks
 from meta_tf.adapted_model import AdaptedModel
-from meta_tf.algorithms import (
-    ANIL,
-    BOIL,
-    FOMAML,
-    IMAML,
-    MAML,
-    R2D2,
-    Algorithm,
-    MAMLPlusPlus,
-    MatchingNet,
-    MetaCurvature,
-    MetaSGD,
-    ProtoMAML,
-    ProtoNet,
-    Reptile,
-)
+from meta_tf.algorithms import *  # noqa: F403
 from meta_tf.evaluation import Evaluation, evaluate
 from meta_tf.layers import heads
 from meta_tf.learner import MetaLearner
 from meta_tf.zoo import pretrained
 
 __all__ = [
-    "ANIL",
-    "BOIL",
-    "FOMAML",
-    "IMAML",
-    "MAML",
-    "R2D2",
     "AdaptedModel",
-    "Algorithm",
     "Evaluation",
-    "MAMLPlusPlus",
-    "MatchingNet",
-    "MetaCurvature",
     "MetaLearner",
-    "MetaSGD",
-    "ProtoMAML",
-    "ProtoNet",
-    "Reptile",
     "evaluate",
     "heads",
     "layers",
@@ -48,3 +19,5 @@ __all__ = [
     "pretrained",
     "tasks",
 ]
+# What the algorithms' room offers is public: a new algorithm is not listed a second time.
+__all__ += [name for name, thing in vars(algorithms).items() if callable(thing)]

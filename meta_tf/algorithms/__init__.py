@@ -1,32 +1,21 @@
-"""Algorithms of meta-learning, one a file, each a frozen dataclass of settings."""
+"""Algorithms of meta-learning, one paper a file, each a frozen dataclass of settings.
 
-from meta_tf.algorithms.base import Algorithm
-from meta_tf.algorithms.imaml import IMAML
-from meta_tf.algorithms.inner_loop import InnerLoop, LoopState
-from meta_tf.algorithms.maml import ANIL, BOIL, FOMAML, MAML, MetaSGD
-from meta_tf.algorithms.mamlpp import MAMLPlusPlus
-from meta_tf.algorithms.matching_net import MatchingNet
-from meta_tf.algorithms.meta_curvature import MetaCurvature
-from meta_tf.algorithms.protomaml import ProtoMAML
-from meta_tf.algorithms.protonet import ProtoNet
-from meta_tf.algorithms.r2d2 import R2D2
-from meta_tf.algorithms.reptile import Reptile
+What is imported here has a public name, `meta_tf.NAME`, and a flag, `--algorithm=NAME`.
+"""
 
-__all__ = [
-    "ANIL",
-    "BOIL",
-    "FOMAML",
-    "IMAML",
-    "MAML",
-    "R2D2",
-    "Algorithm",
-    "InnerLoop",
-    "LoopState",
-    "MAMLPlusPlus",
-    "MatchingNet",
-    "MetaCurvature",
-    "MetaSGD",
-    "ProtoMAML",
-    "ProtoNet",
-    "Reptile",
-]
+from meta_tf.algorithms.base import Algorithm as Algorithm
+from meta_tf.algorithms.imaml import IMAML as IMAML
+from meta_tf.algorithms.inner_loop import InnerLoop as InnerLoop
+from meta_tf.algorithms.inner_loop import LoopState as LoopState
+from meta_tf.algorithms.maml import ANIL as ANIL
+from meta_tf.algorithms.maml import BOIL as BOIL
+from meta_tf.algorithms.maml import FOMAML as FOMAML
+from meta_tf.algorithms.maml import MAML as MAML
+from meta_tf.algorithms.maml import MetaSGD as MetaSGD
+from meta_tf.algorithms.mamlpp import MAMLPlusPlus as MAMLPlusPlus
+from meta_tf.algorithms.matching_net import MatchingNet as MatchingNet
+from meta_tf.algorithms.meta_curvature import MetaCurvature as MetaCurvature
+from meta_tf.algorithms.protomaml import ProtoMAML as ProtoMAML
+from meta_tf.algorithms.protonet import ProtoNet as ProtoNet
+from meta_tf.algorithms.r2d2 import R2D2 as R2D2
+from meta_tf.algorithms.reptile import Reptile as Reptile

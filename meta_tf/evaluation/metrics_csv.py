@@ -5,12 +5,15 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+METRICS = "metrics.csv"
+
 
 def read_metrics(path: str | Path) -> list[dict[str, float]]:
     """Reads the rows of a run's `metrics.csv`.
 
     Args:
-      path: the file. Its first line names the columns; all values are numbers.
+      path: the file, or the run's folder. Its first line names the columns; all values are
+        numbers.
 
     Returns:
       One dictionary per row, by column: `iteration` (outer steps made) as an integer, the
@@ -25,6 +28,8 @@ def read_metrics(path: str | Path) -> list[dict[str, float]]:
       []
     """
     path = Path(path)
+    if path.is_dir():
+        path = path / METRICS
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:

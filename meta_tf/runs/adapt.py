@@ -101,7 +101,7 @@ def _check_ways(learner: meta_tf.MetaLearner, classes: Sequence[str], name: str)
             f"--learner must tell classes apart. Received: --learner={name}, which was trained "
             f"with the loss {getattr(loss, 'name', loss)}."
         )
-    ways = learner.algorithm.outputs(learner.network) or learner.model.output_shape[-1]
+    ways = learner.algorithm.prediction_size(learner.network) or learner.model.output_shape[-1]
     if len(classes) > ways:
         raise ValueError(
             f"--support may hold {ways} classes at most for --learner={name}. Received: "

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 from meta_tf.runs import kinds
-from meta_tf.runs.fields import Field, fields_of
+from meta_tf.runs.fields import Field, fields_of, offered
 from meta_tf.runs.flag import Flag
 
 
@@ -14,30 +14,34 @@ class BuiltIn(NamedTuple):
     """An algorithm of the package.
 
     `maker`: its name in `meta_tf.algorithms`. `class_name`: the dataclass that it makes, if it
-    is a function. `settles`: the field that the function settles itself. `needs_classes`:
-    whether it cannot do regression.
+    is a function. `settles`: the field that the function settles itself.
     """
 
     maker: str
     class_name: str = ""
     settles: str = ""
-    needs_classes: bool = False
+
+
+# Functions that settle a field of a class; algorithms with a short name of their own.
+_SETTLING = {
+    "FOMAML": BuiltIn("FOMAML", "MAML", settles="first_order"),
+    "ANIL": BuiltIn("ANIL", "MAML", settles="adapted"),
+    "BOIL": BuiltIn("BOIL", "MAML", settles="adapted"),
+    "MetaSGD": BuiltIn("MetaSGD", "MAML", settles="learned_lr"),
+}
+_SHORT = {"MAMLPlusPlus": "mamlpp", "ProtoMAML": "protomaml", "ProtoNet": "protonet"}
+_NO_ALGORITHMS = ("Algorithm", "InnerLoop", "LoopState")
+
+
+def _snake_case(name: str) -> str:
+    """`MetaSGD` as `meta_sgd`, `R2D2` as `r2d2`."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
 
 
 BUILT_IN = {
-    "maml": BuiltIn("MAML"),
-    "fomaml": BuiltIn("FOMAML", "MAML", settles="first_order"),
-    "anil": BuiltIn("ANIL", "MAML", settles="adapted"),
-    "boil": BuiltIn("BOIL", "MAML", settles="adapted"),
-    "meta_sgd": BuiltIn("MetaSGD", "MAML", settles="learned_lr"),
-    "mamlpp": BuiltIn("MAMLPlusPlus"),
-    "imaml": BuiltIn("IMAML"),
-    "meta_curvature": BuiltIn("MetaCurvature"),
-    "reptile": BuiltIn("Reptile"),
-    "protomaml": BuiltIn("ProtoMAML", needs_classes=True),
-    "protonet": BuiltIn("ProtoNet", needs_classes=True),
-    "matching_net": BuiltIn("MatchingNet", needs_classes=True),
-    "r2d2": BuiltIn("R2D2", needs_classes=True),
+    _SHORT.get(name, _snake_case(name)): _SETTLING.get(name, BuiltIn(name))
+    for name in offered()
+    if name not in _NO_ALGORITHMS
 }
 # Their inner loops are so unlike the others' that settings of the one do not suit the other.
 OF_ITS_OWN = ("imaml", "reptile")
@@ -61,6 +65,12 @@ def fields_of_algorithm(name: str) -> tuple[Field, ...]:
     algorithm = BUILT_IN[name]
     fields = fields_of(algorithm.class_name or algorithm.maker)
     return tuple(field for field in fields if field.name != algorithm.settles)
+
+
+def needs_classes(name: str) -> bool:
+    """Whether a built-in algorithm cannot do regression."""
+    has_ways = any(field.name == "ways" for field in fields_of_algorithm(name))
+    return has_ways or name == "protomaml"  # its last layer has the ways
 
 
 def algorithm_flags() -> list[Flag]:

@@ -74,6 +74,7 @@ def _of_images(flags: argparse.Namespace) -> dict[str, Any]:
         "data_dir": flags.data_dir,
         "split": flags.split,
         "download": flags.download,
+        "mirror": flags.mirror,
     }
 
 

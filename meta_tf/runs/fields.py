@@ -60,6 +60,13 @@ def arguments(docstring: str) -> dict[str, str]:
     return found
 
 
+def offered() -> list[str]:
+    """The names that the algorithms' room offers, in the order of its imports."""
+    tree = ast.parse((FOLDER / "__init__.py").read_text(encoding="utf-8"))
+    imports = [node for node in tree.body if isinstance(node, ast.ImportFrom)]
+    return [alias.name for node in imports for alias in node.names]
+
+
 @functools.cache
 def _classes() -> dict[str, ast.ClassDef]:
     trees = (ast.parse(path.read_text(encoding="utf-8")) for path in sorted(FOLDER.glob("*.py")))

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 
 import meta_tf
+from meta_tf.algorithms import InnerLoop
 from meta_tf.runs import run_folder
 
 PROFILED_CALLS = (3, 5)  # not the first, which traces and compiles
@@ -93,9 +94,8 @@ def _diverged(
 ) -> str:
     """What to say when the loss is not finite any more."""
     rates = [f"--meta_lr={flags.meta_lr:g}"]
-    inner_lr = getattr(learner.algorithm, "inner_lr", None)
-    if inner_lr is not None:
-        rates.insert(0, f"--inner_lr={inner_lr:g}")
+    if isinstance(learner.algorithm, InnerLoop):
+        rates.insert(0, f"--inner_lr={learner.algorithm.inner_lr:g}")
     return (
         f"the loss became nan or infinite between iterations {iteration} and {iteration + every}. "
         f"Received: {', '.join(rates)}. Lower a rate or set --clip_norm"

@@ -47,6 +47,7 @@ SOURCE = [
     ),
     Flag("data_dir", PATH, None, "Folder of Omniglot's archives, or of your class folders."),
     Flag("download", SWITCH, False, "Fetch Omniglot into --data_dir if it is not there (14 MB)."),
+    Flag("mirror", TEXT, None, "Where to fetch it from instead: the address of a folder of it."),
     Flag("ways", integer(2), 5, "Classes in a task."),
     Flag("shots", integer(1), 1, "Support examples, of a class in a classification."),
     Flag("queries", optional(integer(1)), None, "Query examples, likewise; --shots if unset."),

@@ -13,7 +13,7 @@ from meta_tf.runs.flags import train_groups
 from meta_tf.runs.kinds import as_text
 
 # What may change when a run goes on: it has no say in what is learned.
-FREE = {"data_dir", "download", "workdir", "device", "iterations", "eval_tasks"}
+FREE = {"data_dir", "download", "mirror", "workdir", "device", "iterations", "eval_tasks"}
 FREE |= {"checkpoint_every", "steps_per_execution", "eval_steps"}
 NOT_KEPT = ("preset", "flagfile", "profile", "set")
 

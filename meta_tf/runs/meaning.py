@@ -13,6 +13,7 @@ from meta_tf.runs.algorithm_flags import (
     algorithm_flags,
     fields_of_algorithm,
     flag_name,
+    needs_classes,
 )
 from meta_tf.runs.flags import IMAGES
 from meta_tf.runs.kinds import as_text
@@ -27,6 +28,7 @@ TASKS: dict[str, tuple[str, ...]] = {
     "channels": ("images",),
     "data_dir": IMAGES,
     "download": ("omniglot",),
+    "mirror": ("omniglot",),
 }
 MODELS: dict[str, tuple[str, ...]] = {
     "hidden": ("mlp",),
@@ -96,8 +98,7 @@ def _flags_of(algorithm: str) -> set[str]:
 def _check_algorithm(flags: argparse.Namespace) -> None:
     """Raises ValueError if the algorithm cannot do the task, or the preset is not made for it."""
     name = flags.algorithm
-    known = BUILT_IN.get(name)
-    if known and known.needs_classes and flags.task in ("sinusoid", "hidden_teacher"):
+    if name in BUILT_IN and needs_classes(name) and flags.task in ("sinusoid", "hidden_teacher"):
         raise ValueError(
             f"--algorithm={name} needs classes. Received: --task={flags.task}. Take one of "
             f"--task={', '.join(IMAGES)}."

@@ -11,10 +11,10 @@ from typing import Any
 
 import keras
 
+from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
 from meta_tf.files import whole_file, write_text
 
 _CHECKPOINTS = "checkpoints"
-_METRICS = "metrics.csv"
 
 
 class RunLog(keras.callbacks.Callback):
@@ -62,35 +62,13 @@ class RunLog(keras.callbacks.Callback):
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
         if not rows:
-            (self.folder / _METRICS).unlink(missing_ok=True)
+            (self.folder / METRICS).unlink(missing_ok=True)
             return
         text = io.StringIO()
         writer = csv.DictWriter(text, list(rows[-1]), extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        write_text(self.folder / _METRICS, text.getvalue())
-
-
-def read_metrics(path: str | Path) -> list[dict[str, float]]:
-    """The rows of a run's `metrics.csv`; none if it has not come so far.
-
-    Args:
-      path: the run's folder, or the file itself.
-
-    Returns:
-      For each epoch its numbers by column, with NaN where a cell is empty; `iteration`, the
-      outer steps made, is an int.
-    """
-    path = Path(path)
-    if path.is_dir():
-        path = path / _METRICS
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            {k: int(v) if k == "iteration" else float(v or "nan") for k, v in row.items()}
-            for row in csv.DictReader(file)
-        ]
+        write_text(self.folder / METRICS, text.getvalue())
 
 
 def training_minutes(folder: str | Path) -> float | None:

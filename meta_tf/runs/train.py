@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 import meta_tf
+from meta_tf.algorithms import InnerLoop
 from meta_tf.files import write_text
 from meta_tf.runs import build, flags_file, run_folder
 from meta_tf.runs.devices import set_up_device
@@ -68,7 +69,7 @@ def _most(ways: int | None, train_ways: int | None) -> int | None:
 def _loaded(checkpoint: Path, algorithm: meta_tf.Algorithm) -> Any:
     """The learner of a checkpoint, with the number of steps to evaluate that is asked for now."""
     learner = keras.models.load_model(checkpoint)
-    steps = getattr(algorithm, "eval_steps", None)
-    if hasattr(learner.algorithm, "eval_steps"):
+    if isinstance(algorithm, InnerLoop):
+        steps = algorithm.eval_steps
         learner.algorithm = dataclasses.replace(learner.algorithm, eval_steps=steps)
     return learner
