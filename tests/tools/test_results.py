@@ -44,7 +44,7 @@ def test_a_published_run_is_complete(folder):
     assert folder.name in ROWS
     run = tables.read(tables.RESULTS, folder.name)
     assert (folder / "metrics.csv").stat().st_size > 0
-    assert run["command"].startswith("python train.py")
+    assert run["command"].startswith(("python train.py", "meta-tf train"))
     assert not re.search(r"=[/~]", run["command"])  # anyone's folders, not someone's own
     assert run["flags"] == flag_file(folder)
     assert run["batch_norm"] == run["flags"]["batch_norm"]
