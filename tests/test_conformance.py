@@ -96,6 +96,7 @@ def test_the_meta_gradient_is_that_of_finite_differences(case):
 
 
 @every_thorough_case
+@pytest.mark.slow
 def test_eager_graph_and_xla_agree(case):
     (x, y), results = case.batch(), {}
     for how, options in {
@@ -113,6 +114,7 @@ def test_eager_graph_and_xla_agree(case):
 
 
 @pytest.mark.parametrize("case", REPLICATED, ids=lambda case: case.name)
+@pytest.mark.slow
 def test_two_replicas_train_like_one_device(case):
     # Four tasks on two devices, then three: one device has two of them, the other one. (Keras
     # adds up the shares of the first batch as it builds, so those must be alike.)
@@ -128,6 +130,7 @@ def test_two_replicas_train_like_one_device(case):
 
 
 @every_thorough_case
+@pytest.mark.slow
 def test_a_run_that_was_saved_goes_on_bit_by_bit(case, tmp_path):
     def fit(learner, start, steps):
         learner.fit(case.batches(start), steps_per_epoch=steps, verbose=0)
@@ -150,6 +153,7 @@ def test_a_run_that_was_saved_goes_on_bit_by_bit(case, tmp_path):
 
 
 @every_thorough_case
+@pytest.mark.slow
 def test_every_task_draws_its_own_dropout_and_counts_the_same(case):
     # The mean over the tasks of a batch: the same task twice is the same as once, but for dropout.
     (x, y), results = case.batch(), []
@@ -163,6 +167,7 @@ def test_every_task_draws_its_own_dropout_and_counts_the_same(case):
 
 
 @every_thorough_case
+@pytest.mark.slow
 def test_an_exported_learner_predicts_the_same(case, tmp_path):
     learner, (x, _) = case.learner(), case.batch()
     learner.export(str(tmp_path / "saved_model"))

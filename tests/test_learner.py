@@ -73,6 +73,7 @@ def test_training_helps():
     ],
     ids=str,
 )
+@pytest.mark.slow
 def test_how_a_step_is_run_does_not_change_it(options):
     x, y = make_batch(8)
     plain, other = make_learner(), make_learner(**options)

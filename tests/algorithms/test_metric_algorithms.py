@@ -227,6 +227,7 @@ def test_an_adapted_model_predicts_evaluates_and_is_saved(name, tmp_path):
 
 
 @every_algorithm
+@pytest.mark.slow
 def test_a_learner_trains_and_is_saved(name, tmp_path):
     x, labels, query, query_y = (np.stack([t, t]) for t in task())
     sets = {"support_x": x, "support_y": labels, "query_x": query}

@@ -74,6 +74,7 @@ def test_its_program_runs(path, tmp_path):
     run_program(program(path), tmp_path)
 
 
+@pytest.mark.slow
 def test_the_program_of_the_readme_runs(tmp_path):
     """On drawings of Omniglot's layout, few and small ones."""
     first = BLOCK.search((ROOT / "README.md").read_text())["code"]

@@ -90,6 +90,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.slow
 def test_equals_the_library(case, tmp_path):
     make, shape, targets = CASES[case]
     learner = make()
@@ -280,6 +281,7 @@ def shell(folder, *command):
 CLI = "from tensorflow.python.tools.saved_model_cli import main; main()"
 
 
+@pytest.mark.slow
 def test_tensorflow_alone_suffices(tmp_path):
     learner = CASES["bn-support"][0]()
     learner.export(tmp_path / "out")

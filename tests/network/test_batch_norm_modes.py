@@ -113,6 +113,7 @@ def test_by_the_support_set_a_layer_is_used_once():
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.slow
 def test_only_training_moves_the_moving_statistics(mode):
     learner, (x, y) = _learner(mode, steps=2), _batch()
     norm = learner.model.get_layer("norm")

@@ -91,6 +91,7 @@ def rows(path):
 
 
 @pytest.mark.parametrize(("number", "file"), [(0, "a.csv"), (1, "b.csv"), (2, "c.csv")])
+@pytest.mark.slow
 def test_new_pictures_are_named(folder, answers, number, file):
     code, out, err = answers[number]
     assert (code, err) == (0, "")
@@ -146,6 +147,7 @@ def test_what_is_wrong_is_answered_in_one_line(answers, number):
         assert word in err
 
 
+@pytest.mark.slow
 def test_a_shipped_learner_is_evaluated_on_tasks_of_its_kind(tmp_path):
     rng = np.random.default_rng(0)
     for name in range(20):

@@ -116,6 +116,7 @@ def answers(folder):
     return one_after_another(calls, cwd=folder)
 
 
+@pytest.mark.slow
 def test_all_three_are_trained_and_gone_on_with(folder, answers):
     assert [code for code, _, _ in answers[:2]] == [0, 0], answers
     assert "Going on from iteration 4 of 6" in answers[1][1]

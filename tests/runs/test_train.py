@@ -92,6 +92,7 @@ def test_a_run_leaves_what_it_promises(finished):
         assert f"{mean:.4f} ±" in out
 
 
+@pytest.mark.slow
 def test_killed_and_started_again_it_ends_with_the_same_weights(finished, tmp_path):
     flags = [*SMALL, f"--workdir={tmp_path}"]
     process = start(*flags)
@@ -125,6 +126,7 @@ def test_a_finished_run_shows_its_results_again_and_a_flag_file_starts_it(finish
     assert all(line in again for line in table)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_is_told_and_a_lower_rate_may_follow(tmp_path):
     common = [
         "--iterations=40",
@@ -161,6 +163,7 @@ def test_another_setting_is_refused_and_nothing_is_damaged(finished):
     assert (workdir / "flags.txt").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_metric_learner_is_trained_without_an_inner_loop(tmp_path):
     rng = np.random.default_rng(0)
     for name in range(20):
