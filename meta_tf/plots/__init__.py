@@ -8,7 +8,7 @@ try:
     import matplotlib.figure  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "meta_tf.plots needs matplotlib. Install it with: pip install meta-tf-keras[plots]"
+        "meta_tf.plots needs matplotlib. Install it with: pip install matplotlib"
     ) from error
 
 from meta_tf.plots.comparison import compare

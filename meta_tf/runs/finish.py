@@ -65,7 +65,7 @@ def finish(
     written = ["results.json", *pictures, "metrics.csv", "learner.keras", "saved_model/"]
     print(f"Written to {workdir}/: {', '.join(written)}")
     if not figures:
-        print("No figures, as matplotlib is not installed: pip install 'meta_tf[plots]'")
+        print("No figures, as matplotlib is not installed: pip install matplotlib")
 
 
 def _has_matplotlib() -> bool:

@@ -65,7 +65,7 @@ def check_profile(flags: argparse.Namespace, done: int) -> None:
     """Raises ValueError if `--profile` cannot be: without TensorBoard, or with too few calls."""
     if not _has_tensorboard():
         raise ValueError(
-            "--profile needs tensorboard. Install it: pip install 'meta_tf[tensorboard]'"
+            "--profile needs tensorboard. Install it: pip install tensorboard"
         )
     left, calls = max(0, flags.iterations - done), PROFILED_CALLS[1]
     if 0 < left < calls * flags.steps_per_execution:

@@ -295,6 +295,6 @@ def test_tasks_that_cannot_be_drawn():
 def test_without_matplotlib_the_cure_is_told(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "matplotlib.figure", None)
-        with pytest.raises(ImportError, match=r"pip install meta-tf-keras\[plots\]"):
+        with pytest.raises(ImportError, match=r"pip install matplotlib"):
             importlib.reload(plots)
     importlib.reload(plots)
