@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 import meta_tf
+from examples.cavia import CAVIA, context_mlp
 from meta_tf import (
     ANIL,
     BOIL,
@@ -39,6 +40,10 @@ TASKS = 3
 
 def mlp():
     return meta_tf.models.mlp(1, 1, (6, 6), "tanh", "glorot_uniform")
+
+
+def contextual():
+    return context_mlp((1,), 1, context=3, hidden=6)
 
 
 def mlp_with_dropout():
@@ -128,7 +133,7 @@ class Case:
     @property
     def starts_plain(self) -> bool:
         """Whether the model without an inner step is the model as it is."""
-        own = ProtoNet | MatchingNet | R2D2 | ProtoMAML | MAMLPlusPlus
+        own = ProtoNet | MatchingNet | R2D2 | ProtoMAML | MAMLPlusPlus | CAVIA
         return not isinstance(self.algorithm, own)
 
     def learner(self) -> meta_tf.MetaLearner:
@@ -185,6 +190,7 @@ CASES = [
     Case("lstm", MAML(0.1, inner_steps=1), lstm, sequences, thorough=True),
     Case("attention", MAML(0.1, inner_steps=1), attention, sequences, thorough=True),
     Case("reptile", Reptile(0.01, inner_steps=3, inner_batch=2), thorough=True),
+    Case("reptile, head", Reptile(0.1, inner_steps=2, optimizer="sgd", adapted="head")),
     Case("reptile, conv", Reptile(0.1, inner_steps=2, optimizer="sgd"), conv, images),
     Case("maml++", MAMLPlusPlus(0.1, inner_steps=2, multi_step_loss=9), thorough=True),
     Case("maml++, conv", MAMLPlusPlus(0.1, inner_steps=2, multi_step_loss=9), conv, images),
@@ -204,6 +210,7 @@ CASES = [
     ),
     Case("meta-curvature", MetaCurvature(0.1, inner_steps=2), thorough=True),
     Case("meta-curvature, conv", MetaCurvature(0.1, inner_steps=1), conv, images),
+    Case("cavia", CAVIA(0.5, inner_steps=2, context=3), contextual),
     Case("imaml", IMAML(0.1, inner_steps=3), thorough=True),
     Case("imaml, conv", IMAML(0.1, inner_steps=2, adapted="!norm*"), conv, images),
     Case("protonet", ProtoNet(2), embedding, sequences),
@@ -213,6 +220,7 @@ CASES = [
     Case("matching net, running", MatchingNet(2), conv_embedding, images, "running"),
     Case("r2d2", R2D2(2), embedding, sequences, thorough=True),
     Case("protomaml", ProtoMAML(0.1, inner_steps=2), classifier, sequences, thorough=True),
+    Case("protomaml, head", ProtoMAML(0.1, inner_steps=2, adapted="head"), classifier, sequences),
     Case("protomaml, flat memory", ProtoMAML(0.1, inner_steps=2, unroll=0), conv, images),
 ]
 THOROUGH = [case for case in CASES if case.thorough]

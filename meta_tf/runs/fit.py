@@ -64,9 +64,7 @@ def fit(flags: argparse.Namespace, learner: meta_tf.MetaLearner, train: Any, val
 def check_profile(flags: argparse.Namespace, done: int) -> None:
     """Raises ValueError if `--profile` cannot be: without TensorBoard, or with too few calls."""
     if not _has_tensorboard():
-        raise ValueError(
-            "--profile needs tensorboard. Install it: pip install tensorboard"
-        )
+        raise ValueError("--profile needs tensorboard. Install it: pip install tensorboard")
     left, calls = max(0, flags.iterations - done), PROFILED_CALLS[1]
     if 0 < left < calls * flags.steps_per_execution:
         raise ValueError(
