@@ -218,17 +218,12 @@ class Algorithm(abc.ABC):
         gradient is taken, so that small gradients do not vanish. `iteration` is the number
         of outer steps made.
         """
-        sources = (weights.model, weights.meta)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(sources)
-            loss, predictions, state = self.task_loss(
-                network, weights, support, query, iteration=iteration
-            )
-            scaled = loss * tf.cast(scale, loss.dtype)
-        gradients, meta = tape.gradient(
-            scaled, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        (loss, predictions, state), gradients, meta = gradients_of(
+            lambda: self.task_loss(network, weights, support, query, iteration=iteration),
+            weights,
+            scale,
         )
-        return TaskResult(loss, predictions, state, dense(gradients), meta, {})
+        return TaskResult(loss, predictions, state, gradients, meta, {})
 
     # --- saving ---
 
@@ -241,6 +236,31 @@ class Algorithm(abc.ABC):
     def from_config(cls, config: dict[str, Any]) -> Algorithm:
         """The algorithm with these settings."""
         return cls(**{name: _read(value) for name, value in config.items()})
+
+
+def gradients_of(
+    outcome: Callable[[], tuple[Any, ...]], weights: Weights, scale: float | Tensor
+) -> tuple[tuple[Any, ...], list[Tensor], dict[str, Tensor]]:
+    """What `outcome` returns, a loss in front, and the gradients of that loss times `scale`.
+
+    Args:
+      outcome: computes the loss and what else is wanted, from `weights`.
+      weights: by whose model and meta-weights the gradients are taken.
+      scale: the loss scale of float16 training.
+
+    Returns:
+      `(outcome, gradients, meta-gradients)`, the two in the structure of `Weights.model` and
+      `Weights.meta`.
+    """
+    sources = (weights.model, weights.meta)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(sources)
+        found = outcome()
+        scaled = found[0] * tf.cast(scale, found[0].dtype)
+    gradients, meta = tape.gradient(
+        scaled, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO
+    )
+    return found, dense(gradients), meta
 
 
 def dense(gradients: list[Any]) -> list[Tensor]:

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import inner_optimizers
-from meta_tf.algorithms.base import Algorithm, TaskResult, dense
+from meta_tf.algorithms.base import Algorithm, TaskResult, gradients_of
 from meta_tf.algorithms.inner_loop import InnerLoop, LoopState
 from meta_tf.checks import check_choice, check_integer, check_switch
 from meta_tf.network.network import Network
@@ -212,19 +212,16 @@ class MAMLPlusPlus(InnerLoop):
         iteration: int | Tensor = 0,
     ) -> TaskResult:
         def learn(several: bool, first_order: bool) -> TaskResult:
-            sources = (weights.model, weights.meta)
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(sources)
-                loss, predictions, state, tables = self._loss(
+            (loss, predictions, state, tables), gradients, meta = gradients_of(
+                lambda: self._loss(
                     network, weights, support, query, iteration, several, first_order
-                )
-                scaled = loss * tf.cast(scale, loss.dtype)
-            gradients, meta = tape.gradient(
-                scaled, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO
+                ),
+                weights,
+                scale,
             )
             meta = {name: g for name, g in meta.items() if name not in tables}
             moved = {name: table - weights.meta[name] for name, table in tables.items()}
-            return TaskResult(loss, predictions, state, dense(gradients), meta, moved)
+            return TaskResult(loss, predictions, state, gradients, meta, moved)
 
         # A program for each phase: many losses and second derivatives cost nothing while they
         # do not count.
