@@ -79,11 +79,7 @@ class MetaLearner(keras.Model):
         **options: Any,
     ):
         algorithm = MAML() if algorithm is None else algorithm
-        if not isinstance(algorithm, Algorithm):
-            raise ValueError(
-                "`algorithm` must be an object such as meta_tf.MAML(inner_lr=0.1). "
-                f"Received: {algorithm!r}."
-            )
+        _check_algorithm(algorithm)
         check_choice("task_parallelism", task_parallelism, TASK_MODES)
         network = Network(model, loss, batch_norm)
         algorithm.check(network)
@@ -107,9 +103,20 @@ class MetaLearner(keras.Model):
 
     @algorithm.setter
     def algorithm(self, algorithm: Algorithm) -> None:
+        _check_algorithm(algorithm)
         algorithm.check(self.network)
+        own = {**algorithm.meta_weights(self.network), **algorithm.moving(self.network)}
+        present = {**self._meta, **self._moving}
+        if {n: v.shape for n, v in own.items()} != {n: v.shape for n, v in present.items()}:
+            raise ValueError(
+                "`algorithm` must learn the same besides the weights as the one before: "
+                f"{', '.join(present) or 'nothing'}. Received: {algorithm!r}, which learns "
+                f"{', '.join(own) or 'nothing'}. Build a new MetaLearner for it."
+            )
         self._algorithm = algorithm
         self._compile_for_use()
+        # Keras traces these again when they are asked for.
+        self.train_function = self.test_function = self.predict_function = None
 
     @property
     def weights_now(self) -> Weights:
@@ -276,7 +283,9 @@ class MetaLearner(keras.Model):
         check_integer("steps", steps, at_least=0)
         check_batch(self.algorithm, self.network, x)
         tasks = {name: x[name] for name in ("support_x", "support_y", "query_x")}
-        return self._trajectory(tf.nest.map_structure(tf.convert_to_tensor, tasks), int(steps))
+        tasks = tf.nest.map_structure(tf.convert_to_tensor, tasks)
+        frozen = tuple(not v.trainable for v in self.model.variables)
+        return self._trajectory(tasks, int(steps), frozen)
 
     def export(
         self,
@@ -382,7 +391,8 @@ class MetaLearner(keras.Model):
         def adapt(support: Examples, steps: int | None) -> Weights:
             return self.algorithm.adapt(self.network, self.weights_now, support, steps=steps)
 
-        def trajectory(tasks: dict[str, Tensors], steps: int) -> Tensors:
+        def trajectory(tasks: dict[str, Tensors], steps: int, frozen: tuple[bool, ...]) -> Tensors:
+            del frozen  # another program for other frozen layers
             network, algorithm, weights = self.network, self.algorithm, self.weights_now
 
             def learn(task: dict[str, Tensors]) -> Tensors:
@@ -411,6 +421,14 @@ class MetaLearner(keras.Model):
         tasks = tf.shape(tf.nest.flatten(y)[0])[0]
         next(m for m in self.metrics if m.name == "loss").update_state(loss, sample_weight=tasks)
         return self.compute_metrics(x, y, predictions, sample_weight=None)
+
+
+def _check_algorithm(algorithm: Any) -> None:
+    if not isinstance(algorithm, Algorithm):
+        raise ValueError(
+            "`algorithm` must be an object such as meta_tf.MAML(inner_lr=0.1). "
+            f"Received: {algorithm!r}."
+        )
 
 
 def _unpack(data: Any) -> tuple[Any, Any]:

@@ -105,3 +105,17 @@ def test_an_algorithm_of_other_steps_takes_its_place_at_once():
     learner.algorithm = dataclasses.replace(learner.algorithm, eval_steps=0)
     tf.debugging.assert_equal(learner.adapt(x, y)(x), learner.model(x))
     assert abs(float(tf.reduce_sum(before - learner.model(x)))) > 0
+
+
+def test_training_takes_the_new_algorithm_too_and_one_that_learns_more_is_refused():
+    learner = make_learner(classifier())
+    x = tf.random.stateless_normal([1, 4, 3], [1, 2])
+    y = tf.constant([[0, 1, 0, 1]])
+    batch = {"support_x": x, "support_y": y, "query_x": x}
+    before = float(learner.test_on_batch(batch, y))
+    learner.algorithm = meta_tf.MAML(0.1, inner_steps=20)
+    assert float(learner.test_on_batch(batch, y)) < before  # the query set is the support set
+    with pytest.raises(ValueError, match=r"`algorithm` must learn the same.*nothing.*MetaLearner"):
+        learner.algorithm = meta_tf.MetaSGD(inner_lr=0.1)
+    with pytest.raises(ValueError, match=r"`algorithm` must be an object.*Received: 5"):
+        learner.algorithm = 5

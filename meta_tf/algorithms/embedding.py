@@ -65,11 +65,12 @@ class EmbeddingClassifier(Algorithm):
         steps: int | Tensor | None = None,
         training: bool = False,
     ) -> Weights:
-        embeddings, state = network.support_outputs(weights, support.x, training=training)
+        x = self.model_inputs(weights, support.x)
+        embeddings, state = network.support_outputs(weights, x, training=training)
         # Outside of training no query depends on how the support set moved the averages.
         after = weights._replace(state=state) if training else weights
-        after = network.settle(after, support.x, training=training)
+        after = network.settle(after, x, training=training)
         return after._replace(meta={**after.meta, **self.fit(after, embeddings, support.y)})
 
     def predict(self, network: Network, adapted: Weights, query_x: Tensors) -> Tensor:
-        return self.logits(adapted, network(adapted, query_x))
+        return self.logits(adapted, super().predict(network, adapted, query_x))

@@ -114,7 +114,11 @@ class InnerLoop(Algorithm):
         """The weights that the loop starts from; by default those before any task."""
         del support, training
         initial = self.initial(network, weights)
-        assert initial is not None, "an algorithm without `initial` says its own `start`"
+        if initial is None:
+            raise ValueError(
+                f"{type(self).__name__} has no `initial` weights, and so must say where the inner "
+                "loop starts. Override `start`."
+            )
         return initial
 
     def memory(self, network: Network, start: Weights, *, training: bool) -> Tensors:
@@ -243,8 +247,9 @@ class InnerLoop(Algorithm):
             examples = support._replace(x=self.model_inputs(weights, support.x))
             return network.support_loss(weights, examples, training=training)
 
-        names = [network.paths[p] for p in self.positions(network)]
-        return network.gradients(loss, state.fast, names)
+        return network.gradients(
+            loss, state.fast, lambda: network.paths_at(self.positions(network))
+        )
 
     def weights_at(self, network: Network, state: LoopState, start: Weights) -> Weights:
         """The weights of a state of the loop."""

@@ -101,7 +101,7 @@ class MAML(InnerLoop):
         return state._replace(fast=fast, memory=slots)
 
     def _paths(self, network: Network) -> list[str]:
-        return [network.paths[p] for p in self.positions(network)]
+        return network.paths_at(self.positions(network))
 
 
 def FOMAML(**settings: Any) -> MAML:

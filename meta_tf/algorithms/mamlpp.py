@@ -173,13 +173,14 @@ class MAMLPlusPlus(InnerLoop):
         averages go back to their table after it.
         """
         descending = self._descending(network)
-        paths = [network.paths[p] for p in descending]
+        paths = network.paths_at(descending)
         count = len(descending)
         rates = inner_optimizers.rates_at(self.learned_lr, self.inner_lr, start.meta, i, paths)
         fast, _ = inner_optimizers.update(
             "sgd", i, state.fast[:count], gradients[:count], [], rates
         )
-        tables = [start.meta[f"{_NORM}/{network.paths[p]}"] for p in self._norms(network)]
+        norms = network.paths_at(self._norms(network))
+        tables = [start.meta[f"{_NORM}/{path}"] for path in norms]
         fast += [inner_optimizers.row(table, i + 1) for table in tables]
         memory, after = dict(state.memory), list(state.state)
         for s in self._statistics(network):

@@ -80,10 +80,8 @@ class MetaCurvature(InnerLoop):
         *,
         training: bool,
     ) -> LoopState:
-        bent = [
-            _bent(g, start.meta, network.paths[p])
-            for p, g in zip(self.positions(network), gradients, strict=True)
-        ]
+        paths = network.paths_at(self.positions(network))
+        bent = [_bent(g, start.meta, path) for path, g in zip(paths, gradients, strict=True)]
         return state._replace(fast=inner_optimizers.descend(state.fast, bent, self.inner_lr))
 
 

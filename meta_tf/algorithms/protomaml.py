@@ -42,6 +42,7 @@ class ProtoMAML(InnerLoop):
         of hundreds of features are so large that its softmax has no doubt about the
         support set, and steps from there learn nothing: with 256 features 0.01 did better.
       head: the name of the last layer.
+      adapted: which weights adapt, as in `MAML`; all if None.
       unroll: up to this many steps are written out, more run in a loop that takes hardly
         any memory per step and about a third more time.
 

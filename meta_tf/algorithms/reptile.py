@@ -38,6 +38,7 @@ class Reptile(InnerLoop):
         start again, without shuffling: give a support set in mixed order. All if None.
       optimizer: `"sgd"`, `"momentum"` or `"adam"`, which starts afresh in each task.
       beta_1: decay of the mean gradient; the paper's Adam has 0.
+      adapted: which weights adapt, as in `MAML`; all if None.
       unroll: up to this many steps are written out, more run in a loop.
 
     Raises:

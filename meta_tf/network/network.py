@@ -88,6 +88,11 @@ class Network:
         front = f"{self.model.name}/"
         return [v.path.removeprefix(front) for v in self.model.trainable_variables]
 
+    def paths_at(self, positions: Sequence[int]) -> list[str]:
+        """The names of the trainable weights at these positions."""
+        paths = self.paths
+        return [paths[p] for p in positions]
+
     @property
     def input_spec(self) -> Tensors | None:
         """What the model declares to take, as `keras.KerasTensor` [None, ...]; None if nothing."""
@@ -153,14 +158,14 @@ class Network:
         self,
         loss: Callable[[list[Tensor]], tuple[Tensor, list[Tensor]]],
         tensors: list[Tensor],
-        names: Sequence[str] = (),
+        names: Callable[[], Sequence[str]] = list,
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Gradients of a support loss: `(gradients, new state)`.
 
         Args:
           loss: a function of the tensors that returns the loss and the model's new state.
           tensors: where the gradient is taken, and by what.
-          names: theirs, for the error.
+          names: gives theirs, for the error.
 
         Returns:
           A gradient for each tensor, zeros where one has no influence, and the new state.
@@ -175,7 +180,7 @@ class Network:
         if all(g is None for g in gradients):
             raise ValueError(
                 "The loss on the support set has no gradient with respect to anything that is "
-                f"to be adapted{': ' if names else ''}{', '.join(names)}. Received: loss "
+                f"to be adapted{': ' if names() else ''}{', '.join(names())}. Received: loss "
                 f"{self.loss!r}. Use a loss that is differentiable in the predictions, and check "
                 "that the model neither stops the gradient nor leaves TensorFlow."
             )
@@ -196,7 +201,7 @@ class Network:
             return self.support_loss(weights._replace(model=model), support, training=training)
 
         chosen = [weights.model[p] for p in positions]
-        return self.gradients(loss, chosen, [self.paths[p] for p in positions])
+        return self.gradients(loss, chosen, lambda: self.paths_at(positions))
 
     def support_outputs(
         self, weights: Weights, support_x: Tensors, *, training: bool, before: str | None = None
