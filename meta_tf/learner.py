@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from meta_tf.adapted_model import AdaptedModel
 from meta_tf.algorithms import MAML, Algorithm
-from meta_tf.batch.check_batch import assert_labels, check_batch, check_support
+from meta_tf.batch.check_batch import BATCH_KEYS, assert_labels, check_batch, check_support
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.outer_step import outer_step
 from meta_tf.batch.replicas import for_optimizer
@@ -186,7 +186,7 @@ class MetaLearner(keras.Model):
             adapted = self.algorithm.adapt(self.network, weights, support, training=training)
             return self.algorithm.predict(self.network, adapted, task["query_x"])
 
-        tasks = {name: inputs[name] for name in ("support_x", "support_y", "query_x")}
+        tasks = {name: inputs[name] for name in BATCH_KEYS}
         return map_tasks(learn, tasks, mode=self.task_parallelism)
 
     def compute_output_spec(self, inputs: dict[str, Tensors], training: bool = False) -> Tensors:
@@ -282,7 +282,7 @@ class MetaLearner(keras.Model):
         steps = self.algorithm.steps_to_evaluate() if steps is None else steps
         check_integer("steps", steps, at_least=0)
         check_batch(self.algorithm, self.network, x)
-        tasks = {name: x[name] for name in ("support_x", "support_y", "query_x")}
+        tasks = {name: x[name] for name in BATCH_KEYS}
         tasks = tf.nest.map_structure(tf.convert_to_tensor, tasks)
         frozen = tuple(not v.trainable for v in self.model.variables)
         return self._trajectory(tasks, int(steps), frozen)

@@ -68,13 +68,14 @@ def update(
             t = tf.cast(i, m.dtype) + 1
             correction = tf.sqrt(1 - beta_2**t) / (1 - beta_1**t)
             directions.append(correction * m / (_root(v) + epsilon))
-    moved = [w - _like(w, a) * d for w, a, d in zip(weights, rates, directions, strict=True)]
-    return moved, slots
+    return descend(weights, directions, rates), slots
 
 
-def descend(weights: list[Tensor], gradients: list[Tensor], rate: float | Tensor) -> list[Tensor]:
-    """One step of plain gradient descent, w - α g, with one rate α for all weights."""
-    return [w - _like(w, rate) * g for w, g in zip(weights, gradients, strict=True)]
+def descend(
+    weights: list[Tensor], directions: list[Tensor], rates: list[float | Tensor]
+) -> list[Tensor]:
+    """One step down the directions, w - α d, with a rate α for each weight."""
+    return [w - _like(w, a) * d for w, a, d in zip(weights, rates, directions, strict=True)]
 
 
 def initial_rates(

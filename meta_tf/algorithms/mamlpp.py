@@ -176,9 +176,7 @@ class MAMLPlusPlus(InnerLoop):
         paths = network.paths_at(descending)
         count = len(descending)
         rates = inner_optimizers.rates_at(self.learned_lr, self.inner_lr, start.meta, i, paths)
-        fast, _ = inner_optimizers.update(
-            "sgd", i, state.fast[:count], gradients[:count], [], rates
-        )
+        fast = inner_optimizers.descend(state.fast[:count], gradients[:count], rates)
         norms = network.paths_at(self._norms(network))
         tables = [start.meta[f"{_NORM}/{path}"] for path in norms]
         fast += [inner_optimizers.row(table, i + 1) for table in tables]

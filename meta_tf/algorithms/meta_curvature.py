@@ -82,7 +82,9 @@ class MetaCurvature(InnerLoop):
     ) -> LoopState:
         paths = network.paths_at(self.positions(network))
         bent = [_bent(g, start.meta, path) for path, g in zip(paths, gradients, strict=True)]
-        return state._replace(fast=inner_optimizers.descend(state.fast, bent, self.inner_lr))
+        return state._replace(
+            fast=inner_optimizers.descend(state.fast, bent, [self.inner_lr] * len(bent))
+        )
 
 
 def _sizes(shape: tf.TensorShape) -> dict[str, int]:

@@ -125,4 +125,6 @@ class ProtoMAML(InnerLoop):
         *,
         training: bool,
     ) -> LoopState:
-        return state._replace(fast=inner_optimizers.descend(state.fast, gradients, self.inner_lr))
+        return state._replace(
+            fast=inner_optimizers.descend(state.fast, gradients, [self.inner_lr] * len(gradients))
+        )

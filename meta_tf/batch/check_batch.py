@@ -13,7 +13,7 @@ from meta_tf.algorithms.base import Algorithm
 from meta_tf.network.network import Network
 from meta_tf.types import Examples, Tensor, Tensors
 
-_KEYS = ("support_x", "support_y", "query_x")
+BATCH_KEYS = ("support_x", "support_y", "query_x")
 
 
 def check_batch(algorithm: Algorithm, network: Network, x: Any, y: Any = None) -> None:
@@ -21,7 +21,7 @@ def check_batch(algorithm: Algorithm, network: Network, x: Any, y: Any = None) -
 
     Only what is known before anything runs is looked at: names and shapes.
     """
-    if not isinstance(x, dict) or not set(_KEYS) <= set(x):
+    if not isinstance(x, dict) or not set(BATCH_KEYS) <= set(x):
         got = sorted(x) if isinstance(x, dict) else type(x).__name__
         raise ValueError(
             'A batch must be (x, y) with x = {"support_x": [T, S, ...], "support_y": [T, S, ...], '
