@@ -9,7 +9,12 @@ import tensorflow as tf
 
 from meta_tf.adapted_model import AdaptedModel
 from meta_tf.algorithms import MAML, Algorithm
-from meta_tf.batch.check_batch import BATCH_KEYS, assert_labels, check_batch, check_support
+from meta_tf.batch.check_batch import (
+    BATCH_KEYS,
+    check_batch,
+    check_support,
+    with_right_labels,
+)
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.outer_step import outer_step
 from meta_tf.batch.replicas import for_optimizer
@@ -414,8 +419,7 @@ class MetaLearner(keras.Model):
         """The parts `(x, y)` of a batch, once they are known to be one."""
         x, y = _unpack(data)
         check_batch(self.algorithm, self.network, x, y)
-        assert_labels(self.algorithm, self.network, x, y)
-        return x, y
+        return with_right_labels(self.algorithm, self.network, x, y)
 
     def _report(self, x: Any, y: Any, predictions: Tensors, loss: Tensor) -> dict[str, Tensor]:
         tasks = tf.shape(tf.nest.flatten(y)[0])[0]

@@ -90,24 +90,29 @@ def check_labels(algorithm: Algorithm, network: Network, name: str, labels: Any)
         )
 
 
-def assert_labels(algorithm: Algorithm, network: Network, x: Any, y: Any) -> None:
-    """Makes a step over a batch of tasks fail if its labels are not as `check_labels` wants them.
+def with_right_labels(algorithm: Algorithm, network: Network, x: Any, y: Any) -> tuple[Any, Any]:
+    """The parts of a batch, which no step gets if its labels are not as `check_labels` wants them.
 
     Unlike that, it works within a compiled step, where values are not known beforehand.
     """
     if not _wants_labels(algorithm, network):
-        return
-    outputs = _outputs(algorithm, network)
+        return x, y
+    outputs, checks = _outputs(algorithm, network), []
     for name, labels in (("support_y", x["support_y"]), ("query_y", y)):
         wanted = f"`{name}` must hold class numbers 0, 1, 2 ..."
-        tf.debugging.assert_non_negative(labels, f"{wanted} It holds negative ones.")
+        checks.append(tf.debugging.assert_non_negative(labels, f"{wanted} It holds negative ones."))
         if outputs is not None:
-            tf.debugging.assert_less(
-                labels,
-                tf.cast(outputs, labels.dtype),
-                f"{wanted} below {outputs}, as many as there are outputs (or `ways`). Number the "
-                "classes of each task from 0, or take more outputs.",
+            checks.append(
+                tf.debugging.assert_less(
+                    labels,
+                    tf.cast(outputs, labels.dtype),
+                    f"{wanted} below {outputs}, as many as there are outputs (or `ways`). Number "
+                    "the classes of each task from 0, or take more outputs.",
+                )
             )
+    # The loss would fail at such a label as well, and whichever came first would be told.
+    with tf.control_dependencies(checks):
+        return tf.nest.map_structure(tf.identity, (x, y))
 
 
 def _wants_labels(algorithm: Algorithm, network: Network) -> bool:
