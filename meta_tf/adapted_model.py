@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import keras
+import numpy as np
 import tensorflow as tf
+from tensorflow.python.eager.record import could_possibly_record  # no public name tells
 
 from meta_tf.algorithms import Algorithm
 from meta_tf.export.keras_file import check_keras_file
 from meta_tf.export.saved_model import input_specs
 from meta_tf.network.network import Network
 from meta_tf.types import Tensor, Tensors, Weights
+
+Predict: TypeAlias = Callable[[Weights, Tensors], Tensors]
+
+
+def compiled_predict(network: Network, algorithm: Algorithm) -> Predict:
+    """The function `(weights, x) -> predictions` of a task that has been learned, compiled.
+
+    The weights are an argument, so that one function serves every task of a learner: it is
+    traced for the first batch it is given, and once more when a batch of another size comes.
+    """
+
+    def predict(weights: Weights, x: Tensors) -> Tensors:
+        return algorithm.predict(network, weights, x)
+
+    return tf.function(predict, autograph=False, reduce_retracing=True)
 
 
 @keras.saving.register_keras_serializable("meta_tf")
@@ -24,10 +42,15 @@ class AdaptedModel(keras.Model):
     the batch at hand: predict many examples of all classes at once, with
     `fitted.predict(x, batch_size=len(x))`, as `predict` alone cuts `x` into batches of 32.
 
+    Its Keras variables are made when they are first asked for, by `weights`, `compile`, `save`
+    and so on; until then it holds plain tensors, and costs next to nothing.
+
     Args:
       network: the model and its loss; only its structure is used.
       algorithm: what predicts.
       weights: the adapted weights.
+      predict: `compiled_predict(network, algorithm)`, where several models share it; one of
+        its own if None.
 
     Example:
       >>> fitted = learner.adapt(support_x, support_y)
@@ -35,27 +58,60 @@ class AdaptedModel(keras.Model):
       (7, 1)
     """
 
-    def __init__(self, network: Network, algorithm: Algorithm, weights: Weights, **options: Any):
+    def __init__(
+        self,
+        network: Network,
+        algorithm: Algorithm,
+        weights: Weights,
+        predict: Predict | None = None,
+        **options: Any,
+    ):
         options.setdefault("dtype", network.model.dtype_policy)
         super().__init__(autocast=False, **options)
         self.network = network
         self.algorithm = algorithm
-        model = network.model
-        self._fast = [
-            self._variable(v.path, w, trainable=True)
-            for v, w in zip(model.trainable_variables, weights.model, strict=True)
-        ]
-        self._state = [
-            self._variable(v.path, w)
-            for v, w in zip(model.non_trainable_variables, weights.state, strict=True)
-        ]
-        self._own_meta = {n: self._variable(n, w) for n, w in weights.meta.items()}
+        self._predict = predict or compiled_predict(network, algorithm)
+        self._learned: tuple[Weights, ...] = (weights,)  # empty once there are variables
         self.built = True
 
     def call(self, inputs: Tensors, training: bool = False) -> Tensors:
         """Predictions [B, ...] for the inputs [B, ...]."""
         del training
+        eagerly = tf.executing_eagerly()
+        if not eagerly or could_possibly_record():
+            # A larger graph shall follow the weights when they change, and a tape reach them.
+            self._make_variables()
+        if eagerly:
+            return self._predict(self.weights_now, inputs)
         return self.algorithm.predict(self.network, self.weights_now, inputs)
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """Predicts as `keras.Model.predict` does; arrays that fit one batch, at once.
+
+        Those need none of Keras's pipeline, which takes many times longer to set up than a
+        small model takes to predict. Nor do they show a progress bar.
+        """
+        if steps is None and not callbacks and _examples(x) in range(1, (batch_size or 32) + 1):
+            return self.predict_on_batch(x)
+        return super().predict(x, batch_size, verbose, steps, callbacks)
+
+    def make_predict_function(self, force: bool = False) -> None:
+        self._without_compiling(super().make_predict_function, force)
+
+    def make_test_function(self, force: bool = False) -> None:
+        self._without_compiling(super().make_test_function, force)
+
+    def compile(self, *args: Any, **options: Any) -> None:
+        """Prepares for training on and `evaluate`, as `keras.Model.compile` does."""
+        self._make_variables()
+        super().compile(*args, **options)
 
     def export(
         self,
@@ -74,8 +130,28 @@ class AdaptedModel(keras.Model):
         return self.algorithm.output_spec(self.network, inputs)
 
     @property
+    def variables(self) -> list[keras.Variable]:
+        self._make_variables()
+        return super().variables
+
+    @property
+    def weights(self) -> list[keras.Variable]:
+        self._make_variables()
+        return super().weights
+
+    def save_own_variables(self, store: Any) -> None:
+        self._make_variables()
+        super().save_own_variables(store)
+
+    def load_own_variables(self, store: Any) -> None:
+        self._make_variables()
+        super().load_own_variables(store)
+
+    @property
     def weights_now(self) -> Weights:
         """The weights, as tensors."""
+        if self._learned:
+            return self._learned[0]
         return Weights(
             [tf.convert_to_tensor(v.value) for v in self._fast],
             [tf.convert_to_tensor(v.value) for v in self._state],
@@ -96,7 +172,10 @@ class AdaptedModel(keras.Model):
             "loss": keras.saving.serialize_keras_object(self.network.loss),
             "batch_norm": self.network.batch_norm,
             "algorithm": keras.saving.serialize_keras_object(self.algorithm),
-            "meta": {n: [list(v.shape), v.dtype] for n, v in self._own_meta.items()},
+            "meta": {
+                name: [value.shape.as_list(), value.dtype.name]
+                for name, value in self.weights_now.meta.items()
+            },
         }
 
     @classmethod
@@ -111,6 +190,31 @@ class AdaptedModel(keras.Model):
         meta = {n: tf.zeros(shape, dtype) for n, (shape, dtype) in config.pop("meta").items()}
         return cls(network, algorithm, network.weights._replace(meta=meta), **config)
 
+    def _make_variables(self) -> None:
+        """Keras variables in the place of the tensors that were learned, once."""
+        if not self._learned:
+            return
+        (weights,), self._learned = self._learned, ()
+        model = self.network.model
+        with tf.init_scope():
+            self._fast = [
+                self._variable(v.path, w, trainable=True)
+                for v, w in zip(model.trainable_variables, weights.model, strict=True)
+            ]
+            self._state = [
+                self._variable(v.path, w)
+                for v, w in zip(model.non_trainable_variables, weights.state, strict=True)
+            ]
+            self._own_meta = {n: self._variable(n, w) for n, w in weights.meta.items()}
+
+    def _without_compiling(self, make: Callable[[bool], None], force: bool) -> None:
+        # What Keras would compile for each model by itself is compiled already, for all.
+        eagerly, self.run_eagerly = super().run_eagerly, True
+        try:
+            make(force)
+        finally:
+            self.run_eagerly = eagerly
+
     def _variable(self, path: str, value: Tensor, trainable: bool = False) -> keras.Variable:
         return self.add_weight(
             name=path.replace("/", "_"),
@@ -120,3 +224,12 @@ class AdaptedModel(keras.Model):
             trainable=trainable,
             autocast=False,
         )
+
+
+def _examples(x: Any) -> int | None:
+    """The number of examples in arrays, or None if `x` is something else, or they differ."""
+    arrays = keras.tree.flatten(x)
+    if not all(isinstance(a, np.ndarray | tf.Tensor) and len(a.shape) for a in arrays):
+        return None
+    sizes = {int(a.shape[0]) for a in arrays}
+    return sizes.pop() if len(sizes) == 1 else None

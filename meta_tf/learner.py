@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from meta_tf.adapted_model import AdaptedModel
+from meta_tf.adapted_model import AdaptedModel, compiled_predict
 from meta_tf.algorithms import MAML, Algorithm
 from meta_tf.batch.check_batch import (
     BATCH_KEYS,
@@ -261,7 +261,8 @@ class MetaLearner(keras.Model):
             steps = int(steps)  # NumPy's integers would become tensors
         # One name for all: TensorFlow would prepare all operations again for every new name.
         name = f"{self.model.name}_adapted"
-        return AdaptedModel(self.network, self.algorithm, self._adapt(support, steps), name=name)
+        weights = self._adapt(support, steps)
+        return AdaptedModel(self.network, self.algorithm, weights, self._predict, name=name)
 
     def trajectory(self, x: dict[str, Tensors], steps: int | None = None) -> Tensors:
         """Predictions for the query sets of a batch after 0, 1, … `steps` inner steps.
@@ -414,6 +415,7 @@ class MetaLearner(keras.Model):
 
         self._adapt = tf.function(adapt, autograph=False, reduce_retracing=True)
         self._trajectory = tf.function(trajectory, autograph=False)
+        self._predict = compiled_predict(self.network, self.algorithm)
 
     def _checked(self, data: Any) -> tuple[dict[str, Tensors], Tensors]:
         """The parts `(x, y)` of a batch, once they are known to be one."""

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import meta_tf
@@ -25,6 +26,64 @@ def test_what_adapt_returns_is_a_model_of_its_own(tmp_path):
     assert len(fitted.evaluate(query, y[0], verbose=0)) == 2
     fitted.fit(query, y[0], verbose=0)
     assert not np.array_equal(fitted.predict(query, verbose=0), before)
+
+
+def test_all_adapted_models_share_one_program():
+    x, y = make_batch()
+    learner, query = make_learner(), x["query_x"][0]
+    alone = meta_tf.MetaLearner(learner.model, learner.algorithm, CE)
+    for task in range(3):
+        support = x["support_x"][task % 2], x["support_y"][task % 2]
+        fitted = learner.adapt(*support)
+        at_once = fitted.predict(query, verbose=0)
+        np.testing.assert_allclose(at_once, alone.adapt(*support)(query), rtol=1e-6)
+        np.testing.assert_array_equal(fitted.predict_on_batch(query), at_once)
+        np.testing.assert_array_equal(fitted(query), at_once)
+        fitted.compile("sgd", CE)
+        fitted.evaluate(query, y[task % 2], verbose=0)
+    assert learner._adapt.experimental_get_tracing_count() == 1
+    assert learner._predict.experimental_get_tracing_count() == 1
+
+
+@pytest.mark.parametrize("batch_size", [None, 2, 4])
+def test_predictions_do_not_depend_on_how_they_are_asked_for(batch_size):
+    x, _ = make_batch()
+    fitted = make_learner().adapt(x["support_x"][0], x["support_y"][0])
+    query = np.random.default_rng(0).normal(size=[5, *x["query_x"].shape[2:]])
+    expected = fitted(tf.constant(query, "float32"))
+    for one in (query, tf.constant(query), tf.data.Dataset.from_tensors(query), query.tolist()):
+        if isinstance(one, list):
+            one = np.array(one)
+        got = fitted.predict(
+            one, batch_size=None if isinstance(one, tf.data.Dataset) else batch_size, verbose=0
+        )
+        assert isinstance(got, np.ndarray)
+        np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-7)
+
+
+def test_the_graph_of_a_larger_model_follows_the_weights():
+    x, y = make_batch()
+    fitted = make_learner().adapt(x["support_x"][0], x["support_y"][0])
+    query = x["query_x"][0]
+    inputs = keras.Input(query.shape[1:])
+    larger = keras.Model(inputs, keras.layers.Softmax()(fitted(inputs)))
+    compiled = tf.function(fitted)
+    before, learned = compiled(query), larger.predict(query, verbose=0)
+    np.testing.assert_allclose(learned, tf.nn.softmax(before), rtol=1e-6)
+    larger.compile("sgd", "sparse_categorical_crossentropy")
+    larger.fit(query, y[0], verbose=0)
+    after = fitted.predict(query, verbose=0)
+    assert not np.allclose(after, before)
+    np.testing.assert_allclose(compiled(query), after, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(larger(query), tf.nn.softmax(after), rtol=1e-6)
+
+
+def test_gradients_reach_the_weights_of_an_adapted_model():
+    x, y = make_batch()
+    fitted = make_learner().adapt(x["support_x"][0], x["support_y"][0])
+    with tf.GradientTape() as tape:
+        loss = CE(y[0], fitted(x["query_x"][0]))
+    assert all(g is not None for g in tape.gradient(loss, fitted.trainable_variables))
 
 
 def test_adapt_takes_any_number_of_steps():
