@@ -18,6 +18,7 @@ from meta_tf.batch.check_batch import (
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.outer_step import outer_step
 from meta_tf.batch.replicas import for_optimizer
+from meta_tf.batch.whole_executions import WholeExecutions
 from meta_tf.checks import check_choice, check_integer
 from meta_tf.export import saved_model
 from meta_tf.export.keras_file import check_keras_file
@@ -206,6 +207,42 @@ class MetaLearner(keras.Model):
             self.algorithm.output_spec(self.network, one),
         )
 
+    def fit(self, x: Any = None, *args: Any, **options: Any) -> keras.callbacks.History:
+        """Trains as `keras.Model.fit` does.
+
+        Where `steps_per_execution` is above 1, XLA compiles the tasks, and `x` is an endless
+        `tf.data.Dataset` of batches of one shape, all steps of a call run as one program.
+        """
+        self._assert_compile_called("fit")
+        self.make_train_function()
+        if isinstance(self.train_function, WholeExecutions):
+            x = self.train_function.stacked(x)
+        return super().fit(x, *args, **options)
+
+    def make_train_function(self, force: bool = False) -> None:
+        if self.train_function is not None and not force:
+            return
+        super().make_train_function(force)
+        if self._may_run_whole():
+            one_by_one: Any = self.train_function
+            whole: Any = WholeExecutions(
+                self.train_step,
+                lambda batches: with_right_labels(self.algorithm, self.network, *batches),
+                one_by_one,
+                self.steps_per_execution,
+            )
+            self.train_function = whole
+
+    def _may_run_whole(self) -> bool:
+        return (
+            self.steps_per_execution > 1
+            and not self.run_eagerly
+            and self._jit is not False
+            and self.distribute_strategy.num_replicas_in_sync == 1
+            and not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+            and not tf.config.list_logical_devices("GPU")  # never tried on one
+        )
+
     def train_step(self, data: Any) -> dict[str, Tensor]:
         x, y = self._checked(data)
         step = outer_step(
@@ -215,7 +252,7 @@ class MetaLearner(keras.Model):
             x,
             y,
             scale=self.optimizer.scale_loss(tf.ones([])),
-            iteration=tf.convert_to_tensor(self.optimizer.iterations.value),
+            iteration=keras.ops.convert_to_tensor(self.optimizer.iterations),
             mode=self.task_parallelism,
             jit=self._jit if self.distribute_strategy.num_replicas_in_sync == 1 else False,
         )

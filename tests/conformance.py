@@ -3,7 +3,8 @@
 A new algorithm is one row here. `tests/test_conformance.py` holds the properties. All
 rows are checked for those that cost little; those that build several training steps
 (eager = graph = XLA, resume, export) run for the rows marked `thorough`: each kind of
-model and each kind of inner loop once; two replicas for the rows of `REPLICATED`.
+model and each kind of inner loop once; two replicas for the rows of `REPLICATED`, many
+steps in one program for those of `COMPILED`.
 """
 
 from __future__ import annotations
@@ -228,3 +229,12 @@ THOROUGH = [case for case in CASES if case.thorough]
 # one row with each.
 _SHARING = ("maml", "meta-sgd", "dropout", "conv", "reptile", "maml++, statistics")
 REPLICATED = [c for c in CASES if c.name in _SHARING]
+# Whose tasks XLA compiles: neither convolutions nor loops.
+COMPILED = [
+    case
+    for case in CASES
+    if case.thorough
+    and case.model not in (conv, conv_embedding, lstm)
+    and not isinstance(case.algorithm, IMAML)
+    and getattr(case.algorithm, "unroll", None) != 0
+]

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import meta_tf
 from meta_tf.types import Examples
-from tests.conformance import CASES, REPLICATED, TASKS, THOROUGH, two_devices
+from tests.conformance import CASES, COMPILED, REPLICATED, TASKS, THOROUGH, two_devices
 from tests.finite_differences import meta_gradient_error
 
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
@@ -127,6 +127,22 @@ def test_two_replicas_train_like_one_device(case):
         history = learner.fit(dataset, epochs=1, verbose=0)
         results.append([history.history["loss"], *_numbers(learner)])
     _assert_close(*results, **EXACT)
+
+
+@pytest.mark.parametrize("case", COMPILED, ids=lambda case: case.name)
+@pytest.mark.slow
+def test_steps_in_one_program_are_steps_one_by_one(case):
+    runs = []
+    for per_call in (1, 3):
+        learner = case.learner()
+        # One by one without XLA, but for dropout, whose random numbers are others there.
+        jit = "auto" if per_call > 1 or case.has_dropout else False
+        optimizer = keras.optimizers.SGD(0.01)
+        learner.compile(optimizer, steps_per_execution=per_call, jit_compile=jit)
+        learner.fit(case.batches(), steps_per_epoch=3, shuffle=False, verbose=0)
+        runs.append(_numbers(learner))
+    assert learner.train_function.calls == 1
+    _assert_close(*runs, **EXACT)
 
 
 @every_thorough_case
