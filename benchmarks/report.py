@@ -15,8 +15,10 @@ from benchmarks.harness.rows import ROWS
 
 README = Path(__file__).resolve().parent / "README.md"
 SCRIPTS = (
-    "compare", "adapt_latency", "first_step", "memory", "scaling", "sources", "peak",
+    "compare", "new_task", "default_run", "first_step", "memory", "soak", "scaling", "sources",
+    "peak",
 )  # fmt: skip
+ONE_CORE = ("one_core/compare", "one_core/new_task", "one_core/default_run")
 MISSING = "not yet measured"
 
 
@@ -25,11 +27,12 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=results.FOLDER)
     parser.add_argument("--readme", type=Path, default=README)
     options = parser.parse_args()
-    found = {name: results.load(options.results, name) for name in SCRIPTS}
+    found = {name: results.load(options.results, name) for name in (*SCRIPTS, *ONE_CORE)}
     text = options.readme.read_text()
     for mark, part in {
         "goals": goals(found),
         "rates": rates(found["compare"]),
+        "rates on one core": rates(found["one_core/compare"]),
         "machine": machines(found),
         "figures": figures(found),
     }.items():
@@ -86,8 +89,15 @@ def figures(found: dict) -> str:
         for work, series in found["first_step"]["works"].items():
             parts.append(_table(f"first step in seconds, {work.replace('_', ' ')}",
                                 {"": series}, "first"))  # fmt: skip
-    if found["adapt_latency"]:
-        parts.append(_table("adapt, ms", {"": found["adapt_latency"]["milliseconds"]}))
+    for cores in ("", "one_core/"):
+        on = "one core" if cores else "two cores"
+        if new := found[f"{cores}new_task"]:
+            parts.append(_table(f"one new task, ms, {on}", new["one"]))
+            parts.append(_table(f"32 new tasks at a time, ms a task, {on}", new["batch"]))
+        if run := found[f"{cores}default_run"]:
+            parts.append(_table(f"the default run, s, {on}", {"": run["seconds"]}))
+    if found["soak"]:
+        parts.append(_table("resident MB", found["soak"]["megabytes"]))
     if found["peak"]:
         for work, series in found["peak"]["works"].items():
             parts.append(_table(f"peak, {work.replace('_', ' ')}", {"": series}))

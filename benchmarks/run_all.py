@@ -15,8 +15,12 @@ import tempfile
 from benchmarks.harness.workers import ROOT
 
 # What takes long comes last.
-SCRIPTS = ("peak", "adapt_latency", "first_step", "memory", "sources", "scaling", "compare")
+SCRIPTS = (
+    "peak", "new_task", "default_run", "first_step", "memory", "soak", "sources", "scaling",
+    "compare",
+)  # fmt: skip
 QUICK = {
+    "soak": ["--share", "0.05"],
     "memory": ["--steps", "5", "10", "--tasks", "32"],
     "first_step": ["--works", "omniglot_5_steps"],
     "compare": ["--works", "sinusoid_1_step", "omniglot_1_query"],

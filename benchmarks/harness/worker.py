@@ -52,12 +52,12 @@ class Held:
         self.contender.run(steps)
         return {"steps": steps, "seconds": time.perf_counter() - start}
 
-    def adapt(self, times: int) -> dict:
-        """So many new tasks, one after another, timed each."""
+    def new_task(self, times: int) -> dict:
+        """So many new tasks, or batches of them, one after another, timed each."""
         seconds = []
         for _ in range(times):
             start = time.perf_counter()
-            self.contender.adapt()
+            self.contender.new_task()
             seconds.append(time.perf_counter() - start)
         return {"seconds": seconds}
 

@@ -5,7 +5,8 @@ returns an object with
 
     run(steps)    makes outer steps and returns when the last one is done
     agree()       (loss, meta-gradients) of the first step, in Keras's layout
-    adapt()       one new task learned, where that is asked
+    new_task()    new tasks, from support sets to predictions, where that is asked;
+                  `settings["serve"]` of them at once
 
 `benchmarks.harness.contenders` tells the settings to choose from.
 """

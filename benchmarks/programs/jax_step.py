@@ -38,6 +38,9 @@ class Step:
         self.tasks = {n: jax.device_put(t, split) for n, t in tasks_of(work).items()}
         self.call = jax.jit(self._many if settings.get("scan") else self._one, donate_argnums=0)
         self.gradients = jax.jit(self.meta_gradients)
+        self.learn = jax.jit(self._learned)
+        some = np.arange(settings.get("serve", 1)) % work.tasks
+        self.new = {n: t[some] for n, t in tasks_of(work).items() if n != "query_y"}
 
     def run(self, steps: int) -> None:
         for _ in range(steps // self.settings.get("scan", 1)):
@@ -72,6 +75,10 @@ class Step:
         return jax.lax.pmean(result, "tasks") if self.mesh.size > 1 else result
 
     def task_loss(self, weights: _Weights, task: _Tasks) -> jax.Array:
+        fast = self.adapted(weights, task)
+        return self.loss(self.net(fast, task["query_x"]), task["query_y"])
+
+    def adapted(self, weights: _Weights, task: _Tasks) -> _Weights:
         def support_loss(fast: _Weights) -> jax.Array:
             return self.loss(self.net(fast, task["support_x"]), task["support_y"])
 
@@ -79,7 +86,14 @@ class Step:
         for _ in range(self.work.inner_steps):
             gradients = jax.grad(support_loss)(fast)
             fast = [w - self.work.inner_lr * g for w, g in zip(fast, gradients, strict=True)]
-        return self.loss(self.net(fast, task["query_x"]), task["query_y"])
+        return fast
+
+    def new_task(self) -> None:
+        """Learns new tasks and predicts for their queries, in one compiled program."""
+        np.asarray(self.learn(self.weights, self.new))
+
+    def _learned(self, weights: _Weights, tasks: _Tasks) -> jax.Array:
+        return jax.lax.map(lambda t: self.net(self.adapted(weights, t), t["query_x"]), tasks)
 
     def _one(self, state: Any, tasks: _Tasks) -> Any:
         weights, first, second, count = state

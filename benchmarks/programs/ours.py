@@ -7,6 +7,8 @@ memory. `unroll`: the LSTM's own option, as a user would set it in Keras.
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Callable
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
 
@@ -28,6 +30,7 @@ from benchmarks.harness.workloads import (
     initial_weights,
     tasks_of,
 )
+from meta_tf.runs.devices import set_up_device
 from meta_tf.types import Examples
 
 GRADIENT_SCALE = 2.0**12
@@ -41,7 +44,7 @@ class Fit:
     """A learner, its batches, and `fit` for so many steps."""
 
     def __init__(self, work: Work, settings: dict):
-        set_threads()
+        set_threads(work)
         self.work, self.settings = work, settings
         self.learner = learner(work, settings)
         self.learner.compile(keras.optimizers.Adam(META_LR), steps_per_execution=work.per_call)
@@ -75,18 +78,40 @@ class Fit:
         graph = tf.function(one, autograph=False).get_concrete_function(task).graph
         return self.work.tasks * counted(graph)
 
-    def adapt(self) -> None:
-        """Learns one new task."""
-        if not hasattr(self, "task"):
-            batch = tasks_of(self.work)
-            self.task = tf.constant(batch["support_x"][0]), tf.constant(batch["support_y"][0])
-        self.learner.adapt(*self.task)
+    def new_task(self) -> None:
+        """Learns new tasks and predicts for their queries, by one of three ways to do it."""
+        if not hasattr(self, "serve"):
+            self.serve = getattr(self, f"_by_{self.settings['served_by']}")()
+        self.serve()
+
+    def _new_tasks(self) -> dict[str, np.ndarray]:
+        batch = tasks_of(self.work)
+        some = np.arange(self.settings["serve"]) % self.work.tasks
+        return {n: batch[n][some] for n in ("support_x", "support_y", "query_x")}
+
+    def _by_adapt(self) -> Callable[[], Any]:
+        x, y, query = (value[0] for value in self._new_tasks().values())
+        return lambda: self.learner.adapt(x, y).predict(query, verbose=0)
+
+    def _by_learner(self) -> Callable[[], Any]:
+        tasks = self._new_tasks()
+        return lambda: self.learner.predict_on_batch(tasks)
+
+    def _by_saved_model(self) -> Callable[[], Any]:
+        with tempfile.TemporaryDirectory() as folder:
+            self.learner.export(f"{folder}/learner")
+            loaded = tf.saved_model.load(f"{folder}/learner")
+        learn = loaded.signatures["adapt_and_predict"]
+        tasks = [
+            {name: tf.constant(value[t]) for name, value in self._new_tasks().items()}
+            for t in range(self.settings["serve"])
+        ]
+        return lambda: [learn(**task)["predictions"].numpy() for task in tasks]
 
 
-def set_threads() -> None:
-    """As `train.py` does: a task on each core beats kernels over all cores."""
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(os.cpu_count() or 1)
+def set_threads(work: Work) -> None:
+    """As `train.py` does: a task on each core beats kernels over all cores, but in XLA."""
+    set_up_device("cpu", dense=work.network == "mlp")
 
 
 def learner(work: Work, settings: dict) -> meta_tf.MetaLearner:

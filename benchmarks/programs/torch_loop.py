@@ -29,6 +29,7 @@ class Loop:
         torch.set_flush_denormal(True)
         torch.set_num_threads(settings.get("threads", 1))
         self.work = work
+        self.serve = settings.get("serve", 1)
         self.net, self.loss = nets.network(work), nets.loss(work)
         self.weights = nets.weights_to_torch(work, initial_weights(work))
         tasks = nets.tasks_to_torch(work, tasks_of(work))
@@ -91,10 +92,13 @@ class Loop:
             fast = [w - self.work.inner_lr * g for w, g in zip(fast, gradients, strict=True)]
         return fast
 
-    def adapt(self) -> None:
-        """Learns one new task, without second derivatives."""
-        with torch.enable_grad():
-            self.adapted(self.tasks[0][0], self.tasks[0][1], create_graph=False)
+    def new_task(self) -> None:
+        """Learns new tasks, without second derivatives, and predicts for their queries."""
+        for t in range(self.serve):
+            support_x, support_y, query_x, _ = self.tasks[t % len(self.tasks)]
+            fast = self.adapted(support_x, support_y, create_graph=False)
+            with torch.no_grad():
+                self.net(fast, query_x).numpy()
 
 
 def _channels_last(t: torch.Tensor) -> torch.Tensor:

@@ -7,11 +7,13 @@ import tensorflow as tf
 from meta_tf.batch.map_tasks import cores
 
 
-def set_up_device(device: str) -> None:
+def set_up_device(device: str, dense: bool = False) -> None:
     """Chooses the device, and the threads: a task on each core beats kernels over all cores.
 
     Args:
       device: `"auto"` for a GPU if there is one, `"cpu"` or `"gpu"`.
+      dense: whether the network has dense layers only. Its tasks run in programs of XLA,
+        which shares its work among the threads that operations have.
 
     Raises:
       ValueError: if there is no GPU, and one was asked for.
@@ -27,5 +29,5 @@ def set_up_device(device: str) -> None:
     elif gpus:
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
-    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_intra_op_parallelism_threads(cores() if dense else 1)
     tf.config.threading.set_inter_op_parallelism_threads(cores())

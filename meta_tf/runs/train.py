@@ -27,7 +27,7 @@ def run(flags: argparse.Namespace) -> None:
     Raises:
       ValueError: if they do not fit each other, the tasks, or the run that is in the folder.
     """
-    set_up_device(flags.device)
+    set_up_device(flags.device, dense=flags.model == "mlp")
     keras.config.set_dtype_policy(flags.precision)
     keras.utils.set_random_seed(flags.seed)
     flags.workdir = flags.workdir or f"runs/{flags.preset or flags.task.split(':')[-1]}"
