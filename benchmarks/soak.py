@@ -53,7 +53,7 @@ def _works(learner: meta_tf.MetaLearner, source: meta_tf.tasks.Source, folder: s
     return {
         "adapt, predict": lambda: learner.adapt(x, np.sin(x)).predict(x, verbose=0),
         "fit": lambda: learner.fit(source.train.batches(5), steps_per_epoch=20, verbose=0),
-        "evaluate": lambda: meta_tf.evaluate(learner, source.test, tasks=20),
+        "evaluate": lambda: meta_tf.evaluate(learner, source.test, tasks_number=20),
         "export, load": export_and_load,
     }
 

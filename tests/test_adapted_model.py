@@ -45,6 +45,16 @@ def test_all_adapted_models_share_one_program():
     assert learner._predict.experimental_get_tracing_count() == 1
 
 
+def test_support_and_query_sets_of_any_size_take_two_traces():
+    learner = make_learner()
+    x, y = np.random.default_rng(0).normal(size=[9, 3]).astype("float32"), np.arange(9) % 2
+    for size in (2, 5, 9, 4, 7):
+        fitted = learner.adapt(x[:size], y[:size])
+        assert fitted.predict(x[: size - 1], verbose=0).shape == (size - 1, 2)
+    assert learner._adapt.experimental_get_tracing_count() == 2
+    assert learner._predict.experimental_get_tracing_count() == 2
+
+
 @pytest.mark.parametrize("batch_size", [None, 2, 4])
 def test_predictions_do_not_depend_on_how_they_are_asked_for(batch_size):
     x, _ = make_batch()
