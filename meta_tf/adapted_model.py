@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
+from meta_tf.batch.check_batch import check_inputs
 from meta_tf.export.keras_file import check_keras_file
 from meta_tf.export.saved_model import input_specs
 from meta_tf.network.network import Network
@@ -55,6 +56,7 @@ class AdaptedModel(keras.Model):
     def call(self, inputs: Tensors, training: bool = False) -> Tensors:
         """Predictions [B, ...] for the inputs [B, ...]."""
         del training
+        check_inputs(self.algorithm, self.network, "inputs", inputs, axes=1)
         return self.algorithm.predict(self.network, self.weights_now, inputs)
 
     def export(

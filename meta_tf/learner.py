@@ -9,12 +9,9 @@ import tensorflow as tf
 
 from meta_tf.adapted_model import AdaptedModel
 from meta_tf.algorithms import MAML, Algorithm
-from meta_tf.batch.check_batch import (
-    BATCH_KEYS,
-    check_batch,
-    check_support,
-    with_right_labels,
-)
+from meta_tf.batch.check_adapted import check_adapted
+from meta_tf.batch.check_batch import BATCH_KEYS, check_batch, check_support
+from meta_tf.batch.check_values import checked_call, with_finite_examples, with_right_labels
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.outer_step import outer_step
 from meta_tf.batch.replicas import for_optimizer
@@ -184,6 +181,9 @@ class MetaLearner(keras.Model):
           The predictions, [T, Q, ...].
         """
         check_batch(self.algorithm, self.network, inputs)
+        tasks = {name: inputs[name] for name in BATCH_KEYS}
+        labels = {"support_y": inputs["support_y"]}
+        tasks = with_right_labels(self.algorithm, self.network, labels, tasks)
         weights = self.weights_now
 
         def learn(task: dict[str, Tensors]) -> Tensors:
@@ -191,7 +191,6 @@ class MetaLearner(keras.Model):
             adapted = self.algorithm.adapt(self.network, weights, support, training=training)
             return self.algorithm.predict(self.network, adapted, task["query_x"])
 
-        tasks = {name: inputs[name] for name in BATCH_KEYS}
         return map_tasks(learn, tasks, mode=self.task_parallelism)
 
     def compute_output_spec(self, inputs: dict[str, Tensors], training: bool = False) -> Tensors:
@@ -215,10 +214,11 @@ class MetaLearner(keras.Model):
             x,
             y,
             scale=self.optimizer.scale_loss(tf.ones([])),
-            iteration=tf.convert_to_tensor(self.optimizer.iterations.value),
+            iteration=keras.ops.convert_to_tensor(self.optimizer.iterations),
             mode=self.task_parallelism,
             jit=self._jit if self.distribute_strategy.num_replicas_in_sync == 1 else False,
         )
+        step = with_finite_examples(step.losses, x, y, step)
         gradients = [*step.gradients, *(step.meta_gradients[name] for name in self._meta)]
         variables = [*self.model.trainable_variables, *self._meta.values()]
         self.optimizer.apply(for_optimizer(gradients, self.optimizer), variables)
@@ -236,7 +236,16 @@ class MetaLearner(keras.Model):
             (y, predictions),
             mode=self.task_parallelism,
         )
+        losses = with_finite_examples(losses, x, y, losses)
         return self._report(x, y, predictions, tf.reduce_mean(losses))
+
+    # As Keras has them, with errors of one sentence.
+    fit = checked_call(keras.Model.fit)
+    evaluate = checked_call(keras.Model.evaluate)
+    predict = checked_call(keras.Model.predict)
+    train_on_batch = checked_call(keras.Model.train_on_batch)
+    test_on_batch = checked_call(keras.Model.test_on_batch)
+    predict_on_batch = checked_call(keras.Model.predict_on_batch)
 
     def adapt(self, support_x: Any, support_y: Any, steps: int | None = None) -> AdaptedModel:
         """Learns one new task and returns a Keras model for it.
@@ -253,7 +262,7 @@ class MetaLearner(keras.Model):
 
         Raises:
           ValueError: if the two do not fit each other or the model, hold values that
-            are not finite, or labels beyond the model's outputs.
+            are not finite, or labels beyond the model's outputs; or if the inner loop diverges.
         """
         support = check_support(self.algorithm, self.network, support_x, support_y)
         if steps is not None:
@@ -261,7 +270,11 @@ class MetaLearner(keras.Model):
             steps = int(steps)  # NumPy's integers would become tensors
         # One name for all: TensorFlow would prepare all operations again for every new name.
         name = f"{self.model.name}_adapted"
-        return AdaptedModel(self.network, self.algorithm, self._adapt(support, steps), name=name)
+        # By rank too: traced for labels [S, 1] and [S] alike, it would know nothing of either.
+        ranks = tuple(t.shape.rank for t in tf.nest.flatten(support))
+        adapted = self._adapt(support, steps, ranks)
+        check_adapted(self.algorithm, self.network, self.weights_now, support, steps, adapted)
+        return AdaptedModel(self.network, self.algorithm, adapted, name=name)
 
     def trajectory(self, x: dict[str, Tensors], steps: int | None = None) -> Tensors:
         """Predictions for the query sets of a batch after 0, 1, … `steps` inner steps.
@@ -289,6 +302,8 @@ class MetaLearner(keras.Model):
         check_batch(self.algorithm, self.network, x)
         tasks = {name: x[name] for name in BATCH_KEYS}
         tasks = tf.nest.map_structure(tf.convert_to_tensor, tasks)
+        labels = {"support_y": tasks["support_y"]}
+        tasks = with_right_labels(self.algorithm, self.network, labels, tasks)
         frozen = tuple(not v.trainable for v in self.model.variables)
         return self._trajectory(tasks, int(steps), frozen)
 
@@ -393,7 +408,8 @@ class MetaLearner(keras.Model):
     def _compile_for_use(self) -> None:
         """The compiled functions of one new task and of a batch, traced once for each `steps`."""
 
-        def adapt(support: Examples, steps: int | None) -> Weights:
+        def adapt(support: Examples, steps: int | None, ranks: tuple[int, ...]) -> Weights:
+            del ranks
             return self.algorithm.adapt(self.network, self.weights_now, support, steps=steps)
 
         def trajectory(tasks: dict[str, Tensors], steps: int, frozen: tuple[bool, ...]) -> Tensors:
@@ -419,7 +435,8 @@ class MetaLearner(keras.Model):
         """The parts `(x, y)` of a batch, once they are known to be one."""
         x, y = _unpack(data)
         check_batch(self.algorithm, self.network, x, y)
-        return with_right_labels(self.algorithm, self.network, x, y)
+        labels = {"support_y": x["support_y"], "query_y": y}
+        return with_right_labels(self.algorithm, self.network, labels, (x, y))
 
     def _report(self, x: Any, y: Any, predictions: Tensors, loss: Tensor) -> dict[str, Tensor]:
         tasks = tf.shape(tf.nest.flatten(y)[0])[0]
