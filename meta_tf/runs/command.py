@@ -99,7 +99,10 @@ def _main(words: list[str]) -> int:
         known = ", ".join(COMMANDS)
         return _complain("", f"the first word must be one of {known}. Received: {name!r}.")
     if {"-h", "--help"} & set(words):
-        print(parser_of(name).format_help().rstrip(), flush=True)
+        try:
+            print(parser_of(name).format_help().rstrip(), flush=True)
+        except ValueError as error:  # of two flags of one name
+            return _complain(name, str(error))
         return 0
     return _run(name, words)
 
