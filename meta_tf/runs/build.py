@@ -98,7 +98,13 @@ def build_model(
             raise ValueError(f"--model=conv4 needs images. Received: --task={flags.task}.")
         given = {"ways": outputs, "input_shape": tasks.input_shape, "filters": flags.filters}
         given |= {"downsample": flags.downsample, "head": flags.head}
-    model = _made(flags, "model", given)
+    try:
+        model = _made(flags, "model", given)
+    except ValueError as error:
+        if outside.is_outside(flags.model):
+            raise
+        message = str(error).replace("`input_shape`", "--image_size")
+        raise ValueError(message.replace("downsample='", "--downsample='")) from error
     if not (isinstance(model, keras.Model) and model.built):
         raise ValueError(
             f"--model must name what returns a built keras.Model. Received: {flags.model}, which "
