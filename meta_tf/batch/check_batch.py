@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
-from meta_tf.batch.check_pixels import check_pixels
+from meta_tf.batch.check_input_types import check_input_types
 from meta_tf.batch.check_targets import check_labels, check_targets, differ, wants_labels
 from meta_tf.network.network import Network
 from meta_tf.types import Examples, Tensor, Tensors
@@ -70,11 +70,11 @@ def check_support(
     declared = algorithm.input_spec(network)
     x, y = _inputs(declared, "support_x", support_x), _tensor("support_y")(support_y)
     check_inputs(algorithm, network, "support_x", x, axes=1)
-    size, targets = keras.tree.flatten(x)[0].shape[0], y.shape
+    size, targets = keras.tree.flatten(x)[0].shape[0], tuple(y.shape)
     if not targets or targets[0] != size or not size:
         raise ValueError(
             "`support_x` and `support_y` must hold the same number of examples, at least one. "
-            f"Received: {size} in `support_x` and shape {tuple(targets)} of `support_y`."
+            f"Received: {size} in `support_x` and shape {targets} of `support_y`."
         )
     check_targets(algorithm, network, "support_y", targets, y.dtype, axes=1)
     if wants_labels(algorithm, network):
@@ -97,7 +97,7 @@ def check_inputs(
     spec = algorithm.input_spec(network)
     if spec is None:
         return
-    check_pixels(network, name, value, spec)
+    check_input_types(network, name, value, spec)
     declared = [tuple(t.shape) for t in keras.tree.flatten(spec)]
     given = [tuple(t.shape) for t in keras.tree.flatten(value)]
     if len(given) != len(declared):

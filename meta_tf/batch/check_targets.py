@@ -6,6 +6,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.network.network import Network
@@ -47,7 +48,7 @@ def check_targets(
 
     A loss that is unknown here takes what it likes.
     """
-    if keras.backend.standardize_dtype(dtype) == "string":
+    if tf.as_dtype(dtype) == tf.string:
         raise _class_names(name)
     outputs = prediction_shape(algorithm, network)
     if outputs is None:
@@ -143,7 +144,7 @@ def _cure(
         if given == outputs:
             return f"One-hot targets become class numbers by {name}.argmax(-1)."
         return "Give one class number for each example."
-    if keras.backend.standardize_dtype(dtype).startswith(("int", "uint")) and not given:
+    if tf.as_dtype(dtype).is_integer and not given:
         return "Class numbers need loss='sparse_categorical_crossentropy' or its object."
     if (*given, 1) == outputs:
         return f"Add an axis: {name}[..., None]."

@@ -1,4 +1,4 @@
-"""The check of pixels from 0 to 255, where a model takes numbers of another size.
+"""The check of inputs' types: texts, and pixels from 0 to 255, where a model takes floats.
 
 A learner does not remember the numbers that it was trained on. It need not: everywhere in
 this library uint8 means pixels, and the task sources scale them to [0, 1]. Pixels as they are
@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from meta_tf.network.network import Network
 from meta_tf.types import Tensors
@@ -28,8 +29,8 @@ _MEANT_FOR_THEM = (
 )
 
 
-def check_pixels(network: Network, name: str, value: Tensors, spec: Any) -> None:
-    """Raises ValueError if a model is given uint8 that it does not say it takes.
+def check_input_types(network: Network, name: str, value: Tensors, spec: Any) -> None:
+    """Raises ValueError if a model is given texts or uint8 and does not say that it takes them.
 
     Args:
       network: the model.
@@ -37,17 +38,20 @@ def check_pixels(network: Network, name: str, value: Tensors, spec: Any) -> None
       value: the inputs.
       spec: what the algorithm declares the inputs to be.
     """
-    if not any(_is_uint8(t) for t in keras.tree.flatten(value)):
+    types = {tf.as_dtype(t.dtype) for t in keras.tree.flatten(value) if hasattr(t, "dtype")}
+    if not types & {tf.string, tf.uint8}:
         return
-    declared_floats = all(t.dtype.startswith("float") for t in keras.tree.flatten(spec))
+    if not all(t.dtype.startswith("float") for t in keras.tree.flatten(spec)):
+        return
+    if tf.string in types:
+        raise ValueError(
+            f"`{name}` must be numbers, as the model {network.model.name!r} takes them. Received: "
+            "texts. Turn them into numbers first."
+        )
     meant = any(isinstance(layer, _MEANT_FOR_THEM) for layer in network.model._flatten_layers())
-    if declared_floats and not meant:
+    if not meant:
         raise ValueError(
             f"`{name}` must be floats, as the model {network.model.name!r} takes them. Received: "
             "uint8, pixels from 0 to 255. Scale them as in training (the task sources do so to "
             f"[0, 1]: {name} / 255), or put a keras.layers.Rescaling into the model."
         )
-
-
-def _is_uint8(value: Any) -> bool:
-    return hasattr(value, "dtype") and keras.backend.standardize_dtype(value.dtype) == "uint8"
