@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
 from meta_tf.batch.check_values import with_right_labels
+from meta_tf.export.custom_gradients import save_without_custom_gradients
 from meta_tf.files import whole_folder
 from meta_tf.network.network import Network
 from meta_tf.types import Examples, Tensor, Weights
@@ -47,7 +48,7 @@ def save(
     module = tf.Module()
     module.learned = [v.value for v in learner.variables]
     with whole_folder(path) as part:
-        tf.saved_model.save(module, str(part), signatures)
+        save_without_custom_gradients(module, part, signatures)
         _describe(learner, part)
     return list(signatures)
 

@@ -286,6 +286,30 @@ def test_a_label_beyond_the_ways_is_refused_by_an_export(tmp_path):
             learn(support_x=x, support_y=tf.constant(labels), query_x=x)
 
 
+def test_an_export_is_loaded_without_warnings(tmp_path, caplog):
+    # Step for step in a loop, and batch normalisation: both have gradients of their own.
+    model = keras.Sequential(
+        [
+            keras.Input([8, 8, 1]),
+            layers.Conv2D(2, 3),
+            layers.BatchNormalization(),
+            layers.Activation("silu"),
+            layers.Flatten(),
+            layers.Dense(2),
+        ]
+    )
+    learner = meta_tf.MetaLearner(model, meta_tf.MAML(0.1, 3, unroll=0), CE)
+    learner.export(tmp_path / "saved")
+    caplog.clear()
+    learn = tf.saved_model.load(tmp_path / "saved").signatures["adapt_and_predict"]
+    assert not caplog.records
+    x = tf.random.stateless_normal([2, 8, 8, 1], [0, 1])
+    expected = learner.adapt(x, [0, 1])(x)
+    labels = tf.constant([0, 1])
+    found = learn(support_x=x, support_y=labels, query_x=x)["predictions"]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["sparse_categorical_crossentropy", "categorical_crossentropy"])
 def test_a_cross_entropy_by_name_needs_a_model_of_probabilities(name):
     logits = keras.Sequential([keras.Input([3]), layers.Dense(2)], name="mine")
