@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow.python.eager.record import could_possibly_record  # no public name tells
 
 from meta_tf.algorithms import Algorithm
+from meta_tf.batch.check_batch import check_inputs
 from meta_tf.export.keras_file import check_keras_file
 from meta_tf.export.saved_model import input_specs
 from meta_tf.network.network import Network
@@ -77,6 +78,7 @@ class AdaptedModel(keras.Model):
     def call(self, inputs: Tensors, training: bool = False) -> Tensors:
         """Predictions [B, ...] for the inputs [B, ...]."""
         del training
+        check_inputs(self.algorithm, self.network, "inputs", inputs, axes=1)
         eagerly = tf.executing_eagerly()
         if not eagerly or could_possibly_record():
             # A larger graph shall follow the weights when they change, and a tape reach them.

@@ -32,6 +32,10 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         sync(part)
         os.replace(part, path)
         sync(path.parent)
+    except OSError as error:
+        if error.filename is None and error.errno:  # of a write, as when the disk is full
+            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise
     finally:
         part.unlink(missing_ok=True)
 

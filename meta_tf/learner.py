@@ -9,10 +9,13 @@ import tensorflow as tf
 
 from meta_tf.adapted_model import AdaptedModel, compiled_predict
 from meta_tf.algorithms import MAML, Algorithm
-from meta_tf.batch.check_batch import (
-    BATCH_KEYS,
-    check_batch,
-    check_support,
+from meta_tf.batch.check_adapted import is_finite, not_finite
+from meta_tf.batch.check_batch import BATCH_KEYS, check_batch, check_support
+from meta_tf.batch.check_values import (
+    checked_call,
+    labels_of,
+    looks_right,
+    with_finite_examples,
     with_right_labels,
 )
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
@@ -185,6 +188,9 @@ class MetaLearner(keras.Model):
           The predictions, [T, Q, ...].
         """
         check_batch(self.algorithm, self.network, inputs)
+        tasks = {name: inputs[name] for name in BATCH_KEYS}
+        labels = {"support_y": inputs["support_y"]}
+        tasks = with_right_labels(self.algorithm, self.network, labels, tasks)
         weights = self.weights_now
 
         def learn(task: dict[str, Tensors]) -> Tensors:
@@ -192,7 +198,6 @@ class MetaLearner(keras.Model):
             adapted = self.algorithm.adapt(self.network, weights, support, training=training)
             return self.algorithm.predict(self.network, adapted, task["query_x"])
 
-        tasks = {name: inputs[name] for name in BATCH_KEYS}
         return map_tasks(learn, tasks, mode=self.task_parallelism)
 
     def compute_output_spec(self, inputs: dict[str, Tensors], training: bool = False) -> Tensors:
@@ -207,6 +212,7 @@ class MetaLearner(keras.Model):
             self.algorithm.output_spec(self.network, one),
         )
 
+    @checked_call
     def fit(self, x: Any = None, *args: Any, **options: Any) -> keras.callbacks.History:
         """Trains as `keras.Model.fit` does.
 
@@ -227,7 +233,7 @@ class MetaLearner(keras.Model):
             one_by_one: Any = self.train_function
             whole: Any = WholeExecutions(
                 self.train_step,
-                lambda batches: with_right_labels(self.algorithm, self.network, *batches),
+                lambda batches: looks_right(self.algorithm, self.network, *batches),
                 one_by_one,
                 self.steps_per_execution,
             )
@@ -256,6 +262,7 @@ class MetaLearner(keras.Model):
             mode=self.task_parallelism,
             jit=self._jit if self.distribute_strategy.num_replicas_in_sync == 1 else False,
         )
+        step = with_finite_examples(step.losses, x, y, step)
         gradients = [*step.gradients, *(step.meta_gradients[name] for name in self._meta)]
         variables = [*self.model.trainable_variables, *self._meta.values()]
         self.optimizer.apply(for_optimizer(gradients, self.optimizer), variables)
@@ -273,7 +280,15 @@ class MetaLearner(keras.Model):
             (y, predictions),
             mode=self.task_parallelism,
         )
+        losses = with_finite_examples(losses, x, y, losses)
         return self._report(x, y, predictions, tf.reduce_mean(losses))
+
+    # As Keras has them, with errors of one sentence.
+    evaluate = checked_call(keras.Model.evaluate)
+    predict = checked_call(keras.Model.predict)
+    train_on_batch = checked_call(keras.Model.train_on_batch)
+    test_on_batch = checked_call(keras.Model.test_on_batch)
+    predict_on_batch = checked_call(keras.Model.predict_on_batch)
 
     def adapt(self, support_x: Any, support_y: Any, steps: int | None = None) -> AdaptedModel:
         """Learns one new task and returns a Keras model for it.
@@ -290,7 +305,7 @@ class MetaLearner(keras.Model):
 
         Raises:
           ValueError: if the two do not fit each other or the model, hold values that
-            are not finite, or labels beyond the model's outputs.
+            are not finite, or labels beyond the model's outputs; or if the inner loop diverges.
         """
         support = check_support(self.algorithm, self.network, support_x, support_y)
         if steps is not None:
@@ -298,8 +313,12 @@ class MetaLearner(keras.Model):
             steps = int(steps)  # NumPy's integers would become tensors
         # One name for all: TensorFlow would prepare all operations again for every new name.
         name = f"{self.model.name}_adapted"
-        weights = self._adapt(support, steps)
-        return AdaptedModel(self.network, self.algorithm, weights, self._predict, name=name)
+        # By rank too: traced for labels [S, 1] and [S] alike, it would know nothing of either.
+        ranks = tuple(t.shape.rank for t in tf.nest.flatten(support))
+        adapted, finite = self._adapt(support, steps, ranks)
+        if not finite:
+            raise not_finite(self.algorithm, self.network, self.weights_now, support, steps)
+        return AdaptedModel(self.network, self.algorithm, adapted, self._predict, name=name)
 
     def trajectory(self, x: dict[str, Tensors], steps: int | None = None) -> Tensors:
         """Predictions for the query sets of a batch after 0, 1, … `steps` inner steps.
@@ -327,6 +346,8 @@ class MetaLearner(keras.Model):
         check_batch(self.algorithm, self.network, x)
         tasks = {name: x[name] for name in BATCH_KEYS}
         tasks = tf.nest.map_structure(tf.convert_to_tensor, tasks)
+        labels = {"support_y": tasks["support_y"]}
+        tasks = with_right_labels(self.algorithm, self.network, labels, tasks)
         frozen = tuple(not v.trainable for v in self.model.variables)
         return self._trajectory(tasks, int(steps), frozen)
 
@@ -431,8 +452,12 @@ class MetaLearner(keras.Model):
     def _compile_for_use(self) -> None:
         """The compiled functions of one new task and of a batch, traced once for each `steps`."""
 
-        def adapt(support: Examples, steps: int | None) -> Weights:
-            return self.algorithm.adapt(self.network, self.weights_now, support, steps=steps)
+        def adapt(
+            support: Examples, steps: int | None, ranks: tuple[int, ...]
+        ) -> tuple[Weights, Tensor]:
+            del ranks
+            adapted = self.algorithm.adapt(self.network, self.weights_now, support, steps=steps)
+            return adapted, is_finite(adapted)
 
         def trajectory(tasks: dict[str, Tensors], steps: int, frozen: tuple[bool, ...]) -> Tensors:
             del frozen  # another program for other frozen layers
@@ -458,7 +483,7 @@ class MetaLearner(keras.Model):
         """The parts `(x, y)` of a batch, once they are known to be one."""
         x, y = _unpack(data)
         check_batch(self.algorithm, self.network, x, y)
-        return with_right_labels(self.algorithm, self.network, x, y)
+        return with_right_labels(self.algorithm, self.network, labels_of(x, y), (x, y))
 
     def _report(self, x: Any, y: Any, predictions: Tensors, loss: Tensor) -> dict[str, Tensor]:
         tasks = tf.shape(tf.nest.flatten(y)[0])[0]

@@ -7,6 +7,7 @@ import dataclasses
 
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.checks import check_integer
+from meta_tf.network.check_loss import takes_logits
 from meta_tf.network.network import Network
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
@@ -40,6 +41,12 @@ class EmbeddingClassifier(Algorithm):
                 f"example. Received: {network.model.name!r} with outputs of shape {shape}. End it "
                 "in a Flatten or a GlobalAveragePooling2D layer, and leave the classifier out, as "
                 "meta_tf.models.conv4(ways=None) does."
+            )
+        if takes_logits(network.loss) is False:
+            raise ValueError(
+                f"`loss` must take logits, which {type(self).__name__} gives. Received: a "
+                "cross-entropy of probabilities. Pass "
+                "loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True)."
             )
 
     def prediction_size(self, network: Network) -> int | None:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
+from meta_tf.batch.check_input_types import check_input_types
+from meta_tf.batch.check_targets import check_labels, check_targets, differ, wants_labels
 from meta_tf.network.network import Network
 from meta_tf.types import Examples, Tensor, Tensors
 
@@ -30,13 +31,18 @@ def check_batch(algorithm: Algorithm, network: Network, x: Any, y: Any = None) -
     sets = {"support_x": x["support_x"], "support_y": x["support_y"], "query_x": x["query_x"]}
     if y is not None:
         sets["query_y"] = y
-    shapes = {name: keras.tree.flatten(value)[0].shape for name, value in sets.items()}
+    shapes = {name: _shape(name, value) for name, value in sets.items()}
     for name, shape in shapes.items():
         if len(shape) < 2:
             raise ValueError(
                 f"`{name}` must have a tasks axis and an examples axis in front, [T, S, ...]. "
                 f"Received: shape {tuple(shape)}. For a single task, add the axis "
                 f"({name}[None]), or call learner.adapt(support_x, support_y)."
+            )
+        if 0 in shape[:2]:
+            raise ValueError(
+                f"`{name}` must hold at least one task of at least one example. Received: shape "
+                f"{tuple(shape)}. Leave empty batches and sets out."
             )
     for one, other, axis, what in (
         ("support_x", "query_x", 0, "tasks (axis 0)"),
@@ -45,13 +51,16 @@ def check_batch(algorithm: Algorithm, network: Network, x: Any, y: Any = None) -
         ("query_x", "query_y", 0, "tasks (axis 0)"),
         ("query_x", "query_y", 1, "query examples (axis 1)"),
     ):
-        if other in shapes and _differ(shapes[one][axis], shapes[other][axis]):
+        if other in shapes and differ(shapes[one][axis], shapes[other][axis]):
             raise ValueError(
                 f"`{one}` and `{other}` must agree in the number of {what}. Received: shapes "
                 f"{tuple(shapes[one])} and {tuple(shapes[other])}."
             )
     for name in ("support_x", "query_x"):
-        _check_inputs(algorithm, network, name, x[name], axes=2)
+        check_inputs(algorithm, network, name, x[name], axes=2)
+    for name in sets.keys() & {"support_y", "query_y"}:
+        if hasattr(sets[name], "dtype"):
+            check_targets(algorithm, network, name, shapes[name], sets[name].dtype, axes=2)
 
 
 def check_support(
@@ -60,82 +69,35 @@ def check_support(
     """Returns the support set of one task as tensors, or raises ValueError."""
     declared = algorithm.input_spec(network)
     x, y = _inputs(declared, "support_x", support_x), _tensor("support_y")(support_y)
-    _check_inputs(algorithm, network, "support_x", x, axes=1)
-    size, targets = keras.tree.flatten(x)[0].shape[0], y.shape
+    check_inputs(algorithm, network, "support_x", x, axes=1)
+    size, targets = keras.tree.flatten(x)[0].shape[0], tuple(y.shape)
     if not targets or targets[0] != size or not size:
         raise ValueError(
             "`support_x` and `support_y` must hold the same number of examples, at least one. "
-            f"Received: {size} in `support_x` and shape {tuple(targets)} of `support_y`."
+            f"Received: {size} in `support_x` and shape {targets} of `support_y`."
         )
-    if _wants_labels(algorithm, network):
+    check_targets(algorithm, network, "support_y", targets, y.dtype, axes=1)
+    if wants_labels(algorithm, network):
         check_labels(algorithm, network, "support_y", y)
     return Examples(x, y)
 
 
-def check_labels(algorithm: Algorithm, network: Network, name: str, labels: Any) -> None:
-    """Raises ValueError unless the labels are whole numbers from 0 to the outputs less one.
-
-    The outputs are the model's, unless the algorithm has `ways` of its own.
-    """
-    ways, outputs = algorithm.prediction_size(network), _outputs(algorithm, network)
-    values = np.asarray(labels)
-    if not np.all(values == np.floor(values)) or values.min() < 0:
-        raise ValueError(f"`{name}` must hold class numbers 0, 1, 2 ... Received: {values!r}.")
-    if outputs is not None and values.max() >= outputs:
-        raise ValueError(
-            f"`{name}` must hold class numbers below {outputs}, the number of the "
-            + ("model's outputs. " if ways is None else "algorithm's `ways`. ")
-            + f"Received: a largest label of {values.max()}. Number the classes of each task from "
-            f"0, or {'build the model with more outputs' if ways is None else 'give it more ways'}."
-        )
-
-
-def with_right_labels(algorithm: Algorithm, network: Network, x: Any, y: Any) -> tuple[Any, Any]:
-    """The parts of a batch, which no step gets if its labels are not as `check_labels` wants them.
-
-    Unlike that, it works within a compiled step, where values are not known beforehand.
-    """
-    if not _wants_labels(algorithm, network):
-        return x, y
-    outputs, checks = _outputs(algorithm, network), []
-    for name, labels in (("support_y", x["support_y"]), ("query_y", y)):
-        wanted = f"`{name}` must hold class numbers 0, 1, 2 ..."
-        checks.append(tf.debugging.assert_non_negative(labels, f"{wanted} It holds negative ones."))
-        if outputs is not None:
-            checks.append(
-                tf.debugging.assert_less(
-                    labels,
-                    tf.cast(outputs, labels.dtype),
-                    f"{wanted} below {outputs}, as many as there are outputs (or `ways`). Number "
-                    "the classes of each task from 0, or take more outputs.",
-                )
-            )
-    # The loss would fail at such a label as well, and whichever came first would be told.
-    with tf.control_dependencies(checks):
-        return tf.nest.map_structure(tf.identity, (x, y))
-
-
-def _wants_labels(algorithm: Algorithm, network: Network) -> bool:
-    loss = network.loss
-    return (
-        algorithm.prediction_size(network) is not None
-        or isinstance(loss, keras.losses.SparseCategoricalCrossentropy)
-        or loss is keras.losses.sparse_categorical_crossentropy
-    )
-
-
-def _outputs(algorithm: Algorithm, network: Network) -> int | None:
-    size = algorithm.prediction_size(network)
-    return getattr(network.model, "output_shape", [None])[-1] if size is None else size
-
-
-def _check_inputs(
+def check_inputs(
     algorithm: Algorithm, network: Network, name: str, value: Tensors, axes: int
 ) -> None:
-    """Compares with the input shapes that a Functional or Sequential model declares."""
+    """Raises ValueError unless inputs are as a Functional or Sequential model declares them.
+
+    Args:
+      algorithm: how a task is learned.
+      network: the model and its loss.
+      name: of the inputs, such as `support_x`.
+      value: the inputs.
+      axes: 2 for a batch [T, S, ...], 1 for a single task [S, ...].
+    """
     spec = algorithm.input_spec(network)
     if spec is None:
         return
+    check_input_types(network, name, value, spec)
     declared = [tuple(t.shape) for t in keras.tree.flatten(spec)]
     given = [tuple(t.shape) for t in keras.tree.flatten(value)]
     if len(given) != len(declared):
@@ -146,11 +108,22 @@ def _check_inputs(
     front = "[T, S, ...]" if axes == 2 else "[S, ...], without a tasks axis"
     for one, wanted in zip(given, declared, strict=True):
         rest = one[axes:]
-        if len(rest) != len(wanted) - 1 or any(map(_differ, rest, wanted[1:])):
+        if len(rest) != len(wanted) - 1 or any(map(differ, rest, wanted[1:])):
             raise ValueError(
                 f"`{name}` must be {front}, of examples of shape {wanted[1:]} as the model "
                 f"{network.model.name!r} takes them. Received: shape {one}."
             )
+
+
+def _shape(name: str, value: Any) -> Any:
+    """The shape of the first tensor of a structure."""
+    first: Any = next(iter(keras.tree.flatten(value)), None)
+    if not hasattr(first, "shape"):
+        raise ValueError(
+            f"`{name}` must be an array or a tensor, or a structure of them. Received: "
+            f"{type(value).__name__}. Convert it with np.array."
+        )
+    return first.shape
 
 
 def _inputs(declared: Tensors | None, name: str, value: Any) -> Tensors:
@@ -179,7 +152,3 @@ def _tensor(name: str) -> Callable[[Any], Tensor]:
         return tensor
 
     return convert
-
-
-def _differ(one: int | None, other: int | None) -> bool:
-    return one is not None and other is not None and one != other

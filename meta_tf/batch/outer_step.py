@@ -83,6 +83,7 @@ def outer_step(
     )
     means = tf.nest.pack_sequence_as(sums, mean_of_sums(tf.nest.flatten(sums), total))
     gradients, meta_gradients, moved, state_moved = means
+    _check_moved(algorithm, network, moved)
     return OuterStep(
         losses,
         predictions,
@@ -93,3 +94,14 @@ def outer_step(
         counters,
         next_seeds,
     )
+
+
+def _check_moved(algorithm: Algorithm, network: Network, moved: dict[str, Tensor]) -> None:
+    """Raises ValueError unless the algorithm moves all that it says moves."""
+    named = algorithm.moving(network)
+    if named.keys() != moved.keys():
+        raise ValueError(
+            f"{type(algorithm).__name__}.meta_gradients must tell in `TaskResult.moved` how far "
+            f"each of `moving` moved: {', '.join(named) or 'nothing'}. Received: "
+            f"{', '.join(moved) or 'nothing'}. Override `meta_gradients` as well as `moving`."
+        )

@@ -29,20 +29,25 @@ class WholeExecutions:
 
     Args:
       step: one outer step.
-      check: a function of a stack of batches that returns it once its values are known to be
-        right. A program of XLA does not check anything.
+      looks_right: whether nothing is wrong with the values of batches. A program of XLA raises
+        no errors; where something is, the steps run without it, up to the one that does.
       otherwise: Keras's own function, for batches that are not stacked.
       steps: how many a call makes.
     """
 
     def __init__(
-        self, step: Step, check: Callable[[Any], Any], otherwise: Callable[..., Any], steps: int
+        self,
+        step: Step,
+        looks_right: Callable[[Any], Tensor],
+        otherwise: Callable[..., Any],
+        steps: int,
     ):
         self._step = tf.function(step, autograph=False)
-        self._check = check
+        self._looks_right = tf.function(looks_right, autograph=False)
         self._otherwise = otherwise
         self._steps = steps
-        self._program = self._compiled(jit=True)
+        self._program = tf.function(self._loop, jit_compile=True, autograph=False)
+        self._without_xla = tf.function(self._loop, autograph=False)
         self.calls = 0  # that went through
 
     def stacked(self, data: Any) -> Any:
@@ -71,13 +76,15 @@ class WholeExecutions:
         if not isinstance(spec, dict) or _STACKED not in spec:
             return self._otherwise(iterator)
         batches = next(iterator)[_STACKED]
+        if not self._looks_right(batches):
+            return self._without_xla(batches)
         try:
             logs = self._program(batches)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
             # XLA cannot compile a metric, say, of which nothing has been run then.
             if self.calls:
                 raise
-            self._program = self._compiled(jit=False)
+            self._program = self._without_xla
             logs = self._program(batches)
         self.calls += 1
         return logs
@@ -85,10 +92,6 @@ class WholeExecutions:
     def traces(self) -> int:
         """How many programs were made: one for each shape of batches."""
         return self._program.experimental_get_tracing_count()
-
-    def _compiled(self, jit: bool) -> Any:
-        loop = tf.function(self._loop, jit_compile=jit or None, autograph=False)
-        return tf.function(lambda batches: loop(self._check(batches)), autograph=False)
 
     def _loop(self, batches: Tensors) -> Any:
         def body(i: Tensor, logs: Any) -> tuple[Tensor, Any]:

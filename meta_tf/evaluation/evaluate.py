@@ -6,23 +6,21 @@ import dataclasses
 import itertools
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
-from meta_tf.batch.check_batch import check_batch, check_labels
+from meta_tf.batch.check_batch import check_batch
+from meta_tf.batch.check_values import with_right_labels
 from meta_tf.batch.map_tasks import map_tasks
 from meta_tf.checks import check_choice, check_integer
-from meta_tf.evaluation.metrics import TASK_METRICS
 from meta_tf.evaluation.result import Evaluation
+from meta_tf.evaluation.task_metric import TaskMetric, check_metric, task_metric
 from meta_tf.learner import MetaLearner
-from meta_tf.types import Batch, Tensor, Tensors
-
-TaskMetric: TypeAlias = Callable[[Tensor, Tensors], Tensor]
-"""Of one task's `query_y` [Q, ...] and predictions [Q, ...] to a scalar."""
+from meta_tf.types import Batch, Tensor
 
 _AT_ONCE = 25  # tasks held in memory at a time, unless told otherwise
 
@@ -59,8 +57,9 @@ def evaluate(
       tasks_at_once: tasks computed together; more take more memory. It has no say
         in which tasks are drawn.
       metric: `"accuracy"`, `"mse"`, `"loss"`, or a function `(query_y, predictions)
-        -> values` that is averaged over the query set. If None, accuracy for
-        integer labels, mse where that is the loss, else the loss.
+        -> values` that is averaged over the query set, or a `keras.metrics.Metric`,
+        which starts anew for each task. If None, accuracy for integer labels, mse where
+        that is the loss, else the loss.
       verbose: 1 shows a progress bar, 0 does not, `"auto"` does so on a terminal.
 
     Returns:
@@ -93,8 +92,9 @@ def evaluate(
     if x is None:
         raise ValueError("`part` must give tasks. Received: a part without any.")
     check_batch(learner.algorithm, learner.network, x, y)
-    name, function = _metric(learner, metric, x, y)
+    name, function = task_metric(learner, metric, x, y)
     per_task = _collect(
+        learner,
         _measure(learner, function, steps),
         itertools.chain([(x, y)], batches),
         tasks_number,
@@ -126,6 +126,7 @@ def mean_and_interval(per_task: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _collect(
+    learner: MetaLearner,
     measure: Callable[[Any, Any], tuple[Tensor, Tensor]],
     batches: Iterable[Batch],
     tasks_number: int,
@@ -136,8 +137,10 @@ def _collect(
     collected, done = [], 0
     for x, y in batches:
         left = tasks_number - done  # the last batch may hold more
+        check_batch(learner.algorithm, learner.network, x, y)
+        with_right_labels(learner.algorithm, learner.network, {"query_y": y}, ())
         values, finite = (result.numpy()[:left] for result in measure(x, y))
-        _check_finite(values, finite, first=done)
+        _check_finite(values, finite, done, {**x, "query_y": y})
         collected.append(values)
         done += len(values)
         bar.update(done)
@@ -168,27 +171,6 @@ def _measure(
 
     of_each = tf.function(lambda y, p: map_tasks(one, (y, p)), autograph=False)
     return lambda x, y: of_each(y, learner.trajectory(x, steps))
-
-
-def _metric(learner: MetaLearner, metric: Any, x: Any, y: Any) -> tuple[str, TaskMetric]:
-    """The metric's name, and the function of one task's query_y and predictions to a scalar."""
-    loss = learner.network.loss
-    if metric is None:
-        outputs = learner.compute_output_spec(x).shape
-        if y.dtype.is_integer and len(outputs) == len(y.shape) + 1 and outputs[-1] != 1:
-            metric = "accuracy"
-        else:
-            # A Keras loss object wraps the function of the same name.
-            function = getattr(loss, "fn", loss)
-            metric = "mse" if function is keras.losses.mean_squared_error else "loss"
-    if metric == "accuracy":
-        check_labels(learner.algorithm, learner.network, "query_y", y)
-    if metric in TASK_METRICS:
-        return metric, lambda y, p: TASK_METRICS[metric](y[tf.newaxis], p[tf.newaxis])[0]
-    if metric == "loss":
-        return "loss", learner.network.mean_loss
-    name = getattr(metric, "__name__", type(metric).__name__)
-    return name, lambda y, p: tf.reduce_mean(tf.cast(metric(y, p), tf.float32))
 
 
 def _shape_of_task(x: Any, y: Any) -> dict[str, Any]:
@@ -228,8 +210,7 @@ def _check_arguments(
     check_integer("tasks_number", tasks_number, at_least=2, why="an interval needs two")
     if tasks_at_once is not None:
         check_integer("tasks_at_once", tasks_at_once, at_least=1)
-    if metric is not None and not callable(metric):
-        check_choice("metric", metric, (*TASK_METRICS, "loss"))
+    check_metric(metric)
     check_choice("verbose", verbose, ("auto", 0, 1, 2))
 
 
@@ -237,9 +218,16 @@ def _verbosity(verbose: Any) -> int:
     return int(sys.stdout.isatty()) if verbose == "auto" else int(verbose)
 
 
-def _check_finite(values: np.ndarray, finite: np.ndarray, first: int) -> None:
+def _check_finite(values: np.ndarray, finite: np.ndarray, first: int, batch: Any) -> None:
     if finite.all():
         return
+    for name, part in batch.items():
+        floats = [t for t in tf.nest.flatten(part) if t.dtype.is_floating]
+        if not all(np.isfinite(t.numpy()).all() for t in floats):
+            raise ValueError(
+                f"`{name}` of the tasks must be finite. Received: values that are nan or infinite, "
+                f"in the batch that begins with task {first}. Remove or replace them."
+            )
     step = int(np.flatnonzero(~finite.all(0))[0])
     tasks = np.flatnonzero(~finite[:, step])
     raise ValueError(
@@ -247,7 +235,7 @@ def _check_finite(values: np.ndarray, finite: np.ndarray, first: int) -> None:
         f"{len(values)} tasks have predictions or a metric that are not, the first being task "
         f"{first + tasks[0]}. "
         + (
-            "The learner's weights, or the tasks, are not finite themselves."
+            "The learner's weights are not finite themselves, or the tasks' numbers too large."
             if step == 0
             else "The inner loop diverges: lower its `inner_lr`, or take fewer `steps`."
         )

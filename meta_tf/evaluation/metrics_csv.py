@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 METRICS = "metrics.csv"
 
@@ -21,7 +22,7 @@ def read_metrics(path: str | Path) -> list[dict[str, float]]:
       for a run whose first epoch has not ended.
 
     Raises:
-      ValueError: if a value is not a number.
+      ValueError: if the file is damaged; it tells the file and what is wrong in it.
 
     Example:
       >>> read_metrics("runs/not_there/metrics.csv")
@@ -32,8 +33,24 @@ def read_metrics(path: str | Path) -> list[dict[str, float]]:
         path = path / METRICS
     if not path.exists():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            {k: int(v) if k == "iteration" else float(v or "nan") for k, v in row.items()}
-            for row in csv.DictReader(file)
-        ]
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file, strict=True)
+            return [_numbers(row, f"line {reader.line_num}") for row in reader]
+    except (ValueError, csv.Error) as error:
+        why = "it is no text in UTF-8" if isinstance(error, UnicodeDecodeError) else error
+        raise ValueError(
+            f"{path} must be a table of numbers with a column `iteration`, as a run writes it. "
+            f"Received: {why}. Restore the file, or cut it back to its last whole line."
+        ) from None
+
+
+def _numbers(row: dict[str, Any], line: str) -> dict[str, float]:
+    """A row as numbers; ValueError tells what is wrong in which line."""
+    if None in row or None in row.values() or "iteration" not in row:
+        raise ValueError(f"{line} with other columns than the first line names")
+    try:
+        return {k: int(v) if k == "iteration" else float(v or "nan") for k, v in row.items()}
+    except ValueError:
+        values = ",".join(map(str, row.values()))
+        raise ValueError(f"{line} with a value that is no number, {values[:60]!r}") from None

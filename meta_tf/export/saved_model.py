@@ -12,6 +12,8 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
+from meta_tf.batch.check_values import with_right_labels
+from meta_tf.export.custom_gradients import save_without_custom_gradients
 from meta_tf.files import whole_folder
 from meta_tf.network.network import Network
 from meta_tf.types import Examples, Tensor, Weights
@@ -46,7 +48,7 @@ def save(
     module = tf.Module()
     module.learned = [v.value for v in learner.variables]
     with whole_folder(path) as part:
-        tf.saved_model.save(module, str(part), signatures)
+        save_without_custom_gradients(module, part, signatures)
         _describe(learner, part)
     return list(signatures)
 
@@ -122,7 +124,10 @@ class _Signatures:
     def _adapted(
         self, algorithm: Algorithm, weights: Weights, given: Tensors, steps: Tensor | None = None
     ) -> Weights:
-        support = Examples(_packed("support_x", self.inputs, given), given["support_y"])
+        labels = {"support_y": given["support_y"]}
+        # Outside of this library nothing else says that a label is beyond the ways.
+        y = with_right_labels(algorithm, self.network, labels, given["support_y"])
+        support = Examples(_packed("support_x", self.inputs, given), y)
         return algorithm.adapt(self.network, weights, support, steps=steps)
 
     def _predictions(self, algorithm: Algorithm, adapted: Any, given: Tensors) -> Tensors:

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from meta_tf.checks import check_choice
 from meta_tf.network import missing_gradients  # noqa: F401 - registers them
+from meta_tf.network.check_loss import check_loss
 from meta_tf.network.check_model import as_loss, check_model, check_momentum, check_used_once
 from meta_tf.network.normalization import BATCH_NORM_MODES, exact_normalization
 from meta_tf.network.weight_patterns import choose
@@ -45,7 +46,8 @@ class Network:
 
     Raises:
       ValueError: if the model is not built, has nothing to train, a name is unknown, or
-        a batch normalisation cannot take the statistics of the support set.
+        a batch normalisation cannot take the statistics of the support set, or a
+        cross-entropy takes the outputs for what they are not.
 
     Example:
       >>> net = Network(keras.Sequential([keras.Input([3]), keras.layers.Dense(2)]), "mse")
@@ -60,6 +62,7 @@ class Network:
         self.model = model
         self.batch_norm = batch_norm
         self.loss = as_loss(loss)
+        check_loss(model, loss, self.loss)
         self.batch_norms = [
             layer
             for layer in model._flatten_layers()

@@ -110,7 +110,7 @@ def _show(axes: Axes, picture: np.ndarray, colour: str) -> None:
     low, high = float(picture.min()), float(picture.max())
     if low < 0 or high > 1:  # standardised pixels, say
         picture = (picture - low) / (high - low)
-    axes.imshow(np.squeeze(picture), cmap="gray", vmin=0, vmax=1)
+    axes.imshow(picture[..., 0] if picture.shape[-1] == 1 else picture, cmap="gray", vmin=0, vmax=1)
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(color=colour, linewidth=2)

@@ -42,11 +42,12 @@ def run(flags: argparse.Namespace) -> None:
     fitted = learner.adapt(support_x, np.array(classes.labels), steps=flags.eval_steps)
     # All in one call: with transductive batch normalisation each has a say in the others.
     sure = probabilities(fitted(query_x).numpy(), len(classes.names), learner)
-    print(table([path.name for path in query], classes.names, sure))
+    names = [pictures.shown_name(path.name) for path in query]
+    print(table(names, classes.names, sure))
     if learner.network.batch_norm == "transductive" and len(query) < len(classes.names):
         print("Note: this learner sees better with several new pictures at once, of all classes.")
     if flags.output:
-        write_text(flags.output, as_csv([path.name for path in query], classes.names, sure))
+        write_text(flags.output, as_csv(names, classes.names, sure))
         print(f"Written to {flags.output}.")
     if flags.save:
         with whole_file(flags.save) as part:

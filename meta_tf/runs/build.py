@@ -41,7 +41,10 @@ def makers(flags: argparse.Namespace) -> dict[str, Callable[..., Any]]:
 
 
 def build_tasks(flags: argparse.Namespace, training: bool = False) -> meta_tf.tasks.Source:
-    """The source of the tasks; with `training` of those that the learner is trained on."""
+    """The source of the tasks; with `training` of those that the learner is trained on.
+
+    The sources of images have training tasks of a size of their own, and are built once.
+    """
     ways, shots = flags.ways, flags.shots
     if training:
         ways, shots = flags.train_ways or ways, flags.train_shots or shots
@@ -66,6 +69,8 @@ def _of_images(flags: argparse.Namespace) -> dict[str, Any]:
     given = {
         "rotations": None if flags.rotations == "none" else flags.rotations,
         "size": flags.image_size,
+        "train_ways": getattr(flags, "train_ways", None),
+        "train_shots": getattr(flags, "train_shots", None),
     }
     if flags.task == "images":
         return {**given, "path": flags.data_dir, "channels": flags.channels}
@@ -86,10 +91,6 @@ def build_model(
     if outside.is_outside(flags.model):
         given = {"input_shape": tasks.input_shape, "outputs": outputs, "ways": outputs}
     elif flags.model == "mlp":
-        if not all(width.isdigit() for width in flags.hidden):
-            raise ValueError(
-                f"--hidden must be widths such as 40,40. Received: {','.join(flags.hidden)}."
-            )
         hidden = [int(width) for width in flags.hidden]
         given = {"inputs": tasks.input_shape, "outputs": outputs, "hidden": hidden}
     else:
@@ -97,7 +98,13 @@ def build_model(
             raise ValueError(f"--model=conv4 needs images. Received: --task={flags.task}.")
         given = {"ways": outputs, "input_shape": tasks.input_shape, "filters": flags.filters}
         given |= {"downsample": flags.downsample, "head": flags.head}
-    model = _made(flags, "model", given)
+    try:
+        model = _made(flags, "model", given)
+    except ValueError as error:
+        if outside.is_outside(flags.model):
+            raise
+        message = str(error).replace("`input_shape`", "--image_size")
+        raise ValueError(message.replace("downsample='", "--downsample='")) from error
     if not (isinstance(model, keras.Model) and model.built):
         raise ValueError(
             f"--model must name what returns a built keras.Model. Received: {flags.model}, which "

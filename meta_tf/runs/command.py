@@ -63,9 +63,10 @@ is the same as --NAME=False.""",
   meta-tf evaluate --learner=runs/sinusoid_10shot/learner.keras --eval_steps=20""",
     "adapt": """\
   meta-tf adapt my_characters new_drawings --output=answers.csv
-Each subfolder of SUPPORT is a class and holds its pictures, PNG or JPEG. Instead, SUPPORT may
-hold one picture for each class, named after it. Pictures are resized to what the learner takes.
-The new pictures are looked at all together: the shipped learners do better the more there are.""",
+Each subfolder of SUPPORT is a class and holds its pictures: PNG, JPEG, GIF, WebP or BMP. Instead,
+SUPPORT may hold one picture for each class, named after it. Pictures are resized to what the
+learner takes. The new pictures are looked at all together: the shipped learners do better the
+more there are.""",
     "export": """\
   meta-tf export --learner=omniglot_5way_1shot --output=saved_model
   meta-tf export --learner=runs/sinusoid_10shot --output=saved_model""",
@@ -99,7 +100,10 @@ def _main(words: list[str]) -> int:
         known = ", ".join(COMMANDS)
         return _complain("", f"the first word must be one of {known}. Received: {name!r}.")
     if {"-h", "--help"} & set(words):
-        print(parser_of(name).format_help().rstrip(), flush=True)
+        try:
+            print(parser_of(name).format_help().rstrip(), flush=True)
+        except ValueError as error:  # of two flags of one name
+            return _complain(name, str(error))
         return 0
     return _run(name, words)
 

@@ -7,7 +7,7 @@ import dataclasses
 from meta_tf.runs import preset_files
 from meta_tf.runs.algorithm_flags import BUILT_IN, algorithm_flags
 from meta_tf.runs.flag import Flag
-from meta_tf.runs.kinds import NUMBER, PATH, SWITCH, TEXT, WORDS, choice, integer, optional
+from meta_tf.runs.kinds import NUMBER, PATH, SWITCH, TEXT, WIDTHS, choice, integer, optional
 
 Groups = dict[str, list[Flag]]
 
@@ -54,9 +54,10 @@ SOURCE = [
     Flag("split", choice("finn", "lake"), "finn", "Which characters are new, in Omniglot."),
     Flag(
         "rotations",
-        choice("task", "classes", "none"),
-        "task",
-        "Turn each class of a task, or make every turned class a class of its own.",
+        choice("auto", "task", "classes", "none"),
+        "auto",
+        "Turn each class of a task, or make every turned class a class of its own. auto: task for "
+        "--task=omniglot, none for --task=images.",
     ),
     Flag("image_size", integer(1), 28, "Height and width of images, in pixels."),
     Flag("channels", integer(1), 1, "1 for grey, 3 for colour (--task=images)."),
@@ -73,7 +74,7 @@ MODEL = [
         f"The network: {', '.join(MODELS)}, or package.module:Name of a function that returns a "
         "built keras.Model. It is given those of input_shape, outputs and ways that it takes.",
     ),
-    Flag("hidden", WORDS, ("40", "40"), "Widths of the hidden layers of --model=mlp."),
+    Flag("hidden", WIDTHS, ("40", "40"), "Widths of the hidden layers of --model=mlp."),
     Flag("filters", integer(1), 64, "Of each convolution of --model=conv4."),
     Flag("downsample", choice("stride", "max_pool"), "stride", "How conv4 halves an image."),
     Flag("head", choice("mean", "flatten"), "mean", "What conv4's last layer looks at."),

@@ -11,6 +11,7 @@ from meta_tf.runs import run_folder
 from meta_tf.runs.algorithm_flags import algorithm_flags, field_name
 from meta_tf.runs.flags import train_groups
 from meta_tf.runs.kinds import as_text
+from meta_tf.runs.lines_of_flags import lines_of
 
 # What may change when a run goes on: it has no say in what is learned.
 FREE = {"data_dir", "download", "mirror", "workdir", "device", "iterations", "eval_tasks"}
@@ -59,7 +60,7 @@ def check_same_run(flags: argparse.Namespace, algorithm: meta_tf.Algorithm) -> N
     path = workdir / "flags.txt"
     if not path.exists() or not run_folder.read_metrics(workdir):  # nothing that would be lost
         return
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = lines_of(path, "the run's flags.txt")
     pairs = [tuple(line.lstrip("-").split("=", 1)) for line in lines if "=" in line]
     before = {name: text for name, text in pairs if name != "set"}
     before["set"] = ", ".join(sorted(text for name, text in pairs if name == "set"))

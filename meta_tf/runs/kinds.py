@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +31,8 @@ def integer(at_least: int | None = None) -> Kind:
     """Whole numbers, of `at_least` or more."""
 
     def read(text: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]+", text):  # int() takes 1_000 and digits of any script
+            raise ValueError
         value = int(text)
         if at_least is not None and value < at_least:
             raise ValueError
@@ -73,12 +76,37 @@ def _switch(text: str) -> bool:
 
 
 def _words(text: str) -> tuple[str, ...]:
-    return tuple(word for word in text.split(",") if word)
+    words = tuple(word.strip() for word in text.split(",")) if text else ()
+    if "" in words:
+        raise ValueError
+    return words
 
 
-NUMBER = Kind("X", "a number", float)
+def _widths(text: str) -> tuple[str, ...]:
+    words = _words(text)
+    if not all(re.fullmatch("[1-9][0-9]*", word) for word in words):
+        raise ValueError
+    return words
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError
+    return value
+
+
+def _path(text: str) -> str:
+    text.encode("utf-8")  # to be written into a file of flags; UnicodeEncodeError is a ValueError
+    if not text or "\0" in text:
+        raise ValueError
+    return text
+
+
+NUMBER = Kind("X", "a finite number", _number)
 TEXT = Kind("TEXT", "a text", str)
-PATH = Kind("PATH", "a path", str)
+PATH = Kind("PATH", "a path, of characters in UTF-8", _path)
+WIDTHS = Kind("N,N,…", "widths such as 40,40, each a whole number of at least 1", _widths)
 SWITCH = Kind("", "True or False", _switch, is_switch=True)
 WORDS = Kind("A,B,…", "words with commas between them", _words)
 LITERAL = Kind("VALUE", "a value", literal)

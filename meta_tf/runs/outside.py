@@ -47,6 +47,13 @@ def load(what: str, name: str) -> Any:
             f"--{what} must name a function or class. Received: {name}, of type "
             f"{type(found).__name__}."
         )
+    try:
+        inspect.signature(found)
+    except ValueError:  # of something written in C
+        raise ValueError(
+            f"--{what} must name a function or class whose arguments Python can tell. Received: "
+            f"{name}. Wrap it in a function of your own."
+        ) from None
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from meta_tf.runs.flag import Flag
 from meta_tf.runs.flags import Groups
 from meta_tf.runs.kinds import Kind, as_text
+from meta_tf.runs.lines_of_flags import lines_of
 
 
 class Parser(argparse.ArgumentParser):
@@ -42,7 +43,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        self.flags = {flag.name: flag for flags in groups.values() for flag in flags}
+        self.flags = _by_name(groups)
         self.words = words
         for title, flags in groups.items():
             group = self.add_argument_group(title)
@@ -67,15 +68,9 @@ class Parser(argparse.ArgumentParser):
 
     def values_in(self, path: str | Path) -> dict[str, Any]:
         """The values of the flags in a file of flags."""
+        lines = lines_of(path, "--flagfile")
         try:
-            lines = Path(path).expanduser().read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(
-                f"--flagfile must be a file of lines --name=value. Received: {str(path)!r}, which "
-                f"cannot be read: {error}."
-            ) from error
-        try:
-            values = self.values_of([s for line in lines if (s := line.strip()) and s[0] != "#"])
+            values = self.values_of(lines)
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         if "flagfile" in values:
@@ -89,6 +84,22 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises what argparse would print with its usage."""
         raise ValueError(re.sub(r"^argument (\S+?)(/\S+)?: ", r"\1 ", message))
+
+
+def _by_name(groups: Groups) -> dict[str, Flag]:
+    """The flags by name, which has to be one flag's alone."""
+    found: dict[str, tuple[str, Flag]] = {}
+    for title, flags in groups.items():
+        for flag in flags:
+            if flag.name in found:
+                raise ValueError(
+                    f"the flag --{flag.name} stands in two groups, {found[flag.name][0]!r} and "
+                    f"{title!r}. If it is the field of an algorithm's dataclass, rename the field, "
+                    "or give it a flag of another name in RENAMED of "
+                    "meta_tf/runs/algorithm_flags.py."
+                )
+            found[flag.name] = (title, flag)
+    return {name: flag for name, (_, flag) in found.items()}
 
 
 def _add(group: Any, flag: Flag) -> None:

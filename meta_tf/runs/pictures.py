@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from meta_tf.tasks.decode import SUFFIXES, ImageFile, decode_images
+from meta_tf.tasks.decode import ImageFile, decode_images
+from meta_tf.tasks.picture_files import SUFFIXES, pictures_of
 
 
 class Classes(NamedTuple):
@@ -26,7 +28,7 @@ def pictures_in(folder: Path, flag: str) -> list[Path]:
       ValueError: if there are none.
     """
     _check_folder(folder, flag)
-    found = sorted(path for path in folder.iterdir() if _is_picture(path))
+    found = pictures_of(folder)
     if not found:
         raise ValueError(
             f"--{flag} must be a folder of pictures ({', '.join(SUFFIXES)}). Received: {folder}, "
@@ -44,7 +46,7 @@ def classes_in(folder: Path, flag: str) -> Classes:
     _check_folder(folder, flag)
     shown = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
     folders = [path for path in shown if path.is_dir()]
-    loose = [path for path in shown if _is_picture(path)]
+    loose = pictures_of(folder)
     if folders and loose:
         raise ValueError(
             f"--{flag} must hold subfolders, one a class, or pictures, one a class. Received: "
@@ -59,7 +61,12 @@ def classes_in(folder: Path, flag: str) -> Classes:
         )
     files = [path for paths in by_class.values() for path in paths]
     labels = [i for i, paths in enumerate(by_class.values()) for _ in paths]
-    return Classes(list(by_class), files, labels)
+    return Classes([shown_name(name) for name in by_class], files, labels)
+
+
+def shown_name(name: str) -> str:
+    """A file's name as text, with a sign in place of what is not UTF-8."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def read_pictures(paths: Sequence[Path], size: tuple[int, int], channels: int) -> np.ndarray:
@@ -80,10 +87,6 @@ def inverted(pictures: np.ndarray, invert: str) -> np.ndarray:
         light = np.median(pictures, axis=(1, 2, 3), keepdims=True) > 0.5
         return np.where(light, 1 - pictures, pictures)
     return 1 - pictures if invert == "yes" else pictures
-
-
-def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
 def _check_folder(folder: Path, flag: str) -> None:

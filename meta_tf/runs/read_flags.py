@@ -11,6 +11,7 @@ from typing import Any
 from meta_tf.runs import preset_files
 from meta_tf.runs.algorithm_flags import algorithm_flags
 from meta_tf.runs.flags import SOURCE
+from meta_tf.runs.lines_of_flags import lines_of
 from meta_tf.runs.parser import Parser
 
 
@@ -34,6 +35,8 @@ def read_flags(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
     elif "task" in parser.flags and given.get("learner"):
         beneath = parser.values_of(trained_on(given["learner"]))
     values = {**parser.defaults(), **beneath, **given}
+    if values.get("rotations") == "auto":  # photographs have an up and a down
+        values["rotations"] = "task" if values["task"] == "omniglot" else "none"
     return argparse.Namespace(**values, words=words, by_hand=set(by_hand), given={*beneath, *given})
 
 
@@ -66,7 +69,7 @@ def trained_on(learner: str) -> list[str]:
         path = Path(learner).expanduser()
         flags = (path if path.is_dir() else path.parent) / "flags.txt"
         if flags.exists():
-            lines = flags.read_text(encoding="utf-8").splitlines()
+            lines = lines_of(flags, "the run's flags.txt")
             pairs = (line.lstrip("-").split("=", 1) for line in lines if "=" in line)
             told = {name: text for name, text in pairs if name != "set"}
             settings = [line for line in lines if line.startswith("--set=task.")]

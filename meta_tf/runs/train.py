@@ -16,6 +16,7 @@ from meta_tf.runs import build, flags_file, run_folder
 from meta_tf.runs.devices import set_up_device
 from meta_tf.runs.finish import finish
 from meta_tf.runs.fit import check_profile, fit
+from meta_tf.runs.flags import IMAGES
 
 
 def run(flags: argparse.Namespace) -> None:
@@ -37,6 +38,7 @@ def run(flags: argparse.Namespace) -> None:
     flags_file.check_same_run(flags, algorithm)
     tasks = build.build_tasks(flags)
     training = build.build_tasks(flags, training=True) if _trains_otherwise(flags) else tasks
+    ways = flags.train_ways or training.ways
     checkpoint, done = run_folder.latest_checkpoint(workdir)
     if done > flags.iterations:
         raise ValueError(
@@ -49,7 +51,7 @@ def run(flags: argparse.Namespace) -> None:
         print(f"Going on from iteration {done} of {flags.iterations}, in {workdir}.")
         learner = _loaded(checkpoint, algorithm)
     else:
-        learner = build.build_learner(flags, tasks, _most(tasks.ways, training.ways), algorithm)
+        learner = build.build_learner(flags, tasks, _most(tasks.ways, ways), algorithm)
     workdir.mkdir(parents=True, exist_ok=True)
     write_text(workdir / "flags.txt", flags_file.text_of(flags, algorithm))
     fit(flags, learner, training.train, tasks.valid)
@@ -57,8 +59,8 @@ def run(flags: argparse.Namespace) -> None:
 
 
 def _trains_otherwise(flags: argparse.Namespace) -> bool:
-    """Whether the tasks of the training are of another size."""
-    return bool(flags.train_ways or flags.train_shots)
+    """Whether the tasks of the training are of another size, in a source of their own."""
+    return flags.task not in IMAGES and bool(flags.train_ways or flags.train_shots)
 
 
 def _most(ways: int | None, train_ways: int | None) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -10,7 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-SUFFIXES = (".png", ".jpg", ".jpeg")
+from meta_tf.tasks.picture_files import SUFFIXES, needs_colour
+
 _CHUNK = 500  # files decoded by one call: enough to hide its cost, and little memory
 
 
@@ -22,10 +24,11 @@ class ImageFile(NamedTuple):
 
 
 def decode_images(files: Sequence[ImageFile], size: tuple[int, int], channels: int) -> np.ndarray:
-    """Decodes and resizes PNG and JPEG images, with a progress bar on a terminal.
+    """Decodes and resizes images, with a progress bar on a terminal.
 
     Args:
-      files: what to decode. The pictures may differ in size.
+      files: what to decode: PNG, JPEG (of inks too), GIF (its first picture), WebP, BMP. The
+        pictures may differ in size.
       size: height and width to resize to, by a Lanczos filter of radius 3 with
         antialiasing.
       channels: 1 (grey) or 3 (red, green, blue).
@@ -38,20 +41,30 @@ def decode_images(files: Sequence[ImageFile], size: tuple[int, int], channels: i
     """
     images = np.empty([len(files), *size, channels], np.uint8)
 
-    def decode(content: tf.Tensor) -> tf.Tensor:
-        image = tf.io.decode_image(content, channels, expand_animations=False)
+    def decode(content: tf.Tensor, colour: tf.Tensor | bool) -> tf.Tensor:
+        def grey_of_colours() -> tf.Tensor:
+            return tf.image.rgb_to_grayscale(_decoded(content, 3))
+
+        if channels == 1:
+            image = tf.cond(colour, grey_of_colours, lambda: _decoded(content, 1))
+        else:
+            image = _decoded(content, channels)
         image.set_shape([None, None, channels])
         resized = tf.image.resize(image, size, method="lanczos3", antialias=True)
         # The filter's negative lobes overshoot at sharp edges.
         return tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
 
     @tf.autograph.experimental.do_not_convert
-    def decode_all(contents: tf.Tensor) -> tf.Tensor:
-        return tf.map_fn(decode, contents, fn_output_signature=tf.uint8)
+    def decode_all(contents: tf.Tensor, colours: tf.Tensor) -> tf.Tensor:
+        return tf.map_fn(
+            lambda pair: decode(*pair), (contents, colours), fn_output_signature=tf.uint8
+        )
 
     with tf.device("CPU:0"):
         decode_all = tf.function(
-            decode_all, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
+            decode_all,
+            input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.bool)],
+            autograph=False,
         )
         # For what takes a while, and only where a line can be drawn over.
         shown = len(files) > _CHUNK and sys.stdout.isatty()
@@ -59,26 +72,33 @@ def decode_images(files: Sequence[ImageFile], size: tuple[int, int], channels: i
         for first in range(0, len(files), _CHUNK):
             chunk = files[first : first + _CHUNK]
             contents = [file.read() for file in chunk]
+            colours = [needs_colour(content) for content in contents]
             try:
-                images[first : first + len(chunk)] = decode_all(contents)
+                images[first : first + len(chunk)] = decode_all(contents, colours)
             except tf.errors.OpError as error:
                 raise _undecodable(chunk, contents, decode) from error
             bar.update(first + len(chunk))
     return images
 
 
+def _decoded(content: tf.Tensor, channels: int) -> tf.Tensor:
+    return tf.io.decode_image(content, channels, expand_animations=False)
+
+
 def _undecodable(
     files: Sequence[ImageFile],
     contents: Sequence[bytes],
-    decode: Callable[[tf.Tensor], tf.Tensor],
+    decode: Callable[[tf.Tensor, bool], tf.Tensor],
 ) -> Exception:
     """Finds out which file of a chunk it was, since a failure inside `map_fn` does not say."""
     for file, content in zip(files, contents, strict=True):
         try:
-            decode(tf.constant(content))
+            decode(tf.constant(content), needs_colour(content))
         except (tf.errors.OpError, ValueError) as error:
+            # Without the name of the place in TensorFlow.
+            why = re.sub(r"^\{\{.*?\}\} | \[Op:\w+\].*$", "", str(error).strip(), flags=re.DOTALL)
             return ValueError(
-                f"Cannot decode the image {file.name} ({len(content)} bytes) as PNG or JPEG. "
-                f"Replace or delete it. The decoder says: {error}"
+                f"Cannot decode the image {file.name} ({len(content)} bytes) as any of the kinds "
+                f"{', '.join(SUFFIXES)}. Replace or delete it. The decoder says: {why}"
             )
     return ValueError(f"Cannot decode one of the images {files[0].name} … {files[-1].name}.")

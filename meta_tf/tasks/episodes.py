@@ -38,6 +38,8 @@ def class_parts(
     shots: int,
     queries: int,
     rotations: Rotations,
+    train_ways: int | None = None,
+    train_shots: int | None = None,
 ) -> list[Part]:
     """Makes the three parts of a source of classes.
 
@@ -51,6 +53,8 @@ def class_parts(
       rotations: `"task"` turns each class of each task by 0, 90, 180 or 270°;
         `"classes"` makes every turned class a class of its own, in training
         only; `None` turns nothing. Turning takes four copies in memory.
+      train_ways: N of the training part alone; `ways` if None.
+      train_shots: K of the training part alone; `shots` if None.
 
     Returns:
       The parts, in the order training, validation, test.
@@ -62,6 +66,10 @@ def class_parts(
     check_integer("ways", ways, at_least=1)
     check_integer("shots", shots, at_least=1)
     check_integer("queries", queries, at_least=1)
+    train_ways = ways if train_ways is None else train_ways
+    train_shots = shots if train_shots is None else train_shots
+    check_integer("train_ways", train_ways, at_least=1)
+    check_integer("train_shots", train_shots, at_least=1)
     check_choice("rotations", rotations, ("task", "classes", None))
     if rotations is not None:
         _check_square(data.examples.shape, rotations)
@@ -74,9 +82,10 @@ def class_parts(
         # One order for all, so that a caller's order of names changes no episode.
         names = sorted(names)
         chosen = [rows[name] for name in names]
-        _check_part(part, names, data.counts[chosen], len(data.names), ways, shots, queries)
+        size = (train_ways, train_shots) if part == "train" else (ways, shots)
+        _check_part(part, names, data.counts[chosen], len(data.names), *size, queries)
         sampler = _Sampler(
-            examples, starts[chosen], data.counts[chosen], ways, shots, queries, rotations == "task"
+            examples, starts[chosen], data.counts[chosen], *size, queries, rotations == "task"
         )
         if rotations == "classes" and part == "train":
             sampler = sampler.with_turned_classes(len(data.examples))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Real
 
 import tensorflow as tf
 
 from meta_tf.tasks.part import Part
 from meta_tf.types import Batch
 
+_LARGEST = 1e37  # the width of a range must be finite too, in float32
 _LANES = 16  # float32 numbers in the widest vector register
 
 
@@ -18,11 +20,16 @@ def formula_parts(episodes: Callable[[tf.Tensor], Batch], numbers: int) -> list[
 
 
 def check_range(name: str, limits: tuple[float, float]) -> None:
-    """Checks that a range is two numbers, the lower one first."""
-    low, high = limits
-    if not low <= high:
+    """Checks that a range is two finite numbers, the lower one first."""
+    pair = isinstance(limits, tuple | list) and len(limits) == 2
+    numbers = pair and all(
+        isinstance(limit, Real) and not isinstance(limit, bool) and abs(limit) <= _LARGEST
+        for limit in limits
+    )
+    if not numbers or not limits[0] <= limits[1]:
         raise ValueError(
-            f"`{name}` must be a pair (low, high) with low <= high. Received: {name}={limits}."
+            f"`{name}` must be a pair (low, high) of finite numbers with low <= high. "
+            f"Received: {name}={limits!r}."
         )
 
 

@@ -94,8 +94,11 @@ def _compiled(fn: TaskFunction) -> Any:
     except _Wrong:
         raise
     except Exception as error:
+        text = " ".join(str(error).split())
+        if "_Wrong: " in text:  # AutoGraph wraps it
+            raise _Wrong(text.partition("_Wrong: ")[2]) from None
         raise _wrong(
-            f"Compiling it failed with {type(error).__name__}: {error}\nUse TensorFlow "
+            f"Compiling it failed with {type(error).__name__}: {text.rstrip('.')}. Use TensorFlow "
             "operations only, no NumPy, on the seed and all that comes from it"
         ) from error
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from meta_tf.checks import check_choice, check_integer
-from meta_tf.tasks.decode import SUFFIXES, ImageFile, decode_images
+from meta_tf.tasks.decode import ImageFile, decode_images
 from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
+from meta_tf.tasks.picture_files import SUFFIXES, pictures_of
 from meta_tf.tasks.source import PARTS, Source
 from meta_tf.tasks.split import split_by_fractions
 
@@ -17,11 +18,12 @@ _PART_FOLDERS = {"train": ("train",), "valid": ("valid", "val", "validation"), "
 
 
 class ImageFolder(Source):
-    """Tasks made from your own images: one folder per class, PNG or JPEG.
+    """Tasks made from your own images, one folder per class.
 
     If `path` holds `train`, `valid` (or `val`, `validation`) and `test`, these are
     the parts, with the class folders inside; otherwise the class folders directly in
-    `path` are divided by `split`. Hidden files and files of other kinds are ignored.
+    `path` are divided by `split`. PNG, JPEG, GIF (the first picture), WebP and BMP are
+    read; hidden files and files that are no pictures are ignored.
     The images stay in memory as uint8.
 
     Args:
@@ -36,11 +38,13 @@ class ImageFolder(Source):
       split: fractions of the classes for training, validation and test, used if
         `path` has no such folders. Which class goes where depends on the names
         of the class folders alone.
+      train_ways: N of the training tasks alone; `ways` if None.
+      train_shots: K of the training tasks alone; `shots` if None.
 
     Raises:
       FileNotFoundError: if there is no such folder, or it holds no class folders.
-      ValueError: if an image cannot be decoded, a class folder has too few images
-        or a part too few classes; the message names it.
+      ValueError: if an image is of another kind or cannot be decoded, a class folder has
+        too few images or a part too few classes; the message names it.
 
     Example:
       tasks = meta_tf.tasks.ImageFolder("my_images", ways=5, shots=1)
@@ -56,6 +60,8 @@ class ImageFolder(Source):
         channels: int = 1,
         rotations: Rotations = None,
         split: Sequence[float] = (0.64, 0.16, 0.20),
+        train_ways: int | None = None,
+        train_shots: int | None = None,
     ):
         size = _check_size(size)
         check_choice("channels", channels, (1, 3))
@@ -67,7 +73,14 @@ class ImageFolder(Source):
         images = decode_images([f for of_class in files.values() for f in of_class], size, channels)
         data = ClassData(images, np.array([len(f) for f in files.values()]), list(files))
         parts = class_parts(
-            data, classes_of_parts, ways=ways, shots=shots, queries=queries, rotations=rotations
+            data,
+            classes_of_parts,
+            ways=ways,
+            shots=shots,
+            queries=queries,
+            rotations=rotations,
+            train_ways=train_ways,
+            train_shots=train_shots,
         )
         super().__init__("classification", parts, ways=ways, shots=shots, queries=queries)
 
@@ -106,11 +119,7 @@ def _folders(path: Path) -> list[str]:
 
 
 def _image_files(folder: Path) -> list[ImageFile]:
-    paths = sorted(
-        f
-        for f in folder.iterdir()
-        if f.suffix.lower() in SUFFIXES and not f.name.startswith(".") and f.is_file()
-    )
+    paths = pictures_of(folder)
     if not paths:
         raise ValueError(
             f"The class folder {folder} holds no image (looked for {', '.join(SUFFIXES)}). "

@@ -56,6 +56,8 @@ class Omniglot(Source):
       mirror: address of a folder that holds the two archives, to download them from
         instead of the official one, which is used if None. Whatever the address,
         what comes must have the official archives' checksums.
+      train_ways: N of the training tasks alone; `ways` if None.
+      train_shots: K of the training tasks alone; `shots` if None.
 
     Raises:
       FileNotFoundError: if the drawings are not there.
@@ -84,6 +86,8 @@ class Omniglot(Source):
         download: bool = False,
         cache_dir: str | Path | None = None,
         mirror: str | None = None,
+        train_ways: int | None = None,
+        train_shots: int | None = None,
     ):
         check_choice("split", split, ("finn", "lake"))
         check_integer("size", size, at_least=1)
@@ -99,6 +103,8 @@ class Omniglot(Source):
             shots=shots,
             queries=queries,
             rotations=rotations,
+            train_ways=train_ways,
+            train_shots=train_shots,
         )
         super().__init__("classification", parts, ways=ways, shots=shots, queries=queries)
 

@@ -13,7 +13,11 @@ def shuffled(names: Sequence[str]) -> list[str]:
     The order is that of the names' SHA-256 digests: it depends neither on the
     order in which a file system lists folders nor on any library's generator.
     """
-    return sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
+
+    def digest(name: str) -> bytes:
+        return hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()  # folders' names
+
+    return sorted(names, key=digest)
 
 
 def split_by_fractions(names: Sequence[str], fractions: Sequence[float]) -> list[list[str]]:

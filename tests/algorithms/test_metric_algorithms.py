@@ -386,7 +386,7 @@ def test_a_model_that_is_no_embedding_is_named(algorithm, model):
     "last",
     [
         keras.layers.Dense(3, name="top"),
-        keras.layers.Dense(3, activation="softmax", name="head"),
+        keras.layers.Dense(3, activation="relu", name="head"),
         keras.layers.Dense(3, use_bias=False, name="head"),
         keras.layers.Dense(3, trainable=False, name="head"),
         keras.layers.Activation("relu", name="head"),

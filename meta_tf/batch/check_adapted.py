@@ -1,0 +1,48 @@
+"""The check of what a task has made of the weights: that it is finite."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from meta_tf.algorithms.base import Algorithm
+from meta_tf.network.network import Network
+from meta_tf.types import Examples, Tensor, Weights
+
+
+def is_finite(weights: Weights) -> Tensor:
+    """Whether weights and states are free of nan and infinity, a boolean tensor."""
+    floats = [t for t in (*weights.model, *weights.state) if t.dtype.is_floating]
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(t)) for t in floats])
+
+
+def not_finite(
+    algorithm: Algorithm, network: Network, before: Weights, support: Examples, steps: int | None
+) -> ValueError:
+    """The error for a task that made the weights nan or infinite; it tells after which step.
+
+    Args:
+      algorithm: how the task was learned.
+      network: the model and its loss.
+      before: the weights before.
+      support: the support set, [S, ...].
+      steps: the number of inner steps; the algorithm's own if None.
+    """
+    last = algorithm.steps_to_evaluate() if steps is None else steps
+
+    def trajectory() -> Tensor:
+        return algorithm.trajectory(network, before, support, is_finite, steps=last)
+
+    finite = tf.function(trajectory, autograph=False)().numpy()
+    first = int(np.argmin(finite)) if not finite.all() else last
+    if first == 0:
+        cause = "The learner's weights are not finite themselves: load or train it again."
+        if is_finite(before):
+            cause = "The support set's values are too large: scale them as in training."
+    else:
+        cause = "The inner loop diverges: lower its `inner_lr`, take fewer `steps`, or scale the "
+        cause += "support set as in training."
+    return ValueError(
+        f"The adapted weights must be finite. Received: weights that are nan or infinite after "
+        f"inner step {first} of {last}. {cause}"
+    )

@@ -1,0 +1,164 @@
+"""Checks of targets: their shape, which the loss decides, and labels that stand for classes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from meta_tf.algorithms.base import Algorithm
+from meta_tf.network.network import Network
+from meta_tf.types import Tensors
+
+# Losses of Keras that compare number by number, and would broadcast other shapes silently.
+_NUMBER_BY_NUMBER = {
+    keras.losses.mean_squared_error,
+    keras.losses.mean_absolute_error,
+    keras.losses.mean_absolute_percentage_error,
+    keras.losses.mean_squared_logarithmic_error,
+    keras.losses.huber,
+    keras.losses.log_cosh,
+    keras.losses.poisson,
+    keras.losses.kl_divergence,
+    keras.losses.cosine_similarity,
+    keras.losses.hinge,
+    keras.losses.squared_hinge,
+    keras.losses.categorical_hinge,
+    keras.losses.binary_crossentropy,
+    keras.losses.binary_focal_crossentropy,
+    keras.losses.categorical_crossentropy,
+    keras.losses.categorical_focal_crossentropy,
+}
+
+
+def check_targets(
+    algorithm: Algorithm, network: Network, name: str, shape: Any, dtype: Any, axes: int
+) -> None:
+    """Raises ValueError unless targets have the shape that the loss asks for.
+
+    Args:
+      algorithm: how a task is learned.
+      network: the model and its loss.
+      name: of the targets, such as `support_y`.
+      shape: of the targets, with `axes` axes in front of what belongs to one example.
+      dtype: of the targets.
+      axes: 2 for a batch [T, S, ...], 1 for a single task [S, ...].
+
+    A loss that is unknown here takes what it likes.
+    """
+    if tf.as_dtype(dtype) == tf.string:
+        raise _class_names(name)
+    outputs = prediction_shape(algorithm, network)
+    if outputs is None:
+        return
+    labels = wants_labels(algorithm, network)
+    if not labels and loss_function(network) not in _NUMBER_BY_NUMBER:
+        return
+    wanted, given = outputs[:-1] if labels else outputs, tuple(shape[axes:])
+    if len(given) == len(wanted) and not any(map(differ, given, wanted)):
+        return
+    front = "T, S" if axes == 2 else "S"
+    raise ValueError(
+        f"`{name}` must be {'class numbers ' * labels}"
+        f"[{', '.join([front, *map(str, wanted)])}] for the loss "
+        f"{loss_name(network)} and predictions of shape {outputs} for each example. Received: "
+        f"shape {tuple(shape)}. {_cure(name, given, outputs, labels, dtype)}"
+    )
+
+
+def check_labels(algorithm: Algorithm, network: Network, name: str, labels: Any) -> None:
+    """Raises ValueError unless the labels are whole numbers from 0 to the outputs less one.
+
+    The outputs are the model's, unless the algorithm has `ways` of its own.
+    """
+    ways, outputs = algorithm.prediction_size(network), outputs_of(algorithm, network)
+    values = np.asarray(labels)
+    if values.dtype.kind not in "iuf":
+        raise _class_names(name)
+    if not np.all(values == np.floor(values)) or values.min() < 0:
+        raise ValueError(
+            f"`{name}` must hold class numbers 0, 1, 2 ... Received: {_some(values)}. Number the "
+            "classes of each task from 0."
+        )
+    if outputs is not None and values.max() >= outputs:
+        raise ValueError(
+            f"`{name}` must hold class numbers below {outputs}, the number of the "
+            + ("model's outputs. " if ways is None else "algorithm's `ways`. ")
+            + f"Received: a largest label of {values.max()}. Number the classes of each task from "
+            f"0, or {'build the model with more outputs' if ways is None else 'give it more ways'}."
+        )
+
+
+def wants_labels(algorithm: Algorithm, network: Network) -> bool:
+    """Whether targets are class numbers, rather than numbers to be met."""
+    return (
+        algorithm.prediction_size(network) is not None
+        or isinstance(network.loss, keras.losses.SparseCategoricalCrossentropy)
+        or network.loss is keras.losses.sparse_categorical_crossentropy
+    )
+
+
+def outputs_of(algorithm: Algorithm, network: Network) -> int | None:
+    """How many numbers a prediction has along its last axis, if that is known."""
+    shape = prediction_shape(algorithm, network)
+    return shape[-1] if shape else None
+
+
+def prediction_shape(algorithm: Algorithm, network: Network) -> tuple[int | None, ...] | None:
+    """The shape of the prediction for one example; None for a model that does not tell."""
+    size = algorithm.prediction_size(network)
+    shape: Tensors = getattr(network.model, "output_shape", None)
+    if not isinstance(shape, tuple) or not all(n is None or isinstance(n, int) for n in shape):
+        return None if size is None else (size,)
+    return tuple(shape[1:]) if size is None else (*shape[1:-1], size)
+
+
+def loss_function(network: Network) -> Any:
+    """The function that a Keras loss object wraps; other losses as they are."""
+    return getattr(network.loss, "fn", network.loss)
+
+
+def loss_name(network: Network) -> str:
+    """What to call the loss in a message."""
+    function = loss_function(network)
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def differ(one: int | None, other: int | None) -> bool:
+    """Whether two sizes are known and not the same."""
+    return one is not None and other is not None and one != other
+
+
+def _cure(
+    name: str,
+    given: tuple[int | None, ...],
+    outputs: tuple[int | None, ...],
+    labels: bool,
+    dtype: Any,
+) -> str:
+    if labels:
+        if given == (1,) and len(outputs) == 1:
+            return f"Drop the last axis: {name}[..., 0]."
+        if given == outputs:
+            return f"One-hot targets become class numbers by {name}.argmax(-1)."
+        return "Give one class number for each example."
+    if tf.as_dtype(dtype).is_integer and not given:
+        return "Class numbers need loss='sparse_categorical_crossentropy' or its object."
+    if (*given, 1) == outputs:
+        return f"Add an axis: {name}[..., None]."
+    return "They would be broadcast: give a number for each output, or build another model."
+
+
+def _class_names(name: str) -> ValueError:
+    return ValueError(
+        f"`{name}` must hold class numbers 0, 1, 2 ... Received: names of classes. Number them: "
+        f"names, {name} = np.unique({name}, return_inverse=True); names[i] is then class i."
+    )
+
+
+def _some(values: np.ndarray) -> str:
+    """The first few values in one line."""
+    shown = ", ".join(str(v) for v in values.reshape(-1)[:6].tolist())
+    return f"{shown}{', ...' if values.size > 6 else ''}"

@@ -1,0 +1,89 @@
+"""The metric of `evaluate`: from a name, a function or a Keras metric to one of a single task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import keras
+import tensorflow as tf
+
+from meta_tf.batch.check_targets import check_labels
+from meta_tf.checks import check_choice
+from meta_tf.evaluation.metrics import TASK_METRICS
+from meta_tf.learner import MetaLearner
+from meta_tf.types import Tensor, Tensors
+
+TaskMetric: TypeAlias = Callable[[Tensor, Tensors], Tensor]
+"""Of one task's `query_y` [Q, ...] and predictions [Q, ...] to a scalar."""
+
+
+def check_metric(metric: Any) -> None:
+    """Raises ValueError unless `metric` is None, a name, a function or a metric of Keras."""
+    if isinstance(metric, type):
+        raise ValueError(
+            f"`metric` must be an object. Received: the class {metric.__name__}. Make one: "
+            f"{metric.__name__}()."
+        )
+    if metric is not None and not callable(metric):
+        check_choice("metric", metric, (*TASK_METRICS, "loss"))
+
+
+def task_metric(learner: MetaLearner, metric: Any, x: Any, y: Any) -> tuple[str, TaskMetric]:
+    """The metric's name, and the function of one task's query_y and predictions to a scalar.
+
+    Args:
+      learner: what is evaluated.
+      metric: as `evaluate` takes it.
+      x: a batch.
+      y: its query targets, [T, Q, ...].
+    """
+    outputs = learner.compute_output_spec(x).shape
+    metric = _default(learner, y, outputs) if metric is None else metric
+    if metric == "accuracy":
+        if len(y.shape) != len(outputs) - 1:
+            raise ValueError(
+                f"`metric='accuracy'` needs class numbers {list(outputs[:-1])}. Received: "
+                f"query_y of shape {tuple(y.shape)}. Take 'mse' or 'loss'."
+            )
+        check_labels(learner.algorithm, learner.network, "query_y", y)
+    if metric == "mse" and tuple(y.shape) != tuple(outputs):
+        raise ValueError(
+            f"`metric='mse'` needs targets of the predictions' shape {tuple(outputs)}. Received: "
+            f"query_y of shape {tuple(y.shape)}. Take 'accuracy' or 'loss'."
+        )
+    if isinstance(metric, keras.metrics.Metric):
+        return metric.name, _afresh(metric, y[0], outputs[1:])
+    if isinstance(metric, str):
+        if metric == "loss":
+            return "loss", learner.network.mean_loss
+        return metric, lambda y, p: TASK_METRICS[metric](y[tf.newaxis], p[tf.newaxis])[0]
+    name = getattr(metric, "__name__", type(metric).__name__)
+    return name, lambda y, p: tf.reduce_mean(tf.cast(metric(y, p), tf.float32))
+
+
+def _default(learner: MetaLearner, y: Any, outputs: Any) -> str:
+    if y.dtype.is_integer and len(outputs) == len(y.shape) + 1 and outputs[-1] != 1:
+        return "accuracy"
+    # A Keras loss object wraps the function of the same name.
+    loss = learner.network.loss
+    return "mse" if getattr(loss, "fn", loss) is keras.losses.mean_squared_error else "loss"
+
+
+def _afresh(metric: keras.metrics.Metric, y: Tensor, outputs: Any) -> TaskMetric:
+    """A Keras metric of each task by itself; what it has seen before or sees here stays out."""
+    if not metric.variables:  # some make them when they first see something
+        metric.update_state(y, tf.zeros(outputs))
+        metric.reset_state()
+
+    def value(y: Tensor, predictions: Tensors) -> Tensor:
+        seen = metric.stateless_update_state(metric.stateless_reset_state(), y, predictions)
+        result = metric.stateless_result(seen)
+        if isinstance(result, dict) or len(result.shape):
+            raise ValueError(
+                f"`metric` must give one number for a task. Received: {metric.name!r}, which "
+                "gives several. Write a function (query_y, predictions) that chooses one."
+            )
+        return tf.cast(result, tf.float32)
+
+    return value

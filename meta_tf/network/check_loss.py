@@ -1,0 +1,71 @@
+"""The check that a cross-entropy is given what it takes: logits or probabilities."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+_CROSS_ENTROPIES = {
+    keras.losses.sparse_categorical_crossentropy: "SparseCategoricalCrossentropy",
+    keras.losses.categorical_crossentropy: "CategoricalCrossentropy",
+    keras.losses.binary_crossentropy: "BinaryCrossentropy",
+}
+_PROBABILITIES = (keras.activations.softmax, keras.activations.sigmoid)
+
+
+def check_loss(model: keras.Model, given: Any, loss: Any) -> None:
+    """Raises ValueError if a cross-entropy takes the model's outputs for what they are not.
+
+    Taken for the other, logits or probabilities still give a loss, and a learner that learns
+    badly. A bare name says nothing of what is meant: with one, the model has to end in a softmax
+    or sigmoid. Of a loss object, only what is known to be wrong is refused.
+
+    Args:
+      model: the model.
+      given: the loss as it was given.
+      loss: the Keras loss that it stands for.
+    """
+    function = getattr(loss, "fn", loss)
+    if function not in _CROSS_ENTROPIES:
+        return
+    wants_logits, gives = takes_logits(loss), last_activation(model)
+    probabilities = gives in _PROBABILITIES
+    right = not probabilities if wants_logits else gives is not keras.activations.linear
+    if isinstance(given, str):
+        right = right and probabilities
+    if right:
+        return
+    name = _CROSS_ENTROPIES[function]
+    end = f"ends in {gives.__name__}" if gives else "does not tell what its last layer gives"
+    raise ValueError(
+        f"`loss` must fit the model's outputs. Received: {function.__name__} of "
+        f"{'logits' if wants_logits else 'probabilities'}, and the model {model.name!r}, which "
+        f"{end}. Pass loss=keras.losses.{name}(from_logits={not wants_logits})"
+        + (", or take the softmax off the model." if probabilities else ", or end it in a softmax.")
+    )
+
+
+def takes_logits(loss: Any) -> bool | None:
+    """Whether a cross-entropy of Keras takes logits; None for any other loss."""
+    if getattr(loss, "fn", loss) not in _CROSS_ENTROPIES:
+        return None
+    return isinstance(loss, keras.losses.Loss) and bool(loss.get_config().get("from_logits"))
+
+
+def last_activation(model: Any) -> Any:
+    """The activation that a model's outputs went through; None if that is not known.
+
+    `keras.activations.linear` means that there is none.
+    """
+    layer = model
+    while isinstance(layer, keras.Model):
+        if isinstance(layer, keras.Sequential):
+            layer = layer.layers[-1]
+        elif isinstance(getattr(layer, "output", None), keras.KerasTensor):
+            layer = layer.output._keras_history.operation
+        else:
+            return None
+    if isinstance(layer, keras.layers.Softmax):
+        return keras.activations.softmax
+    return getattr(layer, "activation", None)

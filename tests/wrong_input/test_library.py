@@ -1,0 +1,298 @@
+"""Wrong arguments of the library's functions and classes: each is named in one line."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import meta_tf
+from meta_tf import tasks
+from tests.learners import CE, classifier, make_batch, make_learner
+
+rng = np.random.default_rng(0)
+VECTORS = rng.normal(size=[60, 8])
+LABELS = np.arange(60) % 15
+SINUSOID = tasks.Sinusoid()
+
+
+def regressor():
+    return meta_tf.MetaLearner(meta_tf.models.mlp(), meta_tf.MAML(), "mse")
+
+
+def arrays(images=VECTORS, labels=LABELS, **options):
+    return tasks.from_arrays(images, labels, **{"ways": 2, "queries": 1, **options})
+
+
+def integers(make, name, at_least):
+    """Cases of an argument that is a whole number."""
+    wrong = [at_least - 1, 1.5, "2", None, True]
+    return [(lambda v=v: make(**{name: v}), f"`{name}` must be an integer") for v in wrong]
+
+
+def numbers(make, name):
+    """Cases of an argument that is a number above 0."""
+    wrong = [0, -1, float("nan"), float("inf"), "0.1", True]
+    return [(lambda v=v: make(**{name: v}), f"`{name}` must be a number") for v in wrong]
+
+
+def choices(make, name):
+    """Cases of an argument that is one of several."""
+    return [(lambda v=v: make(**{name: v}), f"`{name}` must be") for v in ("nonsense", 3)]
+
+
+def optional(cases):
+    """The same without None, which is allowed."""
+    return [case for case in cases if case[0].__defaults__ != (None,)]
+
+
+def algorithm(make, **fixed):
+    return lambda **options: make(**{**fixed, **options})
+
+
+ALGORITHMS = [
+    *numbers(meta_tf.MAML, "inner_lr"),
+    *integers(meta_tf.MAML, "inner_steps", 0),
+    *optional(integers(meta_tf.MAML, "eval_steps", 0)),
+    *integers(meta_tf.MAML, "unroll", 0),
+    *[
+        (lambda v=v: meta_tf.MAML(adapted=v), "`adapted` must be None for all weights")
+        for v in ([], 3, [""], "", [1])
+    ],
+    *numbers(meta_tf.Reptile, "inner_lr"),
+    *integers(meta_tf.Reptile, "inner_steps", 1),
+    *numbers(meta_tf.MAMLPlusPlus, "inner_lr"),
+    *integers(meta_tf.IMAML, "inner_steps", 0),
+    *integers(meta_tf.IMAML, "cg_steps", 1),
+    *integers(meta_tf.ProtoNet, "ways", 2),
+    *choices(algorithm(meta_tf.ProtoNet, ways=2), "distance"),
+    *numbers(algorithm(meta_tf.ProtoNet, ways=2), "scale"),
+    *numbers(algorithm(meta_tf.MatchingNet, ways=2), "scale"),
+    *numbers(algorithm(meta_tf.R2D2, ways=2), "regularization"),
+]
+SOURCES = [
+    *integers(tasks.Sinusoid, "shots", 1),
+    *optional(integers(tasks.Sinusoid, "queries", 1)),
+    *integers(tasks.HiddenTeacher, "inputs", 1),
+    *integers(tasks.HiddenTeacher, "outputs", 1),
+    *integers(tasks.HiddenTeacher, "shots", 1),
+    *integers(arrays, "ways", 1),
+    *integers(arrays, "shots", 1),
+    *integers(arrays, "queries", 1),
+    *choices(arrays, "rotations"),
+    (lambda: arrays(ways=14), "fewer than a task needs: ways=14"),
+    (lambda: arrays(shots=4), "fewer than a task needs: shots"),
+    (lambda: arrays(VECTORS[:0], LABELS[:0]), "`images` must be"),
+    (lambda: arrays(VECTORS[:9]), "`images` must be"),
+    (lambda: arrays(VECTORS[:, 0]), "`images` must be"),
+    (lambda: arrays(labels=LABELS[:, None]), "`images` must be"),
+    (lambda: arrays(labels=np.eye(15)[LABELS]), "argmax"),
+    (lambda: arrays(labels=LABELS + 0.5), "`labels` must be integers or strings"),
+    (lambda: arrays(np.full_like(VECTORS, np.nan)), "`images` must be finite"),
+    (lambda: arrays(VECTORS * 1e300), "`images` must be finite"),
+    (lambda: arrays(VECTORS.astype(str)), "`images` must be numbers"),
+    (lambda: arrays((VECTORS * 1e12).astype("int64")), "`images` must fit"),
+    (lambda: arrays(split=(0.5, 0.5)), "`split` must be three fractions"),
+    (lambda: arrays(split=(0.5, 0.6, -0.1)), "`split` must be three fractions"),
+    (lambda: arrays(split=(0.5, 0.1, 0.1)), "`split` must be three fractions"),
+    (lambda: arrays(rotations="task"), "Only square images can be turned"),
+    (lambda: SINUSOID.train.batches(0), "`tasks` must be an integer"),
+    (lambda: SINUSOID.train.batches(3, start=-1), "`start` must be an integer"),
+    (lambda: tasks.ImageFolder("/nowhere"), "There is no folder /nowhere"),
+    (lambda: tasks.ImageFolder("/nowhere", size=0), "`size` must be an integer"),
+    (lambda: tasks.ImageFolder("/nowhere", channels=4), "`channels` must be one of 1, 3"),
+    (lambda: tasks.Omniglot("/nowhere"), "Omniglot is not in data_dir='/nowhere'"),
+    (lambda: tasks.Omniglot("/nowhere", split="mine"), "`split` must be one of"),
+    (lambda: tasks.Omniglot("/nowhere", size=0), "`size` must be an integer"),
+    (lambda: tasks.from_function(lambda seed: 3), "`fn` must turn a seed"),
+    (lambda: tasks.from_function(lambda seed: (1.0, 1.0)), "It returned a tuple of 2"),
+    (lambda: tasks.from_function(lambda seed: (seed, seed, seed, seed)), "for classifications"),
+    (lambda: tasks.from_function(3), "`fn` must turn a seed"),
+    (lambda: tasks.from_function(lambda s: s, ways=0), "`ways` must be an integer"),
+]
+
+
+def learner_of(**options):
+    return lambda **more: meta_tf.MetaLearner(classifier(), **{"loss": CE, **options, **more})
+
+
+LEARNERS = [
+    *choices(learner_of(), "batch_norm"),
+    *choices(learner_of(), "task_parallelism"),
+    *[
+        (lambda v=v: learner_of()(algorithm=v), "`algorithm` must be an object")
+        for v in ("maml", meta_tf.MAML, 3)
+    ],
+    *[(lambda v=v: learner_of()(loss=v), "`loss`") for v in (None, "mistake", 3)],
+    *[
+        (lambda v=v: meta_tf.MetaLearner(v, loss="mse"), "`model` must be")
+        for v in (None, "mlp", keras.layers.Dense(1), keras.Sequential([keras.layers.Dense(1)]))
+    ],
+    (lambda: learner_of()(algorithm=meta_tf.MAML(adapted="nothing")), "nothing.*head"),
+    (lambda: make_learner().compile("adam", loss="mse"), "`loss` is not an argument"),
+    (lambda: make_learner().compile("adam", loss_weights=[1]), "`loss_weights` is not an argument"),
+    (lambda: make_learner().compile(steps_per_execution="auto"), "`steps_per_execution`"),
+    (lambda: setattr(make_learner(), "algorithm", meta_tf.MetaSGD()), "must learn the same"),
+    (lambda: make_learner().save("learner.h5"), r"\.keras"),
+    (lambda: make_learner().export("x", format="onnx"), "`format` must be one of"),
+]
+
+
+def changed(call, **change):
+    """Calls a learner with a batch of which some parts are others."""
+
+    def run():
+        x, y = make_batch()
+        x = {**x, "query_y": y, **change}
+        y = x.pop("query_y")
+        learner = make_learner()
+        if call == "trajectory":
+            return learner.trajectory(x)
+        if call == "predict":
+            return learner.predict(x, verbose=0)
+        return getattr(learner, call)(x, y, verbose=0)
+
+    return run
+
+
+X, Y = make_batch()
+PARTS = {
+    "`support_x` must be": {"support_x": np.zeros([4, 5, 2], "float32")},
+    "`query_x` must be": {"query_x": np.zeros([4, 6, 3, 1], "float32")},
+    "agree in the number of tasks": {"support_x": X["support_x"][:3]},
+    "agree in the number of support examples": {"support_y": X["support_y"][:, :4]},
+    "`support_y` must have a tasks axis": {"support_y": np.zeros([4], int)},
+    "`support_y` must be class numbers": {"support_y": np.eye(2)[X["support_y"]]},
+    "`support_y` must hold class numbers": {"support_y": X["support_y"] + 2},
+    "`support_y` must hold class": {"support_y": X["support_y"] - 1},
+    "`support_x` must be floats": {"support_x": X["support_x"].astype("uint8")},
+    "`query_x` must hold at least one": {"query_x": X["query_x"][:, :0]},
+    "names of classes": {"support_y": np.array([["a"] * 5] * 4)},
+    "`support_x` must be an array": {"support_x": "pictures"},
+}
+TARGETS = {
+    "agree in the number of query examples": {"query_y": Y[:, :5]},
+    "`query_y` must be class numbers": {"query_y": np.eye(2)[Y]},
+    "`query_y` must hold class numbers": {"query_y": Y + 2},
+    "`query_y` must hold class": {"query_y": Y - 1},
+    "`query_y` must have a tasks axis": {"query_y": Y[:, 0]},
+}
+BATCHES = [
+    *[
+        (changed(call, **change), message)
+        for call in ("fit", "evaluate", "predict", "trajectory")
+        for message, change in PARTS.items()
+    ],
+    *[
+        (changed(call, **change), message)
+        for call in ("fit", "evaluate")
+        for message, change in TARGETS.items()
+    ],
+    (lambda: make_learner().fit({"support_x": X["support_x"]}, Y), "A batch must be"),
+    (lambda: make_learner().fit(X, Y, sample_weight=np.ones(4), verbose=0), "`sample_weight`"),
+    (lambda: make_learner().trajectory(X, steps=-1), "`steps` must be an integer"),
+    (lambda: make_learner().trajectory(X, steps=1.5), "`steps` must be an integer"),
+]
+SUPPORT = [
+    ([[0.0, 1, 2]], [0, 1], "same number of examples"),
+    ([[0.0, 1, 2]], 0, "same number of examples"),
+    ([[0.0, 1, 2]], [3], "below 2"),
+    ([[0.0, 1, 2]], [-1], "class numbers"),
+    ([[0.0, 1, 2]], [0.5], "class numbers"),
+    ([[0.0, 1, 2]], ["a"], "names of classes"),
+    ([[0.0, 1, 2]], [[0]], "Drop the last axis"),
+    ([[0.0, 1, 2]], None, "`support_y` must be numbers"),
+    ([[0.0, 1]], [0], "`support_x` must be"),
+    ([[0.0, 1, 2], [3.0]], [0, 1], "`support_x` must be numbers of one shape"),
+    ([[0.0, 1, np.nan]], [0], "`support_x` must be finite"),
+    ([[0.0, 1, np.inf]], [0], "`support_x` must be finite"),
+    ([], [], "`support_x` must be"),
+    (np.zeros([0, 3]), [], "at least one"),
+    (np.zeros([1, 2, 3]), [[0, 1]], "without a tasks axis"),
+    (None, [0], "`support_x` must be numbers"),
+    ("pictures", [0], "`support_x` must be"),
+    ([["a", "b", "c"]], [0], "`support_x` must be numbers"),
+    (np.zeros([1, 3], "uint8"), [0], "`support_x` must be floats"),
+]
+
+
+def evaluation(**options):
+    """Evaluates a small regression, with some arguments given."""
+    given = {"learner": regressor(), "part": SINUSOID.test, "tasks_number": 4, **options}
+    return meta_tf.evaluate(**given)
+
+
+class Ends:
+    """A part that ends after one batch."""
+
+    def batches(self, tasks, seed=0):
+        return SINUSOID.test.batches(tasks, seed).take(1)
+
+
+EVALUATIONS = [
+    *integers(evaluation, "tasks_number", 2),
+    *optional(integers(evaluation, "steps", 0)),
+    *optional(integers(evaluation, "tasks_at_once", 1)),
+    *choices(evaluation, "verbose")[:1],
+    *choices(evaluation, "metric"),
+    (lambda: evaluation(learner=classifier()), "`learner` must be a meta_tf.MetaLearner"),
+    (lambda: evaluation(part=SINUSOID), "`part` must have a method"),
+    (lambda: evaluation(part=X), "`part` must have a method"),
+    (lambda: evaluation(part=Ends(), tasks_at_once=2), "ends after 2 tasks"),
+    (lambda: evaluation(metric="accuracy"), "`metric='accuracy'` needs class numbers"),
+    (lambda: evaluation(metric=keras.metrics.MeanSquaredError), "`metric` must be an object"),
+    (lambda: evaluation(learner=make_learner()), r"`support_x` must be .*\(3,\)"),
+]
+MODELS = [
+    (lambda: meta_tf.models.mlp(inputs=()), "`inputs` must have an axis"),
+    (lambda: meta_tf.models.mlp(inputs=0), r"`inputs\[0\]` must be an integer"),
+    (lambda: meta_tf.models.mlp(outputs=0), "`outputs` must be an integer"),
+    (lambda: meta_tf.models.mlp(hidden=(0,)), r"`hidden\[0\]` must be an integer"),
+    (lambda: meta_tf.models.mlp(hidden=("a",)), r"`hidden\[0\]` must be an integer"),
+    (lambda: meta_tf.models.mlp(outputs=None, hidden=()), "`hidden` must have a layer"),
+    (lambda: meta_tf.models.conv4(ways=0), "`ways` must be an integer"),
+    (lambda: meta_tf.models.conv4(5, filters=0), "`filters` must be an integer"),
+    (lambda: meta_tf.models.conv4(5, downsample="half"), "`downsample` must be one of"),
+    (lambda: meta_tf.models.conv4(5, head="top"), "`head` must be one of"),
+    (lambda: meta_tf.models.conv4(5, input_shape=(28, 28)), "`input_shape` must be"),
+    (lambda: meta_tf.models.conv4(5, input_shape=(8, 8, 1), downsample="max_pool"), "16x16"),
+    (lambda: meta_tf.layers.MetaDense(0), "`units` must be an integer"),
+    (lambda: meta_tf.layers.MetaDense(2.5), "`units` must be an integer"),
+    (lambda: meta_tf.pretrained("everything"), "omniglot_5way_1shot"),
+]
+ALL = [*ALGORITHMS, *SOURCES, *LEARNERS, *BATCHES, *EVALUATIONS, *MODELS]
+
+
+@pytest.mark.parametrize(("call", "message"), ALL, ids=[message for _, message in ALL])
+def test_a_wrong_argument_is_named(call, message):
+    with pytest.raises((ValueError, OSError), match=message) as raised:
+        call()
+    assert "Graph execution error" not in str(raised.value)
+    assert len(str(raised.value).strip().splitlines()) == 1, str(raised.value)
+
+
+@pytest.mark.parametrize(("x", "y", "message"), SUPPORT, ids=[case[2] for case in SUPPORT])
+def test_a_wrong_support_set_is_named(x, y, message):
+    with pytest.raises(ValueError, match=message) as raised:
+        make_learner().adapt(x, y)
+    assert len(str(raised.value).strip().splitlines()) == 1, str(raised.value)
+
+
+@pytest.mark.parametrize("text", ["", "iteration,loss\n1,low\n", "loss\n1\n"])
+@pytest.mark.parametrize("more", [b"\xff", b"\x00"])
+def test_a_damaged_table_of_metrics_is_named(tmp_path, text, more):
+    from meta_tf.evaluation.metrics_csv import read_metrics
+
+    path = tmp_path / "metrics.csv"
+    path.write_bytes(text.encode() + b"iteration\n" + more)
+    with pytest.raises(ValueError, match="must be a table of numbers") as raised:
+        read_metrics(tmp_path)
+    assert str(path) in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_the_sizes_that_tensorflow_knows_later_are_checked_in_a_dataset_too():
+    # Without arrays to look at before, the assertion in the compiled step has to tell.
+    x, y = make_batch()
+    data = tf.data.Dataset.from_tensors(({**x, "support_y": x["support_y"] + 2}, y))
+    for call in ("fit", "evaluate"):
+        with pytest.raises(ValueError, match=r"^`support_y` must hold class numbers.*below 2"):
+            getattr(make_learner(), call)(data, verbose=0)
