@@ -59,5 +59,5 @@ def test_a_second_signal_ends_even_a_long_call_at_once():
     process.send_signal(signal.SIGTERM)
     assert "SIGTERM: stopping after the step at hand" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) == 130
-    assert process.stderr.read() == ""
+    assert process.communicate(timeout=30) == ("", "")
+    assert process.returncode == 130
