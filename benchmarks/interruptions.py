@@ -24,7 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--iterations=60", "--checkpoint_every=20", "--eval_tasks=2", "--eval_steps=1"]
-PICTURES = ["--task=images", "--model=conv4", "--filters=4", "--image_size=14", "--ways=3"]
+PICTURES = ["--task=images", "--model=conv4", "--filters=4", "--image_size=16", "--ways=3"]
 PICTURES += ["--shots=1", "--queries=2", "--meta_batch_size=2", "--rotations=none"]
 RUNS = {
     "mlp": [*SMALL, "--task=sinusoid", "--steps_per_execution=5"],
@@ -106,9 +106,9 @@ def draw_pictures(folder: Path) -> None:
     rng = np.random.default_rng(0)
     for name in range(24):
         (folder / f"class{name:02d}").mkdir(parents=True)
-        ground = rng.integers(0, 200, [14, 14])
+        ground = rng.integers(0, 200, [16, 16])
         for number in range(4):
-            picture = (ground + rng.integers(0, 56, [14, 14])).astype("uint8")
+            picture = (ground + rng.integers(0, 56, [16, 16])).astype("uint8")
             Image.fromarray(picture).save(folder / f"class{name:02d}" / f"{number}.png")
 
 

@@ -30,11 +30,11 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     part = _beside(path)
     try:
-        with _naming(path):
+        with naming(path):
             yield part
-            sync(part)
-            os.replace(part, path)
-            sync(path.parent)
+        sync(part)
+        os.replace(part, path)
+        sync(path.parent)
     finally:
         with contextlib.suppress(OSError):  # else the next run sweeps it up
             part.unlink(missing_ok=True)
@@ -53,20 +53,20 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     make_folder(path.parent)
     part, old = _beside(path), _beside(path)
     try:
-        with _naming(path):
+        with naming(path):
             yield part
-            for file in sorted(part.rglob("*")):
-                sync(file)
-            sync(part)
-            if path.exists():
-                os.rename(path, old)
-            try:
-                os.rename(part, path)
-            except OSError:
-                if old.exists():
-                    os.rename(old, path)
-                raise
-            sync(path.parent)
+        for file in sorted(part.rglob("*")):
+            sync(file)
+        sync(part)
+        if path.exists():
+            os.rename(path, old)
+        try:
+            os.rename(part, path)
+        except OSError:
+            if old.exists():
+                os.rename(old, path)
+            raise
+        sync(path.parent)
     finally:
         shutil.rmtree(part, ignore_errors=True)
         if path.exists():
@@ -79,7 +79,8 @@ def sync(path: Path) -> None:
         return
     descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -109,7 +110,7 @@ def sweep(folder: str | Path) -> None:
 
 
 @contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Puts the path into an error of the disk that does not say what it is about."""
     try:
         yield

@@ -46,7 +46,7 @@ def save_checkpoint(
       folder: the run's folder.
       iteration: how many outer steps it has made.
       keep: how many checkpoints stay, with this one.
-      epoch: what is known of an epoch that has not ended, see `unfinished_epoch`.
+      epoch: what is known of the epoch, see `epoch_of`.
 
     Returns:
       The file.
@@ -104,11 +104,12 @@ def damage(path: str | Path) -> str:
     return f"it lacks {', '.join(missing)}" if missing else ""
 
 
-def unfinished_epoch(path: str | Path) -> dict[str, Any]:
-    """What a checkpoint knows of the epoch that it stands in the middle of; else nothing.
+def epoch_of(path: str | Path) -> dict[str, Any]:
+    """What a checkpoint knows of the epoch that it was saved in; nothing for an earlier one.
 
-    `seconds` is the time that the epoch has taken so far, `metrics` the variables of Keras's
-    metrics: with them its row of `metrics.csv` becomes that of an uninterrupted run.
+    At the end of the epoch that is its `row` of `metrics.csv`, which is written after the
+    checkpoint. In its middle it is the `seconds` that it has taken so far and the variables of
+    Keras's `metrics`: with them its row becomes that of an uninterrupted run.
     """
     with zipfile.ZipFile(path) as archive:
         return json.loads(archive.read(_EPOCH)) if _EPOCH in archive.namelist() else {}

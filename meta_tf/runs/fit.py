@@ -14,7 +14,7 @@ import keras
 import meta_tf
 from meta_tf.algorithms import InnerLoop
 from meta_tf.runs import run_folder
-from meta_tf.runs.checkpoints import Checkpoint, latest_checkpoint, unfinished_epoch
+from meta_tf.runs.checkpoints import Checkpoint, epoch_of, latest_checkpoint
 from meta_tf.runs.stop import StopRequest
 
 PROFILED_CALLS = (3, 5)  # not the first, which traces and compiles
@@ -43,17 +43,17 @@ def fit(
       Stopped: if `stop` has been asked for.
     """
     every, stop = min(flags.checkpoint_every, flags.iterations), stop or StopRequest()
-    epoch_so_far = unfinished_epoch(start.path) if start else {}
+    epoch = epoch_of(start.path) if start else {}
     log = run_folder.RunLog(
         flags.workdir,
         start.iteration if start else 0,
         keep=flags.keep_checkpoints,
-        epoch=epoch_so_far,
+        epoch=epoch,
         stop=stop,
     )
     callbacks = [log, *_tensorboard(flags)]
     validation = valid.batches(flags.meta_batch_size, seed=flags.seed + 1)
-    if epoch_so_far:  # Keras makes the metrics' variables with the first batch of all
+    if "metrics" in epoch:  # Keras makes the metrics' variables with the first batch of all
         learner.evaluate(validation, steps=1, verbose=0)
     made_for = None
     while log.iteration < flags.iterations:
@@ -65,14 +65,14 @@ def fit(
         learner.steps_per_execution = per_call
         learner.make_train_function(force=per_call != made_for)
         made_for = per_call
-        epoch = log.iteration // every
+        number = log.iteration // every
         try:
             with stop.finishing():
                 learner.fit(
                     train.batches(flags.meta_batch_size, seed=flags.seed, start=log.iteration),
                     steps_per_epoch=steps,
-                    initial_epoch=epoch,
-                    epochs=epoch + epochs,
+                    initial_epoch=number,
+                    epochs=number + epochs,
                     validation_data=validation,
                     validation_steps=max(1, 200 // flags.meta_batch_size),
                     callbacks=callbacks,

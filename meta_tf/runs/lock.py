@@ -82,5 +82,6 @@ def _lock(descriptor: int, folder: Path) -> None:
         ) from error
     except OSError as error:
         print(f"{folder} cannot be locked ({error.strerror}): let no second run write to it.")
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    with contextlib.suppress(OSError):  # a full disk: the lock is held in any case
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())

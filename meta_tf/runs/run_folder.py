@@ -26,7 +26,7 @@ class DivergedError(ValueError):
 
 
 class RunLog(keras.callbacks.Callback):
-    """After every epoch writes a row of `metrics.csv` and then a checkpoint.
+    """After every epoch writes a checkpoint and then a row of `metrics.csv`.
 
     A checkpoint is the whole learner as a `.keras` file: weights, optimiser, seeds.
     It appears under its name only when it is complete, so that a run that is killed
@@ -38,8 +38,7 @@ class RunLog(keras.callbacks.Callback):
       iteration: how many outer steps the learner has made already. Rows of the csv
         beyond that are dropped: they belong to steps that will be made again.
       keep: how many checkpoints stay.
-      epoch: what is known of the epoch that those steps are in the middle of, as
-        `checkpoints.unfinished_epoch` tells it.
+      epoch: what their checkpoint knows of its epoch, as `checkpoints.epoch_of` tells it.
       stop: whether the run has been asked to stop. It then saves a checkpoint after the
         step at hand, or the steps of one call, and raises `Stopped`.
 
@@ -76,7 +75,10 @@ class RunLog(keras.callbacks.Callback):
         make_folder(self.folder)
         present = read_metrics(self.folder)
         rows = [row for row in present if row["iteration"] <= iteration]
-        if len(rows) < len(present):
+        last = self._epoch.get("row")  # which is not in the csv yet if the run was killed then
+        if last and iteration not in [row["iteration"] for row in rows]:
+            rows.append(last)
+        if rows != present:
             self._write(rows)
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -105,7 +107,8 @@ class RunLog(keras.callbacks.Callback):
         if self._stop.signal is not None and batch + 1 < self.params["steps"]:
             variables = self.model.metrics_variables
             values = [keras.ops.convert_to_numpy(variable).tolist() for variable in variables]
-            self._save(done, {"seconds": self._seconds(), "metrics": values})
+            path = self._save(done, {"seconds": self._seconds(), "metrics": values})
+            self._stop.raise_if_asked(_saved(done, path))
         self._checked = done
         if batch + 1 == self.params["steps"]:
             # For the validation, which Keras makes next: with several steps in a call it would
@@ -119,20 +122,16 @@ class RunLog(keras.callbacks.Callback):
             what = "the loss of the validation became nan or infinite"
             raise DivergedError(what, self.iteration + 1, done)
         row = {"iteration": done, **(logs or {}), "seconds": self._seconds()}
-        self._save(done, None, [*read_metrics(self.folder), row])
+        path = self._save(done, {"row": row})
+        self._write([*read_metrics(self.folder), row])
         self.iteration = done
+        self._stop.raise_if_asked(_saved(done, path))
 
-    def _save(
-        self, done: int, epoch: dict[str, Any] | None, rows: list[dict[str, Any]] | None = None
-    ) -> None:
-        """Writes the rows of the csv and a checkpoint; stops if that was asked for."""
-        if rows:
-            self._write(rows)
+    def _save(self, done: int, epoch: dict[str, Any]) -> Path:
         try:
-            path = save_checkpoint(self.model, self.folder, done, keep=self._keep, epoch=epoch)
+            return save_checkpoint(self.model, self.folder, done, keep=self._keep, epoch=epoch)
         except NotFiniteError as error:
             raise DivergedError(str(error), self._checked + 1, done) from error
-        self._stop.raise_if_asked(f" Iteration {done} is saved in {path}.")
 
     def _seconds(self) -> float:
         return round(time.perf_counter() - self._start, 3)
@@ -146,6 +145,10 @@ class RunLog(keras.callbacks.Callback):
         writer.writeheader()
         writer.writerows(rows)
         write_text(self.folder / METRICS, text.getvalue())
+
+
+def _saved(done: int, path: Path) -> str:
+    return f" Iteration {done} is saved in {path}."
 
 
 def training_minutes(folder: str | Path) -> float | None:

@@ -115,7 +115,7 @@ def test_an_earlier_file_without_anything_more_in_it_is_gone_on_with(tmp_path, l
     path.parent.mkdir()
     learner.save(path)
     assert find_start(flags_of(tmp_path), restarts=False) == (path, 10)
-    assert checkpoints.unfinished_epoch(path) == {}
+    assert checkpoints.epoch_of(path) == {}
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
