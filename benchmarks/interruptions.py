@@ -11,6 +11,7 @@ Prints a line for each trial, and returns 1 if one differs.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import os
 import random
@@ -72,8 +73,10 @@ def interrupt(flags: list[str], workdir: Path, signum: int, seconds: float) -> s
     process = start(flags, workdir)
     while process.poll() is None and not (workdir / "flags.txt").exists():
         time.sleep(0.01)
-    time.sleep(seconds)
-    process.send_signal(signum)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=seconds)
+    if process.poll() is None:
+        process.send_signal(signum)
     process.communicate()
     kept = sorted(path.stem for path in (workdir / "checkpoints").glob("[0-9]*.keras"))
     done = "finished" if (workdir / "results.json").exists() else "unfinished"
