@@ -90,7 +90,7 @@ def restarts(flags: argparse.Namespace, algorithm: meta_tf.Algorithm) -> bool:
     told = [HISTORY.match(line) for line in _lines(Path(flags.workdir) / "flags.txt")]
     last = [int(match[1]) for match in told if match][-1:]
     inner = _changed(flags, algorithm, RATES - {"inner_lr"})
-    if inner and algorithm.with_rate(inner[2]) is None:
+    if inner and algorithm.with_rate(1.0) is None:
         raise ValueError(
             f"--inner_lr is learned here: what it is at first ({inner[1]}) has no say after the "
             f"first step. Received: --inner_lr={inner[2]} with --restart_from. Change --meta_lr "

@@ -28,6 +28,12 @@ def learner():
     return made
 
 
+@pytest.fixture
+def in_process(monkeypatch):
+    """Lets the command run in the process of the tests, which has set up its devices."""
+    monkeypatch.setattr("meta_tf.runs.train.set_up_device", lambda device: None)
+
+
 def fit(learner, log, epochs=2, per_call=1):
     learner.steps_per_execution = per_call
     tasks = meta_tf.tasks.Sinusoid(shots=2)
@@ -145,7 +151,9 @@ def finished(tmp_path_factory):
     return workdir, out
 
 
-def test_a_finished_run_on_a_read_only_disk_is_shown(finished, tmp_path, monkeypatch, capsys):
+def test_a_finished_run_on_a_read_only_disk_is_shown(
+    finished, tmp_path, in_process, monkeypatch, capsys
+):
     workdir, out = tmp_path / "run", finished[1]
     shutil.copytree(finished[0], workdir)
     before = {path: path.stat().st_mtime_ns for path in workdir.rglob("*")}
@@ -162,14 +170,18 @@ def test_a_finished_run_on_a_read_only_disk_is_shown(finished, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
-def test_a_disk_that_takes_no_new_run_is_told_in_one_line(tmp_path, monkeypatch, capsys, number):
+def test_a_disk_that_takes_no_new_run_is_told_in_one_line(
+    tmp_path, in_process, monkeypatch, capsys, number
+):
     on_a_disk(monkeypatch, tmp_path, number)
     assert command.main(["train", *TINY, f"--workdir={tmp_path / 'run'}"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert str(tmp_path / "run") in line and os.strerror(number) in line
 
 
-def test_an_unforeseen_error_is_logged_in_the_runs_folder_or_nowhere(tmp_path, monkeypatch, capsys):
+def test_an_unforeseen_error_is_logged_in_the_runs_folder_or_nowhere(
+    tmp_path, in_process, monkeypatch, capsys
+):
     def fail(*_):
         raise LookupError("why")
 
