@@ -80,6 +80,7 @@ def test_a_validation_of_nan_counts(tmp_path, learner):
     assert sorted(os.listdir(tmp_path)) == []
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_a_checkpoint_with_other_rates_once(tmp_path):
     run = ["train", *TINY, f"--workdir={tmp_path / 'run'}"]
     other = ["--restart_from=2", "--meta_lr=0.5", "--inner_lr=0.25"]
