@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -28,7 +30,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     part = _beside(path)
     try:
-        yield part
+        with naming(path):
+            yield part
         sync(part)
         os.replace(part, path)
         sync(path.parent)
@@ -37,7 +40,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
         raise
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # else the next run sweeps it up
+            part.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -50,10 +54,11 @@ def write_text(path: str | Path, text: str) -> None:
 def whole_folder(path: str | Path) -> Iterator[Path]:
     """As `whole_file`, for a folder: what stood at `path` goes only when the new one is there."""
     path = Path(os.path.realpath(path))  # where a link leads to
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     part, old = _beside(path), _beside(path)
     try:
-        yield part
+        with naming(path):
+            yield part
         for file in sorted(part.rglob("*")):
             sync(file)
         sync(part)
@@ -78,9 +83,50 @@ def sync(path: Path) -> None:
         return
     descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_folder(path: str | Path) -> None:
+    """Makes a folder, and those that it is in, to stay there if the machine stops."""
+    path = Path(path)
+    new = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in reversed(new):
+        sync(folder.parent)
+
+
+def sweep(folder: str | Path) -> None:
+    """Removes what processes that were killed have left half written in a folder.
+
+    Only for a folder that nobody else writes to now.
+    """
+    folder = Path(folder)
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if not _LEFT.match(path.name):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Puts the path into an error of the disk that does not say what it is about."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in _OF_THE_DISK:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
+# The names of `_beside`, and those that exports were given before.
+_LEFT = re.compile(r"\.([0-9a-f]{32}-|saved_model\.)")
 
 
 def _beside(path: Path) -> Path:

@@ -133,18 +133,29 @@ def embeds(flags: argparse.Namespace) -> bool:
 
 def build_optimizer(flags: argparse.Namespace) -> keras.optimizers.Optimizer:
     """The outer optimiser."""
+    rate, clip = outer_rate(flags), clip_norm(flags)
+    optimizer = keras.optimizers.SGD if flags.algorithm == "reptile" else keras.optimizers.Adam
+    return optimizer(rate, global_clipnorm=clip)
+
+
+def outer_rate(flags: argparse.Namespace) -> Any:
+    """The rate of the outer optimiser: a number or a schedule."""
     rate = flags.meta_lr
     if not 0 < rate < math.inf:
         raise ValueError(f"--meta_lr must be a number above 0. Received: --meta_lr={rate}.")
     if flags.meta_schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, flags.iterations, alpha=0.01)
-    elif flags.meta_schedule == "linear":
-        rate = keras.optimizers.schedules.PolynomialDecay(rate, flags.iterations, 0.0)
+        return keras.optimizers.schedules.CosineDecay(rate, flags.iterations, alpha=0.01)
+    if flags.meta_schedule == "linear":
+        return keras.optimizers.schedules.PolynomialDecay(rate, flags.iterations, 0.0)
+    return rate
+
+
+def clip_norm(flags: argparse.Namespace) -> float | None:
+    """The largest norm of the meta-gradient, if there is one."""
     clip = flags.clip_norm
     if clip is not None and not 0 < clip < math.inf:
         raise ValueError(f"--clip_norm must be a number above 0. Received: --clip_norm={clip}.")
-    optimizer = keras.optimizers.SGD if flags.algorithm == "reptile" else keras.optimizers.Adam
-    return optimizer(rate, global_clipnorm=clip)
+    return clip
 
 
 def build_learner(

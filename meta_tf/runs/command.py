@@ -15,6 +15,7 @@ from meta_tf.runs import flags, preset_files, quiet
 from meta_tf.runs.meaning import check_meaning
 from meta_tf.runs.parser import Parser
 from meta_tf.runs.read_flags import read_flags
+from meta_tf.runs.stop import Stopped
 
 
 class Command(NamedTuple):
@@ -110,6 +111,8 @@ def _main(words: list[str]) -> int:
 
 def _run(name: str, words: list[str]) -> int:
     """Runs a subcommand and returns its exit code."""
+    again = " The same command goes on from the last checkpoint." * (name == "train")
+    found = None
     try:
         found = read_flags(parser_of(name), words)
         if "task" in found:  # as far as it can be told without TensorFlow
@@ -119,17 +122,37 @@ def _run(name: str, words: list[str]) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         raise
+    except Stopped as stopped:
+        print(f"meta-tf {name}: {stopped}{again}", file=sys.stderr)
+        return stopped.exit_code
     except KeyboardInterrupt:
-        again = " The same command goes on from the last checkpoint." * (name == "train")
         print(f"\nInterrupted.{again}", file=sys.stderr)
         return 130
     except (ValueError, OSError, RuntimeError) as error:
-        return _complain(name, str(error))
+        return _complain(name, _told(error))
     except Exception as error:
-        log = Path(f"{name}_error.log")
-        log.write_text(traceback.format_exc(), encoding="utf-8")
-        return _complain(name, f"{type(error).__name__}: {error} (details in {log})")
+        details = _log(name, getattr(found, "workdir", None))
+        return _complain(name, f"{type(error).__name__}: {error}{details}")
     return 0
+
+
+def _told(error: Exception) -> str:
+    """An error in words; one of the disk with the path first."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def _log(name: str, folder: str | None) -> str:
+    """Writes the details of an unforeseen error to the run's folder, if there is one."""
+    if folder is None or not Path(folder).is_dir():
+        return ""
+    path = Path(folder) / f"{name}_error.log"
+    try:
+        path.write_text(traceback.format_exc(), encoding="utf-8")
+    except OSError:
+        return ""
+    return f" (details in {path})"
 
 
 def help_text() -> str:

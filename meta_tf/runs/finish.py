@@ -16,7 +16,7 @@ import tensorflow as tf
 import meta_tf
 from meta_tf.batch.map_tasks import cores
 from meta_tf.files import write_text
-from meta_tf.runs import build, flags_file, outside, run_folder
+from meta_tf.runs import build, checkpoints, flags_file, outside, run_folder
 
 
 def finish(
@@ -24,6 +24,7 @@ def finish(
     learner: meta_tf.MetaLearner,
     tasks: meta_tf.tasks.Source,
     algorithm: meta_tf.Algorithm,
+    writable: bool = True,
 ) -> None:
     """Evaluates a trained learner on new tasks, and writes all that a run leaves.
 
@@ -32,20 +33,24 @@ def finish(
       learner: the learner.
       tasks: their part `test` is what it is evaluated on.
       algorithm: as the flags built it.
+      writable: whether the run's folder can be written to; if not, the result is only shown.
     """
     workdir = Path(flags.workdir)
     evaluation = meta_tf.evaluate(learner, tasks.test, flags.eval_tasks, seed=flags.seed)
+    if not writable:
+        print(f"{evaluation}\nNothing is written, as {workdir} cannot be written to.")
+        return
     figures = _figures(flags, learner, tasks, evaluation) if _has_matplotlib() else {}
     for name, figure in figures.items():
         figure.savefig(workdir / f"{name}.png", dpi=120)
-    run_folder.save_learner(learner, workdir / "learner.keras")
+    checkpoints.save_learner(learner, workdir / "learner.keras")
     learner.export(workdir / "saved_model")
     settings = dict(flags_file.pairs_of(flags, algorithm))
     if flags.set:
         settings["set"] = ", ".join(flags.set)
     results = {  # what came out, and all that is needed to get it again
         **json.loads(evaluation.to_json()),
-        "iterations": run_folder.latest_checkpoint(workdir)[1],
+        "iterations": checkpoints.latest_checkpoint(workdir)[1],
         "parameters": learner.count_params(),
         "training_minutes": run_folder.training_minutes(workdir),
         "cores": cores(),

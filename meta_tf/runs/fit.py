@@ -14,51 +14,74 @@ import keras
 import meta_tf
 from meta_tf.algorithms import InnerLoop
 from meta_tf.runs import run_folder
+from meta_tf.runs.checkpoints import Checkpoint, epoch_of, latest_checkpoint
+from meta_tf.runs.stop import StopRequest
 
 PROFILED_CALLS = (3, 5)  # not the first, which traces and compiles
 
 
-def fit(flags: argparse.Namespace, learner: meta_tf.MetaLearner, train: Any, valid: Any) -> None:
+def fit(
+    flags: argparse.Namespace,
+    learner: meta_tf.MetaLearner,
+    train: Any,
+    valid: Any,
+    start: Checkpoint | None = None,
+    stop: StopRequest | None = None,
+) -> None:
     """Makes the outer steps that are left; an epoch is what lies between two checkpoints.
 
     Args:
       flags: those of `meta-tf train`.
-      learner: with the steps that the run's folder has a checkpoint of.
+      learner: with the steps that `start` has.
       train: the part of the tasks to learn from.
       valid: the part to look at after every epoch.
+      start: the checkpoint that the learner was loaded from, if any.
+      stop: whether to stop after the step at hand, with a checkpoint.
 
     Raises:
-      ValueError: if the loss is not finite any more.
+      ValueError: if a loss or a weight is not finite any more.
+      Stopped: if `stop` has been asked for.
     """
-    every = min(flags.checkpoint_every, flags.iterations)
-    log = run_folder.RunLog(flags.workdir, run_folder.latest_checkpoint(flags.workdir)[1])
-    callbacks = [keras.callbacks.TerminateOnNaN(raise_error=True), log, *_tensorboard(flags)]
+    every, stop = min(flags.checkpoint_every, flags.iterations), stop or StopRequest()
+    epoch = epoch_of(start.path) if start else {}
+    log = run_folder.RunLog(
+        flags.workdir,
+        start.iteration if start else 0,
+        keep=flags.keep_checkpoints,
+        epoch=epoch,
+        stop=stop,
+    )
+    callbacks = [log, *_tensorboard(flags)]
     validation = valid.batches(flags.meta_batch_size, seed=flags.seed + 1)
+    if "metrics" in epoch:  # Keras makes the metrics' variables with the first batch of all
+        learner.evaluate(validation, steps=1, verbose=0)
+    made_for = None
     while log.iteration < flags.iterations:
         # Up to the next multiple, so that the last and an interrupted epoch may be shorter.
         steps = min(every - log.iteration % every, flags.iterations - log.iteration)
         epochs = 1 if steps < every else (flags.iterations - log.iteration) // every
-        per_call = math.gcd(steps, flags.steps_per_execution)
-        if per_call != learner.steps_per_execution:
-            learner.steps_per_execution = per_call
-            learner.make_train_function(force=True)
-        epoch = -(-log.iteration // every)
+        # As asked for, if that divides the epoch; the same in each part of one.
+        per_call = math.gcd(log.iteration % every, steps, flags.steps_per_execution)
+        learner.steps_per_execution = per_call
+        learner.make_train_function(force=per_call != made_for)
+        made_for = per_call
+        number = log.iteration // every
         try:
-            learner.fit(
-                train.batches(flags.meta_batch_size, seed=flags.seed, start=log.iteration),
-                steps_per_epoch=steps,
-                initial_epoch=epoch,
-                epochs=epoch + epochs,
-                validation_data=validation,
-                validation_steps=max(1, 200 // flags.meta_batch_size),
-                callbacks=callbacks,
-                shuffle=False,
-                verbose=1 if sys.stdout.isatty() else 2,
-            )
-        except RuntimeError as error:
-            if "NaN or Inf loss" not in str(error):  # of TerminateOnNaN
-                raise
-            raise ValueError(_diverged(flags, learner, log.iteration, every)) from error
+            with stop.finishing():
+                learner.fit(
+                    train.batches(flags.meta_batch_size, seed=flags.seed, start=log.iteration),
+                    steps_per_epoch=steps,
+                    initial_epoch=number,
+                    epochs=number + epochs,
+                    validation_data=validation,
+                    validation_steps=max(1, 200 // flags.meta_batch_size),
+                    callbacks=callbacks,
+                    shuffle=False,
+                    verbose=1 if sys.stdout.isatty() else 2,
+                )
+                stop.raise_if_asked()
+        except run_folder.DivergedError as error:
+            raise ValueError(_diverged(flags, learner, error)) from error
 
 
 def check_profile(flags: argparse.Namespace, done: int) -> None:
@@ -88,14 +111,18 @@ def _tensorboard(flags: argparse.Namespace) -> list[keras.callbacks.Callback]:
 
 
 def _diverged(
-    flags: argparse.Namespace, learner: meta_tf.MetaLearner, iteration: int, every: int
+    flags: argparse.Namespace, learner: meta_tf.MetaLearner, error: run_folder.DivergedError
 ) -> str:
-    """What to say when the loss is not finite any more."""
+    """What to say when a loss or a weight is not finite any more."""
     rates = [f"--meta_lr={flags.meta_lr:g}"]
     if isinstance(learner.algorithm, InnerLoop):
         rates.insert(0, f"--inner_lr={learner.algorithm.inner_lr:g}")
-    return (
-        f"the loss became nan or infinite between iterations {iteration} and {iteration + every}. "
-        f"Received: {', '.join(rates)}. Lower a rate or set --clip_norm"
-        f"{', in another --workdir' if iteration else ''}."
-    )
+    first, last = error.first, error.last
+    when = f"iteration {last}" if first == last else f"iterations {first} to {last}"
+    path, left = latest_checkpoint(flags.workdir)
+    cure = "Lower a rate or set --clip_norm"
+    kept = "no checkpoint had been made"
+    if path:
+        cure += f", and go on with --restart_from={left}"
+        kept = f"the last checkpoint is {path}"
+    return f"{error} in {when}; {kept}. Received: {', '.join(rates)}. {cure}."

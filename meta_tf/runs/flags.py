@@ -113,6 +113,15 @@ RUN = [
         "Numbers to compute with; the weights are float32 in any case.",
     ),
     Flag("checkpoint_every", integer(1), 1000, "Outer steps between checkpoints."),
+    Flag("keep_checkpoints", integer(1), 2, "How many of the last checkpoints stay."),
+    Flag(
+        "restart_from",
+        optional(integer(1)),
+        None,
+        "Go on from the checkpoint of this iteration, and drop what came after it: with another "
+        "--inner_lr, --meta_lr or --clip_norm, say, after a training that diverged.",
+    ),
+    Flag("restart", SWITCH, False, "Begin at step 0 again: removes the folder's checkpoints."),
     EVAL_TASKS,
     Flag("profile", SWITCH, False, "Write a TensorBoard profile of the 3rd to 5th call."),
 ]

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from pathlib import Path
 
 import meta_tf
-from meta_tf.runs import run_folder
+from meta_tf.evaluation.metrics_csv import read_metrics
 from meta_tf.runs.algorithm_flags import algorithm_flags, field_name
+from meta_tf.runs.checkpoints import find_checkpoints
 from meta_tf.runs.flags import train_groups
 from meta_tf.runs.kinds import as_text
 from meta_tf.runs.lines_of_flags import lines_of
 
 # What may change when a run goes on: it has no say in what is learned.
 FREE = {"data_dir", "download", "mirror", "workdir", "device", "iterations", "eval_tasks"}
-FREE |= {"checkpoint_every", "steps_per_execution", "eval_steps"}
-NOT_KEPT = ("preset", "flagfile", "profile", "set")
+FREE |= {"checkpoint_every", "keep_checkpoints", "steps_per_execution", "eval_steps"}
+# What may change besides with --restart_from.
+RATES = {"inner_lr", "meta_lr", "clip_norm"}
+NOT_KEPT = ("preset", "flagfile", "profile", "set", "restart", "restart_from")
+HISTORY = re.compile(r"# Until iteration (\d+): ")
 
 
 def values_of(flags: argparse.Namespace, algorithm: meta_tf.Algorithm) -> dict[str, list[str]]:
@@ -38,9 +43,18 @@ def values_of(flags: argparse.Namespace, algorithm: meta_tf.Algorithm) -> dict[s
     return found
 
 
-def text_of(flags: argparse.Namespace, algorithm: meta_tf.Algorithm) -> str:
-    """What to write: a file that `--flagfile` takes."""
-    return "\n".join(f"--{n}={text}" for n, text in pairs_of(flags, algorithm)) + "\n"
+def text_of(flags: argparse.Namespace, algorithm: meta_tf.Algorithm, restarts: bool = False) -> str:
+    """What to write: a file that `--flagfile` takes.
+
+    With `restarts` it tells, as a comment, which rates were used until `--restart_from`.
+    """
+    path = Path(flags.workdir) / "flags.txt"
+    history = [] if flags.restart else [line for line in _lines(path) if HISTORY.match(line)]
+    if restarts:
+        old = [line for line in _lines(path) if _name(line) in RATES]
+        history.append(f"# Until iteration {flags.restart_from}: {' '.join(old)}")
+    now = [f"--{name}={text}" for name, text in pairs_of(flags, algorithm)]
+    return "\n".join([*history, *now]) + "\n"
 
 
 def pairs_of(flags: argparse.Namespace, algorithm: meta_tf.Algorithm) -> list[tuple[str, str]]:
@@ -53,18 +67,58 @@ def pairs_of(flags: argparse.Namespace, algorithm: meta_tf.Algorithm) -> list[tu
 def check_same_run(flags: argparse.Namespace, algorithm: meta_tf.Algorithm) -> None:
     """Raises ValueError if the folder holds a run of other settings.
 
+    Not with `--restart`; with `--restart_from` the rates may be others.
+    """
+    free = RATES if flags.restart_from is not None else set()
+    changed = None if flags.restart else _changed(flags, algorithm, free)
+    if changed is not None:
+        name, old, new = changed
+        rates = ", or go on from an earlier checkpoint: --restart_from" * (name in RATES)
+        raise ValueError(
+            f"--{name} is {old!r} in {Path(flags.workdir) / 'flags.txt'} and {new!r} now: that "
+            f"would be another run. Give another --workdir, or the same value{rates}."
+        )
+
+
+def restarts(flags: argparse.Namespace, algorithm: meta_tf.Algorithm) -> bool:
+    """Whether `--restart_from` is still to be obeyed.
+
+    An interrupted run goes on with the same command, where that has been done already: the
+    file tells of it, and of the same rates.
+    """
+    if flags.restart_from is None or flags.restart:
+        return False
+    told = [HISTORY.match(line) for line in _lines(Path(flags.workdir) / "flags.txt")]
+    last = [int(match[1]) for match in told if match][-1:]
+    inner = _changed(flags, algorithm, RATES - {"inner_lr"})
+    if inner and algorithm.with_rate(1.0) is None:
+        raise ValueError(
+            f"--inner_lr is learned here: what it is at first ({inner[1]}) has no say after the "
+            f"first step. Received: --inner_lr={inner[2]} with --restart_from. Change --meta_lr "
+            "or --clip_norm instead."
+        )
+    return last != [flags.restart_from] or _changed(flags, algorithm, set()) is not None
+
+
+def _changed(
+    flags: argparse.Namespace, algorithm: meta_tf.Algorithm, free: set[str]
+) -> tuple[str, str, str] | None:
+    """The first flag that differs from the run in the folder, as it was and as it is.
+
     A flag that its file does not know had its default. One that has no meaning now is not
     looked at: the algorithm, the task or the model would differ too.
     """
     workdir = Path(flags.workdir)
+    if not (read_metrics(workdir) or find_checkpoints(workdir)):  # nothing that would be lost
+        return None
     path = workdir / "flags.txt"
-    if not path.exists() or not run_folder.read_metrics(workdir):  # nothing that would be lost
-        return
+    if not path.exists():
+        return None
     lines = lines_of(path, "the run's flags.txt")
-    pairs = [tuple(line.lstrip("-").split("=", 1)) for line in lines if "=" in line]
+    pairs = [(_name(line), line.split("=", 1)[1]) for line in lines if _name(line)]
     before = {name: text for name, text in pairs if name != "set"}
     before["set"] = ", ".join(sorted(text for name, text in pairs if name == "set"))
-    free = set(FREE)
+    free = FREE | free
     if flags.meta_schedule != "constant":  # it ends with the last iteration
         free.remove("iterations")
     if flags.task not in ("omniglot", "sinusoid", "hidden_teacher"):  # other pictures
@@ -74,7 +128,16 @@ def check_same_run(flags: argparse.Namespace, algorithm: meta_tf.Algorithm) -> N
         new, default = now[name]
         old = before.get(name, default)
         if old != new:
-            raise ValueError(
-                f"--{name} is {old!r} in {path} and {new!r} now: that would be another run. "
-                "Give another --workdir, or the same value."
-            )
+            return name, old, new
+    return None
+
+
+def _lines(path: Path) -> list[str]:
+    # With its comments, and as far as it can be read: `_changed` names what cannot.
+    return path.read_text("utf-8", errors="replace").splitlines() if path.exists() else []
+
+
+def _name(line: str) -> str:
+    """The name of the flag in a line; empty for a comment."""
+    is_flag = line.startswith("--") and "=" in line
+    return line.removeprefix("--").split("=", 1)[0] if is_flag else ""

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from meta_tf.runs.stop import SIGNALS
+
 
 def load() -> None:
     """Imports TensorFlow and the whole package, and looks for devices, once.
@@ -55,12 +57,13 @@ def _show(file: Any, screen: int) -> None:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Ends the process at once on Ctrl-C: an import that is broken off leaves only a traceback."""
+    """Ends the process at once on a signal: an import that is broken off leaves a traceback."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    before = {n: signal.signal(n, lambda signum, _: os._exit(128 + signum)) for n in SIGNALS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

@@ -12,13 +12,21 @@ from typing import Any
 import keras
 
 from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
-from meta_tf.files import whole_file, write_text
+from meta_tf.files import make_folder, write_text
+from meta_tf.runs.checkpoints import NotFiniteError, save_checkpoint
+from meta_tf.runs.stop import StopRequest
 
-_CHECKPOINTS = "checkpoints"
+
+class DivergedError(ValueError):
+    """The training cannot go on: `what` became nan or infinite in the steps up to `last`."""
+
+    def __init__(self, what: str, first: int, last: int) -> None:
+        super().__init__(what)
+        self.first, self.last = first, last
 
 
 class RunLog(keras.callbacks.Callback):
-    """After every epoch writes a row of `metrics.csv` and then a checkpoint.
+    """After every epoch writes a checkpoint and then a row of `metrics.csv`.
 
     A checkpoint is the whole learner as a `.keras` file: weights, optimiser, seeds.
     It appears under its name only when it is complete, so that a run that is killed
@@ -29,36 +37,104 @@ class RunLog(keras.callbacks.Callback):
       folder: the run's folder.
       iteration: how many outer steps the learner has made already. Rows of the csv
         beyond that are dropped: they belong to steps that will be made again.
+      keep: how many checkpoints stay.
+      epoch: what their checkpoint knows of its epoch, as `checkpoints.epoch_of` tells it.
+      stop: whether the run has been asked to stop. It then saves a checkpoint after the
+        step at hand, or the steps of one call, and raises `Stopped`.
+
+    Raises:
+      DivergedError: if a loss or a weight is not finite after some step. Nothing is saved then.
 
     Example:
       >>> import tempfile
       >>> log = RunLog(tempfile.mkdtemp())
       >>> batches = meta_tf.tasks.Sinusoid().train.batches(25, start=log.iteration)
       >>> history = learner.fit(batches, steps_per_epoch=2, verbose=0, callbacks=[log])
-      >>> latest_checkpoint(log.folder)[1]
+      >>> log.iteration
       2
     """
 
-    def __init__(self, folder: str | Path, iteration: int = 0) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        iteration: int = 0,
+        *,
+        keep: int = 2,
+        epoch: dict[str, Any] | None = None,
+        stop: StopRequest | None = None,
+    ) -> None:
         super().__init__()
         self.folder = Path(folder)
-        self.iteration = iteration
+        self.iteration = iteration  # made before this epoch, or before its part that is left
+        self._keep = keep
+        self._epoch = epoch or {}
+        self._stop = stop or StopRequest()
         self._start = time.perf_counter()
-        (self.folder / _CHECKPOINTS).mkdir(parents=True, exist_ok=True)
-        rows = [row for row in read_metrics(self.folder) if row["iteration"] <= iteration]
-        self._write(rows)
+        self._checked = iteration
+        self._per_call = 1
+        make_folder(self.folder)
+        present = read_metrics(self.folder)
+        rows = [row for row in present if row["iteration"] <= iteration]
+        last = self._epoch.get("row")  # which is not in the csv yet if the run was killed then
+        if last and iteration not in [row["iteration"] for row in rows]:
+            rows.append(last)
+        if rows != present:
+            self._write(rows)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        del logs
+        self._per_call = self.model.steps_per_execution
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        del logs
+        self.model.steps_per_execution = self._per_call
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         del epoch, logs
-        self._start = time.perf_counter()
+        self.model.steps_per_execution = self._per_call
+        self._start = time.perf_counter() - self._epoch.get("seconds", 0.0)
+        values = self._epoch.get("metrics", [])
+        variables = self.model.metrics_variables
+        if values:
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+        self._epoch = {}
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        done = self.iteration + batch + 1
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            raise DivergedError("the loss became nan or infinite", self._checked + 1, done)
+        if self._stop.signal is not None and batch + 1 < self.params["steps"]:
+            variables = self.model.metrics_variables
+            values = [keras.ops.convert_to_numpy(variable).tolist() for variable in variables]
+            path = self._save(done, {"seconds": self._seconds(), "metrics": values})
+            self._stop.raise_if_asked(_saved(done, path))
+        self._checked = done
+        if batch + 1 == self.params["steps"]:
+            # For the validation, which Keras makes next: with several steps in a call it would
+            # take more batches than it was told, and depend on that number.
+            self.model.steps_per_execution = 1
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         del epoch
-        self.iteration += self.params["steps"]
-        seconds = round(time.perf_counter() - self._start, 3)
-        row = {"iteration": self.iteration, **(logs or {}), "seconds": seconds}
+        done = self.iteration + self.params["steps"]
+        if not math.isfinite((logs or {}).get("val_loss", 0.0)):
+            what = "the loss of the validation became nan or infinite"
+            raise DivergedError(what, self.iteration + 1, done)
+        row = {"iteration": done, **(logs or {}), "seconds": self._seconds()}
+        path = self._save(done, {"row": row})
         self._write([*read_metrics(self.folder), row])
-        save_checkpoint(self.model, self.folder, self.iteration)
+        self.iteration = done
+        self._stop.raise_if_asked(_saved(done, path))
+
+    def _save(self, done: int, epoch: dict[str, Any]) -> Path:
+        try:
+            return save_checkpoint(self.model, self.folder, done, keep=self._keep, epoch=epoch)
+        except NotFiniteError as error:
+            raise DivergedError(str(error), self._checked + 1, done) from error
+
+    def _seconds(self) -> float:
+        return round(time.perf_counter() - self._start, 3)
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
         if not rows:
@@ -71,6 +147,10 @@ class RunLog(keras.callbacks.Callback):
         write_text(self.folder / METRICS, text.getvalue())
 
 
+def _saved(done: int, path: Path) -> str:
+    return f" Iteration {done} is saved in {path}."
+
+
 def training_minutes(folder: str | Path) -> float | None:
     """How long the outer steps of a run took, by its `metrics.csv`.
 
@@ -80,27 +160,3 @@ def training_minutes(folder: str | Path) -> float | None:
     seconds = [row.get("seconds", math.nan) for row in read_metrics(folder)]
     total = sum(seconds) / 60
     return round(total, 2) if seconds and math.isfinite(total) else None
-
-
-def save_checkpoint(learner: keras.Model, folder: str | Path, iteration: int) -> Path:
-    """Writes the learner as the run's checkpoint, in place of the one before."""
-    checkpoints = Path(folder) / _CHECKPOINTS
-    checkpoints.mkdir(parents=True, exist_ok=True)
-    path = checkpoints / f"{iteration:08d}.keras"
-    save_learner(learner, path)
-    for other in checkpoints.glob("*.keras"):
-        if other != path:
-            other.unlink()
-    return path
-
-
-def save_learner(learner: keras.Model, path: str | Path) -> None:
-    """Saves a learner to a `.keras` file that is never half written."""
-    with whole_file(path) as part:
-        learner.save(part)
-
-
-def latest_checkpoint(folder: str | Path) -> tuple[Path | None, int]:
-    """The run's last checkpoint and its number of outer steps; `(None, 0)` if there is none."""
-    found = sorted((Path(folder) / _CHECKPOINTS).glob("[0-9]*.keras"))
-    return (found[-1], int(found[-1].stem)) if found else (None, 0)

@@ -12,11 +12,14 @@ import keras
 import meta_tf
 from meta_tf.algorithms import InnerLoop
 from meta_tf.files import write_text
-from meta_tf.runs import build, flags_file, run_folder
+from meta_tf.runs import build, flags_file
 from meta_tf.runs.devices import set_up_device
 from meta_tf.runs.finish import finish
 from meta_tf.runs.fit import check_profile, fit
 from meta_tf.runs.flags import IMAGES
+from meta_tf.runs.lock import claimed
+from meta_tf.runs.start import clear_way, find_start
+from meta_tf.runs.stop import StopRequest
 
 
 def run(flags: argparse.Namespace) -> None:
@@ -32,30 +35,53 @@ def run(flags: argparse.Namespace) -> None:
     keras.config.set_dtype_policy(flags.precision)
     keras.utils.set_random_seed(flags.seed)
     flags.workdir = flags.workdir or f"runs/{flags.preset or flags.task.split(':')[-1]}"
+    stop = StopRequest()
+    with stop.signals(), claimed(flags.workdir) as writable:
+        _run(flags, stop, writable)
+
+
+def _run(flags: argparse.Namespace, stop: StopRequest, writable: bool) -> None:
+    """Goes on with the run of a folder that is claimed, or begins it."""
     workdir = Path(flags.workdir)
     # Only an algorithm that classifies by itself asks for the ways, and these are given as flags.
     algorithm = build.build_algorithm(flags, _most(flags.ways, flags.train_ways))
     flags_file.check_same_run(flags, algorithm)
+    restarts = flags_file.restarts(flags, algorithm)
     tasks = build.build_tasks(flags)
     training = build.build_tasks(flags, training=True) if _trains_otherwise(flags) else tasks
     ways = flags.train_ways or training.ways
-    checkpoint, done = run_folder.latest_checkpoint(workdir)
+    start = find_start(flags, restarts)
+    done = start.iteration if start else 0
+    _check_left(flags, done, writable)
+    if start:
+        learner = _loaded(start.path, algorithm)
+        _set_rates(learner, flags)
+    else:
+        learner = build.build_learner(flags, tasks, _most(tasks.ways, ways), algorithm)
+    if writable:
+        told = f"Going on from iteration {done} of" if start else "Beginning at iteration 0 of"
+        print(f"{told} {flags.iterations}, in {workdir}.", flush=True)
+        text = flags_file.text_of(flags, algorithm, restarts)
+        clear_way(flags, start, restarts)
+        write_text(workdir / "flags.txt", text)
+        fit(flags, learner, training.train, tasks.valid, start, stop)
+    finish(flags, learner, tasks, algorithm, writable)
+
+
+def _check_left(flags: argparse.Namespace, done: int, writable: bool) -> None:
+    """Raises ValueError if the steps that are left cannot be made."""
     if done > flags.iterations:
         raise ValueError(
-            f"--iterations must be at least {done}, which the run in {workdir} has made. Received: "
-            f"--iterations={flags.iterations}. Raise it, or give another --workdir."
+            f"--iterations must be at least {done}, which the run in {flags.workdir} has made. "
+            f"Received: --iterations={flags.iterations}. Raise it, or give another --workdir."
+        )
+    if done < flags.iterations and not writable:
+        raise ValueError(
+            f"--workdir={flags.workdir} cannot be written to, and {flags.iterations - done} "
+            "iterations are left to make. Give another --workdir, or make this one writable."
         )
     if flags.profile:
         check_profile(flags, done)
-    if checkpoint:
-        print(f"Going on from iteration {done} of {flags.iterations}, in {workdir}.")
-        learner = _loaded(checkpoint, algorithm)
-    else:
-        learner = build.build_learner(flags, tasks, _most(tasks.ways, ways), algorithm)
-    workdir.mkdir(parents=True, exist_ok=True)
-    write_text(workdir / "flags.txt", flags_file.text_of(flags, algorithm))
-    fit(flags, learner, training.train, tasks.valid)
-    finish(flags, learner, tasks, algorithm)
 
 
 def _trains_otherwise(flags: argparse.Namespace) -> bool:
@@ -69,9 +95,17 @@ def _most(ways: int | None, train_ways: int | None) -> int | None:
 
 
 def _loaded(checkpoint: Path, algorithm: meta_tf.Algorithm) -> Any:
-    """The learner of a checkpoint, with the number of steps to evaluate that is asked for now."""
+    """The learner of a checkpoint, with the inner rate and steps to evaluate of now."""
     learner = keras.models.load_model(checkpoint)
     if isinstance(algorithm, InnerLoop):
-        steps = algorithm.eval_steps
-        learner.algorithm = dataclasses.replace(learner.algorithm, eval_steps=steps)
+        may_change = {"eval_steps": algorithm.eval_steps, "inner_lr": algorithm.inner_lr}
+        learner.algorithm = dataclasses.replace(learner.algorithm, **may_change)
     return learner
+
+
+def _set_rates(learner: meta_tf.MetaLearner, flags: argparse.Namespace) -> None:
+    """Gives the outer optimiser the rates of the flags: others only after `--restart_from`."""
+    optimizer: Any = learner.optimizer
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of float16
+    optimizer.learning_rate = build.outer_rate(flags)
+    optimizer.global_clipnorm = build.clip_norm(flags)

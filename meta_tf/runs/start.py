@@ -1,0 +1,102 @@
+"""Where a run starts: at its newest whole checkpoint, at one that is asked for, or anew."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
+from meta_tf.files import sync
+from meta_tf.runs.checkpoints import FOLDER, Checkpoint, damage, find_checkpoints, set_aside
+
+RESULTS = "results.json"
+
+
+def find_start(flags: argparse.Namespace, restarts: bool) -> Checkpoint | None:
+    """The checkpoint to go on from; None for a run that begins. Changes nothing in the folder.
+
+    Says in a line what is damaged or missing, where an older checkpoint takes its place.
+
+    Args:
+      flags: those of `meta-tf train`.
+      restarts: whether `--restart_from` is still to be obeyed, and not by an earlier call.
+
+    Raises:
+      ValueError: if there is something to go on from, but nothing that is whole.
+    """
+    workdir = Path(flags.workdir)
+    if flags.restart:
+        return None
+    found = find_checkpoints(workdir)
+    if restarts:
+        return _asked_for(flags.restart_from, found, workdir)
+    wrong = {}
+    for checkpoint in found:
+        wrong[checkpoint.path] = damage(checkpoint.path)
+        if not wrong[checkpoint.path]:
+            _tell(workdir, wrong, checkpoint.iteration)
+            return checkpoint
+    rows = read_metrics(workdir)
+    if not wrong and not rows:
+        return None
+    seen = "; ".join(f"{path}: {what}" for path, what in wrong.items())
+    told = seen or f"{workdir / FOLDER} holds none, but {METRICS} tells of {_last(rows)} iterations"
+    raise ValueError(
+        f"no checkpoint in {workdir} can be used ({told}). Bring one back from a copy, begin "
+        "again from step 0 with --restart, which removes them, or give another --workdir."
+    )
+
+
+def clear_way(flags: argparse.Namespace, start: Checkpoint | None, restarts: bool) -> None:
+    """Removes what the run is not to go on from: the last thing before it is changed.
+
+    Damaged checkpoints are kept under another name; those that `--restart` or `--restart_from`
+    leave behind are deleted.
+    """
+    workdir = Path(flags.workdir)
+    if flags.restart:
+        shutil.rmtree(workdir / FOLDER, ignore_errors=True)
+        (workdir / METRICS).unlink(missing_ok=True)
+    elif start:
+        for checkpoint in find_checkpoints(workdir):
+            if checkpoint.iteration <= start.iteration:
+                break
+            if restarts:
+                checkpoint.path.unlink()
+            else:
+                set_aside(checkpoint)
+        sync(start.path.parent)
+    if flags.restart or restarts:
+        (workdir / RESULTS).unlink(missing_ok=True)
+        sync(workdir)
+
+
+def _asked_for(iteration: int, found: list[Checkpoint], workdir: Path) -> Checkpoint:
+    """The checkpoint of this number of steps."""
+    for checkpoint in found:
+        if checkpoint.iteration == iteration and not damage(checkpoint.path):
+            return checkpoint
+    there = ", ".join(str(c.iteration) for c in reversed(found) if not damage(c.path)) or "none"
+    raise ValueError(
+        f"--restart_from must be the iteration of a checkpoint in {workdir}: {there}. "
+        f"Received: --restart_from={iteration}. --keep_checkpoints says how many are kept."
+    )
+
+
+def _tell(workdir: Path, wrong: dict[Path, str], iteration: int) -> None:
+    """Says what is lost, if anything is."""
+    lost = [f"{path}: {what}" for path, what in wrong.items() if what]
+    last = _last(read_metrics(workdir))
+    if lost:
+        print(f"Damaged, and kept as *.damaged: {'; '.join(lost)}.", flush=True)
+    elif last > iteration:
+        print(
+            f"{METRICS} tells of {last} iterations, but there is no checkpoint of more than "
+            f"{iteration}: the steps after that are made again.",
+            flush=True,
+        )
+
+
+def _last(rows: list[dict[str, float]]) -> int:
+    return max((int(row["iteration"]) for row in rows), default=0)
