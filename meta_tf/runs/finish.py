@@ -34,7 +34,7 @@ def finish(
       algorithm: as the flags built it.
     """
     workdir = Path(flags.workdir)
-    evaluation = meta_tf.evaluate(learner, tasks.test, flags.eval_tasks, seed=flags.seed)
+    evaluation = meta_tf.evaluate(learner, *build.to_evaluate(flags, tasks), seed=flags.seed)
     figures = _figures(flags, learner, tasks, evaluation) if _has_matplotlib() else {}
     for name, figure in figures.items():
         figure.savefig(workdir / f"{name}.png", dpi=120)

@@ -32,8 +32,8 @@ def run(flags: argparse.Namespace) -> None:
     keras.utils.set_random_seed(flags.seed)
     flags.workdir = flags.workdir or f"runs/{flags.preset or flags.task.split(':')[-1]}"
     workdir = Path(flags.workdir)
-    # Only an algorithm that classifies by itself asks for the ways, and these are given as flags.
-    algorithm = build.build_algorithm(flags, _most(flags.ways, flags.train_ways))
+    # Only an algorithm that classifies by itself asks for the ways.
+    algorithm = build.build_algorithm(flags, build.ways_of(flags))
     flags_file.check_same_run(flags, algorithm)
     tasks = build.build_tasks(flags)
     training = build.build_tasks(flags, training=True) if _trains_otherwise(flags) else tasks

@@ -17,6 +17,7 @@ from meta_tf.tasks.omniglot import Omniglot
 from meta_tf.tasks.part import Part
 from meta_tf.tasks.sinusoid import Sinusoid
 from meta_tf.tasks.source import Source
+from meta_tf.tasks.table import from_table
 
 __all__ = [
     "GroupPart",
@@ -29,4 +30,5 @@ __all__ = [
     "from_arrays",
     "from_function",
     "from_groups",
+    "from_table",
 ]

@@ -58,7 +58,7 @@ class GroupPart(Part):
     ):
         self.groups = list(groups)
         self._cells, self._shots, self._queries = cells, shots, queries
-        self._share, self._first = share, first
+        self._share, self.first = share, first
         # One number to choose the group, one for each example to choose from.
         numbers = 1 + cells.counts.shape[1] * int(cells.counts.max())
         super().__init__(self._drawn, numbers, stream=stream)
@@ -88,7 +88,7 @@ class GroupPart(Part):
           12
         """
         check_integer("draws", draws, at_least=1)
-        if draws > 1 and self._first:
+        if draws > 1 and self.first:
             raise ValueError(
                 "`draws` must be 1 where the support set is a group's earliest examples: another "
                 f"draw would be the same. Received: {draws}."
@@ -105,7 +105,7 @@ class GroupPart(Part):
         order = tf.reshape(u[:, 1:], [-1, classes, most])
         place = tf.range(most)
         order = tf.where(place < counts, order, 2.0)  # beyond a smaller class's last
-        if self._first:  # before all others, and in their own order
+        if self.first:  # before all others, and in their own order
             order = tf.where(place < self._shots, tf.cast(place, tf.float32) - most, order)
         # The places of the k smallest of n uniform numbers are k draws from n, none twice.
         drawn = tf.math.top_k(-order, self._shots + self._queries).indices
@@ -117,7 +117,7 @@ class GroupPart(Part):
         """One group as a batch of one task; `u` are uniform numbers, one an example."""
         support, query, used = [], [], 0
         for start, count in zip(self._cells.starts[group], self._cells.counts[group], strict=True):
-            order = np.arange(count) if self._first else np.argsort(u[used : used + count])
+            order = np.arange(count) if self.first else np.argsort(u[used : used + count])
             shots = self._shots if self._share is None else shots_of(self._share, count)
             support.append(start + order[:shots])
             query.append(start + np.sort(order[shots:]))

@@ -26,7 +26,7 @@ def split_groups(
     Raises:
       ValueError: if `split` is neither, or a list names an unknown group, or one twice.
     """
-    parts = list(split)
+    parts: list[Any] = list(split)
     if all(isinstance(part, numbers.Real) for part in parts):
         chosen = split_by_fractions(names, parts, seed)
     else:

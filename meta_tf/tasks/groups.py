@@ -199,7 +199,7 @@ def _check_shapes(x: np.ndarray, y: np.ndarray, of_group: np.ndarray) -> None:
 
 def _check_sizes(counts: np.ndarray, names: Sequence[str], classes: Sequence[Any]) -> None:
     """Raises ValueError unless each group has two examples, in a classification of each class."""
-    group, label = np.unravel_index(int(np.argmin(counts)), counts.shape)
+    group, label = divmod(int(np.argmin(counts)), counts.shape[1])
     if counts[group, label] < 2:
         of_class = f" of class {classes[label]!r}" if classes else ""
         cure = (

@@ -25,6 +25,7 @@ def test_public_names():
         "from_arrays",
         "from_function",
         "from_groups",
+        "from_table",
     ]
     for name in meta_tf.tasks.__all__:
         assert getattr(meta_tf.tasks, name).__doc__
