@@ -12,6 +12,7 @@ import argparse
 import tempfile
 import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ MINUTES = np.array([1.0, 3.0, 10.0, 30.0, 100.0])
 
 
 def main() -> None:
+    """Writes the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--deb", help="the file of r-cran-nlme, if it is here")
     parser.add_argument("--output", default="data/remifentanil.csv")
@@ -39,7 +41,7 @@ def main() -> None:
     print(f"Written to {output}.")
 
 
-def read(index: bytes, content: bytes, name: str):
+def read(index: bytes, content: bytes, name: str) -> Any:
     """One data frame of an R package's database: the index tells where its bytes are."""
     import rdata
 
@@ -52,7 +54,7 @@ def read(index: bytes, content: bytes, name: str):
     return rdata.conversion.convert(rdata.parser.parse_data(packed), default_encoding="latin1")
 
 
-def table(frame):
+def table(frame: Any) -> Any:
     """One row a blood sample: `patient`, `log_concentration`, `minute` and the features."""
     import pandas
 
@@ -77,7 +79,7 @@ def _dose_names() -> list[str]:
     return [f"dose_{minutes:g}min" for minutes in MINUTES]
 
 
-def _with_doses(patient):
+def _with_doses(patient: Any) -> Any:
     """A patient's rows in the order of time, with the moving means of the rate."""
     patient = patient.sort_values("Time", kind="stable")
     means, found, last, rate = np.zeros(len(MINUTES)), [], 0.0, 0.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from benchmarks_data.debian import file_of
 
@@ -16,6 +17,7 @@ SHA256 = "6577f9ca304153797ec7621d79020b010d160c425da2007639b9e6a2b23fb127"
 
 
 def main() -> None:
+    """Writes the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--deb", help="the file of r-cran-mlbench, if it is here")
     parser.add_argument("--output", default="data/vowel.csv")
@@ -30,7 +32,7 @@ def main() -> None:
     print(f"Written to {output}.")
 
 
-def table(content: bytes):
+def table(content: bytes) -> Any:
     """The table of an R file: `speaker`, `vowel` and nine features."""
     import rdata
 
