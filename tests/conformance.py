@@ -26,6 +26,7 @@ from meta_tf import (
     IMAML,
     MAML,
     R2D2,
+    InContext,
     MAMLPlusPlus,
     MatchingNet,
     MetaCurvature,
@@ -69,6 +70,10 @@ def conv_embedding():
 
 def embedding():
     return meta_tf.models.mlp((3, 2), None, (6,), "tanh", "glorot_uniform")
+
+
+def line_embedding():
+    return meta_tf.models.mlp(1, None, (6,), "tanh", "glorot_uniform")
 
 
 def classifier():
@@ -134,7 +139,7 @@ class Case:
     @property
     def starts_plain(self) -> bool:
         """Whether the model without an inner step is the model as it is."""
-        own = ProtoNet | MatchingNet | R2D2 | ProtoMAML | MAMLPlusPlus | CAVIA
+        own = ProtoNet | InContext | MatchingNet | R2D2 | ProtoMAML | MAMLPlusPlus | CAVIA
         return not isinstance(self.algorithm, own)
 
     def learner(self) -> meta_tf.MetaLearner:
@@ -220,6 +225,15 @@ CASES = [
     Case("matching net", MatchingNet(2, 5.0), embedding, sequences),
     Case("matching net, running", MatchingNet(2), conv_embedding, images, "running"),
     Case("r2d2", R2D2(2), embedding, sequences, thorough=True),
+    Case("in context", InContext(width=6, blocks=2, heads=2), line_embedding, thorough=True),
+    Case("in context, classes", InContext(2, width=4, blocks=1, heads=1), embedding, sequences),
+    Case(
+        "in context, conv",
+        InContext(2, width=4, blocks=2, heads=2),
+        conv_embedding,
+        images,
+        "support",
+    ),
     Case("protomaml", ProtoMAML(0.1, inner_steps=2), classifier, sequences, thorough=True),
     Case("protomaml, head", ProtoMAML(0.1, inner_steps=2, adapted="head"), classifier, sequences),
     Case("protomaml, flat memory", ProtoMAML(0.1, inner_steps=2, unroll=0), conv, images),

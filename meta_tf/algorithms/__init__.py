@@ -5,6 +5,7 @@ What is imported here has a public name, `meta_tf.NAME`, and a flag, `--algorith
 
 from meta_tf.algorithms.base import Algorithm as Algorithm
 from meta_tf.algorithms.imaml import IMAML as IMAML
+from meta_tf.algorithms.in_context import InContext as InContext
 from meta_tf.algorithms.inner_loop import InnerLoop as InnerLoop
 from meta_tf.algorithms.inner_loop import LoopState as LoopState
 from meta_tf.algorithms.maml import ANIL as ANIL

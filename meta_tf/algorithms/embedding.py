@@ -1,4 +1,4 @@
-"""`EmbeddingClassifier`: no inner loop; the support set makes a classifier in an embedding."""
+"""`EmbeddingLearner`: no inner loop; predictions are made of embeddings of the two sets."""
 
 from __future__ import annotations
 
@@ -13,25 +13,17 @@ from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 
 @dataclasses.dataclass(frozen=True)
-class EmbeddingClassifier(Algorithm):
-    """An algorithm whose model is an embedding f, and whose classifier a support set makes.
+class EmbeddingLearner(Algorithm):
+    """An algorithm whose model is an embedding f; a support set makes what reads embeddings.
 
-        fitted = fit(f(support_x), support_y),   logits = logits(fitted, f(query_x))
+        fitted = fit(f(support_x), support_y),   predictions = read(fitted, f(query_x))
 
     There are no inner steps: the argument `steps` of `adapt` changes nothing.
 
-    Args:
-      ways: number of classes N, the size of the logits.
-
     Raises:
-      ValueError: if a setting is out of its range, or at the construction of the
-        learner if the model's output is not one vector for each example.
+      ValueError: at the construction of the learner if the model's output is not one vector
+        for each example.
     """
-
-    ways: int
-
-    def __post_init__(self) -> None:
-        check_integer("ways", self.ways, 2, "the number of classes to tell apart")
 
     def check(self, network: Network) -> None:
         shape = getattr(network.model, "output_shape", None)
@@ -39,7 +31,7 @@ class EmbeddingClassifier(Algorithm):
             raise ValueError(
                 f"`model` must give {type(self).__name__} an embedding [B, D], one vector for each "
                 f"example. Received: {network.model.name!r} with outputs of shape {shape}. End it "
-                "in a Flatten or a GlobalAveragePooling2D layer, and leave the classifier out, as "
+                "in a Flatten or a GlobalAveragePooling2D layer, and leave the last layer out, as "
                 "meta_tf.models.conv4(ways=None) does."
             )
         if takes_logits(network.loss) is False:
@@ -49,19 +41,16 @@ class EmbeddingClassifier(Algorithm):
                 "loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True)."
             )
 
-    def prediction_size(self, network: Network) -> int | None:
-        return self.ways
-
     def initial(self, network: Network, weights: Weights) -> None:
-        """None: the classifier is made of the support set."""
+        """None: what reads embeddings is made of the support set."""
 
     @abc.abstractmethod
-    def fit(self, weights: Weights, embeddings: Tensor, labels: Tensor) -> dict[str, Tensor]:
-        """The classifier, by name, of the support set's embeddings [S, D] and labels [S]."""
+    def fit(self, weights: Weights, embeddings: Tensor, y: Tensor) -> dict[str, Tensor]:
+        """What reads embeddings, by name, of the support set's [S, D] and its targets [S, ...]."""
 
     @abc.abstractmethod
-    def logits(self, adapted: Weights, embeddings: Tensor) -> Tensor:
-        """Logits [Q, N] of embeddings [Q, D], by what `fit` has put into `adapted.meta`."""
+    def read(self, adapted: Weights, embeddings: Tensor) -> Tensor:
+        """Predictions [Q, ...] of embeddings [Q, D], by what `fit` has put into `adapted.meta`."""
 
     def adapt(
         self,
@@ -80,4 +69,32 @@ class EmbeddingClassifier(Algorithm):
         return after._replace(meta={**after.meta, **self.fit(after, embeddings, support.y)})
 
     def predict(self, network: Network, adapted: Weights, query_x: Tensors) -> Tensor:
-        return self.logits(adapted, super().predict(network, adapted, query_x))
+        return self.read(adapted, super().predict(network, adapted, query_x))
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbeddingClassifier(EmbeddingLearner):
+    """An `EmbeddingLearner` whose support set makes a classifier: its predictions are logits.
+
+    Args:
+      ways: number of classes N, the size of the logits.
+
+    Raises:
+      ValueError: if a setting is out of its range, or at the construction of the
+        learner if the model's output is not one vector for each example.
+    """
+
+    ways: int
+
+    def __post_init__(self) -> None:
+        check_integer("ways", self.ways, 2, "the number of classes to tell apart")
+
+    def prediction_size(self, network: Network) -> int | None:
+        return self.ways
+
+    def read(self, adapted: Weights, embeddings: Tensor) -> Tensor:
+        return self.logits(adapted, embeddings)
+
+    @abc.abstractmethod
+    def logits(self, adapted: Weights, embeddings: Tensor) -> Tensor:
+        """Logits [Q, N] of embeddings [Q, D], by what `fit` has put into `adapted.meta`."""

@@ -69,8 +69,8 @@ def fields_of_algorithm(name: str) -> tuple[Field, ...]:
 
 def needs_classes(name: str) -> bool:
     """Whether a built-in algorithm cannot do regression."""
-    has_ways = any(field.name == "ways" for field in fields_of_algorithm(name))
-    return has_ways or name == "protomaml"  # its last layer has the ways
+    needed = [f.name for f in fields_of_algorithm(name) if f.default is ...]
+    return "ways" in needed or name == "protomaml"  # its last layer has the ways
 
 
 def algorithm_flags() -> list[Flag]:

@@ -13,7 +13,13 @@ import keras
 import meta_tf
 from meta_tf.evaluation.metrics import TaskInterval
 from meta_tf.runs import outside
-from meta_tf.runs.algorithm_flags import BUILT_IN, algorithm_flags, field_name, flag_name
+from meta_tf.runs.algorithm_flags import (
+    BUILT_IN,
+    algorithm_flags,
+    field_name,
+    flag_name,
+    needs_classes,
+)
 from meta_tf.runs.flags import IMAGES
 
 TASKS: dict[str, Callable[..., meta_tf.tasks.Source]] = {
@@ -21,6 +27,7 @@ TASKS: dict[str, Callable[..., meta_tf.tasks.Source]] = {
     "hidden_teacher": meta_tf.tasks.HiddenTeacher,
     "omniglot": meta_tf.tasks.Omniglot,
     "images": meta_tf.tasks.ImageFolder,
+    "table": meta_tf.tasks.from_table,
 }
 MODELS: dict[str, Callable[..., keras.Model]] = {
     "mlp": meta_tf.models.mlp,
@@ -51,6 +58,8 @@ def build_tasks(flags: argparse.Namespace, training: bool = False) -> meta_tf.ta
     given = {"ways": ways, "shots": shots, "queries": flags.queries or flags.shots}
     if flags.task in IMAGES:
         given |= _of_images(flags)
+    elif flags.task == "table":
+        return _of_table(flags, shots)
     elif flags.data_dir is not None:
         given["data_dir"] = flags.data_dir
     tasks = _made(flags, "task", given)
@@ -81,6 +90,51 @@ def _of_images(flags: argparse.Namespace) -> dict[str, Any]:
         "download": flags.download,
         "mirror": flags.mirror,
     }
+
+
+def _of_table(flags: argparse.Namespace, shots: int) -> meta_tf.tasks.Source:
+    """The source of a table; what is wrong with it is told by the flags' names."""
+    for name in ("data", "target", "group"):
+        if getattr(flags, name) is None:
+            raise ValueError(f"--{name} is needed for --task=table. Received: none.")
+    given = {name: getattr(flags, name) for name in ("data", "target", "group", "time", "queries")}
+    # Not --seed: another one must not move groups from the training into the test.
+    given |= {"shots": shots, "features": flags.features or None}
+    given["support"] = "first" if flags.time else "random"
+    if flags.groups_file:
+        given["split"] = flags.groups_file
+    try:
+        return _made(flags, "task", given)
+    except ValueError as error:
+        message = str(error).replace("`split` must be a JSON", "--groups_file must be a JSON")
+        raise ValueError(_by_flags(message, given)) from error
+
+
+def ways_of(flags: argparse.Namespace) -> int | None:
+    """The classes that the learner has to tell apart: by flags, or as many as a table has."""
+    if flags.task != "table":
+        return max(flags.ways or 0, flags.train_ways or 0) or None
+    ways = build_tasks(flags).ways
+    if ways is None and flags.algorithm in BUILT_IN and needs_classes(flags.algorithm):
+        raise ValueError(
+            f"--algorithm={flags.algorithm} needs classes. Received: --target={flags.target}, "
+            "which holds numbers. Take another algorithm, or --set task.kind=classification."
+        )
+    return ways
+
+
+def to_evaluate(flags: argparse.Namespace, tasks: meta_tf.tasks.Source) -> tuple[Any, int]:
+    """What a learner is evaluated on, and how many tasks of it.
+
+    For groups these are all examples of each: so many draws that `--eval_tasks` is reached, or
+    one where the support set is not drawn.
+    """
+    part = tasks.test
+    if not isinstance(part, meta_tf.tasks.GroupPart):
+        return part, flags.eval_tasks
+    draws = 1 if part.first else -(-flags.eval_tasks // len(part.groups))
+    whole = part.whole_groups(draws)
+    return whole, len(whole)
 
 
 def build_model(

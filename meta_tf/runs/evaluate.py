@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 import meta_tf
-from meta_tf.runs.build import build_tasks
+from meta_tf.runs.build import build_tasks, to_evaluate
 from meta_tf.runs.devices import set_up_device
 from meta_tf.runs.learners import load_learner
 
@@ -19,9 +19,8 @@ def run(flags: argparse.Namespace) -> None:
     set_up_device(flags.device)
     learner = load_learner(flags)
     tasks = build_tasks(flags)
-    evaluation = meta_tf.evaluate(
-        learner, tasks.test, flags.eval_tasks, steps=flags.eval_steps, seed=flags.seed
-    )
+    part, number = to_evaluate(flags, tasks)
+    evaluation = meta_tf.evaluate(learner, part, number, steps=flags.eval_steps, seed=flags.seed)
     print(evaluation)
     if flags.output:
         evaluation.save(flags.output)

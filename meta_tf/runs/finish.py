@@ -36,7 +36,7 @@ def finish(
       writable: whether the run's folder can be written to; if not, the result is only shown.
     """
     workdir = Path(flags.workdir)
-    evaluation = meta_tf.evaluate(learner, tasks.test, flags.eval_tasks, seed=flags.seed)
+    evaluation = meta_tf.evaluate(learner, *build.to_evaluate(flags, tasks), seed=flags.seed)
     if not writable:
         print(f"{evaluation}\nNothing is written, as {workdir} cannot be written to.")
         return

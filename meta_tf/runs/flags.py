@@ -12,7 +12,7 @@ from meta_tf.runs.kinds import NUMBER, PATH, SWITCH, TEXT, WIDTHS, choice, integ
 Groups = dict[str, list[Flag]]
 
 IMAGES = ("omniglot", "images")
-TASKS = ("sinusoid", "hidden_teacher", *IMAGES)
+TASKS = ("sinusoid", "hidden_teacher", *IMAGES, "table")
 MODELS = ("mlp", "conv4")
 SEED = Flag("seed", integer(0), 0, "Of the initial weights and of the tasks.")
 DEVICE = Flag("device", choice("auto", "cpu", "gpu"), "auto", "Where to compute.")
@@ -61,6 +61,12 @@ SOURCE = [
     ),
     Flag("image_size", integer(1), 28, "Height and width of images, in pixels."),
     Flag("channels", integer(1), 1, "1 for grey, 3 for colour (--task=images)."),
+    Flag("data", PATH, None, "The .csv or .parquet file of --task=table."),
+    Flag("target", TEXT, None, "Its column to predict; whole numbers and text are classes."),
+    Flag("group", TEXT, None, "Its column that tells whose row it is: a task is a group."),
+    Flag("features", WORDS, (), "Its columns to predict from; all others if unset."),
+    Flag("time", TEXT, None, "Its column that orders a group: support sets are then the earliest."),
+    Flag("groups_file", PATH, None, "A JSON file of the groups in train, valid and test."),
 ]
 TRAINING_TASKS = [
     Flag("train_ways", optional(integer(2)), None, "Classes in a training task, if not --ways."),

@@ -29,6 +29,12 @@ TASKS: dict[str, tuple[str, ...]] = {
     "data_dir": IMAGES,
     "download": ("omniglot",),
     "mirror": ("omniglot",),
+    "data": ("table",),
+    "target": ("table",),
+    "group": ("table",),
+    "features": ("table",),
+    "time": ("table",),
+    "groups_file": ("table",),
 }
 MODELS: dict[str, tuple[str, ...]] = {
     "hidden": ("mlp",),

@@ -11,6 +11,7 @@ DEFAULT = {
     "hidden_teacher": "hidden_teacher",
     "omniglot": "omniglot_5way_1shot",
     "images": "images_5way_1shot",
+    "table": "table",
 }
 
 

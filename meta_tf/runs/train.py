@@ -43,8 +43,8 @@ def run(flags: argparse.Namespace) -> None:
 def _run(flags: argparse.Namespace, stop: StopRequest, writable: bool) -> None:
     """Goes on with the run of a folder that is claimed, or begins it."""
     workdir = Path(flags.workdir)
-    # Only an algorithm that classifies by itself asks for the ways, and these are given as flags.
-    algorithm = build.build_algorithm(flags, _most(flags.ways, flags.train_ways))
+    # Only an algorithm that classifies by itself asks for the ways.
+    algorithm = build.build_algorithm(flags, build.ways_of(flags))
     flags_file.check_same_run(flags, algorithm)
     restarts = flags_file.restarts(flags, algorithm)
     tasks = build.build_tasks(flags)

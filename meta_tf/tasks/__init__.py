@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from meta_tf.tasks.arrays import from_arrays
 from meta_tf.tasks.function import from_function
+from meta_tf.tasks.group_part import GroupPart
+from meta_tf.tasks.groups import from_groups
 from meta_tf.tasks.hidden_teacher import HiddenTeacher
 from meta_tf.tasks.image_folder import ImageFolder
 from meta_tf.tasks.omniglot import Omniglot
 from meta_tf.tasks.part import Part
 from meta_tf.tasks.sinusoid import Sinusoid
 from meta_tf.tasks.source import Source
+from meta_tf.tasks.table import from_table
 
 __all__ = [
+    "GroupPart",
     "HiddenTeacher",
     "ImageFolder",
     "Omniglot",
@@ -25,4 +29,6 @@ __all__ = [
     "Source",
     "from_arrays",
     "from_function",
+    "from_groups",
+    "from_table",
 ]

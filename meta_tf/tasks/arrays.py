@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
+from meta_tf.tasks.examples import as_examples
 from meta_tf.tasks.source import Source
 from meta_tf.tasks.split import split_by_fractions
 
@@ -58,7 +59,7 @@ def from_arrays(
             f"Received: labels of dtype {labels.dtype}. Convert them with .astype(int) or "
             ".astype(str)."
         )
-    examples = _converted(examples)
+    examples = as_examples("images", examples)
     distinct, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
     names = [name.decode() if isinstance(name, bytes) else str(name) for name in distinct.tolist()]
     order = np.argsort(classes.reshape(-1), kind="stable")
@@ -82,34 +83,3 @@ def _check_shapes(examples: np.ndarray, labels: np.ndarray) -> None:
             f"{examples.shape} and labels of shape {labels.shape}. Single numbers "
             "become [n, 1] by images[:, None]; one-hot labels become [n] by labels.argmax(-1)."
         )
-
-
-def _converted(examples: np.ndarray) -> np.ndarray:
-    """The examples in the type that is kept: uint8 as it is, float32 or int32."""
-    kind = examples.dtype.kind
-    if examples.dtype == np.uint8:
-        return examples
-    if kind in "iu":
-        limits = np.iinfo(np.int32)
-        if examples.min() < limits.min or examples.max() > limits.max:
-            raise ValueError(
-                "Integer `images` must fit into int32. Received: values from "
-                f"{examples.min()} to {examples.max()}. Convert them with .astype('float32')."
-            )
-        return examples.astype(np.int32)
-    if kind != "f":
-        raise ValueError(
-            "`images` must be numbers: uint8, another integer type, or floats. "
-            f"Received: images of dtype {examples.dtype}. Convert them with .astype('float32')."
-        )
-    with np.errstate(over="ignore"):  # an overflow becomes infinite, and is reported below
-        examples = examples.astype(np.float32)
-    finite = np.isfinite(examples).reshape(len(examples), -1).all(axis=1)
-    if not finite.all():
-        bad = np.flatnonzero(~finite)
-        raise ValueError(
-            "`images` must be finite in float32. Received: NaN or infinity in "
-            f"{len(bad)} of {len(examples)} examples, the first at index {bad[0]}. "
-            "Remove or repair them."
-        )
-    return examples

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.checks import check_choice, check_integer
+from meta_tf.tasks.examples import cut_out
 from meta_tf.tasks.part import Part
 from meta_tf.tasks.source import PARTS
 from meta_tf.types import Batch
@@ -126,7 +127,7 @@ class _Sampler(NamedTuple):
         if self.turn:
             turns = tf.cast(_TURNS * for_turns, tf.int64)[:, tf.newaxis]  # [T, 1, N]
             rows += turns * (self.examples.shape[0] // _TURNS)
-        x = self._cut_out(rows)
+        x = cut_out(self.examples, tf.reshape(rows, [rows.shape[0], -1]))
         labels = tf.broadcast_to(tf.range(self.ways), tf.shape(rows))
         y = tf.reshape(labels, [u.shape[0], -1])
         support = self.shots * self.ways
@@ -143,10 +144,6 @@ class _Sampler(NamedTuple):
         order = tf.where(tf.range(most) < counts, order, 2.0)  # beyond a smaller class's last
         drawn = tf.math.top_k(-order, self.shots + self.queries).indices
         return tf.transpose(starts + tf.cast(drawn, tf.int64), [0, 2, 1])
-
-    def _cut_out(self, rows: tf.Tensor) -> tf.Tensor:
-        x = tf.gather(self.examples, tf.reshape(rows, [rows.shape[0], -1]))
-        return tf.cast(x, tf.float32) * (1 / 255) if x.dtype == tf.uint8 else x
 
 
 def _turned(examples: np.ndarray) -> np.ndarray:

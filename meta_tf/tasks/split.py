@@ -7,25 +7,30 @@ import math
 from collections.abc import Sequence
 
 
-def shuffled(names: Sequence[str]) -> list[str]:
-    """Puts names in an order that looks random and is the same everywhere.
+def shuffled(names: Sequence[str], seed: int = 0) -> list[str]:
+    """Puts names in an order that looks random and is the same everywhere; one for every seed.
 
     The order is that of the names' SHA-256 digests: it depends neither on the
     order in which a file system lists folders nor on any library's generator.
     """
+    before = f"{seed}/" if seed else ""
 
     def digest(name: str) -> bytes:
-        return hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()  # folders' names
+        # Folders' names may be no text at all.
+        return hashlib.sha256(f"{before}{name}".encode("utf-8", "surrogateescape")).digest()
 
     return sorted(names, key=digest)
 
 
-def split_by_fractions(names: Sequence[str], fractions: Sequence[float]) -> list[list[str]]:
-    """Divides class names among training, validation and test.
+def split_by_fractions(
+    names: Sequence[str], fractions: Sequence[float], seed: int = 0
+) -> list[list[str]]:
+    """Divides the names of classes (or of groups) among training, validation and test.
 
     Args:
-      names: all class names, in any order.
-      fractions: the three parts' shares of the classes; they add up to 1.
+      names: all of them, in any order.
+      fractions: the three parts' shares of them; they add up to 1.
+      seed: chooses who goes where.
 
     Returns:
       Three disjoint lists of names, their sizes rounded to whole classes.
@@ -36,10 +41,10 @@ def split_by_fractions(names: Sequence[str], fractions: Sequence[float]) -> list
     fractions = [float(f) for f in fractions]
     if len(fractions) != 3 or min(fractions) < 0 or not math.isclose(sum(fractions), 1.0):
         raise ValueError(
-            "`split` must be three fractions of the classes, for training, validation and "
+            "`split` must be three fractions, for training, validation and "
             f"test, that add up to 1, such as (0.64, 0.16, 0.2). Received: split={fractions}."
         )
-    ordered = shuffled(names)
+    ordered = shuffled(names, seed)
     first = round(len(names) * fractions[0])
     second = round(len(names) * (fractions[0] + fractions[1]))
     return [ordered[:first], ordered[first:second], ordered[second:]]

@@ -15,6 +15,7 @@ MODULES = [m.name for m in pkgutil.iter_modules(meta_tf.tasks.__path__, "meta_tf
 
 def test_public_names():
     assert sorted(meta_tf.tasks.__all__) == [
+        "GroupPart",
         "HiddenTeacher",
         "ImageFolder",
         "Omniglot",
@@ -23,6 +24,8 @@ def test_public_names():
         "Source",
         "from_arrays",
         "from_function",
+        "from_groups",
+        "from_table",
     ]
     for name in meta_tf.tasks.__all__:
         assert getattr(meta_tf.tasks, name).__doc__

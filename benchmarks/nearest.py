@@ -1,0 +1,31 @@
+"""Classifiers of one task that only compare distances."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def class_mean(task: tuple[np.ndarray, ...], turned: np.ndarray) -> float:
+    """Accuracy of the nearest class mean of the support set, after `x @ turned`."""
+    support_x, support_y, query_x, query_y = task
+    classes = np.unique(support_y)
+    means = np.stack([support_x[support_y == c].mean(0) for c in classes])
+    return float(np.mean(classes[_nearest(query_x @ turned, means @ turned)] == query_y))
+
+
+def nearest_neighbour(known: list[tuple[np.ndarray, np.ndarray]], task: tuple) -> float:
+    """Accuracy of the nearest example of other groups; the support set is not looked at."""
+    x, y = (np.concatenate(parts) for parts in zip(*known, strict=True))
+    _, _, query_x, query_y = task
+    return float(np.mean(y[_nearest(query_x, x)] == query_y))
+
+
+def whitening(known: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Turns features so that the examples of one class of one group vary alike in all of them."""
+    apart = np.concatenate([x[y == c] - x[y == c].mean(0) for x, y in known for c in np.unique(y)])
+    values, vectors = np.linalg.eigh(np.cov(apart.T))
+    return vectors / np.sqrt(values)
+
+
+def _nearest(x: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return ((x[:, np.newaxis] - others) ** 2).sum(-1).argmin(1)

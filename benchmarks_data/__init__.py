@@ -1,0 +1,1 @@
+"""Recipes that turn what a package manager installs into tables of tasks."""

@@ -1,0 +1,46 @@
+"""Files out of Debian packages, checked."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import tempfile
+from pathlib import Path
+
+
+def file_of(package: str, path: str, sha256: str, deb: str | None = None) -> bytes:
+    """The bytes of one file in a Debian package.
+
+    Args:
+      package: its name, for `apt-get download`; nothing is installed.
+      path: where the file is in it, from the root.
+      sha256: what its digest has to be.
+      deb: the package's file, if it is here already.
+
+    Raises:
+      ValueError: if the package cannot be had, or the file is another one.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        archive = Path(deb).resolve() if deb else _downloaded(package, folder)
+        _run(["dpkg-deb", "-x", str(archive), folder], folder)
+        file = Path(folder) / path
+        if not file.is_file():
+            raise ValueError(f"{archive.name} has no file {path}: another version of {package}?")
+        content = file.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise ValueError(f"{path} of {package} must have SHA-256 {sha256}. Received: {found}.")
+    return content
+
+
+def _downloaded(package: str, folder: str) -> Path:
+    _run(["apt-get", "download", package], folder)
+    return next(Path(folder).glob("*.deb"))
+
+
+def _run(words: list[str], folder: str) -> None:
+    try:
+        subprocess.run(words, cwd=folder, check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = getattr(error, "stderr", "") or error
+        raise ValueError(f"`{' '.join(words)}` failed: {str(reason).strip()}") from error

@@ -1,0 +1,170 @@
+"""The part of a source whose tasks are groups: a patient, a speaker, a vehicle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from meta_tf.checks import check_integer
+from meta_tf.tasks.examples import cut_out
+from meta_tf.tasks.part import Part, uniforms
+from meta_tf.types import Batch
+
+
+class Cells(NamedTuple):
+    """Examples sorted by group, within a group by class, within a class by time.
+
+    `x`: [n, ...], `y`: [n, D] targets, or [n] labels.
+    `starts`, `counts`: [G, N], where each group's examples of each class are; N is 1 for
+    regression.
+    """
+
+    x: tf.Tensor
+    y: tf.Tensor
+    starts: np.ndarray
+    counts: np.ndarray
+
+    def of_groups(self, groups: Sequence[int]) -> Cells:
+        """The same examples, of some groups alone."""
+        return self._replace(starts=self.starts[groups], counts=self.counts[groups])
+
+
+class GroupPart(Part):
+    """Tasks of one group each: an endless stream of random ones, or every group as a whole.
+
+    Args:
+      cells: the part's examples.
+      groups: names of its groups, in the order of `cells`.
+      shots, queries: how many examples of each class a task has in `batches`.
+      share: which share of a group's examples is its support set in `whole_groups`; None for
+        `shots` of them.
+      first: whether the support set is the earliest examples rather than random ones.
+      stream: which of the independent streams of a seed.
+    """
+
+    def __init__(
+        self,
+        cells: Cells,
+        groups: Sequence[str],
+        *,
+        shots: int,
+        queries: int,
+        share: float | None,
+        first: bool,
+        stream: int,
+    ):
+        self.groups = list(groups)
+        self._cells, self._shots, self._queries = cells, shots, queries
+        self._share, self.first = share, first
+        # One number to choose the group, one for each example to choose from.
+        numbers = 1 + cells.counts.shape[1] * int(cells.counts.max())
+        super().__init__(self._drawn, numbers, stream=stream)
+
+    def whole_groups(self, draws: int = 1) -> WholeGroups:
+        """Every group as a task, with all that is not in its support set as queries.
+
+        For `meta_tf.evaluate`, which then looks at every example there is. Groups differ
+        in size, and a batch has one shape, so each batch holds one task; and each group counts
+        alike, however large.
+
+        Args:
+          draws: how many tasks to make of each group, each with a support set of its own. More
+            than 1 has no meaning where that is the earliest examples.
+
+        Returns:
+          What has `batches(tasks, seed)`, as a part has: a finite stream of `len(result)` tasks.
+
+        Raises:
+          ValueError: if `draws` is below 1, or above it for support sets that are not drawn.
+
+        Example:
+          >>> y = np.random.default_rng(0).normal(size=[300])
+          >>> tasks = meta_tf.tasks.from_groups(y[:, None], y, np.arange(300) % 30)
+          >>> patients = tasks.test.whole_groups(draws=2)
+          >>> len(patients)
+          12
+        """
+        check_integer("draws", draws, at_least=1)
+        if draws > 1 and self.first:
+            raise ValueError(
+                "`draws` must be 1 where the support set is a group's earliest examples: another "
+                f"draw would be the same. Received: {draws}."
+            )
+        return WholeGroups(self, draws)
+
+    def _drawn(self, u: tf.Tensor) -> Batch:
+        """Tasks [T] from uniform numbers [T, E]: a group, and some of its examples."""
+        cells = self._cells
+        groups = tf.cast(u[:, 0] * cells.counts.shape[0], tf.int32)
+        classes, most = cells.counts.shape[1], int(cells.counts.max())
+        counts = tf.gather(tf.constant(cells.counts, tf.int32), groups)[..., tf.newaxis]
+        starts = tf.gather(tf.constant(cells.starts, tf.int32), groups)[..., tf.newaxis]
+        order = tf.reshape(u[:, 1:], [-1, classes, most])
+        place = tf.range(most)
+        order = tf.where(place < counts, order, 2.0)  # beyond a smaller class's last
+        if self.first:  # before all others, and in their own order
+            order = tf.where(place < self._shots, tf.cast(place, tf.float32) - most, order)
+        # The places of the k smallest of n uniform numbers are k draws from n, none twice.
+        drawn = tf.math.top_k(-order, self._shots + self._queries).indices
+        rows = tf.transpose(starts + drawn, [0, 2, 1])  # [T, shots + queries, N]
+        rows = tf.reshape(rows, [u.shape[0], -1])
+        return _task(cells, rows, self._shots * classes)
+
+    def whole(self, group: int, u: np.ndarray) -> Batch:
+        """One group as a batch of one task; `u` are uniform numbers, one an example."""
+        support, query, used = [], [], 0
+        for start, count in zip(self._cells.starts[group], self._cells.counts[group], strict=True):
+            order = np.arange(count) if self.first else np.argsort(u[used : used + count])
+            shots = self._shots if self._share is None else shots_of(self._share, count)
+            support.append(start + order[:shots])
+            query.append(start + np.sort(order[shots:]))
+            used += count
+        rows = np.concatenate([*support, *query])[np.newaxis]
+        return _task(self._cells, tf.constant(rows, tf.int32), sum(map(len, support)))
+
+
+class WholeGroups:
+    """The groups of a part one after another; see `GroupPart.whole_groups`."""
+
+    def __init__(self, part: GroupPart, draws: int):
+        self._part, self._draws = part, draws
+        self.groups = part.groups * draws
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def batches(self, tasks: int = 1, seed: int = 0) -> Iterator[Batch]:
+        """Gives every group once for each draw, in the order of `groups`.
+
+        Args:
+          tasks: without influence: a batch has one task.
+          seed: chooses the support sets.
+
+        Returns:
+          Batches `(x, query_y)` of one task, whose numbers of queries differ.
+        """
+        del tasks
+        return self._batches(seed)
+
+    def _batches(self, seed: int) -> Iterator[Batch]:
+        part, numbers = self._part, self._part._numbers
+        for episode in range(len(self)):
+            with tf.device("CPU:0"):
+                u = uniforms(seed, part._stream, tf.constant(episode, tf.int64), 1, numbers)
+                batch = part.whole(episode % len(part.groups), u.numpy()[0])
+            yield batch
+
+
+def shots_of(share: float, count: int) -> int:
+    """The size of a support set that is a share of `count` examples: 1 or more, never all."""
+    return min(max(1, round(share * count)), count - 1)
+
+
+def _task(cells: Cells, rows: tf.Tensor, support: int) -> Batch:
+    """Tasks of the examples at `rows` [T, S + Q], of which the first S are the support set."""
+    x, y = cut_out(cells.x, rows), tf.gather(cells.y, rows)
+    sets = {"support_x": x[:, :support], "support_y": y[:, :support]}
+    return sets | {"query_x": x[:, support:]}, y[:, support:]

@@ -1,0 +1,214 @@
+"""Tasks that are groups of examples: each patient, speaker or vehicle is one."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import ArrayLike
+
+from meta_tf.checks import check_choice, check_integer
+from meta_tf.tasks.examples import as_examples
+from meta_tf.tasks.group_part import Cells, GroupPart, shots_of
+from meta_tf.tasks.group_split import split_groups
+from meta_tf.tasks.source import Kind, Source
+
+
+def from_groups(
+    x: ArrayLike,
+    y: ArrayLike,
+    groups: ArrayLike,
+    shots: int | float = 5,
+    queries: int | None = None,
+    support: Literal["random", "first"] = "random",
+    time: ArrayLike | None = None,
+    split: Sequence[float] | Sequence[Sequence[Any]] = (0.64, 0.16, 0.20),
+    seed: int = 0,
+) -> Source:
+    """Makes a task of every group of examples: learn a new patient, speaker or vehicle.
+
+    The parts have groups of their own, so that validation and test ask for what is wanted
+    in the end: to learn somebody who was never seen. A task of `batches` is a group drawn at
+    random, with so many of its examples as all groups have: a batch has one shape. What is
+    left of larger groups shows in other tasks, and `tasks.test.whole_groups()` gives every
+    group with *all* its other examples as queries, one task a batch, for `meta_tf.evaluate`.
+
+    Args:
+      x: the inputs, [n, ...] with any shape after the first axis. uint8 is scaled from
+        0 … 255 to [0, 1]; floats become float32, other integers int32.
+      y: floats, [n] or [n, D], make regressions, with targets [n, 1] or [n, D]; integers or
+        strings, [n], make classifications: numbered in sorted order, in all tasks alike, N of
+        them. A regression of whole numbers needs .astype(float).
+      groups: the group of each example, [n], integers or strings.
+      shots: the size of a support set, in a classification of each class: a number, or
+        a share below 1.0 of a group's examples. In `batches` a share is that of the smallest
+        group (and class) there is, in `whole_groups` of each by itself.
+      queries: the size of a query set of `batches`, likewise; None for as many as the
+        smallest group has left.
+      support: `"random"` draws the support set; `"first"` takes the earliest examples, so
+        that a task is to tell the later ones from them.
+      time: what "earlier" means, [n] numbers; the order in which the examples stand if None.
+      split: the three parts' shares of the groups, which add up to 1; or three lists of
+        groups, which share none. Groups in no list are left out.
+      seed: chooses which groups go where, for shares. They depend on the groups' names and
+        it alone.
+
+    Returns:
+      A `Source`, whose parts are `meta_tf.tasks.GroupPart`s, with their groups' names in
+      `groups`.
+
+    Raises:
+      ValueError: if the arrays do not fit together, a list names a group that is not there or
+        in two parts, a part has no groups, or a group has too few examples.
+
+    Example:
+      >>> rng = np.random.default_rng(0)
+      >>> patient, dose = np.arange(300) % 30, rng.uniform(size=[300, 1])
+      >>> effect = dose[:, 0] * (1 + patient % 3) + 0.1 * rng.normal(size=[300])
+      >>> tasks = meta_tf.tasks.from_groups(dose, effect, patient, shots=4)
+      >>> tasks.queries, len(tasks.test.groups)
+      (6, 6)
+      >>> x, query_y = next(iter(tasks.train.batches(8)))
+      >>> x["support_x"].shape, query_y.shape
+      (TensorShape([8, 4, 1]), TensorShape([8, 6, 1]))
+    """
+    check_choice("support", support, ("random", "first"))
+    check_integer("seed", seed, at_least=0)
+    inputs, targets, of_group = np.asarray(x), np.asarray(y), np.asarray(groups)
+    _check_shapes(inputs, targets, of_group)
+    inputs = as_examples("x", inputs)
+    kind, targets, classes = _targets(targets)
+    names, of_group = _named(of_group)
+    parts = split_groups(names, split, seed)
+    used = sorted(row for part in parts for row in part)
+    cells = _cells(inputs, targets, of_group, len(names), classes, _times(time, len(inputs)))
+    _check_sizes(cells.counts[used], [names[row] for row in used], classes)
+    least = int(cells.counts[used].min())
+    per_task = _per_task(shots, queries, least, kind)
+    share = None if isinstance(shots, numbers.Integral) else float(shots)
+    made = [
+        GroupPart(
+            cells.of_groups(part),
+            [names[row] for row in part],
+            shots=per_task[0],
+            queries=per_task[1],
+            share=share,
+            first=support == "first",
+            stream=stream,
+        )
+        for stream, part in enumerate(parts)
+    ]
+    ways = None if kind == "regression" else len(classes)
+    return Source(kind, made, ways=ways, shots=per_task[0], queries=per_task[1])
+
+
+def _cells(
+    x: np.ndarray,
+    y: np.ndarray,
+    of_group: np.ndarray,
+    groups: int,
+    classes: Sequence[Any],
+    times: np.ndarray,
+) -> Cells:
+    """The examples sorted by group, class and time."""
+    ways = max(1, len(classes))
+    labels = y if classes else np.zeros(len(y), np.int64)
+    order = np.lexsort([times, labels, of_group])
+    counts = np.bincount(of_group * ways + labels, minlength=groups * ways)
+    starts = np.cumsum(counts) - counts
+    with tf.device("CPU:0"):
+        tensors = tf.constant(x[order]), tf.constant(y[order])
+    return Cells(*tensors, starts.reshape(groups, ways), counts.reshape(groups, ways))
+
+
+def _targets(y: np.ndarray) -> tuple[Kind, np.ndarray, list[Any]]:
+    """The kind of tasks, the targets as they are given to a loss, and the classes."""
+    if y.dtype.kind == "f" and y.ndim in (1, 2):
+        targets = as_examples("y", y if y.ndim == 2 else y[:, np.newaxis])
+        return "regression", targets, []
+    if y.dtype.kind in "iuSU" and y.ndim == 1:
+        classes, labels = np.unique(y, return_inverse=True)
+        return "classification", labels.reshape(-1).astype(np.int32), classes.tolist()
+    raise ValueError(
+        "`y` must be floats, [n] or [n, D], for regressions; or integers or strings, [n], for "
+        f"classifications. Received: y of shape {y.shape} and dtype {y.dtype}."
+    )
+
+
+def _named(of_group: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """The groups' names, and each example's group by its number among them."""
+    if of_group.dtype.kind not in "iuSU":
+        raise ValueError(
+            "`groups` must be integers or strings, the group of each example. Received: groups of "
+            f"dtype {of_group.dtype}. Convert them with .astype(int) or .astype(str)."
+        )
+    distinct, rows = np.unique(of_group, return_inverse=True)
+    names = [n.decode() if isinstance(n, bytes) else str(n) for n in distinct.tolist()]
+    return names, rows.reshape(-1)
+
+
+def _times(time: ArrayLike | None, examples: int) -> np.ndarray:
+    if time is None:
+        return np.arange(examples)
+    times = np.asarray(time)
+    if times.shape != (examples,) or times.dtype.kind not in "iufM" or np.isnan(times).any():
+        raise ValueError(
+            f"`time` must be [n] numbers or dates, one for each of the {examples} examples, and "
+            f"none missing. Received: time of shape {times.shape} and dtype {times.dtype}."
+        )
+    return times
+
+
+def _per_task(shots: int | float, queries: int | None, least: int, kind: Kind) -> tuple[int, int]:
+    """How many support and query examples, of each class, every group has; or ValueError."""
+    if isinstance(shots, numbers.Integral):
+        check_integer("shots", shots, at_least=1)
+        number = int(shots)
+    elif isinstance(shots, numbers.Real) and 0 < shots < 1:
+        number = shots_of(float(shots), least)
+    else:
+        raise ValueError(
+            "`shots` must be a number of examples of at least 1, or a share of them above 0.0 and "
+            f"below 1.0. Received: {shots!r}."
+        )
+    if queries is not None:
+        check_integer("queries", queries, at_least=1)
+    rest = least - number if queries is None else int(queries)
+    if rest < 1 or number + rest > least:
+        of_class = "" if kind == "regression" else " of a class"
+        raise ValueError(
+            f"Every group must have shots + queries = {number} + {max(rest, 1)} examples{of_class}"
+            f", as none may be in both sets. Received: a group with {least}. Lower `shots` or "
+            "`queries`, or leave small groups out."
+        )
+    return number, rest
+
+
+def _check_shapes(x: np.ndarray, y: np.ndarray, of_group: np.ndarray) -> None:
+    lengths = {len(a) if a.ndim else None for a in (x, y, of_group)}
+    if x.ndim < 2 or of_group.ndim != 1 or not x.size or len(lengths) != 1:
+        raise ValueError(
+            "`x` must be [n, ...], with at least one axis after the first, `y` [n] or [n, D] and "
+            f"`groups` [n], with n above 0. Received: x of shape {x.shape}, y of shape {y.shape} "
+            f"and groups of shape {of_group.shape}. Single numbers become [n, 1] by x[:, None]."
+        )
+
+
+def _check_sizes(counts: np.ndarray, names: Sequence[str], classes: Sequence[Any]) -> None:
+    """Raises ValueError unless each group has two examples, in a classification of each class."""
+    group, label = divmod(int(np.argmin(counts)), counts.shape[1])
+    if counts[group, label] < 2:
+        of_class = f" of class {classes[label]!r}" if classes else ""
+        cure = (
+            "leave out the group or the class, or pass floats as `y` if they are no classes"
+            if classes
+            else "leave it out"
+        )
+        raise ValueError(
+            f"Every group must have at least 2 examples{' of each class' if classes else ''}, one "
+            f"to learn from and one to ask for. Received: group {names[group]!r} with "
+            f"{counts[group, label]}{of_class}. Add examples, {cure}."
+        )
