@@ -7,7 +7,7 @@ import dataclasses
 from meta_tf.runs import preset_files
 from meta_tf.runs.algorithm_flags import BUILT_IN, algorithm_flags
 from meta_tf.runs.flag import Flag
-from meta_tf.runs.kinds import NUMBER, PATH, SWITCH, TEXT, WIDTHS, choice, integer, optional
+from meta_tf.runs.kinds import NUMBER, PATH, SWITCH, TEXT, WIDTHS, WORDS, choice, integer, optional
 
 Groups = dict[str, list[Flag]]
 
