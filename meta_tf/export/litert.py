@@ -15,7 +15,7 @@ from meta_tf.export.refused import Refused
 from meta_tf.files import whole_file
 
 PACKAGE = "ai_edge_litert"  # what runs the file
-_UNKNOWN = re.compile(r"'?tf\.(\w+)'?")
+_UNKNOWN = re.compile(r"\btf\.([A-Z]\w+)")
 _ERRORS = (RuntimeError, ValueError)
 
 
