@@ -321,7 +321,8 @@ class MetaLearner(keras.Model):
         The last takes the inner loop's number of steps (int32) and rate (float32) at run
         time; it is left out where rates are learned. `assets.extra/meta_tf.json` tells
         algorithm and batch-norm mode. `"litert"` is one file for phones, microcomputers and
-        pages (`.tflite`). It is run and compared with TensorFlow before it is handed over.
+        pages (`.tflite`), `"onnx"` a folder with a file for each signature. Both are run and
+        compared with TensorFlow before they are handed over.
 
         A model of several inputs has `support_x_a`, `support_x_b`, … by the inputs'
         keys or numbers.
@@ -329,8 +330,8 @@ class MetaLearner(keras.Model):
         Args:
           filepath: where to write. An earlier export there stays untouched until
             the new one is complete.
-          format: `"tf_saved_model"` or `"litert"`, which needs the extra of the same name:
-            `pip install 'meta-tf-keras[litert]'`.
+          format: `"tf_saved_model"`, `"litert"` or `"onnx"`; the last two need the extra
+            of the same name: `pip install 'meta-tf-keras[litert]'`.
           verbose: whether to print what was written.
           input_signature: `tf.TensorSpec` of a batch of the model's inputs, [None, ...];
             needed for a subclassed model only.
@@ -343,7 +344,7 @@ class MetaLearner(keras.Model):
           queries: the number of examples that are predicted for in one call, whatever
             their classes.
           float16: whether weights are kept with half of the bytes. They are rounded,
-            which changes predictions a little.
+            which changes predictions a little. For LiteRT alone.
 
         Raises:
           ImportError: if the extra of the format is not installed.

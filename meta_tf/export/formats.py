@@ -8,12 +8,12 @@ from types import ModuleType
 from typing import Any
 
 from meta_tf.checks import check_choice
-from meta_tf.export import litert, saved_model
+from meta_tf.export import litert, onnx, saved_model
 from meta_tf.export.plan import Plan
 from meta_tf.export.refused import Refused
 from meta_tf.export.request import Request
 
-_OTHERS: dict[str, ModuleType] = {"litert": litert}
+_OTHERS: dict[str, ModuleType] = {"litert": litert, "onnx": onnx}
 FORMATS = ("tf_saved_model", *_OTHERS)
 
 
@@ -40,16 +40,15 @@ def save(
       ValueError: if the format cannot express the learner, or an argument is wrong.
     """
     check_choice("format", format, FORMATS)
+    if request.float16 and format != "litert":
+        raise ValueError(
+            f'`float16` is for format="litert" alone. Received: float16=True, format={format!r}.'
+        )
     if format not in _OTHERS:
-        if request.float16:
-            raise ValueError(
-                '`float16` is for format="litert" alone. Received: float16=True, '
-                f"format={format!r}."
-            )
         names = saved_model.save(learner, path, input_signature, target_signature)
         return f"Saved to {path}, with the signatures {', '.join(names)}."
     writer, path = _OTHERS[format], Path(path)
-    _check_installed(format, writer.PACKAGE)
+    _check_installed(format, writer.PACKAGES)
     writer.check_path(path)
     try:
         plan = Plan(learner, request, input_signature, target_signature)
@@ -60,15 +59,16 @@ def save(
             'format="tf_saved_model" takes any learner.'
         ) from error
     return (
-        f"Saved to {path}, which was run: it differs from TensorFlow by at most "
-        f"{difference:.1e} of a tensor's largest value."
+        f"Saved to {path}, which was run: predictions differ from TensorFlow's by at most "
+        f"{difference:.1e} of the largest."
     )
 
 
-def _check_installed(format: str, package: str) -> None:
-    """Raises ImportError unless the package that runs a format is there."""
-    if importlib.util.find_spec(package) is None:
+def _check_installed(format: str, packages: tuple[str, ...]) -> None:
+    """Raises ImportError unless what makes and runs the files of a format is there."""
+    missing = [p.replace("_", "-") for p in packages if importlib.util.find_spec(p) is None]
+    if missing:
         raise ImportError(
-            f"`format={format!r}` needs the package {package.replace('_', '-')}, which runs what "
-            f"was written before it is handed over: pip install 'meta-tf-keras[{format}]'."
+            f"`format={format!r}` needs {' and '.join(missing)}, as what is written is run before "
+            f"it is handed over: pip install 'meta-tf-keras[{format}]'."
         )

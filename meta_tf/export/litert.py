@@ -14,7 +14,7 @@ from meta_tf.export.random_tasks import Arrays
 from meta_tf.export.refused import Refused
 from meta_tf.files import whole_file
 
-PACKAGE = "ai_edge_litert"  # what runs the file
+PACKAGES = ("ai_edge_litert",)  # what runs the file
 _UNKNOWN = re.compile(r"\btf\.([A-Z]\w+)")
 _ERRORS = (RuntimeError, ValueError)
 

@@ -180,10 +180,10 @@ def export_groups() -> Groups:
             Flag("output", PATH, None, "What to write; an earlier export is replaced."),
             Flag(
                 "format",
-                choice("tf_saved_model", "litert"),
+                choice("tf_saved_model", "litert", "onnx"),
                 "tf_saved_model",
-                "tf_saved_model, a folder for TensorFlow; or litert, one file FILE.tflite for "
-                "devices, which needs the extra [litert].",
+                "tf_saved_model, a folder for TensorFlow; litert, one file FILE.tflite for "
+                "devices; onnx, a folder of three files. The two need the extra of their name.",
             ),
             IMPORT,
         ],

@@ -59,12 +59,20 @@ class Windows(NamedTuple):
         )
         total: Any = 0
         for (i, j), part in zip(self.places, parts, strict=True):
-            spread = _spread(_spread(part, 1, self.stride[0]), 2, self.stride[1])
-            below = height - i - spread.shape[1]
-            right = width - j - spread.shape[2]
-            total += tf.pad(spread, [[0, 0], [i, below], [j, right], [0, 0]])
+            apart = self.apart(part)
+            below = height - i - apart.shape[1]
+            right = width - j - apart.shape[2]
+            total += tf.pad(apart, [[0, 0], [i, below], [j, right], [0, 0]])
+        return self.without_padding(total)
+
+    def apart(self, part: Tensor) -> Tensor:
+        """What belongs to each window, [B, *number, C], as far apart as they lie in the image."""
+        return _spread(_spread(part, 1, self.stride[0]), 2, self.stride[1])
+
+    def without_padding(self, x: Tensor) -> Tensor:
+        """Padded images, back at their own size."""
         top, left = self.before
-        return total[:, top : top + self.image[0], left : left + self.image[1]]
+        return x[:, top : top + self.image[0], left : left + self.image[1]]
 
 
 def windows_of(op: tf.Operation, size: Any, image: Any, count: Any) -> Windows:
@@ -124,6 +132,6 @@ def _spread(x: Tensor, axis: int, stride: int) -> Tensor:
     paddings = [[0, 0] for _ in range(5)]
     paddings[axis + 1][1] = stride - 1
     shape[axis] = count * stride
-    spread = tf.reshape(tf.pad(tf.expand_dims(x, axis + 1), paddings), shape)
+    wide = tf.reshape(tf.pad(tf.expand_dims(x, axis + 1), paddings), shape)
     end = (count - 1) * stride + 1
-    return spread[:, :end] if axis == 1 else spread[:, :, :end]
+    return wide[:, :end] if axis == 1 else wide[:, :, :end]
