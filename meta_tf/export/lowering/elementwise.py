@@ -91,3 +91,11 @@ def _erf(x: Tensor) -> Tensor:
     for a in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592):
         series = (series + a) * t
     return tf.sign(x) * (1 - series * tf.exp(-size * size))
+
+
+@rule("Sub")
+def difference(op: tf.Operation, a: Tensor, b: Tensor) -> list[Any]:
+    # LiteRT's converter takes a reshape out of a difference, constant - reshape(b), and then
+    # turns the sign round: the first step of weights would go from -w.
+    constant = a.op.type == "Const" and a.dtype.is_floating
+    return [a + b * tf.constant(-1, b.dtype) if constant else a - b]
