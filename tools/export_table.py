@@ -106,10 +106,10 @@ def main() -> None:
         cells = [_cell(name, net, options.format, options.any_sizes) for net in NETWORKS]
         lines.append(f"| {name} | {' | '.join(cells)} |")
         print(lines[-1], flush=True)
-        _put(options.format + ("_any_sizes" if options.any_sizes else ""), "\n".join(lines))
+        put(options.format + ("_any_sizes" if options.any_sizes else ""), "\n".join(lines))
     runtime = RUNTIMES[options.format]
     lines.append(f"\n{runtime} {version(runtime)}, tensorflow {tf.__version__}.")
-    _put(options.format + ("_any_sizes" if options.any_sizes else ""), "\n".join(lines))
+    put(options.format + ("_any_sizes" if options.any_sizes else ""), "\n".join(lines))
 
 
 def _cell(algorithm: str, network: str, format: str, any_sizes: bool) -> str:
@@ -129,7 +129,7 @@ def _cell(algorithm: str, network: str, format: str, any_sizes: bool) -> str:
     return re.findall(r"\d\.\de-\d+", said)[-1]
 
 
-def _put(name: str, table: str) -> None:
+def put(name: str, table: str) -> None:
     """Puts a table between its two comments."""
     marks = f"<!-- table {name} -->\n", "<!-- end -->"
     before, rest = PAGE.read_text(encoding="utf-8").split(marks[0])
