@@ -13,7 +13,7 @@ from tensorflow.python.eager.record import could_possibly_record  # no public na
 from meta_tf.algorithms import Algorithm
 from meta_tf.batch.check_batch import check_inputs
 from meta_tf.export.keras_file import check_keras_file
-from meta_tf.export.saved_model import input_specs
+from meta_tf.export.specs import input_specs
 from meta_tf.network.network import Network
 from meta_tf.types import Tensor, Tensors, Weights
 

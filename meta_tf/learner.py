@@ -23,8 +23,9 @@ from meta_tf.batch.outer_step import outer_step
 from meta_tf.batch.replicas import for_optimizer
 from meta_tf.batch.whole_executions import WholeExecutions
 from meta_tf.checks import check_choice, check_integer
-from meta_tf.export import saved_model
+from meta_tf.export import formats
 from meta_tf.export.keras_file import check_keras_file
+from meta_tf.export.request import Request
 from meta_tf.network.network import Network
 from meta_tf.network.seeds import load_seeds, save_seeds
 from meta_tf.network.state import store_state
@@ -358,35 +359,57 @@ class MetaLearner(keras.Model):
         verbose: Any = None,
         input_signature: Any = None,
         target_signature: Any = None,
+        *,
+        ways: int | None = None,
+        shots: int | None = 1,
+        queries: int = 6,
+        float16: bool = False,
     ) -> None:
-        """Writes a SavedModel that learns new tasks wherever TensorFlow runs, without this library.
-
-        Its signatures, for sets of any size, with tensors by name:
+        """Writes files that learn new tasks without this library, and often without TensorFlow.
 
             adapt_and_predict(support_x, support_y, query_x) -> predictions
             adapt(support_x, support_y) -> the weights that changed, by name
             predict(query_x, those weights) -> predictions
+
+        `"tf_saved_model"`, a folder, takes sets of any size and has two signatures more;
+        `serving_default` is the first of the above:
+
             initial(query_x) -> predictions of the model before any task, if it makes any
             adapt_steps_and_predict(support_x, support_y, query_x, inner_steps, inner_lr)
 
-        `serving_default` is the first. The last takes the inner loop's number of steps
-        (int32) and rate (float32) at run time; it is left out where rates are learned.
+        The last takes the inner loop's number of steps (int32) and rate (float32) at run
+        time; it is left out where rates are learned. `assets.extra/meta_tf.json` tells
+        algorithm and batch-norm mode. `"litert"` is one file for phones, microcomputers and
+        pages (`.tflite`), `"onnx"` a folder with a file for each signature. Both are run and
+        compared with TensorFlow before they are handed over.
+
         A model of several inputs has `support_x_a`, `support_x_b`, … by the inputs'
-        keys or numbers. `assets.extra/meta_tf.json` tells algorithm and batch-norm mode.
+        keys or numbers.
 
         Args:
-          filepath: the folder to write. An earlier export there stays untouched until
+          filepath: where to write. An earlier export there stays untouched until
             the new one is complete.
-          format: `"tf_saved_model"`, the only one.
-          verbose: whether to print the signatures' names.
+          format: `"tf_saved_model"`, `"litert"` or `"onnx"`; the last two need the extra
+            of the same name: `pip install 'meta-tf-keras[litert]'`.
+          verbose: whether to print what was written.
           input_signature: `tf.TensorSpec` of a batch of the model's inputs, [None, ...];
             needed for a subclassed model only.
           target_signature: likewise of the targets, where they are neither labels of
             the sparse cross-entropy nor of the shape of the outputs.
+          ways: classes in a task, for sets of fixed size; those that the learner tells
+            apart if None, 1 for a regression. Not for a SavedModel, like the next three.
+          shots: support examples of a class. With None all sizes are chosen at run time,
+            which not every learner and not every runtime allows.
+          queries: the number of examples that are predicted for in one call, whatever
+            their classes.
+          float16: whether weights are kept with half of the bytes. They are rounded,
+            which changes predictions a little. For LiteRT alone.
 
         Raises:
+          ImportError: if the extra of the format is not installed.
           ValueError: if the inputs are unknown, the format is, or `filepath` holds
-            something other than an earlier export.
+            something else; or if the format cannot express what the learner does, or the
+            file computes something else than TensorFlow by more than 1e-4.
 
         Example:
           >>> learner.export("run/saved_model")                          # doctest: +SKIP
@@ -394,10 +417,10 @@ class MetaLearner(keras.Model):
           >>> learn = loaded.signatures["adapt_and_predict"]             # doctest: +SKIP
           >>> learn(support_x=x, support_y=y, query_x=new)["predictions"]  # doctest: +SKIP
         """
-        check_choice("format", format, ("tf_saved_model",))
-        names = saved_model.save(self, filepath, input_signature, target_signature)
+        request = Request(ways, shots, queries, float16)
+        said = formats.save(self, filepath, format, request, input_signature, target_signature)
         if verbose:
-            print(f"Saved to {filepath}, with the signatures {', '.join(names)}.")
+            print(said)
 
     def save(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
         """Saves to a `.keras` file, as `keras.Model.save` does: weights, optimiser and seeds.

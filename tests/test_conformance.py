@@ -1,5 +1,7 @@
 """What every algorithm must do with every model: the properties, for the rows of conformance.py."""
 
+import importlib.util
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,7 @@ import tensorflow as tf
 
 import meta_tf
 from meta_tf.types import Examples
-from tests.conformance import CASES, COMPILED, REPLICATED, TASKS, THOROUGH, two_devices
+from tests.conformance import CASES, COMPILED, REPLICATED, TASKS, THOROUGH, lstm, two_devices
 from tests.finite_differences import meta_gradient_error
 
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
@@ -192,3 +194,20 @@ def test_an_exported_learner_predicts_the_same(case, tmp_path):
     for t in range(TASKS):
         given = learn(**{name: tensor[t] for name, tensor in x.items()})["predictions"]
         np.testing.assert_allclose(given, learner(_task(x, t))[0], **EXACT)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("ai_edge_litert") is None, reason="needs the extra [litert]"
+)
+@every_case
+@pytest.mark.slow
+def test_it_learns_in_litert_as_in_tensorflow(case, tmp_path):
+    keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy("float32")
+    path = tmp_path / "learner.tflite"
+    if case.model is lstm:
+        with pytest.raises(ValueError, match=r"TensorList.*lstm.*unroll=True"):
+            case.learner().export(path, format="litert", shots=2)
+        return
+    case.learner().export(path, format="litert", shots=2)  # compares by itself
+    assert path.exists()

@@ -46,7 +46,7 @@ COMMANDS = {
     ),
     "export": Command(
         "meta_tf.runs.export",
-        "Writes a trained learner as a SavedModel that needs TensorFlow alone.",
+        "Writes a trained learner for TensorFlow alone, or for a device without it.",
         flags.export_groups,
     ),
 }
@@ -70,7 +70,9 @@ learner takes. The new pictures are looked at all together: the shipped learners
 more there are.""",
     "export": """\
   meta-tf export --learner=omniglot_5way_1shot --output=saved_model
-  meta-tf export --learner=runs/sinusoid_10shot --output=saved_model""",
+  meta-tf export --learner=runs/sinusoid_10shot --output=saved_model
+  meta-tf export --learner=omniglot_5way_1shot --format=litert --output=learner.tflite
+What is not for TensorFlow is run, and compared with TensorFlow, before it is handed over.""",
 }
 
 

@@ -193,8 +193,25 @@ def export_groups() -> Groups:
     return {
         "export": [
             LEARNER,
-            Flag("output", PATH, None, "The folder to write; an earlier export is replaced."),
-            Flag("format", choice("tf_saved_model"), "tf_saved_model", "What to write."),
+            Flag("output", PATH, None, "What to write; an earlier export is replaced."),
+            Flag(
+                "format",
+                choice("tf_saved_model", "litert", "onnx"),
+                "tf_saved_model",
+                "tf_saved_model, a folder for TensorFlow; litert, one file FILE.tflite for "
+                "devices; onnx, a folder of three files. The two need the extra of their name.",
+            ),
             IMPORT,
-        ]
+        ],
+        "sizes and precision; a SavedModel takes any sizes": [
+            Flag("ways", optional(integer(1)), None, "Classes in a task; the learner's if unset."),
+            Flag(
+                "shots",
+                optional(integer(1)),
+                1,
+                "Support examples of a class; with none all sizes are chosen at run time.",
+            ),
+            Flag("queries", integer(1), 6, "Examples that are predicted for in one call."),
+            Flag("float16", SWITCH, False, "Keep weights in half of the bytes, rounded."),
+        ],
     }

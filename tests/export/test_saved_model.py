@@ -244,8 +244,10 @@ def test_it_replaces_nothing_but_exports(tmp_path):
 
 def test_wrong_arguments(tmp_path):
     learner = CASES["mlp"][0]()
-    with pytest.raises(ValueError, match="`format` must be one of 'tf_saved_model'"):
-        learner.export(tmp_path / "out", format="onnx")
+    with pytest.raises(
+        ValueError, match="`format` must be one of 'tf_saved_model', 'litert', 'onnx'"
+    ):
+        learner.export(tmp_path / "out", format="page")
     with pytest.raises(ValueError, match=r"`input_signature` must be tf.TensorSpec of a batch"):
         learner.export(tmp_path / "out", input_signature=[None, 3])
 

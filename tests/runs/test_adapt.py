@@ -74,7 +74,11 @@ WRONG = [
     (["adapt", "support", "query", "--invert=maybe"], ["--invert", "maybe", "auto"]),
     (["export", "--learner=omniglot_5way_1shot"], ["--output"]),
     (["export", "--output=saved"], ["--learner"]),
-    (["export", "--learner=nothing", "--output=x", "--format=onnx"], ["--format", "onnx"]),
+    (["export", "--learner=nothing", "--output=x", "--format=page"], ["--format", "page"]),
+    (
+        ["export", "--learner=omniglot_5way_1shot", "--output=x", "--float16"],
+        ["`float16`", "litert"],
+    ),
     (["evaluate", "--learner=omniglot_5way_1shot"], ["--data_dir", "--task=omniglot"]),
     (["evaluate", "--learner=omniglot_5way_1shot", "--task=sinusoid", "--ways=3"], ["--ways"]),
 ]

@@ -1,0 +1,77 @@
+"""Learns from five drawings on a device, by LiteRT alone: neither TensorFlow nor meta_tf.
+
+    pip install ai-edge-litert
+    python on_a_device.py learner.tflite
+
+`learner.tflite` comes from a computer that has both:
+
+    meta-tf export --learner=omniglot_5way_1shot --format=litert --output=learner.tflite
+
+The learned weights are kept in a file of 0.5 MB, so that the device learns once: a second
+call of the program goes on from there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import time
+from pathlib import Path
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+SIZE = 28
+# One symbol a class, as points of a stroke: column and row, from 0 to 1.
+STROKES = {
+    "bar": [(0.5, 0.1), (0.5, 0.9)],
+    "corner": [(0.2, 0.1), (0.2, 0.9), (0.85, 0.9)],
+    "hat": [(0.1, 0.85), (0.5, 0.1), (0.9, 0.85)],
+    "box": [(0.15, 0.15), (0.85, 0.15), (0.85, 0.85), (0.15, 0.85), (0.15, 0.15)],
+    "zigzag": [(0.1, 0.15), (0.9, 0.15), (0.1, 0.85), (0.9, 0.85)],
+}
+
+
+def draw(points: list[tuple[float, float]], rng: np.random.Generator) -> np.ndarray:
+    """A drawing [28, 28, 1] of a stroke by an unsteady hand: ink 1 on a ground of 0."""
+    picture = np.zeros([SIZE, SIZE], np.float32)
+    shaken = np.array(points) + rng.normal(scale=0.03, size=[len(points), 2])
+    for start, end in itertools.pairwise(shaken):
+        for share in np.linspace(0, 1, 4 * SIZE):
+            column, row = ((1 - share) * start + share * end) * (SIZE - 2)
+            row, column = (int(np.clip(v, 0, SIZE - 2)) for v in (row, column))
+            picture[row : row + 2, column : column + 2] = 1
+    return picture[..., None]
+
+
+def main() -> None:
+    """Runs the program."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("learner", type=Path, help="the exported file")
+    parser.add_argument("--learned", type=Path, default=Path("learned.npz"))
+    options = parser.parse_args()
+    interpreter = Interpreter(model_path=str(options.learner))
+    rng = np.random.default_rng(0)
+
+    if not options.learned.exists():
+        adapt = interpreter.get_signature_runner("adapt")
+        drawings = np.stack([draw(points, rng) for points in STROKES.values()])
+        start = time.perf_counter()
+        weights = adapt(support_x=drawings, support_y=np.arange(5, dtype=np.int32))
+        print(f"Learned from five drawings in {1000 * (time.perf_counter() - start):.0f} ms.")
+        np.savez(options.learned, **weights)
+
+    weights = dict(np.load(options.learned))
+    predict = interpreter.get_signature_runner("predict")
+    # As many as it was exported for, at once: this learner looks at all of them together.
+    count = predict.get_input_details()["query_x"]["shape"][0]
+    names = list(STROKES)
+    shown = [names[i % len(names)] for i in range(count)]
+    new = np.stack([draw(STROKES[name], rng) for name in shown])
+    logits = predict(query_x=new, **weights)["predictions"]
+    for name, guess in zip(shown, logits.argmax(-1), strict=True):
+        print(f"a {name} is taken for a {names[guess]}")
+
+
+if __name__ == "__main__":
+    main()

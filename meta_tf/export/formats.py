@@ -1,0 +1,74 @@
+"""The formats that a learner can be exported to."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from meta_tf.checks import check_choice
+from meta_tf.export import litert, onnx, saved_model
+from meta_tf.export.plan import Plan
+from meta_tf.export.refused import Refused
+from meta_tf.export.request import Request
+
+_OTHERS: dict[str, ModuleType] = {"litert": litert, "onnx": onnx}
+FORMATS = ("tf_saved_model", *_OTHERS)
+
+
+def save(
+    learner: Any,
+    path: str | Path,
+    format: str,
+    request: Request,
+    input_signature: Any = None,
+    target_signature: Any = None,
+) -> str:
+    """Writes a learner in one of the `FORMATS` and returns a sentence about it.
+
+    Args:
+      learner: a `MetaLearner`; see its `export`.
+      path: the file or folder to write.
+      format: one of the `FORMATS`.
+      request: for how many examples, and how precise; nothing to a SavedModel.
+      input_signature: `tf.TensorSpec` of a batch of inputs; read off the model if None.
+      target_signature: likewise of the targets.
+
+    Raises:
+      ImportError: if the package that runs the file is not installed.
+      ValueError: if the format cannot express the learner, or an argument is wrong.
+    """
+    check_choice("format", format, FORMATS)
+    if request.float16 and format != "litert":
+        raise ValueError(
+            f'`float16` is for format="litert" alone. Received: float16=True, format={format!r}.'
+        )
+    if format not in _OTHERS:
+        names = saved_model.save(learner, path, input_signature, target_signature)
+        return f"Saved to {path}, with the signatures {', '.join(names)}."
+    writer, path = _OTHERS[format], Path(path)
+    _check_installed(format, writer.PACKAGES)
+    writer.check_path(path)
+    try:
+        plan = Plan(learner, request, input_signature, target_signature)
+        difference = writer.write(plan, path)
+    except Refused as error:
+        raise ValueError(
+            f"`format={format!r}` is not possible for this learner: {error} Nothing was written; "
+            'format="tf_saved_model" takes any learner.'
+        ) from error
+    return (
+        f"Saved to {path}, which was run: predictions differ from TensorFlow's by at most "
+        f"{difference:.1e} of the largest."
+    )
+
+
+def _check_installed(format: str, packages: tuple[str, ...]) -> None:
+    """Raises ImportError unless what makes and runs the files of a format is there."""
+    missing = [p.replace("_", "-") for p in packages if importlib.util.find_spec(p) is None]
+    if missing:
+        raise ImportError(
+            f"`format={format!r}` needs {' and '.join(missing)}, as what is written is run before "
+            f"it is handed over: pip install 'meta-tf-keras[{format}]'."
+        )

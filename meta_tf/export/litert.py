@@ -1,0 +1,104 @@
+"""LiteRT (formerly TensorFlow Lite): one small file that learns and predicts on a device."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from meta_tf.export.plan import Plan
+from meta_tf.export.random_tasks import Arrays
+from meta_tf.export.refused import Refused
+from meta_tf.files import whole_file
+
+PACKAGES = ("ai_edge_litert",)  # what runs the file
+_UNKNOWN = re.compile(r"\btf\.([A-Z]\w+)")
+_ERRORS = (RuntimeError, ValueError)
+
+
+def check_path(path: Path) -> None:
+    """Raises ValueError unless a file for LiteRT can be written there."""
+    if path.suffix != ".tflite" or path.is_dir():
+        raise ValueError(
+            '`filepath` must end in .tflite for format="litert", which is one file. '
+            f"Received: {str(path)!r}."
+        )
+
+
+def write(plan: Plan, path: Path) -> float:
+    """Writes a file of built-in operations alone; it is run before it takes its place.
+
+    Args:
+      plan: what to write.
+      path: the file.
+
+    Returns:
+      The largest relative difference from TensorFlow that was seen.
+
+    Raises:
+      Refused: if LiteRT cannot express what the learner does, or computes something else.
+    """
+    functions = plan.lowered()
+    content = _convert(functions, plan.request.float16)
+    try:
+        difference = plan.compare(_Runner(content).run)
+    except Refused:
+        raise
+    except _ERRORS as error:  # the interpreter's own
+        raise Refused(f"LiteRT cannot run what its converter made: {_first_line(error)}") from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(path) as part:
+        part.write_bytes(content)
+    return difference
+
+
+class _Runner:
+    """Runs the signatures of a file."""
+
+    def __init__(self, content: bytes):
+        from ai_edge_litert.interpreter import Interpreter
+
+        self._interpreter = Interpreter(model_content=content)
+
+    def run(self, name: str, inputs: Arrays) -> Arrays:
+        """The outputs of a signature, by name; the inputs may be of any size that it allows."""
+        return self._interpreter.get_signature_runner(name)(**inputs)
+
+
+def _convert(functions: dict[str, Any], float16: bool) -> bytes:
+    """What is written into the file."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(tf.Module(), folder, functions, options)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if float16:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            converter.target_spec.supported_types = [tf.float16]
+        try:
+            return converter.convert()
+        except Exception as error:  # the converter has errors of many kinds
+            raise Refused(_reason(error, functions)) from error
+
+
+def _reason(error: Exception, functions: dict[str, Any]) -> str:
+    """The operations that the converter does not know, and where they are; or what it says."""
+    places = dict.fromkeys(_UNKNOWN.findall(str(error)), "")
+    for function in functions.values():
+        inner = [f.graph for f in function.graph._functions.values() if hasattr(f, "graph")]
+        for graph in (function.graph, *inner):
+            places |= {op.type: op.name for op in graph.get_operations() if op.type in places}
+    if not places:
+        return f"the converter for LiteRT says: {_first_line(error)}"
+    listed = ", ".join(f"{kind} of {name!r}" if name else kind for kind, name in places.items())
+    cure = ""
+    if any("TensorList" in kind for kind in places):
+        cure = " It comes from a loop inside of a layer: give a recurrent layer unroll=True."
+    return f"LiteRT has no operation for {listed}.{cure}"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

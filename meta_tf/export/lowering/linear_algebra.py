@@ -1,0 +1,49 @@
+"""Small systems of linear equations, written out row by row."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from meta_tf.export.lowering.rules import known_shape, refuse, rule
+from meta_tf.types import Tensor
+
+_MOST_ROWS = 64  # as every row is a few operations of its own
+
+
+@rule("Cholesky")
+def cholesky(op: tf.Operation, a: Tensor) -> list[Any]:
+    rows = _rows(op, a)
+    columns, rest = [], a
+    for k in range(rows):
+        below = (np.arange(rows)[:, None] >= k).astype("float32")
+        column = rest[:, k : k + 1] * tf.math.rsqrt(rest[k : k + 1, k : k + 1]) * below
+        columns.append(column)
+        rest = rest - tf.matmul(column, column, transpose_b=True)
+    return [tf.concat(columns, 1)]
+
+
+@rule("MatrixTriangularSolve")
+def triangular_solve(op: tf.Operation, triangle: Tensor, b: Tensor) -> list[Any]:
+    rows = _rows(op, triangle)
+    if op.get_attr("adjoint"):
+        triangle = tf.transpose(triangle)
+    lower = op.get_attr("lower") != op.get_attr("adjoint")
+    solved: dict[int, Tensor] = {}
+    for k in range(rows) if lower else reversed(range(rows)):
+        row = b[k : k + 1]
+        known = slice(0, k) if lower else slice(k + 1, rows)
+        if solved:
+            before = tf.concat([solved[j] for j in sorted(solved)], 0)
+            row = row - tf.matmul(triangle[k : k + 1, known], before)
+        solved[k] = row / triangle[k : k + 1, k : k + 1]
+    return [tf.concat([solved[k] for k in range(rows)], 0)]
+
+
+def _rows(op: tf.Operation, matrix: Tensor) -> int:
+    shape = known_shape(op, matrix)
+    if len(shape) != 2 or shape[0] > _MOST_ROWS:
+        refuse(op, f"its matrix is of shape {shape}; one of up to {_MOST_ROWS} rows can be.")
+    return shape[0]

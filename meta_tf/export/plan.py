@@ -1,0 +1,62 @@
+"""`Plan`: a learner's functions for a runtime other than TensorFlow, and what they must give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from meta_tf.export.compare import FLOAT16_TOLERANCE, TOLERANCE, Run, compare
+from meta_tf.export.lowering import lower
+from meta_tf.export.random_tasks import RandomTasks
+from meta_tf.export.request import Request, classes
+from meta_tf.export.signatures import Signatures
+from meta_tf.export.specs import input_specs, target_spec
+
+
+class Plan:
+    """What is to be written for a learner.
+
+    Args:
+      learner: a `MetaLearner`.
+      request: for how many examples, and how precise.
+      input_signature: as for `meta_tf.export.saved_model.save`.
+      target_signature: likewise.
+    """
+
+    def __init__(
+        self,
+        learner: Any,
+        request: Request,
+        input_signature: Any = None,
+        target_signature: Any = None,
+    ):
+        inputs = input_specs(learner.algorithm, learner.network, input_signature)
+        targets = target_spec(learner, inputs, target_signature)
+        ways = request.ways_of(learner, inputs)
+        self.request = request
+        self._learner = learner
+        self._classes = ways if classes(learner, inputs) else None
+        self._sizes = request.sizes_to_try(ways)
+        support, query = (None, None) if request.any_sizes else self._sizes[0]
+        signatures = Signatures(learner, inputs, targets, support, query)
+        self._functions = signatures.three()
+
+    def lowered(self) -> dict[str, Any]:
+        """`adapt`, `predict` and `adapt_and_predict` as concrete functions of simple operations.
+
+        Raises:
+          Refused: if an operation cannot be written down.
+        """
+        return {name: lower(function) for name, function in self._functions.items()}
+
+    def compare(self, run: Run) -> float:
+        """The largest relative difference between what was written and TensorFlow.
+
+        Args:
+          run: `outputs = run(signature, inputs)` in the runtime, both by name.
+
+        Raises:
+          Refused: if it is too large.
+        """
+        tolerance = FLOAT16_TOLERANCE if self.request.float16 else TOLERANCE
+        tasks = RandomTasks(self._functions["adapt_and_predict"], self._learner, self._classes)
+        return compare(run, self._functions, tasks, self._sizes, tolerance)

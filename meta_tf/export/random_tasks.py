@@ -1,0 +1,54 @@
+"""Random tasks for a traced learner, on which two runtimes can be compared."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+Arrays: TypeAlias = dict[str, Any]  # by name
+
+
+class RandomTasks:
+    """Draws tasks of any size that a learner can be given.
+
+    Numbers are drawn from the normal distribution, or, where a learner cannot take them,
+    between 0 and 1; whole ones from those that all embeddings know, labels from the classes.
+
+    Args:
+      function: the concrete function `adapt_and_predict`.
+      learner: the `MetaLearner` that it is of.
+      classes: how many labels there are; None for a regression.
+    """
+
+    def __init__(self, function: Any, learner: Any, classes: int | None):
+        self._specs: dict[str, Any] = function.structured_input_signature[1]
+        self._classes = classes
+        vocabularies = [
+            layer.input_dim
+            for layer in learner.model._flatten_layers()
+            if isinstance(layer, keras.layers.Embedding)
+        ]
+        self._vocabulary = min(vocabularies, default=2)
+
+    def draw(self, number: int, support: int, query: int, *, positive: bool = False) -> Arrays:
+        """The task of this number: `support_x`, `support_y` and `query_x` by name."""
+        rng = np.random.default_rng(number)
+        return {
+            name: self._array(rng, spec, query if name.startswith("query_x") else support, positive)
+            for name, spec in self._specs.items()
+        }
+
+    def _array(self, rng: np.random.Generator, spec: Any, count: int, positive: bool) -> Any:
+        shape = [count, *(3 if size is None else size for size in spec.shape[1:])]
+        dtype = tf.as_dtype(spec.dtype).as_numpy_dtype
+        if spec.name == "support_y" and self._classes:
+            labels = np.arange(count) % self._classes
+            vectors = np.eye(shape[-1]) if len(shape) > 1 and spec.dtype.is_floating else None
+            chosen = labels if vectors is None else vectors[labels]
+            return np.broadcast_to(chosen, shape).astype(dtype)
+        if not spec.dtype.is_floating:
+            return rng.integers(0, self._vocabulary, shape).astype(dtype)
+        return (rng.random(shape) if positive else rng.normal(size=shape)).astype(dtype)

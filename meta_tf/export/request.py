@@ -1,0 +1,72 @@
+"""What a file for another runtime is to be made for: how many examples, and how precise."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from meta_tf.checks import check_integer
+
+_CLASSIFYING = (
+    keras.losses.categorical_crossentropy,
+    keras.losses.sparse_categorical_crossentropy,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """The sizes and the precision of an export.
+
+    Args:
+      ways: classes in a task; the learner's own if None, and 1 for a regression.
+      shots: support examples of a class; any number if None.
+      queries: the examples that are predicted for in one call; any number if `shots` is None.
+      float16: whether the weights are kept in half of the bytes.
+
+    Raises:
+      ValueError: if a number is not a whole one of at least 1.
+    """
+
+    ways: int | None = None
+    shots: int | None = 1
+    queries: int = 6
+    float16: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("ways", "shots"):
+            if getattr(self, name) is not None:
+                check_integer(name, getattr(self, name), at_least=1)
+        check_integer("queries", self.queries, at_least=1)
+
+    @property
+    def any_sizes(self) -> bool:
+        """Whether the numbers of examples are chosen at run time."""
+        return self.shots is None
+
+    def ways_of(self, learner: Any, inputs: Any) -> int:
+        """The classes of a task, if need be as many as the learner tells apart."""
+        return self.ways or classes(learner, inputs) or 1
+
+    def sizes_to_try(self, ways: int) -> list[tuple[int, int]]:
+        """Pairs of support and query examples, [(S, Q), …], for which a file is to be right."""
+        if self.shots is not None:
+            return [(ways * self.shots, self.queries)]
+        return [(ways, self.queries), (ways, 1), (3 * ways, 7), (2 * ways + 1, 2 * ways)]
+
+
+def classes(learner: Any, inputs: Any) -> int | None:
+    """How many classes a learner tells apart; None if it is no classifier.
+
+    Args:
+      learner: a `MetaLearner`.
+      inputs: `tf.TensorSpec` of a batch of its inputs, in the model's structure.
+    """
+    tensors = keras.tree.map_structure(
+        lambda s: keras.KerasTensor(tuple(s.shape), dtype=tf.as_dtype(s.dtype).name), inputs
+    )
+    size = learner.algorithm.output_spec(learner.network, tensors).shape[-1]
+    loss = getattr(learner.network.loss, "fn", learner.network.loss)
+    return size if loss in _CLASSIFYING else learner.algorithm.prediction_size(learner.network)

@@ -1,0 +1,192 @@
+"""The functions of a learner that are exported: tensors by name in, tensors by name out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from meta_tf.algorithms import Algorithm
+from meta_tf.batch.check_values import with_right_labels
+from meta_tf.export.reachable import inputs_that_matter
+from meta_tf.types import Examples, Tensor, Weights
+
+Tensors = dict[str, Any]  # by name
+Place = tuple[str, Any]  # of a weight: ("model", 0), ("state", 2), ("meta", "inner_lr")
+
+
+class Signatures:
+    """Traces what is exported; every function takes and gives tensors by name.
+
+    Args:
+      learner: a `MetaLearner`.
+      inputs: `tf.TensorSpec` of a batch of inputs, [None, ...], in the model's structure.
+      targets: likewise of the targets.
+      support: S, the number of support examples; any if None.
+      query: Q, the number of query examples; any if None.
+    """
+
+    def __init__(
+        self,
+        learner: Any,
+        inputs: Any,
+        targets: tf.TensorSpec,
+        support: int | None = None,
+        query: int | None = None,
+    ):
+        self.learner = learner
+        self.network = learner.network
+        self.algorithm = learner.algorithm
+        self.inputs = inputs
+        self.support = {
+            **_named("support_x", inputs, support),
+            "support_y": _renamed(targets, "support_y", support),
+        }
+        self.query = _named("query_x", inputs, query)
+        self.adapted: list[Place] = []  # of the weights that a task changes, and `predict` needs
+        model = learner.model
+        self.paths: dict[Place, str] = {
+            **{("model", i): v.path for i, v in enumerate(model.trainable_variables)},
+            **{("state", i): v.path for i, v in enumerate(model.non_trainable_variables)},
+        }
+
+    def three(self) -> dict[str, Any]:
+        """`adapt_and_predict`, `adapt` and `predict`, as concrete functions."""
+        adapt, predict = self._adapt_and_predict_apart()
+        whole = _trace(self.adapt_and_predict, {**self.support, **self.query})
+        return {"adapt_and_predict": whole, "adapt": adapt, "predict": predict}
+
+    def all(self) -> dict[str, Any]:
+        """All the concrete functions by name."""
+        functions = self.three()
+        functions["serving_default"] = functions["adapt_and_predict"]
+        if self._initial() is not None:
+            functions["initial"] = _trace(self.initial, self.query)
+        if self.algorithm.with_rate(tf.constant(1.0)) is not None:
+            run_time = {
+                "inner_steps": tf.TensorSpec([], tf.int32, "inner_steps"),
+                "inner_lr": tf.TensorSpec([], tf.float32, "inner_lr"),
+            }
+            functions["adapt_steps_and_predict"] = _trace(
+                self.adapt_steps_and_predict, {**self.support, **self.query, **run_time}
+            )
+        return functions
+
+    def _adapt_and_predict_apart(self) -> tuple[Any, Any]:
+        """`adapt` and `predict`; what the one gives is all that the other needs, and no more."""
+        _trace(self._find_adapted, self.support)
+        while True:
+            adapt = _trace(self.adapt, self.support)
+            weights = {n: _renamed(t, n) for n, t in adapt.structured_outputs.items()}
+            predict = _trace(self.predict, {**self.query, **weights})
+            # Batch normalisation by the statistics of the batch needs no moving ones, say.
+            needed = inputs_that_matter(predict)
+            kept = [place for name, place in self._names().items() if name in needed]
+            if len(kept) == len(self.adapted):
+                return adapt, predict
+            self.adapted = kept
+
+    def _find_adapted(self, **given: Any) -> Tensors:
+        before = self.learner.weights_now
+        after = _by_place(self._adapted(self.algorithm, before, given))
+        unchanged = {id(t) for t in tf.nest.flatten(before)}
+        self.adapted = [place for place, t in after.items() if id(t) not in unchanged]
+        return {}
+
+    def adapt(self, **given: Any) -> Tensors:
+        after = _by_place(self._adapted(self.algorithm, self.learner.weights_now, given))
+        return {n: tf.identity(after[p]) for n, p in self._names().items()}
+
+    def adapt_and_predict(self, **given: Any) -> Tensors:
+        adapted = self._adapted(self.algorithm, self.learner.weights_now, given)
+        return self._predictions(self.algorithm, adapted, given)
+
+    def adapt_steps_and_predict(self, *, inner_steps: Any, inner_lr: Any, **given: Any) -> Tensors:
+        algorithm = self.algorithm.with_rate(inner_lr)
+        adapted = self._adapted(algorithm, self.learner.weights_now, given, inner_steps)
+        return self._predictions(algorithm, adapted, given)
+
+    def predict(self, **given: Any) -> Tensors:
+        changed = {place: given[name] for name, place in self._names().items()}
+        weights = _exchanged(self.learner.weights_now, changed)
+        return self._predictions(self.algorithm, weights, given)
+
+    def initial(self, **given: Any) -> Tensors:
+        return self._predictions(self.algorithm, self._initial(), given)
+
+    def _initial(self) -> Weights | None:
+        return self.algorithm.initial(self.network, self.learner.weights_now)
+
+    def _adapted(
+        self, algorithm: Algorithm, weights: Weights, given: Tensors, steps: Tensor | None = None
+    ) -> Weights:
+        labels = {"support_y": given["support_y"]}
+        # Outside of this library nothing else says that a label is beyond the ways.
+        y = with_right_labels(algorithm, self.network, labels, given["support_y"])
+        support = Examples(_packed("support_x", self.inputs, given), y)
+        return algorithm.adapt(self.network, weights, support, steps=steps)
+
+    def _predictions(self, algorithm: Algorithm, adapted: Any, given: Tensors) -> Tensors:
+        query_x = _packed("query_x", self.inputs, given)
+        return {"predictions": algorithm.predict(self.network, adapted, query_x)}
+
+    def _names(self) -> dict[str, Place]:
+        """The changed weights' places by name: `conv1_kernel` for `conv1/kernel`."""
+        names = {}
+        for place in self.adapted:
+            name = first = re.sub(r"\W", "_", self.paths.get(place, str(place[1])))
+            number = 1
+            while name in names or name in self.query:
+                number += 1
+                name = f"{first}_{number}"
+            names[name] = place
+        return names
+
+
+def _trace(function: Callable[..., Tensors], specs: Tensors) -> Any:
+    return tf.function(function, autograph=False).get_concrete_function(**specs)
+
+
+def _by_place(weights: Weights) -> dict[Place, Tensor]:
+    """The weights by place: ("model", 0), …, ("state", 0), …, ("meta", name), …."""
+    return {
+        **{("model", i): w for i, w in enumerate(weights.model)},
+        **{("state", i): w for i, w in enumerate(weights.state)},
+        **{("meta", name): w for name, w in weights.meta.items()},
+    }
+
+
+def _exchanged(weights: Weights, changed: dict[Place, Tensor]) -> Weights:
+    """The weights with others at some places."""
+    merged = {**_by_place(weights), **changed}
+    return Weights(
+        [merged["model", i] for i in range(len(weights.model))],
+        [merged["state", i] for i in range(len(weights.state))],
+        {name: w for (kind, name), w in merged.items() if kind == "meta"},
+    )
+
+
+def _names_of(prefix: str, inputs: Any) -> list[str]:
+    """`prefix` itself for a single input, else with the input's key or number behind."""
+    return [
+        "_".join([prefix, *(re.sub(r"\W", "_", str(key)) for key in keys)])
+        for keys, _ in keras.tree.flatten_with_path(inputs)
+    ]
+
+
+def _named(prefix: str, inputs: Any, count: int | None) -> dict[str, tf.TensorSpec]:
+    pairs = zip(_names_of(prefix, inputs), keras.tree.flatten(inputs), strict=True)
+    return {name: _renamed(spec, name, count) for name, spec in pairs}
+
+
+def _packed(prefix: str, inputs: Any, given: Tensors) -> Any:
+    return keras.tree.pack_sequence_as(inputs, [given[n] for n in _names_of(prefix, inputs)])
+
+
+def _renamed(spec: Any, name: str, count: int | None = None) -> tf.TensorSpec:
+    """The spec by another name, for `count` examples if that is given."""
+    shape = spec.shape if count is None else [count, *spec.shape[1:]]
+    return tf.TensorSpec(shape, spec.dtype, name)

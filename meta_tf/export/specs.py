@@ -1,0 +1,49 @@
+"""What an exported learner takes: inputs and targets as `tf.TensorSpec`, read off the learner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from meta_tf.algorithms import Algorithm
+from meta_tf.network.network import Network
+
+
+def input_specs(algorithm: Algorithm, network: Network, signature: Any) -> Any:
+    """What examples look like, as `tf.TensorSpec` [None, ...], for any number of them."""
+    if signature is None:
+        declared, model = algorithm.input_spec(network), network.model
+        if declared is None:
+            raise ValueError(
+                "`input_signature` is needed for a model that declares no inputs. Received: the "
+                f"model {model.name!r} of type {type(model).__name__}, and None. Say what a batch "
+                "looks like: learner.export(path, input_signature=tf.TensorSpec([None, 28, 28, 1], "
+                "tf.float32))."
+            )
+        signature = keras.tree.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), declared)
+
+    def any_number(spec: Any) -> tf.TensorSpec:
+        if not isinstance(spec, tf.TensorSpec) or not spec.shape.rank:
+            raise ValueError(
+                "`input_signature` must be tf.TensorSpec of a batch, [None, ...], in the "
+                f"structure of the model's inputs. Received: {spec!r}."
+            )
+        return tf.TensorSpec([None, *spec.shape[1:]], spec.dtype)
+
+    return keras.tree.map_structure(any_number, signature)
+
+
+def target_spec(learner: Any, inputs: Any, signature: Any) -> tf.TensorSpec:
+    """The targets as a `tf.TensorSpec`: labels for the sparse loss, else like the outputs."""
+    if signature is not None:
+        return tf.TensorSpec([None, *signature.shape[1:]], signature.dtype)
+    tensors = keras.tree.map_structure(
+        lambda s: keras.KerasTensor(tuple(s.shape), dtype=s.dtype.name), inputs
+    )
+    shape = learner.algorithm.output_spec(learner.network, tensors).shape
+    function = getattr(learner.network.loss, "fn", learner.network.loss)
+    if function is keras.losses.sparse_categorical_crossentropy:
+        return tf.TensorSpec([None, *shape[1:-1]], tf.int32)
+    return tf.TensorSpec([None, *shape[1:]], keras.config.floatx())

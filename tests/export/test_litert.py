@@ -1,0 +1,236 @@
+"""Export to LiteRT: what the file computes, where it lies, and what is refused."""
+
+import importlib.util
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+import meta_tf
+from meta_tf.export import formats, litert
+from meta_tf.export.compare import compare
+from meta_tf.export.random_tasks import RandomTasks
+from meta_tf.export.refused import Refused
+from meta_tf.export.request import Request
+
+needs_litert = pytest.mark.skipif(
+    importlib.util.find_spec("ai_edge_litert") is None, reason="needs the extra [litert]"
+)
+SPARSE = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def learner_of(*stack, shape=(8, 8, 2), steps=2, **options):
+    model = keras.Sequential(
+        [keras.Input(shape), *stack, layers.Flatten(), layers.Dense(3, name="head")], name="net"
+    )
+    return meta_tf.MetaLearner(model, meta_tf.MAML(0.05, inner_steps=steps), SPARSE, **options)
+
+
+def signatures_of(path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path))
+    return {n: interpreter.get_signature_runner(n) for n in interpreter.get_signature_list()}
+
+
+def sets(shape, support, query):
+    rng = np.random.default_rng(0)
+    x, new = (rng.random([n, *shape], dtype="float32") for n in (support, query))
+    return x, np.arange(support, dtype="int32") % 5, new
+
+
+@needs_litert
+def test_the_shipped_learner_learns_in_litert(tmp_path):
+    learner = meta_tf.pretrained("omniglot_5way_1shot")
+    path = tmp_path / "new folder" / "learner.tflite"
+    learner.export(path, format="litert")
+    run = signatures_of(path)
+    assert set(run) == {"adapt", "predict", "adapt_and_predict"}
+    x, y, new = sets((28, 28, 1), 5, 6)
+    expected = learner.adapt(x, y)(new)
+    at_once = run["adapt_and_predict"](support_x=x, support_y=y, query_x=new)["predictions"]
+    np.testing.assert_allclose(at_once, expected, rtol=0, atol=1e-3)
+    weights = run["adapt"](support_x=x, support_y=y)
+    # No moving statistics: in the mode `transductive` nothing is predicted from them.
+    assert set(weights) == {*(f"conv{i}_kernel" for i in (1, 2, 3, 4)), "head_kernel", "head_bias"}
+    apart = run["predict"](query_x=new, **weights)["predictions"]
+    np.testing.assert_allclose(apart, expected, rtol=0, atol=1e-3)
+    assert [p.name for p in path.parent.iterdir()] == ["learner.tflite"]
+
+
+@needs_litert
+def test_sizes_can_be_chosen_at_run_time(tmp_path):
+    learner = meta_tf.pretrained("omniglot_5way_1shot")
+    learner.export(tmp_path / "learner.tflite", format="litert", shots=None)
+    run = signatures_of(tmp_path / "learner.tflite")["adapt_and_predict"]
+    for support, query in ((5, 1), (10, 20), (5, 4)):
+        x, y, new = sets((28, 28, 1), support, query)
+        given = run(support_x=x, support_y=y, query_x=new)["predictions"]
+        expected = learner.adapt(x, y)(new)
+        np.testing.assert_allclose(given, expected, rtol=0, atol=1e-3)
+
+
+@needs_litert
+def test_float16_takes_less_room_and_says_how_far_off_it_is(tmp_path, capsys):
+    learner = learner_of(layers.Dense(300, "relu"), shape=(40,))
+    found = {}
+    for half in (False, True):
+        path = tmp_path / f"{half}.tflite"
+        learner.export(path, format="litert", float16=half, verbose=True)
+        (difference,) = re.findall(r"at most (\S+) of", capsys.readouterr().out)
+        found[half] = path.stat().st_size, float(difference)
+    assert found[True][0] < 0.7 * found[False][0]
+    # float16 has 11 bits: 2⁻¹¹ ≈ 5e-4 of a number is lost at most where it is rounded.
+    assert found[False][1] < 1e-5 < found[True][1] < 1e-1
+
+
+STACKS = {
+    "activations": [layers.Conv2D(3, 3, activation=a) for a in ("gelu", "elu", "selu")],
+    "more activations": [
+        layers.Dense(3, activation=a) for a in ("softplus", "softsign", "tanh", "sigmoid", "relu6")
+    ],
+    "leaky": [layers.Conv2D(3, 3), layers.LeakyReLU(), layers.PReLU()],
+    # Windows that overlap and reach over the edge: 3 wide, 2 apart, on 8 and on 4 pixels.
+    "pooling": [
+        layers.Conv2D(3, 1),
+        layers.MaxPooling2D(3, 2, padding="same"),
+        layers.AveragePooling2D(3, 2, padding="same"),
+    ],
+    "strides": [layers.Conv2D(3, 3, strides=2, padding="same"), layers.Conv2D(3, 2, strides=2)],
+    "dilated": [layers.Conv2D(3, 3, dilation_rate=2)],
+    "transposed": [layers.Conv2DTranspose(3, 3, strides=2)],
+    "groups": [layers.Conv2D(4, 3), layers.Conv2D(4, 3, groups=2)],
+    "separable": [
+        layers.SeparableConv2D(4, 3, strides=2, padding="same"),
+        layers.DepthwiseConv2D(3, depth_multiplier=2),
+    ],
+    "norms": [
+        layers.Conv2D(4, 3),
+        layers.BatchNormalization(),
+        layers.LayerNormalization(),
+        layers.GroupNormalization(2),
+    ],
+}
+
+
+@needs_litert
+@pytest.mark.slow
+@pytest.mark.parametrize("name", STACKS)
+def test_layers_are_written_with_their_gradients(name, tmp_path):
+    keras.utils.set_random_seed(0)
+    config = [layers.deserialize(layers.serialize(layer)) for layer in STACKS[name]]
+    learner_of(*config).export(tmp_path / "learner.tflite", format="litert")
+    assert (tmp_path / "learner.tflite").exists()  # it was compared, or it would not be there
+
+
+@needs_litert
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("stack", "shape", "named"),
+    [
+        ([layers.LSTM(3, name="memory")], (4, 2), ["TensorList", "memory", "unroll=True"]),
+        ([layers.Conv3D(2, 3, name="volume")], (4, 4, 4, 1), ["Conv3D", "volume"]),
+    ],
+    ids=["lstm", "conv3d"],
+)
+def test_what_litert_cannot_express_is_refused_by_its_name(stack, shape, named, tmp_path):
+    path = tmp_path / "learner.tflite"
+    path.write_text("an earlier one")
+    with pytest.raises(ValueError, match=r"format='litert'.*Nothing was written") as caught:
+        learner_of(*stack, shape=shape).export(path, format="litert")
+    for words in named:
+        assert words in str(caught.value)
+    assert path.read_text() == "an earlier one"
+
+
+@needs_litert
+def test_a_matrix_of_unknown_size_is_refused_by_its_name(tmp_path):
+    model = meta_tf.models.mlp(4, None, (6,))
+    learner = meta_tf.MetaLearner(model, meta_tf.R2D2(3), SPARSE)
+    learner.export(tmp_path / "fixed.tflite", format="litert")
+    with pytest.raises(ValueError, match=r"Cholesky.*known size.*fixed sizes"):
+        learner.export(tmp_path / "any.tflite", format="litert", shots=None)
+
+
+@needs_litert
+def test_a_file_must_have_its_ending(tmp_path):
+    with pytest.raises(ValueError, match=r"`filepath` must end in .tflite.*'.*learner'"):
+        learner_of().export(tmp_path / "learner", format="litert")
+
+
+@pytest.mark.parametrize("wrong", [{"shots": 0}, {"ways": 1.5}, {"queries": None}])
+def test_sizes_are_whole_numbers(wrong, tmp_path):
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"`{name}` must be an integer of at least 1"):
+        learner_of().export(tmp_path / "learner.tflite", format="litert", **wrong)
+
+
+def test_float16_is_not_for_a_saved_model(tmp_path):
+    with pytest.raises(ValueError, match="`float16`"):
+        learner_of().export(tmp_path / "saved_model", float16=True)
+
+
+def test_without_the_extra_its_name_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(litert, "PACKAGES", ("no_such_package",))
+    with pytest.raises(ImportError, match=r"no-such-package.*'meta-tf-keras\[litert\]'"):
+        learner_of().export(tmp_path / "learner.tflite", format="litert")
+
+
+@pytest.mark.parametrize("signature", ["adapt", "predict", "adapt_and_predict"])
+@pytest.mark.parametrize("shift", [3e-4, np.nan])
+def test_a_file_that_computes_something_else_is_refused(signature, shift):
+    """The comparison itself, with TensorFlow in the place of the other runtime."""
+    functions, tasks = three_functions(learner_of())
+
+    def run(name, inputs):
+        outputs = functions[name](**{n: tf.constant(a) for n, a in inputs.items()})
+        outputs = {n: t.numpy() for n, t in outputs.items()}
+        if name == signature:
+            # A bias of all classes moves the predictions by as much as itself.
+            wrong = outputs["net_head_bias" if name == "adapt" else "predictions"]
+            wrong += shift * 2
+        return outputs
+
+    with pytest.raises(Refused, match=f"predictions .*{signature}.* differ"):
+        compare(run, functions, tasks, [(3, 2)], tolerance=1e-4)
+
+
+def test_the_difference_is_that_of_the_predictions():
+    functions, tasks = three_functions(learner_of())
+
+    def run(name, inputs):
+        outputs = functions[name](**{n: tf.constant(a) for n, a in inputs.items()})
+        factor = 1 if name == "adapt" else 1 + 3e-4
+        return {n: t.numpy() * factor for n, t in outputs.items()}
+
+    assert compare(run, functions, tasks, [(3, 2)], 4e-4) == pytest.approx(3e-4, rel=1e-2)
+
+
+def test_what_is_not_finite_is_not_compared():
+    learner = learner_of()
+    learner.model.get_layer("head").kernel.assign(np.full([128, 3], np.nan))
+    functions, tasks = three_functions(learner)
+    with pytest.raises(Refused, match="not finite"):
+        compare(lambda name, inputs: {}, functions, tasks, [(3, 2)], 1e-4)
+
+
+def three_functions(learner):
+    from meta_tf.export.signatures import Signatures
+    from meta_tf.export.specs import input_specs, target_spec
+
+    inputs = input_specs(learner.algorithm, learner.network, None)
+    functions = Signatures(learner, inputs, target_spec(learner, inputs, None), 3, 2).three()
+    return functions, RandomTasks(functions["adapt_and_predict"], learner, 3)
+
+
+def test_sizes_follow_from_the_learner():
+    inputs = tf.TensorSpec([None, 8, 8, 2])
+    assert Request().ways_of(learner_of(), inputs) == 3  # the outputs
+    assert Request(ways=2).ways_of(learner_of(), inputs) == 2
+    assert Request(shots=2, queries=4).sizes_to_try(3) == [(6, 4)]
+    regression = meta_tf.MetaLearner(meta_tf.models.mlp(1, 2), meta_tf.MAML(), "mse")
+    assert Request().ways_of(regression, tf.TensorSpec([None, 1])) == 1
+    assert formats.FORMATS[0] == "tf_saved_model"

@@ -1,0 +1,63 @@
+"""Export to ONNX: what the files compute, where they lie, and what is refused."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+import meta_tf
+from meta_tf.export import onnx
+from tests.learners import make_learner
+
+needs_onnx = pytest.mark.skipif(
+    not all(importlib.util.find_spec(package) for package in onnx.PACKAGES),
+    reason="needs the extra [onnx]",
+)
+FILES = {"adapt.onnx", "predict.onnx", "adapt_and_predict.onnx"}
+
+
+def run(path, inputs):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, inputs), strict=True))
+
+
+@needs_onnx
+@pytest.mark.slow
+def test_the_shipped_learner_learns_in_onnx(tmp_path):
+    learner = meta_tf.pretrained("omniglot_5way_1shot")
+    folder = tmp_path / "learner"
+    learner.export(folder, format="onnx")
+    assert {path.name for path in folder.iterdir()} == FILES
+    rng = np.random.default_rng(0)
+    x, new = (rng.random([n, 28, 28, 1], dtype="float32") for n in (5, 6))
+    task = {"support_x": x, "support_y": np.arange(5, dtype="int32")}
+    expected = learner.adapt(*task.values())(new)
+    weights = run(folder / "adapt.onnx", task)
+    for found in (
+        run(folder / "predict.onnx", {"query_x": new, **weights}),
+        run(folder / "adapt_and_predict.onnx", {"query_x": new, **task}),
+    ):
+        np.testing.assert_allclose(found["predictions"], expected, rtol=0, atol=1e-3)
+
+
+@needs_onnx
+@pytest.mark.parametrize("unroll", [8, 0], ids=["written out", "in a loop"])
+def test_an_earlier_export_is_replaced_and_nothing_else(unroll, tmp_path):
+    learner = make_learner(algorithm=meta_tf.MAML(0.1, inner_steps=2, unroll=unroll))
+    folder = tmp_path / "learner"
+    for _ in range(2):
+        learner.export(folder, format="onnx")
+    assert {path.name for path in folder.iterdir()} == FILES
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(ValueError, match="holds something else"):
+        learner.export(folder, format="onnx")
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+def test_without_the_extra_its_name_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx, "PACKAGES", ("json", "no_such_package"))
+    with pytest.raises(ImportError, match=r"needs no-such-package.*'meta-tf-keras\[onnx\]'"):
+        make_learner().export(tmp_path / "learner", format="onnx")

@@ -1,0 +1,141 @@
+"""Writes docs/export-differences.md: how far exports differ from TensorFlow.
+
+    python -m tools.export_table             every algorithm on every network, in LiteRT
+    python -m tools.export_table --format=onnx
+
+Each learner is written as a user would write it, is run by that, and what `export` reports
+goes into the table of its format; the page's other tables stay as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+import meta_tf
+from meta_tf.export import formats
+from meta_tf.export.request import Request
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "export-differences.md"
+WAYS = 5
+ENDINGS = {"litert": ".tflite", "onnx": ""}
+RUNTIMES = {"litert": "ai-edge-litert", "onnx": "onnxruntime"}
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+ALGORITHMS: dict[str, Callable[[], meta_tf.Algorithm]] = {
+    "MAML, FOMAML": lambda: meta_tf.MAML(0.1, inner_steps=2),
+    "MAML, Adam": lambda: meta_tf.MAML(0.002, inner_steps=2, optimizer="adam"),
+    "MAML, 10 steps in a loop": lambda: meta_tf.MAML(0.02, inner_steps=10),
+    "ANIL": lambda: meta_tf.ANIL(inner_lr=0.1, inner_steps=2),
+    "BOIL": lambda: meta_tf.BOIL(inner_lr=0.1, inner_steps=2),
+    "Meta-SGD": lambda: meta_tf.MetaSGD(inner_lr=0.1, inner_steps=2),
+    "MAML++": lambda: meta_tf.MAMLPlusPlus(0.1, inner_steps=2),
+    "Meta-Curvature": lambda: meta_tf.MetaCurvature(0.1, inner_steps=2),
+    "iMAML": lambda: meta_tf.IMAML(0.1, inner_steps=2),
+    "Reptile": lambda: meta_tf.Reptile(0.002, inner_steps=2),
+    "ProtoMAML": lambda: meta_tf.ProtoMAML(0.1, inner_steps=2),
+    "ProtoNet": lambda: meta_tf.ProtoNet(WAYS),
+    "MatchingNet": lambda: meta_tf.MatchingNet(WAYS),
+    "R2D2": lambda: meta_tf.R2D2(WAYS),
+}
+EMBEDDING = ("ProtoNet", "MatchingNet", "R2D2")
+
+
+def conv4(outputs: int | None) -> keras.Model:
+    return meta_tf.models.conv4(ways=outputs, filters=32)
+
+
+def conv4_max_pool(outputs: int | None) -> keras.Model:
+    return meta_tf.models.conv4(ways=outputs, filters=32, downsample="max_pool")
+
+
+def mlp(outputs: int | None) -> keras.Model:
+    return meta_tf.models.mlp(64, outputs, (64, 64), "relu", "glorot_uniform")
+
+
+def separable(outputs: int | None) -> keras.Model:
+    stack: list[keras.Layer] = [keras.Input([28, 28, 1])]
+    for filters in (16, 32):
+        stack.append(keras.layers.SeparableConv2D(filters, 3, strides=2, padding="same"))
+        stack += [keras.layers.BatchNormalization(), keras.layers.ReLU()]
+    stack.append(keras.layers.GlobalAveragePooling2D())
+    return keras.Sequential([*stack, *_head(outputs)])
+
+
+def attention(outputs: int | None) -> keras.Model:
+    x = keras.Input([12, 8])
+    seen = keras.layers.MultiHeadAttention(2, 8)(x, x)
+    normal = keras.layers.LayerNormalization()(keras.layers.Add()([x, seen]))
+    y = keras.layers.GlobalAveragePooling1D()(keras.layers.Dense(16, "gelu")(normal))
+    for layer in _head(outputs):
+        y = layer(y)
+    return keras.Model(x, y)
+
+
+def _head(outputs: int | None) -> list[keras.Layer]:
+    return [keras.layers.Dense(outputs, name="head")] if outputs else []
+
+
+NETWORKS: dict[str, Callable[[int | None], keras.Model]] = {
+    "conv4, strides": conv4,
+    "conv4, max-pool": conv4_max_pool,
+    "mlp": mlp,
+    "separable": separable,
+    "layer norm and attention": attention,
+}
+
+
+def main() -> None:
+    """Runs the program."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--format", choices=list(ENDINGS), default="litert")
+    parser.add_argument("--any_sizes", action="store_true", help="sizes chosen at run time")
+    options = parser.parse_args()
+    lines = [
+        "| algorithm | " + " | ".join(NETWORKS) + " |",
+        "|---|" + "---|" * len(NETWORKS),
+    ]
+    for name in ALGORITHMS:
+        cells = [_cell(name, net, options.format, options.any_sizes) for net in NETWORKS]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+        print(lines[-1], flush=True)
+        put(options.format + ("_any_sizes" if options.any_sizes else ""), "\n".join(lines))
+    runtime = RUNTIMES[options.format]
+    lines.append(f"\n{runtime} {version(runtime)}, tensorflow {tf.__version__}.")
+    put(options.format + ("_any_sizes" if options.any_sizes else ""), "\n".join(lines))
+
+
+def _cell(algorithm: str, network: str, format: str, any_sizes: bool) -> str:
+    """The largest relative difference; – for what is refused."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+    model = NETWORKS[network](None if algorithm in EMBEDDING else WAYS)
+    learner = meta_tf.MetaLearner(model, ALGORITHMS[algorithm](), LOSS)
+    request = Request(shots=None if any_sizes else 1)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            path = Path(folder) / f"learner{ENDINGS[format]}"
+            said = formats.save(learner, path, format, request)
+        except ValueError as error:
+            print(f"{algorithm}, {network}: {error}", flush=True)
+            return "–"
+    return re.findall(r"\d\.\de-\d+", said)[-1]
+
+
+def put(name: str, table: str) -> None:
+    """Puts a table between its two comments."""
+    marks = f"<!-- table {name} -->\n", "<!-- end -->"
+    before, rest = PAGE.read_text(encoding="utf-8").split(marks[0])
+    after = rest.split(marks[1], 1)[1]
+    PAGE.write_text(f"{before}{marks[0]}\n{table}\n\n{marks[1]}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
