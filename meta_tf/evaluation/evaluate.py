@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
 import sys
 from collections.abc import Callable, Iterable
@@ -156,6 +157,13 @@ def _measure(
     learner: MetaLearner, metric: TaskMetric, steps: int
 ) -> Callable[[Any, Any], tuple[Tensor, Tensor]]:
     """The function of a batch to each task's metric and finiteness, [T, steps + 1]."""
+    of_each = _of_each(metric)
+    return lambda x, y: of_each(y, learner.trajectory(x, steps))
+
+
+@functools.lru_cache(maxsize=8)
+def _of_each(metric: TaskMetric) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """Of query_y [T, Q, ...] and predictions [T, steps + 1, Q, ...]; compiled once a metric."""
 
     def one(task: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         y, after_each_step = task
@@ -169,8 +177,7 @@ def _measure(
         nan = tf.reduce_any(tf.math.is_nan(after_each_step), axes)
         return value, tf.math.is_finite(value) & ~nan
 
-    of_each = tf.function(lambda y, p: map_tasks(one, (y, p)), autograph=False)
-    return lambda x, y: of_each(y, learner.trajectory(x, steps))
+    return tf.function(lambda y, p: map_tasks(one, (y, p)), autograph=False)
 
 
 def _shape_of_task(x: Any, y: Any) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Hashable
 from typing import Any, TypeAlias
 
 import keras
@@ -57,9 +58,20 @@ def task_metric(learner: MetaLearner, metric: Any, x: Any, y: Any) -> tuple[str,
     if isinstance(metric, str):
         if metric == "loss":
             return "loss", learner.network.mean_loss
-        return metric, lambda y, p: TASK_METRICS[metric](y[tf.newaxis], p[tf.newaxis])[0]
-    name = getattr(metric, "__name__", type(metric).__name__)
-    return name, lambda y, p: tf.reduce_mean(tf.cast(metric(y, p), tf.float32))
+        return metric, _of_one(TASK_METRICS[metric])
+    mean_of = _mean_of if isinstance(metric, Hashable) else _mean_of.__wrapped__
+    return getattr(metric, "__name__", type(metric).__name__), mean_of(metric)
+
+
+# The same function for the same metric, so that what was compiled for it is found again.
+@functools.lru_cache(maxsize=8)
+def _of_one(metric: Callable[[Tensor, Tensors], Tensor]) -> TaskMetric:
+    return lambda y, p: metric(y[tf.newaxis], p[tf.newaxis])[0]
+
+
+@functools.lru_cache(maxsize=8)
+def _mean_of(metric: Callable[[Any, Any], Any]) -> TaskMetric:
+    return lambda y, p: tf.reduce_mean(tf.cast(metric(y, p), tf.float32))
 
 
 def _default(learner: MetaLearner, y: Any, outputs: Any) -> str:

@@ -30,6 +30,45 @@ def first_tasks(part, number, seed=0):
     return zip(*(s.numpy().astype("float64") for s in sets), strict=True)
 
 
+@pytest.mark.parametrize("metric", [None, "mse", "loss", "a function"])
+def test_evaluating_again_traces_nothing_again(metric):
+    traced = []
+
+    def squares(y, p):
+        traced.append(p.shape)
+        return tf.square(y - p)
+
+    class Loss(keras.losses.Loss):
+        def call(self, y, p):
+            return squares(y, p)
+
+    given = squares if metric == "a function" else metric
+    learner = meta_tf.MetaLearner(meta_tf.models.mlp(1, 1, ()), meta_tf.MAML(LR), Loss())
+    part = meta_tf.tasks.Sinusoid(shots=5, queries=7).test
+    first = evaluate(learner, part, tasks_number=6, steps=2, metric=given)
+    count = len(traced)
+    assert count > 0
+    again = evaluate(learner, part, tasks_number=6, steps=2, metric=given)
+    np.testing.assert_array_equal(first.per_task, again.per_task)
+    assert len(traced) == count
+
+
+def test_a_metric_without_a_hash_is_one_too():
+    @dataclasses.dataclass
+    class Shifted:
+        by: float
+
+        def __call__(self, y, p):
+            return tf.square(y - p) + self.by
+
+    learner, part = sinusoid_learner(), meta_tf.tasks.Sinusoid(shots=5).test
+    values = [
+        evaluate(learner, part, tasks_number=3, steps=1, metric=Shifted(by)).per_task
+        for by in (0.0, 1.0)
+    ]
+    np.testing.assert_allclose(values[1], values[0] + 1, rtol=1e-6)
+
+
 def test_regression_matches_numpy():
     # Linear model p = x w + b and the mean of (p - y)^2 over the set: its gradient is
     # 2 xᵀ (p - y) / S in w, and 2 mean(p - y) in b.
