@@ -43,7 +43,7 @@ class AdaptedModel(keras.Model):
     the batch at hand: predict many examples of all classes at once, with
     `fitted.predict(x, batch_size=len(x))`, as `predict` alone cuts `x` into batches of 32.
 
-    Its Keras variables are made when they are first asked for, by `weights`, `compile`, `save`
+    Its Keras variables are made when they are first asked for, by `weights`, `fit`, `save`
     and so on; until then it holds plain tensors, and costs next to nothing.
 
     Args:
@@ -109,11 +109,6 @@ class AdaptedModel(keras.Model):
 
     def make_test_function(self, force: bool = False) -> None:
         self._without_compiling(super().make_test_function, force)
-
-    def compile(self, *args: Any, **options: Any) -> None:
-        """Prepares for training on and `evaluate`, as `keras.Model.compile` does."""
-        self._make_variables()
-        super().compile(*args, **options)
 
     def export(
         self,

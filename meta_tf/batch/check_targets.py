@@ -108,6 +108,9 @@ def outputs_of(algorithm: Algorithm, network: Network) -> int | None:
 
 def prediction_shape(algorithm: Algorithm, network: Network) -> tuple[int | None, ...] | None:
     """The shape of the prediction for one example; None for a model that does not tell."""
+    spec = algorithm.input_spec(network)
+    if type(algorithm).output_spec is not Algorithm.output_spec and spec is not None:
+        return tuple(algorithm.output_spec(network, spec).shape[1:])
     size = algorithm.prediction_size(network)
     shape: Tensors = getattr(network.model, "output_shape", None)
     if not isinstance(shape, tuple) or not all(n is None or isinstance(n, int) for n in shape):

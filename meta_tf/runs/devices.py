@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import tensorflow as tf
 
 from meta_tf.batch.map_tasks import cores
@@ -29,5 +31,6 @@ def set_up_device(device: str, dense: bool = False) -> None:
     elif gpus:
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
-    tf.config.threading.set_intra_op_parallelism_threads(cores() if dense else 1)
-    tf.config.threading.set_inter_op_parallelism_threads(cores())
+    with contextlib.suppress(RuntimeError):  # TensorFlow has begun to work, with threads as it has
+        tf.config.threading.set_intra_op_parallelism_threads(cores() if dense else 1)
+        tf.config.threading.set_inter_op_parallelism_threads(cores())

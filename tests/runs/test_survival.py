@@ -31,7 +31,7 @@ def learner():
 @pytest.fixture
 def in_process(monkeypatch):
     """Lets the command run in the process of the tests, which has set up its devices."""
-    monkeypatch.setattr("meta_tf.runs.train.set_up_device", lambda device: None)
+    monkeypatch.setattr("meta_tf.runs.train.set_up_device", lambda device, dense: None)
 
 
 def fit(learner, log, epochs=2, per_call=1):

@@ -133,7 +133,7 @@ LEARNERS = [
     (lambda: make_learner().compile(steps_per_execution="auto"), "`steps_per_execution`"),
     (lambda: setattr(make_learner(), "algorithm", meta_tf.MetaSGD()), "must learn the same"),
     (lambda: make_learner().save("learner.h5"), r"\.keras"),
-    (lambda: make_learner().export("x", format="onnx"), "`format` must be one of"),
+    (lambda: make_learner().export("x", format="torch"), "`format` must be one of"),
 ]
 
 
