@@ -104,6 +104,12 @@ class AdaptedModel(keras.Model):
             return self.predict_on_batch(x)
         return super().predict(x, batch_size, verbose, steps, callbacks)
 
+    def predict_on_batch(self, x: Any) -> Any:
+        """Predictions [B, ...] for the inputs [B, ...], as arrays."""
+        x = keras.tree.map_structure(_as_input, x)
+        check_inputs(self.algorithm, self.network, "x", x, axes=1)
+        return keras.tree.map_structure(lambda p: p.numpy(), self._predict(self.weights_now, x))
+
     def make_predict_function(self, force: bool = False) -> None:
         self._without_compiling(super().make_predict_function, force)
 
@@ -221,6 +227,12 @@ class AdaptedModel(keras.Model):
             trainable=trainable,
             autocast=False,
         )
+
+
+def _as_input(value: Any) -> Tensor:
+    """As Keras converts what a model is called with: floats of any size to its own."""
+    tensor = tf.convert_to_tensor(value)
+    return tf.cast(tensor, keras.config.floatx()) if tensor.dtype.is_floating else tensor
 
 
 def _examples(x: Any) -> int | None:
