@@ -247,8 +247,7 @@ REPLICATED = [c for c in CASES if c.name in _SHARING]
 COMPILED = [
     case
     for case in CASES
-    if case.thorough
-    and case.model not in (conv, conv_embedding, lstm)
+    if case.model not in (conv, conv_embedding, lstm)
     and not isinstance(case.algorithm, IMAML)
     and getattr(case.algorithm, "unroll", None) != 0
 ]

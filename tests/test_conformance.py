@@ -132,7 +132,7 @@ def test_two_replicas_train_like_one_device(case):
 
 
 @pytest.mark.parametrize("case", COMPILED, ids=lambda case: case.name)
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_steps_in_one_program_are_steps_one_by_one(case):
     runs = []
     for per_call in (1, 3):

@@ -17,8 +17,8 @@ def several(variable):
     return optimizers.Adam() if "head" in variable.path else optimizers.SGD(0.1)
 
 
-def slow(make):
-    return pytest.param(make, marks=pytest.mark.slow)
+def exhaustive(make):
+    return pytest.param(make, marks=pytest.mark.exhaustive)
 
 
 OPTIMISERS = {
@@ -27,18 +27,18 @@ OPTIMISERS = {
     ),
     "accumulation": lambda: optimizers.SGD(0.1, gradient_accumulation_steps=3),
     **{
-        name: slow(getattr(optimizers, name))
+        name: exhaustive(getattr(optimizers, name))
         for name in (
             *("SGD", "AdamW", "Adamax", "Adagrad", "Adadelta", "Adafactor", "RMSprop", "Nadam"),
             *("Ftrl", "Lion", "Lamb", "Muon", "ScheduleFreeAdamW"),
         )
     },
-    "several": slow(lambda: optimizers.MultiOptimizer(several)),
-    "momentum": slow(lambda: optimizers.SGD(0.1, momentum=0.9, nesterov=True)),
-    "amsgrad": slow(lambda: optimizers.Adam(0.01, amsgrad=True)),
-    "clipnorm": slow(lambda: optimizers.SGD(1.0, clipnorm=0.01)),
-    "clipvalue": slow(lambda: optimizers.SGD(1.0, clipvalue=0.01)),
-    "average": slow(lambda: optimizers.SGD(0.1, use_ema=True, ema_overwrite_frequency=3)),
+    "several": exhaustive(lambda: optimizers.MultiOptimizer(several)),
+    "momentum": exhaustive(lambda: optimizers.SGD(0.1, momentum=0.9, nesterov=True)),
+    "amsgrad": exhaustive(lambda: optimizers.Adam(0.01, amsgrad=True)),
+    "clipnorm": exhaustive(lambda: optimizers.SGD(1.0, clipnorm=0.01)),
+    "clipvalue": exhaustive(lambda: optimizers.SGD(1.0, clipvalue=0.01)),
+    "average": exhaustive(lambda: optimizers.SGD(0.1, use_ema=True, ema_overwrite_frequency=3)),
 }
 
 
@@ -97,10 +97,10 @@ def test_all_of_keras_s_optimisers_are_tried():
 @pytest.mark.parametrize(
     "options",
     [
-        slow({"model": {"dropout": 0.5}}),
-        slow({"metrics": ["accuracy", keras.metrics.SparseTopKCategoricalAccuracy(2)]}),
+        pytest.param({"model": {"dropout": 0.5}}, marks=pytest.mark.slow),
+        exhaustive({"metrics": ["accuracy", keras.metrics.SparseTopKCategoricalAccuracy(2)]}),
         {"algorithm": meta_tf.MetaSGD(inner_lr=0.1)},
-        slow({"algorithm": meta_tf.MAML(0.1, inner_steps=5)}),
+        exhaustive({"algorithm": meta_tf.MAML(0.1, inner_steps=5)}),
     ],
     ids=["dropout", "metrics", "meta-sgd", "many steps"],
 )

@@ -85,7 +85,7 @@ KINDS = {  # fails for good, loses what was not synced
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("every", [37, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("every", [37, pytest.param(1, marks=pytest.mark.exhaustive)])
 def test_whatever_fails_nothing_is_lost(tmp_path, expected, kind, every):
     result, operations = expected
     for_good, loses = KINDS[kind]
