@@ -15,7 +15,15 @@ from tests.finite_differences import meta_gradient_error
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-every_thorough_case = pytest.mark.parametrize("case", THOROUGH, ids=lambda case: case.name)
+# Of what builds several training steps, CI runs the rows that have a state of each kind.
+every_thorough_case = pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(c, marks=pytest.mark.slow if c in REPLICATED else pytest.mark.exhaustive)
+        for c in THOROUGH
+    ],
+    ids=lambda case: case.name,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +106,6 @@ def test_the_meta_gradient_is_that_of_finite_differences(case):
 
 
 @every_thorough_case
-@pytest.mark.slow
 def test_eager_graph_and_xla_agree(case):
     (x, y), results = case.batch(), {}
     for how, options in {
@@ -148,7 +155,6 @@ def test_steps_in_one_program_are_steps_one_by_one(case):
 
 
 @every_thorough_case
-@pytest.mark.slow
 def test_a_run_that_was_saved_goes_on_bit_by_bit(case, tmp_path):
     def fit(learner, start, steps):
         learner.fit(case.batches(start), steps_per_epoch=steps, verbose=0)
@@ -171,7 +177,6 @@ def test_a_run_that_was_saved_goes_on_bit_by_bit(case, tmp_path):
 
 
 @every_thorough_case
-@pytest.mark.slow
 def test_every_task_draws_its_own_dropout_and_counts_the_same(case):
     # The mean over the tasks of a batch: the same task twice is the same as once, but for dropout.
     (x, y), results = case.batch(), []
@@ -185,7 +190,6 @@ def test_every_task_draws_its_own_dropout_and_counts_the_same(case):
 
 
 @every_thorough_case
-@pytest.mark.slow
 def test_an_exported_learner_predicts_the_same(case, tmp_path):
     learner, (x, _) = case.learner(), case.batch()
     learner.export(str(tmp_path / "saved_model"))

@@ -125,7 +125,7 @@ def test_damping_is_more_of_lambda_for_weights_that_do_not_adapt_as_well():
         ("!norm", keras.layers.BatchNormalization, "support"),
     ],
 )
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_meta_gradient_is_the_slope_of_the_converged_inner_loop(adapted, norm, batch_norm):
     """Also for weights that do not adapt, on which the minimum depends."""
     network = Network(
