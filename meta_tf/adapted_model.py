@@ -107,7 +107,7 @@ class AdaptedModel(keras.Model):
     def predict_on_batch(self, x: Any) -> Any:
         """Predictions [B, ...] for the inputs [B, ...], as arrays."""
         x = keras.tree.map_structure(_as_input, x)
-        check_inputs(self.algorithm, self.network, "x", x, axes=1)
+        check_inputs(self.algorithm, self.network, "inputs", x, axes=1)
         return keras.tree.map_structure(lambda p: p.numpy(), self._predict(self.weights_now, x))
 
     def make_predict_function(self, force: bool = False) -> None:
