@@ -72,7 +72,7 @@ class AdaptedModel(keras.Model):
         self.network = network
         self.algorithm = algorithm
         self._predict = predict or compiled_predict(network, algorithm)
-        self._learned: tuple[Weights, ...] = (weights,)  # empty once there are variables
+        self._learned: Weights | None = weights  # None once there are variables
         self.built = True
 
     def call(self, inputs: Tensors, training: bool = False) -> Tensors:
@@ -153,8 +153,8 @@ class AdaptedModel(keras.Model):
     @property
     def weights_now(self) -> Weights:
         """The weights, as tensors."""
-        if self._learned:
-            return self._learned[0]
+        if self._learned is not None:
+            return self._learned
         return Weights(
             [tf.convert_to_tensor(v.value) for v in self._fast],
             [tf.convert_to_tensor(v.value) for v in self._state],
@@ -195,9 +195,9 @@ class AdaptedModel(keras.Model):
 
     def _make_variables(self) -> None:
         """Keras variables in the place of the tensors that were learned, once."""
-        if not self._learned:
+        if self._learned is None:
             return
-        (weights,), self._learned = self._learned, ()
+        weights, self._learned = self._learned, None
         model = self.network.model
         with tf.init_scope():
             self._fast = [

@@ -17,9 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.harness.workloads import META_LR
 from benchmarks.programs.jax_networks import mlp
-from benchmarks.programs.jax_step import BETA_1, BETA_2, EPSILON
+from benchmarks.programs.jax_step import adam
 
 STEPS, EVERY, TASKS, SHOTS, INNER_LR = 70_000, 5_000, 25, 10, 0.01
 _Weights = Any
@@ -58,17 +57,8 @@ def train(state: Any, key: jax.Array, steps: int) -> tuple[Any, jax.Array]:
     """So many outer steps, and their mean loss."""
 
     def step(state: Any, key: jax.Array) -> tuple[Any, jax.Array]:
-        weights, first, second, count = state
-        loss, gradients = jax.value_and_grad(mean_loss)(weights, tasks_of(key, TASKS))
-        count = count + 1
-        rate = META_LR * jnp.sqrt(1 - BETA_2**count) / (1 - BETA_1**count)
-        first = [m + (1 - BETA_1) * (g - m) for m, g in zip(first, gradients, strict=True)]
-        second = [v + (1 - BETA_2) * (g * g - v) for v, g in zip(second, gradients, strict=True)]
-        weights = [
-            w - rate * m / (jnp.sqrt(v) + EPSILON)
-            for w, m, v in zip(weights, first, second, strict=True)
-        ]
-        return (weights, first, second, count), loss
+        loss, gradients = jax.value_and_grad(mean_loss)(state[0], tasks_of(key, TASKS))
+        return adam(state, gradients), loss
 
     state, losses = jax.lax.scan(step, state, jax.random.split(key, steps))
     return state, losses.mean()

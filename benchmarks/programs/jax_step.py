@@ -96,20 +96,24 @@ class Step:
         return jax.lax.map(lambda t: self.net(self.adapted(weights, t), t["query_x"]), tasks)
 
     def _one(self, state: Any, tasks: _Tasks) -> Any:
-        weights, first, second, count = state
-        _, gradients = self.meta_gradients(weights, tasks)
-        count = count + 1
-        rate = META_LR * jnp.sqrt(1 - BETA_2**count) / (1 - BETA_1**count)
-        first = [m + (1 - BETA_1) * (g - m) for m, g in zip(first, gradients, strict=True)]
-        second = [v + (1 - BETA_2) * (g * g - v) for v, g in zip(second, gradients, strict=True)]
-        weights = [
-            w - rate * m / (jnp.sqrt(v) + EPSILON)
-            for w, m, v in zip(weights, first, second, strict=True)
-        ]
-        return weights, first, second, count
+        return adam(state, self.meta_gradients(state[0], tasks)[1])
 
     def _many(self, state: Any, tasks: _Tasks) -> Any:
         def body(state: Any, _: None) -> tuple[Any, None]:
             return self._one(state, tasks), None
 
         return jax.lax.scan(body, state, length=self.settings["scan"])[0]
+
+
+def adam(state: Any, gradients: _Weights) -> Any:
+    """A step of Adam, as Keras makes it: weights, both moments and the count after it."""
+    weights, first, second, count = state
+    count = count + 1
+    rate = META_LR * jnp.sqrt(1 - BETA_2**count) / (1 - BETA_1**count)
+    first = [m + (1 - BETA_1) * (g - m) for m, g in zip(first, gradients, strict=True)]
+    second = [v + (1 - BETA_2) * (g * g - v) for v, g in zip(second, gradients, strict=True)]
+    weights = [
+        w - rate * m / (jnp.sqrt(v) + EPSILON)
+        for w, m, v in zip(weights, first, second, strict=True)
+    ]
+    return weights, first, second, count

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
+from meta_tf.network.check_loss import loss_function
 from meta_tf.network.network import Network
 from meta_tf.types import Tensors
 
@@ -54,7 +55,7 @@ def check_targets(
     if outputs is None:
         return
     labels = wants_labels(algorithm, network)
-    if not labels and loss_function(network) not in _NUMBER_BY_NUMBER:
+    if not labels and loss_function(network.loss) not in _NUMBER_BY_NUMBER:
         return
     wanted, given = outputs[:-1] if labels else outputs, tuple(shape[axes:])
     if len(given) == len(wanted) and not any(map(differ, given, wanted)):
@@ -118,14 +119,9 @@ def prediction_shape(algorithm: Algorithm, network: Network) -> tuple[int | None
     return tuple(shape[1:]) if size is None else (*shape[1:-1], size)
 
 
-def loss_function(network: Network) -> Any:
-    """The function that a Keras loss object wraps; other losses as they are."""
-    return getattr(network.loss, "fn", network.loss)
-
-
 def loss_name(network: Network) -> str:
     """What to call the loss in a message."""
-    function = loss_function(network)
+    function = loss_function(network.loss)
     return getattr(function, "__name__", type(function).__name__)
 
 

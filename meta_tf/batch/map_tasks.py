@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
+from meta_tf.batch.graph_nodes import graph_nodes
 from meta_tf.checks import check_choice
 from meta_tf.types import Tensor, Tensors
 
@@ -238,6 +239,4 @@ def _not_about_loops(record: Any) -> bool:
 
 def _operations(graph: Any) -> set[str]:
     """Names of all kinds of operations in a graph and the functions that it calls."""
-    definition = graph.as_graph_def()
-    nodes = [*definition.node, *(n for f in definition.library.function for n in f.node_def)]
-    return {node.op for node in nodes}
+    return {node.op for node in graph_nodes(graph.as_graph_def())}

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
+from meta_tf.batch.graph_nodes import graph_nodes
 from meta_tf.types import Tensor, Tensors
 
 Step: TypeAlias = Callable[[Any], dict[str, Tensor]]
@@ -108,6 +109,4 @@ class WholeExecutions:
 
 def _calls_xla(graph: Any) -> bool:
     """Whether a part of the graph is compiled by XLA."""
-    definition = graph.as_graph_def()
-    nodes = [*definition.node, *(n for f in definition.library.function for n in f.node_def)]
-    return any(node.attr["_XlaMustCompile"].b for node in nodes)
+    return any(node.attr["_XlaMustCompile"].b for node in graph_nodes(graph.as_graph_def()))

@@ -85,14 +85,10 @@ def evaluate(
     check_integer("steps", steps, at_least=0)
     steps = int(steps)
     at_once = min(tasks_at_once or _AT_ONCE, tasks_number)
-    batches = (
-        tf.nest.map_structure(tf.convert_to_tensor, batch)
-        for batch in part.batches(at_once, seed=seed)
-    )
+    batches = (_checked(learner, batch) for batch in part.batches(at_once, seed=seed))
     x, y = next(batches, (None, None))
     if x is None:
         raise ValueError("`part` must give tasks. Received: a part without any.")
-    check_batch(learner.algorithm, learner.network, x, y)
     name, function = task_metric(learner, metric, x, y)
     per_task = _collect(
         learner,
@@ -126,6 +122,13 @@ def mean_and_interval(per_task: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return values.mean(0), 1.96 * values.std(0, ddof=1) / np.sqrt(len(values))
 
 
+def _checked(learner: MetaLearner, batch: Any) -> Batch:
+    """A batch as tensors, once they are known to have the right shapes."""
+    x, y = tf.nest.map_structure(tf.convert_to_tensor, batch)
+    check_batch(learner.algorithm, learner.network, x, y)
+    return x, y
+
+
 def _collect(
     learner: MetaLearner,
     measure: Callable[[Any, Any], tuple[Tensor, Tensor]],
@@ -138,7 +141,6 @@ def _collect(
     collected, done = [], 0
     for x, y in batches:
         left = tasks_number - done  # the last batch may hold more
-        check_batch(learner.algorithm, learner.network, x, y)
         with_right_labels(learner.algorithm, learner.network, {"query_y": y}, ())
         values, finite = (result.numpy()[:left] for result in measure(x, y))
         _check_finite(values, finite, done, {**x, "query_y": y})

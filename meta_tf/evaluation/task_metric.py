@@ -13,6 +13,7 @@ from meta_tf.batch.check_targets import check_labels
 from meta_tf.checks import check_choice
 from meta_tf.evaluation.metrics import TASK_METRICS
 from meta_tf.learner import MetaLearner
+from meta_tf.network.check_loss import loss_function
 from meta_tf.types import Tensor, Tensors
 
 TaskMetric: TypeAlias = Callable[[Tensor, Tensors], Tensor]
@@ -77,9 +78,8 @@ def _mean_of(metric: Callable[[Any, Any], Any]) -> TaskMetric:
 def _default(learner: MetaLearner, y: Any, outputs: Any) -> str:
     if y.dtype.is_integer and len(outputs) == len(y.shape) + 1 and outputs[-1] != 1:
         return "accuracy"
-    # A Keras loss object wraps the function of the same name.
-    loss = learner.network.loss
-    return "mse" if getattr(loss, "fn", loss) is keras.losses.mean_squared_error else "loss"
+    is_mse = loss_function(learner.network.loss) is keras.losses.mean_squared_error
+    return "mse" if is_mse else "loss"
 
 
 def _afresh(metric: keras.metrics.Metric, y: Tensor, outputs: Any) -> TaskMetric:

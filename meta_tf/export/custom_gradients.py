@@ -7,6 +7,8 @@ from pathlib import Path
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from meta_tf.batch.graph_nodes import graph_nodes
+
 _MARK = "_gradient_op_type"
 
 
@@ -27,9 +29,7 @@ def save_without_custom_gradients(module: tf.Module, folder: Path, signatures: d
     path = folder / "saved_model.pb"
     saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
     for meta_graph in saved.meta_graphs:
-        graph = meta_graph.graph_def
-        functions = [function.node_def for function in graph.library.function]
-        for node in (node for nodes in (graph.node, *functions) for node in nodes):
+        for node in graph_nodes(meta_graph.graph_def):
             node.attr.pop(_MARK, None)
     path.write_bytes(saved.SerializeToString(deterministic=True))
     (folder / "fingerprint.pb").unlink(missing_ok=True)  # of the graph before

@@ -6,9 +6,10 @@ import dataclasses
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from meta_tf.checks import check_integer
+from meta_tf.export.specs import output_shape
+from meta_tf.network.check_loss import loss_function
 
 _CLASSIFYING = (
     keras.losses.categorical_crossentropy,
@@ -64,9 +65,6 @@ def classes(learner: Any, inputs: Any) -> int | None:
       learner: a `MetaLearner`.
       inputs: `tf.TensorSpec` of a batch of its inputs, in the model's structure.
     """
-    tensors = keras.tree.map_structure(
-        lambda s: keras.KerasTensor(tuple(s.shape), dtype=tf.as_dtype(s.dtype).name), inputs
-    )
-    size = learner.algorithm.output_spec(learner.network, tensors).shape[-1]
-    loss = getattr(learner.network.loss, "fn", learner.network.loss)
-    return size if loss in _CLASSIFYING else learner.algorithm.prediction_size(learner.network)
+    if loss_function(learner.network.loss) in _CLASSIFYING:
+        return output_shape(learner, inputs)[-1]
+    return learner.algorithm.prediction_size(learner.network)

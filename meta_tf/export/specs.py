@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
+from meta_tf.network.check_loss import loss_function
 from meta_tf.network.network import Network
 
 
@@ -39,11 +40,15 @@ def target_spec(learner: Any, inputs: Any, signature: Any) -> tf.TensorSpec:
     """The targets as a `tf.TensorSpec`: labels for the sparse loss, else like the outputs."""
     if signature is not None:
         return tf.TensorSpec([None, *signature.shape[1:]], signature.dtype)
+    shape = output_shape(learner, inputs)
+    if loss_function(learner.network.loss) is keras.losses.sparse_categorical_crossentropy:
+        return tf.TensorSpec([None, *shape[1:-1]], tf.int32)
+    return tf.TensorSpec([None, *shape[1:]], keras.config.floatx())
+
+
+def output_shape(learner: Any, inputs: Any) -> tuple[int | None, ...]:
+    """The shape of the predictions, [None, ...], for inputs as `input_specs` tells them."""
     tensors = keras.tree.map_structure(
         lambda s: keras.KerasTensor(tuple(s.shape), dtype=s.dtype.name), inputs
     )
-    shape = learner.algorithm.output_spec(learner.network, tensors).shape
-    function = getattr(learner.network.loss, "fn", learner.network.loss)
-    if function is keras.losses.sparse_categorical_crossentropy:
-        return tf.TensorSpec([None, *shape[1:-1]], tf.int32)
-    return tf.TensorSpec([None, *shape[1:]], keras.config.floatx())
+    return tuple(learner.algorithm.output_spec(learner.network, tensors).shape)

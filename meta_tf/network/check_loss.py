@@ -26,7 +26,7 @@ def check_loss(model: keras.Model, given: Any, loss: Any) -> None:
       given: the loss as it was given.
       loss: the Keras loss that it stands for.
     """
-    function = getattr(loss, "fn", loss)
+    function = loss_function(loss)
     if function not in _CROSS_ENTROPIES:
         return
     wants_logits, gives = takes_logits(loss), last_activation(model)
@@ -46,9 +46,14 @@ def check_loss(model: keras.Model, given: Any, loss: Any) -> None:
     )
 
 
+def loss_function(loss: Any) -> Any:
+    """The function that a Keras loss object wraps, of the same name; other losses as they are."""
+    return getattr(loss, "fn", loss)
+
+
 def takes_logits(loss: Any) -> bool | None:
     """Whether a cross-entropy of Keras takes logits; None for any other loss."""
-    if getattr(loss, "fn", loss) not in _CROSS_ENTROPIES:
+    if loss_function(loss) not in _CROSS_ENTROPIES:
         return None
     return isinstance(loss, keras.losses.Loss) and bool(loss.get_config().get("from_logits"))
 

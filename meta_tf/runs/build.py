@@ -110,11 +110,11 @@ def _of_table(flags: argparse.Namespace, shots: int) -> meta_tf.tasks.Source:
         raise ValueError(_by_flags(message, given)) from error
 
 
-def ways_of(flags: argparse.Namespace) -> int | None:
-    """The classes that the learner has to tell apart: by flags, or as many as a table has."""
-    if flags.task != "table":
+def ways_of(flags: argparse.Namespace, table: meta_tf.tasks.Source | None) -> int | None:
+    """The classes that the learner has to tell apart: by flags, or as many as a `table` has."""
+    if table is None:
         return max(flags.ways or 0, flags.train_ways or 0) or None
-    ways = build_tasks(flags).ways
+    ways = table.ways
     if ways is None and flags.algorithm in BUILT_IN and needs_classes(flags.algorithm):
         raise ValueError(
             f"--algorithm={flags.algorithm} needs classes. Received: --target={flags.target}, "

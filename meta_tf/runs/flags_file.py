@@ -13,7 +13,7 @@ from meta_tf.runs.algorithm_flags import algorithm_flags, field_name
 from meta_tf.runs.checkpoints import find_checkpoints
 from meta_tf.runs.flags import train_groups
 from meta_tf.runs.kinds import as_text
-from meta_tf.runs.lines_of_flags import lines_of
+from meta_tf.runs.lines_of_flags import lines_of, told_by
 
 # What may change when a run goes on: it has no say in what is learned.
 FREE = {"data_dir", "download", "mirror", "workdir", "device", "iterations", "eval_tasks"}
@@ -51,7 +51,7 @@ def text_of(flags: argparse.Namespace, algorithm: meta_tf.Algorithm, restarts: b
     path = Path(flags.workdir) / "flags.txt"
     history = [] if flags.restart else [line for line in _lines(path) if HISTORY.match(line)]
     if restarts:
-        old = [line for line in _lines(path) if _name(line) in RATES]
+        old = [f"--{name}={text}" for name, text in told_by(_lines(path)) if name in RATES]
         history.append(f"# Until iteration {flags.restart_from}: {' '.join(old)}")
     now = [f"--{name}={text}" for name, text in pairs_of(flags, algorithm)]
     return "\n".join([*history, *now]) + "\n"
@@ -114,8 +114,7 @@ def _changed(
     path = workdir / "flags.txt"
     if not path.exists():
         return None
-    lines = lines_of(path, "the run's flags.txt")
-    pairs = [(_name(line), line.split("=", 1)[1]) for line in lines if _name(line)]
+    pairs = told_by(lines_of(path, "the run's flags.txt"))
     before = {name: text for name, text in pairs if name != "set"}
     before["set"] = ", ".join(sorted(text for name, text in pairs if name == "set"))
     free = FREE | free
@@ -135,9 +134,3 @@ def _changed(
 def _lines(path: Path) -> list[str]:
     # With its comments, and as far as it can be read: `_changed` names what cannot.
     return path.read_text("utf-8", errors="replace").splitlines() if path.exists() else []
-
-
-def _name(line: str) -> str:
-    """The name of the flag in a line; empty for a comment."""
-    is_flag = line.startswith("--") and "=" in line
-    return line.removeprefix("--").split("=", 1)[0] if is_flag else ""

@@ -1,8 +1,9 @@
-"""The lines of a file of flags."""
+"""The lines of a file of flags, and what they say."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -35,3 +36,9 @@ def lines_of(path: str | Path, what: str) -> list[str]:
             )
         found.append(line)
     return found
+
+
+def told_by(lines: Iterable[str]) -> list[tuple[str, str]]:
+    """The names and texts of the lines `--name=text`; other lines are passed over."""
+    flags = (line.removeprefix("--") for line in lines if line.startswith("--") and "=" in line)
+    return [(name, text) for name, _, text in (flag.partition("=") for flag in flags)]

@@ -11,7 +11,7 @@ from typing import Any
 from meta_tf.runs import preset_files
 from meta_tf.runs.algorithm_flags import algorithm_flags
 from meta_tf.runs.flags import SOURCE
-from meta_tf.runs.lines_of_flags import lines_of
+from meta_tf.runs.lines_of_flags import lines_of, told_by
 from meta_tf.runs.parser import Parser
 
 
@@ -70,8 +70,7 @@ def trained_on(learner: str) -> list[str]:
         flags = (path if path.is_dir() else path.parent) / "flags.txt"
         if flags.exists():
             lines = lines_of(flags, "the run's flags.txt")
-            pairs = (line.lstrip("-").split("=", 1) for line in lines if "=" in line)
-            told = {name: text for name, text in pairs if name != "set"}
+            told = {name: text for name, text in told_by(lines) if name != "set"}
             settings = [line for line in lines if line.startswith("--set=task.")]
             return [*_words(told), *settings]
     return _words(told)

@@ -43,11 +43,12 @@ def run(flags: argparse.Namespace) -> None:
 def _run(flags: argparse.Namespace, stop: StopRequest, writable: bool) -> None:
     """Goes on with the run of a folder that is claimed, or begins it."""
     workdir = Path(flags.workdir)
-    # Only an algorithm that classifies by itself asks for the ways.
-    algorithm = build.build_algorithm(flags, build.ways_of(flags))
+    # Only an algorithm that classifies by itself asks for the ways, which a table alone knows.
+    table = build.build_tasks(flags) if flags.task == "table" else None
+    algorithm = build.build_algorithm(flags, build.ways_of(flags, table))
     flags_file.check_same_run(flags, algorithm)
     restarts = flags_file.restarts(flags, algorithm)
-    tasks = build.build_tasks(flags)
+    tasks = table or build.build_tasks(flags)
     training = build.build_tasks(flags, training=True) if _trains_otherwise(flags) else tasks
     ways = flags.train_ways or training.ways
     start = find_start(flags, restarts)

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.checks import check_choice, check_integer
-from meta_tf.tasks.examples import cut_out
+from meta_tf.tasks.examples import as_tasks, cut_out, drawn_places
 from meta_tf.tasks.part import Part
 from meta_tf.tasks.source import PARTS
 from meta_tf.types import Batch
@@ -130,19 +130,15 @@ class _Sampler(NamedTuple):
         x = cut_out(self.examples, tf.reshape(rows, [rows.shape[0], -1]))
         labels = tf.broadcast_to(tf.range(self.ways), tf.shape(rows))
         y = tf.reshape(labels, [u.shape[0], -1])
-        support = self.shots * self.ways
-        sets = {"support_x": x[:, :support], "support_y": y[:, :support]}
-        return sets | {"query_x": x[:, support:]}, y[:, support:]
+        return as_tasks(x, y, self.shots * self.ways)
 
     def _rows(self, for_classes: tf.Tensor, for_examples: tf.Tensor) -> tf.Tensor:
         # The places of the k smallest of n uniform numbers are k draws from n, none twice.
         classes = tf.math.top_k(-for_classes, self.ways).indices
         counts = tf.gather(tf.constant(self.counts, tf.int32), classes)[..., tf.newaxis]
         starts = tf.gather(tf.constant(self.starts, tf.int64), classes)[..., tf.newaxis]
-        most = int(self.counts.max())
-        order = tf.reshape(for_examples, [-1, self.ways, most])
-        order = tf.where(tf.range(most) < counts, order, 2.0)  # beyond a smaller class's last
-        drawn = tf.math.top_k(-order, self.shots + self.queries).indices
+        order = tf.reshape(for_examples, [-1, self.ways, int(self.counts.max())])
+        drawn = drawn_places(order, counts, self.shots + self.queries)
         return tf.transpose(starts + tf.cast(drawn, tf.int64), [0, 2, 1])
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
+from meta_tf.types import Batch
+
 
 def as_examples(name: str, examples: np.ndarray) -> np.ndarray:
     """The examples in the type that is kept: uint8 as it is, float32 or int32.
@@ -49,3 +51,23 @@ def cut_out(examples: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
     """The examples at `rows` [T, B], [T, B, ...]; uint8 scaled from 0 … 255 to [0, 1]."""
     x = tf.gather(examples, rows)
     return tf.cast(x, tf.float32) * (1 / 255) if x.dtype == tf.uint8 else x
+
+
+def drawn_places(order: tf.Tensor, counts: tf.Tensor, size: int) -> tf.Tensor:
+    """The places of `size` examples, none twice, among the first `counts` [..., 1] of each row.
+
+    Those of the k smallest of n uniform numbers are k draws from n.
+
+    Args:
+      order: numbers below 1, [..., n].
+      counts: how many of each row stand for an example.
+      size: k.
+    """
+    among = tf.range(order.shape[-1]) < counts
+    return tf.math.top_k(-tf.where(among, order, 2.0), size).indices
+
+
+def as_tasks(x: tf.Tensor, y: tf.Tensor, support: int) -> Batch:
+    """Tasks of examples [T, S + Q, ...] and their targets, of which the first S are support."""
+    sets = {"support_x": x[:, :support], "support_y": y[:, :support]}
+    return sets | {"query_x": x[:, support:]}, y[:, support:]

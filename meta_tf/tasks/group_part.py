@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.checks import check_integer
-from meta_tf.tasks.examples import cut_out
+from meta_tf.tasks.examples import as_tasks, cut_out, drawn_places
 from meta_tf.tasks.part import Part, uniforms
 from meta_tf.types import Batch
 
@@ -103,12 +103,10 @@ class GroupPart(Part):
         counts = tf.gather(tf.constant(cells.counts, tf.int32), groups)[..., tf.newaxis]
         starts = tf.gather(tf.constant(cells.starts, tf.int32), groups)[..., tf.newaxis]
         order = tf.reshape(u[:, 1:], [-1, classes, most])
-        place = tf.range(most)
-        order = tf.where(place < counts, order, 2.0)  # beyond a smaller class's last
         if self.first:  # before all others, and in their own order
+            place = tf.range(most)
             order = tf.where(place < self._shots, tf.cast(place, tf.float32) - most, order)
-        # The places of the k smallest of n uniform numbers are k draws from n, none twice.
-        drawn = tf.math.top_k(-order, self._shots + self._queries).indices
+        drawn = drawn_places(order, counts, self._shots + self._queries)
         rows = tf.transpose(starts + drawn, [0, 2, 1])  # [T, shots + queries, N]
         rows = tf.reshape(rows, [u.shape[0], -1])
         return _task(cells, rows, self._shots * classes)
@@ -165,6 +163,4 @@ def shots_of(share: float, count: int) -> int:
 
 def _task(cells: Cells, rows: tf.Tensor, support: int) -> Batch:
     """Tasks of the examples at `rows` [T, S + Q], of which the first S are the support set."""
-    x, y = cut_out(cells.x, rows), tf.gather(cells.y, rows)
-    sets = {"support_x": x[:, :support], "support_y": y[:, :support]}
-    return sets | {"query_x": x[:, support:]}, y[:, support:]
+    return as_tasks(cut_out(cells.x, rows), tf.gather(cells.y, rows), support)
