@@ -102,6 +102,9 @@ class Part:
         # Rewriting the pipeline gains nothing here, and would copy the examples that it draws from.
         options = tf.data.Options()
         options.experimental_optimization.apply_default_optimizations = False
+        # Nor has it anything to tune; and whoever ends reading would wait for the thread that
+        # tunes, which sleeps for twice as long each time: seconds, at the end of a long `fit`.
+        options.autotune.enabled = False
         return dataset.unbatch().prefetch(2).with_options(options)
 
     def _make(self, seed: int, first: tf.Tensor, count: int) -> Batch:
