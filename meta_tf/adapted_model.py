@@ -12,6 +12,7 @@ from tensorflow.python.eager.record import could_possibly_record  # no public na
 
 from meta_tf.algorithms import Algorithm
 from meta_tf.batch.check_batch import check_inputs
+from meta_tf.batch.company import beside, feels_company
 from meta_tf.export.keras_file import check_keras_file
 from meta_tf.export.specs import input_specs
 from meta_tf.network.network import Network
@@ -41,7 +42,8 @@ class AdaptedModel(keras.Model):
     is, what the learner predicts for a query set `x`, without dropout and the like even if
     it is trained on. In the batch-norm mode `transductive` that includes the statistics of
     the batch at hand: predict many examples of all classes at once, with
-    `fitted.predict(x, batch_size=len(x))`, as `predict` alone cuts `x` into batches of 32.
+    `fitted.predict(x, batch_size=len(x))`, as `predict` alone cuts `x` into batches of 32;
+    or one by one, each with the support set: `fitted.predict_one_by_one(x, support_x)`.
 
     Its Keras variables are made when they are first asked for, by `weights`, `fit`, `save`
     and so on; until then it holds plain tensors, and costs next to nothing.
@@ -109,6 +111,41 @@ class AdaptedModel(keras.Model):
         x = keras.tree.map_structure(_as_input, x)
         check_inputs(self.algorithm, self.network, "inputs", x, axes=1)
         return keras.tree.map_structure(lambda p: p.numpy(), self._predict(self.weights_now, x))
+
+    def predict_one_by_one(self, x: Any, company: Any = None) -> Any:
+        """Predictions in which no input has a say in another's.
+
+        In the batch-norm mode `transductive` an input is normalised by the statistics of its
+        batch. One new picture alone makes poor ones; with the support set beside it, they are
+        much like those that the learner was trained with. In the other modes, and without
+        batch norm, this gives what `predict` does.
+
+        Args:
+          x: the inputs, [B, ...].
+          company: inputs [S, ...] that share each one's batch, such as the support set that
+            the model learned from; if None, each input is alone.
+
+        Returns:
+          Predictions [B, ...], as arrays.
+
+        Example:
+          >>> fitted = learner.adapt(support_x, support_y)
+          >>> fitted.predict_one_by_one(tf.zeros([7, 1]), company=support_x).shape
+          (7, 1)
+        """
+        x = keras.tree.map_structure(_as_input, x)
+        check_inputs(self.algorithm, self.network, "x", x, axes=1)
+        if not feels_company(self.network):
+            return self.predict(x, verbose=0)
+        if company is not None:
+            company = keras.tree.map_structure(_as_input, company)
+            check_inputs(self.algorithm, self.network, "company", company, axes=1)
+        inputs = [tf.nest.map_structure(lambda t, i=i: t[i], x) for i in range(_examples(x) or 0)]
+        last = [
+            keras.tree.map_structure(lambda p: p[-1], self._predict(self.weights_now, batch))
+            for batch in (beside(one, company) for one in inputs)
+        ]
+        return keras.tree.map_structure(lambda *p: np.stack(p), *last)
 
     def make_predict_function(self, force: bool = False) -> None:
         self._without_compiling(super().make_predict_function, force)

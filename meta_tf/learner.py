@@ -18,6 +18,7 @@ from meta_tf.batch.check_values import (
     with_finite_examples,
     with_right_labels,
 )
+from meta_tf.batch.company import COMPANIES, predict_in_company
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.outer_step import outer_step
 from meta_tf.batch.replicas import for_optimizer
@@ -321,7 +322,9 @@ class MetaLearner(keras.Model):
             raise not_finite(self.algorithm, self.network, self.weights_now, support, steps)
         return AdaptedModel(self.network, self.algorithm, adapted, self._predict, name=name)
 
-    def trajectory(self, x: dict[str, Tensors], steps: int | None = None) -> Tensors:
+    def trajectory(
+        self, x: dict[str, Tensors], steps: int | None = None, company: str = "queries"
+    ) -> Tensors:
         """Predictions for the query sets of a batch after 0, 1, … `steps` inner steps.
 
             predictions[t, k] = predict(adapt(weights, support[t], steps=k), query_x[t])
@@ -330,12 +333,16 @@ class MetaLearner(keras.Model):
           x: `{"support_x": [T, S, ...], "support_y": [T, S, ...], "query_x": [T, Q, ...]}`.
           steps: the last number of inner steps; the algorithm's `eval_steps`, or else
             `inner_steps`, if None; 0 for an algorithm without inner steps.
+          company: with which others a query is normalised, where that matters (batch norm
+            in the mode `transductive`): `"queries"`, those of its task; `"support"`, the
+            support set; `"none"`, it is alone.
 
         Returns:
           The predictions, [T, steps + 1, Q, ...]. Dropout is off, and nothing is changed.
 
         Raises:
-          ValueError: if `steps` is not a whole number of at least 0, or `x` not a batch.
+          ValueError: if `steps` is not a whole number of at least 0, `x` not a batch, or
+            `company` unknown.
 
         Example:
           >>> x, _ = next(iter(meta_tf.tasks.Sinusoid(shots=10).test.batches(2)))
@@ -344,13 +351,14 @@ class MetaLearner(keras.Model):
         """
         steps = self.algorithm.steps_to_evaluate() if steps is None else steps
         check_integer("steps", steps, at_least=0)
+        check_choice("company", company, COMPANIES)
         check_batch(self.algorithm, self.network, x)
         tasks = {name: x[name] for name in BATCH_KEYS}
         tasks = tf.nest.map_structure(tf.convert_to_tensor, tasks)
         labels = {"support_y": tasks["support_y"]}
         tasks = with_right_labels(self.algorithm, self.network, labels, tasks)
         frozen = tuple(not v.trainable for v in self.model.variables)
-        return self._trajectory(tasks, int(steps), frozen)
+        return self._trajectory(tasks, int(steps), company, frozen)
 
     def export(
         self,
@@ -482,19 +490,21 @@ class MetaLearner(keras.Model):
             adapted = self.algorithm.adapt(self.network, self.weights_now, support, steps=steps)
             return adapted, is_finite(adapted)
 
-        def trajectory(tasks: dict[str, Tensors], steps: int, frozen: tuple[bool, ...]) -> Tensors:
+        def trajectory(
+            tasks: dict[str, Tensors], steps: int, company: str, frozen: tuple[bool, ...]
+        ) -> Tensors:
             del frozen  # another program for other frozen layers
             network, algorithm, weights = self.network, self.algorithm, self.weights_now
 
             def learn(task: dict[str, Tensors]) -> Tensors:
                 support = Examples(task["support_x"], task["support_y"])
-                return algorithm.trajectory(
-                    network,
-                    weights,
-                    support,
-                    lambda adapted: algorithm.predict(network, adapted, task["query_x"]),
-                    steps=steps,
-                )
+
+                def predictions(adapted: Weights) -> Tensors:
+                    return predict_in_company(
+                        algorithm, network, adapted, support.x, task["query_x"], company
+                    )
+
+                return algorithm.trajectory(network, weights, support, predictions, steps=steps)
 
             return map_tasks(learn, tasks, mode=self.task_parallelism, jit="auto")
 

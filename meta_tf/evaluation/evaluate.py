@@ -16,6 +16,7 @@ import tensorflow as tf
 from meta_tf.algorithms import Algorithm
 from meta_tf.batch.check_batch import check_batch
 from meta_tf.batch.check_values import with_right_labels
+from meta_tf.batch.company import COMPANIES
 from meta_tf.batch.map_tasks import map_tasks
 from meta_tf.checks import check_choice, check_integer
 from meta_tf.evaluation.result import Evaluation
@@ -35,6 +36,7 @@ def evaluate(
     tasks_at_once: int | None = None,
     metric: str | Callable[[Any, Any], Any] | None = None,
     verbose: Any = "auto",
+    company: str = "queries",
 ) -> Evaluation:
     """Measures how well a learner learns new tasks: one model, a fixed list of tasks.
 
@@ -62,6 +64,10 @@ def evaluate(
         which starts anew for each task. If None, accuracy for integer labels, mse where
         that is the loss, else the loss.
       verbose: 1 shows a progress bar, 0 does not, `"auto"` does so on a terminal.
+      company: in whose company a query is predicted, where batch norm in the mode
+        `transductive` lets it matter: `"queries"`, all those of its task, as published
+        results are measured; `"none"`, it is alone, as a person's one new picture; or
+        `"support"`, the support set.
 
     Returns:
       An `Evaluation`.
@@ -84,6 +90,7 @@ def evaluate(
     steps = learner.algorithm.steps_to_evaluate() if steps is None else steps
     check_integer("steps", steps, at_least=0)
     steps = int(steps)
+    check_choice("company", company, COMPANIES)
     at_once = min(tasks_at_once or _AT_ONCE, tasks_number)
     batches = (_checked(learner, batch) for batch in part.batches(at_once, seed=seed))
     x, y = next(batches, (None, None))
@@ -92,7 +99,7 @@ def evaluate(
     name, function = task_metric(learner, metric, x, y)
     per_task = _collect(
         learner,
-        _measure(learner, function, steps),
+        _measure(learner, function, steps, company),
         itertools.chain([(x, y)], batches),
         tasks_number,
         _verbosity(verbose),
@@ -107,6 +114,7 @@ def evaluate(
         seed=seed,
         **_shape_of_task(x, y),
         batch_norm=learner.network.batch_norm,
+        company=company,
         algorithm=_described(learner.algorithm),
         settings=learner.algorithm.get_config(),
         per_task=per_task,
@@ -156,11 +164,11 @@ def _collect(
 
 
 def _measure(
-    learner: MetaLearner, metric: TaskMetric, steps: int
+    learner: MetaLearner, metric: TaskMetric, steps: int, company: str
 ) -> Callable[[Any, Any], tuple[Tensor, Tensor]]:
     """The function of a batch to each task's metric and finiteness, [T, steps + 1]."""
     of_each = _of_each(metric)
-    return lambda x, y: of_each(y, learner.trajectory(x, steps))
+    return lambda x, y: of_each(y, learner.trajectory(x, steps, company))
 
 
 @functools.lru_cache(maxsize=8)

@@ -31,6 +31,8 @@ class Evaluation:
       algorithm: the algorithm, its rate and steps, and settings other than the defaults.
       settings: all its settings.
       per_task: the metric of every task, [tasks, K + 1]; without any after `load`.
+      company: in whose company queries were predicted: `"queries"`, those of their task,
+        `"support"`, or `"none"`.
     """
 
     metric: str
@@ -46,6 +48,7 @@ class Evaluation:
     algorithm: str
     settings: dict[str, Any]
     per_task: np.ndarray = dataclasses.field(repr=False, compare=False)
+    company: str = "queries"
 
     def __str__(self) -> str:
         kind = f"{self.shots}-shot" if self.ways is None else f"{self.ways}-way {self.shots}-shot"
@@ -65,11 +68,15 @@ class Evaluation:
             [
                 f"{self.tasks} new tasks (seed {self.seed}), {kind}, {self.queries} "
                 + ("queries" if self.ways is None else "queries a class"),
-                f"{self.algorithm}, batch norm: {self.batch_norm}",
+                f"{self.algorithm}, batch norm: {self.batch_norm}{self._company()}",
                 "mean over tasks ± 95 % confidence interval",
                 *(f"{steps:>11}   {value:>{width}}" for steps, value in rows),
             ]
         )
+
+    def _company(self) -> str:
+        others = {"queries": "", "support": ", each query with the support set"}
+        return others.get(self.company, ", each query alone")
 
     def to_json(self) -> str:
         """The results as JSON: all but `per_task`."""
@@ -89,7 +96,8 @@ class Evaluation:
           ValueError: if the file is not of that kind.
         """
         names = {f.name for f in dataclasses.fields(cls)} - {"per_task"}
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = {"company": "queries"}  # which older files do not tell
+        content |= json.loads(Path(path).read_text(encoding="utf-8"))
         if missing := names - set(content):
             raise ValueError(
                 "`path` must be a file that `Evaluation.save` or train.py has written. Received: "

@@ -40,12 +40,11 @@ def run(flags: argparse.Namespace) -> None:
     x = pictures.inverted(x, _invert(flags))
     support_x, query_x = np.split(x, [len(classes.pictures)])
     fitted = learner.adapt(support_x, np.array(classes.labels), steps=flags.eval_steps)
-    # All in one call: with transductive batch normalisation each has a say in the others.
-    sure = probabilities(fitted(query_x).numpy(), len(classes.names), learner)
+    # What is said of one picture shall not depend on which others are asked about.
+    predictions = fitted.predict_one_by_one(query_x, company=support_x)
+    sure = probabilities(predictions, len(classes.names), learner)
     names = [pictures.shown_name(path.name) for path in query]
     print(table(names, classes.names, sure))
-    if learner.network.batch_norm == "transductive" and len(query) < len(classes.names):
-        print("Note: this learner sees better with several new pictures at once, of all classes.")
     if flags.output:
         write_text(flags.output, as_csv(names, classes.names, sure))
         print(f"Written to {flags.output}.")

@@ -20,7 +20,9 @@ def run(flags: argparse.Namespace) -> None:
     learner = load_learner(flags)
     tasks = build_tasks(flags)
     part, number = to_evaluate(flags, tasks)
-    evaluation = meta_tf.evaluate(learner, part, number, steps=flags.eval_steps, seed=flags.seed)
+    evaluation = meta_tf.evaluate(
+        learner, part, number, flags.eval_steps, flags.seed, company=flags.company
+    )
     print(evaluation)
     if flags.output:
         evaluation.save(flags.output)

@@ -153,6 +153,13 @@ def evaluate_groups() -> Groups:
             LEARNER,
             EVAL_TASKS,
             Flag("eval_steps", optional(integer(0)), None, steps),
+            Flag(
+                "company",
+                choice("queries", "support", "none"),
+                "queries",
+                "What a query is normalised with by transductive batch norm: the task's other "
+                "queries, the support set, or none.",
+            ),
             Flag("seed", integer(0), 0, "Chooses the tasks."),
             Flag("output", PATH, None, "A JSON file to write the results to."),
             DEVICE,
