@@ -4,8 +4,9 @@
     python -m tools.tables --check     tells which runs lie below their goal, writes nothing
 
 A page says where a table goes by a pair of comments, `<!-- table NAME -->` and
-`<!-- end -->`; `<!-- commands NAME -->` asks for the commands of its runs. What stands
-between them is replaced: no number there is typed by hand. The figures lie in
+`<!-- end -->`; `<!-- commands NAME -->` asks for the commands of its runs, `<!-- cards all -->`
+for the cards of the shipped learners. What stands between them is replaced: no number there
+is typed by hand. The figures lie in
 `docs/figures`, because the site shows nothing from outside of `docs`.
 """
 
@@ -28,6 +29,7 @@ PAGES = (
     ROOT / "README.md",
     ROOT / "README.zh-CN.md",
     ROOT / "docs" / "results.md",
+    ROOT / "docs" / "learners.md",
     RESULTS / "README.md",
 )
 # Figures of single runs that the site shows: name there → name in `results`.
@@ -65,6 +67,13 @@ class Table:
 
 def accuracy(row, run, first):
     return f"{100 * run['mean'][-1]:.2f} ± {100 * run['ci95'][-1]:.2f}"
+
+
+def alone(row, run, first):
+    """The accuracy when each query is asked about alone, which a transductive one notices."""
+    if run["batch_norm"] != "transductive":
+        return accuracy(row, run, first)
+    return accuracy(row, run["alone"], first) if "alone" in run else "–"
 
 
 def gap(row, run, first):
@@ -118,6 +127,7 @@ def result(row, run, first):
 
 ACCURACY = {
     "accuracy in %": accuracy,
+    "one query alone": alone,
     "inner steps": inner_steps,
     "batch norm": batch_norm,
     "outer steps": outer_steps,
@@ -250,7 +260,10 @@ def read(results: Path, folder: str) -> dict[str, Any] | None:
             f"{path.parent} must hold results.json, and does not: the run has not come to its "
             "end. Start it again with the same command, which goes on, or move the folder away."
         )
-    return json.loads(path.read_text())
+    run = json.loads(path.read_text())
+    if (path.parent / "alone.json").exists():
+        run["alone"] = json.loads((path.parent / "alone.json").read_text())
+    return run
 
 
 def filled(text: str, results: Path, beside: Path) -> str:
@@ -260,6 +273,8 @@ def filled(text: str, results: Path, beside: Path) -> str:
 
     def replace(match):
         kind, name = match["kind"], match["name"]
+        if kind == "cards":
+            return "\n".join([match["start"], "", *cards(), "", "<!-- end -->"])
         if name not in tables:
             raise ValueError(
                 f"<!-- {kind} {name} --> must name one of {', '.join(tables)}. Mend the comment."
@@ -267,7 +282,7 @@ def filled(text: str, results: Path, beside: Path) -> str:
         lines = makers[kind](tables[name], results, beside)
         return "\n".join([match["start"], "", *lines, "", "<!-- end -->"])
 
-    pattern = r"(?P<start><!-- (?P<kind>table|commands) (?P<name>\w+) -->).*?<!-- end -->"
+    pattern = r"(?P<start><!-- (?P<kind>table|commands|cards) (?P<name>\w+) -->).*?<!-- end -->"
     return re.sub(pattern, replace, text, flags=re.DOTALL)
 
 
@@ -301,6 +316,13 @@ def commands(table: Table, results: Path, beside: Path) -> list[str]:
     """The commands that made the runs of a table, as a block of shell."""
     runs = [read(results, row.folder) for row in table.rows]
     return ["```sh", *(run["command"].strip() for run in runs if run), "```"]
+
+
+def cards() -> list[str]:
+    """The lines of all shipped learners' cards."""
+    from meta_tf import zoo  # TensorFlow takes seconds to load
+
+    return "\n\n".join(zoo.card(name) for name in zoo.names()).splitlines()
 
 
 def below_goal(results: Path) -> list[str]:

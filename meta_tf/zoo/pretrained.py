@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import keras
 
 from meta_tf.checks import check_choice
 from meta_tf.learner import MetaLearner
+from meta_tf.zoo.card import FOLDER, card, names
 
-FOLDER = Path(__file__).resolve().parent
 
-
-def pretrained(name: str) -> MetaLearner:
+def pretrained(name: str, verbose: bool = False) -> MetaLearner:
     """Loads a learner that has already been trained, to be used or trained further.
 
     It learns to tell handwritten characters apart from one drawing of each: characters
-    that it has never seen, of any alphabet. It expects images [28, 28, 1] of floats, the
-    strokes 1 on a ground of 0, the drawing filling the image as Omniglot's do.
+    that it has never seen. It expects images [28, 28, 1] of floats, the strokes 1 on a
+    ground of 0, the drawing filling the image as Omniglot's do. `verbose=True` prints
+    its card: the data, the accuracy on new characters, what it was never shown, the
+    licence. `meta_tf.zoo.card` gives the same as text.
 
-    Trained on Omniglot (Lake et al. 2015, MIT licence): 1100 of its 1623 characters, as
-    `meta_tf.tasks.Omniglot(split="finn", rotations="task")` splits and turns them. The
-    file `meta_tf/zoo/<name>.json` holds the command that did it, all settings, and the
-    accuracy on tasks of the 423 test characters with its interval. The batch-norm mode
-    is `transductive`: predict for several new drawings at once, and of all classes
-    rather than of one.
+    Where the card says *batch norm transductive*, answers depend on what else is asked
+    about in the same call: ask for drawings of all classes at once, or give each the
+    company of the support set, `fitted.predict_one_by_one(x, support_x)`.
 
     Args:
-      name: `"omniglot_<ways>way_<shots>shot"`, one of those in `meta_tf/zoo`; the error
-        for a wrong one lists them.
+      name: one of `meta_tf.zoo.names()`; the error for a wrong one lists them.
+      verbose: whether to print the card.
 
     Returns:
       A `MetaLearner` with the weights of the end of its training. It has no optimiser:
@@ -46,13 +42,9 @@ def pretrained(name: str) -> MetaLearner:
       array([0, 1, 2, 3, 4])
 
     Reference: Lake, Salakhutdinov and Tenenbaum, "Human-level concept learning through
-    probabilistic program induction", Science 2015; Finn, Abbeel and Levine, "Model-Agnostic
-    Meta-Learning for Fast Adaptation of Deep Networks", ICML 2017.
+    probabilistic program induction", Science 2015.
     """
     check_choice("name", name, names())
+    if verbose:
+        print(card(name))
     return keras.models.load_model(FOLDER / f"{name}.keras", compile=False)
-
-
-def names() -> tuple[str, ...]:
-    """The names that `pretrained` knows."""
-    return tuple(sorted(path.stem for path in FOLDER.glob("*.keras")))

@@ -1,0 +1,89 @@
+"""`card`: what is known of a trained learner that comes with the library."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from meta_tf.checks import check_choice
+
+FOLDER = Path(__file__).resolve().parent
+
+
+def names() -> tuple[str, ...]:
+    """The names of the learners that come with the library."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.keras")))
+
+
+def card(name: str) -> str:
+    """What a shipped learner is for, what it was trained on, how well it does, and its licence.
+
+    The numbers are those of the files beside the learner, which its training and
+    `meta-tf evaluate` have written.
+
+    Args:
+      name: one of `meta_tf.zoo.names()`.
+
+    Returns:
+      The card, as Markdown.
+
+    Raises:
+      ValueError: if there is no learner of that name.
+
+    Example:
+      >>> print(card("omniglot_5way_1shot").splitlines()[0])
+      ### omniglot_5way_1shot
+    """
+    check_choice("name", name, names())
+    run = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    parts = [
+        f"### {name}",
+        f"Tells handwritten characters apart, {_ways(run)}, after {_drawings(run)} of each.",
+        "\n".join(
+            [
+                f"- **Learner**: {run['algorithm']} over a convolutional network, "
+                f"{run['parameters']:,} parameters, batch norm {run['batch_norm']}, "
+                f"{run['iterations']:,} outer steps.",
+                "- **Takes**: images [28, 28, 1] of floats, strokes 1 on a ground of 0, the "
+                "drawing filling the image as Omniglot's do.",
+                "- **Trained on**: Omniglot (Lake et al. 2015), 1100 of its 1623 characters, each "
+                "in four turns; another 100 characters to choose by.",
+                *_measured(name, run),
+                "- **Never shown**: the 423 test characters; scripts beyond Omniglot's fifty "
+                "alphabets; print, photographs, shading, colour, other widths of stroke.",
+                "- **Licence**: MIT, as Omniglot's.",
+                f"- **Made by** `{run['command']}`",
+            ]
+        ),
+    ]
+    return "\n\n".join(parts)
+
+
+def _ways(run: dict[str, Any]) -> str:
+    most = run["settings"].get("ways", run["ways"])
+    return f"up to {most} at a time"
+
+
+def _drawings(run: dict[str, Any]) -> str:
+    return "one drawing" if run["shots"] == 1 else f"{run['shots']} drawings"
+
+
+def _measured(name: str, run: dict[str, Any]) -> list[str]:
+    """Lines of its accuracy on new characters: in company, and alone where that differs."""
+    alone = FOLDER / f"{name}.alone.json"
+    what = f"{run['tasks']} tasks of the 423 test characters, {run['ways']}-way {run['shots']}-shot"
+    if run["batch_norm"] != "transductive":
+        return [f"- **Accuracy** on {what}: {_percent(run)}, the same for one drawing alone."]
+    lines = [f"- **Accuracy** on {what}, the new drawings of a task all at once: {_percent(run)}."]
+    if alone.exists():
+        percent = _percent(json.loads(alone.read_text(encoding="utf-8")))
+        lines.append(
+            f"- **One new drawing alone**: {percent}. Give it company: "
+            "`fitted.predict_one_by_one(x, support_x)`."
+        )
+    return lines
+
+
+def _percent(evaluation: dict[str, Any]) -> str:
+    return f"{100 * evaluation['mean'][-1]:.2f} ± {100 * evaluation['ci95'][-1]:.2f} %"

@@ -1,0 +1,44 @@
+"""The cards of shipped learners say what the files beside them hold."""
+
+import json
+
+import pytest
+
+import meta_tf
+from meta_tf import zoo
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_a_card_tells_data_numbers_and_licence(name):
+    card = zoo.card(name)
+    run = json.loads((zoo.FOLDER / f"{name}.json").read_text())
+    assert card.startswith(f"### {name}\n")
+    assert f"{100 * run['mean'][-1]:.2f} ± {100 * run['ci95'][-1]:.2f} %" in card
+    for word in ("Omniglot", "Never shown", "MIT", f"batch norm {run['batch_norm']}"):
+        assert word in card
+    assert f"`{run['command']}`" in card
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_a_transductive_learner_is_also_measured_on_one_drawing_alone(name):
+    run = json.loads((zoo.FOLDER / f"{name}.json").read_text())
+    if run["batch_norm"] != "transductive":
+        assert "the same for one drawing alone" in zoo.card(name)
+        return
+    alone = json.loads((zoo.FOLDER / f"{name}.alone.json").read_text())
+    assert alone["company"] == "none"
+    same = ("ways", "shots", "queries", "tasks", "seed", "settings", "batch_norm")
+    assert {k: alone[k] for k in same} == {k: run[k] for k in same}
+    assert f"{100 * alone['mean'][-1]:.2f} ± " in zoo.card(name)
+
+
+def test_pretrained_prints_the_card_when_asked(capsys):
+    meta_tf.pretrained("omniglot_5way_1shot", verbose=True)
+    assert capsys.readouterr().out == zoo.card("omniglot_5way_1shot") + "\n"
+    meta_tf.pretrained("omniglot_5way_1shot")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_wrong_name_of_a_card_is_answered_by_the_list():
+    with pytest.raises(ValueError, match=r"`name` must be one of 'omniglot_.*Received: 'mnist'"):
+        zoo.card("mnist")
