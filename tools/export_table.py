@@ -1,10 +1,11 @@
 """Writes docs/export-differences.md: how far exports differ from TensorFlow.
 
-    python -m tools.export_table             every algorithm on every network, in LiteRT
-    python -m tools.export_table --format=onnx
+    python -m tools.export_table                            every algorithm on every network
+    python -m tools.export_table --format=onnx --any_sizes  one of the four tables
 
 Each learner is written as a user would write it, is run by that, and what `export` reports
-goes into the table of its format; the page's other tables stay as they are.
+goes into the table; a letter stands for what it refuses, with the reason below. The page's other
+tables stay as they are.
 """
 
 from __future__ import annotations
@@ -44,8 +45,10 @@ ALGORITHMS: dict[str, Callable[[], meta_tf.Algorithm]] = {
     "ProtoNet": lambda: meta_tf.ProtoNet(WAYS),
     "MatchingNet": lambda: meta_tf.MatchingNet(WAYS),
     "R2D2": lambda: meta_tf.R2D2(WAYS),
+    "InContext": lambda: meta_tf.InContext(WAYS),
 }
-EMBEDDING = ("ProtoNet", "MatchingNet", "R2D2")
+REFUSED = "refused: "
+EMBEDDING = ("ProtoNet", "MatchingNet", "R2D2", "InContext")
 
 
 def conv4(outputs: int | None) -> keras.Model:
@@ -95,25 +98,40 @@ NETWORKS: dict[str, Callable[[int | None], keras.Model]] = {
 def main() -> None:
     """Runs the program."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--format", choices=list(ENDINGS), default="litert")
+    parser.add_argument("--format", choices=list(ENDINGS), help="all tables if left out")
     parser.add_argument("--any_sizes", action="store_true", help="sizes chosen at run time")
     options = parser.parse_args()
-    lines = [
-        "| algorithm | " + " | ".join(NETWORKS) + " |",
-        "|---|" + "---|" * len(NETWORKS),
-    ]
+    if options.format:
+        fill(options.format, options.any_sizes)
+        return
+    for format in ENDINGS:
+        for any_sizes in (False, True):
+            fill(format, any_sizes)
+
+
+def fill(format: str, any_sizes: bool) -> None:
+    """Writes one table into the page, row by row."""
+    runtime = RUNTIMES[format]
+    versions = f"{runtime} {version(runtime)}, tensorflow {tf.__version__}."
+    lines = ["| algorithm | " + " | ".join(NETWORKS) + " |", "|---|" + "---|" * len(NETWORKS)]
+    reasons: dict[str, str] = {}  # their letters
     for name in ALGORITHMS:
-        cells = [_cell(name, net, options.format, options.any_sizes) for net in NETWORKS]
+        cells = []
+        for network in NETWORKS:
+            cell = _cell(name, network, format, any_sizes)
+            if cell.startswith(REFUSED):
+                letter = reasons.setdefault(cell, chr(ord("a") + len(reasons)))
+                cell = f"– {letter}"
+            cells.append(cell)
         lines.append(f"| {name} | {' | '.join(cells)} |")
         print(lines[-1], flush=True)
-        put(options.format + ("_any_sizes" if options.any_sizes else ""), "\n".join(lines))
-    runtime = RUNTIMES[options.format]
-    lines.append(f"\n{runtime} {version(runtime)}, tensorflow {tf.__version__}.")
-    put(options.format + ("_any_sizes" if options.any_sizes else ""), "\n".join(lines))
+        listed = [f"- {letter}: {cell.removeprefix(REFUSED)}" for cell, letter in reasons.items()]
+        below = ["", *listed, ""] if listed else [""]
+        put(format + "_any_sizes" * any_sizes, "\n".join([*lines, *below, versions]))
 
 
 def _cell(algorithm: str, network: str, format: str, any_sizes: bool) -> str:
-    """The largest relative difference; – for what is refused."""
+    """The largest relative difference, or why there is none."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     model = NETWORKS[network](None if algorithm in EMBEDDING else WAYS)
@@ -125,8 +143,14 @@ def _cell(algorithm: str, network: str, format: str, any_sizes: bool) -> str:
             said = formats.save(learner, path, format, request)
         except ValueError as error:
             print(f"{algorithm}, {network}: {error}", flush=True)
-            return "–"
+            return REFUSED + _reason(str(error))
     return re.findall(r"\d\.\de-\d+", said)[-1]
+
+
+def _reason(error: str) -> str:
+    """What `export` says, without the names of a graph's nodes."""
+    found = re.search(r"for this learner: (.*) Nothing was written", error, re.DOTALL)
+    return re.sub(r" (of|at) '[^']*'", "", " ".join((found[1] if found else error).split()))
 
 
 def put(name: str, table: str) -> None:

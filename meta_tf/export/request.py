@@ -47,6 +47,12 @@ class Request:
         """Whether the numbers of examples are chosen at run time."""
         return self.shots is None
 
+    def fixed_sizes(self) -> dict[str, int]:
+        """The sizes that were asked for by name, as far as they are not the defaults."""
+        chosen = {"ways": self.ways, "shots": self.shots, "queries": self.queries}
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        return {n: v for n, v in chosen.items() if v is not None and v != defaults[n]}
+
     def ways_of(self, learner: Any, inputs: Any) -> int:
         """The classes of a task, if need be as many as the learner tells apart."""
         return self.ways or classes(learner, inputs) or 1
