@@ -71,7 +71,7 @@ class Learner:
             raise wrong(f"`support_x` has {len(x)} examples, and `support_y` {len(y)} numbers.")
         if len(classes) > self.ways or len(set(classes)) < len(classes):
             raise wrong(
-                f"`classes` must be at most {self.ways} different ones. Received: {classes}."
+                f"At most {self.ways} classes, of different names, are possible. Received: {classes}."
             )
         if known != list(range(len(classes))):
             raise wrong(
