@@ -71,7 +71,7 @@ class Learner:
             raise wrong(f"`support_x` has {len(x)} examples, and `support_y` {len(y)} numbers.")
         if len(classes) > self.ways or len(set(classes)) < len(classes):
             raise wrong(
-                f"At most {self.ways} classes, of different names, are possible. Received: {classes}."
+                f"`classes` must be at most {self.ways} different ones. They are: {classes}."
             )
         if known != list(range(len(classes))):
             raise wrong(
@@ -163,8 +163,8 @@ def make_app(learner: Learner, keep: int) -> FastAPI:
     @app.exception_handler(RequestValidationError)
     async def in_a_sentence(request: Any, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        place = ".".join(map(str, first["loc"][1:]))
-        return JSONResponse({"detail": f"`{place or 'body'}`: {first['msg']}."}, 422)
+        place = ".".join(map(str, first["loc"]))
+        return JSONResponse({"detail": f"`{place}`: {first['msg']}."}, 422)
 
     return app
 

@@ -4,8 +4,9 @@
     python -m tools.export_table --format=onnx --any_sizes  one of the four tables
 
 Each learner is written as a user would write it, is run by that, and what `export` reports
-goes into the table; a letter stands for what it refuses, with the reason below. The page's other
-tables stay as they are.
+goes into the table; a letter stands for what it refuses, with the reason below. It takes half an
+hour or more. Rows that the page has from the same versions stay, so that an interrupted run goes
+on; take them out to have them made again.
 """
 
 from __future__ import annotations
@@ -47,7 +48,6 @@ ALGORITHMS: dict[str, Callable[[], meta_tf.Algorithm]] = {
     "R2D2": lambda: meta_tf.R2D2(WAYS),
     "InContext": lambda: meta_tf.InContext(WAYS),
 }
-REFUSED = "refused: "
 EMBEDDING = ("ProtoNet", "MatchingNet", "R2D2", "InContext")
 
 
@@ -111,27 +111,38 @@ def main() -> None:
 
 def fill(format: str, any_sizes: bool) -> None:
     """Writes one table into the page, row by row."""
-    runtime = RUNTIMES[format]
+    table, runtime = format + "_any_sizes" * any_sizes, RUNTIMES[format]
     versions = f"{runtime} {version(runtime)}, tensorflow {tf.__version__}."
+    made, reasons = _earlier(table, versions)
     lines = ["| algorithm | " + " | ".join(NETWORKS) + " |", "|---|" + "---|" * len(NETWORKS)]
-    reasons: dict[str, str] = {}  # their letters
     for name in ALGORITHMS:
-        cells = []
-        for network in NETWORKS:
-            cell = _cell(name, network, format, any_sizes)
-            if cell.startswith(REFUSED):
-                letter = reasons.setdefault(cell, chr(ord("a") + len(reasons)))
-                cell = f"– {letter}"
-            cells.append(cell)
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        if name not in made:
+            cells = [_cell(name, network, format, any_sizes, reasons) for network in NETWORKS]
+            made[name] = f"| {name} | {' | '.join(cells)} |"
+        lines.append(made[name])
         print(lines[-1], flush=True)
-        listed = [f"- {letter}: {cell.removeprefix(REFUSED)}" for cell, letter in reasons.items()]
-        below = ["", *listed, ""] if listed else [""]
-        put(format + "_any_sizes" * any_sizes, "\n".join([*lines, *below, versions]))
+        listed = [f"- {letter}: {reason}" for reason, letter in reasons.items()]
+        put(table, "\n".join([*lines, "", *listed, *[""] * bool(listed), versions]))
 
 
-def _cell(algorithm: str, network: str, format: str, any_sizes: bool) -> str:
-    """The largest relative difference, or why there is none."""
+def _earlier(table: str, versions: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The rows of the page's table by algorithm, and its letters by reason."""
+    text = PAGE.read_text(encoding="utf-8").split(f"<!-- table {table} -->")[1]
+    text = text.split("<!-- end -->")[0]
+    if versions not in text:
+        return {}, {}
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in text.splitlines()}
+    letters = re.findall(r"^- (\w): (.*)$", text, re.MULTILINE)
+    return (
+        {name: row for name, row in rows.items() if name in ALGORITHMS},
+        {reason: letter for letter, reason in letters},
+    )
+
+
+def _cell(
+    algorithm: str, network: str, format: str, any_sizes: bool, reasons: dict[str, str]
+) -> str:
+    """The largest relative difference, or the letter of why there is none."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     model = NETWORKS[network](None if algorithm in EMBEDDING else WAYS)
@@ -143,7 +154,8 @@ def _cell(algorithm: str, network: str, format: str, any_sizes: bool) -> str:
             said = formats.save(learner, path, format, request)
         except ValueError as error:
             print(f"{algorithm}, {network}: {error}", flush=True)
-            return REFUSED + _reason(str(error))
+            letter = reasons.setdefault(_reason(str(error)), chr(ord("a") + len(reasons)))
+            return f"– {letter}"
     return re.findall(r"\d\.\de-\d+", said)[-1]
 
 

@@ -32,8 +32,9 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def learner():
     keras.utils.set_random_seed(0)
-    model = meta_tf.models.mlp((4, 2), WAYS, (8,), "tanh", "glorot_uniform")
-    return meta_tf.MetaLearner(model, meta_tf.MAML(0.5, inner_steps=2), CE)
+    model = meta_tf.models.mlp((4, 2), WAYS, (40,), "relu", "glorot_uniform")
+    model.set_weights([4 * w for w in model.get_weights()])  # so that sums can overflow
+    return meta_tf.MetaLearner(model, meta_tf.MAML(0.05, inner_steps=2), CE)
 
 
 @pytest.fixture(scope="module")
@@ -117,11 +118,11 @@ WRONG_TASKS = {
     "truths": ({"support_x": [[[True, False]] * 4] * 6}, "no number"),
     "null": ({"support_x": [[[None, 1.0]] * 4] * 6}, "no number"),
     "too large": ({"support_x": [[[1e39, 1.0]] * 4] * 6}, "infinite"),
-    "no list": ({"support_x": 3}, "`support_x`"),
-    "none": ({"support_x": [], "support_y": []}, "`support_x`"),
+    "no list": ({"support_x": 3}, "support_x`"),
+    "none": ({"support_x": [], "support_y": []}, "support_x`"),
     "lengths": ({"support_y": [0, 1, 2]}, "6 examples, and `support_y` 3"),
-    "fraction": ({"support_y": [0, 1, 2, 0, 1, 0.5]}, "`support_y.5`"),
-    "label in words": ({"support_y": ["a", 1, 2, 0, 1, 2]}, "`support_y.0`"),
+    "fraction": ({"support_y": [0, 1, 2, 0, 1, 0.5]}, "support_y.5`"),
+    "label in words": ({"support_y": ["a", 1, 2, 0, 1, 2]}, "support_y.0`"),
     "negative": ({"support_y": [-1, 1, 2, -1, 1, 2]}, "from 0 to 2"),
     "out of range": ({"support_y": [0, 1, 3, 0, 1, 3]}, "from 0 to 2"),
     "far out of range": ({"support_y": [0, 1, 2**40, 0, 1, 2]}, "at most 3"),
@@ -130,8 +131,8 @@ WRONG_TASKS = {
     "a name twice": ({"classes": ["a", "b", "a"]}, "different"),
     "a name without examples": ({"support_y": [0, 1, 0, 1, 0, 1], "classes": list("abc")},
                                 "from 0 to 2"),
-    "a long name": ({"classes": ["a" * 101, "b", "c"]}, "`classes.0`"),
-    "half a character": ({"classes": ["\ud800", "b", "c"]}, "`classes.0`"),
+    "a long name": ({"classes": ["a" * 101, "b", "c"]}, "classes.0`"),
+    "half a character": ({"classes": ["\ud800", "b", "c"]}, "classes.0`"),
     "too many examples": ({"support_x": X * 40, "support_y": Y * 40}, "at most 200"),
 }  # fmt: skip
 
@@ -151,16 +152,15 @@ def test_a_wrong_task_is_told_in_a_sentence(name, client):
     ("body", "words"),
     [
         ('{"query_x": [[[NaN, 1], [1, 1], [1, 1], [1, 1]]]}', "nan"),
-        ('{"query_x": [[[1e38, 1e38], [1, 1], [1, 1], [1, 1]]]}', "not finite"),
-        ('{"query": [1]}', "`query_x`"),
+        ('{"query_x": [[[3e38, 3e38], [3e38, 3e38], [3e38, 3e38], [3e38, 3e38]]]}', "not finite"),
+        ('{"query": [1]}', "query_x`"),
         ("[1, 2]", "body"),
         ("ink", "JSON"),
         ("", "body"),
-        ("[" * 100_000, "body"),
         ('{"query_x": ' + "[" * 70 + "1" + "]" * 70 + "}", "[examples, 4, 2]"),
         (" " * 4_000_001, "4000000 bytes"),
     ],
-    ids=["nan", "overflow", "missing", "no object", "no json", "empty", "deep", "nested", "large"],
+    ids=["nan", "overflow", "missing", "no object", "no json", "empty", "nested", "large"],
 )
 def test_wrong_queries_are_told_in_a_sentence(body, words, client):
     number = learn(client).json()["id"]
@@ -168,6 +168,13 @@ def test_wrong_queries_are_told_in_a_sentence(body, words, client):
     answer = client.post(f"/predict/{number}", content=body, headers=headers)
     assert answer.status_code == 422
     assert words in answer.json()["detail"]
+
+
+def test_lists_too_deep_to_be_read_are_refused(client):
+    headers = {"Content-Type": "application/json"}
+    answer = client.post("/learn", content="[" * 100_000, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["detail"]
 
 
 def test_a_body_of_untold_length_is_refused(client):
@@ -205,19 +212,21 @@ def test_the_program_serves_without_the_library(folder):
     finally:
         process.terminate()
         out, _ = process.communicate(timeout=60)
-    # Two layers of floats, of 4 bytes: (8 + 1) x 8 and (8 + 1) x 3 of them.
+    # 8 x 40 + 40 + 40 x 3 + 3 floats of 4 bytes: 0.002 MB, which rounds to 0.
     assert "10 tasks are kept" in out
 
 
 def _health(port, process):
     while True:
+        connection = http.client.HTTPConnection("127.0.0.1", port)
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", port)
             connection.request("GET", "/health")
             return json.loads(connection.getresponse().read())
         except ConnectionRefusedError:
             assert process.poll() is None, process.stdout.read()
             time.sleep(0.1)
+        finally:
+            connection.close()
 
 
 def test_a_folder_without_a_learner_is_told_in_a_line(tmp_path):
