@@ -239,6 +239,8 @@ def test_sizes_follow_from_the_learner():
     inputs = tf.TensorSpec([None, 8, 8, 2])
     assert Request().ways_of(learner_of(), inputs) == 3  # the outputs
     assert Request(ways=2).ways_of(learner_of(), inputs) == 2
+    with pytest.raises(ValueError, match=r"`ways` must be at most 3.*Received: 4\.$"):
+        Request(ways=4).ways_of(learner_of(), inputs)
     assert Request(shots=2, queries=4).sizes_to_try(3) == [(6, 4)]
     regression = meta_tf.MetaLearner(meta_tf.models.mlp(1, 2), meta_tf.MAML(), "mse")
     assert Request().ways_of(regression, tf.TensorSpec([None, 1])) == 1
