@@ -1,4 +1,4 @@
-"""Fills the figures of `README.md` from the JSON results: no number there is typed by hand.
+"""Fills the figures of `README.md` and of docs/serving.md from the JSON results, none by hand.
 
 python -m benchmarks.report
 """
@@ -14,9 +14,10 @@ from benchmarks.harness import results
 from benchmarks.harness.rows import ROWS
 
 README = Path(__file__).resolve().parent / "README.md"
+SERVING = README.parents[1] / "docs" / "serving.md"
 SCRIPTS = (
     "compare", "new_task", "default_run", "first_step", "memory", "soak", "scaling", "sources",
-    "peak",
+    "serving", "peak",
 )  # fmt: skip
 ONE_CORE = ("one_core/compare", "one_core/new_task", "one_core/default_run")
 MISSING = "not yet measured"
@@ -38,6 +39,8 @@ def main() -> None:
     }.items():
         text = _between(text, mark, part)
     options.readme.write_text(text)
+    page = _between(SERVING.read_text(), "load", serving(found["serving"]))
+    SERVING.write_text(page)
     print(goals(found))
 
 
@@ -104,6 +107,28 @@ def figures(found: dict) -> str:
     return "\n\n".join(parts) or MISSING
 
 
+def serving(found: dict | None) -> str:
+    """The load of the HTTP service, and its memory."""
+    if not found:
+        return MISSING
+    rows = [
+        f"| {kind} | {clients} | {one['requests_s']:.0f} | {one['p50_ms']:.1f} | "
+        f"{one['p99_ms']:.1f} |"
+        for kind, series in found["load"].items()
+        for clients, one in series.items()
+    ]
+    memory, versions = found["memory"], found["versions"]
+    packages = ", ".join(f"{name} {versions[name]}" for name in ("tensorflow", "fastapi"))
+    head = ["| | clients | requests a second | p50, ms | p99, ms |", "|---|---|---|---|---|"]
+    return "\n".join([
+        *head, *rows, "",
+        f"For {memory['seconds'] / 60:.0f} minutes eight clients learned {memory['tasks']:,} tasks "
+        f"and asked nine times about each. Resident memory was {memory['early']:.0f} MB in the "
+        f"first tenth of that time and {memory['late']:.0f} MB in the last. "
+        f"({found['date']}, {found['machine']}; {packages}.)",
+    ])  # fmt: skip
+
+
 def _table(title: str, rows: dict[str, dict[str, Any]], key: str | None = None) -> str:
     columns = list(dict.fromkeys(c for series in rows.values() for c in series))
     lines = [f"| {title} | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
@@ -134,7 +159,7 @@ def _between(text: str, mark: str, part: str) -> str:
     pattern = rf"(<!-- {mark} -->\n).*?(<!-- end of {mark} -->)"
     new, count = re.subn(pattern, lambda m: f"{m[1]}\n{part}\n\n{m[2]}", text, flags=re.DOTALL)
     if count != 1:
-        raise ValueError(f"README.md must have the mark {mark!r} once. Received: {count} of it.")
+        raise ValueError(f"The page must have the mark {mark!r} once. Received: {count} of it.")
     return new
 
 

@@ -16,11 +16,12 @@ from benchmarks.harness.workers import ROOT
 
 # What takes long comes last.
 SCRIPTS = (
-    "peak", "new_task", "default_run", "first_step", "memory", "soak", "sources", "scaling",
-    "compare",
+    "peak", "new_task", "default_run", "first_step", "memory", "soak", "sources", "serving",
+    "scaling", "compare",
 )  # fmt: skip
 QUICK = {
     "soak": ["--share", "0.05"],
+    "serving": ["--minutes", "0.05"],
     "memory": ["--steps", "5", "10", "--tasks", "32"],
     "first_step": ["--works", "omniglot_5_steps"],
     "compare": ["--works", "sinusoid_1_step", "omniglot_1_query"],

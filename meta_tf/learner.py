@@ -405,7 +405,8 @@ class MetaLearner(keras.Model):
           target_signature: likewise of the targets, where they are neither labels of
             the sparse cross-entropy nor of the shape of the outputs.
           ways: classes in a task, for sets of fixed size; those that the learner tells
-            apart if None, 1 for a regression. Not for a SavedModel, like the next three.
+            apart if None, 1 for a regression. A SavedModel takes sets of any size and
+            refuses it, like the next two.
           shots: support examples of a class. With None all sizes are chosen at run time,
             which not every learner and not every runtime allows.
           queries: the number of examples that are predicted for in one call, whatever
@@ -415,9 +416,10 @@ class MetaLearner(keras.Model):
 
         Raises:
           ImportError: if the extra of the format is not installed.
-          ValueError: if the inputs are unknown, the format is, or `filepath` holds
-            something else; or if the format cannot express what the learner does, or the
-            file computes something else than TensorFlow by more than 1e-4.
+          ValueError: if the inputs are unknown, the format is, it has no such setting, or
+            `filepath` holds something else; or if the format cannot express what the
+            learner does, or the file computes something else than TensorFlow by more
+            than 1e-4.
 
         Example:
           >>> learner.export("run/saved_model")                          # doctest: +SKIP

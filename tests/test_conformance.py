@@ -14,16 +14,18 @@ from tests.finite_differences import meta_gradient_error
 
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
 
-every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-# Of what builds several training steps, CI runs the rows that have a state of each kind.
-every_thorough_case = pytest.mark.parametrize(
-    "case",
-    [
+
+def few_in_ci(cases):
+    """CI runs the rows that have a state of each kind."""
+    rows = [
         pytest.param(c, marks=pytest.mark.slow if c in REPLICATED else pytest.mark.exhaustive)
-        for c in THOROUGH
-    ],
-    ids=lambda case: case.name,
-)
+        for c in cases
+    ]
+    return pytest.mark.parametrize("case", rows, ids=lambda case: case.name)
+
+
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+every_thorough_case = few_in_ci(THOROUGH)  # of what builds several training steps
 
 
 @pytest.fixture(autouse=True)
@@ -203,8 +205,7 @@ def test_an_exported_learner_predicts_the_same(case, tmp_path):
 @pytest.mark.skipif(
     importlib.util.find_spec("ai_edge_litert") is None, reason="needs the extra [litert]"
 )
-@every_case
-@pytest.mark.slow
+@few_in_ci(CASES)
 def test_it_learns_in_litert_as_in_tensorflow(case, tmp_path):
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")

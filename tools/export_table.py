@@ -1,10 +1,12 @@
 """Writes docs/export-differences.md: how far exports differ from TensorFlow.
 
-    python -m tools.export_table             every algorithm on every network, in LiteRT
-    python -m tools.export_table --format=onnx
+    python -m tools.export_table                            every algorithm on every network
+    python -m tools.export_table --format=onnx --any_sizes  one of the four tables
 
 Each learner is written as a user would write it, is run by that, and what `export` reports
-goes into the table of its format; the page's other tables stay as they are.
+goes into the table; a letter stands for what it refuses, with the reason below. It takes half an
+hour or more. Rows that the page has from the same versions stay, so that an interrupted run goes
+on; take them out to have them made again.
 """
 
 from __future__ import annotations
@@ -44,8 +46,9 @@ ALGORITHMS: dict[str, Callable[[], meta_tf.Algorithm]] = {
     "ProtoNet": lambda: meta_tf.ProtoNet(WAYS),
     "MatchingNet": lambda: meta_tf.MatchingNet(WAYS),
     "R2D2": lambda: meta_tf.R2D2(WAYS),
+    "InContext": lambda: meta_tf.InContext(WAYS),
 }
-EMBEDDING = ("ProtoNet", "MatchingNet", "R2D2")
+EMBEDDING = ("ProtoNet", "MatchingNet", "R2D2", "InContext")
 
 
 def conv4(outputs: int | None) -> keras.Model:
@@ -95,25 +98,51 @@ NETWORKS: dict[str, Callable[[int | None], keras.Model]] = {
 def main() -> None:
     """Runs the program."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--format", choices=list(ENDINGS), default="litert")
+    parser.add_argument("--format", choices=list(ENDINGS), help="all tables if left out")
     parser.add_argument("--any_sizes", action="store_true", help="sizes chosen at run time")
     options = parser.parse_args()
-    lines = [
-        "| algorithm | " + " | ".join(NETWORKS) + " |",
-        "|---|" + "---|" * len(NETWORKS),
-    ]
+    if options.format:
+        fill(options.format, options.any_sizes)
+        return
+    for format in ENDINGS:
+        for any_sizes in (False, True):
+            fill(format, any_sizes)
+
+
+def fill(format: str, any_sizes: bool) -> None:
+    """Writes one table into the page, row by row."""
+    table, runtime = format + "_any_sizes" * any_sizes, RUNTIMES[format]
+    versions = f"{runtime} {version(runtime)}, tensorflow {tf.__version__}."
+    made, reasons = _earlier(table, versions)
+    lines = ["| algorithm | " + " | ".join(NETWORKS) + " |", "|---|" + "---|" * len(NETWORKS)]
     for name in ALGORITHMS:
-        cells = [_cell(name, net, options.format, options.any_sizes) for net in NETWORKS]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        if name not in made:
+            cells = [_cell(name, network, format, any_sizes, reasons) for network in NETWORKS]
+            made[name] = f"| {name} | {' | '.join(cells)} |"
+        lines.append(made[name])
         print(lines[-1], flush=True)
-        put(options.format + ("_any_sizes" if options.any_sizes else ""), "\n".join(lines))
-    runtime = RUNTIMES[options.format]
-    lines.append(f"\n{runtime} {version(runtime)}, tensorflow {tf.__version__}.")
-    put(options.format + ("_any_sizes" if options.any_sizes else ""), "\n".join(lines))
+        listed = [f"- {letter}: {reason}" for reason, letter in reasons.items()]
+        put(table, "\n".join([*lines, "", *listed, *[""] * bool(listed), versions]))
 
 
-def _cell(algorithm: str, network: str, format: str, any_sizes: bool) -> str:
-    """The largest relative difference; – for what is refused."""
+def _earlier(table: str, versions: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The rows of the page's table by algorithm, and its letters by reason."""
+    text = PAGE.read_text(encoding="utf-8").split(f"<!-- table {table} -->")[1]
+    text = text.split("<!-- end -->")[0]
+    if versions not in text:
+        return {}, {}
+    rows = {line.split(" | ")[0].removeprefix("| "): line for line in text.splitlines()}
+    letters = re.findall(r"^- (\w): (.*)$", text, re.MULTILINE)
+    return (
+        {name: row for name, row in rows.items() if name in ALGORITHMS},
+        {reason: letter for letter, reason in letters},
+    )
+
+
+def _cell(
+    algorithm: str, network: str, format: str, any_sizes: bool, reasons: dict[str, str]
+) -> str:
+    """The largest relative difference, or the letter of why there is none."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     model = NETWORKS[network](None if algorithm in EMBEDDING else WAYS)
@@ -125,8 +154,15 @@ def _cell(algorithm: str, network: str, format: str, any_sizes: bool) -> str:
             said = formats.save(learner, path, format, request)
         except ValueError as error:
             print(f"{algorithm}, {network}: {error}", flush=True)
-            return "–"
+            letter = reasons.setdefault(_reason(str(error)), chr(ord("a") + len(reasons)))
+            return f"– {letter}"
     return re.findall(r"\d\.\de-\d+", said)[-1]
+
+
+def _reason(error: str) -> str:
+    """What `export` says, without the names of a graph's nodes."""
+    found = re.search(r"for this learner: (.*) Nothing was written", error, re.DOTALL)
+    return re.sub(r" (of|at) '[^']*'", "", " ".join((found[1] if found else error).split()))
 
 
 def put(name: str, table: str) -> None:

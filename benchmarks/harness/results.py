@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parents[1] / "results"
-_PACKAGES = ("tensorflow", "keras", "torch", "torchopt", "jax", "jaxlib", "numpy")
+_PACKAGES = (
+    "tensorflow", "keras", "torch", "torchopt", "jax", "jaxlib", "numpy", "fastapi", "uvicorn",
+)  # fmt: skip
 
 
 def parser(doc: str, seconds: float = 3, rounds: int = 7) -> argparse.ArgumentParser:

@@ -31,7 +31,7 @@ def save(
       learner: a `MetaLearner`; see its `export`.
       path: the file or folder to write.
       format: one of the `FORMATS`.
-      request: for how many examples, and how precise; nothing to a SavedModel.
+      request: for how many examples, and how precise. A SavedModel takes any number.
       input_signature: `tf.TensorSpec` of a batch of inputs; read off the model if None.
       target_signature: likewise of the targets.
 
@@ -40,10 +40,7 @@ def save(
       ValueError: if the format cannot express the learner, or an argument is wrong.
     """
     check_choice("format", format, FORMATS)
-    if request.float16 and format != "litert":
-        raise ValueError(
-            f'`float16` is for format="litert" alone. Received: float16=True, format={format!r}.'
-        )
+    _check_request(format, request)
     if format not in _OTHERS:
         names = saved_model.save(learner, path, input_signature, target_signature)
         return f"Saved to {path}, with the signatures {', '.join(names)}."
@@ -62,6 +59,21 @@ def save(
         f"Saved to {path}, which was run: predictions differ from TensorFlow's by at most "
         f"{difference:.1e} of the largest."
     )
+
+
+def _check_request(format: str, request: Request) -> None:
+    """Raises ValueError if a format cannot have what is asked of it."""
+    if request.float16 and format != "litert":
+        raise ValueError(
+            f'`float16` is for format="litert" alone. Received: float16=True, format={format!r}.'
+        )
+    sizes = request.fixed_sizes()
+    if sizes and format not in _OTHERS:
+        received = ", ".join(f"{name}={value}" for name, value in sizes.items())
+        raise ValueError(
+            f"`format={format!r}` takes support and query sets of any size, chosen at each call: "
+            f"leave `ways`, `shots` and `queries` out. Received: {received}."
+        )
 
 
 def _check_installed(format: str, packages: tuple[str, ...]) -> None:

@@ -47,9 +47,25 @@ class Request:
         """Whether the numbers of examples are chosen at run time."""
         return self.shots is None
 
+    def fixed_sizes(self) -> dict[str, int]:
+        """The sizes that were asked for by name, as far as they are not the defaults."""
+        chosen = {"ways": self.ways, "shots": self.shots, "queries": self.queries}
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        return {n: v for n, v in chosen.items() if v is not None and v != defaults[n]}
+
     def ways_of(self, learner: Any, inputs: Any) -> int:
-        """The classes of a task, if need be as many as the learner tells apart."""
-        return self.ways or classes(learner, inputs) or 1
+        """The classes of a task: what was asked for, else as many as the learner tells apart.
+
+        Raises:
+          ValueError: if more are asked for than that.
+        """
+        most = classes(learner, inputs)
+        if self.ways and most and self.ways > most:
+            raise ValueError(
+                f"`ways` must be at most {most}, the number of classes that this learner tells "
+                f"apart. Received: {self.ways}."
+            )
+        return self.ways or most or 1
 
     def sizes_to_try(self, ways: int) -> list[tuple[int, int]]:
         """Pairs of support and query examples, [(S, Q), …], for which a file is to be right."""

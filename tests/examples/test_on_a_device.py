@@ -21,6 +21,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("ai_edge_litert") is None, reason="needs the extra [litert]"
 )

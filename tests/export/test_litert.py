@@ -19,7 +19,12 @@ from meta_tf.export.request import Request
 needs_litert = pytest.mark.skipif(
     importlib.util.find_spec("ai_edge_litert") is None, reason="needs the extra [litert]"
 )
+IN_CI = ("activations", "pooling", "norms")  # operations of most kinds, in a few files
 SPARSE = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def slow_or_exhaustive(value, slow):
+    return pytest.param(value, marks=pytest.mark.slow if slow else pytest.mark.exhaustive)
 
 
 def learner_of(*stack, shape=(8, 8, 2), steps=2, **options):
@@ -43,6 +48,7 @@ def sets(shape, support, query):
 
 
 @needs_litert
+@pytest.mark.slow
 def test_the_shipped_learner_learns_in_litert(tmp_path):
     learner = meta_tf.pretrained("omniglot_5way_1shot")
     path = tmp_path / "new folder" / "learner.tflite"
@@ -62,6 +68,7 @@ def test_the_shipped_learner_learns_in_litert(tmp_path):
 
 
 @needs_litert
+@pytest.mark.slow
 def test_sizes_can_be_chosen_at_run_time(tmp_path):
     learner = meta_tf.pretrained("omniglot_5way_1shot")
     learner.export(tmp_path / "learner.tflite", format="litert", shots=None)
@@ -74,6 +81,7 @@ def test_sizes_can_be_chosen_at_run_time(tmp_path):
 
 
 @needs_litert
+@pytest.mark.slow
 def test_float16_takes_less_room_and_says_how_far_off_it_is(tmp_path, capsys):
     learner = learner_of(layers.Dense(300, "relu"), shape=(40,))
     found = {}
@@ -117,8 +125,7 @@ STACKS = {
 
 
 @needs_litert
-@pytest.mark.slow
-@pytest.mark.parametrize("name", STACKS)
+@pytest.mark.parametrize("name", [slow_or_exhaustive(n, n in IN_CI) for n in STACKS])
 def test_layers_are_written_with_their_gradients(name, tmp_path):
     keras.utils.set_random_seed(0)
     config = [layers.deserialize(layers.serialize(layer)) for layer in STACKS[name]]
@@ -147,6 +154,7 @@ def test_what_litert_cannot_express_is_refused_by_its_name(stack, shape, named, 
 
 
 @needs_litert
+@pytest.mark.slow
 def test_a_matrix_of_unknown_size_is_refused_by_its_name(tmp_path):
     model = meta_tf.models.mlp(4, None, (6,))
     learner = meta_tf.MetaLearner(model, meta_tf.R2D2(3), SPARSE)
@@ -156,6 +164,7 @@ def test_a_matrix_of_unknown_size_is_refused_by_its_name(tmp_path):
 
 
 @needs_litert
+@pytest.mark.slow
 def test_a_file_must_have_its_ending(tmp_path):
     with pytest.raises(ValueError, match=r"`filepath` must end in .tflite.*'.*learner'"):
         learner_of().export(tmp_path / "learner", format="litert")
@@ -230,6 +239,8 @@ def test_sizes_follow_from_the_learner():
     inputs = tf.TensorSpec([None, 8, 8, 2])
     assert Request().ways_of(learner_of(), inputs) == 3  # the outputs
     assert Request(ways=2).ways_of(learner_of(), inputs) == 2
+    with pytest.raises(ValueError, match=r"`ways` must be at most 3.*Received: 4\.$"):
+        Request(ways=4).ways_of(learner_of(), inputs)
     assert Request(shots=2, queries=4).sizes_to_try(3) == [(6, 4)]
     regression = meta_tf.MetaLearner(meta_tf.models.mlp(1, 2), meta_tf.MAML(), "mse")
     assert Request().ways_of(regression, tf.TensorSpec([None, 1])) == 1

@@ -44,6 +44,7 @@ def test_the_shipped_learner_learns_in_onnx(tmp_path):
 
 
 @needs_onnx
+@pytest.mark.slow
 @pytest.mark.parametrize("unroll", [8, 0], ids=["written out", "in a loop"])
 def test_an_earlier_export_is_replaced_and_nothing_else(unroll, tmp_path):
     learner = make_learner(algorithm=meta_tf.MAML(0.1, inner_steps=2, unroll=unroll))

@@ -252,6 +252,19 @@ def test_wrong_arguments(tmp_path):
         learner.export(tmp_path / "out", input_signature=[None, 3])
 
 
+@pytest.mark.parametrize("sizes", [{"ways": 2}, {"shots": 5}, {"queries": 1, "shots": None}])
+def test_sizes_are_not_for_a_saved_model(sizes, tmp_path):
+    name, value = next(iter(sizes.items()))
+    with pytest.raises(ValueError, match=f"any size.*leave .* out. Received: {name}={value}.$"):
+        CASES["mlp"][0]().export(tmp_path / "out", **sizes)
+    assert not (tmp_path / "out").exists()
+
+
+def test_any_sizes_are_what_a_saved_model_has(tmp_path):
+    run = exported(CASES["mlp"][0](), tmp_path / "out", shots=None)["adapt_and_predict"]
+    assert run.structured_input_signature[1]["support_x"].shape == [None, 3]
+
+
 def test_it_says_what_it_is(tmp_path, capsys):
     CASES["bn-support"][0]().export(tmp_path / "out", verbose=True)
     assert "adapt_steps_and_predict" in capsys.readouterr().out

@@ -37,6 +37,9 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path):
     calls = {
         ".tflite": [*shipped, "--format=litert", "--output=learner"],
         "something else": [*shipped, "--format=onnx", "--output=full"],
+        "at most 5": [*shipped, "--format=litert", "--output=a.tflite", "--ways=6"],
+        "any size": [*shipped, "--output=a", "--shots=5"],
+        "omniglot_5way_1shot": ["export", "--learner=omniglot", "--output=a"],
         "--shots": [*shipped, "--format=litert", "--output=a.tflite", "--shots=0"],
     }
     for named, (code, out, err) in zip(

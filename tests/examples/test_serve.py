@@ -1,0 +1,237 @@
+"""The example of a service: its answers are the library's, and what is wrong is told."""
+
+import http.client
+import importlib.util
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import meta_tf
+from tests.learners import CE
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "serve.py"
+WAYS, KEEP = 3, 2
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not all(importlib.util.find_spec(p) for p in ("fastapi", "httpx2", "uvicorn")),
+        reason="needs fastapi, uvicorn and httpx2",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def learner():
+    keras.utils.set_random_seed(0)
+    model = meta_tf.models.mlp((4, 2), WAYS, (40,), "relu", "glorot_uniform")
+    model.set_weights([4 * w for w in model.get_weights()])  # so that sums can overflow
+    return meta_tf.MetaLearner(model, meta_tf.MAML(0.05, inner_steps=2), CE)
+
+
+@pytest.fixture(scope="module")
+def folder(learner, tmp_path_factory):
+    path = tmp_path_factory.mktemp("exported") / "saved_model"
+    learner.export(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def serve():
+    spec = importlib.util.spec_from_file_location("serve", EXAMPLE)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["serve"] = module  # its annotations are looked up there
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def client(serve, folder):
+    from fastapi.testclient import TestClient
+
+    return TestClient(serve.make_app(serve.Learner(str(folder)), KEEP))
+
+
+def task(classes=WAYS, seed=0):
+    x = np.random.default_rng(seed).normal(size=[2 * classes, 4, 2]).astype("float32")
+    return x, np.arange(2 * classes) % classes
+
+
+def learn(client, **changes):
+    x, y = task()
+    return client.post("/learn", json={"support_x": x.tolist(), "support_y": y.tolist(), **changes})
+
+
+def predict(client, number, x):
+    return client.post(f"/predict/{number}", json={"query_x": x.tolist()})
+
+
+@pytest.mark.parametrize("classes", [WAYS, WAYS - 1])
+def test_it_answers_as_the_library_does(classes, client, learner):
+    names = ["ka", "ga", "あ"][:classes]
+    x, y = task(classes)
+    answer = learn(client, support_x=x.tolist(), support_y=y.tolist(), classes=names)
+    assert answer.status_code == 201 and answer.json()["classes"] == names
+    query = task(seed=1)[0]
+    found = predict(client, answer.json()["id"], query)
+    assert found.status_code == 200
+    expected = learner.adapt(x, y)(query).numpy()[:, :classes]
+    np.testing.assert_allclose(found.json()["predictions"], expected, rtol=1e-5, atol=1e-6)
+    assert found.json()["answers"] == [names[i] for i in expected.argmax(-1)]
+
+
+def test_classes_without_names_are_called_by_their_numbers(client):
+    assert learn(client).json()["classes"] == ["0", "1", "2"]
+
+
+def test_the_task_that_was_not_used_for_longest_is_let_go(client):
+    first, second = (learn(client).json()["id"] for _ in range(KEEP))
+    query = task(seed=1)[0]
+    assert predict(client, first, query).status_code == 200
+    third = learn(client).json()["id"]
+    codes = {n: predict(client, n, query).status_code for n in (first, second, third)}
+    assert codes == {first: 200, second: 404, third: 200}
+    assert client.get("/health").json() == {
+        "status": "ok", "tasks": KEEP, "keep": KEEP, "ways": WAYS
+    }  # fmt: skip
+
+
+def test_an_unknown_task_is_told(client):
+    answer = predict(client, "nobody", task()[0])
+    assert answer.status_code == 404
+    assert answer.json()["detail"].startswith("No task 'nobody' is kept")
+
+
+X, Y = (part.tolist() for part in task())
+WRONG_TASKS = {
+    "a number short": ({"support_x": [example[1:] for example in X]}, "[examples, 4, 2]"),
+    "ragged": ({"support_x": [X[0][1:], *X[1:]]}, "unequal lengths"),
+    "text": ({"support_x": [[["1", "2"]] * 4] * 6}, "no number"),
+    "truths": ({"support_x": [[[True, False]] * 4] * 6}, "no number"),
+    "null": ({"support_x": [[[None, 1.0]] * 4] * 6}, "no number"),
+    "too large": ({"support_x": [[[1e39, 1.0]] * 4] * 6}, "infinite"),
+    "no list": ({"support_x": 3}, "support_x`"),
+    "none": ({"support_x": [], "support_y": []}, "support_x`"),
+    "lengths": ({"support_y": [0, 1, 2]}, "6 examples, and `support_y` 3"),
+    "fraction": ({"support_y": [0, 1, 2, 0, 1, 0.5]}, "support_y.5`"),
+    "label in words": ({"support_y": ["a", 1, 2, 0, 1, 2]}, "support_y.0`"),
+    "negative": ({"support_y": [-1, 1, 2, -1, 1, 2]}, "from 0 to 2"),
+    "out of range": ({"support_y": [0, 1, 3, 0, 1, 3]}, "from 0 to 2"),
+    "far out of range": ({"support_y": [0, 1, 2**40, 0, 1, 2]}, "at most 3"),
+    "too many classes": ({"support_y": [0, 1, 2, 3, 0, 1]}, "at most 3"),
+    "too many names": ({"classes": ["a", "b", "c", "d"]}, "at most 3"),
+    "a name twice": ({"classes": ["a", "b", "a"]}, "different"),
+    "a name without examples": ({"support_y": [0, 1, 0, 1, 0, 1], "classes": list("abc")},
+                                "from 0 to 2"),
+    "a long name": ({"classes": ["a" * 101, "b", "c"]}, "classes.0`"),
+    "half a character": ({"classes": ["\ud800", "b", "c"]}, "classes.0`"),
+    "too many examples": ({"support_x": X * 40, "support_y": Y * 40}, "at most 200"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG_TASKS)
+def test_a_wrong_task_is_told_in_a_sentence(name, client):
+    changes, words = WRONG_TASKS[name]
+    body = json.dumps({"support_x": X, "support_y": Y, **changes})
+    answer = client.post("/learn", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 422
+    sentence = answer.json()["detail"]
+    assert words in sentence and sentence.endswith(".")
+    assert client.get("/health").json()["tasks"] == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ('{"query_x": [[[NaN, 1], [1, 1], [1, 1], [1, 1]]]}', "nan"),
+        ('{"query_x": [[[3e38, 3e38], [3e38, 3e38], [3e38, 3e38], [3e38, 3e38]]]}', "not finite"),
+        ('{"query": [1]}', "query_x`"),
+        ("[1, 2]", "body"),
+        ("ink", "JSON"),
+        ("", "body"),
+        ('{"query_x": ' + "[" * 70 + "1" + "]" * 70 + "}", "[examples, 4, 2]"),
+        (" " * 4_000_001, "4000000 bytes"),
+    ],
+    ids=["nan", "overflow", "missing", "no object", "no json", "empty", "nested", "large"],
+)
+def test_wrong_queries_are_told_in_a_sentence(body, words, client):
+    number = learn(client).json()["id"]
+    headers = {"Content-Type": "application/json"}
+    answer = client.post(f"/predict/{number}", content=body, headers=headers)
+    assert answer.status_code == 422
+    assert words in answer.json()["detail"]
+
+
+def test_lists_too_deep_to_be_read_are_refused(client):
+    headers = {"Content-Type": "application/json"}
+    answer = client.post("/learn", content="[" * 100_000, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["detail"]
+
+
+def test_a_body_of_untold_length_is_refused(client):
+    answer = client.post("/learn", content=iter([b"{}"]))
+    assert answer.status_code == 422
+    assert "length" in answer.json()["detail"]
+
+
+def test_what_is_no_classifier_is_refused(serve, tmp_path):
+    regression = meta_tf.MetaLearner(meta_tf.models.mlp(1, 1), meta_tf.MAML(), "mse")
+    regression.export(tmp_path / "regression")
+    with pytest.raises(ValueError, match="does not learn class numbers"):
+        serve.Learner(str(tmp_path / "regression"))
+
+
+ALONE = """
+import runpy, sys
+sys.modules["meta_tf"] = None  # importing it is an error
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def test_the_program_serves_without_the_library(folder):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    command = [sys.executable, "-c", ALONE, EXAMPLE, folder, f"--port={port}", "--keep=10"]
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        assert _health(port, process)["keep"] == 10
+    finally:
+        process.terminate()
+        out, _ = process.communicate(timeout=60)
+    # 8 x 40 + 40 + 40 x 3 + 3 floats of 4 bytes: 0.002 MB, which rounds to 0.
+    assert "10 tasks are kept" in out
+
+
+def _health(port, process):
+    while True:
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+        try:
+            connection.request("GET", "/health")
+            return json.loads(connection.getresponse().read())
+        except ConnectionRefusedError:
+            assert process.poll() is None, process.stdout.read()
+            time.sleep(0.1)
+        finally:
+            connection.close()
+
+
+def test_a_folder_without_a_learner_is_told_in_a_line(tmp_path):
+    done = subprocess.run(
+        [sys.executable, EXAMPLE, tmp_path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert f"{tmp_path} is no exported classifier" in done.stderr.splitlines()[-1]
