@@ -1,6 +1,6 @@
 """Trainings of 20 steps that must not depend on the number of replicas, and a worker for them.
 
-    TF_CONFIG=... python -m tests.replicas FILE.npz
+    TF_CONFIG=... python -m tests.replicas FILE.npz [NAME ...]
 
 trains all of them as one of the workers that `TF_CONFIG` names; the first writes what it learned.
 """
@@ -63,7 +63,7 @@ TRAININGS = {
         meta_tf.MAML(0.05), sgd(), model=conv, source=images, batch_norm="running"
     ),
     "dropout": Training(model=mlp_with_dropout),
-    "meta-sgd": Training(meta_tf.MetaSGD(0.05, inner_steps=2)),
+    "meta-sgd": Training(meta_tf.MetaSGD(inner_lr=0.05, inner_steps=2)),
     "7 tasks": Training(model=mlp_with_dropout, tasks=7),
 }
 
@@ -127,7 +127,7 @@ def start_workers(program, count=2):
 def main():
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     learned = {}
-    for name in TRAININGS:
+    for name in sys.argv[2:] or TRAININGS:
         for i, values in enumerate(train(name, strategy)):
             learned[f"{name}/{i}"] = values
     if strategy.cluster_resolver.task_id == 0:

@@ -35,6 +35,8 @@ def mean_of_sums(sums: list[Tensor], total: Tensor) -> list[Tensor]:
 
 def replicas_here(strategy: tf.distribute.Strategy) -> int:
     """How many of a strategy's replicas this process runs: one for each of its devices."""
+    if strategy.num_replicas_in_sync == 1:  # TensorFlow's default names no devices
+        return 1
     return len(strategy.extended.worker_devices)
 
 
