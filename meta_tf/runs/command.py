@@ -119,7 +119,10 @@ def _run(name: str, words: list[str]) -> int:
         found = read_flags(parser_of(name), words)
         if "task" in found:  # as far as it can be told without TensorFlow
             check_meaning(found)
-        quiet.load()
+        several = getattr(found, "strategy", "none") == "multi_worker"
+        quiet.load(
+            "3" if several else "2"
+        )  # of a lost worker one line is told, and not by TensorFlow
         importlib.import_module(COMMANDS[name].module).run(found)
         sys.stdout.flush()
     except BrokenPipeError:

@@ -141,8 +141,11 @@ class RunLog(keras.callbacks.Callback):
 
     def _is_asked_to_stop(self) -> bool:
         """Whether this process is, or another worker: they stop after the same step."""
-        self._stop.signal = self._workers.agreed(self._stop.signal)
-        return self._stop.signal is not None
+        asked = self._workers.agreed(self._stop.signal)
+        if asked is None:  # what has come since then is for the next step
+            return False
+        self._stop.signal = asked
+        return True
 
     def _save(self, done: int, epoch: dict[str, Any]) -> Path | None:
         """The path of a new checkpoint; None where the chief writes it."""
