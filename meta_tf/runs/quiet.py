@@ -15,15 +15,14 @@ from typing import Any
 from meta_tf.runs.stop import SIGNALS
 
 
-def load(log_level: str = "2") -> None:
+def load() -> None:
     """Imports TensorFlow and the whole package, and looks for devices, once.
 
-    What goes wrong is told with all that was written meanwhile. `log_level` is TensorFlow's: "2"
-    for its errors, "3" for none, unless `TF_CPP_MIN_LOG_LEVEL` is set.
+    What goes wrong is told with all that was written meanwhile.
     """
     if "meta_tf.public" in sys.modules:
         return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", log_level)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _interruptible(), hidden_stderr():
         importlib.import_module("meta_tf.public")
         importlib.import_module("tensorflow").config.list_physical_devices()
