@@ -49,9 +49,9 @@ def read_cluster() -> Cluster:
     task = told.get("task")
     if not isinstance(task, dict) or task.get("type") not in jobs:
         raise _wrong(f'"task" must have a "type", one of {", ".join(jobs)}', text)
-    index, addresses = task.get("index"), jobs[task["type"]]
     # TensorFlow takes the number as a text too, as the environment of a scheduler has it.
-    if not re.fullmatch("[0-9]+", str(index)) or int(index) >= len(addresses):
+    index, addresses = str(task.get("index")), jobs[task["type"]]
+    if not re.fullmatch("[0-9]+", index) or int(index) >= len(addresses):
         raise _wrong(f'"task" must have an "index", a number from 0 to {len(addresses) - 1}', text)
     before = len(jobs.get("chief", [])) if task["type"] == "worker" else 0
     everyone = [address for job in _JOBS for address in jobs.get(job, [])]

@@ -117,12 +117,12 @@ def _run(name: str, words: list[str]) -> int:
     found = None
     try:
         found = read_flags(parser_of(name), words)
+        if getattr(found, "strategy", "none") == "multi_worker":
+            # A lost worker is told in one line, which TensorFlow's own pages would hide.
+            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         if "task" in found:  # as far as it can be told without TensorFlow
             check_meaning(found)
-        several = getattr(found, "strategy", "none") == "multi_worker"
-        quiet.load(
-            "3" if several else "2"
-        )  # of a lost worker one line is told, and not by TensorFlow
+        quiet.load()
         importlib.import_module(COMMANDS[name].module).run(found)
         sys.stdout.flush()
     except BrokenPipeError:
