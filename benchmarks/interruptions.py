@@ -5,7 +5,8 @@
 Each trial starts a run, ends it after a random time, and starts the same command again until it
 has finished. Then every number of its last checkpoint (weights, optimiser, seeds) and every column
 of `metrics.csv` but `seconds` must be those of the same run that nobody interrupted, bit for bit.
-Prints a line for each trial, and returns 1 if one differs.
+Of two workers, on loopback, one is ended, and both are started again; they must come within 1e-6
+of one process that nobody interrupted. Prints a line for each trial, and returns 1 if one differs.
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 import zipfile
 from pathlib import Path
+
+import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--iterations=60", "--checkpoint_every=20", "--eval_tasks=2", "--eval_steps=1"]
@@ -32,7 +37,9 @@ RUNS = {
     "dropout, batch norm": [*SMALL, "--task=sinusoid", f"--model={Path(__file__).stem}:noisy"],
     "maml++": [*SMALL, *PICTURES, "--algorithm=mamlpp", "--inner_steps=2", "--inner_lr=0.1"],
     "pictures": [*SMALL, *PICTURES, "--algorithm=maml", "--inner_steps=1", "--inner_lr=0.4"],
+    "two workers": [*SMALL, "--task=sinusoid", f"--model={Path(__file__).stem}:noisy"],
 }
+TOGETHER = ["--strategy=multi_worker", "--worker_timeout=20"]  # the workers' own flags
 
 
 def noisy(input_shape: tuple[int, ...], outputs: int):
@@ -50,40 +57,68 @@ def noisy(input_shape: tuple[int, ...], outputs: int):
     )
 
 
-def start(flags: list[str], workdir: Path) -> subprocess.Popen:
+def start(flags: list[str], workdir: Path, workers: int = 1) -> list[subprocess.Popen]:
+    """The processes of a run: one, or as many workers."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "benchmarks")])
-    return subprocess.Popen(
-        [sys.executable, "-m", "meta_tf.runs", "train", *flags, f"--workdir={workdir}"],
-        env={**os.environ, "PYTHONPATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    environment = {**os.environ, "PYTHONPATH": path}
+    command = [sys.executable, "-m", "meta_tf.runs", "train", *flags, f"--workdir={workdir}"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    if workers == 1:
+        return [subprocess.Popen(command, env=environment, **pipes)]
+    cluster = {"worker": free_addresses(workers)}
+    configs = ({"cluster": cluster, "task": {"type": "worker", "index": i}} for i in range(workers))
+    return [
+        subprocess.Popen(
+            [*command, *TOGETHER], env={**environment, "TF_CONFIG": json.dumps(config)}, **pipes
+        )
+        for config in configs
+    ]
 
 
-def finish(flags: list[str], workdir: Path) -> None:
-    process = start(flags, workdir)
-    out, _ = process.communicate()
-    if process.returncode:
-        raise RuntimeError(f"{workdir} ended with {process.returncode}: {out}")
+def free_addresses(count: int) -> list[str]:
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("localhost", 0))
+    addresses = [f"localhost:{probe.getsockname()[1]}" for probe in probes]
+    for probe in probes:
+        probe.close()
+    return addresses
 
 
-def interrupt(flags: list[str], workdir: Path, signum: int, seconds: float) -> str:
-    """Starts a run and ends it so long after it has claimed its folder; what became of it."""
-    process = start(flags, workdir)
-    while process.poll() is None and not (workdir / "flags.txt").exists():
+def finish(flags: list[str], workdir: Path, workers: int = 1) -> None:
+    processes = start(flags, workdir, workers)
+    for process in processes:
+        out, _ = process.communicate()
+        if process.returncode:
+            raise RuntimeError(f"{workdir} ended with {process.returncode}: {out}")
+
+
+def interrupt(
+    flags: list[str], workdir: Path, signum: int, seconds: float, workers: int, ended: int
+) -> str:
+    """Starts a run, ends one of its processes so long after it has claimed its folder; what became.
+
+    The other workers must end by themselves.
+    """
+    processes = start(flags, workdir, workers)
+    victim = processes[ended]
+    while victim.poll() is None and not (workdir / "flags.txt").exists():
         time.sleep(0.01)
     with contextlib.suppress(subprocess.TimeoutExpired):
-        process.communicate(timeout=seconds)
-    if process.poll() is None:
-        process.send_signal(signum)
-    process.communicate()
+        victim.wait(timeout=seconds)
+    if victim.poll() is None:
+        victim.send_signal(signum)
+    begin = time.perf_counter()
+    for process in processes:
+        process.communicate()
+    took = f", all within {time.perf_counter() - begin:.1f} s" * (workers > 1)
     kept = sorted(path.stem for path in (workdir / "checkpoints").glob("[0-9]*.keras"))
     done = "finished" if (workdir / "results.json").exists() else "unfinished"
-    return f"exit {process.returncode}, {done}, checkpoints {' '.join(kept) or '-'}"
+    codes = " and ".join(str(process.returncode) for process in processes)
+    return f"exit {codes}{took}, {done}, checkpoints {' '.join(kept) or '-'}"
 
 
-def numbers(workdir: Path) -> dict[str, bytes]:
+def numbers(workdir: Path) -> dict[str, np.ndarray]:
     """All that must be the same, by name."""
     import h5py
 
@@ -93,17 +128,23 @@ def numbers(workdir: Path) -> dict[str, bytes]:
         file = h5py.File(io.BytesIO(archive.read("model.weights.h5")))
     file.visititems(
         lambda name, item: (
-            found.update({name: item[()].tobytes()}) if hasattr(item, "dtype") else None
+            found.update({name: np.array(item[()])}) if hasattr(item, "dtype") else None
         )
     )
     rows = [line.rsplit(",", 1) for line in (workdir / "metrics.csv").read_text().splitlines()]
     assert rows[0][1] == "seconds"
-    return {**found, "metrics.csv": "\n".join(row[0] for row in rows).encode()}
+    found["metrics.csv"] = np.array([row[0].split(",") for row in rows[1:]], np.float64)
+    return found
+
+
+def differ(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], tolerance: float) -> bool:
+    return ours.keys() != theirs.keys() or not all(
+        np.allclose(ours[name], theirs[name], rtol=tolerance, atol=tolerance) for name in theirs
+    )
 
 
 def draw_pictures(folder: Path) -> None:
     """Classes of noise, each with pictures that resemble each other."""
-    import numpy as np
     from PIL import Image
 
     rng = np.random.default_rng(0)
@@ -119,15 +160,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=12)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kinds", nargs="+", choices=list(RUNS), default=list(RUNS))
     given = parser.parse_args()
     chance = random.Random(given.seed)
-    differ = 0
+    different = 0
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         draw_pictures(folder / "pictures")
         expected, lasts = {}, {}
         for trial in range(given.trials):
-            name = list(RUNS)[trial % len(RUNS)]
+            name = given.kinds[trial % len(given.kinds)]
             flags = list(RUNS[name])
             if "--task=images" in flags:
                 flags.append(f"--data_dir={folder / 'pictures'}")
@@ -136,18 +178,19 @@ def main() -> int:
                 finish(flags, folder / name)
                 lasts[name] = time.perf_counter() - begin
                 expected[name] = numbers(folder / name)
-            workdir = folder / f"trial{trial}"
+            workdir, workers = folder / f"trial{trial}", 2 if name == "two workers" else 1
             signum = chance.choice([signal.SIGKILL, signal.SIGTERM])
-            seconds = chance.uniform(0, lasts[name])
-            told = interrupt(flags, workdir, signum, seconds)
-            finish(flags, workdir)
-            same = numbers(workdir) == expected[name]
-            differ += not same
-            result = "the same" if same else "DIFFERENT"
-            print(f"{trial}: {name}, {signum.name} after {seconds:.1f} s: {told}; {result}")
+            seconds, ended = chance.uniform(0, lasts[name]), chance.randrange(workers)
+            told = interrupt(flags, workdir, signum, seconds, workers, ended)
+            finish(flags, workdir, workers)
+            wrong = differ(numbers(workdir), expected[name], 1e-6 if workers > 1 else 0.0)
+            different += wrong
+            result = "DIFFERENT" if wrong else "the same"
+            who = f" worker {ended}" if workers > 1 else ""
+            print(f"{trial}: {name}, {signum.name}{who} after {seconds:.1f} s: {told}; {result}")
             sys.stdout.flush()
-    print(f"{given.trials} trials, {differ} differ")
-    return int(differ > 0)
+    print(f"{given.trials} trials, {different} differ")
+    return int(different > 0)
 
 
 if __name__ == "__main__":

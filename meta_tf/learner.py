@@ -21,7 +21,8 @@ from meta_tf.batch.check_values import (
 from meta_tf.batch.company import COMPANIES, predict_in_company
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.outer_step import outer_step
-from meta_tf.batch.replicas import for_optimizer
+from meta_tf.batch.replicas import for_optimizer, logs_for_keras, replicas_here
+from meta_tf.batch.spread import check_replicas, first_share, spread
 from meta_tf.batch.whole_executions import WholeExecutions
 from meta_tf.checks import check_choice, check_integer
 from meta_tf.export import formats
@@ -220,12 +221,31 @@ class MetaLearner(keras.Model):
 
         Where `steps_per_execution` is above 1, XLA compiles the tasks, and `x` is an endless
         `tf.data.Dataset` of batches of one shape, all steps of a call run as one program.
+
+        Under a `tf.distribute` strategy each replica takes its part of every batch's tasks. With
+        several workers all of them call this, with the same `tf.data.Dataset`s.
         """
         self._assert_compile_called("fit")
+        check_replicas(self)
         self.make_train_function()
         if isinstance(self.train_function, WholeExecutions):
             x = self.train_function.stacked(x)
+        strategy = self.distribute_strategy
+        x, options = spread(strategy, x, options, "steps_per_epoch")
+        if "validation_data" in options:
+            data, options = spread(
+                strategy, options["validation_data"], options, "validation_steps"
+            )
+            options = {**options, "validation_data": data}
         return super().fit(x, *args, **options)
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        # Keras's own adds up the replicas' parts of a batch, which have to be alike for that, and
+        # fails with several workers.
+        if iterator is not None and self.distribute_strategy.num_replicas_in_sync > 1:
+            data_batch = first_share(self.distribute_strategy, iterator)
+            iterator = None
+        super()._maybe_symbolic_build(iterator, data_batch)
 
     def make_train_function(self, force: bool = False) -> None:
         if self.train_function is not None and not force:
@@ -262,7 +282,8 @@ class MetaLearner(keras.Model):
             scale=self.optimizer.scale_loss(tf.ones([])),
             iteration=keras.ops.convert_to_tensor(self.optimizer.iterations),
             mode=self.task_parallelism,
-            jit=self._jit if self.distribute_strategy.num_replicas_in_sync == 1 else False,
+            # TensorFlow compiles for a process's first device alone.
+            jit=self._jit if replicas_here(self.distribute_strategy) == 1 else False,
         )
         step = with_finite_examples(step.losses, x, y, step)
         gradients = [*step.gradients, *(step.meta_gradients[name] for name in self._meta)]
@@ -271,7 +292,7 @@ class MetaLearner(keras.Model):
         store_state(self.model, step.state_moved, step.counters, step.seeds)
         for name, variable in self._moving.items():
             variable.assign_add(step.moved[name])
-        return self._report(x, y, step.predictions, tf.reduce_mean(step.losses))
+        return self._report(x, y, step.predictions, step.losses)
 
     def test_step(self, data: Any) -> dict[str, Tensor]:
         """One batch of `evaluate`; its loss is the tasks' own, without the model's regularisers."""
@@ -283,10 +304,16 @@ class MetaLearner(keras.Model):
             mode=self.task_parallelism,
         )
         losses = with_finite_examples(losses, x, y, losses)
-        return self._report(x, y, predictions, tf.reduce_mean(losses))
+        return self._report(x, y, predictions, losses)
+
+    @checked_call
+    def evaluate(self, x: Any = None, *args: Any, **options: Any) -> Any:
+        """As `keras.Model.evaluate`; the loss is that of `test_step`."""
+        check_replicas(self)
+        x, options = spread(self.distribute_strategy, x, options, "steps")
+        return super().evaluate(x, *args, **options)
 
     # As Keras has them, with errors of one sentence.
-    evaluate = checked_call(keras.Model.evaluate)
     predict = checked_call(keras.Model.predict)
     train_on_batch = checked_call(keras.Model.train_on_batch)
     test_on_batch = checked_call(keras.Model.test_on_batch)
@@ -520,10 +547,9 @@ class MetaLearner(keras.Model):
         check_batch(self.algorithm, self.network, x, y)
         return with_right_labels(self.algorithm, self.network, labels_of(x, y), (x, y))
 
-    def _report(self, x: Any, y: Any, predictions: Tensors, loss: Tensor) -> dict[str, Tensor]:
-        tasks = tf.shape(tf.nest.flatten(y)[0])[0]
-        next(m for m in self.metrics if m.name == "loss").update_state(loss, sample_weight=tasks)
-        return self.compute_metrics(x, y, predictions, sample_weight=None)
+    def _report(self, x: Any, y: Any, predictions: Tensors, losses: Tensor) -> dict[str, Tensor]:
+        next(m for m in self.metrics if m.name == "loss").update_state(losses)
+        return logs_for_keras(self.compute_metrics(x, y, predictions, sample_weight=None))
 
 
 def _check_algorithm(algorithm: Any) -> None:

@@ -65,6 +65,10 @@ class Held:
         """Floating-point operations of one outer step's products, counted in the graph."""
         return {"flops": self.contender.flops()}
 
+    def communication(self) -> dict:
+        """What a step sends to other workers."""
+        return self.contender.communication()
+
     def agree(self, path: str) -> dict:
         """The first step's loss and, in a file, its meta-gradients."""
         loss, gradients = self.contender.agree()

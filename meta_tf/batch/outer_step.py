@@ -19,9 +19,10 @@ class OuterStep(NamedTuple):
     """What a batch of T tasks asks for.
 
     `losses`: of the query sets, [T]. `predictions`: for them, [T, Q, ...]. `gradients` and
-    `meta_gradients`: the mean meta-gradients over the tasks of all replicas, as in
-    `TaskResult`. `moved`: the mean move of what moves without being learned, by name.
-    `state_moved`, `counters` and `seeds`: what becomes of the model's state, for `store_state`.
+    `meta_gradients`: this replica's share of the mean meta-gradients over the tasks of all
+    replicas, as in `TaskResult`; it is all of it where there is one. `moved`: the mean move of
+    what moves without being learned, by name. `state_moved`, `counters` and `seeds`: what
+    becomes of the model's state, for `store_state`.
     """
 
     losses: Tensor
@@ -75,14 +76,15 @@ def outer_step(
             iteration=tf.identity(iteration),
         )
         state_moved, counters = split_state(weights.state, result.state)
-        added_up = (result.gradients, result.meta_gradients, result.moved, state_moved)
-        return (result.loss, result.predictions, counters), added_up
+        gradients = (result.gradients, result.meta_gradients)
+        return (result.loss, result.predictions, counters), (gradients, result.moved, state_moved)
 
-    (losses, predictions, counters), sums = sum_tasks(
+    (losses, predictions, counters), (sums, *moves) = sum_tasks(
         learn, {**x, "query_y": y, "seeds": seeds}, mode=mode, jit=jit
     )
-    means = tf.nest.pack_sequence_as(sums, mean_of_sums(tf.nest.flatten(sums), total))
-    gradients, meta_gradients, moved, state_moved = means
+    gradients, meta_gradients = tf.nest.map_structure(lambda s: s / tf.cast(total, s.dtype), sums)
+    means = mean_of_sums(tf.nest.flatten(moves), total)
+    moved, state_moved = tf.nest.pack_sequence_as(moves, means)
     _check_moved(algorithm, network, moved)
     return OuterStep(
         losses,

@@ -33,17 +33,47 @@ def mean_of_sums(sums: list[Tensor], total: Tensor) -> list[Tensor]:
     return [s / tf.cast(total, s.dtype) for s in sums]
 
 
-def for_optimizer(gradients: list[Tensor], optimizer: keras.optimizers.Optimizer) -> list[Tensor]:
-    """Gradients to be given to `optimizer.apply` on each replica, from those of all tasks.
+def replicas_here(strategy: tf.distribute.Strategy) -> int:
+    """How many of a strategy's replicas this process runs: one for each of its devices."""
+    if strategy.num_replicas_in_sync == 1:  # TensorFlow's default names no devices
+        return 1
+    return len(strategy.extended.worker_devices)
 
-    A Keras optimiser clips on each replica and then adds up. The gradients are therefore
-    clipped here, as a whole, and divided by the number of replicas, which leaves nothing
-    to be clipped.
+
+def workers_of(strategy: tf.distribute.Strategy) -> int:
+    """How many processes a strategy's replicas are in."""
+    return strategy.num_replicas_in_sync // replicas_here(strategy)
+
+
+def logs_for_keras(logs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A replica's logs as Keras takes them.
+
+    With several workers it means over the first axis of what the replicas return, and fails
+    with scalars.
     """
-    replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-    if replicas == 1:
+    if workers_of(tf.distribute.get_strategy()) == 1:
+        return logs
+    return {name: tf.convert_to_tensor(value)[tf.newaxis] for name, value in logs.items()}
+
+
+def for_optimizer(gradients: list[Tensor], optimizer: keras.optimizers.Optimizer) -> list[Tensor]:
+    """Gradients to be given to `optimizer.apply` on each replica, from its shares of the mean.
+
+    A Keras optimiser adds up what the replicas give it, after it has clipped each of them. Where
+    it would clip, or look for infinities, the shares are therefore added up and clipped here, and
+    divided by the number of replicas, which leaves nothing to be clipped.
+    """
+    replica = tf.distribute.get_replica_context()
+    if replica.num_replicas_in_sync == 1 or not _looks_at_the_whole(optimizer):
         return gradients
-    return [g / replicas for g in _clipped(gradients, optimizer)]
+    whole = _clipped(replica.all_reduce("SUM", gradients), optimizer)
+    return [g / replica.num_replicas_in_sync for g in whole]
+
+
+def _looks_at_the_whole(optimizer: Any) -> bool:
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return True
+    return bool(optimizer.clipnorm or optimizer.global_clipnorm or optimizer.clipvalue)
 
 
 def _clipped(gradients: list[Tensor], optimizer: Any) -> list[Tensor]:

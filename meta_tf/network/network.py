@@ -14,6 +14,7 @@ from meta_tf.network import missing_gradients  # noqa: F401 - registers them
 from meta_tf.network.check_loss import check_loss
 from meta_tf.network.check_model import as_loss, check_model, check_momentum, check_used_once
 from meta_tf.network.normalization import BATCH_NORM_MODES, exact_normalization
+from meta_tf.network.random_numbers import same_random_numbers
 from meta_tf.network.weight_patterns import choose
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
@@ -287,6 +288,7 @@ class Network:
         # layers inside a model whose own `call` does not take it.
         with (
             exact_normalization(batch_statistics),
+            same_random_numbers(),
             keras.StatelessScope(state_mapping=list(values), collect_losses=True) as scope,
         ):
             run = model if part is None else part

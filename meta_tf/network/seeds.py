@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from meta_tf.network.random_numbers import PHILOX
 from meta_tf.types import Tensor
 
 _KEY = "seed_"
@@ -42,7 +43,7 @@ def split_seeds(
     for i in positions:
         # Below 2³¹, as Keras narrows a seed to int32 before use.
         drawn = tf.random.stateless_uniform(
-            [tasks + 1, 2], tf.cast(state[i], tf.int64), 0, 2**31 - 1, tf.int64
+            [tasks + 1, 2], tf.cast(state[i], tf.int64), 0, 2**31 - 1, tf.int64, alg=PHILOX
         )
         drawn = tf.cast(drawn, state[i].dtype)
         seeds[str(i)], following[str(i)] = drawn[:-1], drawn[-1]

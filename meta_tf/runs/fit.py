@@ -16,6 +16,7 @@ from meta_tf.algorithms import InnerLoop
 from meta_tf.runs import run_folder
 from meta_tf.runs.checkpoints import Checkpoint, epoch_of, latest_checkpoint
 from meta_tf.runs.stop import StopRequest
+from meta_tf.runs.workers import Workers
 
 PROFILED_CALLS = (3, 5)  # not the first, which traces and compiles
 
@@ -27,6 +28,7 @@ def fit(
     valid: Any,
     start: Checkpoint | None = None,
     stop: StopRequest | None = None,
+    workers: Workers | None = None,
 ) -> None:
     """Makes the outer steps that are left; an epoch is what lies between two checkpoints.
 
@@ -37,12 +39,14 @@ def fit(
       valid: the part to look at after every epoch.
       start: the checkpoint that the learner was loaded from, if any.
       stop: whether to stop after the step at hand, with a checkpoint.
+      workers: those that train together.
 
     Raises:
       ValueError: if a loss or a weight is not finite any more.
       Stopped: if `stop` has been asked for.
     """
     every, stop = min(flags.checkpoint_every, flags.iterations), stop or StopRequest()
+    workers = workers or Workers()
     epoch = epoch_of(start.path) if start else {}
     log = run_folder.RunLog(
         flags.workdir,
@@ -50,8 +54,10 @@ def fit(
         keep=flags.keep_checkpoints,
         epoch=epoch,
         stop=stop,
+        workers=workers,
     )
-    callbacks = [log, *_tensorboard(flags)]
+    callbacks = [log, *(_tensorboard(flags) if workers.is_chief else [])]
+    verbose = (1 if sys.stdout.isatty() else 2) if workers.is_chief else 0
     validation = valid.batches(flags.meta_batch_size, seed=flags.seed + 1)
     if "metrics" in epoch:  # Keras makes the metrics' variables with the first batch of all
         learner.evaluate(validation, steps=1, verbose=0)
@@ -77,9 +83,9 @@ def fit(
                     validation_steps=max(1, 200 // flags.meta_batch_size),
                     callbacks=callbacks,
                     shuffle=False,
-                    verbose=1 if sys.stdout.isatty() else 2,
+                    verbose=verbose,
                 )
-                stop.raise_if_asked()
+                log.stop_if_asked()
         except run_folder.DivergedError as error:
             raise ValueError(_diverged(flags, learner, error)) from error
 

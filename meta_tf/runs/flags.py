@@ -113,6 +113,25 @@ RUN = [
     SEED,
     DEVICE,
     Flag(
+        "strategy",
+        choice("none", "mirrored", "multi_worker"),
+        "none",
+        "Share the tasks of a step among all GPUs of this machine (mirrored), or among the workers "
+        "that the environment variable TF_CONFIG names (multi_worker).",
+    ),
+    Flag(
+        "logical_devices",
+        optional(integer(2)),
+        None,
+        "Try --strategy=mirrored with so many parts of the CPU instead of GPUs.",
+    ),
+    Flag(
+        "worker_timeout",
+        integer(1),
+        120,
+        "Seconds after which a worker that does not answer is given up, and the run ends.",
+    ),
+    Flag(
         "precision",
         choice("float32", "mixed_bfloat16", "mixed_float16"),
         "float32",

@@ -18,6 +18,7 @@ from meta_tf.runs.lines_of_flags import lines_of, told_by
 # What may change when a run goes on: it has no say in what is learned.
 FREE = {"data_dir", "download", "mirror", "workdir", "device", "iterations", "eval_tasks"}
 FREE |= {"checkpoint_every", "keep_checkpoints", "steps_per_execution", "eval_steps"}
+FREE |= {"strategy", "logical_devices", "worker_timeout"}
 # What may change besides with --restart_from.
 RATES = {"inner_lr", "meta_lr", "clip_norm"}
 NOT_KEPT = ("preset", "flagfile", "profile", "set", "restart", "restart_from")

@@ -44,6 +44,11 @@ MODELS: dict[str, tuple[str, ...]] = {
     "batch_norm": ("conv4",),
 }
 
+STRATEGIES: dict[str, tuple[str, ...]] = {
+    "logical_devices": ("mirrored",),
+    "worker_timeout": ("multi_worker",),
+}
+
 
 def check_meaning(flags: argparse.Namespace) -> None:
     """Raises ValueError if a flag that was given by hand has no meaning for the others.
@@ -54,6 +59,8 @@ def check_meaning(flags: argparse.Namespace) -> None:
     flags.without_meaning = set()
     if "algorithm" in flags:
         _check_algorithm(flags)
+    if "strategy" in flags:
+        _check_steps(flags)
     for what, without in _without_meaning(flags).items():
         for name in without:
             if name in flags.by_hand:
@@ -69,6 +76,8 @@ def check_meaning(flags: argparse.Namespace) -> None:
 def _without_meaning(flags: argparse.Namespace) -> dict[str, list[str]]:
     """The flags that have no meaning for the task, the model and the algorithm, by these."""
     found = {"task": _unlike(flags.task, TASKS, _of_outside_task)}
+    if "strategy" in flags:
+        found["strategy"] = _unlike(flags.strategy, STRATEGIES, lambda _: set())
     if "model" in flags:
         found["model"] = _unlike(flags.model, MODELS, lambda _: {"batch_norm"})
         own = _flags_of(flags.algorithm)
@@ -99,6 +108,20 @@ def _flags_of(algorithm: str) -> set[str]:
     else:
         names = (field.name for field in fields_of_algorithm(algorithm))
     return {flag_name(name) for name in names}
+
+
+def _check_steps(flags: argparse.Namespace) -> None:
+    """Raises ValueError if several replicas are to make several steps in a call."""
+    if flags.strategy == "none" or flags.steps_per_execution == 1:
+        return
+    if "steps_per_execution" in flags.by_hand:
+        raise ValueError(
+            f"--steps_per_execution must be 1 with --strategy={flags.strategy}. Received: "
+            f"--steps_per_execution={flags.steps_per_execution}. TensorFlow cannot run a step over "
+            "several replicas within its loop over steps: it misses the value of a placeholder of "
+            "that loop. Leave it out."
+        )
+    flags.steps_per_execution = 1  # a preset's, which changes nothing in what is learned
 
 
 def _check_algorithm(flags: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
 from meta_tf.files import make_folder, write_text
 from meta_tf.runs.checkpoints import NotFiniteError, save_checkpoint
 from meta_tf.runs.stop import StopRequest
+from meta_tf.runs.workers import Workers
 
 
 class DivergedError(ValueError):
@@ -41,6 +42,7 @@ class RunLog(keras.callbacks.Callback):
       epoch: what their checkpoint knows of its epoch, as `checkpoints.epoch_of` tells it.
       stop: whether the run has been asked to stop. It then saves a checkpoint after the
         step at hand, or the steps of one call, and raises `Stopped`.
+      workers: those that train together. The chief alone writes; all stop when one is asked to.
 
     Raises:
       DivergedError: if a loss or a weight is not finite after some step. Nothing is saved then.
@@ -62,6 +64,7 @@ class RunLog(keras.callbacks.Callback):
         keep: int = 2,
         epoch: dict[str, Any] | None = None,
         stop: StopRequest | None = None,
+        workers: Workers | None = None,
     ) -> None:
         super().__init__()
         self.folder = Path(folder)
@@ -69,9 +72,12 @@ class RunLog(keras.callbacks.Callback):
         self._keep = keep
         self._epoch = epoch or {}
         self._stop = stop or StopRequest()
+        self._workers = workers or Workers()
         self._start = time.perf_counter()
         self._checked = iteration
         self._per_call = 1
+        if not self._workers.is_chief:
+            return
         make_folder(self.folder)
         present = read_metrics(self.folder)
         rows = [row for row in present if row["iteration"] <= iteration]
@@ -104,7 +110,7 @@ class RunLog(keras.callbacks.Callback):
         done = self.iteration + batch + 1
         if not math.isfinite((logs or {}).get("loss", 0.0)):
             raise DivergedError("the loss became nan or infinite", self._checked + 1, done)
-        if self._stop.signal is not None and batch + 1 < self.params["steps"]:
+        if batch + 1 < self.params["steps"] and self._is_asked_to_stop():
             variables = self.model.metrics_variables
             values = [keras.ops.convert_to_numpy(variable).tolist() for variable in variables]
             path = self._save(done, {"seconds": self._seconds(), "metrics": values})
@@ -123,11 +129,28 @@ class RunLog(keras.callbacks.Callback):
             raise DivergedError(what, self.iteration + 1, done)
         row = {"iteration": done, **(logs or {}), "seconds": self._seconds()}
         path = self._save(done, {"row": row})
-        self._write([*read_metrics(self.folder), row])
+        if path:
+            self._write([*read_metrics(self.folder), row])
         self.iteration = done
-        self._stop.raise_if_asked(_saved(done, path))
+        self.stop_if_asked(_saved(done, path))
 
-    def _save(self, done: int, epoch: dict[str, Any]) -> Path:
+    def stop_if_asked(self, told: str = "") -> None:
+        """Raises `Stopped`, which tells so, if this process or another worker is asked to stop."""
+        if self._is_asked_to_stop():
+            self._stop.raise_if_asked(told)
+
+    def _is_asked_to_stop(self) -> bool:
+        """Whether this process is, or another worker: they stop after the same step."""
+        asked = self._workers.agreed(self._stop.signal)
+        if asked is None:  # what has come since then is for the next step
+            return False
+        self._stop.signal = asked
+        return True
+
+    def _save(self, done: int, epoch: dict[str, Any]) -> Path | None:
+        """The path of a new checkpoint; None where the chief writes it."""
+        if not self._workers.is_chief:
+            return None
         try:
             return save_checkpoint(self.model, self.folder, done, keep=self._keep, epoch=epoch)
         except NotFiniteError as error:
@@ -147,8 +170,8 @@ class RunLog(keras.callbacks.Callback):
         write_text(self.folder / METRICS, text.getvalue())
 
 
-def _saved(done: int, path: Path) -> str:
-    return f" Iteration {done} is saved in {path}."
+def _saved(done: int, path: Path | None) -> str:
+    return f" Iteration {done} is saved in {path or 'the folder of the chief'}."
 
 
 def training_minutes(folder: str | Path) -> float | None:

@@ -13,6 +13,7 @@ import meta_tf
 from meta_tf.algorithms import InnerLoop
 from meta_tf.files import write_text
 from meta_tf.runs import build, flags_file
+from meta_tf.runs.checkpoints import Checkpoint, latest_checkpoint
 from meta_tf.runs.devices import set_up_device
 from meta_tf.runs.finish import finish
 from meta_tf.runs.fit import check_profile, fit
@@ -20,6 +21,8 @@ from meta_tf.runs.flags import IMAGES
 from meta_tf.runs.lock import claimed
 from meta_tf.runs.start import clear_way, find_start
 from meta_tf.runs.stop import StopRequest
+from meta_tf.runs.strategy import set_up_strategy
+from meta_tf.runs.workers import Workers
 
 
 def run(flags: argparse.Namespace) -> None:
@@ -32,41 +35,66 @@ def run(flags: argparse.Namespace) -> None:
       ValueError: if they do not fit each other, the tasks, or the run that is in the folder.
     """
     set_up_device(flags.device, dense=flags.model == "mlp")
+    workers = set_up_strategy(flags)
     keras.config.set_dtype_policy(flags.precision)
     keras.utils.set_random_seed(flags.seed)
     flags.workdir = flags.workdir or f"runs/{flags.preset or flags.task.split(':')[-1]}"
     stop = StopRequest()
-    with stop.signals(), claimed(flags.workdir) as writable:
-        _run(flags, stop, writable)
+    with stop.signals():
+        if not workers.is_chief:
+            _run(flags, stop, workers, True)
+            return
+        with claimed(flags.workdir) as writable:
+            _run(flags, stop, workers, writable)
 
 
-def _run(flags: argparse.Namespace, stop: StopRequest, writable: bool) -> None:
-    """Goes on with the run of a folder that is claimed, or begins it."""
-    workdir = Path(flags.workdir)
+def _run(flags: argparse.Namespace, stop: StopRequest, workers: Workers, writable: bool) -> None:
+    """Goes on with the run of a folder that is claimed, or begins it; or helps its chief."""
     # Only an algorithm that classifies by itself asks for the ways, which a table alone knows.
     table = build.build_tasks(flags) if flags.task == "table" else None
     algorithm = build.build_algorithm(flags, build.ways_of(flags, table))
-    flags_file.check_same_run(flags, algorithm)
-    restarts = flags_file.restarts(flags, algorithm)
+    restarts = False
+    if workers.is_chief:
+        flags_file.check_same_run(flags, algorithm)
+        restarts = flags_file.restarts(flags, algorithm)
     tasks = table or build.build_tasks(flags)
     training = build.build_tasks(flags, training=True) if _trains_otherwise(flags) else tasks
-    ways = flags.train_ways or training.ways
-    start = find_start(flags, restarts)
-    done = start.iteration if start else 0
-    _check_left(flags, done, writable)
-    if start:
-        learner = _loaded(start.path, algorithm)
-        _set_rates(learner, flags)
-    else:
-        learner = build.build_learner(flags, tasks, _most(tasks.ways, ways), algorithm)
-    if writable:
-        told = f"Going on from iteration {done} of" if start else "Beginning at iteration 0 of"
-        print(f"{told} {flags.iterations}, in {workdir}.", flush=True)
-        text = flags_file.text_of(flags, algorithm, restarts)
-        clear_way(flags, start, restarts)
-        write_text(workdir / "flags.txt", text)
-        fit(flags, learner, training.train, tasks.valid, start, stop)
-    finish(flags, learner, tasks, algorithm, writable)
+    ways = _most(tasks.ways, flags.train_ways or training.ways)
+    start = None
+    if workers.is_chief:
+        start = find_start(flags, restarts)
+        _check_left(flags, start.iteration if start else 0, writable)
+    with workers.training(), workers.same_start(start) as begin:
+        with workers.strategy.scope():
+            if begin:
+                learner = _loaded(begin.path, algorithm)
+                _set_rates(learner, flags)
+            else:
+                learner = build.build_learner(flags, tasks, ways, algorithm)
+        if workers.is_chief and writable:
+            _begin(flags, algorithm, start, restarts)
+        if writable:
+            fit(flags, learner, training.train, tasks.valid, begin, stop, workers)
+    if workers.is_chief:
+        if flags.strategy != "none":  # without what it shares with others
+            learner = _loaded(latest_checkpoint(flags.workdir)[0], algorithm)
+        finish(flags, learner, tasks, algorithm, writable)
+        workers.end()
+
+
+def _begin(
+    flags: argparse.Namespace,
+    algorithm: meta_tf.Algorithm,
+    start: Checkpoint | None,
+    restarts: bool,
+) -> None:
+    """Says where the run begins, and makes its folder ready for that."""
+    workdir = Path(flags.workdir)
+    told = f"Going on from iteration {start.iteration}" if start else "Beginning at iteration 0"
+    print(f"{told} of {flags.iterations}, in {workdir}.", flush=True)
+    text = flags_file.text_of(flags, algorithm, restarts)
+    clear_way(flags, start, restarts)
+    write_text(workdir / "flags.txt", text)
 
 
 def _check_left(flags: argparse.Namespace, done: int, writable: bool) -> None:
@@ -95,7 +123,7 @@ def _most(ways: int | None, train_ways: int | None) -> int | None:
     return max(ways or 0, train_ways or 0) or None
 
 
-def _loaded(checkpoint: Path, algorithm: meta_tf.Algorithm) -> Any:
+def _loaded(checkpoint: Path | None, algorithm: meta_tf.Algorithm) -> Any:
     """The learner of a checkpoint, with the inner rate and steps to evaluate of now."""
     learner = keras.models.load_model(checkpoint)
     if isinstance(algorithm, InnerLoop):

@@ -134,6 +134,24 @@ WRONG = [
     ("train", ["--algorithm=math:sqrt"], ["--algorithm", "math:sqrt"]),
     ("train", ["--algorithm=builtins:dict"], ["--algorithm", "builtins:dict"]),
     ("train", ["--model=builtins:dict"], ["--model", "whose arguments", "dict"]),
+    ("train", ["--strategy=parameter_server"], ["--strategy", "multi_worker", "parameter_server"]),
+    ("train", ["--logical_devices=2"], ["--logical_devices", "--strategy=none"]),
+    (
+        "train",
+        ["--strategy=multi_worker", "--logical_devices=2"],
+        ["--logical_devices", "--strategy=multi_worker"],
+    ),
+    ("train", ["--worker_timeout=60"], ["--worker_timeout", "--strategy=none"]),
+    (
+        "train",
+        ["--strategy=mirrored", "--worker_timeout=60"],
+        ["--worker_timeout", "--strategy=mirrored"],
+    ),
+    (
+        "train",
+        ["--strategy=mirrored", "--steps_per_execution=3"],
+        ["--steps_per_execution", "mirrored", "3", "placeholder"],
+    ),
     ("train", ["--task=builtins:dict"], ["--task", "whose arguments", "dict"]),
 ]
 

@@ -1,0 +1,81 @@
+"""meta_tf on one core, alone or as one of several workers; as `programs` describes.
+
+`core`: the only one that the process may use. `cluster`: the addresses of all workers, and
+`index`, which of them this is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import tensorflow as tf
+
+from benchmarks.harness.workloads import Work
+from benchmarks.programs import ours
+from meta_tf.runs.devices import set_up_device
+
+
+def build(work: Work, settings: dict) -> Pinned:
+    os.sched_setaffinity(0, {settings["core"]})
+    set_up_device("cpu", dense=work.network == "mlp")
+    with _strategy(settings).scope():
+        fit = ours.Fit(dataclasses.replace(work, per_call=1), settings)
+    return Pinned(fit)
+
+
+def _strategy(settings: dict) -> tf.distribute.Strategy:
+    if "cluster" not in settings:
+        return tf.distribute.get_strategy()
+    task = {"type": "worker", "index": settings["index"]}
+    config = {"cluster": {"worker": settings["cluster"]}, "task": task}
+    os.environ["TF_CONFIG"] = json.dumps(config)
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+class Pinned:
+    """`fit` for so many steps, and what a step sends to the other workers."""
+
+    def __init__(self, fit: ours.Fit):
+        self._fit = fit
+
+    def run(self, steps: int) -> None:
+        self._fit.run(steps)
+
+    def communication(self) -> dict[str, int]:
+        """How many collective operations a step has, and the bytes that they add up.
+
+        Found by tracing a step anew, and looking for the operations in its graphs.
+        """
+        learner = self._fit.learner
+        strategy = learner.distribute_strategy
+        found: list[Any] = []
+        with _noting_collectives(found):
+            batch = next(iter(strategy.experimental_distribute_dataset(self._fit.batches)))
+            tf.function(
+                lambda: strategy.run(learner.train_step, args=(batch,)), autograph=False
+            ).get_concrete_function()
+        return {"collectives": len(found), "bytes": sum(found)}
+
+
+@contextlib.contextmanager
+def _noting_collectives(found: list[int]) -> Iterator[None]:
+    """Notes the bytes of every sum over workers that is traced meanwhile."""
+    from tensorflow.python.distribute import cross_device_utils
+
+    launcher = cross_device_utils.CollectiveReplicaLauncher
+    all_reduce = launcher.all_reduce
+
+    def noting(self: Any, tensor: tf.Tensor, *args: Any, **options: Any) -> tf.Tensor:
+        found.append((tensor.shape.num_elements() or 0) * tensor.dtype.size)
+        return all_reduce(self, tensor, *args, **options)
+
+    launcher.all_reduce = noting
+    try:
+        yield
+    finally:
+        launcher.all_reduce = all_reduce

@@ -1,0 +1,134 @@
+"""What do two workers gain over one, and what would more of them on a network?
+
+    python -m benchmarks.workers_scale
+
+Omniglot's conv4, each process on a core of its own. `one`: a process with T tasks in a step;
+`double`: with 2 T. `apart`: two processes at a time that do not know of each other, with T each.
+`together`: two workers that share 2 T. What `together` takes over `apart` is communication;
+what `apart` takes over `one` is the machine's, whose cores share memory and cache.
+
+Then, by the formula of docs/several-machines.md and the step's bytes, which are counted, predicts
+the efficiency of more workers on a network of 10 Gb/s.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+import statistics
+from typing import Any
+
+from benchmarks.harness import results
+from benchmarks.harness.workers import Worker
+from benchmarks.harness.workloads import WORKS, Work
+
+NETWORK = 10e9 / 8  # bytes a second
+PREDICTED = (2, 8, 64)
+
+
+def main() -> None:
+    parser = results.parser(__doc__, seconds=10)
+    parser.add_argument("--tasks", type=int, default=16, help="T, of a worker")
+    parser.add_argument("--work", default="omniglot_15_queries", choices=list(WORKS))
+    options = parser.parse_args()
+    one = dataclasses.replace(WORKS[options.work], tasks=options.tasks)
+    double = dataclasses.replace(one, tasks=2 * options.tasks)
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    if len(cores) < 2:
+        raise SystemExit("Two workers need two cores.")
+    pinned = [{"core": core} for core in cores]
+    addresses = free_addresses(2)
+    clustered = [{**p, "cluster": addresses, "index": i} for i, p in enumerate(pinned)]
+    teams = {
+        "one": Team(one, pinned[:1], options.limit),
+        "double": Team(double, pinned[:1], options.limit),
+        "apart": Team(one, pinned, options.limit),
+        "together": Team(double, clustered, options.limit),
+    }
+    try:
+        measured = measure(teams, options.seconds, options.rounds)
+        sent = teams["together"].ask("communication")[0]
+    finally:
+        for team in teams.values():
+            team.close()
+    values = {**told(measured, sent), "tasks": options.tasks, "work": options.work}
+    for name, value in values.items():
+        print(f"{name:24} {value}")
+    results.save(options.results, "workers_scale", values)
+
+
+class Team:
+    """Processes that run at the same time."""
+
+    def __init__(self, work: Work, settings: list[dict[str, Any]], limit: float):
+        self.workers = [Worker("ours_pinned", each, limit) for each in settings]
+        self.ask("build", work=dataclasses.asdict(work))
+
+    def ask(self, do: str, **arguments: Any) -> list[dict[str, Any]]:
+        for worker in self.workers:
+            worker.tell(do, **arguments)
+        return [worker.answer(do) for worker in self.workers]
+
+    def step_seconds(self, steps: int) -> float:
+        return max(answer["seconds"] for answer in self.ask("run", steps=steps)) / steps
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.close()
+
+
+def measure(teams: dict[str, Team], seconds: float, rounds: int) -> dict[str, list[float]]:
+    """Seconds of a step: of every team in turn, round after round."""
+    steps = {}
+    for name, team in teams.items():
+        team.step_seconds(2)  # traces
+        steps[name] = max(2, round(seconds / team.step_seconds(2)))
+    measured: dict[str, list[float]] = {name: [] for name in teams}
+    for _ in range(rounds):
+        for name, team in teams.items():
+            measured[name].append(team.step_seconds(steps[name]))
+    return measured
+
+
+def told(measured: dict[str, list[float]], sent: dict[str, int]) -> dict[str, Any]:
+    """The efficiencies, measured and predicted."""
+    step = {name: statistics.median(values) for name, values in measured.items()}
+    hop = max(0.0, step["together"] - step["apart"]) / 2  # two workers: 2 (W - 1) = 2 hops in turn
+    return {
+        "step_seconds": step,
+        "rounds": measured,
+        "efficiency, twice the tasks": step["one"] / step["together"],
+        "efficiency, same tasks": step["double"] / (2 * step["together"]),
+        "efficiency of the machine": step["one"] / step["apart"],
+        "efficiency of the communication": step["apart"] / step["together"],
+        "collectives of a step": sent["collectives"],
+        "bytes of a step": sent["bytes"],
+        "seconds of a hop": hop,
+        "predicted, T tasks a worker": {
+            workers: predicted(step["one"], sent["bytes"], hop, workers) for workers in PREDICTED
+        },
+    }
+
+
+def predicted(compute: float, size: int, hop: float, workers: int) -> float:
+    """The efficiency of so many machines, each with as many tasks as one has alone.
+
+    A ring of W workers sends each number 2 (W - 1) times on, 1 / W of all of them at a time.
+    """
+    turns = 2 * (workers - 1)
+    return compute / (compute + turns / workers * size / NETWORK + turns * hop)
+
+
+def free_addresses(count: int) -> list[str]:
+    probes = [socket.socket() for _ in range(count)]
+    for probe in probes:
+        probe.bind(("localhost", 0))
+    addresses = [f"localhost:{probe.getsockname()[1]}" for probe in probes]
+    for probe in probes:
+        probe.close()
+    return addresses
+
+
+if __name__ == "__main__":
+    main()

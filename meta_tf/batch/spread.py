@@ -1,0 +1,120 @@
+"""Batches of tasks for the replicas of a strategy of `tf.distribute`; what cannot be done there."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from meta_tf.batch.replicas import replicas_here, workers_of
+from meta_tf.types import Tensor, Tensors
+
+
+def check_replicas(learner: keras.Model) -> None:
+    """Raises ValueError if a learner on several replicas is to do what TensorFlow cannot there."""
+    replicas = learner.distribute_strategy.num_replicas_in_sync
+    if replicas == 1:
+        return
+    if learner.steps_per_execution > 1:
+        raise ValueError(
+            f"`steps_per_execution` must be 1 with {replicas} replicas. Received: "
+            f"{learner.steps_per_execution}. TensorFlow cannot run a step over several replicas "
+            "within its loop over steps: it misses the value of a placeholder of that loop."
+        )
+    optimizer: Any = learner.optimizer
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of float16
+    if getattr(optimizer, "gradient_accumulation_steps", None):
+        raise ValueError(
+            f"`gradient_accumulation_steps` must be None with {replicas} replicas. Received: "
+            f"{optimizer.gradient_accumulation_steps}. Keras updates in a condition then, within "
+            "which TensorFlow lets replicas not wait for each other. Take more tasks in a batch."
+        )
+
+
+def spread(
+    strategy: tf.distribute.Strategy, data: Any, options: dict[str, Any], steps: str
+) -> tuple[Any, dict[str, Any]]:
+    """Batches for all replicas, and the options of a call of Keras: `(data, options)`.
+
+    Each replica gets its tasks of every batch, in the order of the replicas, whatever the
+    number of tasks. Within one process TensorFlow sees to that. Of several workers, each is
+    given the whole dataset and takes its part out of every batch.
+
+    Args:
+      strategy: the strategy.
+      data: what `fit` or `evaluate` was given; None for nothing.
+      options: the other arguments of the call.
+      steps: the option that says how many batches to take. It is set for a dataset that ends.
+
+    Raises:
+      ValueError: if a batch has fewer tasks than there are replicas; or if, with several
+        workers, `data` is not a `tf.data.Dataset`.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if replicas == 1 or data is None or isinstance(data, tf.distribute.DistributedDataset):
+        return data, options
+    if isinstance(data, tf.data.Dataset):
+        _check_tasks(data.element_spec, replicas)
+    if workers_of(strategy) == 1:
+        return data, options
+    if not isinstance(data, tf.data.Dataset):
+        raise ValueError(
+            "With several workers, batches must come as a tf.data.Dataset, the same for all of "
+            f"them. Received: {type(data).__name__}. Arrays become one by "
+            "tf.data.Dataset.from_tensor_slices((x, y)).batch(tasks)."
+        )
+    whole = int(data.cardinality())
+    here = replicas_here(strategy)
+
+    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        first = context.input_pipeline_id * here
+        parts = _parts(data, range(first, first + here), replicas)
+        # Endless for TensorFlow, so that workers need not ask each other whether one has no more.
+        return parts if whole == tf.data.UNKNOWN_CARDINALITY else parts.repeat()
+
+    if whole >= 0 and options.get(steps) is None:
+        options = {**options, steps: whole}
+    return strategy.distribute_datasets_from_function(of_worker), options
+
+
+def first_share(strategy: tf.distribute.Strategy, iterator: Any) -> Any:
+    """The first batch of Keras's iterator over epochs, as one replica sees it."""
+    _, _, batches = next(iter(iterator))
+    return keras.tree.map_structure(
+        lambda value: strategy.experimental_local_results(value)[0], next(batches)
+    )
+
+
+def _parts(data: tf.data.Dataset, mine: range, replicas: int) -> tf.data.Dataset:
+    """The parts of every batch that belong to the replicas `mine`, one after another."""
+    alone = not isinstance(data.element_spec, tuple)
+
+    def part(replica: int, *batch: Any) -> Tensors:
+        share = functools.partial(_share, replica=replica, replicas=replicas)
+        return tf.nest.map_structure(share, batch[0] if alone else batch)
+
+    if len(mine) == 1:
+        return data.map(functools.partial(part, mine[0]))
+
+    def each(*batch: Any) -> tf.data.Dataset:
+        parts = [tf.data.Dataset.from_tensors(part(replica, *batch)) for replica in mine]
+        return functools.reduce(lambda one, other: one.concatenate(other), parts)
+
+    return data.flat_map(each)
+
+
+def _share(tensor: Tensor, replica: int, replicas: int) -> Tensor:
+    """A replica's tasks: as many as another's, or one more or less."""
+    count = tensor.shape[0] or tf.shape(tensor)[0]
+    return tensor[count * replica // replicas : count * (replica + 1) // replicas]
+
+
+def _check_tasks(spec: Any, replicas: int) -> None:
+    tasks = keras.tree.flatten(spec)[0].shape[0]
+    if tasks is not None and tasks < replicas:
+        raise ValueError(
+            f"A batch must hold a task for each of the {replicas} replicas. Received: batches of "
+            f"{tasks} tasks."
+        )
