@@ -2,8 +2,11 @@
 //
 //     node browser.mjs < work.json > found.json
 //
-// `work`: { puppeteer, chromium, url, tasks, screenshots }. A task is { support, queries }: for
-// each class a drawing to teach, and drawings { strokes, label } to ask about.
+// `work`: { puppeteer, chromium, url } and one of
+//   tasks   of { support, queries }: for each class a drawing to teach, and drawings
+//           { strokes, label } to ask about; `loads`, how often to time the loading
+//   walk    true: uses mouse, finger, keys, and both languages
+//   shots   screenshots of the page with a task solved, { file, task, width, … }
 
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
@@ -15,7 +18,7 @@ const browser = await puppeteer.launch({
   args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
 });
 try {
-  const found = await run();
+  const found = await (work.walk ? walk() : work.shots ? shoot() : run());
   process.stdout.write(JSON.stringify(found));
 } finally {
   await browser.close();
@@ -31,8 +34,80 @@ async function run() {
   return { tasks, load_ms: await loadTimes(), problems, elsewhere };
 }
 
+/** Draws by mouse, finger and keys, teaches, changes the language; what came of it. */
+async function walk() {
+  const viewport = { width: 390, height: 844, hasTouch: true };
+  const { page, problems, elsewhere } = await opened(`${work.url}?lang=en`, viewport, work.url);
+  const pads = await page.$$(".card .pad");
+  await draw(page, pads[0], [[[0.2, 0.2], [0.8, 0.8]]]);
+  await pads[1].evaluate((element) => element.scrollIntoView({ block: "center" }));
+  const box = await pads[1].boundingBox();
+  const at = (x, y) => [box.x + x * box.width, box.y + y * box.height];
+  await page.touchscreen.touchStart(...at(0.2, 0.8));
+  await page.touchscreen.touchMove(...at(0.5, 0.5));
+  await page.touchscreen.touchMove(...at(0.8, 0.2));
+  await page.touchscreen.touchEnd();
+  await page.focus("#question");
+  for (const key of ["Space", "ArrowRight", "ArrowRight", "ArrowRight", "Space"]) {
+    await page.keyboard.press(key);
+  }
+  await answered(page);
+  const before = await learned(page);
+  const drawn = await page.evaluate(async () => {
+    const { question, state } = await import(new URL("main.js", location.href).href);
+    const count = (pad) => pad.strokes.length;
+    const [mouse, finger] = state.symbols.map(({ pad }) => count(pad));
+    return { strokes: { mouse, finger, keys: count(question) }, by_keys: question.strokes[0] };
+  });
+  await page.focus("#choices button");
+  await page.keyboard.press("Enter");
+  const said = { en: (await answered(page)).said };
+  const after = await learned(page);
+  await page.click('[data-language="zh"]');
+  said.zh = (await answered(page)).said;
+  const unlabelled = await page.evaluate(() =>
+    [...document.querySelectorAll("button, input, [tabindex]")]
+      .filter((e) => !(e.getAttribute("aria-label") || e.textContent.trim()))
+      .map((e) => e.outerHTML),
+  );
+  const count = ({ support }) => support.flat().length;
+  return {
+    ...drawn,
+    drawings_before_teaching: count(before),
+    drawings_after_teaching: count(after),
+    said,
+    unlabelled,
+    problems,
+    elsewhere,
+  };
+}
+
+/** Screenshots. */
+async function shoot() {
+  for (const { file, task, language, dark, width, height, taught, full } of work.shots) {
+    const viewport = { width, height, deviceScaleFactor: 2 };
+    const { page } = await opened(`${work.url}?lang=${language}`, viewport, work.url, dark);
+    if (task) {
+      for (let cards = 3; cards < task.support.length; cards++) await page.click("#add");
+      await solve(page, task);
+    }
+    if (taught) {
+      await page.click("#choices button:nth-child(2)");
+      await answered(page);
+    }
+    await page.evaluate(() => {
+      document.activeElement.blur();
+      scrollTo(0, 0);
+    });
+    await new Promise((done) => setTimeout(done, 400)); // the bars move
+    await page.screenshot({ path: file, fullPage: full ?? true });
+    await page.close();
+  }
+  return {};
+}
+
 /** A page that is ready; what it complains of, and what it asks other places for. */
-async function opened(url, viewport) {
+async function opened(url, viewport, own = url, dark = false) {
   const page = await browser.newPage();
   const [problems, elsewhere] = [[], []];
   page.on("console", (message) => {
@@ -40,9 +115,11 @@ async function opened(url, viewport) {
   });
   page.on("pageerror", (error) => problems.push(String(error)));
   page.on("request", (request) => {
-    if (!request.url().startsWith(url)) elsewhere.push(request.url());
+    if (!request.url().startsWith(own)) elsewhere.push(request.url());
   });
   await page.setViewport(viewport);
+  const scheme = { name: "prefers-color-scheme", value: dark ? "dark" : "light" };
+  await page.emulateMediaFeatures([scheme]);
   await page.goto(url);
   await page.waitForSelector("html[data-ready]");
   page.pen = await page.createCDPSession();

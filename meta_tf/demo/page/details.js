@@ -19,7 +19,7 @@ export function hide() {
 /**
  * Shows it.
  *
- * @param manifest of the learner: its `shows` is "steps" or "distances".
+ * @param manifest of the learner: its `shows` is "steps", "distances" or "confidence".
  * @param learned `{ drawings, ms }`: from how many it learned, and in what time.
  */
 export function show(words, manifest, symbols, picture, answers, learned) {
@@ -28,11 +28,13 @@ export function show(words, manifest, symbols, picture, answers, learned) {
   paintPicture(parts.seen, picture, manifest.size);
   parts.learned.textContent = words.learned(learned.drawings, Math.max(1, Math.round(learned.ms)));
   parts.explained.textContent = words.explained[manifest.shows];
-  const columns = manifest.shows === "steps" ? ofSteps(words, answers) : ofDistances(words, answers);
+  const columns = COLUMNS[manifest.shows](words, answers, manifest);
   const names = symbols.map((symbol) => symbol.name);
   const last = answers.at(-1).probabilities;
   parts.details.replaceChildren(table(words, names, columns, last.indexOf(Math.max(...last))));
 }
+
+const COLUMNS = { steps: ofSteps, distances: ofDistances, confidence: ofConfidence };
 
 /** A column for each number of steps. */
 function ofSteps(words, answers) {
@@ -42,13 +44,14 @@ function ofSteps(words, answers) {
   }));
 }
 
-/** The distances, which are the logits but for their sign, and what they mean. */
-function ofDistances(words, answers) {
-  const { logits, probabilities } = answers.at(-1);
-  return [
-    { title: words.distance, cells: logits.map((logit) => (-logit).toFixed(1)) },
-    { title: words.confidence, cells: probabilities.map(percent) },
-  ];
+/** The distances, which the logits are but for sign and scale, and what they mean. */
+function ofDistances(words, answers, { scale }) {
+  const distances = answers.at(-1).logits.map((logit) => (-logit / scale).toPrecision(3));
+  return [{ title: words.distance, cells: distances }, ...ofConfidence(words, answers)];
+}
+
+function ofConfidence(words, answers) {
+  return [{ title: words.confidence, cells: answers.at(-1).probabilities.map(percent) }];
 }
 
 function table(words, names, columns, best) {

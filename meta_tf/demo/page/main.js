@@ -16,11 +16,12 @@ const page = {
   words: wordsOf(preferred()),
   learner: null,
   symbols: [],
-  learned: null, // { symbols, drawings, ms }, once it has learned the drawings as they are
+  stale: true, // whether the drawings have changed since it learned
+  learned: null, // { classes, drawings, ms }: their pictures, how many, and the time it took
   taught: null, // what it said before it was taught the drawing on the pad: { name, share }
   answer: null, // the last: { symbols, picture, answers, ms }
 };
-const question = new Pad($("#question"), { changed: asked, begins: beginQuestion });
+export const question = new Pad($("#question"), { changed: update, begins: beginQuestion });
 let queue = Promise.resolve();
 
 // For tests of the page: what it holds, and when it has made up its mind.
@@ -45,9 +46,8 @@ async function start() {
   try {
     page.learner = await Learner.load();
   } catch (error) {
-    $("#problem").hidden = false;
-    $("#problem").textContent = page.words.failed(error.message);
-    throw error;
+    fail(error);
+    return;
   }
   performance.mark("ready");
   document.documentElement.dataset.ready = "yes";
@@ -91,13 +91,9 @@ function tell() {
   $("#about").textContent = learner ? words.about(learner.manifest.learner) : "";
 }
 
-/** The drawings have changed: what was learned is out of date. */
 function taughtAnew() {
-  page.learned = page.taught = null;
-  update();
-}
-
-function asked() {
+  page.stale = true;
+  page.taught = null;
   update();
 }
 
@@ -119,7 +115,7 @@ function teach(symbol) {
   const { probabilities } = answers.at(-1);
   const share = Math.max(...probabilities);
   symbol.teach(question.strokes);
-  page.learned = null;
+  page.stale = true;
   page.taught = { name: symbols[probabilities.indexOf(share)].name, share };
   update();
 }
@@ -133,8 +129,13 @@ function repaint() {
 
 /** Learns and answers anew, one after the other, as far as it is needed. */
 function update() {
-  queue = queue.then(answerNow);
-  return queue;
+  queue = queue.then(answerNow).catch(fail);
+}
+
+function fail(error) {
+  $("#problem").hidden = false;
+  $("#problem").textContent = page.words.failed(error.message);
+  console.error(error);
 }
 
 async function answerNow() {
@@ -144,7 +145,10 @@ async function answerNow() {
   if (!learner) return say(words.loading);
   const symbols = page.symbols.filter(({ drawings }) => drawings.length > 0);
   if (symbols.length < FEWEST) return say(words.needSymbols);
-  page.learned ??= await learn(symbols);
+  if (page.stale) {
+    page.stale = false;
+    page.learned = await learn(symbols);
+  }
   if (question.empty) return say(words.needQuestion);
   const start = performance.now();
   const picture = pixels(question.strokes, learner.manifest.size);

@@ -42,6 +42,7 @@ export const en = {
     distances:
       "It turns drawings into points, alike ones close together. The nearer a symbol's mean " +
       "to the new drawing, the likelier it is that symbol.",
+    confidence: "It compares the new drawing with the drawings of each symbol.",
   },
   symbol: "Symbol",
   afterSteps: (n) => `After ${several(n, "step", "steps")}`,
@@ -49,5 +50,5 @@ export const en = {
   confidence: "Confidence",
   about: (learner) =>
     `The learner, ${learner}, was trained on handwritten characters of many alphabets, and has never seen yours.`,
-  failed: (reason) => `The learner could not be loaded: ${reason}`,
+  failed: (reason) => `The learner does not work here: ${reason}`,
 };

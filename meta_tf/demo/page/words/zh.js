@@ -34,11 +34,12 @@ export const zh = {
   explained: {
     steps: "它走几小步，使自己对你画的图越来越有把握。下表是每一步之后它对各个符号的把握。",
     distances: "它把图变成点，相像的图彼此靠近。新图离哪个符号的平均点最近，就最可能是哪个符号。",
+    confidence: "它把新图与各个符号的图相比较。",
   },
   symbol: "符号",
   afterSteps: (n) => `${n} 步之后`,
   distance: "距离",
   confidence: "把握",
   about: (learner) => `学习器 ${learner} 用多种文字的手写字符训练而成，从未见过你的符号。`,
-  failed: (reason) => `学习器无法载入：${reason}`,
+  failed: (reason) => `学习器在此无法运行：${reason}`,
 };
