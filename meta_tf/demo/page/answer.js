@@ -9,9 +9,9 @@ const parts = {
   choices: document.querySelector("#choices"),
 };
 
-/** A share as a text such as `98 %`, never rounded up to certainty. */
+/** A share as a text such as `98 %`, on one line, never rounded up to certainty. */
 export function percent(share) {
-  return `${Math.min(99.9, 100 * share).toFixed(share > 0.1 && share < 0.99 ? 0 : 1)} %`;
+  return `${Math.min(99.9, 100 * share).toFixed(share > 0.1 && share < 0.99 ? 0 : 1)}\u00a0%`;
 }
 
 /** Says what has to be done first. */
@@ -43,7 +43,7 @@ export function show(words, symbols, probabilities, before, teach) {
   parts.teach.hidden = Boolean(before);
   parts.choices.replaceChildren(
     ...symbols.map((symbol) => {
-      const button = element("button", "plain", symbol.name);
+      const button = element("button", "", symbol.name);
       button.type = "button";
       button.setAttribute("aria-label", words.teachAs(symbol.name));
       button.addEventListener("click", () => teach(symbol));

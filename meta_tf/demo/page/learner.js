@@ -1,10 +1,10 @@
 // The learner: it learns from pictures of a few classes, and says which class a new one is.
 // What it is, and which files hold it, stands in manifest.json.
 
-import { labels, load, pictures } from "./runtime.js";
+import { labels, load, pictures, start } from "./runtime.js";
 
 export class Learner {
-  #adapt; // [{ steps, run }], one for each number of steps that is shown
+  #adapt; // [{ steps, run }], one for each number of steps that is shown; its own last
   #predict;
   #support = [];
   #ways = 0;
@@ -12,7 +12,10 @@ export class Learner {
 
   /** Loads the learner, and runs it once, so that the first drawing does not wait. */
   static async load() {
-    const answer = await fetch(new URL("./manifest.json", import.meta.url));
+    const [answer] = await Promise.all([
+      fetch(new URL("./manifest.json", import.meta.url)),
+      start(),
+    ]);
     if (!answer.ok) throw new Error(`manifest.json: ${answer.status} ${answer.statusText}`);
     const learner = new Learner();
     learner.manifest = await answer.json();
@@ -34,16 +37,21 @@ export class Learner {
    * Learns from drawings of the classes 0 … n - 1.
    *
    * @param classes for each class its pictures, each of `manifest.size` squared numbers.
+   * @returns the time it took, in ms; fewer steps than its own are there to be looked at.
    */
   async learn(classes) {
     const support = classes.flat();
     const y = labels(classes.flatMap((list, label) => list.map(() => label)));
     const x = pictures(support, this.manifest.size);
     const learned = [];
+    let ms = 0;
     for (const { steps, run } of this.#adapt) {
+      const start = performance.now();
       learned.push({ steps, weights: await run({ support_x: x, support_y: y }) });
+      ms = performance.now() - start;
     }
     [this.#support, this.#ways, this.#learned] = [support, classes.length, learned];
+    return ms;
   }
 
   /**

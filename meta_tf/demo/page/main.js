@@ -87,7 +87,7 @@ function tell() {
   const { words, symbols, learner } = page;
   symbols.forEach((symbol, i) => symbol.tell(words, i + 1, symbols.length > FEWEST));
   question.canvas.setAttribute("aria-label", words.questionPad);
-  $("#add").disabled = symbols.length >= Math.min(words.names.length, learner?.ways ?? 2);
+  $("#add").hidden = symbols.length >= Math.min(words.names.length, learner?.ways ?? 2);
   $("#about").textContent = learner ? words.about(learner.manifest.learner) : "";
 }
 
@@ -163,8 +163,9 @@ async function learn(symbols) {
   const { size } = page.learner.manifest;
   const start = performance.now();
   const classes = symbols.map(({ drawings }) => drawings.map((strokes) => pixels(strokes, size)));
-  await page.learner.learn(classes);
-  return { classes, drawings: classes.flat().length, ms: performance.now() - start };
+  const drawn = performance.now() - start;
+  const learned = await page.learner.learn(classes);
+  return { classes, drawings: classes.flat().length, ms: drawn + learned };
 }
 
 function say(text) {

@@ -1,6 +1,6 @@
 // Showing strokes, and the learner's pictures, on a canvas.
 
-const PEN = 0.032; // of the canvas's side
+const PEN = 0.04; // of the canvas's side
 
 /** Paints strokes in the canvas's own text colour, sharp on any screen. */
 export function paint(canvas, strokes, cursor = null) {

@@ -7,8 +7,8 @@ import { shrink } from "./lanczos.js";
 
 export const GRID = 105; // Omniglot's drawings are 105 x 105 pixels
 // Fitted to the drawings that the learners are trained on, see docs/demo.md.
-export const PEN = 2.6; // width of the pen in those pixels
-export const SIDES = [40, 80]; // the longer side of a drawing is at least, and at most, so long
+export const PEN = 5.2; // width of the pen in those pixels
+export const SIDE = 62; // the longer side of a drawing
 const LARGEST_FACTOR = 4; // a dot stays one
 
 /** The picture of strokes, [size, size] row after row: ink 1 on a ground of 0. */
@@ -26,8 +26,7 @@ export function place(strokes) {
   const [left, right] = range(points.map(([x]) => x));
   const [top, bottom] = range(points.map(([, y]) => y));
   const side = Math.max(right - left, bottom - top);
-  const wanted = Math.min(Math.max(side * GRID, SIDES[0]), SIDES[1]);
-  const factor = side > 0 ? Math.min(wanted / side, LARGEST_FACTOR * GRID) : GRID;
+  const factor = side > 0 ? Math.min(SIDE / side, LARGEST_FACTOR * GRID) : GRID;
   const moved = ([x, y]) => [
     GRID / 2 + factor * (x - (left + right) / 2),
     GRID / 2 + factor * (y - (top + bottom) / 2),

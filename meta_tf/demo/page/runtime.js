@@ -2,9 +2,19 @@
 
 import * as ort from "./runtime/ort.wasm.min.mjs";
 
+const PACKED = "./runtime/ort-wasm-simd-threaded.wasm.gzip";
+
 ort.env.wasm.wasmPaths = new URL("./runtime/", import.meta.url).href;
 ort.env.wasm.numThreads = 1; // more would need headers that static hosts do not send
 ort.env.logLevel = "error";
+
+/** Fetches the runtime itself; to be awaited before anything is loaded. */
+export async function start() {
+  const answer = await fetch(new URL(PACKED, import.meta.url));
+  if (!answer.ok) throw new Error(`${PACKED}: ${answer.status} ${answer.statusText}`);
+  const unpacked = answer.body.pipeThrough(new DecompressionStream("gzip"));
+  ort.env.wasm.wasmBinary = await new Response(unpacked).arrayBuffer();
+}
 
 /** Loads a file, and gives a function from tensors by name to tensors by name. */
 export async function load(path) {
