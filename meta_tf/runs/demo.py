@@ -26,8 +26,9 @@ def run(flags: argparse.Namespace) -> None:
         check_folder(Path(flags.output))
     learner = load_learner(flags)
     package = runtime_package(flags.runtime)
+    name = Path(flags.learner).stem  # of a file or a folder; a shipped one has no ending
     if flags.output:
-        size = _write(learner, Path(flags.output), flags.learner, package)
+        size = _write(learner, Path(flags.output), name, package)
         print(
             f"Written to {flags.output} ({size / 1e6:.1f} MB). Any static host shows it, this "
             f"machine by: python -m http.server --directory {flags.output}"
@@ -35,7 +36,7 @@ def run(flags: argparse.Namespace) -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "page"
-        _write(learner, folder, flags.learner, package)
+        _write(learner, folder, name, package)
         _show(folder, flags.port, flags.browser)
 
 

@@ -1,5 +1,6 @@
 """The page's folder: what is in it, what the page is told of the learner, what is refused."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -53,9 +54,12 @@ def test_the_folder_holds_the_page_the_learner_and_what_runs_it(tmp_path, packag
     size = write.write_page(learner, tmp_path / "page", "mine", package)
     written = {p.relative_to(tmp_path / "page") for p in (tmp_path / "page").rglob("*.*")}
     page = {path.relative_to(write.PAGE) for path in write.PAGE.rglob("*.*")}
-    ran = {Path("runtime") / Path(name).name for name in runtime.FILES}
+    ran = {Path("runtime") / f"{Path(name).name}{'.gzip' * name.endswith('.wasm')}" for name in runtime.FILES}
+    ran.add(Path("runtime") / runtime.LICENCE.name)
     files = {Path(f) for f in ("adapt_1.onnx", "adapt_2.onnx", "adapt_3.onnx", "predict.onnx")}
     assert written == {*page, *ran, *files, Path("manifest.json")}
+    wasm = (tmp_path / "page" / "runtime" / "ort-wasm-simd-threaded.wasm.gzip").read_bytes()
+    assert gzip.decompress(wasm) == b"dist/ort-wasm-simd-threaded.wasm"
     assert size == sum((tmp_path / "page" / path).stat().st_size for path in written)
     assert (tmp_path / "page" / "adapt_2.onnx").read_text() == "adapt after 2"
     # The weights are the learner's own, whatever the number of steps.

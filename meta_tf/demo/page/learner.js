@@ -10,7 +10,7 @@ export class Learner {
   #ways = 0;
   #learned = []; // [{ steps, weights }]
 
-  /** Loads the learner, and runs it once, so that the first drawing does not wait. */
+  /** Loads the learner. */
   static async load() {
     const [answer] = await Promise.all([
       fetch(new URL("./manifest.json", import.meta.url)),
@@ -24,8 +24,14 @@ export class Learner {
     learner.#adapt = await Promise.all(
       adapt.map(async ({ steps, file }) => ({ steps, run: await load(file) })),
     );
-    await learner.#warm();
     return learner;
+  }
+
+  /** Runs everything once: the first time is slower, as a browser compiles what is needed. */
+  async warm() {
+    const blank = new Float32Array(this.manifest.size ** 2);
+    await this.learn([[blank], [blank]]);
+    await this.ask(blank);
   }
 
   /** How many classes it can tell apart. */
@@ -74,13 +80,6 @@ export class Learner {
       answers.push({ steps, logits, probabilities: softmax(logits) });
     }
     return answers;
-  }
-
-  async #warm() {
-    const blank = new Float32Array(this.manifest.size ** 2);
-    await this.learn([[blank], [blank]]);
-    await this.ask(blank);
-    [this.#support, this.#ways, this.#learned] = [[], 0, []];
   }
 }
 

@@ -52,6 +52,7 @@ async function start() {
   performance.mark("ready");
   document.documentElement.dataset.ready = "yes";
   tell();
+  queue = queue.then(() => page.learner.warm()); // while the first symbol is being drawn
   update();
 }
 
