@@ -95,5 +95,5 @@ def test_a_package_that_somebody_has_unpacked_is_taken_if_it_is_the_right_one(ar
     (package / "package.json").write_text(json.dumps({**about, "version": "1.2.3"}))
     with pytest.raises(ValueError, match=r"`runtime` must be .*Received.*1\.2\.3"):
         runtime.runtime_package(package)
-    with pytest.raises(ValueError, match="no package.json"):
+    with pytest.raises(ValueError, match=r"no package\.json"):
         runtime.runtime_package(archive.parent)

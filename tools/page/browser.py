@@ -28,6 +28,7 @@ from meta_tf.demo.runtime import runtime_package
 from meta_tf.demo.serve import address_of, served
 from meta_tf.demo.write import write_page
 from meta_tf.runs.learners import load_learner
+from tools.page.keep import keep
 from tools.page.omniglot import Drawings
 
 PROGRAM = Path(__file__).with_suffix(".mjs")
@@ -48,13 +49,11 @@ def main() -> None:
     learner = load_learner(argparse.Namespace(learner=options.learner, **{"import": ()}))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "page"
-        size = write_page(learner, folder, options.learner, runtime_package())
+        name = Path(options.learner).stem
+        size = write_page(learner, folder, name, runtime_package())
         with shown(folder) as url:
             found = in_browser({"url": url, "tasks": tasks_of(options), "loads": 5})
-    told = {"learner": options.learner, "megabytes": size / 1e6, **summary(learner, found)}
-    text = json.dumps(told, indent=2)
-    options.results.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    keep(options.results, name, {"megabytes": size / 1e6, **summary(learner, found)})
 
 
 def tasks_of(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -132,7 +131,7 @@ def summary(learner: meta_tf.MetaLearner, found: dict[str, Any]) -> dict[str, An
         "right": float(np.mean(right)),
         "largest_difference_from_python": max(differences),
         "same_answer_in_python": sum(same),
-        "load_ms": found["load_ms"],
+        "load_ms": quantiles(found["load_ms"]),
         "learn_ms": quantiles([task["learn_ms"] for task in found["tasks"]]),
         "answer_ms": quantiles([answer["ms"] for answer in answers]),
         "problems": found["problems"],

@@ -10,7 +10,6 @@ learner makes of both. Writes benchmarks/results/page_drawings.json.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy as np
 import meta_tf
 from meta_tf.runs.learners import load_learner
 from meta_tf.tasks.decode import ImageFile, decode_images
+from tools.page.keep import keep
 from tools.page.omniglot import Drawings
 from tools.page.pixels import pixels_of
 
@@ -37,10 +37,7 @@ def main() -> None:
     parser.add_argument("--part", choices=["train", "valid", "test"], default="test")
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
-    found = measure(options)
-    text = json.dumps(found, indent=2)
-    options.results.write_text(text + "\n", encoding="utf-8")
-    print(text)
+    keep(options.results, Path(options.learner).stem, measure(options))
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -52,26 +49,33 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     wanted = sorted({(int(c), int(n)) for task in chosen for c, *both in task for n in both})
     rows = {pair: row for row, pair in enumerate(wanted)}
     names = [(characters[c], n) for c, n in wanted]
-    original = _trained_on(drawn, names)
-    page = pixels_of([drawn.strokes(*name) for name in names], SIZE)
-    learner = load_learner(argparse.Namespace(learner=options.learner, **{"import": ()}))
-    accuracies = {
-        "learner": options.learner,
-        "right_on_the_training_pixels": _accuracy(learner, original, rows, chosen),
-        "right_on_the_page_pixels": _accuracy(learner, page, rows, chosen),
+    strokes = [drawn.strokes(*name) for name in names]
+    pictures = {
+        "training": _trained_on(drawn, names),
+        "page, as drawn": pixels_of(strokes, SIZE, placed=False),
+        "page": pixels_of(strokes, SIZE),
     }
+    learner = load_learner(argparse.Namespace(learner=options.learner, **{"import": ()}))
     return {
         "part": options.part,
-        "drawings": len(wanted),
-        "mean_difference": _mean(abs(page - original)),
-        "mean_ink": {"training": _mean(original), "page": _mean(page)},
-        "largest_ink": {
-            "training": _mean(original.max((1, 2, 3))),
-            "page": _mean(page.max((1, 2, 3))),
-        },
-        "correlation": float(np.corrcoef(page.ravel(), original.ravel())[0, 1]),
         "tasks": options.tasks,
-        **accuracies,
+        "drawings": len(wanted),
+        "pictures": {
+            name: {
+                **_compared(found, pictures["training"]),
+                "right": _accuracy(learner, found, rows, chosen),
+            }
+            for name, found in pictures.items()
+        },
+    }
+
+
+def _compared(found: np.ndarray, trained_on: np.ndarray) -> dict[str, float]:
+    """How pictures differ from those of the training, pixel by pixel."""
+    return {
+        "mean_difference": float(abs(found - trained_on).mean()),
+        "correlation": float(np.corrcoef(found.ravel(), trained_on.ravel())[0, 1]),
+        "mean_ink": float(found.mean()),
     }
 
 
@@ -106,10 +110,6 @@ def _accuracy(
             batch = np.concatenate([support, query]) if company else query
             right.append(fitted(batch).numpy()[-1].argmax() == label)
     return float(np.mean(right))
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(np.mean(values))
 
 
 if __name__ == "__main__":

@@ -13,10 +13,13 @@ from tools.page.trace import Stroke
 PROGRAM = Path(__file__).with_suffix(".mjs")
 
 
-def pixels_of(drawings: list[list[Stroke]], size: int) -> np.ndarray:
-    """The pictures [n, size, size, 1] that the page would give the learner."""
+def pixels_of(drawings: list[list[Stroke]], size: int, *, placed: bool = True) -> np.ndarray:
+    """The pictures [n, size, size, 1] that the page would give the learner.
+
+    Without `placed`, drawings stay where they were drawn, and of that size.
+    """
     done = subprocess.run(
-        ["node", "--no-warnings", str(PROGRAM), str(size)],
+        ["node", "--no-warnings", str(PROGRAM), str(size), "placed" if placed else "drawn"],
         input=json.dumps(drawings).encode(),
         capture_output=True,
         check=True,

@@ -13,7 +13,12 @@ const LARGEST_FACTOR = 4; // a dot stays one
 
 /** The picture of strokes, [size, size] row after row: ink 1 on a ground of 0. */
 export function pixels(strokes, size) {
-  const paper = ink(place(strokes)).map((inked) => 1 - inked);
+  return picture(place(strokes), size);
+}
+
+/** The picture of strokes whose points are in pixels of the grid, where they are. */
+export function picture(strokes, size) {
+  const paper = ink(strokes).map((inked) => 1 - inked);
   // Rounded to 1/255, as in a file of a picture. The filter overshoots at edges.
   return shrink(paper, GRID, size).map((light) => {
     return 1 - Math.round(255 * Math.min(1, Math.max(0, light))) / 255;

@@ -40,8 +40,8 @@ export const en = {
       "It takes a few small steps that make your own drawings more certain. " +
       "This is how sure it is of each symbol after every step.",
     distances:
-      "It turns drawings into points, alike ones close together. The nearer a symbol's mean " +
-      "to the new drawing, the likelier it is that symbol.",
+      "It turns drawings into points, alike ones close together. The nearer a symbol's mean is " +
+      "to the new drawing, the likelier that symbol.",
     confidence: "It compares the new drawing with the drawings of each symbol.",
   },
   symbol: "Symbol",
