@@ -23,8 +23,8 @@ def check_learner(learner: MetaLearner, name: str) -> None:
       name: how the reader calls it.
     """
     shape = getattr(learner.model, "input_shape", None)
-    square = isinstance(shape, tuple) and len(shape) == 4 and None not in shape[1:]
-    if not square or shape[1] != shape[2] or shape[3] != 1:
+    sizes = shape[1:] if isinstance(shape, tuple) else ()
+    if len(sizes) != 3 or None in sizes or sizes[0] != sizes[1] or sizes[2] != 1:
         raise ValueError(
             "`learner` must take drawings, grey and square: [size, size, 1]. Received: "
             f"{name}, whose model takes {shape}."

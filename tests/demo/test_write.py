@@ -54,11 +54,8 @@ def test_the_folder_holds_the_page_the_learner_and_what_runs_it(tmp_path, packag
     size = write.write_page(learner, tmp_path / "page", "mine", package)
     written = {p.relative_to(tmp_path / "page") for p in (tmp_path / "page").rglob("*.*")}
     page = {path.relative_to(write.PAGE) for path in write.PAGE.rglob("*.*")}
-    ran = {
-        Path("runtime") / f"{Path(name).name}{'.gzip' * name.endswith('.wasm')}"
-        for name in runtime.FILES
-    }
-    ran.add(Path("runtime") / runtime.LICENCE.name)
+    names = [Path(name).name for name in runtime.FILES] + [runtime.LICENCE.name]
+    ran = {Path("runtime") / (f"{n}.gzip" if n.endswith(".wasm") else n) for n in names}
     files = {Path(f) for f in ("adapt_1.onnx", "adapt_2.onnx", "adapt_3.onnx", "predict.onnx")}
     assert written == {*page, *ran, *files, Path("manifest.json")}
     wasm = (tmp_path / "page" / "runtime" / "ort-wasm-simd-threaded.wasm.gzip").read_bytes()

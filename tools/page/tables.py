@@ -58,8 +58,8 @@ def _browser(learner: str, found: dict[str, Any]) -> list[str]:
         return f"{times['median']:.0f} ({times['largest']:.0f})"
 
     return [
-        "| learner | folder | right | largest difference from Python | ready after, ms | learns in, ms "
-        "| answers in, ms |",
+        "| learner | folder | right | largest difference from Python "
+        "| ready after, ms | learns in, ms | answers in, ms |",
         "|---|---|---|---|---|---|---|",
         f"| {learner} | {found['megabytes']:.1f} MB "
         f"| {100 * found['right']:.1f} % of {found['drawings']} "

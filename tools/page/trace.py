@@ -52,10 +52,7 @@ def _removable(ink: np.ndarray, odd: bool) -> np.ndarray:
     count = around.sum(0)
     changes = (~around & np.roll(around, -1, 0)).sum(0)
     up, _, right, _, down, _, left, _ = around
-    if odd:
-        kept = (up & right & left) | (up & down & left)
-    else:
-        kept = (up & right & down) | (right & down & left)
+    kept = up & left & (right | down) if odd else right & down & (up | left)
     return ink & (count >= 2) & (count <= 6) & (changes == 1) & ~kept
 
 
