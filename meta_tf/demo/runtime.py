@@ -18,7 +18,10 @@ from meta_tf.files import whole_folder
 
 PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
 # Of the package's archive: whatever delivers it, it is this one or none.
-INTEGRITY = "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
+INTEGRITY = (
+    "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZ"
+    "ClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
+)
 LICENCE = Path(__file__).resolve().parent / "onnxruntime-web.LICENSE.txt"  # it has none in it
 # Of its files, the smallest set that computes on the processor.
 FILES = (
