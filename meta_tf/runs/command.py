@@ -49,6 +49,11 @@ COMMANDS = {
         "Writes a trained learner for TensorFlow alone, or for a device without it.",
         flags.export_groups,
     ),
+    "demo": Command(
+        "meta_tf.runs.demo",
+        "Shows a page that learns what you draw, in your browser alone.",
+        flags.demo_groups,
+    ),
 }
 EXAMPLES = {
     "train": """\
@@ -73,6 +78,11 @@ more there are.""",
   meta-tf export --learner=runs/sinusoid_10shot --output=saved_model
   meta-tf export --learner=omniglot_5way_1shot --format=litert --output=learner.tflite
 What is not for TensorFlow is run, and compared with TensorFlow, before it is handed over.""",
+    "demo": """\
+  meta-tf demo
+  meta-tf demo --output=page
+  meta-tf demo --learner=runs/mine/learner.keras --output=page
+It needs the extra onnx, and npm once: what runs the learner in a browser is fetched by it.""",
 }
 
 

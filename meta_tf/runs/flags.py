@@ -241,3 +241,22 @@ def export_groups() -> Groups:
             Flag("float16", SWITCH, False, "Keep weights in half of the bytes, rounded."),
         ],
     }
+
+
+def demo_groups() -> Groups:
+    """The flags of `meta-tf demo`."""
+    return {
+        "demo": [
+            dataclasses.replace(LEARNER, default="omniglot_5way_1shot"),
+            Flag("output", PATH, None, "A folder to write the page to, instead of showing it."),
+            Flag(
+                "runtime",
+                PATH,
+                None,
+                "The unpacked npm package onnxruntime-web, where npm cannot fetch it.",
+            ),
+            Flag("port", integer(0), 0, "Where to show the page; any free one if 0."),
+            Flag("browser", SWITCH, True, "Whether to open it in a browser."),
+            IMPORT,
+        ]
+    }

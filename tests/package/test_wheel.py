@@ -22,7 +22,13 @@ def test_a_wheel_holds_the_program_its_presets_and_learners_and_no_tests(tmp_pat
         names = set(archive.namelist())
         (entry,) = (name for name in names if name.endswith("entry_points.txt"))
         assert "meta-tf = meta_tf.runs.command:main" in archive.read(entry).decode()
-    for folder, pattern in (("runs/presets", "*.flags"), ("zoo", "*.keras"), ("zoo", "*.json")):
+    for folder, pattern in (
+        ("runs/presets", "*.flags"),
+        ("zoo", "*.keras"),
+        ("zoo", "*.json"),
+        ("demo/page", "*.*"),
+        ("demo/page/words", "*.js"),
+    ):
         files = list((ROOT / "meta_tf" / folder).glob(pattern))
         assert files
         assert {f"meta_tf/{folder}/{path.name}" for path in files} <= names

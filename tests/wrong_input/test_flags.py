@@ -83,6 +83,8 @@ WRONG = [
     ("export", ["--format=lite"], ["--format", "lite"]),
     ("export", ["--seed=1"], ["no flag --seed"]),
     ("adapt", ["--task=omniglot"], ["no flag --task"]),
+    ("demo", ["--format=onnx"], ["no flag --format"]),
+    ("demo", ["page"], ["page", "flags alone"]),
     ("evaluate", ["--iterations=1"], ["no flag --iterations"]),
     ("train", ["--preset=sinusoid"], ["--preset", "sinusoid_10shot"]),
     ("train", ["--flagfile=/nowhere/flags.txt"], ["--flagfile", "/nowhere", "No such file"]),

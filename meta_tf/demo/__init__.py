@@ -1,0 +1,1 @@
+"""The demo: a static page in whose reader's browser a learner learns from drawings."""

@@ -1,0 +1,90 @@
+"""What the page has to know of a learner; it asks for no algorithm by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+from meta_tf.algorithms import InnerLoop, ProtoNet
+from meta_tf.learner import MetaLearner
+
+MOST_WAYS = 5  # as many as the page has room for
+_MOST_COLUMNS = 4  # of a table of steps
+PREDICT = "predict.onnx"
+
+
+def check_learner(learner: MetaLearner, name: str) -> None:
+    """Raises ValueError unless a learner tells classes of square grey pictures apart.
+
+    Args:
+      learner: what is to be shown.
+      name: how the reader calls it.
+    """
+    shape = getattr(learner.model, "input_shape", None)
+    sizes = shape[1:] if isinstance(shape, tuple) else ()
+    if len(sizes) != 3 or None in sizes or sizes[0] != sizes[1] or sizes[2] != 1:
+        raise ValueError(
+            "`learner` must take drawings, grey and square: [size, size, 1]. Received: "
+            f"{name}, whose model takes {shape}."
+        )
+    if not isinstance(learner.network.loss, keras.losses.SparseCategoricalCrossentropy):
+        raise ValueError(
+            f"`learner` must tell classes apart. Received: {name}, which was trained with the "
+            f"loss {getattr(learner.network.loss, 'name', learner.network.loss)}."
+        )
+
+
+def ways_of(learner: MetaLearner) -> int:
+    """How many classes a learner tells apart, by the number of its outputs."""
+    return learner.algorithm.prediction_size(learner.network) or learner.model.output_shape[-1]
+
+
+def steps_shown(learner: MetaLearner) -> list[int]:
+    """The numbers of inner steps that the page compares; [0] for an algorithm without any.
+
+    The last is that of the learner's own.
+    """
+    last = learner.algorithm.steps_to_evaluate()
+    if not isinstance(learner.algorithm, InnerLoop) or last < 2:
+        return [last]
+    columns = min(_MOST_COLUMNS, last)
+    return sorted({round(1 + i * (last - 1) / (columns - 1)) for i in range(columns)})
+
+
+def manifest(
+    learner: MetaLearner, name: str, adapt: Mapping[int, str], predict: str = PREDICT
+) -> dict[str, Any]:
+    """The content of `manifest.json`.
+
+    Args:
+      learner: what the page shows.
+      name: what it calls the learner.
+      adapt: the files that learn, by their number of steps.
+      predict: the file that predicts.
+
+    Returns:
+      `learner`; `size`, of its pictures; `ways`, how many classes the page offers; `company`,
+      whether a single new drawing needs the learned ones beside it; `shows`, what the page
+      tells of an answer: `"steps"`, `"distances"` with their `scale`, or `"confidence"`
+      alone; `adapt` and `predict`, files.
+    """
+    algorithm = learner.algorithm
+    shows = "steps" if isinstance(algorithm, InnerLoop) else "confidence"
+    if isinstance(algorithm, ProtoNet):
+        shows = "distances"
+    return {
+        "learner": name,
+        "size": learner.model.input_shape[1],
+        "ways": min(MOST_WAYS, ways_of(learner)),
+        "company": learner.network.batch_norm == "transductive",
+        "shows": shows,
+        "scale": getattr(algorithm, "scale", 1.0),
+        "adapt": _listed(adapt),
+        "predict": predict,
+    }
+
+
+def _listed(adapt: Mapping[int, str]) -> Sequence[dict[str, Any]]:
+    return [{"steps": steps, "file": file} for steps, file in sorted(adapt.items())]

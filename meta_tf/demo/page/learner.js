@@ -1,0 +1,91 @@
+// The learner: it learns from pictures of a few classes, and says which class a new one is.
+// What it is, and which files hold it, stands in manifest.json.
+
+import { labels, load, pictures, start } from "./runtime.js";
+
+export class Learner {
+  #adapt; // [{ steps, run }], one for each number of steps that is shown; its own last
+  #predict;
+  #support = [];
+  #ways = 0;
+  #learned = []; // [{ steps, weights }]
+
+  /** Loads the learner. */
+  static async load() {
+    const [answer] = await Promise.all([
+      fetch(new URL("./manifest.json", import.meta.url)),
+      start(),
+    ]);
+    if (!answer.ok) throw new Error(`manifest.json: ${answer.status} ${answer.statusText}`);
+    const learner = new Learner();
+    learner.manifest = await answer.json();
+    const { adapt, predict } = learner.manifest;
+    learner.#predict = await load(predict);
+    learner.#adapt = await Promise.all(
+      adapt.map(async ({ steps, file }) => ({ steps, run: await load(file) })),
+    );
+    return learner;
+  }
+
+  /** Runs everything once: the first time is slower, as a browser compiles what is needed. */
+  async warm() {
+    const blank = new Float32Array(this.manifest.size ** 2);
+    await this.learn([[blank], [blank]]);
+    await this.ask(blank);
+  }
+
+  /** How many classes it can tell apart. */
+  get ways() {
+    return this.manifest.ways;
+  }
+
+  /**
+   * Learns from drawings of the classes 0 … n - 1.
+   *
+   * @param classes for each class its pictures, each of `manifest.size` squared numbers.
+   * @returns the time it took, in ms; fewer steps than its own are there to be looked at.
+   */
+  async learn(classes) {
+    const support = classes.flat();
+    const y = labels(classes.flatMap((list, label) => list.map(() => label)));
+    const x = pictures(support, this.manifest.size);
+    const learned = [];
+    let ms = 0;
+    for (const { steps, run } of this.#adapt) {
+      const start = performance.now();
+      learned.push({ steps, weights: await run({ support_x: x, support_y: y }) });
+      ms = performance.now() - start;
+    }
+    [this.#support, this.#ways, this.#learned] = [support, classes.length, learned];
+    return ms;
+  }
+
+  /**
+   * What it takes a picture for.
+   *
+   * @returns for each number of steps `{ steps, logits, probabilities }`, of the classes that
+   *   were learned. An output beyond those is left out: a learner whose number of outputs is
+   *   fixed never had an example for it.
+   */
+  async ask(picture) {
+    // A learner that normalises by the batch at hand needs company of all classes.
+    const batch = this.manifest.company ? [...this.#support, picture] : [picture];
+    const x = pictures(batch, this.manifest.size);
+    const answers = [];
+    for (const { steps, weights } of this.#learned) {
+      const { predictions } = await this.#predict({ query_x: x, ...weights });
+      const outputs = predictions.dims.at(-1);
+      const row = predictions.data.slice((batch.length - 1) * outputs);
+      const logits = [...row.slice(0, this.#ways)];
+      answers.push({ steps, logits, probabilities: softmax(logits) });
+    }
+    return answers;
+  }
+}
+
+function softmax(logits) {
+  const most = Math.max(...logits);
+  const powers = logits.map((logit) => Math.exp(logit - most));
+  const sum = powers.reduce((total, power) => total + power, 0);
+  return powers.map((power) => power / sum);
+}

@@ -1,0 +1,55 @@
+"""Showing a folder as a site on this machine, to this machine alone."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.server
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HOST = "127.0.0.1"
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    """Answers without a line on the screen for each file, and in time if a page changes."""
+
+    def log_message(self, format: str, *values: Any) -> None:
+        """Says nothing."""
+
+    def end_headers(self) -> None:
+        self.send_header("Cache-Control", "no-cache")
+        super().end_headers()
+
+
+@contextlib.contextmanager
+def served(folder: Path, port: int = 0) -> Iterator[http.server.HTTPServer]:
+    """Gives a server of a folder, as `python -m http.server` is one; `serve_forever` runs it.
+
+    Args:
+      folder: what to show.
+      port: where; any free one if 0.
+
+    Raises:
+      OSError: if the port is taken.
+
+    Example:
+      >>> with served(Path("page")) as server:                           # doctest: +SKIP
+      ...     server.serve_forever()
+    """
+    handler = functools.partial(_Handler, directory=str(folder))
+    try:
+        server = http.server.ThreadingHTTPServer((HOST, port), handler)
+    except (OSError, OverflowError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise OSError(
+            f"--port={port} cannot be used: {why}. Take another, or none for any that is free."
+        ) from error
+    with server:
+        yield server
+
+
+def address_of(server: http.server.HTTPServer) -> str:
+    """Where a browser on this machine finds it."""
+    return f"http://{HOST}:{server.server_port}/"

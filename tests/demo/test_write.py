@@ -1,0 +1,158 @@
+"""The page's folder: what is in it, what the page is told of the learner, what is refused."""
+
+import gzip
+import json
+from pathlib import Path
+
+import keras
+import pytest
+
+import meta_tf
+from meta_tf.demo import manifest as manifests
+from meta_tf.demo import runtime, write
+from meta_tf.runs.command import main
+
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def learner_of(algorithm, outputs=5, batch_norm="support", shape=(28, 28, 1), loss=LOSS):
+    model = meta_tf.models.conv4(outputs, filters=2, input_shape=shape)
+    return meta_tf.MetaLearner(model, algorithm, loss, batch_norm=batch_norm)
+
+
+@pytest.fixture
+def package(tmp_path):
+    """What stands for the unpacked npm package."""
+    folder = tmp_path / "package"
+    for name in runtime.FILES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    about = {"name": runtime.PACKAGE, "version": runtime.VERSION}
+    (folder / "package.json").write_text(json.dumps(about))
+    return folder
+
+
+@pytest.fixture
+def exported(monkeypatch):
+    """The learners that were exported: none is written for onnxruntime, which may be missing."""
+    seen = []
+
+    def export(learner, folder, format, shots):
+        assert (format, shots) == ("onnx", None)
+        seen.append(learner)
+        folder.mkdir()
+        steps = learner.algorithm.steps_to_evaluate()
+        for name in ("adapt", "predict", "adapt_and_predict"):
+            (folder / f"{name}.onnx").write_text(f"{name} after {steps}")
+
+    monkeypatch.setattr(meta_tf.MetaLearner, "export", export)
+    return seen
+
+
+def test_the_folder_holds_the_page_the_learner_and_what_runs_it(tmp_path, package, exported):
+    learner = learner_of(meta_tf.MAML(0.1, inner_steps=1, eval_steps=3))
+    size = write.write_page(learner, tmp_path / "page", "mine", package)
+    written = {p.relative_to(tmp_path / "page") for p in (tmp_path / "page").rglob("*.*")}
+    page = {path.relative_to(write.PAGE) for path in write.PAGE.rglob("*.*")}
+    names = [Path(name).name for name in runtime.FILES] + [runtime.LICENCE.name]
+    ran = {Path("runtime") / (f"{n}.gzip" if n.endswith(".wasm") else n) for n in names}
+    files = {Path(f) for f in ("adapt_1.onnx", "adapt_2.onnx", "adapt_3.onnx", "predict.onnx")}
+    assert written == {*page, *ran, *files, Path("manifest.json")}
+    wasm = (tmp_path / "page" / "runtime" / "ort-wasm-simd-threaded.wasm.gzip").read_bytes()
+    assert gzip.decompress(wasm) == b"dist/ort-wasm-simd-threaded.wasm"
+    assert size == sum((tmp_path / "page" / path).stat().st_size for path in written)
+    assert (tmp_path / "page" / "adapt_2.onnx").read_text() == "adapt after 2"
+    # The weights are the learner's own, whatever the number of steps.
+    for other in exported:
+        for a, b in zip(other.get_weights(), learner.get_weights(), strict=True):
+            assert (a == b).all()
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "outputs", "batch_norm", "told"),
+    [
+        (
+            meta_tf.MAML(0.1, inner_steps=2),
+            7,
+            "transductive",
+            {"shows": "steps", "company": True, "ways": 5, "steps": [1, 2]},
+        ),
+        (
+            meta_tf.ProtoNet(3, scale=2.0),
+            None,
+            "support",
+            {"shows": "distances", "company": False, "ways": 3, "scale": 2.0, "steps": [0]},
+        ),
+        (
+            meta_tf.MatchingNet(4),
+            None,
+            "running",
+            {"shows": "confidence", "company": False, "ways": 4, "steps": [0]},
+        ),
+    ],
+)
+def test_the_page_is_told_what_it_must_know(algorithm, outputs, batch_norm, told):
+    learner = learner_of(algorithm, outputs, batch_norm, shape=(20, 20, 1))
+    adapt = {steps: f"{steps}.onnx" for steps in manifests.steps_shown(learner)}
+    found = manifests.manifest(learner, "mine", adapt)
+    steps = told.pop("steps")
+    assert [row["steps"] for row in found["adapt"]] == steps
+    assert [row["file"] for row in found["adapt"]] == [f"{n}.onnx" for n in steps]
+    assert (found["learner"], found["size"]) == ("mine", 20)
+    assert {name: found[name] for name in told} == told
+
+
+@pytest.mark.parametrize(
+    ("steps", "shown"), [(0, [0]), (1, [1]), (2, [1, 2]), (4, [1, 2, 3, 4]), (10, [1, 4, 7, 10])]
+)
+def test_many_steps_are_shown_by_a_few(steps, shown):
+    learner = learner_of(meta_tf.MAML(0.1, inner_steps=1, eval_steps=steps))
+    assert manifests.steps_shown(learner) == shown
+
+
+def test_an_earlier_page_is_replaced_and_nothing_else(tmp_path, package, exported):
+    learner, folder = learner_of(meta_tf.ProtoNet(5), None), tmp_path / "page"
+    for name in ("first", "second"):
+        write.write_page(learner, folder, name, package)
+    assert json.loads((folder / "manifest.json").read_text())["learner"] == "second"
+    (folder / "manifest.json").unlink()
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(ValueError, match="holds something else"):
+        write.write_page(learner, folder, "third", package)
+    assert sorted(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"shape": (28, 28, 3)}, r"\[size, size, 1\].*mine.*28, 28, 3"),
+        ({"shape": (28, 20, 1)}, r"\[size, size, 1\].*28, 20, 1"),
+        ({"loss": keras.losses.MeanSquaredError()}, "tell classes apart.*mean_squared_error"),
+    ],
+)
+def test_a_learner_of_something_else_is_refused(wrong, told, tmp_path, package):
+    learner = learner_of(meta_tf.MAML(0.1), **wrong)
+    with pytest.raises(ValueError, match=f"`learner` must .*{told}"):
+        write.write_page(learner, tmp_path / "page", "mine", package)
+    assert not (tmp_path / "page").exists()
+
+
+def test_the_command_writes_a_page(tmp_path, package, exported, capsys):
+    assert main(["demo", f"--output={tmp_path / 'page'}", f"--runtime={package}"]) == 0
+    assert capsys.readouterr().out.startswith(f"Written to {tmp_path / 'page'} (")
+    assert json.loads((tmp_path / "page" / "manifest.json").read_text())["shows"] == "steps"
+
+
+def test_what_is_wrong_is_told_in_one_line(tmp_path, package, exported, capsys):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("mine")
+    calls = {
+        "something else": [f"--output={tmp_path / 'full'}"],
+        "`runtime` must be the unpacked npm package": [f"--runtime={tmp_path}"],
+        "--port=70000 cannot be used": [f"--runtime={package}", "--port=70000"],
+        "--learner must be": ["--learner=nothing"],
+    }
+    for told, words in calls.items():
+        assert main(["demo", *words]) == 1
+        out, err = capsys.readouterr()
+        assert out == "" and err.count("\n") == 1 and told in err, err

@@ -1,0 +1,116 @@
+"""How far the page's pictures are from those that the learners were trained on.
+
+    python -m tools.page.drawings --data_dir=DIR --learner=omniglot_5way_1shot
+
+Drawings of Omniglot go, as paths of a pen, through the page's own code, and are compared
+with what `meta_tf.tasks.Omniglot` makes of the same drawings: pixel by pixel, and by what a
+learner makes of both. Writes benchmarks/results/page_drawings.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import meta_tf
+from meta_tf.runs.learners import load_learner
+from meta_tf.tasks.decode import ImageFile, decode_images
+from tools.page.keep import keep
+from tools.page.omniglot import Drawings
+from tools.page.pixels import pixels_of
+
+RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "page_drawings.json"
+SIZE = 28
+WAYS = 5
+EACH = 20  # drawings of a character
+
+
+def main() -> None:
+    """Runs the program."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data_dir", type=Path, required=True)
+    parser.add_argument("--learner", default="omniglot_5way_1shot")
+    parser.add_argument("--tasks", type=int, default=600)
+    parser.add_argument("--part", choices=["train", "valid", "test"], default="test")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    keep(options.results, Path(options.learner).stem, measure(options))
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Differences of pixels, and accuracies of a learner, as they are written."""
+    tasks = meta_tf.tasks.Omniglot(options.data_dir, rotations=None)
+    characters = getattr(tasks, options.part).classes
+    drawn = Drawings(options.data_dir)
+    chosen = _chosen(len(characters), options.tasks)
+    wanted = sorted({(int(c), int(n)) for task in chosen for c, *both in task for n in both})
+    rows = {pair: row for row, pair in enumerate(wanted)}
+    names = [(characters[c], n) for c, n in wanted]
+    strokes = [drawn.strokes(*name) for name in names]
+    pictures = {
+        "training": _trained_on(drawn, names),
+        "page, as drawn": pixels_of(strokes, SIZE, placed=False),
+        "page": pixels_of(strokes, SIZE),
+    }
+    learner = load_learner(argparse.Namespace(learner=options.learner, **{"import": ()}))
+    return {
+        "part": options.part,
+        "tasks": options.tasks,
+        "drawings": len(wanted),
+        "pictures": {
+            name: {
+                **_compared(found, pictures["training"]),
+                "right": _accuracy(learner, found, rows, chosen),
+            }
+            for name, found in pictures.items()
+        },
+    }
+
+
+def _compared(found: np.ndarray, trained_on: np.ndarray) -> dict[str, float]:
+    """How pictures differ from those of the training, pixel by pixel."""
+    return {
+        "mean_difference": float(abs(found - trained_on).mean()),
+        "correlation": float(np.corrcoef(found.ravel(), trained_on.ravel())[0, 1]),
+        "mean_ink": float(found.mean()),
+    }
+
+
+def _chosen(characters: int, tasks: int) -> np.ndarray:
+    """For each task and class: the character, a drawing to teach and one to ask for."""
+    rng = np.random.default_rng(0)
+    return np.array(
+        [
+            [[c, *rng.choice(EACH, 2, replace=False)] for c in rng.choice(characters, WAYS, False)]
+            for _ in range(tasks)
+        ]
+    )
+
+
+def _trained_on(drawn: Drawings, names: list[tuple[str, int]]) -> np.ndarray:
+    """What training makes of the drawings, [n, SIZE, SIZE, 1]."""
+    files = [ImageFile(*drawn.file(*name)) for name in names]
+    return (255 - decode_images(files, (SIZE, SIZE), channels=1)).astype("float32") / 255
+
+
+def _accuracy(
+    learner: meta_tf.MetaLearner, pictures: np.ndarray, rows: dict, chosen: np.ndarray
+) -> float:
+    """The share of right answers to one new drawing at a time."""
+    right = []
+    company = learner.network.batch_norm == "transductive"
+    for task in chosen:
+        support = pictures[[rows[c, n] for c, n, _ in task]]
+        fitted = learner.adapt(support, np.arange(WAYS))
+        for label, (c, _, n) in enumerate(task):
+            query = pictures[[rows[c, n]]]
+            batch = np.concatenate([support, query]) if company else query
+            right.append(fitted(batch).numpy()[-1].argmax() == label)
+    return float(np.mean(right))
+
+
+if __name__ == "__main__":
+    main()

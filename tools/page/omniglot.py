@@ -1,0 +1,48 @@
+"""Omniglot's drawings as pens would draw them, by the characters of a part of the data."""
+
+from __future__ import annotations
+
+import functools
+import zipfile
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tools.page.trace import Stroke, strokes_of
+
+HALVES = ("images_background", "images_evaluation")
+
+
+class Drawings:
+    """Drawings by the names that `meta_tf.tasks.Omniglot` gives the characters.
+
+    Args:
+      data_dir: the folder of the two archives.
+    """
+
+    def __init__(self, data_dir: Path):
+        self._archives = {half: zipfile.ZipFile(data_dir / f"{half}.zip") for half in HALVES}
+        self._files: dict[str, list[str]] = defaultdict(list)
+        for archive in self._archives.values():
+            for name in sorted(archive.namelist()):
+                if name.endswith(".png") and "__MACOSX" not in name:
+                    self._files[name.rpartition("/")[0]].append(name)
+
+    def file(self, character: str, number: int) -> tuple[str, Callable[[], bytes]]:
+        """The name of a drawing's picture, and a function that reads it."""
+        name = self._files[character][number]
+        archive = self._archives[name.split("/")[0]]
+        return name, functools.partial(archive.read, name)
+
+    def ink(self, character: str, number: int) -> np.ndarray:
+        """Where the ink of a drawing is, [105, 105] of bool."""
+        _, read = self.file(character, number)
+        return tf.io.decode_png(read(), channels=1).numpy()[..., 0] < 128
+
+    @functools.cache  # noqa: B019 (it lives as long as the program)
+    def strokes(self, character: str, number: int) -> list[Stroke]:
+        """Its strokes."""
+        return strokes_of(self.ink(character, number))

@@ -1,0 +1,27 @@
+"""What the page makes of drawings, without a browser: its own module, in Node.js."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+from tools.page.trace import Stroke
+
+PROGRAM = Path(__file__).with_suffix(".mjs")
+
+
+def pixels_of(drawings: list[list[Stroke]], size: int, *, placed: bool = True) -> np.ndarray:
+    """The pictures [n, size, size, 1] that the page would give the learner.
+
+    Without `placed`, drawings stay where they were drawn, and of that size.
+    """
+    done = subprocess.run(
+        ["node", "--no-warnings", str(PROGRAM), str(size), "placed" if placed else "drawn"],
+        input=json.dumps(drawings).encode(),
+        capture_output=True,
+        check=True,
+    )
+    return np.frombuffer(done.stdout, "<f4").reshape(len(drawings), size, size, 1)
