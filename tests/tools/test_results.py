@@ -106,7 +106,8 @@ def test_a_row_tells_what_its_run_has_written(tmp_path):
     a_run(tmp_path / "omniglot_5way_1shot", 0.98764, training_minutes=41.3, cores=2)
     lines = tables.rendered(table("omniglot_5way_1shot"), tmp_path, tmp_path.parent)
     # 100 · 0.98764 ± 100 · 0.00512, to two digits
-    assert lines[2].startswith("| MAML | 98.76 ± 0.51 | – | 1 | transductive | 40 000 | 41 (2 cores) |")
+    row = "| MAML | 98.76 ± 0.51 | – | 1 | transductive | 40 000 | 41 (2 cores) |"
+    assert lines[2].startswith(row)
     assert f"({tmp_path.name}/omniglot_5way_1shot/results.json)" in lines[2]
     assert lines[3].startswith("| MAML++ | not yet trained |") and "| 99.47 |" in lines[3]
     assert {line.count("|") for line in lines[:4]} == {len(tables.ACCURACY) + 3}
