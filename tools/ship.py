@@ -1,6 +1,6 @@
 """Ships the learner of a published run with the library, without its optimiser.
 
-    python -m tools.ship omniglot_5way_1shot
+    python -m tools.ship omniglot_5way_1shot [--as NAME]
 
 reads `results/omniglot_5way_1shot/learner.keras`, which the run's command has written, and
 writes the file that `meta_tf.pretrained("omniglot_5way_1shot")` loads, with the run's
@@ -23,14 +23,15 @@ RESULTS = Path(__file__).resolve().parents[1] / "results"
 def main() -> None:
     """Runs the program."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", help="the run's folder, which becomes the learner's name")
+    parser.add_argument("name", help="the run's folder")
+    parser.add_argument("--as", dest="learner", help="the learner's name; the folder's if left out")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the folder is")
     options = parser.parse_args()
     run = options.results / options.name
     for file in ("learner.keras", "results.json"):
         if not (run / file).exists():
             raise SystemExit(f"tools.ship: error: {run / file} is not there. Train it first.")
-    path = zoo.FOLDER / f"{options.name}.keras"
+    path = zoo.FOLDER / f"{options.learner or options.name}.keras"
     keras.models.load_model(run / "learner.keras", compile=False).save(path)
     shutil.copyfile(run / "results.json", path.with_suffix(".json"))
     if (run / "alone.json").exists():
