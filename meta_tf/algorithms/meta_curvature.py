@@ -80,8 +80,13 @@ class MetaCurvature(InnerLoop):
         *,
         training: bool,
     ) -> LoopState:
-        paths = network.paths_at(self.positions(network))
-        bent = [_bent(g, start.meta, path) for path, g in zip(paths, gradients, strict=True)]
+        places = self.positions(network)
+        # A gradient does not always know its own shape, if the number of examples is open.
+        shapes = [network.weights.model[p].shape for p in places]
+        bent = [
+            _bent(g, shape, start.meta, path)
+            for g, shape, path in zip(gradients, shapes, network.paths_at(places), strict=True)
+        ]
         return state._replace(
             fast=inner_optimizers.descend(state.fast, bent, [self.inner_lr] * len(bent))
         )
@@ -97,12 +102,12 @@ def _sizes(shape: tf.TensorShape) -> dict[str, int]:
     return sizes
 
 
-def _bent(gradient: Tensor, meta: Mapping[str, Tensor], path: str) -> Tensor:
+def _bent(gradient: Tensor, shape: tf.TensorShape, meta: Mapping[str, Tensor], path: str) -> Tensor:
     """MC(G)."""
-    sizes = _sizes(gradient.shape)
+    sizes = _sizes(shape)
     g = tf.reshape(gradient, [sizes.get("positions", 1), sizes.get("inputs", 1), -1])
     products = {"outputs": "fio,op->fip", "inputs": "fio,ij->fjo", "positions": "fio,fg->gio"}
     for axis in sizes:
         matrix = tf.cast(meta[f"curvature_{axis}/{path}"], g.dtype)
         g = tf.einsum(products[axis], g, matrix)
-    return tf.reshape(g, gradient.shape)
+    return tf.reshape(g, shape)

@@ -25,7 +25,7 @@ def run(path, inputs):
 
 
 @needs_onnx
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_shipped_learner_learns_in_onnx(tmp_path):
     learner = meta_tf.pretrained("omniglot_5way_1shot")
     folder = tmp_path / "learner"
@@ -44,8 +44,13 @@ def test_the_shipped_learner_learns_in_onnx(tmp_path):
 
 
 @needs_onnx
-@pytest.mark.slow
-@pytest.mark.parametrize("unroll", [8, 0], ids=["written out", "in a loop"])
+@pytest.mark.parametrize(
+    "unroll",
+    [
+        pytest.param(8, id="written out", marks=pytest.mark.exhaustive),
+        pytest.param(0, id="in a loop", marks=pytest.mark.slow),
+    ],
+)
 def test_an_earlier_export_is_replaced_and_nothing_else(unroll, tmp_path):
     learner = make_learner(algorithm=meta_tf.MAML(0.1, inner_steps=2, unroll=unroll))
     folder = tmp_path / "learner"

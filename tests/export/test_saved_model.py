@@ -162,6 +162,18 @@ def test_an_export_is_a_snapshot(tmp_path):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_a_gradient_may_not_know_its_shape(tmp_path):
+    """As that of attention over an open number of examples, whose shape Meta-Curvature needs."""
+    x = keras.Input([4, 2])
+    seen = layers.GlobalAveragePooling1D()(layers.MultiHeadAttention(2, 3)(x, x))
+    model = keras.Model(x, layers.Dense(3, name="head")(seen))
+    learner = meta_tf.MetaLearner(model, meta_tf.MetaCurvature(0.1, inner_steps=2), SPARSE)
+    run = exported(learner, tmp_path / "out")["adapt_and_predict"]
+    x, y, q = sets((4, 2), 6, 4)
+    found = run(support_x=x, support_y=y, query_x=q)["predictions"]
+    np.testing.assert_allclose(found, learner.adapt(x, y)(q), rtol=1e-5, atol=1e-6)
+
+
 def test_several_inputs(tmp_path):
     a, b = keras.Input([2], name="left"), keras.Input([3], name="right")
     head = layers.Dense(1, name="head")(layers.Concatenate(name="both")([a, b]))

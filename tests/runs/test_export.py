@@ -7,16 +7,18 @@ import pytest
 from meta_tf import zoo
 from tests.command_line import one_after_another
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        not all(importlib.util.find_spec(p) for p in ("ai_edge_litert", "onnxruntime", "tf2onnx")),
-        reason="needs the extras [litert] and [onnx]",
-    ),
+pytestmark = pytest.mark.skipif(
+    not all(importlib.util.find_spec(p) for p in ("ai_edge_litert", "onnxruntime", "tf2onnx")),
+    reason="needs the extras [litert] and [onnx]",
+)
+IN_CI = "omniglot_5way_1shot"
+LEARNERS = [
+    pytest.param(name, marks=pytest.mark.slow if name == IN_CI else pytest.mark.exhaustive)
+    for name in zoo.names()
 ]
 
 
-@pytest.mark.parametrize("learner", zoo.names())
+@pytest.mark.parametrize("learner", LEARNERS)
 def test_each_shipped_learner_is_exported_in_one_command(learner, tmp_path):
     outputs = {"litert": "learner.tflite", "onnx": "onnx", "tf_saved_model": "saved_model"}
     calls = [
@@ -30,6 +32,7 @@ def test_each_shipped_learner_is_exported_in_one_command(learner, tmp_path):
         assert (tmp_path / output).exists()
 
 
+@pytest.mark.slow
 def test_what_is_wrong_is_told_in_one_line(tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
