@@ -26,6 +26,7 @@ from meta_tf.runs.stop import SIGNALS
 
 _CHUNK = 2**18  # numbers that are sent in one go
 _PROBES = 4  # in the time after which a worker is given up
+_TRIES, _PAUSE = 10, 0.3  # seconds
 # What steps fail with when a worker is gone. An error of the step itself is none of these.
 _LOST = (
     tf.errors.UnavailableError,
@@ -172,8 +173,12 @@ class Workers:
 
     def _gone(self) -> str:
         """Who does not answer, in words; empty if all do."""
-        gone = (n for n in range(len(self._addresses)) if not self._answers(n))
-        return next((self._lost(n) for n in gone), "")
+        for _ in range(_TRIES):  # a process that ends may still answer for a moment
+            for number in range(len(self._addresses)):
+                if not self._answers(number):
+                    return self._lost(number)
+            time.sleep(_PAUSE)
+        return ""
 
     def _lost(self, number: int) -> str:
         return f"worker {number}, {self._addresses[number]}, does not answer any more"
