@@ -1,14 +1,13 @@
 """Recognises drawings of your own characters, after one drawing of each.
 
-Put five pictures (PNG or JPEG, square, dark strokes on a light ground) of five characters
-into a folder, each named after its character, and some new drawings of them into another:
+Put a picture (PNG or JPEG, square, dark strokes on a light ground) of each character into a
+folder, named after its character, and some new drawings of them into another:
 
     python -m examples.recognise_drawings FOLDER NEW_FOLDER
 
 What comes back is a name for each new picture. The learner was trained on Omniglot, whose
-alphabets need not hold yours. It normalises all new drawings together, so give it several,
-of all five characters if you can. Without a line of Python the command
-`meta-tf adapt FOLDER NEW_FOLDER` does the same, and says how sure the learner is.
+alphabets need not hold yours. Without a line of Python the command `meta-tf adapt FOLDER
+NEW_FOLDER` does the same, and says how sure the learner is.
 """
 
 import sys
@@ -20,17 +19,18 @@ import tensorflow as tf
 import meta_tf
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
+MOST = 60  # characters that the learner tells apart
 
 
 def main(folder: Path, new_folder: Path) -> dict[str, str]:
     """Prints, and returns, the character's name for each picture in `new_folder`."""
-    learner = meta_tf.pretrained("omniglot_5way_1shot")
+    learner = meta_tf.pretrained("omniglot")
     names, drawings = read(folder)
-    if len(names) != 5:
-        raise SystemExit(f"{folder} must hold five pictures. It holds {len(names)}.")
-    fitted = learner.adapt(drawings, np.arange(5))
+    if not 2 <= len(names) <= MOST:
+        raise SystemExit(f"{folder} must hold 2 to {MOST} pictures. It holds {len(names)}.")
+    fitted = learner.adapt(drawings, np.arange(len(names)))
     new_names, new_drawings = read(new_folder)
-    found = np.argmax(fitted.predict(new_drawings, batch_size=len(new_drawings), verbose=0), -1)
+    found = np.argmax(fitted.predict(new_drawings, verbose=0), -1)
     answers = {new: names[i] for new, i in zip(new_names, found, strict=True)}
     for new, name in answers.items():
         print(f"{new}: {name}")

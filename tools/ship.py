@@ -4,7 +4,7 @@
 
 reads `results/omniglot_5way_1shot/learner.keras`, which the run's command has written, and
 writes the file that `meta_tf.pretrained("omniglot_5way_1shot")` loads, with the run's
-`results.json` beside it, and its `alone.json` if it has one, for the learner's card.
+`results.json` beside it, and any other evaluation in its folder, for the learner's card.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ def main() -> None:
     path = zoo.FOLDER / f"{options.learner or options.name}.keras"
     keras.models.load_model(run / "learner.keras", compile=False).save(path)
     shutil.copyfile(run / "results.json", path.with_suffix(".json"))
-    if (run / "alone.json").exists():
-        shutil.copyfile(run / "alone.json", path.with_suffix(".alone.json"))
+    for other in sorted({*run.glob("*.json")} - {run / "results.json"}):
+        shutil.copyfile(other, path.with_suffix(f".{other.name}"))
     print(f"{path}: {path.stat().st_size / 1024:.0f} KB")
 
 

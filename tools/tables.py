@@ -203,6 +203,7 @@ TABLES = (
             Row("MAML", "omniglot_20way_1shot", "95.8 ± 0.3 (re-runs 91–94)", 92.0),
             Row("MAML++", "omniglot_20way_1shot_mamlpp", "97.65"),
             Row("ProtoNet", "omniglot_20way_1shot_protonet", "96.0", 95.0),
+            Row("ProtoNet, support", "omniglot_20way_1shot_protonet_support", goal=95.5),
         ),
     ),
     Table(

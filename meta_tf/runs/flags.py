@@ -195,7 +195,7 @@ def adapt_groups() -> Groups:
         "adaptation": [
             Flag("support", PATH, None, "Folder with a subfolder of pictures for each class."),
             Flag("query", PATH, None, "Folder of the new pictures."),
-            dataclasses.replace(LEARNER, default="omniglot_5way_1shot"),
+            dataclasses.replace(LEARNER, default="omniglot"),
             Flag(
                 "invert",
                 choice("auto", "yes", "no"),
@@ -247,7 +247,7 @@ def demo_groups() -> Groups:
     """The flags of `meta-tf demo`."""
     return {
         "demo": [
-            dataclasses.replace(LEARNER, default="omniglot_5way_1shot"),
+            dataclasses.replace(LEARNER, default="omniglot"),
             Flag("output", PATH, None, "A folder to write the page to, instead of showing it."),
             Flag(
                 "runtime",

@@ -70,19 +70,27 @@ def _drawings(run: dict[str, Any]) -> str:
 
 
 def _measured(name: str, run: dict[str, Any]) -> list[str]:
-    """Lines of its accuracy on new characters: in company, and alone where that differs."""
-    alone = FOLDER / f"{name}.alone.json"
-    what = f"{run['tasks']} tasks of the 423 test characters, {run['ways']}-way {run['shots']}-shot"
-    if run["batch_norm"] != "transductive":
-        return [f"- **Accuracy** on {what}: {_percent(run)}, the same for one drawing alone."]
-    lines = [f"- **Accuracy** on {what}, the new drawings of a task all at once: {_percent(run)}."]
-    if alone.exists():
-        percent = _percent(json.loads(alone.read_text(encoding="utf-8")))
+    """Lines of its accuracy on new characters, in company and alone."""
+    others = sorted(FOLDER.glob(f"{name}.*.json"))
+    evaluations = [run, *(json.loads(path.read_text(encoding="utf-8")) for path in others)]
+    lines = [
+        f"- **Accuracy** on {e['tasks']} tasks of the 423 test characters, {e['ways']}-way "
+        f"{e['shots']}-shot, {_company(e)}: {_percent(e)}."
+        for e in evaluations
+    ]
+    if run["batch_norm"] == "transductive":
         lines.append(
-            f"- **One new drawing alone**: {percent}. Give it company: "
-            "`fitted.predict_one_by_one(x, support_x)`."
+            "- **To give one drawing company**: `fitted.predict_one_by_one(x, support_x)`."
         )
     return lines
+
+
+def _company(evaluation: dict[str, Any]) -> str:
+    if evaluation["batch_norm"] != "transductive":
+        return "each new drawing alone"
+    if evaluation.get("company") == "none":
+        return "each new drawing alone, without company"
+    return "the new drawings of a task all at once"
 
 
 def _percent(evaluation: dict[str, Any]) -> str:

@@ -1,10 +1,11 @@
 """The page in a real browser: how often it is right, and whether it computes as Python does.
 
-    python -m tools.page.browser --data_dir=DIR --learner=omniglot_5way_1shot
+    python -m tools.page.browser --data_dir=DIR [--learner=omniglot] [--picture]
 
 Chromium, driven by puppeteer-core, draws characters of Omniglot's test part by pointer
 events: five are taught by one drawing each, then another drawing of each is asked about, one
-at a time. Writes benchmarks/results/page_browser.json.
+at a time. Writes benchmarks/results/page_browser.json, and with `--picture` the picture of the
+page with the first task that docs/demo.md shows.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from tools.page.omniglot import Drawings
 
 PROGRAM = Path(__file__).with_suffix(".mjs")
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "page_browser.json"
+PICTURE = Path(__file__).resolve().parents[2] / "docs" / "figures" / "demo.png"
 DRIVER = "puppeteer-core@25.16.0"
 WAYS = 5
 EACH = 20  # drawings of a character
@@ -42,17 +44,24 @@ def main() -> None:
     """Runs the program."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data_dir", type=Path, required=True)
-    parser.add_argument("--learner", default="omniglot_5way_1shot")
+    parser.add_argument("--learner", default="omniglot")
     parser.add_argument("--tasks", type=int, default=100)
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--picture", action="store_true", help="write docs/figures/demo.png")
     options = parser.parse_args()
     learner = load_learner(argparse.Namespace(learner=options.learner, **{"import": ()}))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "page"
         name = Path(options.learner).stem
         size = write_page(learner, folder, name, runtime_package())
+        tasks = tasks_of(options)
         with shown(folder) as url:
-            found = in_browser({"url": url, "tasks": tasks_of(options), "loads": 5})
+            found = in_browser({"url": url, "tasks": tasks, "loads": 5})
+            if options.picture:
+                look = {"language": "en", "width": 1180, "height": 900}
+                in_browser(
+                    {"url": url, "shots": [{"file": str(PICTURE), "task": tasks[0], **look}]}
+                )
     keep(options.results, name, {"megabytes": size / 1e6, **summary(learner, found)})
 
 

@@ -1,6 +1,6 @@
 """How far the page's pictures are from those that the learners were trained on.
 
-    python -m tools.page.drawings --data_dir=DIR --learner=omniglot_5way_1shot
+    python -m tools.page.drawings --data_dir=DIR [--learner=omniglot]
 
 Drawings of Omniglot go, as paths of a pen, through the page's own code, and are compared
 with what `meta_tf.tasks.Omniglot` makes of the same drawings: pixel by pixel, and by what a
@@ -32,7 +32,7 @@ def main() -> None:
     """Runs the program."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data_dir", type=Path, required=True)
-    parser.add_argument("--learner", default="omniglot_5way_1shot")
+    parser.add_argument("--learner", default="omniglot")
     parser.add_argument("--tasks", type=int, default=600)
     parser.add_argument("--part", choices=["train", "valid", "test"], default="test")
     parser.add_argument("--results", type=Path, default=RESULTS)
