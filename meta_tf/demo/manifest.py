@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,7 +12,6 @@ from meta_tf.learner import MetaLearner
 
 MOST_WAYS = 5  # as many as the page has room for
 _MOST_COLUMNS = 4  # of a table of steps
-PREDICT = "predict.onnx"
 
 
 def check_learner(learner: MetaLearner, name: str) -> None:
@@ -53,22 +52,20 @@ def steps_shown(learner: MetaLearner) -> list[int]:
     return sorted({round(1 + i * (last - 1) / (columns - 1)) for i in range(columns)})
 
 
-def manifest(
-    learner: MetaLearner, name: str, adapt: Mapping[int, str], predict: str = PREDICT
-) -> dict[str, Any]:
+def manifest(learner: MetaLearner, name: str, after: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The content of `manifest.json`.
 
     Args:
       learner: what the page shows.
       name: what it calls the learner.
-      adapt: the files that learn, by their number of steps.
-      predict: the file that predicts.
+      after: for each number of steps that is shown `steps`, and the files that learn in so
+        many (`adapt`) and predict then (`predict`); the learner's own number last.
 
     Returns:
       `learner`; `size`, of its pictures; `ways`, how many classes the page offers; `company`,
       whether a single new drawing needs the learned ones beside it; `shows`, what the page
       tells of an answer: `"steps"`, `"distances"` with their `scale`, or `"confidence"`
-      alone; `adapt` and `predict`, files.
+      alone; `after`, as it is given.
     """
     algorithm = learner.algorithm
     shows = "steps" if isinstance(algorithm, InnerLoop) else "confidence"
@@ -81,10 +78,5 @@ def manifest(
         "company": learner.network.batch_norm == "transductive",
         "shows": shows,
         "scale": getattr(algorithm, "scale", 1.0),
-        "adapt": _listed(adapt),
-        "predict": predict,
+        "after": list(after),
     }
-
-
-def _listed(adapt: Mapping[int, str]) -> Sequence[dict[str, Any]]:
-    return [{"steps": steps, "file": file} for steps, file in sorted(adapt.items())]

@@ -7,11 +7,12 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from meta_tf.algorithms import InnerLoop
-from meta_tf.demo.manifest import PREDICT, check_learner, manifest, steps_shown
+from meta_tf.demo.manifest import check_learner, manifest, steps_shown
 from meta_tf.demo.runtime import copy_runtime
 from meta_tf.files import whole_folder
 from meta_tf.learner import MetaLearner
@@ -48,8 +49,8 @@ def write_page(learner: MetaLearner, folder: str | Path, name: str, package: Pat
     with whole_folder(folder) as part:
         shutil.copytree(PAGE, part, ignore=shutil.ignore_patterns("__pycache__"))
         copy_runtime(package, part / RUNTIME)
-        adapt = {steps: _write_learner(learner, steps, part) for steps in steps_shown(learner)}
-        text = json.dumps(manifest(learner, name, adapt), indent=2)
+        after = [_write_learner(learner, steps, part) for steps in steps_shown(learner)]
+        text = json.dumps(manifest(learner, name, after), indent=2)
         (part / _MARK).write_text(text + "\n", encoding="utf-8")
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
@@ -65,18 +66,18 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def _write_learner(learner: MetaLearner, steps: int, folder: Path) -> str:
-    """Writes the file that learns in so many steps, and the one that predicts; the first's name.
+def _write_learner(learner: MetaLearner, steps: int, folder: Path) -> dict[str, Any]:
+    """Writes the files that learn in so many steps, and that predict then; tells their names.
 
-    Predicting takes the weights as inputs, so that it is the same after any number of steps.
+    Either pair is of one export: the names of the weights between the two are its own.
     """
-    file = f"adapt_{steps}.onnx"
+    names = {signature: f"{signature}_{steps}.onnx" for signature in ("adapt", "predict")}
     with tempfile.TemporaryDirectory() as temporary:
         exported = Path(temporary) / "learner"
         _in_steps(learner, steps).export(exported, format="onnx", shots=None)
-        shutil.copyfile(exported / "adapt.onnx", folder / file)
-        shutil.copyfile(exported / "predict.onnx", folder / PREDICT)
-    return file
+        for signature, name in names.items():
+            shutil.copyfile(exported / f"{signature}.onnx", folder / name)
+    return {"steps": steps, **names}
 
 
 def _in_steps(learner: MetaLearner, steps: int) -> MetaLearner:

@@ -138,7 +138,7 @@ def summary(learner: meta_tf.MetaLearner, found: dict[str, Any]) -> dict[str, An
         "tasks": len(found["tasks"]),
         "drawings": len(answers),
         "right": float(np.mean(right)),
-        "largest_difference_from_python": max(differences),
+        "difference_from_python": quantiles(list(differences)),
         "same_answer_in_python": sum(same),
         "load_ms": quantiles(found["load_ms"]),
         "learn_ms": quantiles([task["learn_ms"] for task in found["tasks"]]),

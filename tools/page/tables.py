@@ -57,13 +57,14 @@ def _browser(learner: str, found: dict[str, Any]) -> list[str]:
         times = found[name]
         return f"{times['median']:.0f} ({times['largest']:.0f})"
 
+    differs = found["difference_from_python"]
     return [
-        "| learner | folder | right | largest difference from Python "
+        "| learner | folder | right | difference from Python "
         "| ready after, ms | learns in, ms | answers in, ms |",
         "|---|---|---|---|---|---|---|",
         f"| {learner} | {found['megabytes']:.1f} MB "
         f"| {100 * found['right']:.1f} % of {found['drawings']} "
-        f"| {found['largest_difference_from_python']:.1e} "
+        f"| {differs['median']:.1e} ({differs['largest']:.1e}) "
         f"| {of('load_ms')} | {of('learn_ms')} | {of('answer_ms')} |",
     ]
 

@@ -4,11 +4,10 @@
 import { labels, load, pictures, start } from "./runtime.js";
 
 export class Learner {
-  #adapt; // [{ steps, run }], one for each number of steps that is shown; its own last
-  #predict;
+  #after; // [{ steps, adapt, predict }], for each number of steps that is shown; its own last
   #support = [];
   #ways = 0;
-  #learned = []; // [{ steps, weights }]
+  #learned = []; // [{ steps, weights, predict }]
 
   /** Loads the learner. */
   static async load() {
@@ -19,11 +18,10 @@ export class Learner {
     if (!answer.ok) throw new Error(`manifest.json: ${answer.status} ${answer.statusText}`);
     const learner = new Learner();
     learner.manifest = await answer.json();
-    const { adapt, predict } = learner.manifest;
-    learner.#predict = await load(predict);
-    learner.#adapt = await Promise.all(
-      adapt.map(async ({ steps, file }) => ({ steps, run: await load(file) })),
-    );
+    learner.#after = [];
+    for (const { steps, adapt, predict } of learner.manifest.after) {
+      learner.#after.push({ steps, adapt: await load(adapt), predict: await load(predict) });
+    }
     return learner;
   }
 
@@ -51,9 +49,9 @@ export class Learner {
     const x = pictures(support, this.manifest.size);
     const learned = [];
     let ms = 0;
-    for (const { steps, run } of this.#adapt) {
+    for (const { steps, adapt, predict } of this.#after) {
       const start = performance.now();
-      learned.push({ steps, weights: await run({ support_x: x, support_y: y }) });
+      learned.push({ steps, predict, weights: await adapt({ support_x: x, support_y: y }) });
       ms = performance.now() - start;
     }
     [this.#support, this.#ways, this.#learned] = [support, classes.length, learned];
@@ -72,8 +70,8 @@ export class Learner {
     const batch = this.manifest.company ? [...this.#support, picture] : [picture];
     const x = pictures(batch, this.manifest.size);
     const answers = [];
-    for (const { steps, weights } of this.#learned) {
-      const { predictions } = await this.#predict({ query_x: x, ...weights });
+    for (const { steps, weights, predict } of this.#learned) {
+      const { predictions } = await predict({ query_x: x, ...weights });
       const outputs = predictions.dims.at(-1);
       const row = predictions.data.slice((batch.length - 1) * outputs);
       const logits = [...row.slice(0, this.#ways)];
