@@ -82,7 +82,7 @@ class MetaCurvature(InnerLoop):
     ) -> LoopState:
         places = self.positions(network)
         # A gradient does not always know its own shape, if the number of examples is open.
-        shapes = [network.weights.model[p].shape for p in places]
+        shapes = [start.model[p].shape for p in places]
         bent = [
             _bent(g, shape, start.meta, path)
             for g, shape, path in zip(gradients, shapes, network.paths_at(places), strict=True)
