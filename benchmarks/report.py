@@ -123,8 +123,9 @@ def serving(found: dict | None) -> str:
     return "\n".join([
         *head, *rows, "",
         f"For {memory['seconds'] / 60:.0f} minutes eight clients learned {memory['tasks']:,} tasks "
-        f"and asked nine times about each. Resident memory was {memory['early']:.0f} MB in the "
-        f"first tenth of that time and {memory['late']:.0f} MB in the last. "
+        f"and asked nine times about each.",
+        f"Resident memory was {memory['early']:.0f} MB in the first tenth of that time and "
+        f"{memory['late']:.0f} MB in the last.",
         f"({found['date']}, {found['machine']}; {packages}.)",
     ])  # fmt: skip
 
