@@ -16,20 +16,36 @@ def assert_same(learned, expected):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", TRAININGS)
+# Of each difficulty one; "7 tasks" has dropout as well.
+FEW = ("global_clipnorm", "batch norm", "7 tasks")
+REST = tuple(name for name in TRAININGS if name not in FEW)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(pytest.param(name, marks=pytest.mark.slow) for name in FEW),
+        *(pytest.param(name, marks=pytest.mark.exhaustive) for name in REST),
+    ],
+)
 def test_two_replicas_learn_what_one_device_does(name):
     assert_same(train(name, two_devices()), train(name))
 
 
-@pytest.mark.slow
-def test_two_workers_learn_what_one_process_does(tmp_path):
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(FEW, id="few", marks=pytest.mark.slow),
+        pytest.param(REST, id="rest", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_two_workers_learn_what_one_process_does(names, tmp_path):
     path = tmp_path / "learned.npz"
-    for worker in start_workers(["-m", "tests.replicas", path]):
+    for worker in start_workers(["-m", "tests.replicas", path, *names]):
         out, err = worker.communicate(timeout=600)
         assert worker.returncode == 0, out + err
     with np.load(path) as file:
-        for name in TRAININGS:
+        for name in names:
             learned = [file[key] for key in file.files if key.startswith(f"{name}/")]
             assert_same(learned, train(name))
 

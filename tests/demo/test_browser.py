@@ -13,7 +13,6 @@ from meta_tf.export.compare import TOLERANCE
 from tools.page import browser
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.skipif(bool(browser.missing()), reason=f"needs {browser.missing()}"),
     pytest.mark.skipif(
         not all(importlib.util.find_spec(p) for p in ("onnxruntime", "tf2onnx")),
@@ -59,7 +58,13 @@ def maml():
     return model, meta_tf.MAML(0.1, inner_steps=2), "transductive"
 
 
-@pytest.fixture(scope="module", params=[protonet, maml])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(protonet, marks=pytest.mark.slow),
+        pytest.param(maml, marks=pytest.mark.exhaustive),
+    ],
+)
 def shown(request, tmp_path_factory):
     """A learner, and the address of its page."""
     keras.utils.set_random_seed(0)
