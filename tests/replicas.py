@@ -100,8 +100,8 @@ def free_addresses(count=2):
     return addresses
 
 
-def start_workers(program, count=2):
-    """Starts the same program as each worker of a cluster on this machine."""
+def start_workers(program, count=2, started=None):
+    """Starts the same program as each worker of a cluster on this machine, or as the first ones."""
     addresses = free_addresses(count)
     return [
         subprocess.Popen(
@@ -120,7 +120,7 @@ def start_workers(program, count=2):
             stderr=subprocess.PIPE,
             text=True,
         )
-        for index in range(count)
+        for index in range(started or count)
     ]
 
 

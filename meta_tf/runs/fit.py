@@ -87,6 +87,8 @@ def fit(
                 )
                 log.stop_if_asked()
         except run_folder.DivergedError as error:
+            if not workers.is_chief:  # which knows what is left
+                raise ValueError(f"{error}, as the chief tells") from error
             raise ValueError(_diverged(flags, learner, error)) from error
 
 

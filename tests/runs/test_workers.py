@@ -19,10 +19,10 @@ FLAGS += ["--checkpoint_every=5", "--eval_tasks=2", "--eval_steps=1", "--steps_p
 ENDLESS = "--iterations=1000000"
 
 
-def together(workdir, *flags):
-    own = ["--strategy=multi_worker", "--worker_timeout=60", f"--workdir={workdir}"]
-    words = [word for word in FLAGS if not word.startswith("--steps_per_execution")]
-    return start_workers(["-m", "meta_tf.runs", "train", *words, *own, *flags])
+def together(workdir, *flags, timeout=60, started=2):
+    own = ["--strategy=multi_worker", f"--worker_timeout={timeout}", f"--workdir={workdir}"]
+    program = ["-m", "meta_tf.runs", "train", *FLAGS, *own, *flags]
+    return start_workers(program, started=started)
 
 
 def alone(workdir, iterations):
@@ -85,3 +85,13 @@ def test_a_run_goes_on_with_any_number_of_workers_and_learns_the_same(tmp_path):
         np.testing.assert_allclose(ours[name], value, rtol=0, atol=1e-6, err_msg=name)
     # The chief alone has written.
     assert not [name for name in os.listdir(workdir) if name.endswith(".log")]
+
+
+@pytest.mark.slow
+def test_a_worker_that_does_not_come_is_named(tmp_path):
+    (worker,) = together(tmp_path / "run", timeout=5, started=1)
+    _, err = worker.communicate(timeout=300)
+    assert worker.returncode == 1
+    line = err.splitlines()[-1]
+    assert "error: worker 1, localhost:" in line and "5 s after the start (--worker_time" in line
+    assert not (tmp_path / "run").exists()
