@@ -141,7 +141,8 @@ def test_a_learner_of_something_else_is_refused(wrong, told, tmp_path, package):
 def test_the_command_writes_a_page(tmp_path, package, exported, capsys):
     assert main(["demo", f"--output={tmp_path / 'page'}", f"--runtime={package}"]) == 0
     assert capsys.readouterr().out.startswith(f"Written to {tmp_path / 'page'} (")
-    assert json.loads((tmp_path / "page" / "manifest.json").read_text())["shows"] == "steps"
+    told = json.loads((tmp_path / "page" / "manifest.json").read_text())
+    assert (told["learner"], told["shows"]) == ("omniglot", "distances")
 
 
 def test_what_is_wrong_is_told_in_one_line(tmp_path, package, exported, capsys):
