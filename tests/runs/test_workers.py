@@ -53,7 +53,7 @@ def numbers(workdir):
     return found
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_run_goes_on_with_any_number_of_workers_and_learns_the_same(tmp_path):
     workdir = tmp_path / "run"
     alone(workdir, 5)
