@@ -66,15 +66,14 @@ class Workers:
         """Those that `TF_CONFIG` names, once all of them are there.
 
         Ends the process if that takes more than `timeout` seconds.
+
+        Raises:
+          ValueError: if `TF_CONFIG` is not as it must be, or this process cannot have its address.
         """
         cluster = read_cluster()
-        waiting = cls(cluster=cluster, timeout=timeout)
-        late = threading.Timer(timeout, lambda: _leave(waiting._missing()))
-        late.daemon = True
-        late.start()
+        cls(cluster=cluster, timeout=timeout)._wait_for_all(cluster)
         with _ended_by_signals():
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
-        late.cancel()
         return cls(strategy, cluster, timeout)
 
     @property
@@ -166,10 +165,20 @@ class Workers:
         except OSError:
             return False
 
-    def _missing(self) -> str:
-        """Why the training cannot begin, in words."""
-        who = (self._gone() or "a worker does not answer").removesuffix(" any more")
-        return f"{who}, {self._timeout:g} s after the start (--worker_timeout)"
+    def _wait_for_all(self, cluster: Cluster) -> None:
+        """Waits until each worker has been seen at its address.
+
+        TensorFlow waits as well, but for an hour, without a word, and no thread of Python runs
+        meanwhile. Until its server takes the address over, a socket answers there.
+        """
+        until = time.monotonic() + self._timeout
+        missing = list(range(len(self._addresses)))
+        with _listening(self._addresses[cluster.number]):
+            while missing := [number for number in missing if not self._answers(number)]:
+                if time.monotonic() > until:
+                    who = self._lost(missing[0]).removesuffix(" any more")
+                    _leave(f"{who}, {self._timeout:g} s after the start (--worker_timeout)")
+                time.sleep(_PAUSE)
 
     def _gone(self) -> str:
         """Who does not answer, in words; empty if all do."""
@@ -195,6 +204,20 @@ class Workers:
             return tf.where(tf.equal(number % here, 0), values, tf.zeros_like(values))
 
         return self.strategy.reduce("SUM", self.strategy.run(own), axis=None)
+
+
+def _listening(address: str) -> socket.socket:
+    """A socket that takes connections at this process's own address."""
+    port = int(address.rpartition(":")[2])
+    try:
+        if socket.has_dualstack_ipv6():
+            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        return socket.create_server(("", port))
+    except OSError as error:
+        raise ValueError(
+            f"TF_CONFIG gives this worker the address {address}, where it cannot listen: "
+            f"{error.strerror}. End what uses the port, or give another one to all workers."
+        ) from error
 
 
 @contextlib.contextmanager

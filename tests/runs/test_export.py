@@ -42,7 +42,7 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path):
         "something else": [*shipped, "--format=onnx", "--output=full"],
         "at most 5": [*shipped, "--format=litert", "--output=a.tflite", "--ways=6"],
         "any size": [*shipped, "--output=a", "--shots=5"],
-        "omniglot_5way_1shot": ["export", "--learner=omniglot", "--output=a"],
+        "omniglot_5way_1shot": ["export", "--learner=omniglot_1way", "--output=a"],
         "--shots": [*shipped, "--format=litert", "--output=a.tflite", "--shots=0"],
     }
     for named, (code, out, err) in zip(

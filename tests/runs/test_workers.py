@@ -90,7 +90,10 @@ def test_a_run_goes_on_with_any_number_of_workers_and_learns_the_same(tmp_path):
 @pytest.mark.slow
 def test_a_worker_that_does_not_come_is_named(tmp_path):
     (worker,) = together(tmp_path / "run", timeout=5, started=1)
-    _, err = worker.communicate(timeout=300)
+    try:
+        _, err = worker.communicate(timeout=120)
+    finally:
+        worker.kill()
     assert worker.returncode == 1
     line = err.splitlines()[-1]
     assert "error: worker 1, localhost:" in line and "5 s after the start (--worker_time" in line
