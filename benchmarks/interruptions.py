@@ -1,12 +1,13 @@
 """Ends runs at random moments by SIGKILL or SIGTERM and compares them with uninterrupted ones.
 
-    python benchmarks/interruptions.py --trials=12 --seed=0
+    python benchmarks/interruptions.py --trials=50 --omniglot=data/omniglot
 
 Each trial starts a run, ends it after a random time, and starts the same command again until it
 has finished. Then every number of its last checkpoint (weights, optimiser, seeds) and every column
 of `metrics.csv` but `seconds` must be those of the same run that nobody interrupted, bit for bit.
 Of two workers, on loopback, one is ended, and both are started again; they must come within 1e-6
-of one process that nobody interrupted. Prints a line for each trial, and returns 1 if one differs.
+of one process that nobody interrupted. Prints a line for each trial, and returns 1 if one differs;
+all lines are in `benchmarks/results/interruptions.json`.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import io
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -29,14 +31,17 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "interruptions.json"
 SMALL = ["--iterations=60", "--checkpoint_every=20", "--eval_tasks=2", "--eval_steps=1"]
-PICTURES = ["--task=images", "--model=conv4", "--filters=4", "--image_size=16", "--ways=3"]
-PICTURES += ["--shots=1", "--queries=2", "--meta_batch_size=2", "--rotations=none"]
+CONV = ["--model=conv4", "--filters=4", "--shots=1", "--queries=2", "--meta_batch_size=2"]
+PICTURES = ["--task=images", *CONV, "--image_size=16", "--ways=3", "--rotations=none"]
+OMNIGLOT = ["--task=omniglot", *CONV, "--ways=5"]
 RUNS = {
     "mlp": [*SMALL, "--task=sinusoid", "--steps_per_execution=5"],
     "dropout, batch norm": [*SMALL, "--task=sinusoid", f"--model={Path(__file__).stem}:noisy"],
     "maml++": [*SMALL, *PICTURES, "--algorithm=mamlpp", "--inner_steps=2", "--inner_lr=0.1"],
     "pictures": [*SMALL, *PICTURES, "--algorithm=maml", "--inner_steps=1", "--inner_lr=0.4"],
+    "omniglot": [*SMALL, *OMNIGLOT, "--algorithm=maml", "--inner_steps=1", "--inner_lr=0.4"],
     "two workers": [*SMALL, "--task=sinusoid", f"--model={Path(__file__).stem}:noisy"],
 }
 TOGETHER = ["--strategy=multi_worker", "--worker_timeout=20"]  # the workers' own flags
@@ -85,12 +90,21 @@ def free_addresses(count: int) -> list[str]:
     return addresses
 
 
-def finish(flags: list[str], workdir: Path, workers: int = 1) -> None:
+def finish(flags: list[str], workdir: Path, workers: int = 1) -> float:
+    """Lets a run come to its end; the seconds from when it had its folder until then."""
     processes = start(flags, workdir, workers)
+    wait_for_folder(processes[0], workdir)
+    begin = time.perf_counter()
     for process in processes:
         out, _ = process.communicate()
         if process.returncode:
             raise RuntimeError(f"{workdir} ended with {process.returncode}: {out}")
+    return time.perf_counter() - begin
+
+
+def wait_for_folder(process: subprocess.Popen, workdir: Path) -> None:
+    while process.poll() is None and not (workdir / "flags.txt").exists():
+        time.sleep(0.01)
 
 
 def interrupt(
@@ -102,8 +116,7 @@ def interrupt(
     """
     processes = start(flags, workdir, workers)
     victim = processes[ended]
-    while victim.poll() is None and not (workdir / "flags.txt").exists():
-        time.sleep(0.01)
+    wait_for_folder(victim, workdir)
     with contextlib.suppress(subprocess.TimeoutExpired):
         victim.wait(timeout=seconds)
     if victim.poll() is None:
@@ -156,41 +169,62 @@ def draw_pictures(folder: Path) -> None:
             Image.fromarray(picture).save(folder / f"class{name:02d}" / f"{number}.png")
 
 
+def one_trial(
+    name: str,
+    flags: list[str],
+    workdir: Path,
+    expected: dict[str, np.ndarray],
+    lasts: float,
+    chance,
+) -> dict[str, object]:
+    """Interrupts a run once, lets it go on to its end, and compares."""
+    workers = 2 if name == "two workers" else 1
+    signum = chance.choice([signal.SIGKILL, signal.SIGTERM])
+    seconds, ended = chance.uniform(0, lasts), chance.randrange(workers)
+    told = interrupt(flags, workdir, signum, seconds, workers, ended)
+    finish(flags, workdir, workers)
+    return {
+        "run": name,
+        "signal": signum.name,
+        "worker": ended if workers > 1 else None,
+        "seconds": round(seconds, 1),
+        "told": told,
+        "hit": ", unfinished, " in told,
+        "the same": not differ(numbers(workdir), expected, 1e-6 if workers > 1 else 0.0),
+    }
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=12)
+    parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--omniglot", help="the folder of its archives; without it, not that run")
     parser.add_argument("--kinds", nargs="+", choices=list(RUNS), default=list(RUNS))
     given = parser.parse_args()
+    kinds = [name for name in given.kinds if name != "omniglot" or given.omniglot]
     chance = random.Random(given.seed)
-    different = 0
+    trials = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         draw_pictures(folder / "pictures")
+        data = {"--task=images": folder / "pictures", "--task=omniglot": given.omniglot}
         expected, lasts = {}, {}
-        for trial in range(given.trials):
-            name = given.kinds[trial % len(given.kinds)]
-            flags = list(RUNS[name])
-            if "--task=images" in flags:
-                flags.append(f"--data_dir={folder / 'pictures'}")
+        for number in range(given.trials):
+            name = kinds[number % len(kinds)]
+            flags = [*RUNS[name], *(f"--data_dir={data[f]}" for f in RUNS[name] if f in data)]
             if name not in expected:
-                begin = time.perf_counter()
-                finish(flags, folder / name)
-                lasts[name] = time.perf_counter() - begin
+                lasts[name] = finish(flags, folder / name)
                 expected[name] = numbers(folder / name)
-            workdir, workers = folder / f"trial{trial}", 2 if name == "two workers" else 1
-            signum = chance.choice([signal.SIGKILL, signal.SIGTERM])
-            seconds, ended = chance.uniform(0, lasts[name]), chance.randrange(workers)
-            told = interrupt(flags, workdir, signum, seconds, workers, ended)
-            finish(flags, workdir, workers)
-            wrong = differ(numbers(workdir), expected[name], 1e-6 if workers > 1 else 0.0)
-            different += wrong
-            result = "DIFFERENT" if wrong else "the same"
-            who = f" worker {ended}" if workers > 1 else ""
-            print(f"{trial}: {name}, {signum.name}{who} after {seconds:.1f} s: {told}; {result}")
-            sys.stdout.flush()
-    print(f"{given.trials} trials, {different} differ")
-    return int(different > 0)
+            workdir = folder / f"trial{number}"
+            trial = one_trial(name, flags, workdir, expected[name], lasts[name], chance)
+            print(f"{number}: {trial}", flush=True)
+            trials.append(trial)
+            shutil.rmtree(workdir)
+            report = {"seed": given.seed, "trials": trials}
+            RESULTS.write_text(json.dumps(report, indent=2) + "\n")
+    hit, wrong = sum(t["hit"] for t in trials), sum(not t["the same"] for t in trials)
+    print(f"{len(trials)} trials, {hit} ended before the run had finished; {wrong} differ")
+    return int(wrong > 0)
 
 
 if __name__ == "__main__":
