@@ -206,8 +206,8 @@ def main() -> int:
     trials = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        draw_pictures(folder / "pictures")
-        data = {"--task=images": folder / "pictures", "--task=omniglot": given.omniglot}
+        draw_pictures(folder / "data")
+        data = {"--task=images": folder / "data", "--task=omniglot": given.omniglot}
         expected, lasts = {}, {}
         for number in range(given.trials):
             name = kinds[number % len(kinds)]

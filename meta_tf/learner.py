@@ -68,8 +68,8 @@ class MetaLearner(keras.Model):
         `"parallel"` or `"vectorized"` (see `meta_tf.batch.map_tasks.map_tasks`).
 
     Raises:
-      ValueError: if the model is not built or has nothing to train, the loss is
-        unknown, or the algorithm cannot work with the model.
+      ValueError: if the model is not built, the loss is unknown, or the algorithm cannot work
+        with the model, as one with inner steps cannot with a frozen one.
 
     Example:
       >>> learner = MetaLearner(meta_tf.models.mlp(), MAML(inner_lr=0.01), loss="mse")
@@ -226,6 +226,12 @@ class MetaLearner(keras.Model):
         several workers all of them call this, with the same `tf.data.Dataset`s.
         """
         self._assert_compile_called("fit")
+        if not self.trainable_variables:
+            raise ValueError(
+                f"`model` must have trainable weights for `fit`. Received: {self.model.name!r}, "
+                "which is frozen. `adapt` and `evaluate` need no `fit` then; or set "
+                "`trainable = True` on the layers that are to learn."
+            )
         check_replicas(self)
         self.make_train_function()
         if isinstance(self.train_function, WholeExecutions):

@@ -27,6 +27,7 @@ from meta_tf import (
     MAML,
     R2D2,
     InContext,
+    LogisticRegression,
     MAMLPlusPlus,
     MatchingNet,
     MetaCurvature,
@@ -35,6 +36,7 @@ from meta_tf import (
     ProtoNet,
     Reptile,
 )
+from meta_tf.algorithms.embedding import EmbeddingLearner
 
 layers = keras.layers
 TASKS = 3
@@ -139,7 +141,7 @@ class Case:
     @property
     def starts_plain(self) -> bool:
         """Whether the model without an inner step is the model as it is."""
-        own = ProtoNet | InContext | MatchingNet | R2D2 | ProtoMAML | MAMLPlusPlus | CAVIA
+        own = EmbeddingLearner | ProtoMAML | MAMLPlusPlus | CAVIA
         return not isinstance(self.algorithm, own)
 
     def learner(self) -> meta_tf.MetaLearner:
@@ -225,6 +227,7 @@ CASES = [
     Case("matching net", MatchingNet(2, 5.0), embedding, sequences),
     Case("matching net, running", MatchingNet(2), conv_embedding, images, "running"),
     Case("r2d2", R2D2(2), embedding, sequences, thorough=True),
+    Case("logistic regression", LogisticRegression(2), embedding, sequences),
     Case("in context", InContext(width=6, blocks=2, heads=2), line_embedding, thorough=True),
     Case("in context, classes", InContext(2, width=4, blocks=1, heads=1), embedding, sequences),
     Case(

@@ -46,9 +46,10 @@ ALGORITHMS: dict[str, Callable[[], meta_tf.Algorithm]] = {
     "ProtoNet": lambda: meta_tf.ProtoNet(WAYS),
     "MatchingNet": lambda: meta_tf.MatchingNet(WAYS),
     "R2D2": lambda: meta_tf.R2D2(WAYS),
+    "Logistic regression": lambda: meta_tf.LogisticRegression(WAYS),
     "InContext": lambda: meta_tf.InContext(WAYS),
 }
-EMBEDDING = ("ProtoNet", "MatchingNet", "R2D2", "InContext")
+EMBEDDING = ("ProtoNet", "MatchingNet", "R2D2", "Logistic regression", "InContext")
 
 
 def conv4(outputs: int | None) -> keras.Model:

@@ -8,6 +8,7 @@ from meta_tf.algorithms.imaml import IMAML as IMAML
 from meta_tf.algorithms.in_context import InContext as InContext
 from meta_tf.algorithms.inner_loop import InnerLoop as InnerLoop
 from meta_tf.algorithms.inner_loop import LoopState as LoopState
+from meta_tf.algorithms.logistic_regression import LogisticRegression as LogisticRegression
 from meta_tf.algorithms.maml import ANIL as ANIL
 from meta_tf.algorithms.maml import BOIL as BOIL
 from meta_tf.algorithms.maml import FOMAML as FOMAML

@@ -34,18 +34,13 @@ def check_used_once(model: keras.Model, layers: list[keras.layers.BatchNormaliza
 
 
 def check_model(model: Any) -> None:
-    """Raises ValueError unless the model is a built Keras model with something to train."""
+    """Raises ValueError unless the model is a built Keras model."""
     if not isinstance(model, keras.Model):
         raise ValueError(f"`model` must be a keras.Model. Received: {type(model).__name__}.")
     if not model.built:
         raise ValueError(
             f"`model` must be built, so that its weights exist. Received: {model.name!r}, not "
             "built. Give it a keras.Input, or call it once on a batch of examples."
-        )
-    if not model.trainable_variables:
-        raise ValueError(
-            f"`model` must have trainable weights. Received: {model.name!r}, which has none. "
-            "Set `trainable = True` on the layers that are to learn."
         )
 
 

@@ -46,7 +46,7 @@ class Network:
         `"support"` or `"running"` (see `meta_tf.network.normalization.BATCH_NORM_MODES`).
 
     Raises:
-      ValueError: if the model is not built, has nothing to train, a name is unknown, or
+      ValueError: if the model is not built, a name is unknown, or
         a batch normalisation cannot take the statistics of the support set, or a
         cross-entropy takes the outputs for what they are not.
 

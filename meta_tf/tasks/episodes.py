@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.checks import check_choice, check_integer
+from meta_tf.tasks.class_part import ClassPart
 from meta_tf.tasks.examples import as_tasks, cut_out, drawn_places
-from meta_tf.tasks.part import Part
 from meta_tf.tasks.source import PARTS
 from meta_tf.types import Batch
 
@@ -41,7 +41,7 @@ def class_parts(
     rotations: Rotations,
     train_ways: int | None = None,
     train_shots: int | None = None,
-) -> list[Part]:
+) -> list[ClassPart]:
     """Makes the three parts of a source of classes.
 
     Args:
@@ -91,7 +91,7 @@ def class_parts(
         if rotations == "classes" and part == "train":
             sampler = sampler.with_turned_classes(len(data.examples))
             names = [f"{name}/turned{90 * turn}" for turn in range(_TURNS) for name in names]
-        parts.append(Part(sampler.episodes, sampler.numbers, stream=stream, classes=names))
+        parts.append(ClassPart(sampler, stream=stream, classes=names))
     return parts
 
 
@@ -110,6 +110,31 @@ class _Sampler(NamedTuple):
     queries: int
     turn: bool
 
+    @property
+    def class_counts(self) -> np.ndarray:
+        return self.counts
+
+    @property
+    def turns(self) -> int:
+        return _TURNS if self.turn else 1
+
+    def example(self, place: tf.Tensor, turn: int = 0) -> tf.Tensor:
+        rows = np.concatenate(
+            [
+                np.arange(start, start + count)
+                for start, count in zip(self.starts, self.counts, strict=True)
+            ]
+        )
+        return cut_out(self.examples, tf.gather(rows, place) + turn * self._copy)
+
+    def of(self, examples: tf.Tensor) -> _Sampler:
+        return self._replace(examples=examples, starts=np.cumsum(self.counts) - self.counts)
+
+    @property
+    def _copy(self) -> int:
+        """How many examples further on the same one is found a quarter turn later."""
+        return self.examples.shape[0] // _TURNS if self.turn else 0
+
     def with_turned_classes(self, copy: int) -> _Sampler:
         starts = np.concatenate([self.starts + turn * copy for turn in range(_TURNS)])
         return self._replace(starts=starts, counts=np.tile(self.counts, _TURNS))
@@ -126,7 +151,7 @@ class _Sampler(NamedTuple):
         rows = self._rows(for_classes, for_examples)  # [T, K + queries, N]
         if self.turn:
             turns = tf.cast(_TURNS * for_turns, tf.int64)[:, tf.newaxis]  # [T, 1, N]
-            rows += turns * (self.examples.shape[0] // _TURNS)
+            rows += turns * self._copy
         x = cut_out(self.examples, tf.reshape(rows, [rows.shape[0], -1]))
         labels = tf.broadcast_to(tf.range(self.ways), tf.shape(rows))
         y = tf.reshape(labels, [u.shape[0], -1])
