@@ -8,6 +8,7 @@ and its own number alone.
 from __future__ import annotations
 
 from meta_tf.tasks.arrays import from_arrays
+from meta_tf.tasks.class_part import ClassPart
 from meta_tf.tasks.function import from_function
 from meta_tf.tasks.group_part import GroupPart
 from meta_tf.tasks.groups import from_groups
@@ -20,6 +21,7 @@ from meta_tf.tasks.source import Source
 from meta_tf.tasks.table import from_table
 
 __all__ = [
+    "ClassPart",
     "GroupPart",
     "HiddenTeacher",
     "ImageFolder",

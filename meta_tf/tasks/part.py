@@ -13,6 +13,7 @@ from meta_tf.types import Batch
 _PHILOX = 1  # the algorithm's number in tf.random.Algorithm
 _NUMBERS_PER_COUNT = 4  # one step of Philox's counter yields four 32-bit numbers
 _BLOCK_BYTES = 4 * 2**20  # made in one go; larger blocks fall out of the processor's cache
+_DATASETS = 4  # that are kept
 _BLOCK_BATCHES = 256  # beyond this the cost of a call no longer shows
 
 
@@ -61,6 +62,7 @@ class Part:
         self._stream = stream
         self._multiple = multiple
         self._most_batches = most_batches
+        self._datasets: dict[tuple[int, int, int], tf.data.Dataset] = {}
         with tf.device("CPU:0"):
             one = episodes(tf.fill([1, numbers], 0.5))
         self.task_spec = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), one)
@@ -88,6 +90,18 @@ class Part:
         tasks, seed, start = (operator.index(n) for n in (tasks, seed, start))
         check_integer("tasks", tasks, at_least=1, why="in a batch")
         check_integer("start", start, at_least=0, why="batches to pass over")
+        if not tf.executing_eagerly():  # where a dataset belongs to the graph that is made
+            return self._dataset(tasks, seed, start)
+        # TensorFlow never frees all of a dataset that was made: the last ones are kept, so that
+        # whoever asks for the same batches again and again, as `evaluate` does, makes one.
+        asked = (tasks, seed, start)
+        dataset = self._datasets.pop(asked, None) or self._dataset(*asked)
+        self._datasets[asked] = dataset
+        if len(self._datasets) > _DATASETS:
+            self._datasets.pop(next(iter(self._datasets)))
+        return dataset
+
+    def _dataset(self, tasks: int, seed: int, start: int) -> tf.data.Dataset:
         block = self._block(tasks)
 
         def make(batch: tf.Tensor) -> Batch:

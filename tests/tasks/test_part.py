@@ -212,3 +212,18 @@ print(digest.hexdigest())
         env=os.environ | {"PYTHONPATH": root},
     )
     assert made.stdout.split()[-1] == digest.hexdigest()
+
+
+def test_the_same_batches_are_made_once_and_begin_anew_each_time():
+    part = Sinusoid(shots=5).train
+    batches = part.batches(3, seed=1)
+    first = [y.numpy() for _, y in batches.take(2)]
+    for other in range(3):
+        part.batches(3, seed=2, start=other)
+        assert part.batches(3, seed=1) is batches
+    np.testing.assert_array_equal([y.numpy() for _, y in batches.take(2)], first)
+    for other in range(4):
+        part.batches(4, seed=other)
+    again = part.batches(3, seed=1)
+    assert again is not batches  # no more than the last four are kept
+    np.testing.assert_array_equal([y.numpy() for _, y in again.take(2)], first)
