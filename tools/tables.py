@@ -183,6 +183,7 @@ TABLES = (
             Row("Meta-SGD", "omniglot_5way_1shot_meta_sgd", "99.53", 98.0),
             Row("iMAML", "omniglot_5way_1shot_imaml", "99.16 ± 0.35", 97.5),
             Row("ProtoNet", "omniglot_5way_1shot_protonet", "98.8", 98.0),
+            Row("ProtoNet, support", "omniglot_5way_1shot_protonet_support", goal=98.8),
             Row("R2D2", "omniglot_5way_1shot_r2d2", goal=98.0),
             Row("ProtoMAML", "omniglot_5way_1shot_protomaml", goal=98.0),
             Row("MatchingNet", "omniglot_5way_1shot_matching_net", "98.1", 97.0),

@@ -15,6 +15,7 @@ MODULES = [m.name for m in pkgutil.iter_modules(meta_tf.tasks.__path__, "meta_tf
 
 def test_public_names():
     assert sorted(meta_tf.tasks.__all__) == [
+        "ClassPart",
         "GroupPart",
         "HiddenTeacher",
         "ImageFolder",
