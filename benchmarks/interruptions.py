@@ -150,6 +150,13 @@ def numbers(workdir: Path) -> dict[str, np.ndarray]:
     return found
 
 
+def largest_difference(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> float:
+    """Of any number, by how much; infinite if they have not the same numbers."""
+    if {n: v.shape for n, v in ours.items()} != {n: v.shape for n, v in theirs.items()}:
+        return float("inf")
+    return max(float(np.abs(ours[n] - theirs[n]).max(initial=0.0)) for n in theirs)
+
+
 def differ(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], tolerance: float) -> bool:
     return ours.keys() != theirs.keys() or not all(
         np.allclose(ours[name], theirs[name], rtol=tolerance, atol=tolerance) for name in theirs
@@ -190,6 +197,7 @@ def one_trial(
         "seconds": round(seconds, 1),
         "told": told,
         "hit": ", unfinished, " in told,
+        "largest difference": largest_difference(numbers(workdir), expected),
         "the same": not differ(numbers(workdir), expected, 1e-6 if workers > 1 else 0.0),
     }
 
