@@ -11,6 +11,7 @@ from meta_tf.checks import check_choice, check_integer
 from meta_tf.tasks.decode import ImageFile, decode_images
 from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
 from meta_tf.tasks.picture_files import SUFFIXES, pictures_of
+from meta_tf.tasks.query_number import queries_or_default
 from meta_tf.tasks.source import PARTS, Source
 from meta_tf.tasks.split import split_by_fractions
 
@@ -30,7 +31,8 @@ class ImageFolder(Source):
       path: the folder.
       ways: N, classes per task.
       shots: K, support images per class.
-      queries: query images per class.
+      queries: query images per class; if None, as many as the smallest class leaves, at
+        most 15.
       size: height and width to resize to, in pixels, or one number for a square.
       channels: 1 for grey, 3 for colour.
       rotations: `"task"`, `"classes"` or `None`. Turning by quarters makes more
@@ -55,7 +57,7 @@ class ImageFolder(Source):
         path: str | Path,
         ways: int = 5,
         shots: int = 1,
-        queries: int = 15,
+        queries: int | None = None,
         size: int | tuple[int, int] = (28, 28),
         channels: int = 1,
         rotations: Rotations = None,
@@ -72,6 +74,7 @@ class ImageFolder(Source):
         }
         images = decode_images([f for of_class in files.values() for f in of_class], size, channels)
         data = ClassData(images, np.array([len(f) for f in files.values()]), list(files))
+        queries = queries_or_default(queries, data.counts, shots, train_shots)
         parts = class_parts(
             data,
             classes_of_parts,
