@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from meta_tf.checks import check_choice, check_integer
+from meta_tf.tasks.conversion import Conversion
 from meta_tf.tasks.decode import ImageFile, decode_images
 from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
 from meta_tf.tasks.picture_files import SUFFIXES, pictures_of
@@ -25,7 +26,7 @@ class ImageFolder(Source):
     the parts, with the class folders inside; otherwise the class folders directly in
     `path` are divided by `split`. PNG, JPEG, GIF (the first picture), WebP and BMP are
     read; hidden files and files that are no pictures are ignored.
-    The images stay in memory as uint8.
+    The images stay in memory as uint8. Where they lose colour or size, a line is printed.
 
     Args:
       path: the folder.
@@ -72,7 +73,11 @@ class ImageFolder(Source):
         files = {
             name: _image_files(path / name) for names in classes_of_parts for name in sorted(names)
         }
-        images = decode_images([f for of_class in files.values() for f in of_class], size, channels)
+        conversion = Conversion(size, channels)
+        all_files = [f for of_class in files.values() for f in of_class]
+        images = decode_images(all_files, size, channels, conversion)
+        if told := conversion.told():
+            print(f"{told} `size` (--image_size) and `channels` (--channels) choose.", flush=True)
         data = ClassData(images, np.array([len(f) for f in files.values()]), list(files))
         queries = queries_or_default(queries, data.counts, shots, train_shots)
         parts = class_parts(

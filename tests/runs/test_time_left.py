@@ -45,8 +45,10 @@ def test_steps_of_several_epochs_count(capsys):
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(1, "1 second"), (89, "89 seconds"), (90, "2 minutes"), (5399, "90 minutes")]
-    + [(5400, "1.5 hours"), (36000, "10 hours")],
+    [
+        *((1, "1 second"), (89, "89 seconds"), (90, "2 minutes"), (5399, "90 minutes")),
+        *((5400, "1.5 hours"), (36000, "10 hours")),
+    ],
 )
 def test_durations_in_words(seconds, words):
     assert in_words(seconds) == words

@@ -153,3 +153,22 @@ def test_three_lines_make_tasks_of_ten_pictures_a_class(tmp_path):
         assert source.queries == 9
         assert next(iter(source.valid.batches(2)))[1].shape == (2, 5 * 9)
     assert from_arrays(np.repeat(pixels, 3, axis=0), np.repeat(labels, 3)).queries == 15
+
+
+def test_what_is_lost_is_printed_and_nothing_else(folder, tmp_path, capsys):
+    ImageFolder(folder, ways=3, **HALVES)
+    # Sizes 8 + i by 11 + c, for i below 5 and c below 20, in colour.
+    told = "100 pictures, of 8 x 11 to 12 x 30 pixels, all stored in colour, are stretched to 28 x "
+    assert told + "28 in grey. `size`" in capsys.readouterr().out
+    ImageFolder(folder, ways=3, channels=3, **HALVES)
+    assert "12 x 30 pixels, are stretched to 28 x 28. `size`" in capsys.readouterr().out
+    for c in range(20):
+        for i, suffix in enumerate((".png", ".jpg")):
+            write(tmp_path / f"grey/class{c:02d}/{i}{suffix}", np.full([9, 9, 1], shade(c, i)))
+    ImageFolder(tmp_path / "grey", ways=3, size=9, **HALVES)
+    ImageFolder(tmp_path / "grey", ways=3, size=9, channels=3, **HALVES)
+    assert capsys.readouterr().out == ""
+    write(tmp_path / "grey/class00/0.png", np.full([9, 9, 3], 10))
+    ImageFolder(tmp_path / "grey", ways=3, size=9, **HALVES)
+    told = "40 pictures, of 9 x 9 pixels, 1 of them stored in colour, are read as 9 x 9 in grey."
+    assert told in capsys.readouterr().out
