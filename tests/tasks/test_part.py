@@ -192,7 +192,7 @@ import hashlib, tensorflow as tf
 tf.config.threading.set_intra_op_parallelism_threads(1)
 import meta_tf.tasks
 digest = hashlib.sha256()
-for source in (meta_tf.tasks.Sinusoid(), meta_tf.tasks.HiddenTeacher()):
+for source in (Sinusoid(), meta_tf.tasks.HiddenTeacher()):
     for batch in source.test.batches(13, seed=6, start=2).take(2):
         for tensor in tf.nest.flatten(batch):
             digest.update(tensor.numpy().tobytes())
@@ -212,3 +212,15 @@ print(digest.hexdigest())
         env=os.environ | {"PYTHONPATH": root},
     )
     assert made.stdout.split()[-1] == digest.hexdigest()
+
+
+def test_the_classes_of_an_episode_are_told():
+    # The examples say their class: class i has the vector [i].
+    numbers = np.repeat(np.arange(40), 3)
+    source = from_arrays(numbers[:, None].astype("float32"), numbers, ways=3, queries=1)
+    for part in (source.train, source.test):
+        batches = list(part.batches(4, seed=2).take(3))
+        for episode in (0, 5, 11):
+            x = batches[episode // 4][0]["support_x"][episode % 4, :, 0].numpy()
+            assert part.class_names(episode, seed=2) == [str(int(i)) for i in x]
+    assert Sinusoid().train.class_names() == []
