@@ -91,8 +91,10 @@ def class_parts(
         if rotations == "classes" and part == "train":
             sampler = sampler.with_turned_classes(len(data.examples))
             names = [f"{name}/turned{90 * turn}" for turn in range(_TURNS) for name in names]
-        options = {"stream": stream, "classes": names, "drawn": sampler.drawn}
-        parts.append(Part(sampler.episodes, sampler.numbers, **options))
+        part_of_source = Part(
+            sampler.episodes, sampler.numbers, stream=stream, classes=names, drawn=sampler.drawn
+        )
+        parts.append(part_of_source)
     return parts
 
 
