@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import keras
@@ -13,6 +14,8 @@ from tensorflow.python.eager.record import could_possibly_record  # no public na
 from meta_tf.algorithms import Algorithm
 from meta_tf.batch.check_batch import check_inputs
 from meta_tf.batch.company import beside, feels_company
+from meta_tf.batch.inputs import as_input, number_of
+from meta_tf.export.class_names import write_class_names
 from meta_tf.export.keras_file import check_keras_file
 from meta_tf.export.specs import input_specs
 from meta_tf.network.network import Network
@@ -54,6 +57,7 @@ class AdaptedModel(keras.Model):
       weights: the adapted weights.
       predict: `compiled_predict(network, algorithm)`, where several models share it; one of
         its own if None.
+      class_names: the names of the classes, in the order of their numbers, if they have any.
 
     Example:
       >>> fitted = learner.adapt(support_x, support_y)
@@ -67,12 +71,14 @@ class AdaptedModel(keras.Model):
         algorithm: Algorithm,
         weights: Weights,
         predict: Predict | None = None,
+        class_names: Sequence[str] = (),
         **options: Any,
     ):
         options.setdefault("dtype", network.model.dtype_policy)
         super().__init__(autocast=False, **options)
         self.network = network
         self.algorithm = algorithm
+        self.class_names = tuple(class_names)
         self._predict = predict or compiled_predict(network, algorithm)
         self._learned: Weights | None = weights  # None once there are variables
         self.built = True
@@ -102,13 +108,13 @@ class AdaptedModel(keras.Model):
         Those need none of Keras's pipeline, which takes many times longer to set up than a
         small model takes to predict. Nor do they show a progress bar.
         """
-        if steps is None and not callbacks and _examples(x) in range(1, (batch_size or 32) + 1):
+        if steps is None and not callbacks and number_of(x) in range(1, (batch_size or 32) + 1):
             return self.predict_on_batch(x)
         return super().predict(x, batch_size, verbose, steps, callbacks)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Predictions [B, ...] for the inputs [B, ...], as arrays."""
-        x = keras.tree.map_structure(_as_input, x)
+        x = keras.tree.map_structure(as_input, x)
         check_inputs(self.algorithm, self.network, "inputs", x, axes=1)
         return keras.tree.map_structure(lambda p: p.numpy(), self._predict(self.weights_now, x))
 
@@ -133,19 +139,33 @@ class AdaptedModel(keras.Model):
           >>> fitted.predict_one_by_one(tf.zeros([7, 1]), company=support_x).shape
           (7, 1)
         """
-        x = keras.tree.map_structure(_as_input, x)
+        x = keras.tree.map_structure(as_input, x)
         check_inputs(self.algorithm, self.network, "x", x, axes=1)
         if not feels_company(self.network):
             return self.predict(x, verbose=0)
         if company is not None:
-            company = keras.tree.map_structure(_as_input, company)
+            company = keras.tree.map_structure(as_input, company)
             check_inputs(self.algorithm, self.network, "company", company, axes=1)
-        inputs = [tf.nest.map_structure(lambda t, i=i: t[i], x) for i in range(_examples(x) or 0)]
+        inputs = [tf.nest.map_structure(lambda t, i=i: t[i], x) for i in range(number_of(x) or 0)]
         last = [
             keras.tree.map_structure(lambda p: p[-1], self._predict(self.weights_now, batch))
             for batch in (beside(one, company) for one in inputs)
         ]
         return keras.tree.map_structure(lambda *p: np.stack(p), *last)
+
+    def predict_names(self, x: Any, company: Any = None) -> np.ndarray:
+        """The name of each input's most likely class, [B]; as `predict_one_by_one` otherwise.
+
+        Raises:
+          ValueError: if the classes have no names.
+        """
+        if not self.class_names:
+            raise ValueError(
+                "`predict_names` needs the classes' names. Received: a model that learned class "
+                "numbers alone. Give them to adapt(support_x, support_y, class_names=[...])."
+            )
+        likely = self.predict_one_by_one(x, company)[..., : len(self.class_names)].argmax(-1)
+        return np.array(self.class_names)[likely]
 
     def make_predict_function(self, force: bool = False) -> None:
         self._without_compiling(super().make_predict_function, force)
@@ -161,10 +181,16 @@ class AdaptedModel(keras.Model):
         input_signature: Any = None,
         **options: Any,
     ) -> None:
-        """Exports as `keras.Model.export` does, with the inputs that the model declares."""
+        """Exports as `keras.Model.export` does, with the inputs that the model declares.
+
+        The classes' names, if they have any, are in `assets.extra/class_names.json` of a
+        SavedModel, in `FILE.class_names.json` beside another file.
+        """
         if input_signature is None:
             input_signature = [input_specs(self.algorithm, self.network, None)]
         super().export(filepath, format, verbose, input_signature, **options)
+        if self.class_names:
+            write_class_names(Path(filepath), self.class_names)
 
     def compute_output_spec(self, inputs: Tensors, training: bool = False) -> Tensors:
         return self.algorithm.output_spec(self.network, inputs)
@@ -211,6 +237,7 @@ class AdaptedModel(keras.Model):
             "model": keras.saving.serialize_keras_object(self.network.model),
             "loss": keras.saving.serialize_keras_object(self.network.loss),
             "batch_norm": self.network.batch_norm,
+            "class_names": list(self.class_names),
             "algorithm": keras.saving.serialize_keras_object(self.algorithm),
             "meta": {
                 name: [value.shape.as_list(), value.dtype.name]
@@ -264,18 +291,3 @@ class AdaptedModel(keras.Model):
             trainable=trainable,
             autocast=False,
         )
-
-
-def _as_input(value: Any) -> Tensor:
-    """As Keras converts what a model is called with: floats of any size to its own."""
-    tensor = tf.convert_to_tensor(value)
-    return tf.cast(tensor, keras.config.floatx()) if tensor.dtype.is_floating else tensor
-
-
-def _examples(x: Any) -> int | None:
-    """The number of examples in arrays, or None if `x` is something else, or they differ."""
-    arrays = keras.tree.flatten(x)
-    if not all(isinstance(a, np.ndarray | tf.Tensor) and len(a.shape) for a in arrays):
-        return None
-    sizes = {int(a.shape[0]) for a in arrays}
-    return sizes.pop() if len(sizes) == 1 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ from meta_tf.adapted_model import AdaptedModel, compiled_predict
 from meta_tf.algorithms import MAML, Algorithm
 from meta_tf.batch.check_adapted import is_finite, not_finite
 from meta_tf.batch.check_batch import BATCH_KEYS, check_batch, check_support
+from meta_tf.batch.check_targets import wants_labels
 from meta_tf.batch.check_values import (
     checked_call,
     labels_of,
@@ -18,6 +20,7 @@ from meta_tf.batch.check_values import (
     with_finite_examples,
     with_right_labels,
 )
+from meta_tf.batch.class_names import numbered
 from meta_tf.batch.company import COMPANIES, predict_in_company
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.outer_step import outer_step
@@ -325,13 +328,22 @@ class MetaLearner(keras.Model):
     test_on_batch = checked_call(keras.Model.test_on_batch)
     predict_on_batch = checked_call(keras.Model.predict_on_batch)
 
-    def adapt(self, support_x: Any, support_y: Any, steps: int | None = None) -> AdaptedModel:
+    def adapt(
+        self,
+        support_x: Any,
+        support_y: Any,
+        steps: int | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> AdaptedModel:
         """Learns one new task and returns a Keras model for it.
 
         Args:
           support_x: inputs of the support set, [S, ...] (no tasks axis).
-          support_y: its targets or labels, [S, ...].
+          support_y: its targets or labels, [S, ...]. Names of classes [S] are numbered in
+            alphabetical order.
           steps: inner steps; the algorithm's `eval_steps` if None.
+          class_names: the classes' names, in the order of their numbers, where that is not the
+            alphabetical one, or labels are numbers. `predict_names` gives them back.
 
         Returns:
           A `keras.Model` from [B, ...] to predictions [B, ...], with weights of its
@@ -342,6 +354,14 @@ class MetaLearner(keras.Model):
           ValueError: if the two do not fit each other or the model, hold values that
             are not finite, or labels beyond the model's outputs; or if the inner loop diverges.
         """
+        names: tuple[str, ...] = ()
+        if wants_labels(self.algorithm, self.network):
+            support_y, names = numbered(support_y, class_names)
+        elif class_names is not None:
+            raise ValueError(
+                "`class_names` must be None for a learner that does not classify. Received: "
+                f"{class_names!r}."
+            )
         support = check_support(self.algorithm, self.network, support_x, support_y)
         if steps is not None:
             check_integer("steps", steps, at_least=0)
@@ -353,7 +373,10 @@ class MetaLearner(keras.Model):
         adapted, finite = self._adapt(support, steps, ranks)
         if not finite:
             raise not_finite(self.algorithm, self.network, self.weights_now, support, steps)
-        return AdaptedModel(self.network, self.algorithm, adapted, self._predict, name=name)
+        network, algorithm = self.network, self.algorithm
+        return AdaptedModel(
+            network, algorithm, adapted, self._predict, class_names=names, name=name
+        )
 
     def trajectory(
         self, x: dict[str, Tensors], steps: int | None = None, company: str = "queries"

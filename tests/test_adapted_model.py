@@ -1,5 +1,7 @@
 """`AdaptedModel`: what `MetaLearner.adapt` returns."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -114,3 +116,51 @@ def test_an_adapted_model_is_exported_by_keras(tmp_path):
     fitted.export(str(tmp_path / "model"), verbose=False)
     loaded = tf.saved_model.load(str(tmp_path / "model"))
     np.testing.assert_allclose(loaded.serve(x), fitted(x), rtol=1e-6, atol=1e-7)
+
+
+def test_names_of_classes_travel_with_what_was_learned(tmp_path):
+    x, _ = make_batch()
+    support_x, query = x["support_x"][0], x["query_x"][0]
+    numbers = np.asarray(x["support_y"][0])
+    learner = make_learner()
+    by_number = learner.adapt(support_x, numbers)
+    expected = np.array(["owl", "ant"])[by_number.predict(query, verbose=0).argmax(-1)]
+    assert len(set(expected)) == 2  # so that a mix-up would be seen
+    named = learner.adapt(support_x, numbers, class_names=["owl", "ant"])
+    texts = np.array(["owl", "ant"])[numbers]
+    for fitted in (named, learner.adapt(support_x, texts.tolist(), class_names=["owl", "ant"])):
+        assert fitted.class_names == ("owl", "ant")
+        np.testing.assert_array_equal(fitted.predict_names(query), expected)
+    alphabetical = learner.adapt(support_x, texts)
+    assert alphabetical.class_names == ("ant", "owl")
+    turned = learner.adapt(support_x, 1 - numbers)
+    np.testing.assert_array_equal(alphabetical(query), turned(query))
+    named.save(tmp_path / "named.keras")
+    loaded = keras.models.load_model(tmp_path / "named.keras")
+    np.testing.assert_array_equal(loaded.predict_names(query), expected)
+    named.export(tmp_path / "named", verbose=False)
+    told = (tmp_path / "named" / "assets.extra" / "class_names.json").read_text()
+    assert json.loads(told) == ["owl", "ant"]
+    with pytest.raises(ValueError, match=r"class numbers alone.*class_names"):
+        by_number.predict_names(query)
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "message"),
+    [
+        ([0, 1], ["a"], "a name for every class number.*1 names.*largest label of 1"),
+        ([0, 1], ["a", "a"], "must be different texts"),
+        ([0, 1], "ab", "must be different texts"),
+        (["a", "c"], ["a", "b"], "'c', which is not among them"),
+    ],
+)
+def test_names_that_do_not_fit_are_refused(labels, names, message):
+    support_x = np.zeros([2, 3], "float32")
+    with pytest.raises(ValueError, match=message):
+        make_learner().adapt(support_x, labels, class_names=names)
+
+
+def test_a_regression_has_no_names():
+    learner = meta_tf.MetaLearner(meta_tf.models.mlp(1), meta_tf.MAML(), loss="mse")
+    with pytest.raises(ValueError, match="does not classify"):
+        learner.adapt([[1.0]], [[1.0]], class_names=["a"])

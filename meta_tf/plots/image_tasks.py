@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,14 +15,16 @@ from meta_tf.learner import MetaLearner
 from meta_tf.plots.style import GREEN, GREY, RED, headline
 
 _LARGE, _SMALL = 1.15, 0.65  # inches that an image takes, of few classes and of many
+_LETTERS = 18  # of a line of a class's name
 _TALL = 14.0  # inches that all rows take together, as far as the images are not too small
 
 
 def images(learner: MetaLearner, part: Any, seed: int = 0, most: int = 6) -> Figure:
     """Draws one task of image classification and what the learner makes of it.
 
-    One row per class: its support images, then query images of it, each with the predicted
-    class, ✓ and green if right, ✗ and red if wrong. The wrong ones come first.
+    One row per class, with its name where the part knows it: its support images, then query
+    images of it, each with the predicted class, ✓ and green if right, ✗ and red if wrong. The
+    wrong ones come first.
 
     Args:
       learner: a learner of images [height, width, channels] or [height, width].
@@ -49,7 +52,8 @@ def images(learner: MetaLearner, part: Any, seed: int = 0, most: int = 6) -> Fig
     labels, predicted = query_y[0].numpy(), learner.adapt(support_x, support_y)(query_x)
     predicted = np.argmax(predicted, -1)
     rows = _rows(support_y.numpy(), labels, predicted, most)
-    figure = _drawn(rows, support_x.numpy(), query_x.numpy(), predicted)
+    names = _names(part, seed)
+    figure = _drawn(rows, support_x.numpy(), query_x.numpy(), predicted, names)
     right = int(np.sum(predicted == labels))
     headline(
         figure,
@@ -80,8 +84,19 @@ def _rows(
     return rows
 
 
+def _names(part: Any, seed: int) -> list[str]:
+    """The names of the first task's classes, without what they all begin with (`test/`)."""
+    names = part.class_names(0, seed) if hasattr(part, "class_names") else []
+    folders = {name.rpartition("/")[0] for name in names}
+    return [name.rpartition("/")[2] for name in names] if len(folders) == 1 else names
+
+
 def _drawn(
-    rows: list[_Row], support_x: np.ndarray, query_x: np.ndarray, predicted: np.ndarray
+    rows: list[_Row],
+    support_x: np.ndarray,
+    query_x: np.ndarray,
+    predicted: np.ndarray,
+    names: list[str],
 ) -> Figure:
     shots, queries = max(len(r.supports) for r in rows), max(len(r.queries) for r in rows)
     cell = float(np.clip(_TALL / len(rows), _SMALL, _LARGE))
@@ -97,13 +112,31 @@ def _drawn(
             if r == 0:
                 axes.set_title("support", color=GREY, fontsize=min(font, 9), pad=3)
             if c == 0:
-                axes.set_ylabel(f"class {row.label}", fontsize=font)
+                _name_row(axes, names[row.label] if names else f"class {row.label}", font)
         for c, i in enumerate(row.queries):
             mark, colour = ("✓", GREEN) if predicted[i] == row.label else ("✗", RED)
             axes = figure.add_subplot(grid[r, shots + 1 + c])
             _show(axes, query_x[i], colour)
-            axes.set_title(f"{mark} {predicted[i]}", color=colour, fontsize=font, pad=3)
+            told, small = str(predicted[i]), font
+            if names and predicted[i] < len(names):
+                told, small = _shortened(names[predicted[i]], int(10 * cell)), min(font, 8)
+            axes.set_title(f"{mark} {told}", color=colour, fontsize=small, pad=3)
     return figure
+
+
+def _name_row(axes: Axes, name: str, font: float) -> None:
+    """Writes a class's name before its row, in a few lines if it is long."""
+    lines = textwrap.wrap(name.replace("/", "/ "), _LETTERS, max_lines=3, placeholder=" …")
+    told = "\n".join(lines).replace("/ ", "/")
+    axes.set_ylabel(told, fontsize=min(font, 9), rotation=0, ha="right", va="center", labelpad=6)
+
+
+def _shortened(name: str, letters: int) -> str:
+    """A name of so many letters at most: its beginning and its end, as the ends of names differ."""
+    if len(name) <= letters:
+        return name
+    end = max(2, letters // 3)
+    return f"{name[: letters - end - 1].rstrip()}…{name[-end:]}"
 
 
 def _show(axes: Axes, picture: np.ndarray, colour: str) -> None:

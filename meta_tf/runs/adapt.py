@@ -39,7 +39,8 @@ def run(flags: argparse.Namespace) -> None:
     x = pictures.read_pictures([*classes.pictures, *query], size, channels)
     x = pictures.inverted(x, _invert(flags))
     support_x, query_x = np.split(x, [len(classes.pictures)])
-    fitted = learner.adapt(support_x, np.array(classes.labels), steps=flags.eval_steps)
+    labels = np.array(classes.labels)
+    fitted = learner.adapt(support_x, labels, flags.eval_steps, _different(classes.names))
     # What is said of one picture shall not depend on which others are asked about.
     predictions = fitted.predict_one_by_one(query_x, company=support_x)
     sure = probabilities(predictions, len(classes.names), learner)
@@ -79,6 +80,11 @@ def as_csv(names: Sequence[str], classes: Sequence[str], sure: np.ndarray) -> st
     for name, row in zip(names, sure, strict=True):
         writer.writerow([name, classes[row.argmax()], *(f"{p:.6f}" for p in (row.max(), *row))])
     return text.getvalue()
+
+
+def _different(names: Sequence[str]) -> Sequence[str] | None:
+    """The names, unless signs that are no text have made two of them the same."""
+    return names if len(set(names)) == len(names) else None
 
 
 def _takes(learner: meta_tf.MetaLearner, name: str) -> tuple[tuple[int, int], int]:

@@ -82,7 +82,8 @@ def _of_images(flags: argparse.Namespace) -> dict[str, Any]:
         "train_shots": getattr(flags, "train_shots", None),
     }
     if flags.task == "images":
-        return {**given, "path": flags.data_dir, "channels": flags.channels}
+        own = {"path": flags.data_dir, "channels": flags.channels, "queries": flags.queries}
+        return {**given, **own}
     return {
         **given,
         "data_dir": flags.data_dir,

@@ -16,6 +16,7 @@ from meta_tf.algorithms import InnerLoop
 from meta_tf.runs import run_folder
 from meta_tf.runs.checkpoints import Checkpoint, epoch_of, latest_checkpoint
 from meta_tf.runs.stop import StopRequest
+from meta_tf.runs.time_left import TimeLeft
 from meta_tf.runs.workers import Workers
 
 PROFILED_CALLS = (3, 5)  # not the first, which traces and compiles
@@ -56,7 +57,9 @@ def fit(
         stop=stop,
         workers=workers,
     )
-    callbacks = [log, *(_tensorboard(flags) if workers.is_chief else [])]
+    callbacks: list[keras.callbacks.Callback] = [log]
+    if workers.is_chief:
+        callbacks += [TimeLeft(log.iteration, flags.iterations), *_tensorboard(flags)]
     verbose = (1 if sys.stdout.isatty() else 2) if workers.is_chief else 0
     validation = valid.batches(flags.meta_batch_size, seed=flags.seed + 1)
     if "metrics" in epoch:  # Keras makes the metrics' variables with the first batch of all

@@ -50,7 +50,13 @@ SOURCE = [
     Flag("mirror", TEXT, None, "Where to fetch it from instead: the address of a folder of it."),
     Flag("ways", integer(2), 5, "Classes in a task."),
     Flag("shots", integer(1), 1, "Support examples, of a class in a classification."),
-    Flag("queries", optional(integer(1)), None, "Query examples, likewise; --shots if unset."),
+    Flag(
+        "queries",
+        optional(integer(1)),
+        None,
+        "Query examples, likewise. If unset as many as --shots; for --task=images as many as the "
+        "smallest class leaves, at most 15.",
+    ),
     Flag("split", choice("finn", "lake"), "finn", "Which characters are new, in Omniglot."),
     Flag(
         "rotations",

@@ -13,6 +13,7 @@ DEFAULT = {
     "images": "images_5way_1shot",
     "table": "table",
 }
+ALGORITHM = {"images": "protonet"}  # has no inner loop: the quickest to train
 
 
 def names() -> list[str]:
@@ -44,8 +45,8 @@ def about(name: str) -> str:
 
 
 def default_for(task: str, algorithm: str) -> str | None:
-    """The preset of a task, or of a task and an algorithm, if there is one."""
-    name = DEFAULT.get(task)
+    """The preset of a task and an algorithm, or of the task; without one the task chooses both."""
+    name, algorithm = DEFAULT.get(task), algorithm or ALGORITHM.get(task, "")
     if name is None:  # a task from outside
         return None
     return f"{name}_{algorithm}" if f"{name}_{algorithm}" in names() else name

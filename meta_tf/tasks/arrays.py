@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
 from meta_tf.tasks.examples import as_examples
+from meta_tf.tasks.query_number import queries_or_default
 from meta_tf.tasks.source import Source
 from meta_tf.tasks.split import split_by_fractions
 
@@ -18,7 +19,7 @@ def from_arrays(
     labels: ArrayLike,
     ways: int = 5,
     shots: int = 1,
-    queries: int = 15,
+    queries: int | None = None,
     split: Sequence[float] = (0.64, 0.16, 0.20),
     rotations: Rotations = None,
 ) -> Source:
@@ -32,7 +33,8 @@ def from_arrays(
         are divided among the parts; a task numbers its own from 0.
       ways: N, classes per task.
       shots: K, support examples per class.
-      queries: query examples per class.
+      queries: query examples per class; if None, as many as the smallest class leaves, at
+        most 15.
       split: fractions of the classes for training, validation and test. Which
         class goes where depends on the labels alone, not on their order.
       rotations: `"task"`, `"classes"` or `None`, for square images.
@@ -64,6 +66,7 @@ def from_arrays(
     names = [name.decode() if isinstance(name, bytes) else str(name) for name in distinct.tolist()]
     order = np.argsort(classes.reshape(-1), kind="stable")
     data = ClassData(examples[order], counts, names)
+    queries = queries_or_default(queries, counts, shots)
     parts = class_parts(
         data,
         split_by_fractions(names, split),

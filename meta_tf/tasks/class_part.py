@@ -26,6 +26,9 @@ class Sampler(Protocol):
 
     def episodes(self, u: tf.Tensor) -> Batch: ...
 
+    def drawn(self, u: tf.Tensor) -> tf.Tensor:
+        """The places of the classes of these episodes, [T, N]."""
+
     def example(self, place: tf.Tensor, turn: int = 0) -> tf.Tensor:
         """The examples at these places of the part, class after class, in this quarter turn."""
 
@@ -41,7 +44,9 @@ class ClassPart(Part):
     """The training, validation or test part of a source of classes."""
 
     def __init__(self, sampler: Sampler, *, stream: int, classes: Sequence[str]):
-        super().__init__(sampler.episodes, sampler.numbers, stream=stream, classes=classes)
+        super().__init__(
+            sampler.episodes, sampler.numbers, stream=stream, classes=classes, drawn=sampler.drawn
+        )
         self._sampler = sampler
 
     def labelled(self) -> tf.data.Dataset:

@@ -11,7 +11,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_tf.tasks.picture_files import SUFFIXES, needs_colour
+from meta_tf.tasks.conversion import Conversion
+from meta_tf.tasks.picture_files import SUFFIXES, is_stored_in_colour, needs_colour
 
 _CHUNK = 500  # files decoded by one call: enough to hide its cost, and little memory
 
@@ -23,7 +24,12 @@ class ImageFile(NamedTuple):
     read: Callable[[], bytes]
 
 
-def decode_images(files: Sequence[ImageFile], size: tuple[int, int], channels: int) -> np.ndarray:
+def decode_images(
+    files: Sequence[ImageFile],
+    size: tuple[int, int],
+    channels: int,
+    conversion: Conversion | None = None,
+) -> np.ndarray:
     """Decodes and resizes images, with a progress bar on a terminal.
 
     Args:
@@ -32,6 +38,7 @@ def decode_images(files: Sequence[ImageFile], size: tuple[int, int], channels: i
       size: height and width to resize to, by a Lanczos filter of radius 3 with
         antialiasing.
       channels: 1 (grey) or 3 (red, green, blue).
+      conversion: is told what the pictures were like.
 
     Returns:
       uint8, [n, height, width, channels].
@@ -41,7 +48,7 @@ def decode_images(files: Sequence[ImageFile], size: tuple[int, int], channels: i
     """
     images = np.empty([len(files), *size, channels], np.uint8)
 
-    def decode(content: tf.Tensor, colour: tf.Tensor | bool) -> tf.Tensor:
+    def decode(content: tf.Tensor, colour: tf.Tensor | bool) -> tuple[tf.Tensor, tf.Tensor]:
         def grey_of_colours() -> tf.Tensor:
             return tf.image.rgb_to_grayscale(_decoded(content, 3))
 
@@ -52,12 +59,15 @@ def decode_images(files: Sequence[ImageFile], size: tuple[int, int], channels: i
         image.set_shape([None, None, channels])
         resized = tf.image.resize(image, size, method="lanczos3", antialias=True)
         # The filter's negative lobes overshoot at sharp edges.
-        return tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
+        resized = tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
+        return resized, tf.shape(image)[:2]
 
     @tf.autograph.experimental.do_not_convert
-    def decode_all(contents: tf.Tensor, colours: tf.Tensor) -> tf.Tensor:
+    def decode_all(contents: tf.Tensor, colours: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return tf.map_fn(
-            lambda pair: decode(*pair), (contents, colours), fn_output_signature=tf.uint8
+            lambda pair: decode(*pair),
+            (contents, colours),
+            fn_output_signature=(tf.uint8, tf.int32),
         )
 
     with tf.device("CPU:0"):
@@ -74,9 +84,11 @@ def decode_images(files: Sequence[ImageFile], size: tuple[int, int], channels: i
             contents = [file.read() for file in chunk]
             colours = [needs_colour(content) for content in contents]
             try:
-                images[first : first + len(chunk)] = decode_all(contents, colours)
+                images[first : first + len(chunk)], sizes = decode_all(contents, colours)
             except tf.errors.OpError as error:
                 raise _undecodable(chunk, contents, decode) from error
+            if conversion is not None:
+                conversion.add(sizes.numpy(), [is_stored_in_colour(c) for c in contents])
             bar.update(first + len(chunk))
     return images
 
@@ -88,7 +100,7 @@ def _decoded(content: tf.Tensor, channels: int) -> tf.Tensor:
 def _undecodable(
     files: Sequence[ImageFile],
     contents: Sequence[bytes],
-    decode: Callable[[tf.Tensor, bool], tf.Tensor],
+    decode: Callable[[tf.Tensor, bool], tuple[tf.Tensor, tf.Tensor]],
 ) -> Exception:
     """Finds out which file of a chunk it was, since a failure inside `map_fn` does not say."""
     for file, content in zip(files, contents, strict=True):

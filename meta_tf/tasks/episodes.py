@@ -145,10 +145,10 @@ class _Sampler(NamedTuple):
         return len(self.counts) + self.ways * int(self.counts.max()) + self.ways
 
     def episodes(self, u: tf.Tensor) -> Batch:
-        for_classes, for_examples, for_turns = tf.split(
+        _, for_examples, for_turns = tf.split(
             u, [len(self.counts), self.ways * int(self.counts.max()), self.ways], axis=1
         )
-        rows = self._rows(for_classes, for_examples)  # [T, K + queries, N]
+        rows = self._rows(self.drawn(u), for_examples)  # [T, K + queries, N]
         if self.turn:
             turns = tf.cast(_TURNS * for_turns, tf.int64)[:, tf.newaxis]  # [T, 1, N]
             rows += turns * self._copy
@@ -157,9 +157,12 @@ class _Sampler(NamedTuple):
         y = tf.reshape(labels, [u.shape[0], -1])
         return as_tasks(x, y, self.shots * self.ways)
 
-    def _rows(self, for_classes: tf.Tensor, for_examples: tf.Tensor) -> tf.Tensor:
+    def drawn(self, u: tf.Tensor) -> tf.Tensor:
+        """The places of the classes that these numbers draw, [T, N]."""
         # The places of the k smallest of n uniform numbers are k draws from n, none twice.
-        classes = tf.math.top_k(-for_classes, self.ways).indices
+        return tf.math.top_k(-u[:, : len(self.counts)], self.ways).indices
+
+    def _rows(self, classes: tf.Tensor, for_examples: tf.Tensor) -> tf.Tensor:
         counts = tf.gather(tf.constant(self.counts, tf.int32), classes)[..., tf.newaxis]
         starts = tf.gather(tf.constant(self.starts, tf.int64), classes)[..., tf.newaxis]
         order = tf.reshape(for_examples, [-1, self.ways, int(self.counts.max())])

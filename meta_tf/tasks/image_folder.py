@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from meta_tf.checks import check_choice, check_integer
+from meta_tf.tasks.conversion import Conversion
 from meta_tf.tasks.decode import ImageFile, decode_images
 from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
 from meta_tf.tasks.picture_files import SUFFIXES, pictures_of
+from meta_tf.tasks.query_number import queries_or_default
 from meta_tf.tasks.source import PARTS, Source
 from meta_tf.tasks.split import split_by_fractions
 
@@ -24,13 +26,14 @@ class ImageFolder(Source):
     the parts, with the class folders inside; otherwise the class folders directly in
     `path` are divided by `split`. PNG, JPEG, GIF (the first picture), WebP and BMP are
     read; hidden files and files that are no pictures are ignored.
-    The images stay in memory as uint8.
+    The images stay in memory as uint8. Where they lose colour or size, a line is printed.
 
     Args:
       path: the folder.
       ways: N, classes per task.
       shots: K, support images per class.
-      queries: query images per class.
+      queries: query images per class; if None, as many as the smallest class leaves, at
+        most 15.
       size: height and width to resize to, in pixels, or one number for a square.
       channels: 1 for grey, 3 for colour.
       rotations: `"task"`, `"classes"` or `None`. Turning by quarters makes more
@@ -55,7 +58,7 @@ class ImageFolder(Source):
         path: str | Path,
         ways: int = 5,
         shots: int = 1,
-        queries: int = 15,
+        queries: int | None = None,
         size: int | tuple[int, int] = (28, 28),
         channels: int = 1,
         rotations: Rotations = None,
@@ -70,8 +73,13 @@ class ImageFolder(Source):
         files = {
             name: _image_files(path / name) for names in classes_of_parts for name in sorted(names)
         }
-        images = decode_images([f for of_class in files.values() for f in of_class], size, channels)
+        conversion = Conversion(size, channels)
+        all_files = [f for of_class in files.values() for f in of_class]
+        images = decode_images(all_files, size, channels, conversion)
+        if told := conversion.told():
+            print(f"{told} `size` (--image_size) and `channels` (--channels) choose.", flush=True)
         data = ClassData(images, np.array([len(f) for f in files.values()]), list(files))
+        queries = queries_or_default(queries, data.counts, shots, train_shots)
         parts = class_parts(
             data,
             classes_of_parts,

@@ -38,6 +38,8 @@ class Part:
         keeps every real episode away from there. 1 is enough for copying.
       most_batches: how many batches one call of `episodes` makes at most; 1 where an
         episode is costly.
+      drawn: function of the same numbers to the places in `classes` of the classes that
+        they draw, [T, N], in the order of a task's labels.
 
     Example:
       >>> part = meta_tf.tasks.Sinusoid(shots=5).train
@@ -55,6 +57,7 @@ class Part:
         classes: Sequence[str] = (),
         multiple: int = 1,
         most_batches: int = _BLOCK_BATCHES,
+        drawn: Callable[[tf.Tensor], tf.Tensor] | None = None,
     ):
         self.classes = list(classes)
         self._episodes = episodes
@@ -63,6 +66,7 @@ class Part:
         self._multiple = multiple
         self._most_batches = most_batches
         self._datasets: dict[tuple[int, int, int], tf.data.Dataset] = {}
+        self._drawn = drawn
         with tf.device("CPU:0"):
             one = episodes(tf.fill([1, numbers], 0.5))
         self.task_spec = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), one)
@@ -120,6 +124,28 @@ class Part:
         # tunes, which sleeps for twice as long each time: seconds, at the end of a long `fit`.
         options.autotune.enabled = False
         return dataset.unbatch().prefetch(2).with_options(options)
+
+    def class_names(self, episode: int = 0, seed: int = 0) -> list[str]:
+        """The names of an episode's classes, in the order of its labels; none if it has none.
+
+        Args:
+          episode: its number: task `t` of batch `b` of `batches(tasks, seed)` is episode
+            `b * tasks + t`.
+          seed: of the stream of episodes.
+
+        Example:
+          >>> vectors, animals = np.zeros([90, 2]), np.repeat(["ant", "bee", "cow"], 30)
+          >>> split = (1 / 3, 1 / 3, 1 / 3)
+          >>> tasks = meta_tf.tasks.from_arrays(vectors, animals, ways=1, split=split)
+          >>> tasks.test.class_names() == tasks.test.classes
+          True
+        """
+        if self._drawn is None:
+            return []
+        with tf.device("CPU:0"):
+            first = tf.constant(operator.index(episode), tf.int64)
+            numbers = uniforms(operator.index(seed), self._stream, first, 1, self._numbers)
+            return [self.classes[i] for i in self._drawn(numbers)[0].numpy()]
 
     def _make(self, seed: int, first: tf.Tensor, count: int) -> Batch:
         padded = -(-count // self._multiple) * self._multiple

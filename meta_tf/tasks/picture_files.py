@@ -32,6 +32,13 @@ def needs_colour(content: bytes) -> bool:
     return content[:2] == b"\xff\xd8" and _components(content) == 4
 
 
+def is_stored_in_colour(content: bytes) -> bool:
+    """Whether a picture's file has colours, be they all grey."""
+    if content[:8] == b"\x89PNG\r\n\x1a\n":
+        return content[25:26] in (b"\x02", b"\x03", b"\x06")  # true colour, palette, with alpha
+    return needs_colour(content) or (content[:2] == b"\xff\xd8" and _components(content) >= 3)
+
+
 def _components(jpeg: bytes) -> int:
     """The number of colours of a JPEG, from its frame header; 0 if there is none."""
     at = 2

@@ -74,13 +74,13 @@ def test_images_are_marked_right_or_wrong(shape, tmp_path):
     x, query_y = next(iter(tasks.test.batches(1, seed=1)))
     fitted = net.adapt(x["support_x"][0], x["support_y"][0])
     predicted, labels = np.argmax(fitted(x["query_x"][0]), -1), query_y[0].numpy()
-    titles = []
+    titles, names = [], tasks.test.class_names(0, seed=1)
     for label in range(3):
         titles += 2 * ["" if label else "support"]
         guesses = list(predicted[labels == label])
         wrong = [guess for guess in guesses if guess != label]
         for guess in (wrong + [label] * guesses.count(label))[:3]:
-            titles.append(f"{'✓' if guess == label else '✗'} {guess}")
+            titles.append(f"{'✓' if guess == label else '✗'} {names[guess]}")
     assert [axes.get_title() for axes in figure.axes] == titles
     assert {"✓", "✗"} < {title[:1] for title in titles}  # some are right and some are wrong
     right = np.sum(predicted == labels)
@@ -96,7 +96,31 @@ def test_images_are_of_all_classes():
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     net = meta_tf.MetaLearner(meta_tf.models.mlp((3, 3, 1), 12), loss=loss)
     figure = plots.images(net, tasks.test, most=1)
-    assert [axes.get_ylabel() for axes in figure.axes[::2]] == [f"class {c}" for c in range(12)]
+    labels = [axes.get_ylabel() for axes in figure.axes[::2]]
+    assert labels == tasks.test.class_names() and len(set(labels)) == 12
+
+
+class Nameless:
+    """A part of one's own, which only gives batches."""
+
+    def __init__(self, part):
+        self.batches = part.batches
+
+
+def test_classes_are_named_in_full_or_by_their_two_ends():
+    pixels = np.random.default_rng(0).uniform(size=[240, 3, 3, 1])
+    names = np.array([f"test/a class of a long name, number {i:02d}" for i in range(60)])
+    tasks = meta_tf.tasks.from_arrays(pixels, np.repeat(names, 4), ways=3, queries=3)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    net = meta_tf.MetaLearner(meta_tf.models.mlp((3, 3, 1), 3), loss=loss)
+    figure = plots.images(net, tasks.test)
+    drawn = tasks.test.class_names()
+    for row, name in zip(figure.axes[::4], drawn, strict=True):
+        assert "test/" + row.get_ylabel().replace("\n", " ") == name
+    ends = {axes.get_title()[-2:] for i, axes in enumerate(figure.axes) if i % 4}
+    assert ends <= {name[-2:] for name in drawn}
+    nameless = plots.images(net, Nameless(tasks.test))
+    assert [axes.get_ylabel() for axes in nameless.axes[::4]] == ["class 0", "class 1", "class 2"]
 
 
 def test_the_learning_curve_shows_the_file(tmp_path):

@@ -54,6 +54,21 @@ def test_a_preset_leaves_an_algorithm_from_outside_its_own_settings():
 
 
 @pytest.mark.parametrize(
+    ("words", "algorithm", "preset"),
+    [
+        ([], "protonet", "images_5way_1shot_protonet"),
+        (["--algorithm=protonet"], "protonet", "images_5way_1shot_protonet"),
+        (["--algorithm=maml"], "maml", "images_5way_1shot"),
+    ],
+)
+def test_own_pictures_are_learned_by_prototypes_unless_an_algorithm_is_named(
+    words, algorithm, preset
+):
+    flags = read("--task=images", *words)
+    assert (flags.algorithm, flags.preset, flags.queries) == (algorithm, preset, None)
+
+
+@pytest.mark.parametrize(
     ("words", "value"),
     [(["--profile"], True), (["--noprofile"], False), (["--profile=False"], False), ([], False)],
 )

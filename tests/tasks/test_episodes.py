@@ -243,4 +243,4 @@ def test_the_class_that_is_too_small_is_named():
     sizes = [16] * 40
     sizes[23] = 9
     with pytest.raises(ValueError, match=r"Class '23' of the \w+ part has 9 examples"):
-        source_of(sizes)
+        source_of(sizes, queries=15)

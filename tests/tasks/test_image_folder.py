@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_tf.tasks import ImageFolder
+from meta_tf.tasks import ImageFolder, from_arrays
 
 HALVES = {"split": (0.5, 0.25, 0.25)}
 
@@ -128,3 +128,47 @@ def test_what_is_missing_is_named(folder, tmp_path):
 def test_options_that_mean_nothing_are_refused(folder, options, message):
     with pytest.raises(ValueError, match=message):
         ImageFolder(folder, ways=3, queries=4, **HALVES, **options)
+
+
+def test_queries_are_what_the_smallest_class_leaves(folder):
+    assert ImageFolder(folder, ways=3, **HALVES).queries == 4  # of 5 images, 1 is support
+    assert ImageFolder(folder, ways=3, train_shots=3, **HALVES).queries == 2
+    (folder / "class03" / "0.png").unlink()
+    source = ImageFolder(folder, ways=3, shots=2, **HALVES)
+    assert source.queries == 2
+    assert next(iter(source.test.batches(1)))[1].shape == (1, 3 * 2)
+    with pytest.raises(ValueError, match=r"'class03' .* has 4 examples.* shots [+] queries = 4 "):
+        ImageFolder(folder, ways=3, shots=4, **HALVES)
+
+
+def test_three_lines_make_tasks_of_ten_pictures_a_class(tmp_path):
+    labels = np.arange(320) % 32
+    pixels = np.zeros([320, 4, 4, 1], np.uint8)
+    for i, (picture, label) in enumerate(zip(pixels, labels, strict=True)):
+        write(tmp_path / f"class{label:02d}" / f"{i}.png", picture)
+    for source in (
+        ImageFolder(tmp_path, ways=5, shots=1),
+        from_arrays(pixels, labels, ways=5, shots=1),
+    ):
+        assert source.queries == 9
+        assert next(iter(source.valid.batches(2)))[1].shape == (2, 5 * 9)
+    assert from_arrays(np.repeat(pixels, 3, axis=0), np.repeat(labels, 3)).queries == 15
+
+
+def test_what_is_lost_is_printed_and_nothing_else(folder, tmp_path, capsys):
+    ImageFolder(folder, ways=3, **HALVES)
+    # Sizes 8 + i by 11 + c, for i below 5 and c below 20, in colour.
+    told = "100 pictures, of 8 x 11 to 12 x 30 pixels, all stored in colour, are stretched to 28 x "
+    assert told + "28 in grey. `size`" in capsys.readouterr().out
+    ImageFolder(folder, ways=3, channels=3, **HALVES)
+    assert "12 x 30 pixels, are stretched to 28 x 28. `size`" in capsys.readouterr().out
+    for c in range(20):
+        for i, suffix in enumerate((".png", ".jpg")):
+            write(tmp_path / f"grey/class{c:02d}/{i}{suffix}", np.full([9, 9, 1], shade(c, i)))
+    ImageFolder(tmp_path / "grey", ways=3, size=9, **HALVES)
+    ImageFolder(tmp_path / "grey", ways=3, size=9, channels=3, **HALVES)
+    assert capsys.readouterr().out == ""
+    write(tmp_path / "grey/class00/0.png", np.full([9, 9, 3], 10))
+    ImageFolder(tmp_path / "grey", ways=3, size=9, **HALVES)
+    told = "40 pictures, of 9 x 9 pixels, 1 of them stored in colour, are read as 9 x 9 in grey."
+    assert told in capsys.readouterr().out

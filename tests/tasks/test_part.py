@@ -192,7 +192,7 @@ import hashlib, tensorflow as tf
 tf.config.threading.set_intra_op_parallelism_threads(1)
 import meta_tf.tasks
 digest = hashlib.sha256()
-for source in (meta_tf.tasks.Sinusoid(), meta_tf.tasks.HiddenTeacher()):
+for source in (Sinusoid(), meta_tf.tasks.HiddenTeacher()):
     for batch in source.test.batches(13, seed=6, start=2).take(2):
         for tensor in tf.nest.flatten(batch):
             digest.update(tensor.numpy().tobytes())
@@ -227,3 +227,15 @@ def test_the_same_batches_are_made_once_and_begin_anew_each_time():
     again = part.batches(3, seed=1)
     assert again is not batches  # no more than the last four are kept
     np.testing.assert_array_equal([y.numpy() for _, y in again.take(2)], first)
+
+
+def test_the_classes_of_an_episode_are_told():
+    # The examples say their class: class i has the vector [i].
+    numbers = np.repeat(np.arange(40), 3)
+    source = from_arrays(numbers[:, None].astype("float32"), numbers, ways=3, queries=1)
+    for part in (source.train, source.test):
+        batches = list(part.batches(4, seed=2).take(3))
+        for episode in (0, 5, 11):
+            x = batches[episode // 4][0]["support_x"][episode % 4, :, 0].numpy()
+            assert part.class_names(episode, seed=2) == [str(int(i)) for i in x]
+    assert Sinusoid().train.class_names() == []
