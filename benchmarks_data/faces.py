@@ -14,7 +14,7 @@ _LEAST_INK = 0.01  # of all pixels; some glyphs are there, and empty
 
 
 class Face(NamedTuple):
-    """A typeface: its name here, where its file is, the file's digest, and whether a brush wrote it."""
+    """A typeface: its name here, its file and that file's digest, and whether a brush wrote it."""
 
     name: str
     package: str
