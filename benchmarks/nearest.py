@@ -10,14 +10,14 @@ def class_mean(task: tuple[np.ndarray, ...], turned: np.ndarray) -> float:
     support_x, support_y, query_x, query_y = task
     classes = np.unique(support_y)
     means = np.stack([support_x[support_y == c].mean(0) for c in classes])
-    return float(np.mean(classes[_nearest(query_x @ turned, means @ turned)] == query_y))
+    return float(np.mean(classes[nearest(query_x @ turned, means @ turned)] == query_y))
 
 
 def nearest_neighbour(known: list[tuple[np.ndarray, np.ndarray]], task: tuple) -> float:
     """Accuracy of the nearest example of other groups; the support set is not looked at."""
     x, y = (np.concatenate(parts) for parts in zip(*known, strict=True))
     _, _, query_x, query_y = task
-    return float(np.mean(y[_nearest(query_x, x)] == query_y))
+    return float(np.mean(y[nearest(query_x, x)] == query_y))
 
 
 def whitening(known: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
@@ -27,5 +27,6 @@ def whitening(known: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     return vectors / np.sqrt(values)
 
 
-def _nearest(x: np.ndarray, others: np.ndarray) -> np.ndarray:
+def nearest(x: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The row of `others` [m, D] that is nearest to each of `x` [n, D]."""
     return ((x[:, np.newaxis] - others) ** 2).sum(-1).argmin(1)

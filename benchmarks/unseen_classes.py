@@ -1,0 +1,108 @@
+"""Baselines and a learner on unseen Chinese characters and unseen kinds of road signs.
+
+    meta-tf train --preset=chinese_characters --workdir=RUN
+    python -m benchmarks.unseen_classes chinese_characters --learner=RUN/learner.keras
+
+after the recipes of benchmarks_data/. All look at the same 600 test tasks. Writes
+benchmarks/results/real_NAME.json. A checkpoint of a run that has not ended is a learner too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import meta_tf
+from benchmarks.nearest import nearest
+from meta_tf.tasks.decode import ImageFile, decode_images
+from meta_tf.tasks.episodes import ClassData, class_parts
+from meta_tf.tasks.part import Part
+from meta_tf.tasks.picture_files import pictures_of
+from meta_tf.zoo import pretrained
+
+RESULTS = Path(__file__).resolve().parent / "results"
+TASKS = 600
+SETTINGS: dict[str, dict[str, int]] = {
+    "chinese_characters": {"queries": 5},
+    "chinese_faces": {"queries": 4},  # five brush faces: one example and four queries
+    "road_signs": {"queries": 5, "size": 32, "channels": 3},
+}
+Row = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=SETTINGS)
+    parser.add_argument("--data", default="data", help="the folder of the recipes' folders")
+    parser.add_argument("--learner", help="learner.keras of a run, or one of its checkpoints")
+    parser.add_argument("--iterations", type=int, help="outer steps it has made")
+    given = parser.parse_args()
+    path = Path(given.data) / given.name
+    part = tasks_of(path, given.name, ways=20)
+    rows = [measured(part, "pixel nearest neighbour, 20-way")]
+    if given.name.startswith("chinese"):
+        rows += omniglot_learners(path, given.name, part)
+    if given.learner:
+        learner = keras.models.load_model(given.learner, compile=False)
+        rows.append(learned(learner, part, "ProtoNet, 20-way", given.iterations))
+    told = {"tasks": TASKS, "shots": 1, **SETTINGS[given.name], "rows": rows}
+    result = RESULTS / f"real_{given.name}.json"
+    result.write_text(json.dumps(told, indent=2) + "\n")
+    print(result.read_text())
+
+
+def tasks_of(path: Path, name: str, ways: int) -> Part:
+    """The test part alone; its episodes are those of `--task=images` on the whole folder."""
+    settings = {"size": 28, "channels": 1, **SETTINGS[name]}
+    folders = sorted(f for f in (path / "test").iterdir() if f.is_dir())
+    files = [pictures_of(folder) for folder in folders]
+    images = decode_images(
+        [ImageFile(str(p), p.read_bytes) for of_class in files for p in of_class],
+        (settings["size"], settings["size"]),
+        settings["channels"],
+    )
+    names = [folder.name for folder in folders]
+    data = ClassData(images, np.array([len(of_class) for of_class in files]), names)
+    sizes = {"ways": ways, "shots": 1, "queries": settings["queries"]}
+    return class_parts(data, [names] * 3, **sizes, rotations=None)[2]
+
+
+def omniglot_learners(path: Path, name: str, part: Part) -> list[Row]:
+    """What the shipped learners, trained on Omniglot's handwriting, make of the tasks."""
+    many = learned(pretrained("omniglot_20way_1shot"), part, "Omniglot learner, 20-way")
+    five = tasks_of(path, name, ways=5)
+    few = learned(pretrained("omniglot_5way_1shot"), five, "Omniglot learner, 5-way")
+    return [many, measured(five, "pixel nearest neighbour, 5-way"), few]
+
+
+def measured(part: Part, name: str) -> Row:
+    """Accuracy of the nearest support example in pixels."""
+    accuracies = []
+    for x, y in part.batches(1, seed=0).take(TASKS):
+        support, query = (np.reshape(x[k], [x[k].shape[1], -1]) for k in ("support_x", "query_x"))
+        chosen = x["support_y"][0].numpy()[nearest(query, support)]
+        accuracies.append(np.mean(chosen == y[0].numpy()))
+    return _row(name, np.array(accuracies))
+
+
+def learned(learner: Any, part: Part, name: str, iterations: int | None = None) -> Row:
+    """Accuracy of a learner after all its inner steps."""
+    found = meta_tf.evaluate(learner, part, TASKS, verbose=0)
+    about = {"algorithm": found.algorithm, "batch_norm": found.batch_norm}
+    row = _row(name, np.asarray(found.per_task)[:, -1]) | about
+    return row | ({"iterations": iterations} if iterations else {})
+
+
+def _row(name: str, accuracies: np.ndarray) -> Row:
+    """Mean over tasks, and the half-width of its 95 % interval, 1.96 σ / √600."""
+    half = 1.96 * accuracies.std(ddof=1) / np.sqrt(len(accuracies))
+    return {"name": name, "mean": round(float(accuracies.mean()), 4), "ci95": round(float(half), 4)}
+
+
+if __name__ == "__main__":
+    main()
