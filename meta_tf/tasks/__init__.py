@@ -15,6 +15,7 @@ from meta_tf.tasks.groups import from_groups
 from meta_tf.tasks.hidden_teacher import HiddenTeacher
 from meta_tf.tasks.image_folder import ImageFolder
 from meta_tf.tasks.omniglot import Omniglot
+from meta_tf.tasks.pairs import from_pairs
 from meta_tf.tasks.part import Part
 from meta_tf.tasks.sinusoid import Sinusoid
 from meta_tf.tasks.source import Source
@@ -32,5 +33,6 @@ __all__ = [
     "from_arrays",
     "from_function",
     "from_groups",
+    "from_pairs",
     "from_table",
 ]

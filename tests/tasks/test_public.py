@@ -26,6 +26,7 @@ def test_public_names():
         "from_arrays",
         "from_function",
         "from_groups",
+        "from_pairs",
         "from_table",
     ]
     for name in meta_tf.tasks.__all__:
