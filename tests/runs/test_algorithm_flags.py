@@ -58,7 +58,7 @@ def test_the_help_tells_the_meaning_and_the_defaults():
     assert told["cg_steps"] == (
         "Steps of conjugate gradients; the paper takes 5. Default: 5 for imaml."
     )
-    assert "2.0 for imaml; 1.0 for r2d2" in told["regularization"]
+    assert "2.0 for imaml; 1.0 for logistic_regression, r2d2" in told["regularization"]
 
 
 def test_fields_of_a_base_class_come_first_and_take_the_subclass_words(tmp_path, monkeypatch):

@@ -192,7 +192,7 @@ import hashlib, tensorflow as tf
 tf.config.threading.set_intra_op_parallelism_threads(1)
 import meta_tf.tasks
 digest = hashlib.sha256()
-for source in (Sinusoid(), meta_tf.tasks.HiddenTeacher()):
+for source in (meta_tf.tasks.Sinusoid(), meta_tf.tasks.HiddenTeacher()):
     for batch in source.test.batches(13, seed=6, start=2).take(2):
         for tensor in tf.nest.flatten(batch):
             digest.update(tensor.numpy().tobytes())

@@ -77,7 +77,7 @@ SOURCES = [
     *integers(tasks.HiddenTeacher, "shots", 1),
     *integers(arrays, "ways", 1),
     *integers(arrays, "shots", 1),
-    *integers(arrays, "queries", 1),
+    *optional(integers(arrays, "queries", 1)),
     *choices(arrays, "rotations"),
     (lambda: arrays(ways=14), "fewer than a task needs: ways=14"),
     (lambda: arrays(shots=4), "fewer than a task needs: shots"),
