@@ -182,7 +182,7 @@ def one_trial(
     workdir: Path,
     expected: dict[str, np.ndarray],
     lasts: float,
-    chance,
+    chance: random.Random,
 ) -> dict[str, object]:
     """Interrupts a run once, lets it go on to its end, and compares."""
     workers = 2 if name == "two workers" else 1
@@ -190,6 +190,7 @@ def one_trial(
     seconds, ended = chance.uniform(0, lasts), chance.randrange(workers)
     told = interrupt(flags, workdir, signum, seconds, workers, ended)
     finish(flags, workdir, workers)
+    found = numbers(workdir)
     return {
         "run": name,
         "signal": signum.name,
@@ -197,8 +198,8 @@ def one_trial(
         "seconds": round(seconds, 1),
         "told": told,
         "hit": ", unfinished, " in told,
-        "largest difference": largest_difference(numbers(workdir), expected),
-        "the same": not differ(numbers(workdir), expected, 1e-6 if workers > 1 else 0.0),
+        "largest difference": largest_difference(found, expected),
+        "the same": not differ(found, expected, 1e-6 if workers > 1 else 0.0),
     }
 
 

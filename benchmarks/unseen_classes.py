@@ -19,10 +19,10 @@ import numpy as np
 
 import meta_tf
 from benchmarks.nearest import nearest
-from meta_tf.tasks.decode import ImageFile, decode_images
+from meta_tf.tasks.decode import decode_images
 from meta_tf.tasks.episodes import ClassData, class_parts
+from meta_tf.tasks.image_folder import image_files
 from meta_tf.tasks.part import Part
-from meta_tf.tasks.picture_files import pictures_of
 from meta_tf.zoo import pretrained
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -60,9 +60,9 @@ def tasks_of(path: Path, name: str, ways: int) -> Part:
     """The test part alone; its episodes are those of `--task=images` on the whole folder."""
     settings = {"size": 28, "channels": 1, **SETTINGS[name]}
     folders = sorted(f for f in (path / "test").iterdir() if f.is_dir())
-    files = [pictures_of(folder) for folder in folders]
+    files = [image_files(folder) for folder in folders]
     images = decode_images(
-        [ImageFile(str(p), p.read_bytes) for of_class in files for p in of_class],
+        [file for of_class in files for file in of_class],
         (settings["size"], settings["size"]),
         settings["channels"],
     )

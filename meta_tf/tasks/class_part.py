@@ -3,41 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from meta_tf.checks import check_integer
+from meta_tf.tasks.examples import cut_out
 from meta_tf.tasks.part import Part
-from meta_tf.types import Batch
-
-
-class Sampler(Protocol):
-    """What cuts episodes out of the examples of a part's classes."""
-
-    @property
-    def numbers(self) -> int: ...
-
-    @property
-    def class_counts(self) -> np.ndarray:
-        """How many examples each class has, [C]."""
-
-    def episodes(self, u: tf.Tensor) -> Batch: ...
-
-    def drawn(self, u: tf.Tensor) -> tf.Tensor:
-        """The places of the classes of these episodes, [T, N]."""
-
-    def example(self, place: tf.Tensor, turn: int = 0) -> tf.Tensor:
-        """The examples at these places of the part, class after class, in this quarter turn."""
-
-    @property
-    def turns(self) -> int:
-        """In how many quarter turns an episode may show an example; 1 for none."""
-
-    def of(self, examples: tf.Tensor) -> Sampler:
-        """The same draws from other examples: the part's, class after class, turn after turn."""
+from meta_tf.tasks.sampler import Sampler
 
 
 class ClassPart(Part):
@@ -62,10 +36,10 @@ class ClassPart(Part):
           >>> len(part.labelled().batch(10))
           4
         """
-        labels = np.repeat(np.arange(len(self.classes)), self._sampler.class_counts)
-        rows = tf.data.Dataset.from_tensor_slices((np.arange(len(labels)), labels))
-        # Places are shuffled by whoever shuffles this, and pictures made of them in batches.
-        return rows.map(lambda place, label: (self._sampler.example(place), label))
+        sampler = self._sampler
+        labels = np.repeat(np.arange(len(self.classes)), sampler.counts)
+        places = tf.data.Dataset.from_tensor_slices((sampler.rows(), labels))
+        return places.map(lambda row, label: (cut_out(sampler.examples, row), label))
 
     def embedded(self, model: keras.Model, batch_size: int = 256) -> ClassPart:
         """The same episodes, of what a model makes of the examples: computed now, once.
@@ -88,11 +62,11 @@ class ClassPart(Part):
           TensorShape([6])
         """
         check_integer("batch_size", batch_size, at_least=1)
-        sampler, count = self._sampler, int(self._sampler.class_counts.sum())
+        sampler, rows = self._sampler, self._sampler.rows()
+        places = np.concatenate([rows + turn * sampler.copy for turn in range(sampler.turns)])
         features = [
-            model.predict_on_batch(sampler.example(tf.range(i, min(i + batch_size, count)), turn))
-            for turn in range(sampler.turns)
-            for i in range(0, count, batch_size)
+            model.predict_on_batch(cut_out(sampler.examples, places[i : i + batch_size]))
+            for i in range(0, len(places), batch_size)
         ]
         of_features = sampler.of(tf.constant(np.concatenate(features)))
         return ClassPart(of_features, stream=self._stream, classes=self.classes)

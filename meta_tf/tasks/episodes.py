@@ -10,12 +10,10 @@ import tensorflow as tf
 
 from meta_tf.checks import check_choice, check_integer
 from meta_tf.tasks.class_part import ClassPart
-from meta_tf.tasks.examples import as_tasks, cut_out, drawn_places
+from meta_tf.tasks.sampler import TURNS, Sampler
 from meta_tf.tasks.source import PARTS
-from meta_tf.types import Batch
 
 Rotations = Literal["task", "classes"] | None
-_TURNS = 4  # quarter turns, counter-clockwise as in numpy.rot90
 
 
 class ClassData(NamedTuple):
@@ -85,94 +83,19 @@ def class_parts(
         chosen = [rows[name] for name in names]
         size = (train_ways, train_shots) if part == "train" else (ways, shots)
         _check_part(part, names, data.counts[chosen], len(data.names), *size, queries)
-        sampler = _Sampler(
+        sampler = Sampler(
             examples, starts[chosen], data.counts[chosen], *size, queries, rotations == "task"
         )
         if rotations == "classes" and part == "train":
             sampler = sampler.with_turned_classes(len(data.examples))
-            names = [f"{name}/turned{90 * turn}" for turn in range(_TURNS) for name in names]
+            names = [f"{name}/turned{90 * turn}" for turn in range(TURNS) for name in names]
         parts.append(ClassPart(sampler, stream=stream, classes=names))
     return parts
 
 
-class _Sampler(NamedTuple):
-    """Draws classes, their examples and their turns from uniform numbers.
-
-    `starts` and `counts` [C] say where in `examples` each class is; with `turn` each
-    class is turned at random, the turned copies following one another.
-    """
-
-    examples: tf.Tensor
-    starts: np.ndarray
-    counts: np.ndarray
-    ways: int
-    shots: int
-    queries: int
-    turn: bool
-
-    @property
-    def class_counts(self) -> np.ndarray:
-        return self.counts
-
-    @property
-    def turns(self) -> int:
-        return _TURNS if self.turn else 1
-
-    def example(self, place: tf.Tensor, turn: int = 0) -> tf.Tensor:
-        rows = np.concatenate(
-            [
-                np.arange(start, start + count)
-                for start, count in zip(self.starts, self.counts, strict=True)
-            ]
-        )
-        return cut_out(self.examples, tf.gather(rows, place) + turn * self._copy)
-
-    def of(self, examples: tf.Tensor) -> _Sampler:
-        return self._replace(examples=examples, starts=np.cumsum(self.counts) - self.counts)
-
-    @property
-    def _copy(self) -> int:
-        """How many examples further on the same one is found a quarter turn later."""
-        return self.examples.shape[0] // _TURNS if self.turn else 0
-
-    def with_turned_classes(self, copy: int) -> _Sampler:
-        starts = np.concatenate([self.starts + turn * copy for turn in range(_TURNS)])
-        return self._replace(starts=starts, counts=np.tile(self.counts, _TURNS))
-
-    @property
-    def numbers(self) -> int:
-        # One for each class to choose from, one for each example to choose from, one per turn.
-        return len(self.counts) + self.ways * int(self.counts.max()) + self.ways
-
-    def episodes(self, u: tf.Tensor) -> Batch:
-        _, for_examples, for_turns = tf.split(
-            u, [len(self.counts), self.ways * int(self.counts.max()), self.ways], axis=1
-        )
-        rows = self._rows(self.drawn(u), for_examples)  # [T, K + queries, N]
-        if self.turn:
-            turns = tf.cast(_TURNS * for_turns, tf.int64)[:, tf.newaxis]  # [T, 1, N]
-            rows += turns * self._copy
-        x = cut_out(self.examples, tf.reshape(rows, [rows.shape[0], -1]))
-        labels = tf.broadcast_to(tf.range(self.ways), tf.shape(rows))
-        y = tf.reshape(labels, [u.shape[0], -1])
-        return as_tasks(x, y, self.shots * self.ways)
-
-    def drawn(self, u: tf.Tensor) -> tf.Tensor:
-        """The places of the classes that these numbers draw, [T, N]."""
-        # The places of the k smallest of n uniform numbers are k draws from n, none twice.
-        return tf.math.top_k(-u[:, : len(self.counts)], self.ways).indices
-
-    def _rows(self, classes: tf.Tensor, for_examples: tf.Tensor) -> tf.Tensor:
-        counts = tf.gather(tf.constant(self.counts, tf.int32), classes)[..., tf.newaxis]
-        starts = tf.gather(tf.constant(self.starts, tf.int64), classes)[..., tf.newaxis]
-        order = tf.reshape(for_examples, [-1, self.ways, int(self.counts.max())])
-        drawn = drawn_places(order, counts, self.shots + self.queries)
-        return tf.transpose(starts + tf.cast(drawn, tf.int64), [0, 2, 1])
-
-
 def _turned(examples: np.ndarray) -> np.ndarray:
     """The examples four times over, by 0, 90, 180 and 270°: turning is then only gathering."""
-    return np.concatenate([np.rot90(examples, turn, axes=(1, 2)) for turn in range(_TURNS)])
+    return np.concatenate([np.rot90(examples, turn, axes=(1, 2)) for turn in range(TURNS)])
 
 
 def _check_square(shape: tuple[int, ...], rotations: Rotations) -> None:

@@ -71,7 +71,7 @@ class ImageFolder(Source):
         path = Path(path).expanduser()
         classes_of_parts = _classes_of_parts(path, split)
         files = {
-            name: _image_files(path / name) for names in classes_of_parts for name in sorted(names)
+            name: image_files(path / name) for names in classes_of_parts for name in sorted(names)
         }
         conversion = Conversion(size, channels)
         all_files = [f for of_class in files.values() for f in of_class]
@@ -126,7 +126,12 @@ def _folders(path: Path) -> list[str]:
     return sorted(f.name for f in path.iterdir() if f.is_dir() and not f.name.startswith("."))
 
 
-def _image_files(folder: Path) -> list[ImageFile]:
+def image_files(folder: Path) -> list[ImageFile]:
+    """The pictures right in a class folder.
+
+    Raises:
+      ValueError: if there is none.
+    """
     paths = pictures_of(folder)
     if not paths:
         raise ValueError(

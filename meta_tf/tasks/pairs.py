@@ -74,5 +74,4 @@ def from_pairs(
         labels.append(label.item())
     if not examples:
         raise ValueError("`pairs` must give examples. Received: none; a generator is read once.")
-    names = [label.decode() if isinstance(label, bytes) else label for label in labels]
-    return from_arrays(np.stack(examples), np.array(names), ways, shots, queries, split, rotations)
+    return from_arrays(np.stack(examples), np.array(labels), ways, shots, queries, split, rotations)
