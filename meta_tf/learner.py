@@ -25,7 +25,7 @@ from meta_tf.batch.company import COMPANIES, predict_in_company
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.outer_step import outer_step
 from meta_tf.batch.replicas import for_optimizer, logs_for_keras, replicas_here
-from meta_tf.batch.spread import check_replicas, first_share, spread
+from meta_tf.batch.spread import check_replicas, spec_of_share, spread
 from meta_tf.batch.whole_executions import WholeExecutions
 from meta_tf.checks import check_choice, check_integer
 from meta_tf.export import formats
@@ -252,7 +252,7 @@ class MetaLearner(keras.Model):
         # Keras's own adds up the replicas' parts of a batch, which have to be alike for that, and
         # fails with several workers.
         if iterator is not None and self.distribute_strategy.num_replicas_in_sync > 1:
-            data_batch = first_share(self.distribute_strategy, iterator)
+            data_batch = spec_of_share(iterator)
             iterator = None
         super()._maybe_symbolic_build(iterator, data_batch)
 

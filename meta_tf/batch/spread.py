@@ -79,12 +79,14 @@ def spread(
     return strategy.distribute_datasets_from_function(of_worker), options
 
 
-def first_share(strategy: tf.distribute.Strategy, iterator: Any) -> Any:
-    """The first batch of Keras's iterator over epochs, as one replica sees it."""
-    _, _, batches = next(iter(iterator))
-    return keras.tree.map_structure(
-        lambda value: strategy.experimental_local_results(value)[0], next(batches)
-    )
+def spec_of_share(iterator: Any) -> Any:
+    """Shapes and types of what one replica gets of a batch of Keras's iterator over epochs.
+
+    A batch drawn to look at would do as well, but for a fault of TensorFlow: now and then the
+    process dies when an iterator over several devices is given up while it fetches the next one.
+    """
+    whole = iterator._get_iterator().element_spec  # no public name leads to Keras's dataset
+    return keras.tree.map_structure(lambda spec: getattr(spec, "_value_specs", [spec])[0], whole)
 
 
 def _parts(data: tf.data.Dataset, mine: range, replicas: int) -> tf.data.Dataset:
