@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 import meta_tf
+from meta_tf.runs.heartbeats import tolerate_silence
 from tests.conformance import conv, images, mlp, mlp_with_dropout, sinusoid
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -133,7 +134,15 @@ def start_workers(program, count=2, started=None):
     ]
 
 
+def end(workers):
+    """Ends processes that may have ended."""
+    for worker in workers:
+        worker.kill()
+        worker.communicate()
+
+
 def main():
+    tolerate_silence(300)  # the machine that tests may be busy
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     learned = {}
     for name in sys.argv[2:] or TRAININGS:

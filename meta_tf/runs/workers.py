@@ -22,6 +22,7 @@ import tensorflow as tf
 from meta_tf.batch.replicas import replicas_here
 from meta_tf.runs.checkpoints import Checkpoint
 from meta_tf.runs.cluster import Cluster, read_cluster
+from meta_tf.runs.heartbeats import tolerate_silence
 from meta_tf.runs.stop import SIGNALS
 
 _CHUNK = 2**18  # numbers that are sent in one go
@@ -72,6 +73,7 @@ class Workers:
         """
         cluster = read_cluster()
         cls(cluster=cluster, timeout=timeout)._wait_for_all(cluster)
+        tolerate_silence(timeout)
         with _ended_by_signals():
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
         return cls(strategy, cluster, timeout)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tests.conformance import two_devices
 from tests.learners import make_batch, make_learner
-from tests.replicas import TRAININGS, start_workers, train
+from tests.replicas import TRAININGS, end, start_workers, train
 
 
 def assert_same(learned, expected):
@@ -41,9 +41,13 @@ def test_two_replicas_learn_what_one_device_does(name):
 )
 def test_two_workers_learn_what_one_process_does(names, tmp_path):
     path = tmp_path / "learned.npz"
-    for worker in start_workers(["-m", "tests.replicas", path, *names]):
-        out, err = worker.communicate(timeout=600)
-        assert worker.returncode == 0, out + err
+    workers = start_workers(["-m", "tests.replicas", path, *names])
+    try:
+        for worker in workers:
+            out, err = worker.communicate(timeout=600)
+            assert worker.returncode == 0, out + err
+    finally:
+        end(workers)
     with np.load(path) as file:
         for name in names:
             learned = [file[key] for key in file.files if key.startswith(f"{name}/")]
