@@ -56,16 +56,20 @@ def claimed(folder: str | Path) -> Iterator[bool]:
             raise
         yield False
         return
-    try:
+    with contextlib.ExitStack() as at_end:
+        at_end.callback(os.close, descriptor)
         _lock(descriptor, folder)
+        if is_new:
+            at_end.callback(_remove_if_empty, folder)
         for part in (folder, folder / FOLDER):
             sweep(part)
         yield True
-    finally:
-        if is_new and os.listdir(folder) == [LOCK]:
-            (folder / LOCK).unlink()
-            folder.rmdir()
-        os.close(descriptor)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if os.listdir(folder) == [LOCK]:
+        (folder / LOCK).unlink()
+        folder.rmdir()
 
 
 def _lock(descriptor: int, folder: Path) -> None:
