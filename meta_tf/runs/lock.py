@@ -18,6 +18,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"
+_ALONE = "let no second run write to it."
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -75,6 +76,7 @@ def _remove_if_empty(folder: Path) -> None:
 def _lock(descriptor: int, folder: Path) -> None:
     """Takes the lock and writes whose it is."""
     if fcntl is None:
+        print(f"{folder} cannot be locked on this system: {_ALONE}")
         return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -85,7 +87,7 @@ def _lock(descriptor: int, folder: Path) -> None:
             "has, end it, or give another --workdir."
         ) from error
     except OSError as error:
-        print(f"{folder} cannot be locked ({error.strerror}): let no second run write to it.")
+        print(f"{folder} cannot be locked ({error.strerror}): {_ALONE}")
     with contextlib.suppress(OSError):  # a full disk: the lock is held in any case
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())

@@ -77,3 +77,10 @@ def test_a_folder_on_a_disk_that_is_read_only_can_be_looked_at(tmp_path, monkeyp
     monkeypatch.setattr("meta_tf.runs.lock.os.open", refuse)
     with claimed(tmp_path) as writable:
         assert not writable
+
+
+def test_where_there_are_no_locks_the_run_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("meta_tf.runs.lock.fcntl", None)
+    with claimed(tmp_path) as writable:
+        assert writable
+    assert "cannot be locked on this system" in capsys.readouterr().out
