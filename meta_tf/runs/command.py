@@ -127,9 +127,6 @@ def _run(name: str, words: list[str]) -> int:
     found = None
     try:
         found = read_flags(parser_of(name), words)
-        if getattr(found, "strategy", "none") == "multi_worker":
-            # A lost worker is told in one line, which TensorFlow's own pages would hide.
-            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         if "task" in found:  # as far as it can be told without TensorFlow
             check_meaning(found)
         quiet.load()

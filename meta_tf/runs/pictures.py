@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from meta_tf.tasks.conversion import Conversion
 from meta_tf.tasks.decode import ImageFile, decode_images
 from meta_tf.tasks.picture_files import SUFFIXES, pictures_of
 
@@ -70,9 +71,16 @@ def shown_name(name: str) -> str:
 
 
 def read_pictures(paths: Sequence[Path], size: tuple[int, int], channels: int) -> np.ndarray:
-    """The pictures as numbers from 0 to 1, [n, height, width, channels], resized."""
+    """The pictures as numbers from 0 to 1, [n, height, width, channels], resized.
+
+    Where they lose size or colour, a line is printed.
+    """
     files = [ImageFile(str(path), path.read_bytes) for path in paths]
-    return decode_images(files, size, channels).astype("float32") / 255
+    conversion = Conversion(size, channels)
+    images = decode_images(files, size, channels, conversion)
+    if told := conversion.told():
+        print(f"{told} That is what the learner takes.")
+    return images.astype("float32") / 255
 
 
 def inverted(pictures: np.ndarray, invert: str) -> np.ndarray:

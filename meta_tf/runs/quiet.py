@@ -22,7 +22,9 @@ def load() -> None:
     """
     if "meta_tf.public" in sys.modules:
         return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    # What fails is raised too. What TensorFlow logs as an error besides is none of the user's: that
+    # a processor lacks AVX-512, say, or pages on a lost worker, which one line names.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _interruptible(), hidden_stderr():
         importlib.import_module("meta_tf.public")
         importlib.import_module("tensorflow").config.list_physical_devices()

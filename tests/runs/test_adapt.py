@@ -114,6 +114,8 @@ def test_new_pictures_are_named(folder, answers, number, file):
         if name in known:
             assert row["class"] == name
         assert f"{100 * max(sure.values()):.1f} %" in out
+    pictures_number = len(known) + len(STROKES)
+    assert f"{pictures_number} pictures, of 105 x 105 pixels, are resized to 28 x 28." in out
 
 
 def test_light_and_dark_are_told_apart_and_may_be_forced(folder, answers):
