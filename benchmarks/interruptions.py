@@ -41,36 +41,35 @@ OMNIGLOT = ["--task=omniglot", *CONV, "--ways=5"]
 
 
 class Run(NamedTuple):
-    """A command, by how many workers it is tried, and the precision that Keras is set to."""
+    """The flags of a command, and by how many workers it is tried."""
 
     flags: list[str]
     workers: int = 1
-    precision: str = "float32"
 
 
-NOISY = [*SMALL, "--task=sinusoid", f"--model={Path(__file__).stem}:noisy"]
+OWN = [*SMALL, "--task=sinusoid", f"--model={Path(__file__).stem}:noisy"]
 RUNS = {
     "mlp": Run([*SMALL, "--task=sinusoid", "--steps_per_execution=5"]),
-    "dropout, batch norm": Run(NOISY),
+    "dropout, batch norm": Run(OWN),
     "maml++": Run([*SMALL, *PICTURES, "--algorithm=mamlpp", "--inner_steps=2", "--inner_lr=0.1"]),
     "pictures": Run([*SMALL, *PICTURES, "--algorithm=maml", "--inner_steps=1", "--inner_lr=0.4"]),
     "omniglot": Run([*SMALL, *OMNIGLOT, "--algorithm=maml", "--inner_steps=1", "--inner_lr=0.4"]),
-    "two workers": Run(NOISY, workers=2, precision="float64"),
+    "two workers": Run([*OWN, "--set", "dtype=float64"], workers=2),
 }
 TOGETHER = ["--strategy=multi_worker", "--worker_timeout=20"]  # the workers' own flags
 
 
-def noisy(input_shape: tuple[int, ...], outputs: int):
+def noisy(input_shape: tuple[int, ...], outputs: int, dtype: str = "float32"):
     """A model with dropout and batch norm."""
     import keras
 
     return keras.Sequential(
         [
             keras.Input(input_shape),
-            keras.layers.Dense(20, "relu"),
-            keras.layers.BatchNormalization(),
-            keras.layers.Dropout(0.2),
-            keras.layers.Dense(outputs),
+            keras.layers.Dense(20, "relu", dtype=dtype),
+            keras.layers.BatchNormalization(dtype=dtype),
+            keras.layers.Dropout(0.2, dtype=dtype),
+            keras.layers.Dense(outputs, dtype=dtype),
         ]
     )
 
@@ -78,12 +77,7 @@ def noisy(input_shape: tuple[int, ...], outputs: int):
 def start(run: Run, workdir: Path, workers: int = 1) -> list[subprocess.Popen]:
     """The processes of a run: one, or as many workers."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "benchmarks")])
-    # Keras reads its settings from this folder.
-    environment = {
-        **os.environ,
-        "PYTHONPATH": path,
-        "KERAS_HOME": str(workdir.parent / run.precision),
-    }
+    environment = {**os.environ, "PYTHONPATH": path}
     command = [sys.executable, "-m", "meta_tf.runs", "train", *run.flags, f"--workdir={workdir}"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     if workers == 1:
@@ -231,9 +225,6 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         draw_pictures(folder / "data")
-        for precision in {run.precision for run in RUNS.values()}:
-            (folder / precision).mkdir()
-            (folder / precision / "keras.json").write_text(json.dumps({"floatx": precision}))
         data = {"--task=images": folder / "data", "--task=omniglot": given.omniglot}
         expected, lasts = {}, {}
         for number in range(given.trials):

@@ -30,6 +30,8 @@ SMALL = {
     r"\btasks_number=\d+": "tasks_number=2",
     r"\.batches\((?:25|32)\b": ".batches(2",
     r"\bqueries=15\b": "queries=2",
+    r"\binner_steps=5, adapted": "inner_steps=1, adapted",  # a large network
+    r'weights="imagenet"': "weights=None",  # which would be downloaded
     r"done // 100\b": "done // 1",
 }
 
@@ -61,8 +63,18 @@ def write_pictures(folder, classes, each):
             (path / f"{i}.png").write_bytes(tf.io.encode_png(picture).numpy())
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("path", RUN, ids=named)
+# Compiles networks of a hundred layers.
+LONG = ("docs/backbones.md",)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(p, marks=pytest.mark.exhaustive if named(p) in LONG else pytest.mark.slow)
+        for p in RUN
+    ],
+    ids=named,
+)
 def test_its_program_runs(path, tmp_path):
     if '"my_images"' in program(path):
         write_pictures(tmp_path / "my_images", classes=32, each=6)
