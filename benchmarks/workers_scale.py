@@ -4,11 +4,13 @@
 
 Omniglot's conv4, each process on a core of its own. `one`: a process with T tasks in a step;
 `double`: with 2 T. `apart`: two processes at a time that do not know of each other, with T each.
-`together`: two workers that share 2 T. What `together` takes over `apart` is communication;
-what `apart` takes over `one` is the machine's, whose cores share memory and cache.
+`together`: two workers that share 2 T. What `apart` takes over `one` is the machine's, whose cores
+share memory and cache; what `together` takes over `apart` is the communication, and the waiting
+for each other.
 
-Then, by the formula of docs/several-machines.md and the step's bytes, which are counted, predicts
-the efficiency of more workers on a network of 10 Gb/s.
+Then, by the formula of docs/several-machines.md, predicts the efficiency of more workers on a
+network of 10 Gb/s: from the step of two, the step's bytes and sums, which are counted, and the
+time of a hop, which is measured by itself.
 """
 
 from __future__ import annotations
@@ -91,33 +93,37 @@ def measure(teams: dict[str, Team], seconds: float, rounds: int) -> dict[str, li
     return measured
 
 
-def told(measured: dict[str, list[float]], sent: dict[str, int]) -> dict[str, Any]:
+def told(measured: dict[str, list[float]], sent: dict[str, float]) -> dict[str, Any]:
     """The efficiencies, measured and predicted."""
     step = {name: statistics.median(values) for name, values in measured.items()}
-    hop = max(0.0, step["together"] - step["apart"]) / 2  # two workers: 2 (W - 1) = 2 hops in turn
+    hops = 2 * sent["collectives"] * sent["hop"]  # 2 (W - 1) hops in turn, for each sum
+    apart_from_hops = step["together"] - hops
     return {
         "step_seconds": step,
         "rounds": measured,
         "efficiency, twice the tasks": step["one"] / step["together"],
         "efficiency, same tasks": step["double"] / (2 * step["together"]),
         "efficiency of the machine": step["one"] / step["apart"],
-        "efficiency of the communication": step["apart"] / step["together"],
-        "collectives of a step": sent["collectives"],
+        "efficiency of working together": step["apart"] / step["together"],
+        "sums of a step": sent["collectives"],
         "bytes of a step": sent["bytes"],
-        "seconds of a hop": hop,
+        "seconds of a hop": sent["hop"],
+        "share of hops": hops / step["together"],
         "predicted, T tasks a worker": {
-            workers: predicted(step["one"], sent["bytes"], hop, workers) for workers in PREDICTED
+            workers: predicted(step["one"], apart_from_hops, sent, workers) for workers in PREDICTED
         },
     }
 
 
-def predicted(compute: float, size: int, hop: float, workers: int) -> float:
+def predicted(one: float, works: float, sent: dict[str, float], workers: int) -> float:
     """The efficiency of so many machines, each with as many tasks as one has alone.
 
-    A ring of W workers sends each number 2 (W - 1) times on, 1 / W of all of them at a time.
+    A ring of W workers sends each number 2 (W - 1) times on, 1 / W of all of them at a time. A
+    step without that takes `works` seconds, of one machine alone `one`.
     """
     turns = 2 * (workers - 1)
-    return compute / (compute + turns / workers * size / NETWORK + turns * hop)
+    sends = turns / workers * sent["bytes"] / NETWORK + turns * sent["collectives"] * sent["hop"]
+    return one / (works + sends)
 
 
 def free_addresses(count: int) -> list[str]:

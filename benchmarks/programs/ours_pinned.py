@@ -10,6 +10,8 @@ import contextlib
 import dataclasses
 import json
 import os
+import statistics
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +20,8 @@ import tensorflow as tf
 from benchmarks.harness.workloads import Work
 from benchmarks.programs import ours
 from meta_tf.runs.devices import set_up_device
+
+_HOPS = 101
 
 
 def build(work: Work, settings: dict) -> Pinned:
@@ -46,10 +50,10 @@ class Pinned:
     def run(self, steps: int) -> None:
         self._fit.run(steps)
 
-    def communication(self) -> dict[str, int]:
-        """How many collective operations a step has, and the bytes that they add up.
+    def communication(self) -> dict[str, float]:
+        """How many sums over workers a step has, their bytes, and the seconds of a hop.
 
-        Found by tracing a step anew, and looking for the operations in its graphs.
+        The first two are found by tracing a step anew and looking at its operations.
         """
         learner = self._fit.learner
         strategy = learner.distribute_strategy
@@ -59,7 +63,22 @@ class Pinned:
             tf.function(
                 lambda: strategy.run(learner.train_step, args=(batch,)), autograph=False
             ).get_concrete_function()
-        return {"collectives": len(found), "bytes": sum(found)}
+        return {"collectives": len(found), "bytes": sum(found), "hop": _hop_seconds(strategy)}
+
+
+def _hop_seconds(strategy: tf.distribute.Strategy) -> float:
+    """Half of what it takes two workers to add up one number."""
+
+    def own() -> tf.Tensor:
+        return tf.distribute.get_replica_context().all_reduce("SUM", tf.ones([1]))
+
+    add_up = tf.function(lambda: strategy.run(own), autograph=False)
+    seconds = []
+    for _ in range(_HOPS):
+        start = time.perf_counter()
+        add_up()
+        seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds) / 2
 
 
 @contextlib.contextmanager
