@@ -25,7 +25,15 @@ from meta_tf.batch.company import COMPANIES, predict_in_company
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.outer_step import outer_step
 from meta_tf.batch.replicas import for_optimizer, logs_for_keras, replicas_here
-from meta_tf.batch.sizes import blank_padding, cut, each_by_itself, how_to_run, padded, sizes_in
+from meta_tf.batch.sizes import (
+    blank_batch,
+    blank_padding,
+    cut,
+    each_by_itself,
+    how_to_run,
+    padded,
+    sizes_in,
+)
 from meta_tf.batch.spread import check_replicas, spec_of_share, spread
 from meta_tf.batch.whole_executions import WholeExecutions
 from meta_tf.checks import check_choice, check_integer
@@ -589,7 +597,7 @@ class MetaLearner(keras.Model):
         """The parts `(x, y)` of a batch, once they are known to be one."""
         x, y = _unpack(data)
         check_batch(self.algorithm, self.network, x, y)
-        x, y = _blank_padding(x, y)
+        x, y = blank_batch(x, y)
         return with_right_labels(self.algorithm, self.network, labels_of(x, y), (x, y))
 
     def _report(self, x: Any, y: Any, predictions: Tensors, losses: Tensor) -> dict[str, Tensor]:
@@ -610,12 +618,6 @@ def _check_algorithm(algorithm: Any) -> None:
             "`algorithm` must be an object such as meta_tf.MAML(inner_lr=0.1). "
             f"Received: {algorithm!r}."
         )
-
-
-def _blank_padding(x: dict[str, Tensors], y: Tensors) -> tuple[dict[str, Tensors], Tensors]:
-    """A batch with zeros for the padding of its targets too."""
-    x = blank_padding({**x, "query_y": y})
-    return x, x.pop("query_y")
 
 
 def _unpack(data: Any) -> tuple[Any, Any]:

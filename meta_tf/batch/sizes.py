@@ -72,8 +72,8 @@ def blank_padding(x: dict[str, Tensors]) -> dict[str, Tensors]:
     """A batch with zeros for padding, which may have been NaN or labels that are none.
 
     Args:
-      x: a batch, with its targets as `query_y` if they are wanted too. One without sizes
-        comes back as it is.
+      x: a batch, with its targets as `query_y` or without. One without sizes comes back as
+        it is.
 
     Raises:
       ValueError: if a size is below 1 or above the number of rows; see `require`.
@@ -95,6 +95,12 @@ def blank_padding(x: dict[str, Tensors]) -> dict[str, Tensors]:
         for key in sets:
             blanked[key] = tf.nest.map_structure(lambda t, real=real: _where(real, t), x[key])
     return blanked
+
+
+def blank_batch(x: dict[str, Tensors], y: Tensors) -> tuple[dict[str, Tensors], Tensors]:
+    """As `blank_padding`, of a batch `(x, y)`."""
+    x = blank_padding({**x, "query_y": y})
+    return x, x.pop("query_y")
 
 
 def cut(task: dict[str, Tensors]) -> dict[str, Tensors]:
