@@ -1,10 +1,14 @@
 """Tasks whose ways, shots and queries vary: sizes, labels, sets without a common example."""
 
+import math
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import meta_tf
 from meta_tf.tasks import from_arrays
+from meta_tf.tasks.meta_dataset import MetaDatasetSizes
 
 WAYS, SHOTS, QUERIES = (2, 5), (1, 4), (2, 3)
 
@@ -119,3 +123,67 @@ def test_wrong_ranges_are_named():
         from_arrays(vectors, np.arange(160) % 20, shots=(0, 2))
     with pytest.raises(ValueError, match=r"shots \+ queries = 9 \+ 1"):
         from_arrays(vectors, np.arange(160) % 20, ways=2, shots=(1, 9))
+
+
+def sizes_by_hand(u, counts, limits):
+    """Meta-Dataset's formula for one task, class by class."""
+    least, most, queries, support, shots = limits
+    n = least + int(u[0] * (most - least + 1))
+    c = counts[:n]
+    q = min([queries, *(count // 2 for count in c)])
+    wished = sum(math.ceil((1 - u[1]) * min(shots, count - q)) for count in c)
+    size = min(support, wished)
+    weights = [count * 0.5 * 4.0**a for count, a in zip(c, u[2:], strict=False)]
+    k = [
+        min(math.floor(w / sum(weights) * (size - n)) + 1, count - q)
+        for w, count in zip(weights, c, strict=True)
+    ]
+    absent = [0] * (len(counts) - n)
+    return k + absent, [q] * n + absent
+
+
+@pytest.mark.parametrize("limits", [(5, 12, 10, 500, 100), (2, 12, 3, 40, 100), (5, 12, 10, 60, 4)])
+def test_meta_datasets_formula_is_met(limits):
+    rng = np.random.default_rng(0)
+    counts = rng.integers(2, 60, 12)
+    sizes = MetaDatasetSizes(counts, *limits)
+    u = rng.uniform(size=[300, sizes.numbers]).astype(np.float32)
+    drawn = np.array([rng.permutation(counts) for _ in u]).astype(np.int32)
+    shots, queries = sizes.draw(tf.constant(u), tf.constant(drawn))
+    for t in range(len(u)):
+        k, q = sizes_by_hand(u[t].astype(float).tolist(), drawn[t].tolist(), limits)
+        np.testing.assert_array_equal(shots[t], k)
+        np.testing.assert_array_equal(queries[t], q)
+    assert np.sum(shots, 1).max() <= sizes.support
+    assert np.max(shots + queries) <= sizes.shots + sizes.queries
+
+
+def test_meta_datasets_tasks_are_tasks():
+    counts = np.random.default_rng(1).integers(2, 40, 30)
+    part = source(counts, ways=1, shots=1, queries=1).train.meta_dataset(
+        least_ways=3, most_ways=8, most_queries=4, most_support=50
+    )
+    ways, imbalanced = set(), 0
+    for task in tasks_of(part, 200):
+        ways.add(check_task(*task))
+        shots = np.bincount(task[1])
+        imbalanced += len(set(shots)) > 1
+        assert len(set(np.bincount(task[3]))) == 1 and shots.sum() <= 50
+    assert ways == set(range(3, 9))
+    assert imbalanced > 100
+    names = part.class_names(episode=7)
+    assert len(names) == check_task(*list(tasks_of(part, 8))[7])
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        ({"least_ways": 0}, "`least_ways` must be an integer of at least 1"),
+        ({"least_ways": 4, "most_ways": 3}, "`most_ways` must be an integer of at least 4"),
+        ({"most_support": 5}, "`most_support` must be an integer of at least 50"),
+        ({"least_ways": 9}, "`least_ways` must be at most the number of classes, 8"),
+    ],
+)
+def test_wrong_limits_of_meta_dataset_are_named(limits, message):
+    with pytest.raises(ValueError, match=message):
+        source().train.meta_dataset(**limits)
