@@ -10,7 +10,7 @@ from meta_tf.evaluation.metrics import TaskInterval
 from meta_tf.network.seeds import seed_positions, split_seeds, with_seeds
 from meta_tf.network.state import split_state
 from meta_tf.types import Examples
-from tests.conformance import CASES, REPLICATED, TASKS
+from tests.conformance import CASES, REPLICATED, TASKS, two_devices
 from tests.learners import make_batch, make_learner
 
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
@@ -169,6 +169,20 @@ def test_many_steps_in_a_call_run_one_by_one():
         runs.append([v.numpy() for v in learner.trainable_variables])
     assert learner.train_function.calls == 0
     np.testing.assert_allclose(runs[0][0], runs[1][0], rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_two_replicas_share_padded_tasks():
+    x, y = padded_with_rubbish(*make_batch(), SMALL)
+    runs = []
+    for scope in (tf.distribute.get_strategy().scope, two_devices().scope):
+        with scope():
+            learner = make_learner(metrics=["accuracy"])
+        data = tf.data.Dataset.from_tensors((x, y))
+        history = learner.fit(data, verbose=0).history
+        runs.append([history["loss"], history["accuracy"], *learner.get_weights()])
+    for one, other in zip(*runs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
