@@ -5,18 +5,38 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import meta_tf
 from meta_tf.batch.outer_step import outer_step
 from meta_tf.evaluation.metrics import TaskInterval
 from meta_tf.network.seeds import seed_positions, split_seeds, with_seeds
 from meta_tf.network.state import split_state
 from meta_tf.types import Examples
-from tests.conformance import CASES, REPLICATED, TASKS, two_devices
+from tests.conformance import CASES, REPLICATED, TASKS, Case, sequences, two_devices
 from tests.learners import make_batch, make_learner
 
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
 SIZES = {"support_size": [4, 3, 2], "query_size": [1, 3, 2]}
 # Each kind of state once, and algorithms that look at the support set as a whole.
-EVERYDAY = ("maml", "conv, support", "protonet", "r2d2", "in context, classes")
+EVERYDAY = ("maml", "protonet", "r2d2", "in context, classes")
+
+
+def normalised():
+    return keras.Sequential(
+        [
+            keras.Input([3, 2]),
+            keras.layers.Flatten(),
+            keras.layers.Dense(4, name="dense"),
+            keras.layers.BatchNormalization(name="norm"),
+            keras.layers.Dense(2, name="head"),
+        ],
+        name="normalised",
+    )
+
+
+MODES = [
+    Case(f"batch norm, {mode}", meta_tf.MAML(0.1, inner_steps=2), normalised, sequences, mode)
+    for mode in ("transductive", "support", "running")
+]
 
 
 def padded_with_rubbish(x, y, sizes, rubbish=np.nan, label=-7):
@@ -68,10 +88,13 @@ def double_precision(fresh_keras):
 
 def marked(case):
     mark = pytest.mark.slow if case in REPLICATED else pytest.mark.exhaustive
-    return pytest.param(case, marks=() if case.name in EVERYDAY else mark)
+    everyday = case in MODES or case.name in EVERYDAY
+    return pytest.param(case, marks=() if everyday else mark)
 
 
-@pytest.mark.parametrize("case", [marked(case) for case in CASES], ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", [marked(case) for case in (*CASES, *MODES)], ids=lambda case: case.name
+)
 @pytest.mark.usefixtures("double_precision")
 def test_a_padded_task_is_the_task_alone(case):
     learner, (x, y) = case.learner(), case.batch()
