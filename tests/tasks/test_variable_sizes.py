@@ -65,8 +65,10 @@ def test_every_size_of_the_ranges_is_drawn_equally_often_and_by_itself():
     assert chi2 < 31 + 6 * np.sqrt(2 * 31)
 
 
-def test_an_episode_is_a_function_of_its_number():
-    part = source(rotations=None).train
+@pytest.mark.parametrize("sampling", ["ranges", "meta_dataset"])
+def test_an_episode_is_a_function_of_its_number(sampling):
+    part = source().train
+    part = part if sampling == "ranges" else part.meta_dataset()
     together = list(tasks_of(part, 12, seed=3))
     one_by_one = [next(tasks_of(part, 1, seed=3, start=i)) for i in range(12)]
     for ours, theirs in zip(together, one_by_one, strict=True):
