@@ -25,6 +25,15 @@ from meta_tf.batch.company import COMPANIES, predict_in_company
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.outer_step import outer_step
 from meta_tf.batch.replicas import for_optimizer, logs_for_keras, replicas_here
+from meta_tf.batch.sizes import (
+    blank_batch,
+    blank_padding,
+    cut,
+    each_by_itself,
+    how_to_run,
+    padded,
+    sizes_in,
+)
 from meta_tf.batch.spread import check_replicas, spec_of_share, spread
 from meta_tf.batch.whole_executions import WholeExecutions
 from meta_tf.checks import check_choice, check_integer
@@ -52,6 +61,11 @@ class MetaLearner(keras.Model):
         x = {"support_x": [T, S, ...], "support_y": [T, S, ...], "query_x": [T, Q, ...]}
         y = query_y [T, Q, ...]
 
+    Tasks of different sizes are padded to one shape, and x says how many examples of each are
+    real: `"support_size": [T]` and `"query_size": [T]`, integers. Each task is then the same as
+    alone and without padding, whatever that holds; predictions are padded with zeros. The loss,
+    and metrics that are means, are means over tasks of the means over real queries.
+
     All else (callbacks, metrics, schedules, clipping, `tf.distribute`, saving) is
     Keras's own. As a layer inside a larger model it lets gradients through the
     adaptation, to its own weights and to its inputs.
@@ -68,7 +82,8 @@ class MetaLearner(keras.Model):
         a prediction does not depend on its company) or `"running"` (moving averages
         outside of training).
       task_parallelism: how the tasks of a batch run side by side: `"auto"`,
-        `"parallel"` or `"vectorized"` (see `meta_tf.batch.map_tasks.map_tasks`).
+        `"parallel"` or `"vectorized"` (see `meta_tf.batch.map_tasks.map_tasks`). Those of a
+        padded batch run in parallel, without XLA.
 
     Raises:
       ValueError: if the model is not built, the loss is unknown, or the algorithm cannot work
@@ -187,24 +202,25 @@ class MetaLearner(keras.Model):
 
         Args:
           inputs: `{"support_x": [T, S, ...], "support_y": [T, S, ...],
-            "query_x": [T, Q, ...]}`.
+            "query_x": [T, Q, ...]}`, and sizes if they are padded.
           training: whether layers such as dropout act as in training.
 
         Returns:
-          The predictions, [T, Q, ...].
+          The predictions, [T, Q, ...], zeros for padding.
         """
         check_batch(self.algorithm, self.network, inputs)
-        tasks = {name: inputs[name] for name in BATCH_KEYS}
-        labels = {"support_y": inputs["support_y"]}
+        tasks = blank_padding({name: inputs[name] for name in (*BATCH_KEYS, *sizes_in(inputs))})
+        labels = {"support_y": tasks["support_y"]}
         tasks = with_right_labels(self.algorithm, self.network, labels, tasks)
         weights = self.weights_now
 
         def learn(task: dict[str, Tensors]) -> Tensors:
-            support = Examples(task["support_x"], task["support_y"])
+            real = cut(task)
+            support = Examples(real["support_x"], real["support_y"])
             adapted = self.algorithm.adapt(self.network, weights, support, training=training)
-            return self.algorithm.predict(self.network, adapted, task["query_x"])
+            return padded(self.algorithm.predict(self.network, adapted, real["query_x"]), task)
 
-        return map_tasks(learn, tasks, mode=self.task_parallelism)
+        return map_tasks(learn, tasks, **how_to_run(tasks, self.task_parallelism, jit=False))
 
     def compute_output_spec(self, inputs: dict[str, Tensors], training: bool = False) -> Tensors:
         check_batch(self.algorithm, self.network, inputs)
@@ -223,7 +239,8 @@ class MetaLearner(keras.Model):
         """Trains as `keras.Model.fit` does.
 
         Where `steps_per_execution` is above 1, XLA compiles the tasks, and `x` is an endless
-        `tf.data.Dataset` of batches of one shape, all steps of a call run as one program.
+        `tf.data.Dataset` of batches of one shape, all steps of a call run as one program; not so
+        for padded batches.
 
         Under a `tf.distribute` strategy each replica takes its part of every batch's tasks. With
         several workers all of them call this, with the same `tf.data.Dataset`s.
@@ -307,11 +324,13 @@ class MetaLearner(keras.Model):
         """One batch of `evaluate`; its loss is the tasks' own, without the model's regularisers."""
         x, y = self._checked(data)
         predictions = self(x, training=False)
-        losses = map_tasks(
-            lambda task: self.network.mean_loss(*task),
-            (y, predictions),
-            mode=self.task_parallelism,
-        )
+
+        def loss(task: dict[str, Tensors]) -> Tensor:
+            real = cut(task)
+            return self.network.mean_loss(real["query_y"], real["predictions"])
+
+        tasks = {"query_y": y, "predictions": predictions, **sizes_in(x)}
+        losses = map_tasks(loss, tasks, **how_to_run(tasks, self.task_parallelism, jit=False))
         losses = with_finite_examples(losses, x, y, losses)
         return self._report(x, y, predictions, losses)
 
@@ -386,7 +405,8 @@ class MetaLearner(keras.Model):
             predictions[t, k] = predict(adapt(weights, support[t], steps=k), query_x[t])
 
         Args:
-          x: `{"support_x": [T, S, ...], "support_y": [T, S, ...], "query_x": [T, Q, ...]}`.
+          x: `{"support_x": [T, S, ...], "support_y": [T, S, ...], "query_x": [T, Q, ...]}`, and
+            sizes if they are padded.
           steps: the last number of inner steps; the algorithm's `eval_steps`, or else
             `inner_steps`, if None; 0 for an algorithm without inner steps.
           company: with which others a query is normalised, where that matters (batch norm
@@ -394,7 +414,8 @@ class MetaLearner(keras.Model):
             support set; `"none"`, it is alone.
 
         Returns:
-          The predictions, [T, steps + 1, Q, ...]. Dropout is off, and nothing is changed.
+          The predictions, [T, steps + 1, Q, ...], zeros for padding. Dropout is off, and nothing is
+          changed.
 
         Raises:
           ValueError: if `steps` is not a whole number of at least 0, `x` not a batch, or
@@ -409,8 +430,8 @@ class MetaLearner(keras.Model):
         check_integer("steps", steps, at_least=0)
         check_choice("company", company, COMPANIES)
         check_batch(self.algorithm, self.network, x)
-        tasks = {name: x[name] for name in BATCH_KEYS}
-        tasks = tf.nest.map_structure(tf.convert_to_tensor, tasks)
+        tasks = {name: x[name] for name in (*BATCH_KEYS, *sizes_in(x))}
+        tasks = blank_padding(tf.nest.map_structure(tf.convert_to_tensor, tasks))
         labels = {"support_y": tasks["support_y"]}
         tasks = with_right_labels(self.algorithm, self.network, labels, tasks)
         frozen = tuple(not v.trainable for v in self.model.variables)
@@ -555,16 +576,18 @@ class MetaLearner(keras.Model):
             network, algorithm, weights = self.network, self.algorithm, self.weights_now
 
             def learn(task: dict[str, Tensors]) -> Tensors:
-                support = Examples(task["support_x"], task["support_y"])
+                real = cut(task)
+                support = Examples(real["support_x"], real["support_y"])
 
                 def predictions(adapted: Weights) -> Tensors:
                     return predict_in_company(
-                        algorithm, network, adapted, support.x, task["query_x"], company
+                        algorithm, network, adapted, support.x, real["query_x"], company
                     )
 
-                return algorithm.trajectory(network, weights, support, predictions, steps=steps)
+                after = algorithm.trajectory(network, weights, support, predictions, steps=steps)
+                return padded(after, task, axis=1)
 
-            return map_tasks(learn, tasks, mode=self.task_parallelism, jit="auto")
+            return map_tasks(learn, tasks, **how_to_run(tasks, self.task_parallelism, jit="auto"))
 
         self._adapt = tf.function(adapt, autograph=False, reduce_retracing=True)
         self._trajectory = tf.function(trajectory, autograph=False)
@@ -574,11 +597,19 @@ class MetaLearner(keras.Model):
         """The parts `(x, y)` of a batch, once they are known to be one."""
         x, y = _unpack(data)
         check_batch(self.algorithm, self.network, x, y)
+        x, y = blank_batch(x, y)
         return with_right_labels(self.algorithm, self.network, labels_of(x, y), (x, y))
 
     def _report(self, x: Any, y: Any, predictions: Tensors, losses: Tensor) -> dict[str, Tensor]:
         next(m for m in self.metrics if m.name == "loss").update_state(losses)
-        return logs_for_keras(self.compute_metrics(x, y, predictions, sample_weight=None))
+        if not sizes_in(x):
+            return logs_for_keras(self.compute_metrics(x, y, predictions, sample_weight=None))
+        # Weights would not do: Keras keeps them from `metrics`.
+        each_by_itself(
+            lambda task: self.compute_metrics(task, task["query_y"], task["predictions"]),
+            {**x, "query_y": y, "predictions": predictions},
+        )
+        return logs_for_keras(self.get_metrics_result())
 
 
 def _check_algorithm(algorithm: Any) -> None:

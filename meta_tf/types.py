@@ -9,6 +9,9 @@ A batch is an ordinary Keras pair `(x, y)`, so that `fit`, `evaluate` and
     x = {"support_x": [T, S, ...], "support_y": [T, S, ...], "query_x": [T, Q, ...]}
     y = query_y [T, Q, ...]
 
+Where tasks differ in size, `x` also has `support_size` and `query_size`, integers [T]: how many
+examples of each task are real, the first ones. What stands behind them is padding.
+
 A task is the same without the axis `T`. For a model of several inputs,
 `support_x` and `query_x` are structures (a dict, a list) of such tensors.
 """

@@ -11,6 +11,7 @@ import tensorflow as tf
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.batch.check_input_types import check_input_types
 from meta_tf.batch.check_targets import check_labels, check_targets, differ, wants_labels
+from meta_tf.batch.sizes import check_sizes
 from meta_tf.network.network import Network
 from meta_tf.types import Examples, Tensor, Tensors
 
@@ -32,6 +33,7 @@ def check_batch(algorithm: Algorithm, network: Network, x: Any, y: Any = None) -
     if y is not None:
         sets["query_y"] = y
     shapes = {name: _shape(name, value) for name, value in sets.items()}
+    check_sizes(x)
     for name, shape in shapes.items():
         if len(shape) < 2:
             raise ValueError(

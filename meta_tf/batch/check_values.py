@@ -16,6 +16,7 @@ import tensorflow as tf
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.batch.check_batch import BATCH_KEYS, check_batch
 from meta_tf.batch.check_targets import outputs_of, wants_labels
+from meta_tf.batch.require import require
 from meta_tf.network.network import Network
 from meta_tf.types import Tensor, Tensors
 
@@ -31,7 +32,7 @@ def with_right_labels(
       labels: the labels by their name.
       values: what to give back, a structure of tensors.
     """
-    checks = [_check(*wanted) for wanted in _wanted_of_labels(algorithm, network, labels)]
+    checks = [require(*wanted) for wanted in _wanted_of_labels(algorithm, network, labels)]
     # The loss would fail at such a label as well, and whichever came first would be told.
     with tf.control_dependencies([check for check in checks if check is not None]):
         return tf.nest.map_structure(tf.identity, values)
@@ -47,7 +48,7 @@ def with_finite_examples(loss: Tensor, x: dict[str, Tensors], y: Tensors, values
     def look() -> Tensor:
         sets = {**{name: x[name] for name in BATCH_KEYS}, "query_y": y}
         checks = [
-            _check(
+            require(
                 tf.math.is_finite(t),
                 f"`{name}` must be finite. Received: values that are nan or infinite, and so is "
                 "the loss. Remove or replace them.",
@@ -125,11 +126,3 @@ def _wanted_of_labels(
             )
             found.append((y < tf.cast(outputs, y.dtype), message))
     return found
-
-
-def _check(right: Tensor, message: str) -> Any:
-    if tf.executing_eagerly():
-        if not bool(tf.reduce_all(right)):
-            raise ValueError(message)
-        return None
-    return tf.debugging.Assert(tf.reduce_all(right), [message])

@@ -9,6 +9,7 @@ import tensorflow as tf
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.batch.map_tasks import sum_tasks
 from meta_tf.batch.replicas import mean_of_sums, share_of_tasks
+from meta_tf.batch.sizes import cut, how_to_run, padded
 from meta_tf.network.network import Network
 from meta_tf.network.seeds import seed_positions, split_seeds, with_seeds
 from meta_tf.network.state import split_state
@@ -53,12 +54,13 @@ def outer_step(
       algorithm: how a task is learned.
       network: the model and its loss.
       weights: the present weights.
-      x: the batch, `{"support_x", "support_y", "query_x"}`, each [T, ...].
+      x: the batch, `{"support_x", "support_y", "query_x"}`, each [T, ...]; with sizes for one
+        that is padded (see `sizes`).
       y: its query targets, [T, Q, ...].
       scale: the loss scale of float16 training.
       iteration: the number of outer steps made.
-      mode: how the tasks run side by side (see `map_tasks`).
-      jit: whether XLA compiles them.
+      mode: how the tasks run side by side (see `map_tasks`), unless the batch is padded.
+      jit: whether XLA compiles them, unless the batch is padded.
     """
     count = tf.shape(tf.nest.flatten(y)[0])[0]
     first, total = share_of_tasks(count)
@@ -66,21 +68,22 @@ def outer_step(
     seeds = {i: drawn[first : first + count] for i, drawn in seeds.items()}
 
     def learn(task: dict[str, Any]) -> tuple[Any, Any]:
-        state = with_seeds(weights.state, task["seeds"])
+        state, real = with_seeds(weights.state, task["seeds"]), cut(task)
         result = algorithm.meta_gradients(
             network,
             tf.nest.map_structure(tf.identity, weights._replace(state=state)),
-            Examples(task["support_x"], task["support_y"]),
-            Examples(task["query_x"], task["query_y"]),
+            Examples(real["support_x"], real["support_y"]),
+            Examples(real["query_x"], real["query_y"]),
             scale=scale,
             iteration=tf.identity(iteration),
         )
         state_moved, counters = split_state(weights.state, result.state)
         gradients = (result.gradients, result.meta_gradients)
-        return (result.loss, result.predictions, counters), (gradients, result.moved, state_moved)
+        predictions = padded(result.predictions, task)
+        return (result.loss, predictions, counters), (gradients, result.moved, state_moved)
 
     (losses, predictions, counters), (sums, *moves) = sum_tasks(
-        learn, {**x, "query_y": y, "seeds": seeds}, mode=mode, jit=jit
+        learn, {**x, "query_y": y, "seeds": seeds}, **how_to_run(x, mode, jit)
     )
     gradients, meta_gradients = tf.nest.map_structure(lambda s: s / tf.cast(total, s.dtype), sums)
     means = mean_of_sums(tf.nest.flatten(moves), total)

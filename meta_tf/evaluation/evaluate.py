@@ -18,9 +18,11 @@ from meta_tf.batch.check_batch import check_batch
 from meta_tf.batch.check_values import with_right_labels
 from meta_tf.batch.company import COMPANIES
 from meta_tf.batch.map_tasks import map_tasks
+from meta_tf.batch.sizes import blank_batch, cut, how_to_run, sizes_in
 from meta_tf.checks import check_choice, check_integer
 from meta_tf.evaluation.result import Evaluation
 from meta_tf.evaluation.task_metric import TaskMetric, check_metric, task_metric
+from meta_tf.evaluation.task_sizes import TaskSizes
 from meta_tf.learner import MetaLearner
 from meta_tf.types import Batch, Tensor
 
@@ -52,7 +54,7 @@ def evaluate(
     Args:
       learner: the learner; it needs no `compile`.
       part: a part of a task source, such as `tasks.test`; or anything with the same
-        method `batches(tasks, seed)`.
+        method `batches(tasks, seed)`. Of padded tasks the real queries count.
       tasks_number: n, at least 2.
       steps: the last number of inner steps; the algorithm's `eval_steps`, or else
         `inner_steps`, if None; 0 for an algorithm without inner steps.
@@ -97,12 +99,14 @@ def evaluate(
     if x is None:
         raise ValueError("`part` must give tasks. Received: a part without any.")
     name, function = task_metric(learner, metric, x, y)
+    sizes = TaskSizes()
     per_task = _collect(
         learner,
         _measure(learner, function, steps, company),
         itertools.chain([(x, y)], batches),
         tasks_number,
         _verbosity(verbose),
+        sizes,
     )
     mean, ci95 = mean_and_interval(per_task)
     return Evaluation(
@@ -112,7 +116,7 @@ def evaluate(
         ci95=tuple(ci95.tolist()),
         tasks=tasks_number,
         seed=seed,
-        **_shape_of_task(x, y),
+        **sizes.of_all(),
         batch_norm=learner.network.batch_norm,
         company=company,
         algorithm=_described(learner.algorithm),
@@ -134,7 +138,7 @@ def _checked(learner: MetaLearner, batch: Any) -> Batch:
     """A batch as tensors, once they are known to have the right shapes."""
     x, y = tf.nest.map_structure(tf.convert_to_tensor, batch)
     check_batch(learner.algorithm, learner.network, x, y)
-    return x, y
+    return blank_batch(x, y)
 
 
 def _collect(
@@ -143,6 +147,7 @@ def _collect(
     batches: Iterable[Batch],
     tasks_number: int,
     verbose: int,
+    sizes: TaskSizes,
 ) -> np.ndarray:
     """The metric of every task, [tasks_number, steps + 1]; raises once one is not finite."""
     bar = keras.utils.Progbar(tasks_number, verbose=verbose, unit_name="task")
@@ -152,6 +157,8 @@ def _collect(
         with_right_labels(learner.algorithm, learner.network, {"query_y": y}, ())
         values, finite = (result.numpy()[:left] for result in measure(x, y))
         _check_finite(values, finite, done, {**x, "query_y": y})
+        if not done or sizes_in(x):
+            sizes.see(x, y, left)
         collected.append(values)
         done += len(values)
         bar.update(done)
@@ -168,36 +175,33 @@ def _measure(
 ) -> Callable[[Any, Any], tuple[Tensor, Tensor]]:
     """The function of a batch to each task's metric and finiteness, [T, steps + 1]."""
     of_each = _of_each(metric)
-    return lambda x, y: of_each(y, learner.trajectory(x, steps, company))
+    return lambda x, y: of_each(y, learner.trajectory(x, steps, company), sizes_in(x))
 
 
 @functools.lru_cache(maxsize=8)
-def _of_each(metric: TaskMetric) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Of query_y [T, Q, ...] and predictions [T, steps + 1, Q, ...]; compiled once a metric."""
+def _of_each(metric: TaskMetric) -> Callable[[Tensor, Tensor, Any], tuple[Tensor, Tensor]]:
+    """Of query_y [T, Q, ...], predictions [T, steps + 1, Q, ...] and the batch's sizes, if any.
 
-    def one(task: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        y, after_each_step = task
-        value = tf.map_fn(
-            lambda predictions: tf.cast(metric(y, predictions), tf.float32),
-            after_each_step,
-            fn_output_signature=tf.float32,
-        )
+    Compiled once a metric.
+    """
+
+    def one(task: tuple[Tensor, Tensor, dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
+        y, after_each_step, sizes = task
+
+        def value_of(predictions: Tensor) -> Tensor:
+            real = cut({"query_y": y, "predictions": predictions, **sizes})
+            return tf.cast(metric(real["query_y"], real["predictions"]), tf.float32)
+
+        value = tf.map_fn(value_of, after_each_step, fn_output_signature=tf.float32)
         # A metric may hide it: the largest of NaNs is the first class.
         axes = range(1, after_each_step.shape.rank)
         nan = tf.reduce_any(tf.math.is_nan(after_each_step), axes)
         return value, tf.math.is_finite(value) & ~nan
 
-    return tf.function(lambda y, p: map_tasks(one, (y, p)), autograph=False)
+    def of_batch(y: Tensor, predictions: Tensor, sizes: dict[str, Tensor]) -> Any:
+        return map_tasks(one, (y, predictions, sizes), **how_to_run(sizes, "auto", jit=False))
 
-
-def _shape_of_task(x: Any, y: Any) -> dict[str, Any]:
-    """Ways, shots and queries, as the first task has them."""
-    labels = x["support_y"][0].numpy()
-    support, query = labels.shape[0], y.shape[1]
-    if labels.dtype.kind not in "iu" or labels.ndim > 1:
-        return {"ways": None, "shots": support, "queries": query}
-    ways = len(np.unique(labels))
-    return {"ways": ways, "shots": support // ways, "queries": query // ways}
+    return tf.function(of_batch, autograph=False)
 
 
 def _described(algorithm: Algorithm) -> str:

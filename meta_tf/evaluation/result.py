@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from meta_tf.files import write_text
+
+Size: TypeAlias = int | tuple[int, int]
+"""A number of classes or examples, or the smallest and the largest one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +27,8 @@ class Evaluation:
       ci95: half-width of its 95 % confidence interval, 1.96 σ / √tasks.
       tasks: how many tasks.
       seed: which tasks.
-      ways: classes in a task; None for regression.
+      ways: classes in a task; None for regression. Where tasks differ, this and the next two
+        are the smallest and the largest number, a pair.
       shots: support examples, of each class in a classification.
       queries: query examples, likewise.
       batch_norm: the learner's batch-norm mode.
@@ -41,9 +45,9 @@ class Evaluation:
     ci95: tuple[float, ...]
     tasks: int
     seed: int
-    ways: int | None
-    shots: int
-    queries: int
+    ways: Size | None
+    shots: Size
+    queries: Size
     batch_norm: str
     algorithm: str
     settings: dict[str, Any]
@@ -51,7 +55,6 @@ class Evaluation:
     company: str = "queries"
 
     def __str__(self) -> str:
-        kind = f"{self.shots}-shot" if self.ways is None else f"{self.ways}-way {self.shots}-shot"
         percent = self.metric == "accuracy"
         scale, digits = (100, 2) if percent else (1, 4)
         rows = [
@@ -66,13 +69,20 @@ class Evaluation:
         width = max(len(value) for _, value in rows)
         return "\n".join(
             [
-                f"{self.tasks} new tasks (seed {self.seed}), {kind}, {self.queries} "
+                f"{self.tasks} new tasks (seed {self.seed}), {self.kind}, "
+                f"{_shown(self.queries)} "
                 + ("queries" if self.ways is None else "queries a class"),
                 f"{self.algorithm}, batch norm: {self.batch_norm}{self._company()}",
                 "mean over tasks ± 95 % confidence interval",
                 *(f"{steps:>11}   {value:>{width}}" for steps, value in rows),
             ]
         )
+
+    @property
+    def kind(self) -> str:
+        """What the tasks are called, `5-way 1-shot` say."""
+        shots = f"{_shown(self.shots)}-shot"
+        return shots if self.ways is None else f"{_shown(self.ways)}-way {shots}"
 
     def _company(self) -> str:
         others = {"queries": "", "support": ", each query with the support set"}
@@ -104,6 +114,12 @@ class Evaluation:
                 f"{str(path)!r}, without {', '.join(sorted(missing))}."
             )
         values: dict[str, Any] = {n: content[n] for n in names}
-        for name in ("steps", "mean", "ci95"):
-            values[name] = tuple(values[name])
+        for name, value in values.items():
+            if isinstance(value, list):
+                values[name] = tuple(value)
         return cls(**values, per_task=np.empty([0, len(values["steps"])]))
+
+
+def _shown(size: Size) -> str:
+    """`5`, or `2–20` of a range."""
+    return str(size) if isinstance(size, int) else f"{size[0]}–{size[1]}"

@@ -18,7 +18,6 @@ from meta_tf.plots.style import (
     band,
     colours,
     headline,
-    kind_of,
     tidy,
     unit_of,
 )
@@ -73,7 +72,7 @@ def compare(
     if curves:
         label_ends(panels[1], _draw_curves(panels[1], curves, styles), height)
     first = next(iter(evaluations.values()))
-    headline(figure, title or f"{first.tasks} new tasks, {kind_of(first)}")
+    headline(figure, title or f"{first.tasks} new tasks, {first.kind}")
     return figure
 
 

@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from meta_tf.evaluation import Evaluation
 from meta_tf.evaluation.metrics_csv import read_metrics
-from meta_tf.plots.style import BLUE, GREY, band, kind_of, tidy, unit_of
+from meta_tf.plots.style import BLUE, GREY, band, tidy, unit_of
 
 _FEW = 30  # points that are far enough apart for large markers
 
@@ -83,7 +83,7 @@ def inner_steps(evaluation: Evaluation) -> Figure:
     axes = figure.subplots()
     axes.plot(steps, scale * mean, "o-", color=BLUE, markersize=4, label="mean over tasks")
     band(axes, steps, scale * mean, scale * ci95, BLUE)
-    title = f"{evaluation.tasks} new tasks, {kind_of(evaluation)}\n{evaluation.algorithm}"
+    title = f"{evaluation.tasks} new tasks, {evaluation.kind}\n{evaluation.algorithm}"
     tidy(axes, "inner steps", f"{unit} on query sets", title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from meta_tf.batch.sizes import cut
 from meta_tf.checks import check_integer
 from meta_tf.learner import MetaLearner
 from meta_tf.plots.style import GREEN, GREY, RED, headline
@@ -48,8 +49,9 @@ def images(learner: MetaLearner, part: Any, seed: int = 0, most: int = 6) -> Fig
     check_integer("most", most, at_least=1)
     x, query_y = next(iter(part.batches(1, seed=seed)))
     _check_images(x["query_x"], query_y)
-    support_x, support_y, query_x = (x[n][0] for n in ("support_x", "support_y", "query_x"))
-    labels, predicted = query_y[0].numpy(), learner.adapt(support_x, support_y)(query_x)
+    task = cut({name: tensor[0] for name, tensor in {**x, "query_y": query_y}.items()})
+    support_x, support_y, query_x = (task[n] for n in ("support_x", "support_y", "query_x"))
+    labels, predicted = task["query_y"].numpy(), learner.adapt(support_x, support_y)(query_x)
     predicted = np.argmax(predicted, -1)
     rows = _rows(support_y.numpy(), labels, predicted, most)
     names = _names(part, seed)

@@ -10,8 +10,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from meta_tf.evaluation import Evaluation
-
 # Okabe and Ito's colours, which colour-blind people can tell apart.
 BLUE, RED, GREEN, ORANGE, GREY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#767676"
 _DISTINCT = (
@@ -72,9 +70,3 @@ def unit_of(metric: str) -> tuple[float, str]:
     """The factor that a metric is shown with, and its name with the unit."""
     named = {"accuracy": (100.0, "accuracy in %"), "mse": (1.0, "mean squared error")}
     return named.get(metric, (1.0, metric))
-
-
-def kind_of(evaluation: Evaluation) -> str:
-    """What the tasks of an evaluation are called."""
-    shots = f"{evaluation.shots}-shot"
-    return shots if evaluation.ways is None else f"{evaluation.ways}-way {shots}"

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
 from meta_tf.tasks.examples import as_examples
 from meta_tf.tasks.query_number import queries_or_default
+from meta_tf.tasks.size_range import SizeRange
 from meta_tf.tasks.source import Source
 from meta_tf.tasks.split import split_by_fractions
 
@@ -17,9 +18,9 @@ from meta_tf.tasks.split import split_by_fractions
 def from_arrays(
     images: ArrayLike,
     labels: ArrayLike,
-    ways: int = 5,
-    shots: int = 1,
-    queries: int | None = None,
+    ways: SizeRange = 5,
+    shots: SizeRange = 1,
+    queries: SizeRange | None = None,
     split: Sequence[float] = (0.64, 0.16, 0.20),
     rotations: Rotations = None,
 ) -> Source:
@@ -31,7 +32,8 @@ def from_arrays(
         [0, 1]; floats become float32, other integers (token numbers) int32.
       labels: the class of each example, [n], integers or strings. The classes
         are divided among the parts; a task numbers its own from 0.
-      ways: N, classes per task.
+      ways: N, classes per task; a range `(2, 20)` lets every task draw its own, uniformly,
+        as `shots` and `queries` do: see `meta_tf.types` for batches of such tasks.
       shots: K, support examples per class.
       queries: query examples per class; if None, as many as the smallest class leaves, at
         most 15.

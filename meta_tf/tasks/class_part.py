@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from meta_tf.checks import check_integer
 from meta_tf.tasks.examples import cut_out
+from meta_tf.tasks.meta_dataset import MetaDatasetSizes
 from meta_tf.tasks.part import Part
 from meta_tf.tasks.sampler import Sampler
 
@@ -70,3 +71,36 @@ class ClassPart(Part):
         ]
         of_features = sampler.of(tf.constant(np.concatenate(features)))
         return ClassPart(of_features, stream=self._stream, classes=self.classes)
+
+    def meta_dataset(self, **limits: int) -> ClassPart:
+        """Tasks of this part's classes whose sizes are drawn as in Meta-Dataset.
+
+        Ways vary, shots too, and within a task from class to class; what the part's own
+        tasks have of each does not matter. Classes are drawn uniformly: the hierarchies of
+        ImageNet and Omniglot, by which Meta-Dataset draws there, are not known here.
+
+        Args:
+          **limits: of `meta_tf.tasks.meta_dataset.MetaDatasetSizes`: `least_ways=5`,
+            `most_ways=50`, `most_queries=10`, `most_support=500` and `most_shots=100`.
+
+        Returns:
+          A part whose batches are padded, with `support_size` and `query_size`.
+
+        Raises:
+          ValueError: if a limit is none, or classes or examples are too few.
+
+        Example:
+          >>> vectors = np.random.default_rng(0).normal(size=[600, 8])
+          >>> part = meta_tf.tasks.from_arrays(vectors, np.arange(600) % 30, ways=2).train
+          >>> x, _ = next(iter(part.meta_dataset(most_ways=10, most_support=60).batches(4)))
+          >>> x["support_x"].shape, x["support_size"].shape
+          (TensorShape([4, 60, 8]), TensorShape([4]))
+
+        Reference:
+          Triantafillou et al., Meta-Dataset, 2020.
+        """
+        sizes = MetaDatasetSizes(self._sampler.counts, **limits)
+        sampler = self._sampler._replace(
+            ways=sizes.ways, shots=sizes.shots, queries=sizes.queries, sizes=sizes
+        )
+        return ClassPart(sampler, stream=self._stream, classes=self.classes)

@@ -8,9 +8,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from meta_tf.checks import check_choice, check_integer
+from meta_tf.checks import check_choice
 from meta_tf.tasks.class_part import ClassPart
 from meta_tf.tasks.sampler import TURNS, Sampler
+from meta_tf.tasks.size_range import RangeSizes, SizeRange, ends_of
 from meta_tf.tasks.source import PARTS
 
 Rotations = Literal["task", "classes"] | None
@@ -33,12 +34,12 @@ def class_parts(
     data: ClassData,
     split: Sequence[Sequence[str]],
     *,
-    ways: int,
-    shots: int,
-    queries: int,
+    ways: SizeRange,
+    shots: SizeRange,
+    queries: SizeRange,
     rotations: Rotations,
-    train_ways: int | None = None,
-    train_shots: int | None = None,
+    train_ways: SizeRange | None = None,
+    train_shots: SizeRange | None = None,
 ) -> list[ClassPart]:
     """Makes the three parts of a source of classes.
 
@@ -46,7 +47,8 @@ def class_parts(
       data: the examples. `uint8` is scaled from 0 … 255 to [0, 1], float32 and
         int32 (token numbers, say) pass unchanged.
       split: names of the classes of training, validation and test.
-      ways: N, classes per task.
+      ways: N, classes per task; a range `(2, 20)` lets every task draw its own, as it does for
+        the next two.
       shots: K, support examples per class.
       queries: query examples per class.
       rotations: `"task"` turns each class of each task by 0, 90, 180 or 270°;
@@ -62,13 +64,12 @@ def class_parts(
       ValueError: if a part has fewer classes than `ways`, a class has fewer examples
         than a task needs, or the examples cannot be turned.
     """
-    check_integer("ways", ways, at_least=1)
-    check_integer("shots", shots, at_least=1)
-    check_integer("queries", queries, at_least=1)
-    train_ways = ways if train_ways is None else train_ways
-    train_shots = shots if train_shots is None else train_shots
-    check_integer("train_ways", train_ways, at_least=1)
-    check_integer("train_shots", train_shots, at_least=1)
+    each = ends_of("ways", ways), ends_of("shots", shots), ends_of("queries", queries)
+    train = (
+        each[0] if train_ways is None else ends_of("train_ways", train_ways),
+        each[1] if train_shots is None else ends_of("train_shots", train_shots),
+        each[2],
+    )
     check_choice("rotations", rotations, ("task", "classes", None))
     if rotations is not None:
         _check_square(data.examples.shape, rotations)
@@ -81,10 +82,16 @@ def class_parts(
         # One order for all, so that a caller's order of names changes no episode.
         names = sorted(names)
         chosen = [rows[name] for name in names]
-        size = (train_ways, train_shots) if part == "train" else (ways, shots)
-        _check_part(part, names, data.counts[chosen], len(data.names), *size, queries)
+        sizes = RangeSizes(*(train if part == "train" else each))
+        most = (sizes.ways[1], sizes.shots[1], sizes.queries[1])
+        _check_part(part, names, data.counts[chosen], len(data.names), *most)
         sampler = Sampler(
-            examples, starts[chosen], data.counts[chosen], *size, queries, rotations == "task"
+            examples,
+            starts[chosen],
+            data.counts[chosen],
+            *most,
+            rotations == "task",
+            None if all(first == last for first, last in sizes) else sizes,
         )
         if rotations == "classes" and part == "train":
             sampler = sampler.with_turned_classes(len(data.examples))

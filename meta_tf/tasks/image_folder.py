@@ -13,6 +13,7 @@ from meta_tf.tasks.decode import ImageFile, decode_images
 from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
 from meta_tf.tasks.picture_files import SUFFIXES, pictures_of
 from meta_tf.tasks.query_number import queries_or_default
+from meta_tf.tasks.size_range import SizeRange
 from meta_tf.tasks.source import PARTS, Source
 from meta_tf.tasks.split import split_by_fractions
 
@@ -30,7 +31,8 @@ class ImageFolder(Source):
 
     Args:
       path: the folder.
-      ways: N, classes per task.
+      ways: N, classes per task; a range `(2, 20)` lets every task draw its own, uniformly,
+        as `shots` and `queries` do: see `meta_tf.types` for batches of such tasks.
       shots: K, support images per class.
       queries: query images per class; if None, as many as the smallest class leaves, at
         most 15.
@@ -56,15 +58,15 @@ class ImageFolder(Source):
     def __init__(
         self,
         path: str | Path,
-        ways: int = 5,
-        shots: int = 1,
-        queries: int | None = None,
+        ways: SizeRange = 5,
+        shots: SizeRange = 1,
+        queries: SizeRange | None = None,
         size: int | tuple[int, int] = (28, 28),
         channels: int = 1,
         rotations: Rotations = None,
         split: Sequence[float] = (0.64, 0.16, 0.20),
-        train_ways: int | None = None,
-        train_shots: int | None = None,
+        train_ways: SizeRange | None = None,
+        train_shots: SizeRange | None = None,
     ):
         size = _check_size(size)
         check_choice("channels", channels, (1, 3))

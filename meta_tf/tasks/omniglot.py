@@ -17,6 +17,7 @@ from meta_tf.tasks.cache import cached
 from meta_tf.tasks.decode import ImageFile, decode_images
 from meta_tf.tasks.download import OMNIGLOT_URL, fetch_omniglot
 from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
+from meta_tf.tasks.size_range import SizeRange
 from meta_tf.tasks.source import Source
 from meta_tf.tasks.split import shuffled, split_by_fractions
 
@@ -38,7 +39,8 @@ class Omniglot(Source):
     Args:
       data_dir: folder with `images_background.zip` and `images_evaluation.zip` or
         with what is in them, directly or in a subfolder `python`.
-      ways: N, classes per task.
+      ways: N, classes per task; a range `(2, 20)` lets every task draw its own, uniformly,
+        as `shots` and `queries` do: see `meta_tf.types` for batches of such tasks.
       shots: K, support drawings per class.
       queries: query drawings per class; a character has 20 drawings in all.
       split: `"finn"`: all characters, shuffled once, 1100 for training, 100 for
@@ -77,17 +79,17 @@ class Omniglot(Source):
     def __init__(
         self,
         data_dir: str | Path,
-        ways: int = 5,
-        shots: int = 1,
-        queries: int = 15,
+        ways: SizeRange = 5,
+        shots: SizeRange = 1,
+        queries: SizeRange = 15,
         split: Literal["finn", "lake"] = "finn",
         rotations: Rotations = "task",
         size: int = 28,
         download: bool = False,
         cache_dir: str | Path | None = None,
         mirror: str | None = None,
-        train_ways: int | None = None,
-        train_shots: int | None = None,
+        train_ways: SizeRange | None = None,
+        train_shots: SizeRange | None = None,
     ):
         check_choice("split", split, ("finn", "lake"))
         check_integer("size", size, at_least=1)

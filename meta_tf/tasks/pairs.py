@@ -9,14 +9,15 @@ import numpy as np
 
 from meta_tf.tasks.arrays import from_arrays
 from meta_tf.tasks.episodes import Rotations
+from meta_tf.tasks.size_range import SizeRange
 from meta_tf.tasks.source import Source
 
 
 def from_pairs(
     pairs: Iterable[tuple[Any, Any]],
-    ways: int = 5,
-    shots: int = 1,
-    queries: int | None = None,
+    ways: SizeRange = 5,
+    shots: SizeRange = 1,
+    queries: SizeRange | None = None,
     split: Sequence[float] = (0.64, 0.16, 0.20),
     rotations: Rotations = None,
 ) -> Source:
@@ -27,7 +28,8 @@ def from_pairs(
 
     Args:
       pairs: gives `(example, label)`, arrays or tensors, and ends. All examples have one shape.
-      ways: N, classes per task.
+      ways: N, classes per task; a range `(2, 20)` lets every task draw its own, uniformly,
+        as `shots` and `queries` do: see `meta_tf.types` for batches of such tasks.
       shots: K, support examples per class.
       queries: query examples per class; if None, as many as the smallest class leaves, at
         most 15.

@@ -39,7 +39,7 @@ class Part:
       most_batches: how many batches one call of `episodes` makes at most; 1 where an
         episode is costly.
       drawn: function of the same numbers to the places in `classes` of the classes that
-        they draw, [T, N], in the order of a task's labels.
+        they draw, [T, N], in the order of a task's labels; negative ones count for none.
 
     Example:
       >>> part = meta_tf.tasks.Sinusoid(shots=5).train
@@ -145,7 +145,7 @@ class Part:
         with tf.device("CPU:0"):
             first = tf.constant(operator.index(episode), tf.int64)
             numbers = uniforms(operator.index(seed), self._stream, first, 1, self._numbers)
-            return [self.classes[i] for i in self._drawn(numbers)[0].numpy()]
+            return [self.classes[i] for i in self._drawn(numbers)[0].numpy() if i >= 0]
 
     def _make(self, seed: int, first: tf.Tensor, count: int) -> Batch:
         padded = -(-count // self._multiple) * self._multiple

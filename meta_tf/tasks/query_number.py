@@ -4,35 +4,38 @@ from __future__ import annotations
 
 import numpy as np
 
-from meta_tf.checks import check_integer
+from meta_tf.tasks.size_range import SizeRange, ends_of
 
 _MOST = 15  # as in most papers
 
 
 def queries_or_default(
-    queries: int | None, counts: np.ndarray, shots: int, train_shots: int | None = None
-) -> int:
+    queries: SizeRange | None,
+    counts: np.ndarray,
+    shots: SizeRange,
+    train_shots: SizeRange | None = None,
+) -> SizeRange:
     """Gives `queries`, or if it is None what the smallest class leaves, at most 15.
 
     At least 1, so that the error for a class that is too small names the class.
 
     Args:
-      queries: query examples per class, or None.
+      queries: query examples per class, a number or a range, or None.
       counts: how many examples each class has.
       shots: support examples per class.
       train_shots: those of the training part, if others.
 
     Raises:
-      ValueError: if a number is not a whole one of at least 1.
+      ValueError: if a number is not a whole one of at least 1, or a range not one of such.
 
     Example:
       >>> queries_or_default(None, np.array([10, 30]), shots=1)
       9
     """
-    check_integer("shots", shots, at_least=1)
+    _, most = ends_of("shots", shots)
     if train_shots is not None:
-        check_integer("train_shots", train_shots, at_least=1)
+        most = max(most, ends_of("train_shots", train_shots)[1])
     if queries is not None:
-        check_integer("queries", queries, at_least=1)
+        ends_of("queries", queries)
         return queries
-    return max(1, min(_MOST, int(counts.min()) - max(shots, train_shots or 0)))
+    return max(1, min(_MOST, int(counts.min()) - most))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from meta_tf.tasks.part import Part
+from meta_tf.tasks.size_range import SizeRange
 
 Kind = Literal["classification", "regression"]
 PARTS = ("train", "valid", "test")
@@ -23,7 +24,8 @@ class Source:
       kind: "classification" (integer labels 0 … N - 1) or "regression".
       ways: N, classes per task; `None` for regression.
       shots: support examples per task, in a classification per class.
-      queries: query examples per task, in a classification per class.
+      queries: query examples per task, in a classification per class. Of what is a range the
+        largest, as of the two before.
       input_shape: shape of one example.
       target_shape: shape of one target; `()` for class labels.
 
@@ -40,15 +42,15 @@ class Source:
         kind: Kind,
         parts: Sequence[Part],
         *,
-        shots: int,
-        queries: int,
-        ways: int | None = None,
+        shots: SizeRange,
+        queries: SizeRange,
+        ways: SizeRange | None = None,
     ):
         self.train, self.valid, self.test = parts
         self.kind = kind
-        self.ways = ways
-        self.shots = shots
-        self.queries = queries
+        self.ways = None if ways is None else _largest(ways)
+        self.shots = _largest(shots)
+        self.queries = _largest(queries)
         x, query_y = self.train.task_spec
         self.input_shape: Any = tf.nest.map_structure(_example_shape, x["query_x"])
         self.target_shape: Any = tf.nest.map_structure(_example_shape, query_y)
@@ -59,6 +61,10 @@ class Source:
             f"{type(self).__name__}({ways}shots={self.shots}, queries={self.queries}, "
             f"kind={self.kind!r}, input_shape={self.input_shape})"
         )
+
+
+def _largest(size: SizeRange) -> int:
+    return size[1] if isinstance(size, Sequence) else size
 
 
 def _example_shape(spec: tf.TensorSpec) -> tuple[int, ...]:

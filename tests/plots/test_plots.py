@@ -90,6 +90,19 @@ def test_images_are_marked_right_or_wrong(shape, tmp_path):
     assert is_drawn(figure, tmp_path / "task.png")
 
 
+def test_images_of_a_padded_task_are_those_that_are_real():
+    pixels = np.random.default_rng(0).uniform(size=[120, 8, 8, 1])
+    tasks = meta_tf.tasks.from_arrays(
+        pixels, np.arange(120) % 20, ways=(2, 3), shots=(1, 2), queries=(1, 3)
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    net = meta_tf.MetaLearner(meta_tf.models.mlp((8, 8, 1), 3), loss=loss)
+    for seed in range(3):
+        x, _ = next(iter(tasks.test.batches(1, seed=seed)))
+        figure = plots.images(net, tasks.test, seed=seed)
+        assert len(figure.axes) == int(x["support_size"][0] + x["query_size"][0])
+
+
 def test_images_are_of_all_classes():
     pixels = np.random.default_rng(0).uniform(size=[400, 3, 3, 1])
     tasks = meta_tf.tasks.from_arrays(pixels, np.arange(400) % 100, ways=12, queries=3)

@@ -172,3 +172,9 @@ def test_what_is_lost_is_printed_and_nothing_else(folder, tmp_path, capsys):
     ImageFolder(tmp_path / "grey", ways=3, size=9, **HALVES)
     told = "40 pictures, of 9 x 9 pixels, 1 of them stored in colour, are read as 9 x 9 in grey."
     assert told in capsys.readouterr().out
+
+
+def test_ranges_may_be_for_training_alone(folder):
+    tasks = ImageFolder(folder, ways=2, queries=1, train_ways=(2, 3), train_shots=(1, 2))
+    assert "support_size" in tasks.train.task_spec[0]
+    assert "support_size" not in tasks.test.task_spec[0]

@@ -1,0 +1,169 @@
+"""Tasks of different sizes in one batch: padded outside, cut where a single task is learned.
+
+A padded batch says how many examples of each task are real, which are the first ones:
+
+    x = {..., "support_size": [T], "query_size": [T]}
+
+No mask goes into a loss, an algorithm or a layer. The function of one task cuts its sets, and so
+learns from the very tensors that it would be given alone. Such tasks run in the mode `parallel`,
+and without XLA, whose programs know one shape only; so do the steps of a `fit` with
+`steps_per_execution`, which would be one program of it otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from meta_tf.batch.require import require
+from meta_tf.types import Tensor, Tensors
+
+SIZE_KEYS = ("support_size", "query_size")
+# The size that counts the real rows of each.
+_SIZE_OF = {
+    "support_x": "support_size",
+    "support_y": "support_size",
+    "query_x": "query_size",
+    "query_y": "query_size",
+    "predictions": "query_size",
+}
+
+
+def sizes_in(x: dict[str, Tensors]) -> dict[str, Tensor]:
+    """The sizes that a batch (or a task) carries, by their keys; none of one without padding."""
+    return {name: x[name] for name in SIZE_KEYS if name in x}
+
+
+def how_to_run(x: dict[str, Tensors], mode: str, jit: bool | str) -> dict[str, Any]:
+    """The options of `map_tasks` for a batch: `mode` and `jit`, unless it carries sizes."""
+    return {"mode": "parallel", "jit": False} if sizes_in(x) else {"mode": mode, "jit": jit}
+
+
+def check_sizes(x: dict[str, Any]) -> None:
+    """Raises ValueError unless a batch has both sizes or none, as whole numbers [T]."""
+    sizes = sizes_in(x)
+    if len(sizes) == 1:
+        raise ValueError(
+            "A padded batch must have both `support_size` [T] and `query_size` [T]. Received: "
+            f"`{next(iter(sizes))}` alone. Give the other too, or neither."
+        )
+    for name, size in sizes.items():
+        shape, dtype = getattr(size, "shape", None), getattr(size, "dtype", None)
+        tasks = keras.tree.flatten(x["support_x"])[0].shape[0]
+        if shape is None or len(shape) != 1 or not tf.as_dtype(dtype).is_integer:
+            got = type(size).__name__
+            if shape is not None:
+                got = f"{tf.as_dtype(dtype).name} of shape {tuple(shape)}"
+            raise ValueError(
+                f"`{name}` must be integers [T], how many examples of each task are real. "
+                f"Received: {got}."
+            )
+        if None not in (tasks, shape[0]) and shape[0] != tasks:
+            raise ValueError(
+                f"`{name}` must hold a number for each of the {tasks} tasks. Received: shape "
+                f"{tuple(shape)}."
+            )
+
+
+def blank_padding(x: dict[str, Tensors]) -> dict[str, Tensors]:
+    """A batch with zeros for padding, which may have been NaN or labels that are none.
+
+    Args:
+      x: a batch, with its targets as `query_y` or without. One without sizes comes back as
+        it is.
+
+    Raises:
+      ValueError: if a size is below 1 or above the number of rows; see `require`.
+    """
+    blanked = dict(x)
+    checks = []
+    for name, size in sizes_in(x).items():
+        sets = [key for key, of in _SIZE_OF.items() if of == name and key in x]
+        rows = _rows(x[sets[0]], axis=1)
+        checks.append(
+            require(
+                (size >= 1) & (size <= tf.cast(rows, size.dtype)),
+                f"`{name}` must be between 1 and the number of rows that the batch has for each "
+                "task. Received: others. Leave tasks without examples out.",
+            )
+        )
+        with tf.control_dependencies([check for check in checks if check is not None]):
+            real = tf.sequence_mask(size, rows)  # [T, S]
+        for key in sets:
+            blanked[key] = tf.nest.map_structure(lambda t, real=real: _where(real, t), x[key])
+    return blanked
+
+
+def blank_batch(x: dict[str, Tensors], y: Tensors) -> tuple[dict[str, Tensors], Tensors]:
+    """As `blank_padding`, of a batch `(x, y)`."""
+    x = blank_padding({**x, "query_y": y})
+    return x, x.pop("query_y")
+
+
+def cut(task: dict[str, Tensors]) -> dict[str, Tensors]:
+    """A task without its padding; one without sizes comes back as it is.
+
+    Args:
+      task: some of `support_x`, `support_y`, `query_x`, `query_y` and `predictions` of one task,
+        and its sizes, scalars.
+    """
+    real = dict(task)
+    for name, of in _SIZE_OF.items():
+        if name in task and of in task:
+            size = task[of]
+            real[name] = tf.nest.map_structure(lambda t, size=size: t[:size], task[name])
+    return real
+
+
+def padded(predictions: Tensors, task: dict[str, Tensors], axis: int = 0) -> Tensors:
+    """Predictions for a task's real queries with zeros behind them, as many rows as `query_x` has.
+
+    Args:
+      predictions: for what `cut` leaves of the task.
+      task: the whole task; predictions of one without sizes come back as they are.
+      axis: that of the queries.
+    """
+    if not sizes_in(task):
+        return predictions
+    rows = _rows(task["query_x"], axis=0)
+
+    def pad(p: Tensor) -> Tensor:
+        missing = [[0, rows - tf.shape(p)[i] if i == axis else 0] for i in range(p.shape.rank)]
+        static = [rows if i == axis else n for i, n in enumerate(p.shape)]
+        known = [None if tf.is_tensor(n) else n for n in static]
+        return tf.ensure_shape(tf.pad(p, missing), known)
+
+    return tf.nest.map_structure(pad, predictions)
+
+
+def each_by_itself(fn: Callable[[dict[str, Tensors]], Any], tasks: dict[str, Tensors]) -> None:
+    """Calls a function that changes variables once for each task, cut, as a batch of one.
+
+    Args:
+      fn: takes a batch of one task without padding. What it returns is dropped.
+      tasks: as `cut` takes them, with a tasks axis in front.
+    """
+
+    def body(t: Tensor) -> tuple[Tensor]:
+        task = cut(tf.nest.map_structure(lambda x: x[t], tasks))
+        fn(tf.nest.map_structure(lambda x: x[tf.newaxis], task))
+        return (t + 1,)
+
+    count = tf.shape(tasks["query_size"])[0]
+    tf.while_loop(lambda t: t < count, body, (tf.constant(0),), parallel_iterations=1)
+
+
+def _rows(tensors: Tensors, axis: int) -> int | Tensor:
+    first = tf.nest.flatten(tensors)[0]
+    return tf.shape(first)[axis] if first.shape[axis] is None else first.shape[axis]
+
+
+def _where(real: Tensor, tensor: Tensor) -> Tensor:
+    """The tensor [T, S, ...] where `real` [T, S], zeros elsewhere."""
+    tensor = tf.convert_to_tensor(tensor)
+    for _ in range(tensor.shape.rank - 2):
+        real = real[..., tf.newaxis]
+    return tf.where(real, tensor, tf.zeros_like(tensor))
