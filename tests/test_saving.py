@@ -103,8 +103,9 @@ def test_an_algorithm_of_other_steps_takes_its_place_at_once():
     x, y = tf.ones([2, 3]), tf.constant([0, 1])
     before = learner.adapt(x, y)(x)
     learner.algorithm = dataclasses.replace(learner.algorithm, eval_steps=0)
-    tf.debugging.assert_equal(learner.adapt(x, y)(x), learner.model(x))
-    assert abs(float(tf.reduce_sum(before - learner.model(x)))) > 0
+    # Not to the last bit: in a graph a processor may add up in another order.
+    tf.debugging.assert_near(learner.adapt(x, y)(x), learner.model(x), rtol=1e-6, atol=0.0)
+    assert float(tf.reduce_max(tf.abs(before - learner.model(x)))) > 1e-3
 
 
 def test_training_takes_the_new_algorithm_too_and_one_that_learns_more_is_refused():
