@@ -47,14 +47,14 @@ class Run(NamedTuple):
     workers: int = 1
 
 
-OWN = [*SMALL, "--task=sinusoid", f"--model={Path(__file__).stem}:noisy"]
+NOISY = [*SMALL, "--task=sinusoid", f"--model={Path(__file__).stem}:noisy"]
 RUNS = {
     "mlp": Run([*SMALL, "--task=sinusoid", "--steps_per_execution=5"]),
-    "dropout, batch norm": Run(OWN),
+    "dropout, batch norm": Run(NOISY),
     "maml++": Run([*SMALL, *PICTURES, "--algorithm=mamlpp", "--inner_steps=2", "--inner_lr=0.1"]),
     "pictures": Run([*SMALL, *PICTURES, "--algorithm=maml", "--inner_steps=1", "--inner_lr=0.4"]),
     "omniglot": Run([*SMALL, *OMNIGLOT, "--algorithm=maml", "--inner_steps=1", "--inner_lr=0.4"]),
-    "two workers": Run([*OWN, "--set", "dtype=float64"], workers=2),
+    "two workers": Run([*NOISY, "--set", "dtype=float64"], workers=2),
 }
 TOGETHER = ["--strategy=multi_worker", "--worker_timeout=20"]  # the workers' own flags
 

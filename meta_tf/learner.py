@@ -208,10 +208,7 @@ class MetaLearner(keras.Model):
         Returns:
           The predictions, [T, Q, ...], zeros for padding.
         """
-        check_batch(self.algorithm, self.network, inputs)
-        tasks = blank_padding({name: inputs[name] for name in (*BATCH_KEYS, *sizes_in(inputs))})
-        labels = {"support_y": tasks["support_y"]}
-        tasks = with_right_labels(self.algorithm, self.network, labels, tasks)
+        tasks = self._right_tasks(inputs)
         weights = self.weights_now
 
         def learn(task: dict[str, Tensors]) -> Tensors:
@@ -429,11 +426,7 @@ class MetaLearner(keras.Model):
         steps = self.algorithm.steps_to_evaluate() if steps is None else steps
         check_integer("steps", steps, at_least=0)
         check_choice("company", company, COMPANIES)
-        check_batch(self.algorithm, self.network, x)
-        tasks = {name: x[name] for name in (*BATCH_KEYS, *sizes_in(x))}
-        tasks = blank_padding(tf.nest.map_structure(tf.convert_to_tensor, tasks))
-        labels = {"support_y": tasks["support_y"]}
-        tasks = with_right_labels(self.algorithm, self.network, labels, tasks)
+        tasks = self._right_tasks(x)
         frozen = tuple(not v.trainable for v in self.model.variables)
         return self._trajectory(tasks, int(steps), company, frozen)
 
@@ -599,6 +592,14 @@ class MetaLearner(keras.Model):
         check_batch(self.algorithm, self.network, x, y)
         x, y = blank_batch(x, y)
         return with_right_labels(self.algorithm, self.network, labels_of(x, y), (x, y))
+
+    def _right_tasks(self, x: dict[str, Tensors]) -> dict[str, Tensors]:
+        """The tasks of a batch without targets, as tensors, once they are known to be right."""
+        check_batch(self.algorithm, self.network, x)
+        tasks = {name: x[name] for name in (*BATCH_KEYS, *sizes_in(x))}
+        tasks = blank_padding(tf.nest.map_structure(tf.convert_to_tensor, tasks))
+        labels = {"support_y": tasks["support_y"]}
+        return with_right_labels(self.algorithm, self.network, labels, tasks)
 
     def _report(self, x: Any, y: Any, predictions: Tensors, losses: Tensor) -> dict[str, Tensor]:
         next(m for m in self.metrics if m.name == "loss").update_state(losses)

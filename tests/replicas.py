@@ -142,7 +142,7 @@ def end(workers):
 
 
 def main():
-    tolerate_silence(300)  # the machine that tests may be busy
+    tolerate_silence(300)  # a machine that tests is busy
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
     learned = {}
     for name in sys.argv[2:] or TRAININGS:

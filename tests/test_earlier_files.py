@@ -48,8 +48,9 @@ def test_an_adapted_model(predicted):
 def test_a_learner_with_mamlpp_that_trains_on(predicted):
     learner = keras.models.load_model(FILES / "mamlpp.keras")
     x, y = next(iter(_images().batches(2, seed=0)))
-    # Of logits up to 0.4; another processor adds up a convolution's float32 in another order.
-    np.testing.assert_allclose(learner.predict_on_batch(x), predicted["mamlpp"], atol=1e-5, rtol=0)
+    # Of the largest: another processor adds up a convolution's float32 in another order.
+    atol = 1e-5 * np.abs(predicted["mamlpp"]).max()
+    np.testing.assert_allclose(learner.predict_on_batch(x), predicted["mamlpp"], rtol=0, atol=atol)
     assert learner.network.batch_norm == "support"
     before = [v.numpy() for v in learner.trainable_variables]
     assert np.isfinite(learner.train_on_batch(x, y)[0])

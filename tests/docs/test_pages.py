@@ -63,18 +63,8 @@ def write_pictures(folder, classes, each):
             (path / f"{i}.png").write_bytes(tf.io.encode_png(picture).numpy())
 
 
-# Compiles networks of a hundred layers.
-LONG = ("docs/backbones.md",)
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        pytest.param(p, marks=pytest.mark.exhaustive if named(p) in LONG else pytest.mark.slow)
-        for p in RUN
-    ],
-    ids=named,
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("path", RUN, ids=named)
 def test_its_program_runs(path, tmp_path):
     if '"my_images"' in program(path):
         write_pictures(tmp_path / "my_images", classes=32, each=6)

@@ -84,3 +84,15 @@ def test_where_there_are_no_locks_the_run_says_so(tmp_path, monkeypatch, capsys)
     with claimed(tmp_path) as writable:
         assert writable
     assert "cannot be locked on this system" in capsys.readouterr().out
+
+
+def test_the_lock_is_given_back_where_the_folder_cannot_be_removed(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("meta_tf.runs.lock.Path.unlink", refuse)
+        with pytest.raises(OSError, match="No space left"), claimed(tmp_path / "new"):
+            pass
+    with claimed(tmp_path / "new") as writable:
+        assert writable
