@@ -109,8 +109,7 @@ def _wait(port: int, process: subprocess.Popen, log: Path, limit: float) -> None
 
 def measure(port: int, options: Any) -> dict[str, dict[str, dict[str, float]]]:
     """`{kind: {clients: {"requests_s", "p50_ms", "p99_ms"}}}`."""
-    first = Client(port)
-    task = first.learn()
+    task = Client(port).learn()
     kinds: dict[str, Callable[[Client], object]] = {
         "predict": lambda client: client.predict(task),
         "learn": lambda client: client.learn(),
@@ -120,7 +119,7 @@ def measure(port: int, options: Any) -> dict[str, dict[str, dict[str, float]]]:
     found: dict[str, dict[str, dict[str, float]]] = {kind: {} for kind in kinds}
     for clients in CLIENTS:
         for kind, work in kinds.items():
-            task = first.learn()  # the last one may have been let go
+            task = Client(port).learn()  # the last one may have been let go
             seen = [together(port, clients, options.seconds, work) for _ in range(options.rounds)]
             times = sorted(1000 * t for round_ in seen for t in round_)
             found[kind][str(clients)] = one = {

@@ -96,6 +96,13 @@ MODEL = [
         "transductive",
         "Whose statistics batch normalisation uses for the query set.",
     ),
+    Flag(
+        "initial_weights",
+        PATH,
+        None,
+        "Begin with the weights of this learner, as far as names and shapes are the same: a "
+        f".keras file, a run's folder, or one of {', '.join(preset_files.shipped())}.",
+    ),
 ]
 ALGORITHM = Flag(
     "algorithm",

@@ -22,26 +22,38 @@ def load_learner(flags: argparse.Namespace) -> meta_tf.MetaLearner:
         outside.import_module("import", module)
     if not flags.learner:
         raise ValueError(f"--learner is needed: {_choices()}.")
-    if flags.learner in zoo.names():
-        return meta_tf.pretrained(flags.learner)
-    path = Path(flags.learner).expanduser()
+    return load(flags.learner, "learner")
+
+
+def load(learner: str, flag: str) -> meta_tf.MetaLearner:
+    """Loads a learner, without its optimiser, by its name, its file or its run's folder.
+
+    Raises:
+      ValueError: if there is none, or it is something else; it names the flag.
+    """
+    if learner in zoo.names():
+        return meta_tf.pretrained(learner)
+    path = Path(learner).expanduser()
     path = path / "learner.keras" if path.is_dir() else path
     if not path.is_file():
-        raise ValueError(f"--learner must be {_choices()}. Received: --learner={flags.learner}.")
+        raise ValueError(f"--{flag} must be {_choices()}. Received: --{flag}={learner}.")
     try:
-        learner = keras.models.load_model(path, compile=False)
+        loaded = keras.models.load_model(path, compile=False)
     except (TypeError, ValueError) as error:
         why = outside.loading_error(error)
+        cure = ""
+        if flag == "learner":
+            cure = (
+                " If classes of its own are missing, name the module that defines them: "
+                "--import=package.module."
+            )
+        raise ValueError(f"--{flag}={learner} cannot be loaded: {why}{cure}") from error
+    if not isinstance(loaded, meta_tf.MetaLearner):
         raise ValueError(
-            f"--learner={flags.learner} cannot be loaded: {why} If classes of its own are missing, "
-            "name the module that defines them: --import=package.module."
-        ) from error
-    if not isinstance(learner, meta_tf.MetaLearner):
-        raise ValueError(
-            f"--learner must be a saved meta_tf.MetaLearner. Received: --learner={flags.learner}, "
-            f"which holds a {type(learner).__name__}."
+            f"--{flag} must be a saved meta_tf.MetaLearner. Received: --{flag}={learner}, "
+            f"which holds a {type(loaded).__name__}."
         )
-    return learner
+    return loaded
 
 
 def _choices() -> str:

@@ -18,6 +18,7 @@ from meta_tf.runs.devices import set_up_device
 from meta_tf.runs.finish import finish
 from meta_tf.runs.fit import check_profile, fit
 from meta_tf.runs.flags import IMAGES
+from meta_tf.runs.initial_weights import take_weights
 from meta_tf.runs.lock import claimed
 from meta_tf.runs.start import clear_way, find_start
 from meta_tf.runs.stop import StopRequest
@@ -71,6 +72,8 @@ def _run(flags: argparse.Namespace, stop: StopRequest, workers: Workers, writabl
                 _set_rates(learner, flags)
             else:
                 learner = build.build_learner(flags, tasks, ways, algorithm)
+                if flags.initial_weights:
+                    take_weights(learner, flags.initial_weights)
         if workers.is_chief and writable:
             _begin(flags, algorithm, start, restarts)
         if writable:

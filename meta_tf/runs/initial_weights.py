@@ -1,0 +1,49 @@
+"""`--initial_weights`: a run that begins with what another learner has learned."""
+
+from __future__ import annotations
+
+import keras
+
+import meta_tf
+from meta_tf.runs.learners import load
+
+
+def take_weights(learner: meta_tf.MetaLearner, name: str) -> None:
+    """Gives a learner the weights of another one that have the same names and shapes.
+
+    A line says which of its own begin anew, as a last layer for other classes does.
+
+    Args:
+      learner: the one whose weights are set.
+      name: the other one: shipped with the library, a `.keras` file or a run's folder.
+
+    Raises:
+      ValueError: if there is no such learner, or none of its weights fits.
+    """
+    known = _by_name(load(name, "initial_weights"))
+    own, anew = _by_name(learner), []
+    for path, weight in own.items():
+        if path in known and tuple(known[path].shape) == tuple(weight.shape):
+            weight.assign(known[path])
+        else:
+            anew.append(path)
+    if len(anew) == len(own):
+        theirs, ours = (f"{p} {list(w.shape)}" for p, w in (_first(known), _first(own)))
+        raise ValueError(
+            "--initial_weights must be a learner over the same network. Received: "
+            f"--initial_weights={name}, whose first weight is {theirs}, where it is {ours} here. "
+            "Set --model and its widths as for that one."
+        )
+    told = f"; anew: {', '.join(anew)}" if anew else ""
+    print(f"Beginning with the weights of {name}{told}.", flush=True)
+
+
+def _by_name(learner: meta_tf.MetaLearner) -> dict[str, keras.Variable]:
+    """The weights by their paths, without the names of the learner and of its model in front."""
+    # Keras numbers the learners of a process, and leaves the model's name out after loading.
+    fronts = f"{learner.name}/", f"{learner.model.name}/"
+    return {w.path.removeprefix(fronts[0]).removeprefix(fronts[1]): w for w in learner.weights}
+
+
+def _first(weights: dict[str, keras.Variable]) -> tuple[str, keras.Variable]:
+    return next(iter(weights.items()))
