@@ -10,6 +10,7 @@ not needed here. docs/serving.md shows requests and answers, and how much memory
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import threading
 import uuid
@@ -184,6 +185,7 @@ def main() -> None:
     each = learner.bytes / 1e6
     print(f"{options.keep} tasks are kept, {each:.2f} MB each: {each * options.keep:.0f} MB.")
     app = make_app(learner, options.keep)
+    gc.freeze()  # or collections would look through all of TensorFlow, a tenth of a second each
     uvicorn.run(app, host=options.host, port=options.port, limit_concurrency=MAX_CONNECTIONS)
 
 
