@@ -2,6 +2,7 @@
 
 import importlib.util
 
+import keras
 import numpy as np
 import pytest
 
@@ -41,6 +42,24 @@ def test_the_shipped_learner_learns_in_onnx(tmp_path):
         run(folder / "adapt_and_predict.onnx", {"query_x": new, **task}),
     ):
         np.testing.assert_allclose(found["predictions"], expected, rtol=0, atol=1e-3)
+
+
+@needs_onnx
+@pytest.mark.slow
+def test_sizes_can_be_chosen_at_run_time(tmp_path):
+    """The gradient of a mean writes shapes that only these sizes tell."""
+    stack = [keras.Input([8, 8, 2]), keras.layers.Conv2D(4, 3, activation="relu")]
+    stack += [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)]
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    learner = meta_tf.MetaLearner(keras.Sequential(stack), meta_tf.MAML(0.1), loss)
+    learner.export(tmp_path / "learner", format="onnx", shots=None)
+    rng = np.random.default_rng(0)
+    for support, query in ((5, 1), (10, 20), (5, 4)):
+        x, new = (rng.random([n, 8, 8, 2], dtype="float32") for n in (support, query))
+        task = {"support_x": x, "support_y": np.arange(support, dtype="int32") % 3}
+        found = run(tmp_path / "learner" / "adapt_and_predict.onnx", {**task, "query_x": new})
+        expected = learner.adapt(*task.values())(new)
+        np.testing.assert_allclose(found["predictions"], expected, rtol=0, atol=1e-5)
 
 
 @needs_onnx

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from meta_tf.export.lowering.rules import rule
+from meta_tf.export.lowering.rules import refuse, rule
 from meta_tf.types import Tensor
 
 
@@ -19,6 +20,27 @@ def offsets(op: tf.Operation, axis: Tensor, *shapes: Tensor) -> list[Any]:
         begins.append(begin)
         begin = begin + shape * along
     return begins
+
+
+@rule("DynamicStitch")
+def stitch(op: tf.Operation, *inputs: Tensor) -> list[Any]:
+    """Rows put together at known places, of which the last given holds: a gather.
+
+    So a gradient writes a shape with ones at the axes that were summed over.
+    """
+    given, rows = inputs[: len(inputs) // 2], inputs[len(inputs) // 2 :]
+    places = [tf.get_static_value(place) for place in given]
+    if any(place is None for place in places):
+        refuse(op, "the places of its rows are known at run time only.")
+    place = np.concatenate([np.ravel(p) for p in places])
+    last = {int(at): row for row, at in enumerate(place)}
+    if sorted(last) != list(range(len(last))):
+        refuse(op, "some of its rows are given nowhere.")
+    flat = [
+        tf.reshape(r, [np.size(p), *r.shape[np.ndim(p) :]])
+        for p, r in zip(places, rows, strict=True)
+    ]
+    return [tf.gather(tf.concat(flat, 0), [last[at] for at in range(len(last))])]
 
 
 @rule("StridedSlice")

@@ -1,0 +1,45 @@
+"""Single rules of the lowering, on graphs of one operation."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from meta_tf.export.lowering.lower import lower
+from meta_tf.export.refused import Refused
+
+
+def graph_of(function, *specs):
+    named = [tf.TensorSpec(s.shape, s.dtype, name) for name, s in zip("xy", specs, strict=False)]
+    return tf.function(
+        lambda *tensors: {"result": function(*tensors)}, input_signature=named, autograph=False
+    ).get_concrete_function()
+
+
+def kinds(function):
+    return {op.type for op in function.graph.get_operations()}
+
+
+ROWS = tf.TensorSpec([None, 2], tf.float32)
+
+
+def test_rows_are_put_together_and_the_last_given_holds():
+    places = [[0, 2, 1], [3, 1]]
+    written = lower(
+        graph_of(lambda x, y: tf.raw_ops.DynamicStitch(indices=places, data=[x, y]), ROWS, ROWS)
+    )
+    assert "DynamicStitch" not in kinds(written)
+    x, y = np.arange(6.0).reshape(3, 2), 10 + np.arange(4.0).reshape(2, 2)
+    found = written(x=tf.constant(x, tf.float32), y=tf.constant(y, tf.float32))["result"]
+    np.testing.assert_array_equal(found, [x[0], y[1], x[1], y[0]])
+
+
+@pytest.mark.parametrize(
+    ("stitch", "why"),
+    [
+        (lambda x: tf.dynamic_stitch([[0, 2]], [x]), "given nowhere"),
+        (lambda x: tf.dynamic_stitch([tf.range(tf.shape(x)[0])], [x]), "run time only"),
+    ],
+)
+def test_what_cannot_be_put_together_is_refused(stitch, why):
+    with pytest.raises(Refused, match=f"DynamicStitch of .*{why}"):
+        lower(graph_of(stitch, ROWS))
