@@ -17,6 +17,7 @@ from meta_tf.plots.style import GREEN, GREY, RED, headline
 
 _LARGE, _SMALL = 1.15, 0.65  # inches that an image takes, of few classes and of many
 _LETTERS = 18  # of a line of a class's name
+_LETTERS_AN_INCH = 10  # of a name above an image
 _TALL = 14.0  # inches that all rows take together, as far as the images are not too small
 
 
@@ -25,7 +26,8 @@ def images(learner: MetaLearner, part: Any, seed: int = 0, most: int = 6) -> Fig
 
     One row per class, with its name where the part knows it: its support images, then query
     images of it, each with the predicted class, ✓ and green if right, ✗ and red if wrong. The
-    wrong ones come first.
+    wrong ones come first. Where a name has no room above an image, rows are numbered, and the
+    number stands there.
 
     Args:
       learner: a learner of images [height, width, channels] or [height, width].
@@ -87,10 +89,11 @@ def _rows(
 
 
 def _names(part: Any, seed: int) -> list[str]:
-    """The names of the first task's classes, without what they all begin with (`test/`)."""
+    """The names of the first task's classes: without folders if they share one, else with it."""
     names = part.class_names(0, seed) if hasattr(part, "class_names") else []
     folders = {name.rpartition("/")[0] for name in names}
-    return [name.rpartition("/")[2] for name in names] if len(folders) == 1 else names
+    parts = 1 if len(folders) == 1 else 2
+    return ["/".join(name.split("/")[-parts:]) for name in names]
 
 
 def _drawn(
@@ -107,6 +110,7 @@ def _drawn(
     widths = [1] * shots + [0.2] + [1] * queries  # with a gap between the two sets
     grid = figure.add_gridspec(len(rows), len(widths), width_ratios=widths)
     font = 11 if cell == _LARGE else 8
+    numbered = max(map(len, names), default=0) > _LETTERS_AN_INCH * cell
     for r, row in enumerate(rows):
         for c, i in enumerate(row.supports):
             axes = figure.add_subplot(grid[r, c])
@@ -114,14 +118,16 @@ def _drawn(
             if r == 0:
                 axes.set_title("support", color=GREY, fontsize=min(font, 9), pad=3)
             if c == 0:
-                _name_row(axes, names[row.label] if names else f"class {row.label}", font)
+                number = f"{row.label}: " * numbered
+                name = names[row.label] if names else f"class {row.label}"
+                _name_row(axes, number + name, font)
         for c, i in enumerate(row.queries):
             mark, colour = ("✓", GREEN) if predicted[i] == row.label else ("✗", RED)
             axes = figure.add_subplot(grid[r, shots + 1 + c])
             _show(axes, query_x[i], colour)
             told, small = str(predicted[i]), font
-            if names and predicted[i] < len(names):
-                told, small = _shortened(names[predicted[i]], int(10 * cell)), min(font, 8)
+            if not numbered and predicted[i] < len(names):
+                told, small = names[predicted[i]], min(font, 8)
             axes.set_title(f"{mark} {told}", color=colour, fontsize=small, pad=3)
     return figure
 
@@ -131,14 +137,6 @@ def _name_row(axes: Axes, name: str, font: float) -> None:
     lines = textwrap.wrap(name.replace("/", "/ "), _LETTERS, max_lines=3, placeholder=" …")
     told = "\n".join(lines).replace("/ ", "/")
     axes.set_ylabel(told, fontsize=min(font, 9), rotation=0, ha="right", va="center", labelpad=6)
-
-
-def _shortened(name: str, letters: int) -> str:
-    """A name of so many letters at most: its beginning and its end, as the ends of names differ."""
-    if len(name) <= letters:
-        return name
-    end = max(2, letters // 3)
-    return f"{name[: letters - end - 1].rstrip()}…{name[-end:]}"
 
 
 def _show(axes: Axes, picture: np.ndarray, colour: str) -> None:

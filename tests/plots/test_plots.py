@@ -120,7 +120,7 @@ class Nameless:
         self.batches = part.batches
 
 
-def test_classes_are_named_in_full_or_by_their_two_ends():
+def test_rows_are_numbered_where_names_have_no_room_above_an_image():
     pixels = np.random.default_rng(0).uniform(size=[240, 3, 3, 1])
     names = np.array([f"test/a class of a long name, number {i:02d}" for i in range(60)])
     tasks = meta_tf.tasks.from_arrays(pixels, np.repeat(names, 4), ways=3, queries=3)
@@ -129,9 +129,16 @@ def test_classes_are_named_in_full_or_by_their_two_ends():
     figure = plots.images(net, tasks.test)
     drawn = tasks.test.class_names()
     for row, name in zip(figure.axes[::4], drawn, strict=True):
-        assert "test/" + row.get_ylabel().replace("\n", " ") == name
-    ends = {axes.get_title()[-2:] for i, axes in enumerate(figure.axes) if i % 4}
-    assert ends <= {name[-2:] for name in drawn}
+        assert row.get_ylabel().replace("\n", " ") == f"{drawn.index(name)}: {name[5:]}"
+    x, _ = next(iter(tasks.test.batches(1)))
+    fitted = net.adapt(x["support_x"][0], x["support_y"][0])
+    predicted = np.argmax(fitted(x["query_x"][0]), -1)
+    above = [axes.get_title()[2:] for i, axes in enumerate(figure.axes) if i % 4]
+    assert sorted(above) == sorted(map(str, predicted))
+    deep = [f"of/folder {i:02d}/number {i:02d}" for i in range(60)]
+    tasks = meta_tf.tasks.from_arrays(pixels, np.repeat(deep, 4), ways=3, queries=3)
+    told = plots.images(net, tasks.test).axes[0].get_ylabel().replace("\n", " ")
+    assert told.replace("/ ", "/") == f"0: {tasks.test.class_names()[0][3:]}"
     nameless = plots.images(net, Nameless(tasks.test))
     assert [axes.get_ylabel() for axes in nameless.axes[::4]] == ["class 0", "class 1", "class 2"]
 

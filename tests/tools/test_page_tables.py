@@ -1,5 +1,7 @@
 """The page on the drawing page says what its measurements say."""
 
+import json
+
 from tools.page import tables
 
 
@@ -10,8 +12,10 @@ def test_the_tables_are_what_was_measured():
 
 
 def test_other_measurements_change_them(monkeypatch, tmp_path):
-    measured = tables.browser.RESULTS.read_text(encoding="utf-8")
-    (tmp_path / "page_browser.json").write_text(measured.replace('"right": 0.99', '"right": 0.12'))
+    found = json.loads(tables.browser.RESULTS.read_text(encoding="utf-8"))
+    for row in found.values():
+        row["right"] = 0.123
+    (tmp_path / "page_browser.json").write_text(json.dumps(found))
     monkeypatch.setattr(tables.browser, "RESULTS", tmp_path / "page_browser.json")
     before = tables.PAGE.read_text(encoding="utf-8")
-    assert "99.2 % of 500" in before and "12.2 % of 500" in tables.filled(before)
+    assert "12.3 % of" in tables.filled(before) and "12.3 % of" not in before
