@@ -61,6 +61,11 @@ class Held:
             seconds.append(time.perf_counter() - start)
         return {"seconds": seconds}
 
+    def profile(self, steps: int, folder: str) -> dict:
+        """Writes a trace of so many outer steps."""
+        self.contender.profile(steps, folder)
+        return {}
+
     def flops(self) -> dict:
         """Floating-point operations of one outer step's products, counted in the graph."""
         return {"flops": self.contender.flops()}

@@ -47,6 +47,10 @@ class Step:
             self.state = self.call(self.state, self.tasks)
         jax.block_until_ready(self.state)
 
+    def profile(self, steps: int, folder: str) -> None:
+        with jax.profiler.trace(folder):
+            self.run(steps)
+
     def agree(self) -> tuple[float, list[np.ndarray]]:
         loss, gradients = self.gradients(
             [jnp.asarray(w) for w in initial_weights(self.work)], self.tasks

@@ -55,6 +55,10 @@ class Fit:
     def run(self, steps: int) -> None:
         self.learner.fit(self.batches, steps_per_epoch=steps, verbose=0)
 
+    def profile(self, steps: int, folder: str) -> None:
+        with tf.profiler.experimental.Profile(folder):
+            self.run(steps)
+
     def agree(self) -> tuple[float, list[np.ndarray]]:
         """Loss and meta-gradient, read off one step of SGD of a large rate."""
         before = initial_weights(self.work)

@@ -1,0 +1,82 @@
+"""Which operations does an outer step spend its time in, here and in JAX?
+
+    python -m benchmarks.profile_steps [--works sinusoid_1_step transformer]
+
+A trace of some outer steps after the first ones: of TensorFlow's kernels, or of the parts of a
+program of XLA, each by its kind, with microseconds and calls a step. Tracing takes time too, so
+only shares and counts mean anything. JAX's is of its scan, where it has one.
+"""
+
+from __future__ import annotations
+
+import collections
+import re
+import tempfile
+from pathlib import Path
+
+from benchmarks.harness import results
+from benchmarks.harness.contenders import SCAN_STEPS
+from benchmarks.harness.workers import Worker
+from benchmarks.harness.workloads import WORKS, Work
+
+TRACED = ("sinusoid_1_step", "sinusoid_5_steps", "transformer")
+MOST = 12  # kinds that are kept
+# What only holds other parts, or waits for them.
+_HOLDS = re.compile(r"::|: |^while|Execute|^_|^<|^\$|Iterator|^Prefetch|[Ff]unction|^Eager|^call\b")
+
+
+def main() -> None:
+    parser = results.parser(__doc__)
+    parser.add_argument("--works", nargs="*", choices=WORKS, default=TRACED)
+    parser.add_argument("--steps", type=int, default=SCAN_STEPS, help="of small networks")
+    options = parser.parse_args()
+    found: dict[str, dict] = {}
+    for name in options.works:
+        found[name] = {"meta_tf": traced("ours", {}, WORKS[name], options)}
+        if WORKS[name].network == "mlp":
+            settings = {"tasks": "vmap", "devices": 1, "scan": SCAN_STEPS}
+            found[name][f"JAX, {SCAN_STEPS} steps a call"] = traced(
+                "jax_peer", settings, WORKS[name], options
+            )
+        for contender, kinds in found[name].items():
+            print(f"{name}, {contender}: {kinds}", flush=True)
+    results.save(options.results, "profile_steps", {"steps": options.steps, "works": found})
+
+
+def traced(module: str, settings: dict, work: Work, options) -> dict[str, list[float]]:
+    """`{kind: [microseconds a step, calls a step]}`, the longest first."""
+    wanted = options.steps if work.network == "mlp" else options.steps // 10
+    steps = max(1, wanted // work.per_call) * work.per_call
+    with Worker(module, settings, options.limit) as worker, tempfile.TemporaryDirectory() as folder:
+        worker.build(work)
+        worker.ask("run", steps=2 * steps)
+        worker.ask("profile", steps=steps, folder=folder)
+        return by_kind(Path(folder), steps)
+
+
+def by_kind(folder: Path, steps: int) -> dict[str, list[float]]:
+    """Adds up the events of a trace by the kinds of operations they are of."""
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    (path,) = folder.rglob("*.xplane.pb")
+    space = xplane_pb2.XSpace()
+    space.ParseFromString(path.read_bytes())
+    time, calls = collections.Counter(), collections.Counter()
+    for plane in space.planes:
+        names = {number: event.name for number, event in plane.event_metadata.items()}
+        for line in plane.lines:
+            for event in line.events:
+                name = names[event.metadata_id]
+                if _HOLDS.search(name):
+                    continue
+                kind = re.sub(r"[.\d_]+$", "", name.rpartition(":")[2])
+                time[kind] += event.duration_ps / 1e6
+                calls[kind] += 1
+    return {
+        kind: [round(spent / steps, 1), round(calls[kind] / steps, 1)]
+        for kind, spent in time.most_common(MOST)
+    }
+
+
+if __name__ == "__main__":
+    main()
