@@ -44,7 +44,7 @@ def card(name: str) -> str:
             [
                 f"- **Learner**: {run['algorithm']} over a convolutional network, "
                 f"{run['parameters']:,} parameters, batch norm {run['batch_norm']}, "
-                f"{run['iterations']:,} outer steps.",
+                f"{run['iterations']:,} outer steps{_begun(run)}.",
                 "- **Takes**: images [28, 28, 1] of floats, strokes 1 on a ground of 0, the "
                 "drawing filling the image as Omniglot's do.",
                 "- **Trained on**: Omniglot (Lake et al. 2015), 1100 of its 1623 characters, each "
@@ -58,6 +58,12 @@ def card(name: str) -> str:
         ),
     ]
     return "\n\n".join(parts)
+
+
+def _begun(run: dict[str, Any]) -> str:
+    """Whose weights the training began with, if not with new ones."""
+    other = run["flags"].get("initial_weights")
+    return f", which began with the weights of `{other}`" if other else ""
 
 
 def _ways(run: dict[str, Any]) -> str:

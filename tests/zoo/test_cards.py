@@ -17,6 +17,10 @@ def test_a_card_tells_data_numbers_and_licence(name):
     for word in ("Omniglot", "Never shown", "MIT", f"batch norm {run['batch_norm']}"):
         assert word in card
     assert f"`{run['command']}`" in card
+    begun = run["flags"].get("initial_weights")
+    assert ("began with the weights" in card) == bool(
+        begun
+    ) and f"`{begun or name}`" in f"{card}`{name}`"
 
 
 @pytest.mark.parametrize("name", zoo.names())
