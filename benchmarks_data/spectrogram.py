@@ -12,7 +12,7 @@ COLUMNS = 40  # of 20 ms: 0.8 s of sound
 _WINDOW, _HOP, _TRANSFORM = 200, 80, 512  # 25 ms and 10 ms
 _HOPS = 2  # a column is the mean of so many windows
 _LOWEST, _HIGHEST = 100.0, 3600.0  # in hertz: telephones' filters begin above
-_QUIET = 35.0  # decibels below the loudest
+_LOUD, _QUIET = 10.0, 35.0  # decibels below the loudest: still sound, already silence
 _BESIDE = 2  # windows on each side that count for how loud one is
 _AROUND = np.full(2 * _BESIDE + 1, 1 / (2 * _BESIDE + 1))
 _RANGE = 60.0  # decibels between black and white
@@ -60,16 +60,17 @@ def pictures(samples: np.ndarray, centred: bool = False) -> list[np.ndarray]:
 def audible(samples: np.ndarray) -> np.ndarray:
     """The mel powers of the windows that are no silence, [windows, 40].
 
-    Sound is, on the mean of 50 ms, nearer in decibels to the loudest than to the quietest window,
-    so that a recording's hiss is silence too, and at most 35 decibels below the loudest.
+    Sound is, on the mean of 50 ms, nearer in decibels to the loudest than to the quietest, so that
+    a recording's hiss is silence too. What is 10 decibels below the loudest is always sound, what
+    is 35 below never.
     """
     powers = mel_powers(samples)
     if not len(powers) or np.abs(samples).max() < _LEAST_PEAK:
         return powers[:0]
     power = np.convolve(np.pad(powers.sum(1), _BESIDE, mode="edge"), _AROUND, mode="valid")
     level = 10 * np.log10(power + 1e-30)
-    loudest = level.max()
-    return powers[level >= max((loudest + level.min()) / 2, loudest - _QUIET)]
+    halfway = (level.max() - level.min()) / 2
+    return powers[level >= level.max() - np.clip(halfway, _LOUD, _QUIET)]
 
 
 def mel_powers(samples: np.ndarray) -> np.ndarray:

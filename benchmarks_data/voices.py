@@ -68,9 +68,9 @@ def _letters(language: str) -> Voice:
     return Voice(language, [f"klettres/{language}"])
 
 
-_LANGUAGES = "ar cs da en en_GB es fr he hu it lt ml nb nds nl pt_BR ru tn uk".split()
+_LANGUAGES = "ar cs da en en_GB es fr he hu it lt ml nb nds nl pt_BR ru tn uk"
 VOICES = (
-    *(_letters(language) for language in _LANGUAGES),
+    *(_letters(language) for language in _LANGUAGES.split()),
     # A voice of 222 Hz says the letters, one of 118 Hz the syllables.
     Voice("de_letters", ["klettres/de/alpha"]),
     Voice("de_syllables", ["klettres/de/syllab"]),
@@ -118,7 +118,9 @@ def write(voice: Voice, share: Path, folder: Path, centred: bool = False) -> Non
     for ending, speed in speeds.items():
         found = drawn(recordings(voice, share), speed, centred)
         if len(found) < LEAST:
-            raise ValueError(f"{voice.name} must have {LEAST} clips or more. Received: {len(found)}.")
+            raise ValueError(
+                f"{voice.name} must have {LEAST} clips or more. Received: {len(found)}."
+            )
         of_voice = folder / (voice.name + ending)
         of_voice.mkdir(parents=True, exist_ok=True)
         for number, picture in enumerate(found):
