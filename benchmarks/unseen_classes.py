@@ -20,11 +20,12 @@ import numpy as np
 
 import meta_tf
 from benchmarks.nearest import nearest
-from benchmarks.voices import Features, by_voice, whitened_summaries
+from benchmarks.voices import Features, by_voice, of_length_one, whitened_summaries
 from meta_tf.tasks.decode import decode_images
 from meta_tf.tasks.episodes import ClassData, class_parts
 from meta_tf.tasks.image_folder import image_files
 from meta_tf.tasks.part import Part
+from meta_tf.tasks.source import PARTS
 from meta_tf.zoo import pretrained
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -43,18 +44,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=SETTINGS)
     parser.add_argument("--data", default="data", help="the folder of the recipes' folders")
-    help_ = "learner.keras of a run, or one of its checkpoints; several are runs of several seeds"
-    parser.add_argument("--learner", nargs="+", default=[], help=help_)
+    parser.add_argument(
+        "--learner",
+        nargs="+",
+        default=[],
+        help="learner.keras of a run, or one of its checkpoints; or several runs'",
+    )
+    parser.add_argument(
+        "--part", choices=PARTS[1:], default="test", help="whose classes are unseen"
+    )
     parser.add_argument("--iterations", type=int, help="outer steps it has made")
     given = parser.parse_args()
     path = Path(given.data) / given.name
     ways = WAYS.get(given.name, 20)
-    part = tasks_of(path, given.name, ways)
-    rows = [measured(part, f"pixel nearest neighbour, {ways}-way")]
-    if given.name.startswith("chinese"):
-        rows += omniglot_learners(path, given.name, part)
+    part = tasks_of(path, given.name, ways, given.part)
     if given.name == "voices":
         rows = voice_baselines(path, part)
+    else:
+        rows = [measured(part, f"pixel nearest neighbour, {ways}-way")]
+    if given.name.startswith("chinese"):
+        rows += omniglot_learners(path, given.name, part)
     for file in given.learner:
         learner = keras.models.load_model(file, compile=False)
         row = learned(learner, part, f"ProtoNet, {ways}-way", given.iterations)
@@ -63,15 +72,16 @@ def main() -> None:
             row["by_voice"] = by_voice(part, choose, TASKS)
         rows.append(row)
     told = {"tasks": TASKS, "shots": 1, **SETTINGS[given.name], "rows": rows}
-    result = RESULTS / f"real_{given.name}.json"
+    ending = "" if given.part == "test" else f"_{given.part}"
+    result = RESULTS / f"real_{given.name}{ending}.json"
     result.write_text(json.dumps(told, indent=2) + "\n")
     print(result.read_text())
 
 
-def tasks_of(path: Path, name: str, ways: int) -> Part:
-    """The test part alone; its episodes are those of `--task=images` on the whole folder."""
+def tasks_of(path: Path, name: str, ways: int, part: str = "test") -> Part:
+    """One part alone; its episodes are those of `--task=images` on the whole folder."""
     settings = {"size": 28, "channels": 1, **SETTINGS[name]}
-    folders = sorted(f for f in (path / "test").iterdir() if f.is_dir())
+    folders = sorted(f for f in (path / part).iterdir() if f.is_dir())
     files = [image_files(folder) for folder in folders]
     images = decode_images(
         [file for of_class in files for file in of_class],
@@ -81,7 +91,7 @@ def tasks_of(path: Path, name: str, ways: int) -> Part:
     names = [folder.name for folder in folders]
     data = ClassData(images, np.array([len(of_class) for of_class in files]), names)
     sizes = {"ways": ways, "shots": 1, "queries": settings["queries"]}
-    return class_parts(data, [names] * 3, **sizes, rotations=None)[2]
+    return class_parts(data, [names] * 3, **sizes, rotations=None)[PARTS.index(part)]
 
 
 def omniglot_learners(path: Path, name: str, part: Part) -> list[Row]:
@@ -99,6 +109,7 @@ def voice_baselines(path: Path, part: Part) -> list[Row]:
     for name, features in (
         ("nearest spectrogram, 5-way", flat),
         ("whitened mean and deviation of each band, 5-way", whitened),
+        ("the same by angle, 5-way", of_length_one(whitened)),
     ):
         found = by_voice(part, functools.partial(nearest_class, features=features), TASKS)
         rows.append(measured(part, name, features) | {"by_voice": found})

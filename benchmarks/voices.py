@@ -22,16 +22,27 @@ def summaries(spectrograms: np.ndarray) -> np.ndarray:
 
 
 def whitened_summaries(folder: Path, size: int) -> Features:
-    """`summaries`, turned so that the clips of one voice of `folder` vary alike in all of them.
+    """`summaries` less their mean, turned so that one voice's clips vary alike in all of them.
 
-    Voices at another speed, VOICE--SPEED, are left out.
+    Both are learned from the voices of `folder`, but for those at another speed, VOICE--SPEED.
     """
     voices = sorted(f for f in folder.iterdir() if f.is_dir() and "--" not in f.name)
     files = [image_files(voice) for voice in voices]
     pictures = decode_images([f for of_voice in files for f in of_voice], (size, size), 1) / 255
     labels = np.repeat(np.arange(len(voices)), [len(of_voice) for of_voice in files])
-    turned = whitening([(summaries(pictures), labels)])
-    return lambda spectrograms: summaries(spectrograms) @ turned
+    known = summaries(pictures)
+    turned, mean = whitening([(known, labels)]), known.mean(0)
+    return lambda spectrograms: (summaries(spectrograms) - mean) @ turned
+
+
+def of_length_one(features: Features) -> Features:
+    """The features' directions: the nearest is then the one at the smallest angle."""
+
+    def scaled(spectrograms: np.ndarray) -> np.ndarray:
+        found = features(spectrograms)
+        return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+    return scaled
 
 
 def by_voice(part: Part, choose: Callable[[dict], np.ndarray], tasks: int) -> dict[str, float]:
