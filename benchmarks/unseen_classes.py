@@ -1,4 +1,4 @@
-"""Baselines and a learner on unseen Chinese characters and unseen kinds of road signs.
+"""Baselines and a learner on unseen Chinese characters, kinds of road signs, and voices.
 
     meta-tf train --preset=chinese_characters --workdir=RUN
     python -m benchmarks.unseen_classes chinese_characters --learner=RUN/learner.keras
@@ -10,6 +10,7 @@ benchmarks/results/real_NAME.json. A checkpoint of a run that has not ended is a
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ import numpy as np
 
 import meta_tf
 from benchmarks.nearest import nearest
+from benchmarks.voices import Features, by_voice, of_length_one, whitened_summaries
 from meta_tf.tasks.decode import decode_images
 from meta_tf.tasks.episodes import ClassData, class_parts
 from meta_tf.tasks.image_folder import image_files
 from meta_tf.tasks.part import Part
+from meta_tf.tasks.source import PARTS
 from meta_tf.zoo import pretrained
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -31,7 +34,9 @@ SETTINGS: dict[str, dict[str, int]] = {
     "chinese_characters": {"queries": 5},
     "chinese_faces": {"queries": 4},  # five brush faces: one example and four queries
     "road_signs": {"queries": 5, "size": 32, "channels": 3},
+    "voices": {"queries": 5, "size": 40},
 }
+WAYS = {"voices": 5}  # of seven; 20 otherwise
 Row = dict[str, Any]
 
 
@@ -39,27 +44,44 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=SETTINGS)
     parser.add_argument("--data", default="data", help="the folder of the recipes' folders")
-    parser.add_argument("--learner", help="learner.keras of a run, or one of its checkpoints")
+    parser.add_argument(
+        "--learner",
+        nargs="+",
+        default=[],
+        help="learner.keras of a run, or one of its checkpoints; or several runs'",
+    )
+    parser.add_argument(
+        "--part", choices=PARTS[1:], default="test", help="whose classes are unseen"
+    )
     parser.add_argument("--iterations", type=int, help="outer steps it has made")
     given = parser.parse_args()
     path = Path(given.data) / given.name
-    part = tasks_of(path, given.name, ways=20)
-    rows = [measured(part, "pixel nearest neighbour, 20-way")]
+    ways = WAYS.get(given.name, 20)
+    part = tasks_of(path, given.name, ways, given.part)
+    if given.name == "voices":
+        rows = voice_baselines(path, part)
+    else:
+        rows = [measured(part, f"pixel nearest neighbour, {ways}-way")]
     if given.name.startswith("chinese"):
         rows += omniglot_learners(path, given.name, part)
-    if given.learner:
-        learner = keras.models.load_model(given.learner, compile=False)
-        rows.append(learned(learner, part, "ProtoNet, 20-way", given.iterations))
+    for file in given.learner:
+        learner = keras.models.load_model(file, compile=False)
+        row = learned(learner, part, f"ProtoNet, {ways}-way", given.iterations)
+        if given.name == "voices":
+            choose = functools.partial(most_likely, learner)
+            row["by_voice"] = by_voice(part, choose, TASKS)
+        rows.append(row)
     told = {"tasks": TASKS, "shots": 1, **SETTINGS[given.name], "rows": rows}
-    result = RESULTS / f"real_{given.name}.json"
+    ending = "" if given.part == "test" else f"_{given.part}"
+    result = RESULTS / f"real_{given.name}{ending}.json"
     result.write_text(json.dumps(told, indent=2) + "\n")
     print(result.read_text())
 
 
-def tasks_of(path: Path, name: str, ways: int) -> Part:
-    """The test part alone; its episodes are those of `--task=images` on the whole folder."""
+def tasks_of(path: Path, name: str, ways: int, part: str = "test") -> Part:
+    """One part alone; its episodes are those of `--task=images` on the whole folder."""
     settings = {"size": 28, "channels": 1, **SETTINGS[name]}
-    folders = sorted(f for f in (path / "test").iterdir() if f.is_dir())
+    folders = sorted(f for f in (path / part).iterdir() if f.is_dir())
     files = [image_files(folder) for folder in folders]
     images = decode_images(
         [file for of_class in files for file in of_class],
@@ -69,7 +91,7 @@ def tasks_of(path: Path, name: str, ways: int) -> Part:
     names = [folder.name for folder in folders]
     data = ClassData(images, np.array([len(of_class) for of_class in files]), names)
     sizes = {"ways": ways, "shots": 1, "queries": settings["queries"]}
-    return class_parts(data, [names] * 3, **sizes, rotations=None)[2]
+    return class_parts(data, [names] * 3, **sizes, rotations=None)[PARTS.index(part)]
 
 
 def omniglot_learners(path: Path, name: str, part: Part) -> list[Row]:
@@ -80,14 +102,41 @@ def omniglot_learners(path: Path, name: str, part: Part) -> list[Row]:
     return [many, measured(five, "pixel nearest neighbour, 5-way"), few]
 
 
-def measured(part: Part, name: str) -> Row:
-    """Accuracy of the nearest support example in pixels."""
+def voice_baselines(path: Path, part: Part) -> list[Row]:
+    """The nearest spectrogram, and the nearest in what `benchmarks.voices` knows of a clip."""
+    whitened = whitened_summaries(path / "train", SETTINGS["voices"]["size"])
+    rows = []
+    for name, features in (
+        ("nearest spectrogram, 5-way", flat),
+        ("whitened mean and deviation of each band, 5-way", whitened),
+        ("the same by angle, 5-way", of_length_one(whitened)),
+    ):
+        found = by_voice(part, functools.partial(nearest_class, features=features), TASKS)
+        rows.append(measured(part, name, features) | {"by_voice": found})
+    return rows
+
+
+def flat(pictures: np.ndarray) -> np.ndarray:
+    return pictures.reshape(len(pictures), -1)
+
+
+def measured(part: Part, name: str, features: Features = flat) -> Row:
+    """Accuracy of the nearest support example in pixels, or in features of them."""
     accuracies = []
     for x, y in part.batches(1, seed=0).take(TASKS):
-        support, query = (np.reshape(x[k], [x[k].shape[1], -1]) for k in ("support_x", "query_x"))
-        chosen = x["support_y"][0].numpy()[nearest(query, support)]
-        accuracies.append(np.mean(chosen == y[0].numpy()))
+        accuracies.append(np.mean(nearest_class(x, features) == y[0].numpy()))
     return _row(name, np.array(accuracies))
+
+
+def nearest_class(x: dict[str, Any], features: Features) -> np.ndarray:
+    """The class of the support example that is nearest to each query of a batch of one task."""
+    support, query = (features(x[k][0].numpy()) for k in ("support_x", "query_x"))
+    return x["support_y"][0].numpy()[nearest(query, support)]
+
+
+def most_likely(learner: Any, x: dict[str, Any]) -> np.ndarray:
+    """The class that a learner gives to each query of a batch of one task."""
+    return learner.predict_on_batch(x)[0].argmax(-1)
 
 
 def learned(learner: Any, part: Part, name: str, iterations: int | None = None) -> Row:

@@ -33,6 +33,33 @@ def file_of(package: str, path: str, sha256: str, deb: str | None = None) -> byt
     return content
 
 
+def unpack(package: str, sha256: str, folder: str, debs: str | None = None) -> None:
+    """Puts all files of a Debian package into `folder`, as from the root.
+
+    Args:
+      package: its name, for `apt-get download`; nothing is installed.
+      sha256: what the digest of the package itself has to be.
+      folder: where the files go.
+      debs: a folder with the package's file, if it is here already.
+
+    Raises:
+      ValueError: if the package cannot be had, or is another version.
+    """
+    with tempfile.TemporaryDirectory() as download:
+        archive = _among(debs, package) if debs else _downloaded(package, download)
+        found = hashlib.sha256(archive.read_bytes()).hexdigest()
+        if found != sha256:
+            raise ValueError(f"{archive.name} must have SHA-256 {sha256}. Received: {found}.")
+        _run(["dpkg-deb", "-x", str(archive), folder], folder)
+
+
+def _among(debs: str, package: str) -> Path:
+    found = sorted(Path(debs).resolve().glob(f"{package}_*.deb"))
+    if not found:
+        raise ValueError(f"--debs must be a folder with {package}_*.deb. Received: {debs}.")
+    return found[0]
+
+
 def _downloaded(package: str, folder: str) -> Path:
     _run(["apt-get", "download", package], folder)
     return next(Path(folder).glob("*.deb"))

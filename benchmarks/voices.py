@@ -1,0 +1,58 @@
+"""What is known of a voice without learning, and how often each of a few voices is recognised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.nearest import whitening
+from meta_tf.tasks.decode import decode_images
+from meta_tf.tasks.image_folder import image_files
+from meta_tf.tasks.part import Part
+
+Features = Callable[[np.ndarray], np.ndarray]
+
+
+def summaries(spectrograms: np.ndarray) -> np.ndarray:
+    """Mean and standard deviation of each band over time, [n, 2 B] of [n, B, time, 1]."""
+    bands = spectrograms[..., 0]
+    return np.concatenate([bands.mean(2), bands.std(2)], 1)
+
+
+def whitened_summaries(folder: Path, size: int) -> Features:
+    """`summaries` less their mean, turned so that one voice's clips vary alike in all of them.
+
+    Both are learned from the voices of `folder`, but for those at another speed, VOICE--SPEED.
+    """
+    voices = sorted(f for f in folder.iterdir() if f.is_dir() and "--" not in f.name)
+    files = [image_files(voice) for voice in voices]
+    pictures = decode_images([f for of_voice in files for f in of_voice], (size, size), 1) / 255
+    labels = np.repeat(np.arange(len(voices)), [len(of_voice) for of_voice in files])
+    known = summaries(pictures)
+    turned, mean = whitening([(known, labels)]), known.mean(0)
+    return lambda spectrograms: (summaries(spectrograms) - mean) @ turned
+
+
+def of_length_one(features: Features) -> Features:
+    """The features' directions: the nearest is then the one at the smallest angle."""
+
+    def scaled(spectrograms: np.ndarray) -> np.ndarray:
+        found = features(spectrograms)
+        return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+    return scaled
+
+
+def by_voice(part: Part, choose: Callable[[dict], np.ndarray], tasks: int) -> dict[str, float]:
+    """The share of each voice's clips that is recognised among its task's voices.
+
+    `choose` gives the class of each query, [Q], of a batch of one task.
+    """
+    right: dict[str, list[float]] = {name: [] for name in part.classes}
+    for number, (x, y) in enumerate(part.batches(1, seed=0).take(tasks)):
+        labels, chosen = y[0].numpy(), choose(x)
+        for label, name in enumerate(part.class_names(number, seed=0)):
+            right[name].extend(chosen[labels == label] == label)
+    return {name: round(float(np.mean(found)), 4) for name, found in right.items()}
