@@ -65,6 +65,7 @@ def test_a_run_of_ranges_goes_on_and_is_evaluated_as_it_was_trained_or_otherwise
     assert "`shots`" in answers[7][2] and "6 examples" in answers[7][2]
 
 
+@pytest.mark.slow
 def test_a_last_layer_is_as_wide_as_the_highest_number_of_ways(images, tmp_path):
     train = ["train", "--task=images", f"--data_dir={images}", "--algorithm=maml", *SMALL[:-1]]
     train += ["--ways=2-3", "--train_ways=2-4", "--iterations=2", "--adapt=none", "--workdir=run"]
