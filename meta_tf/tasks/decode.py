@@ -16,7 +16,7 @@ from meta_tf.tasks.conversion import Conversion
 from meta_tf.tasks.picture_files import SUFFIXES, is_stored_in_colour, needs_colour
 
 _CHUNK = 500  # files decoded by one call at most: enough to hide its cost
-_CHUNK_BYTES = 32 * 2**20  # and little memory
+_CHUNK_BYTES = 8 * 2**20  # and little memory
 
 
 class ImageFile(NamedTuple):
