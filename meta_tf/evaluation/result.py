@@ -70,7 +70,7 @@ class Evaluation:
         return "\n".join(
             [
                 f"{self.tasks} new tasks (seed {self.seed}), {self.kind}, "
-                f"{_shown(self.queries)} "
+                f"{shown_size(self.queries)} "
                 + ("queries" if self.ways is None else "queries a class"),
                 f"{self.algorithm}, batch norm: {self.batch_norm}{self._company()}",
                 "mean over tasks ± 95 % confidence interval",
@@ -81,8 +81,8 @@ class Evaluation:
     @property
     def kind(self) -> str:
         """What the tasks are called, `5-way 1-shot` say."""
-        shots = f"{_shown(self.shots)}-shot"
-        return shots if self.ways is None else f"{_shown(self.ways)}-way {shots}"
+        shots = f"{shown_size(self.shots)}-shot"
+        return shots if self.ways is None else f"{shown_size(self.ways)}-way {shots}"
 
     def _company(self) -> str:
         others = {"queries": "", "support": ", each query with the support set"}
@@ -120,6 +120,6 @@ class Evaluation:
         return cls(**values, per_task=np.empty([0, len(values["steps"])]))
 
 
-def _shown(size: Size) -> str:
-    """`5`, or `2–20` of a range."""
+def shown_size(size: Size | list[int]) -> str:
+    """`5`, or `2–20` of a range; in JSON it is a list."""
     return str(size) if isinstance(size, int) else f"{size[0]}–{size[1]}"

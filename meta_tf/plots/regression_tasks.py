@@ -10,6 +10,7 @@ import tensorflow as tf
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from meta_tf.batch.sizes import cut
 from meta_tf.checks import check_integer
 from meta_tf.learner import MetaLearner
 from meta_tf.plots.style import BLUE, GREEN, GREY, ORANGE, RED, headline, tidy
@@ -26,7 +27,8 @@ def regression(
       learner: a learner of functions of one variable.
       part: where the tasks come from. The query set is drawn as the true curve:
         give a part with many points, such as
-        `meta_tf.tasks.Sinusoid(queries=200, grid=True).test`.
+        `meta_tf.tasks.Sinusoid(queries=200, grid=True).test`. Of padded tasks the real
+        points are drawn.
       steps: the numbers of inner steps.
       seed: chooses the tasks.
 
@@ -45,10 +47,12 @@ def regression(
         check_integer("steps", k, at_least=0)
     x, query_y = next(iter(part.batches(3, seed=seed)))
     _check_curves(x["query_x"], query_y)
-    fits = learner.trajectory(x, max(steps)).numpy()
+    fits = tf.transpose(learner.trajectory(x, max(steps)), [0, 2, 1, 3])  # [T, Q, steps + 1, 1]
+    batch = {**x, "query_y": query_y, "predictions": fits}
+    tasks = [_real({name: tensor[t] for name, tensor in batch.items()}) for t in range(3)]
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     for t, axes in enumerate(figure.subplots(1, 3, sharey=True)):
-        _draw_fit(axes, {n: v[t].numpy() for n, v in x.items()}, query_y[t], fits[t], steps)
+        _draw_fit(axes, tasks[t], steps)
         axes.set_title(f"task {t + 1}", fontsize=11)
     figure.axes[0].set_ylabel("y")
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -56,29 +60,34 @@ def regression(
     headline(
         figure,
         f"{type(learner.algorithm).__name__}: three new tasks, "
-        f"{x['support_x'].shape[1]} support points each",
+        f"{_numbers([len(task['support_x']) for task in tasks])} support points each",
     )
     return figure
 
 
-def _draw_fit(
-    axes: Axes,
-    x: dict[str, np.ndarray],
-    query_y: tf.Tensor,
-    fits: np.ndarray,
-    steps: Sequence[int],
-) -> None:
+def _real(task: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
+    """A task without its padding."""
+    return {name: tensor.numpy() for name, tensor in cut(task).items()}
+
+
+def _numbers(found: list[int]) -> str:
+    """`5`, or `3–8` if they differ."""
+    least, most = min(found), max(found)
+    return str(most) if least == most else f"{least}–{most}"
+
+
+def _draw_fit(axes: Axes, task: dict[str, np.ndarray], steps: Sequence[int]) -> None:
     """One task: true curve, support points and the curves after each number of steps."""
-    order = np.argsort(x["query_x"][:, 0])
-    points = x["query_x"][order, 0]
-    axes.plot(points, query_y.numpy()[order, 0], color="black", lw=1.2, label="true curve")
+    order = np.argsort(task["query_x"][:, 0])
+    points = task["query_x"][order, 0]
+    axes.plot(points, task["query_y"][order, 0], color="black", lw=1.2, label="true curve")
     for i, k in enumerate(steps):
         colour, line = _STEP_STYLES[i % len(_STEP_STYLES)]
         label = "before adaptation" if k == 0 else f"after {k} step{'s' if k > 1 else ''}"
-        axes.plot(points, fits[k][order, 0], line, color=colour, lw=1.8, label=label)
+        axes.plot(points, task["predictions"][order, k, 0], line, color=colour, lw=1.8, label=label)
     axes.plot(
-        x["support_x"][:, 0],
-        x["support_y"][:, 0],
+        task["support_x"][:, 0],
+        task["support_y"][:, 0],
         "o",
         color=RED,
         markeredgecolor="white",

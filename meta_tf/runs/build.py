@@ -21,6 +21,7 @@ from meta_tf.runs.algorithm_flags import (
     needs_classes,
 )
 from meta_tf.runs.flags import IMAGES
+from meta_tf.runs.kinds import largest
 
 TASKS: dict[str, Callable[..., meta_tf.tasks.Source]] = {
     "sinusoid": meta_tf.tasks.Sinusoid,
@@ -55,7 +56,7 @@ def build_tasks(flags: argparse.Namespace, training: bool = False) -> meta_tf.ta
     ways, shots = flags.ways, flags.shots
     if training:
         ways, shots = flags.train_ways or ways, flags.train_shots or shots
-    given = {"ways": ways, "shots": shots, "queries": flags.queries or flags.shots}
+    given = {"ways": ways, "shots": shots, "queries": flags.queries or largest(flags.shots)}
     if flags.task in IMAGES:
         given |= _of_images(flags)
     elif flags.task == "table":
@@ -112,9 +113,9 @@ def _of_table(flags: argparse.Namespace, shots: int) -> meta_tf.tasks.Source:
 
 
 def ways_of(flags: argparse.Namespace, table: meta_tf.tasks.Source | None) -> int | None:
-    """The classes that the learner has to tell apart: by flags, or as many as a `table` has."""
+    """The classes that the learner has to tell apart, at most: by flags, or those of a `table`."""
     if table is None:
-        return max(flags.ways or 0, flags.train_ways or 0) or None
+        return max(largest(flags.ways), largest(flags.train_ways)) or None
     ways = table.ways
     if ways is None and flags.algorithm in BUILT_IN and needs_classes(flags.algorithm):
         raise ValueError(

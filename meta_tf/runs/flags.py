@@ -7,13 +7,25 @@ import dataclasses
 from meta_tf.runs import preset_files
 from meta_tf.runs.algorithm_flags import BUILT_IN, algorithm_flags
 from meta_tf.runs.flag import Flag
-from meta_tf.runs.kinds import NUMBER, PATH, SWITCH, TEXT, WIDTHS, WORDS, choice, integer, optional
+from meta_tf.runs.kinds import (
+    NUMBER,
+    PATH,
+    SWITCH,
+    TEXT,
+    WIDTHS,
+    WORDS,
+    choice,
+    integer,
+    optional,
+    size,
+)
 
 Groups = dict[str, list[Flag]]
 
 IMAGES = ("omniglot", "images")
 TASKS = ("sinusoid", "hidden_teacher", *IMAGES, "table")
 MODELS = ("mlp", "conv4")
+_RANGE = f"of LOW-HIGH every task draws its own (--task={', '.join(IMAGES)})"
 SEED = Flag("seed", integer(0), 0, "Of the initial weights and of the tasks.")
 DEVICE = Flag("device", choice("auto", "cpu", "gpu"), "auto", "Where to compute.")
 EVAL_TASKS = Flag("eval_tasks", integer(2), 600, "New tasks for the evaluation.")
@@ -48,14 +60,14 @@ SOURCE = [
     Flag("data_dir", PATH, None, "Folder of Omniglot's archives, or of your class folders."),
     Flag("download", SWITCH, False, "Fetch Omniglot into --data_dir if it is not there (14 MB)."),
     Flag("mirror", TEXT, None, "Where to fetch it from instead: the address of a folder of it."),
-    Flag("ways", integer(2), 5, "Classes in a task."),
-    Flag("shots", integer(1), 1, "Support examples, of a class in a classification."),
+    Flag("ways", size(2), 5, f"Classes in a task; {_RANGE}."),
+    Flag("shots", size(1), 1, f"Support examples, of a class in a classification; {_RANGE}."),
     Flag(
         "queries",
-        optional(integer(1)),
+        optional(size(1)),
         None,
-        "Query examples, likewise. If unset as many as --shots; for --task=images as many as the "
-        "smallest class leaves, at most 15.",
+        "Query examples, likewise. If unset as many as --shots, of a range its highest; for "
+        "--task=images as many as the smallest class leaves, at most 15.",
     ),
     Flag("split", choice("finn", "lake"), "finn", "Which characters are new, in Omniglot."),
     Flag(
@@ -75,8 +87,8 @@ SOURCE = [
     Flag("groups_file", PATH, None, "A JSON file of the groups in train, valid and test."),
 ]
 TRAINING_TASKS = [
-    Flag("train_ways", optional(integer(2)), None, "Classes in a training task, if not --ways."),
-    Flag("train_shots", optional(integer(1)), None, "Support examples in one, if not --shots."),
+    Flag("train_ways", optional(size(2)), None, "Classes in a training task, if not --ways."),
+    Flag("train_shots", optional(size(1)), None, "Support examples in one, if not --shots."),
 ]
 MODEL = [
     Flag(

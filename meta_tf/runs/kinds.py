@@ -7,7 +7,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +27,26 @@ class Kind:
     is_switch: bool = False
 
 
+class Range(NamedTuple):
+    """A range of whole numbers with both its ends, out of which every task draws its own."""
+
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}"
+
+
+def largest(size: int | Range | None) -> int:
+    """The number itself, or the last one of a range; 0 if there is none.
+
+    Example:
+      >>> largest(Range(2, 20)), largest(5), largest(None)
+      (20, 5, 0)
+    """
+    return size.last if isinstance(size, Range) else size or 0
+
+
 def integer(at_least: int | None = None) -> Kind:
     """Whole numbers, of `at_least` or more."""
 
@@ -40,6 +60,27 @@ def integer(at_least: int | None = None) -> Kind:
 
     more = "" if at_least is None else f" of at least {at_least}"
     return Kind("N", f"an integer{more}", read)
+
+
+def size(at_least: int) -> Kind:
+    """Whole numbers of `at_least` or more, or a range of them, `LOW-HIGH`.
+
+    Example:
+      >>> size(1).read("1-10"), size(1).read("5-5"), size(1).read("5")
+      (Range(first=1, last=10), 5, 5)
+    """
+    number = integer(at_least)
+
+    def read(text: str) -> int | Range:
+        low, dash, high = text.partition("-")
+        if not low or not dash:
+            return number.read(text)
+        first, last = number.read(low), number.read(high)
+        if first > last:
+            raise ValueError
+        return Range(first, last) if first < last else first
+
+    return Kind("N|LOW-HIGH", f"{number.expected}, or a range such as {at_least}-20", read)
 
 
 def choice(*names: str, outside: bool = False) -> Kind:
@@ -135,4 +176,6 @@ def as_text(value: Any) -> str:
     """What to write after `--name=` for a value."""
     if value is None:
         return "none"
+    if isinstance(value, Range):
+        return str(value)
     return ",".join(value) if isinstance(value, list | tuple) else str(value)

@@ -16,7 +16,7 @@ from meta_tf.runs.algorithm_flags import (
     needs_classes,
 )
 from meta_tf.runs.flags import IMAGES
-from meta_tf.runs.kinds import as_text
+from meta_tf.runs.kinds import Range, as_text
 
 # What the flags of tasks and models are for; those that are not listed are for all.
 TASKS: dict[str, tuple[str, ...]] = {
@@ -71,6 +71,7 @@ def check_meaning(flags: argparse.Namespace) -> None:
             setattr(flags, name, None)
             flags.given.discard(name)
             flags.without_meaning.add(name)
+    _check_ranges(flags)
 
 
 def _without_meaning(flags: argparse.Namespace) -> dict[str, list[str]]:
@@ -108,6 +109,18 @@ def _flags_of(algorithm: str) -> set[str]:
     else:
         names = (field.name for field in fields_of_algorithm(algorithm))
     return {flag_name(name) for name in names}
+
+
+def _check_ranges(flags: argparse.Namespace) -> None:
+    """Raises ValueError if the tasks cannot differ in size; a source from outside says itself."""
+    if flags.task in IMAGES or outside.is_outside(flags.task):
+        return
+    for name, value in vars(flags).items():
+        if isinstance(value, Range):
+            raise ValueError(
+                f"--{name} must be one number for --task={flags.task}. Received: --{name}={value}. "
+                f"Ranges are for --task={', '.join(IMAGES)}."
+            )
 
 
 def _check_steps(flags: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from meta_tf.runs import preset_files
 from meta_tf.runs.algorithm_flags import algorithm_flags
 from meta_tf.runs.flags import SOURCE
+from meta_tf.runs.kinds import Range
 from meta_tf.runs.lines_of_flags import lines_of, told_by
 from meta_tf.runs.parser import Parser
 
@@ -52,6 +53,9 @@ def _preset(parser: Parser, given: dict[str, Any]) -> dict[str, Any]:
     values = parser.values_in(preset_files.path_of(name))
     if ":" in algorithm:  # from outside: it knows better what suits it than a preset for another
         values = {n: v for n, v in values.items() if n not in {f.name for f in algorithm_flags()}}
+    for size in ("ways", "shots"):
+        if isinstance(given.get(size), Range):  # what to train on, and not a preset's one number
+            values.pop(f"train_{size}", None)
     return {"preset": name, **values}
 
 

@@ -19,6 +19,7 @@ from meta_tf.runs.finish import finish
 from meta_tf.runs.fit import check_profile, fit
 from meta_tf.runs.flags import IMAGES
 from meta_tf.runs.initial_weights import take_weights
+from meta_tf.runs.kinds import largest
 from meta_tf.runs.lock import claimed
 from meta_tf.runs.start import clear_way, find_start
 from meta_tf.runs.stop import StopRequest
@@ -60,7 +61,7 @@ def _run(flags: argparse.Namespace, stop: StopRequest, workers: Workers, writabl
         restarts = flags_file.restarts(flags, algorithm)
     tasks = table or build.build_tasks(flags)
     training = build.build_tasks(flags, training=True) if _trains_otherwise(flags) else tasks
-    ways = _most(tasks.ways, flags.train_ways or training.ways)
+    ways = _most(tasks.ways, largest(flags.train_ways) or training.ways)
     start = None
     if workers.is_chief:
         start = find_start(flags, restarts)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from meta_tf.checks import check_integer
 from meta_tf.tasks.examples import cut_out
+from meta_tf.tasks.mapped import MappedExamples
 from meta_tf.tasks.meta_dataset import MetaDatasetSizes
 from meta_tf.tasks.part import Part
 from meta_tf.tasks.sampler import Sampler
@@ -20,7 +21,12 @@ class ClassPart(Part):
 
     def __init__(self, sampler: Sampler, *, stream: int, classes: Sequence[str]):
         super().__init__(
-            sampler.episodes, sampler.numbers, stream=stream, classes=classes, drawn=sampler.drawn
+            sampler.episodes,
+            sampler.numbers,
+            stream=stream,
+            classes=classes,
+            drawn=sampler.drawn,
+            ahead=not isinstance(sampler.examples, MappedExamples),
         )
         self._sampler = sampler
 

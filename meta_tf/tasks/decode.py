@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import keras
@@ -14,7 +15,8 @@ import tensorflow as tf
 from meta_tf.tasks.conversion import Conversion
 from meta_tf.tasks.picture_files import SUFFIXES, is_stored_in_colour, needs_colour
 
-_CHUNK = 500  # files decoded by one call: enough to hide its cost, and little memory
+_CHUNK = 500  # files decoded by one call at most: enough to hide its cost
+_CHUNK_BYTES = 8 * 2**20  # and little memory
 
 
 class ImageFile(NamedTuple):
@@ -46,7 +48,20 @@ def decode_images(
     Raises:
       ValueError: if a file cannot be decoded; it names the file.
     """
-    images = np.empty([len(files), *size, channels], np.uint8)
+    images, done = np.empty([len(files), *size, channels], np.uint8), 0
+    for chunk in decoded_chunks(files, size, channels, conversion):
+        images[done : done + len(chunk)] = chunk
+        done += len(chunk)
+    return images
+
+
+def decoded_chunks(
+    files: Sequence[ImageFile],
+    size: tuple[int, int],
+    channels: int,
+    conversion: Conversion | None = None,
+) -> Iterator[np.ndarray]:
+    """The same images, some hundreds at a time."""
 
     def decode(content: tf.Tensor, colour: tf.Tensor | bool) -> tuple[tf.Tensor, tf.Tensor]:
         def grey_of_colours() -> tf.Tensor:
@@ -70,27 +85,28 @@ def decode_images(
             fn_output_signature=(tf.uint8, tf.int32),
         )
 
-    with tf.device("CPU:0"):
-        decode_all = tf.function(
-            decode_all,
-            input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.bool)],
-            autograph=False,
-        )
-        # For what takes a while, and only where a line can be drawn over.
-        shown = len(files) > _CHUNK and sys.stdout.isatty()
-        bar = keras.utils.Progbar(len(files), verbose=int(shown), unit_name="image")
-        for first in range(0, len(files), _CHUNK):
-            chunk = files[first : first + _CHUNK]
-            contents = [file.read() for file in chunk]
-            colours = [needs_colour(content) for content in contents]
-            try:
-                images[first : first + len(chunk)], sizes = decode_all(contents, colours)
-            except tf.errors.OpError as error:
-                raise _undecodable(chunk, contents, decode) from error
-            if conversion is not None:
-                conversion.add(sizes.numpy(), [is_stored_in_colour(c) for c in contents])
-            bar.update(first + len(chunk))
-    return images
+    decode_all = tf.function(
+        decode_all,
+        input_signature=[tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.bool)],
+        autograph=False,
+    )
+    # For what takes a while, and only where a line can be drawn over.
+    shown = len(files) > _CHUNK and sys.stdout.isatty()
+    bar = keras.utils.Progbar(len(files), verbose=int(shown), unit_name="image")
+    number = max(1, min(_CHUNK, _CHUNK_BYTES // (math.prod(size) * channels)))
+    for first in range(0, len(files), number):
+        chunk = files[first : first + number]
+        contents = [file.read() for file in chunk]
+        colours = [needs_colour(content) for content in contents]
+        try:
+            with tf.device("CPU:0"):
+                images, sizes = decode_all(contents, colours)
+        except tf.errors.OpError as error:
+            raise _undecodable(chunk, contents, decode) from error
+        if conversion is not None:
+            conversion.add(sizes.numpy(), [is_stored_in_colour(c) for c in contents])
+        yield images.numpy()
+        bar.update(first + len(chunk))
 
 
 def _decoded(content: tf.Tensor, channels: int) -> tf.Tensor:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from meta_tf.checks import check_choice
 from meta_tf.tasks.class_part import ClassPart
+from meta_tf.tasks.mapped import MappedExamples
 from meta_tf.tasks.sampler import TURNS, Sampler
 from meta_tf.tasks.size_range import RangeSizes, SizeRange, ends_of
 from meta_tf.tasks.source import PARTS
@@ -20,7 +21,8 @@ Rotations = Literal["task", "classes"] | None
 class ClassData(NamedTuple):
     """Examples grouped by class.
 
-    `examples`: [n, ...] uint8, float32 or int32, class after class.
+    `examples`: [n, ...] uint8, float32 or int32, class after class; those of a memory map stay
+    on disk.
     `counts`: how many of them each class has.
     `names`: the classes' names.
     """
@@ -75,8 +77,7 @@ def class_parts(
         _check_square(data.examples.shape, rotations)
     starts = np.cumsum(data.counts) - data.counts
     rows = {name: row for row, name in enumerate(data.names)}
-    with tf.device("CPU:0"):
-        examples = tf.constant(data.examples if rotations is None else _turned(data.examples))
+    examples = _with_turns(data.examples, 1 if rotations is None else TURNS)
     parts = []
     for stream, (part, names) in enumerate(zip(PARTS, split, strict=True)):
         # One order for all, so that a caller's order of names changes no episode.
@@ -100,9 +101,15 @@ def class_parts(
     return parts
 
 
-def _turned(examples: np.ndarray) -> np.ndarray:
-    """The examples four times over, by 0, 90, 180 and 270°: turning is then only gathering."""
-    return np.concatenate([np.rot90(examples, turn, axes=(1, 2)) for turn in range(TURNS)])
+def _with_turns(examples: np.ndarray, turns: int) -> tf.Tensor | MappedExamples:
+    """The examples, of four turns one after another: turning is then only gathering."""
+    if isinstance(examples, np.memmap):
+        return MappedExamples(examples, turns)
+    if turns > 1:
+        turned = [np.rot90(examples, turn, axes=(1, 2)) for turn in range(turns)]
+        examples = np.concatenate(turned)
+    with tf.device("CPU:0"):
+        return tf.constant(examples)
 
 
 def _check_square(shape: tuple[int, ...], rotations: Rotations) -> None:

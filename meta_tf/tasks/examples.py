@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
+from meta_tf.tasks.mapped import MappedExamples
 from meta_tf.types import Batch
 
 
@@ -47,9 +50,10 @@ def as_examples(name: str, examples: np.ndarray) -> np.ndarray:
     return examples
 
 
-def cut_out(examples: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+def cut_out(examples: tf.Tensor | MappedExamples, rows: Any) -> tf.Tensor:
     """The examples at `rows` [T, B], [T, B, ...]; uint8 scaled from 0 … 255 to [0, 1]."""
-    x = tf.gather(examples, rows)
+    mapped = isinstance(examples, MappedExamples)
+    x = examples.gather(rows) if mapped else tf.gather(examples, rows)
     return tf.cast(x, tf.float32) * (1 / 255) if x.dtype == tf.uint8 else x
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -11,12 +13,15 @@ from meta_tf.checks import check_choice, check_integer
 from meta_tf.tasks.conversion import Conversion
 from meta_tf.tasks.decode import ImageFile, decode_images
 from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
+from meta_tf.tasks.picture_cache import mapped_pictures
 from meta_tf.tasks.picture_files import SUFFIXES, pictures_of
 from meta_tf.tasks.query_number import queries_or_default
+from meta_tf.tasks.sampler import TURNS
 from meta_tf.tasks.size_range import SizeRange
 from meta_tf.tasks.source import PARTS, Source
 from meta_tf.tasks.split import split_by_fractions
 
+_LARGE = 256 * 2**20  # bytes of memory
 _PART_FOLDERS = {"train": ("train",), "valid": ("valid", "val", "validation"), "test": ("test",)}
 
 
@@ -27,7 +32,8 @@ class ImageFolder(Source):
     the parts, with the class folders inside; otherwise the class folders directly in
     `path` are divided by `split`. PNG, JPEG, GIF (the first picture), WebP and BMP are
     read; hidden files and files that are no pictures are ignored.
-    The images stay in memory as uint8. Where they lose colour or size, a line is printed.
+    The images stay in memory as uint8, or on disk if they are many. Where they lose colour
+    or size, a line is printed.
 
     Args:
       path: the folder.
@@ -45,6 +51,10 @@ class ImageFolder(Source):
         of the class folders alone.
       train_ways: N of the training tasks alone; `ways` if None.
       train_shots: K of the training tasks alone; `shots` if None.
+      cache: whether the decoded images are kept in a file of the user's cache folder
+        (`~/.cache/meta_tf` on Linux) and read from there as they are drawn: `True`, `False`
+        for memory, or `"auto"`, for those that would take 256 MB of memory or more, turned
+        copies counted. The tasks are the same.
 
     Raises:
       FileNotFoundError: if there is no such folder, or it holds no class folders.
@@ -67,18 +77,20 @@ class ImageFolder(Source):
         split: Sequence[float] = (0.64, 0.16, 0.20),
         train_ways: SizeRange | None = None,
         train_shots: SizeRange | None = None,
+        cache: Literal["auto"] | bool = "auto",
     ):
         size = _check_size(size)
         check_choice("channels", channels, (1, 3))
+        check_choice("cache", cache, ("auto", True, False))
         path = Path(path).expanduser()
         classes_of_parts = _classes_of_parts(path, split)
-        files = {
-            name: image_files(path / name) for names in classes_of_parts for name in sorted(names)
-        }
-        conversion = Conversion(size, channels)
-        all_files = [f for of_class in files.values() for f in of_class]
-        images = decode_images(all_files, size, channels, conversion)
-        if told := conversion.told():
+        names = sorted(name for names in classes_of_parts for name in names)
+        files = {name: image_files(path / name) for name in names}
+        number = sum(len(of_class) for of_class in files.values())
+        held = number * math.prod(size) * channels * (1 if rotations is None else TURNS)
+        on_disk = held >= _LARGE if cache == "auto" else bool(cache)
+        images, told = _pictures(path, files, size, channels, on_disk)
+        if told:
             print(f"{told} `size` (--image_size) and `channels` (--channels) choose.", flush=True)
         data = ClassData(images, np.array([len(f) for f in files.values()]), list(files))
         queries = queries_or_default(queries, data.counts, shots, train_shots)
@@ -93,6 +105,28 @@ class ImageFolder(Source):
             train_shots=train_shots,
         )
         super().__init__("classification", parts, ways=ways, shots=shots, queries=queries)
+
+
+def _pictures(
+    path: Path,
+    files: Mapping[str, Sequence[ImageFile]],
+    size: tuple[int, int],
+    channels: int,
+    on_disk: bool,
+) -> tuple[np.ndarray, str]:
+    """The decoded pictures, on disk if that is wished and can be, and what they lost."""
+    if on_disk:
+        try:
+            return mapped_pictures(path, files, size, channels)
+        except OSError as error:
+            print(
+                f"The decoded pictures of {path} are held in memory, as they cannot be kept on "
+                f"disk: {error.filename}: {error.strerror}. Change that, or choose `cache=False`.",
+                flush=True,
+            )
+    conversion = Conversion(size, channels)
+    all_files = [file for of_class in files.values() for file in of_class]
+    return decode_images(all_files, size, channels, conversion), conversion.told()
 
 
 def _check_size(size: int | tuple[int, int]) -> tuple[int, int]:

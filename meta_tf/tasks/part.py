@@ -40,6 +40,9 @@ class Part:
         episode is costly.
       drawn: function of the same numbers to the places in `classes` of the classes that
         they draw, [T, N], in the order of a task's labels; negative ones count for none.
+      ahead: whether a thread makes the next batches while one is learned from. Not for
+        `episodes` that run Python code: a thread that needs Python when the process ends
+        never ends, nor does the process.
 
     Example:
       >>> part = meta_tf.tasks.Sinusoid(shots=5).train
@@ -58,6 +61,7 @@ class Part:
         multiple: int = 1,
         most_batches: int = _BLOCK_BATCHES,
         drawn: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        ahead: bool = True,
     ):
         self.classes = list(classes)
         self._episodes = episodes
@@ -67,6 +71,7 @@ class Part:
         self._most_batches = most_batches
         self._datasets: dict[tuple[int, int, int], tf.data.Dataset] = {}
         self._drawn = drawn
+        self._ahead = ahead
         with tf.device("CPU:0"):
             one = episodes(tf.fill([1, numbers], 0.5))
         self.task_spec = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), one)
@@ -123,7 +128,8 @@ class Part:
         # Nor has it anything to tune; and whoever ends reading would wait for the thread that
         # tunes, which sleeps for twice as long each time: seconds, at the end of a long `fit`.
         options.autotune.enabled = False
-        return dataset.unbatch().prefetch(2).with_options(options)
+        dataset = dataset.unbatch()
+        return (dataset.prefetch(2) if self._ahead else dataset).with_options(options)
 
     def class_names(self, episode: int = 0, seed: int = 0) -> list[str]:
         """The names of an episode's classes, in the order of its labels; none if it has none.

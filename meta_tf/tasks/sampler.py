@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.tasks.examples import as_tasks, cut_out, drawn_places
+from meta_tf.tasks.mapped import MappedExamples
 from meta_tf.types import Batch
 
 TURNS = 4  # quarter turns, counter-clockwise as in numpy.rot90
@@ -41,7 +42,7 @@ class Sampler(NamedTuple):
     that of a class's examples.
     """
 
-    examples: tf.Tensor
+    examples: tf.Tensor | MappedExamples
     starts: np.ndarray
     counts: np.ndarray
     ways: int

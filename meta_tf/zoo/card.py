@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from meta_tf.checks import check_choice
+from meta_tf.evaluation.result import shown_size
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -68,11 +69,11 @@ def _begun(run: dict[str, Any]) -> str:
 
 def _ways(run: dict[str, Any]) -> str:
     most = run["settings"].get("ways", run["ways"])
-    return f"up to {most} at a time"
+    return f"up to {most if isinstance(most, int) else most[1]} at a time"
 
 
 def _drawings(run: dict[str, Any]) -> str:
-    return "one drawing" if run["shots"] == 1 else f"{run['shots']} drawings"
+    return "one drawing" if run["shots"] == 1 else f"{shown_size(run['shots'])} drawings"
 
 
 def _measured(name: str, run: dict[str, Any]) -> list[str]:
@@ -80,8 +81,8 @@ def _measured(name: str, run: dict[str, Any]) -> list[str]:
     others = sorted(FOLDER.glob(f"{name}.*.json"))
     evaluations = [run, *(json.loads(path.read_text(encoding="utf-8")) for path in others)]
     lines = [
-        f"- **Accuracy** on {e['tasks']} tasks of the 423 test characters, {e['ways']}-way "
-        f"{e['shots']}-shot, {_company(e)}: {_percent(e)}."
+        f"- **Accuracy** on {e['tasks']} tasks of the 423 test characters, "
+        f"{shown_size(e['ways'])}-way {shown_size(e['shots'])}-shot, {_company(e)}: {_percent(e)}."
         for e in evaluations
     ]
     if run["batch_norm"] == "transductive":

@@ -6,6 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 
@@ -59,6 +60,42 @@ def test_regression_shows_what_the_learner_predicts(grid, tmp_path):
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()] == list(drawn)
     assert "4 support points" in figure.get_suptitle()
+    assert is_drawn(figure, tmp_path / "fit.png")
+
+
+class Padded:
+    """Tasks of which the first examples are real, and the rest NaN."""
+
+    def __init__(self, part, support, query):
+        self.part, self.sizes = part, {"support_size": support, "query_size": query}
+
+    def batches(self, tasks, seed=0):
+        x, query_y = next(iter(self.part.batches(tasks, seed=seed)))
+        x = {**x, "query_y": query_y}
+        for name, tensor in x.items():
+            size = tf.constant(self.sizes[f"{name.split('_')[0]}_size"])
+            real = tf.sequence_mask(size, tensor.shape[1])[..., tf.newaxis]
+            x[name] = tf.where(real, tensor, np.nan)
+        x |= {name: tf.constant(size) for name, size in self.sizes.items()}
+        yield x, x.pop("query_y")
+
+
+def test_regression_draws_no_padding(tmp_path):
+    net, part = learner(), meta_tf.tasks.Sinusoid(shots=6, queries=9).test
+    support, query = [6, 2, 4], [3, 9, 5]
+    figure = plots.regression(net, Padded(part, support, query), steps=(0, 2))
+    x, query_y = next(iter(part.batches(3)))
+    for t, (s, q) in enumerate(zip(support, query, strict=True)):
+        drawn = lines(figure.axes[t])
+        points, targets = x["query_x"].numpy()[t, :q], query_y.numpy()[t, :q]
+        order = np.argsort(points[:, 0])
+        np.testing.assert_array_equal(drawn["true curve"], np.hstack([points, targets])[order])
+        support_x, support_y = x["support_x"][t, :s], x["support_y"][t, :s]
+        fitted = net.adapt(support_x, support_y, steps=2)
+        expected = np.hstack([points, fitted(points)])[order]
+        np.testing.assert_allclose(drawn["after 2 steps"], expected, rtol=1e-4, atol=1e-6)
+        np.testing.assert_array_equal(drawn["support points"], np.hstack([support_x, support_y]))
+    assert "2–6 support points each" in figure.get_suptitle()
     assert is_drawn(figure, tmp_path / "fit.png")
 
 

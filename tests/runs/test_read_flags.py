@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from meta_tf.runs import preset_files
-from meta_tf.runs.build import build_algorithm
+from meta_tf.runs.build import build_algorithm, ways_of
 from meta_tf.runs.command import parser_of
 from meta_tf.runs.flags_file import check_same_run
 from meta_tf.runs.meaning import check_meaning
@@ -66,6 +66,20 @@ def test_own_pictures_are_learned_by_prototypes_unless_an_algorithm_is_named(
 ):
     flags = read("--task=images", *words)
     assert (flags.algorithm, flags.preset, flags.queries) == (algorithm, preset, None)
+
+
+def test_a_range_is_what_is_trained_on_whatever_a_preset_trains_on():
+    preset = "--preset=omniglot_5way_1shot_protonet"  # which trains on 60 ways
+    assert (read(preset).train_ways, read(preset, "--ways=9").train_ways) == (60, 60)
+    flags = read(preset, "--ways=2-20", "--shots=1-10")
+    assert (flags.ways, flags.shots, flags.train_ways) == ((2, 20), (1, 10), None)
+    assert ways_of(flags, None) == 20
+    by_hand = read(preset, "--ways=2-20", "--train_ways=10-30")
+    assert by_hand.train_ways == (10, 30) and ways_of(by_hand, None) == 30
+
+
+def test_a_range_of_one_number_is_the_number():
+    assert read("--task=omniglot", "--ways=5-5").ways == 5
 
 
 @pytest.mark.parametrize(

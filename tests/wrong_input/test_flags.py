@@ -1,6 +1,7 @@
 """Wrong flags: each is told in one line that names the flag and what came."""
 
 import dataclasses
+import re
 
 import pytest
 
@@ -18,7 +19,7 @@ def build_all(command, words):
     if "task" in flags:
         check_meaning(flags)
     if command == "train":
-        ways = max(flags.ways or 0, flags.train_ways or 0) or None
+        ways = build.ways_of(flags, None)
         algorithm = build.build_algorithm(flags, ways)
         tasks = build.build_tasks(flags)
         build.build_learner(flags, tasks, ways if tasks.ways else None, algorithm)
@@ -36,9 +37,10 @@ def wrong_texts(flag):
     """Texts that are nothing for a flag, by its kind."""
     expected = flag.kind.expected
     if expected.startswith("an integer"):
-        least = expected.removesuffix(", or none").partition("at least ")[2]
-        below = [str(int(least) - 1)] if least else []
-        return ["many", "1.5", "²", *below]
+        least = re.search(r"at least (\d+)", expected)
+        below = [str(int(least[1]) - 1)] if least else []
+        ranges = ["9-3", "3-", "3-²", "3-5-7", f"{below[0]}-9"] if "a range" in expected else []
+        return ["many", "1.5", "²", *below, *ranges]
     if expected.startswith("a finite number"):
         return ["much", "nan", "1e999"]
     if expected.startswith("one of"):
@@ -97,6 +99,16 @@ WRONG = [
     ("train", ["--adapt=nothing"], ["nothing", "head"]),
     ("train", ["--ways=5"], ["--ways", "sinusoid"]),
     ("train", ["--train_ways=5"], ["--train_ways", "sinusoid"]),
+    ("train", ["--ways=2-5"], ["--ways=2-5", "sinusoid"]),
+    ("train", ["--shots=1-5"], ["--shots=1-5", "one number", "sinusoid", "omniglot, images"]),
+    ("train", ["--queries=1-5"], ["--queries=1-5", "one number", "sinusoid"]),
+    ("train", ["--train_shots=1-5"], ["--train_shots=1-5", "one number", "sinusoid"]),
+    ("train", ["--task=table", "--shots=1-5"], ["--shots=1-5", "one number", "table"]),
+    ("train", ["--task=hidden_teacher", "--shots=1-5"], ["--shots=1-5", "hidden_teacher"]),
+    ("evaluate", ["--shots=1-5"], ["--shots=1-5", "one number", "sinusoid"]),
+    ("evaluate", ["--ways=2 - 5"], ["--ways", "'2 - 5'", "a range such as 2-20"]),
+    ("export", ["--ways=2-5"], ["--ways", "an integer", "'2-5'"]),
+    ("export", ["--shots=1-5"], ["--shots", "an integer", "'1-5'"]),
     ("train", ["--rotations=task"], ["--rotations", "sinusoid"]),
     ("train", ["--image_size=14"], ["--image_size", "sinusoid"]),
     ("train", ["--channels=3"], ["--channels", "sinusoid"]),

@@ -1,6 +1,7 @@
 """The cards of shipped learners say what the files beside them hold."""
 
 import json
+import sys
 
 import pytest
 
@@ -34,6 +35,17 @@ def test_a_transductive_learner_is_also_measured_on_one_drawing_alone(name):
     same = ("ways", "shots", "queries", "tasks", "seed", "settings", "batch_norm")
     assert {k: alone[k] for k in same} == {k: run[k] for k in same}
     assert f"{100 * alone['mean'][-1]:.2f} ± " in zoo.card(name)
+
+
+def test_a_card_of_tasks_of_different_sizes_tells_the_ranges(tmp_path, monkeypatch):
+    run = json.loads((zoo.FOLDER / "omniglot.json").read_text())
+    run |= {"ways": [2, 20], "shots": [1, 10], "settings": {}}
+    (tmp_path / "ranges.json").write_text(json.dumps(run))
+    (tmp_path / "ranges.keras").touch()
+    monkeypatch.setattr(sys.modules["meta_tf.zoo.card"], "FOLDER", tmp_path)
+    card = zoo.card("ranges")
+    assert "apart, up to 20 at a time, after 1–10 drawings of each." in card
+    assert "characters, 2–20-way 1–10-shot, " in card
 
 
 def test_pretrained_prints_the_card_when_asked(capsys):
