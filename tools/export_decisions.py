@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import meta_tf
+from meta_tf import zoo
 from tools.export_table import put
 
 TASKS, QUERIES = 100, 3
@@ -31,14 +32,14 @@ def main() -> None:
         "| learner | weights | MB | decisions | changed | right in TensorFlow | right in LiteRT |",
         "|---|---|---|---|---|---|---|",
     ]
-    for ways in (5, 20):
-        lines += _rows(ways, options.data_dir)
+    for name in zoo.names():
+        lines += _rows(name, options.data_dir)
     put("decisions", "\n".join(lines))
 
 
-def _rows(ways: int, data_dir: str) -> list[str]:
-    name = f"omniglot_{ways}way_1shot"
+def _rows(name: str, data_dir: str) -> list[str]:
     learner = meta_tf.pretrained(name)
+    ways = 5 if "_5way" in name else 20
     tasks = meta_tf.tasks.Omniglot(data_dir, ways=ways, shots=1, queries=QUERIES).test
     batches = list(tasks.batches(1, seed=0).take(TASKS))
     answers = np.array([y[0] for _, y in batches])
@@ -47,7 +48,7 @@ def _rows(ways: int, data_dir: str) -> list[str]:
     for kind, half in KINDS.items():
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "learner.tflite"
-            learner.export(path, format="litert", queries=ways * QUERIES, float16=half)
+            learner.export(path, "litert", ways=ways, queries=ways * QUERIES, float16=half)
             size = path.stat().st_size / 1e6
             given = np.array([_decide(path, x) for x, _ in batches])
         right = [f"{100 * np.mean(which == answers):.2f} %" for which in (expected, given)]

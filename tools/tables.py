@@ -186,7 +186,7 @@ TABLES = (
             Row("iMAML", "omniglot_5way_1shot_imaml", "99.16 ± 0.35", 97.5),
             Row("ProtoNet", "omniglot_5way_1shot_protonet", "98.8", 98.0),
             Row("ProtoNet, support", "omniglot_5way_1shot_protonet_support", goal=98.8),
-            Row("MAML, support", "omniglot_5way_1shot_support", goal=98.8),
+            Row("MAML, support", "omniglot_5way_1shot_support"),
             Row("R2D2", "omniglot_5way_1shot_r2d2", goal=98.0),
             Row("ProtoMAML", "omniglot_5way_1shot_protomaml", goal=98.0),
             Row("MatchingNet", "omniglot_5way_1shot_matching_net", "98.1", 97.0),
@@ -208,7 +208,7 @@ TABLES = (
             Row("MAML++", "omniglot_20way_1shot_mamlpp", "97.65"),
             Row("ProtoNet", "omniglot_20way_1shot_protonet", "96.0", 95.0),
             Row("ProtoNet, support", "omniglot_20way_1shot_protonet_support", goal=95.5),
-            Row("MAML, support", "omniglot_20way_1shot_support", goal=95.5),
+            Row("MAML, support", "omniglot_20way_1shot_support"),
         ),
     ),
     Table(
