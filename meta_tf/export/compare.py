@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from meta_tf.export.random_tasks import Arrays, RandomTasks
 from meta_tf.export.refused import Refused
+from meta_tf.layers.classifiers import UNSEEN
 
 Run: TypeAlias = Callable[[str, Arrays], Arrays]
 """`outputs = run(signature, inputs)`, in the runtime that the file is for."""
@@ -17,6 +18,7 @@ Run: TypeAlias = Callable[[str, Arrays], Arrays]
 TOLERANCE = 1e-4
 FLOAT16_TOLERANCE = 1e-1  # the weights are rounded by up to 5e-4, and the steps enlarge that
 _AGREEING, _DRAWN = 3, 8
+_FAR_BELOW = -3e4  # all other logits; half precision ends at -65504
 
 
 def compare(
@@ -28,7 +30,8 @@ def compare(
 ) -> float:
     """The largest difference between a file and TensorFlow, on random tasks of several sizes.
 
-    It is that of the predictions, relative to the largest of them: by `adapt_and_predict`, by
+    It is that of the predictions, relative to the largest of them, where classes without an
+    example, whose logits say only that, do not count: by `adapt_and_predict`, by
     `predict` with TensorFlow's weights, and with those that `adapt` of the file gives. The
     weights are judged by that, as some may be anything: Adam makes whole steps of a gradient
     that is rounding alone, like that of a bias in front of a batch normalisation.
@@ -104,11 +107,18 @@ def _worst(run: Run, functions: dict[str, Any], task: Arrays) -> tuple[float, st
     }
     worst = (0.0, "")
     for name, found in predictions.items():
-        difference = np.asarray(found["predictions"], "float64") - expected
-        value = _largest(difference) / max(_largest(expected), float(np.finfo("float32").tiny))
-        # Not a number is the worst of all.
-        worst = max(worst, (value if value == value else np.inf, name))
+        worst = max(worst, (_difference(np.asarray(found["predictions"]), expected), name))
     return worst
+
+
+def _difference(found: Any, expected: Any) -> float:
+    """The largest, relative to the largest of what is expected; not a number is infinitely far."""
+    seen = expected > UNSEEN / 2
+    if not (found[~seen] <= _FAR_BELOW).all():
+        return np.inf
+    largest = max(_largest(expected[seen]), float(np.finfo("float32").tiny))
+    value = _largest(np.asarray(found[seen], "float64") - expected[seen]) / largest
+    return value if value == value else np.inf
 
 
 def _largest(t: Any) -> float:

@@ -18,7 +18,7 @@ DISTANCES = ("euclidean", "cosine")
 
 # The logit of a class without a support example: no class is less likely, and unlike -inf
 # it has finite gradients.
-_UNSEEN = -1e9
+UNSEEN = -1e9
 
 # Of the accelerated gradient method: at λ = 1 and 100 examples the last one changes 1e-6.
 _STEPS = 100
@@ -122,7 +122,7 @@ def unseen(y: Tensor) -> Tensor:
     Returns:
       0, or a large negative number for a class without examples, [N].
     """
-    return _UNSEEN * tf.cast(tf.reduce_sum(y, 0) == 0, y.dtype)
+    return UNSEEN * tf.cast(tf.reduce_sum(y, 0) == 0, y.dtype)
 
 
 def distances(a: Tensor, b: Tensor, kind: str) -> Tensor:
@@ -162,7 +162,7 @@ def attention(query: Tensor, x: Tensor, y: Tensor, scale: float | Tensor = 1.0) 
     """
     similar = scale * cosines(query, x)
     # The logarithm of a sum of exponentials, so that no small probability is rounded to 0.
-    by_class = similar[:, :, tf.newaxis] + _UNSEEN * (1 - y)
+    by_class = similar[:, :, tf.newaxis] + UNSEEN * (1 - y)
     return tf.reduce_logsumexp(by_class, 1) - tf.reduce_logsumexp(similar, 1, keepdims=True)
 
 

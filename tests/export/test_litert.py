@@ -227,6 +227,29 @@ def test_the_difference_is_that_of_the_predictions():
     assert compare(run, functions, tasks, [(3, 2)], 4e-4) == pytest.approx(3e-4, rel=1e-2)
 
 
+@pytest.mark.parametrize("shift, unseen", [(1.0, -1e9), (0.0, -100.0), (0.0, np.nan)])
+def test_classes_without_an_example_do_not_hide_a_difference(shift, unseen):
+    """Their logits are -1e9, beside which all others are small; -65504 says the same."""
+    model = keras.Sequential([keras.Input((8, 8, 2)), layers.Flatten(), layers.Dense(3)])
+    learner = meta_tf.MetaLearner(model, meta_tf.ProtoNet(ways=9), SPARSE)
+    functions, tasks = three_functions(learner)  # of three classes
+
+    def changed(shift, unseen):
+        def run(name, inputs):
+            outputs = functions[name](**{n: tf.constant(a) for n, a in inputs.items()})
+            outputs = {n: t.numpy() for n, t in outputs.items()}
+            if name == "predict":
+                outputs["predictions"] += shift
+                outputs["predictions"][:, 3:] = unseen
+            return outputs
+
+        return run
+
+    assert compare(changed(0.0, -65504.0), functions, tasks, [(3, 2)], 1e-4) == 0
+    with pytest.raises(Refused, match="predict"):
+        compare(changed(shift, unseen), functions, tasks, [(3, 2)], 1e-4)
+
+
 def test_what_is_not_finite_is_not_compared():
     learner = learner_of()
     learner.model.get_layer("head").kernel.assign(np.full([128, 3], np.nan))
