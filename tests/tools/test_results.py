@@ -91,6 +91,7 @@ def a_run(folder, accuracy, **more):
         "settings": {"inner_steps": 1},
         "batch_norm": "transductive",
         "iterations": 40000,
+        "flags": {},
         "command": "python train.py --preset=one ",
         **more,
     }
@@ -117,6 +118,12 @@ def test_a_run_that_has_not_counted_its_minutes_claims_none(tmp_path):
     a_run(tmp_path / "omniglot_5way_1shot", 0.98, training_minutes=None)
     lines = tables.rendered(table("omniglot_5way_1shot"), tmp_path, tmp_path)
     assert "| 40 000 |  |" in lines[2]
+
+
+def test_a_run_that_began_with_the_weights_of_another_says_so(tmp_path):
+    a_run(tmp_path / "omniglot_5way_1shot", 0.98, flags={"initial_weights": "omniglot"})
+    lines = tables.rendered(table("omniglot_5way_1shot"), tmp_path, tmp_path)
+    assert "| 40 000 after `omniglot` |" in lines[2]
 
 
 def test_the_modes_are_compared_with_the_transductive_one(tmp_path):
