@@ -1,10 +1,10 @@
 """Which operations does an outer step spend its time in, here and in JAX?
 
-    python -m benchmarks.profile_steps [--works sinusoid_1_step transformer]
+    python -m benchmarks.profile_steps [--works sinusoid_1_step]
 
-A trace of some outer steps after the first ones: of TensorFlow's kernels, or of the parts of a
-program of XLA, each by its kind, with microseconds and calls a step. Tracing takes time too, so
-only shares and counts mean anything. JAX's is of its scan, where it has one.
+A trace of some outer steps after the first ones: the parts of the program of XLA, each by its
+kind, with microseconds and calls a step. Tracing takes time too, so only shares and counts mean
+anything. JAX's is of its scan. TensorFlow's own kernels do not show: dense networks alone.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.harness import results
-from benchmarks.harness.contenders import SCAN_STEPS
+from benchmarks.harness.contenders import SCAN, SCAN_STEPS
 from benchmarks.harness.workers import Worker
 from benchmarks.harness.workloads import WORKS, Work
 
-TRACED = ("sinusoid_1_step", "sinusoid_5_steps", "transformer")
+TRACED = tuple(name for name, work in WORKS.items() if work.network == "mlp")
 MOST = 12  # kinds that are kept
 # What only holds other parts, or waits for them.
 _HOLDS = re.compile(r"::|: |^while|Execute|^_|^<|^\$|Iterator|^Prefetch|[Ff]unction|^Eager|^call\b")
@@ -27,17 +27,16 @@ _HOLDS = re.compile(r"::|: |^while|Execute|^_|^<|^\$|Iterator|^Prefetch|[Ff]unct
 
 def main() -> None:
     parser = results.parser(__doc__)
-    parser.add_argument("--works", nargs="*", choices=WORKS, default=TRACED)
-    parser.add_argument("--steps", type=int, default=SCAN_STEPS, help="of small networks")
+    parser.add_argument("--works", nargs="*", choices=TRACED, default=TRACED)
+    parser.add_argument("--steps", type=int, default=SCAN_STEPS)
     options = parser.parse_args()
+    scan = {"tasks": "vmap", "devices": 1, "scan": SCAN_STEPS}
     found: dict[str, dict] = {}
     for name in options.works:
-        found[name] = {"meta_tf": traced("ours", {}, WORKS[name], options)}
-        if WORKS[name].network == "mlp":
-            settings = {"tasks": "vmap", "devices": 1, "scan": SCAN_STEPS}
-            found[name][f"JAX, {SCAN_STEPS} steps a call"] = traced(
-                "jax_peer", settings, WORKS[name], options
-            )
+        found[name] = {
+            "meta_tf": traced("ours", {}, WORKS[name], options),
+            SCAN: traced("jax_peer", scan, WORKS[name], options),
+        }
         for contender, kinds in found[name].items():
             print(f"{name}, {contender}: {kinds}", flush=True)
     results.save(options.results, "profile_steps", {"steps": options.steps, "works": found})
@@ -45,8 +44,7 @@ def main() -> None:
 
 def traced(module: str, settings: dict, work: Work, options) -> dict[str, list[float]]:
     """`{kind: [microseconds a step, calls a step]}`, the longest first."""
-    wanted = options.steps if work.network == "mlp" else options.steps // 10
-    steps = max(1, wanted // work.per_call) * work.per_call
+    steps = max(1, options.steps // work.per_call) * work.per_call
     with Worker(module, settings, options.limit) as worker, tempfile.TemporaryDirectory() as folder:
         worker.build(work)
         worker.ask("run", steps=2 * steps)

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks_data.debian import among
 from benchmarks_data.faces import Face, characters_of, draw
 
 SPLIT = Path(__file__).with_name("chinese_characters_split.json")
@@ -64,7 +65,12 @@ def main() -> None:
     parser.add_argument("--output", default="data", help="where the two folders go")
     given = parser.parse_args()
     try:
-        pictures = drawn({face.name: face.read(_deb(given.debs, face)) for face in FACES})
+        pictures = drawn(
+            {
+                face.name: face.read(given.debs and str(among(given.debs, face.package)))
+                for face in FACES
+            }
+        )
     except ValueError as error:
         parser.exit(1, f"{error}\n")
     split = json.loads(SPLIT.read_text(encoding="utf-8"))
@@ -137,15 +143,6 @@ def write(pictures: Pictures, folder: Path) -> None:
         (folder / character).mkdir(exist_ok=True)
         for name, picture in faces.items():
             picture.save(folder / character / f"{name}.png")
-
-
-def _deb(folder: str | None, face: Face) -> str | None:
-    if folder is None:
-        return None
-    found = sorted(Path(folder).glob(f"{face.package}_*.deb"))
-    if not found:
-        raise ValueError(f"--debs must be a folder with {face.package}_*.deb. Received: {folder}.")
-    return str(found[0])
 
 
 if __name__ == "__main__":

@@ -46,14 +46,19 @@ def unpack(package: str, sha256: str, folder: str, debs: str | None = None) -> N
       ValueError: if the package cannot be had, or is another version.
     """
     with tempfile.TemporaryDirectory() as download:
-        archive = _among(debs, package) if debs else _downloaded(package, download)
+        archive = among(debs, package) if debs else _downloaded(package, download)
         found = hashlib.sha256(archive.read_bytes()).hexdigest()
         if found != sha256:
             raise ValueError(f"{archive.name} must have SHA-256 {sha256}. Received: {found}.")
         _run(["dpkg-deb", "-x", str(archive), folder], folder)
 
 
-def _among(debs: str, package: str) -> Path:
+def among(debs: str, package: str) -> Path:
+    """The file of a package in a folder, the first if there are several.
+
+    Raises:
+      ValueError: if there is none.
+    """
     found = sorted(Path(debs).resolve().glob(f"{package}_*.deb"))
     if not found:
         raise ValueError(f"--debs must be a folder with {package}_*.deb. Received: {debs}.")

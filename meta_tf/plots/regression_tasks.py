@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from meta_tf.batch.sizes import cut
 from meta_tf.checks import check_integer
+from meta_tf.evaluation.result import shown_size
 from meta_tf.learner import MetaLearner
 from meta_tf.plots.style import BLUE, GREEN, GREY, ORANGE, RED, headline, tidy
 
@@ -50,6 +51,8 @@ def regression(
     fits = tf.transpose(learner.trajectory(x, max(steps)), [0, 2, 1, 3])  # [T, Q, steps + 1, 1]
     batch = {**x, "query_y": query_y, "predictions": fits}
     tasks = [_real({name: tensor[t] for name, tensor in batch.items()}) for t in range(3)]
+    supports = [len(task["support_x"]) for task in tasks]
+    least, most = min(supports), max(supports)
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     for t, axes in enumerate(figure.subplots(1, 3, sharey=True)):
         _draw_fit(axes, tasks[t], steps)
@@ -60,7 +63,7 @@ def regression(
     headline(
         figure,
         f"{type(learner.algorithm).__name__}: three new tasks, "
-        f"{_numbers([len(task['support_x']) for task in tasks])} support points each",
+        f"{shown_size((least, most) if least < most else most)} support points each",
     )
     return figure
 
@@ -68,12 +71,6 @@ def regression(
 def _real(task: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
     """A task without its padding."""
     return {name: tensor.numpy() for name, tensor in cut(task).items()}
-
-
-def _numbers(found: list[int]) -> str:
-    """`5`, or `3–8` if they differ."""
-    least, most = min(found), max(found)
-    return str(most) if least == most else f"{least}–{most}"
 
 
 def _draw_fit(axes: Axes, task: dict[str, np.ndarray], steps: Sequence[int]) -> None:

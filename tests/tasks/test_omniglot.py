@@ -61,12 +61,6 @@ def write_zips(folder, files=FILES):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def user_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home_cache"))
-    return tmp_path / "home_cache" / "meta_tf"
-
-
 @pytest.fixture
 def data_dir(tmp_path):
     return write_zips(tmp_path / "data")

@@ -32,12 +32,6 @@ def write(folder, classes, pictures, size=7, seed=0):
     return folder
 
 
-@pytest.fixture(autouse=True)
-def user_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home_cache"))
-    return tmp_path / "home_cache" / "meta_tf"
-
-
 @pytest.fixture
 def folder(tmp_path):
     """Twenty classes of five pictures."""
