@@ -7,6 +7,9 @@ import keras
 import meta_tf
 from meta_tf.runs.learners import load
 
+# Weights that a line names; a transformer's blocks have dozens.
+NAMED = 6
+
 
 def take_weights(learner: meta_tf.MetaLearner, name: str) -> None:
     """Gives a learner the weights of another one that have the same names and shapes.
@@ -34,15 +37,24 @@ def take_weights(learner: meta_tf.MetaLearner, name: str) -> None:
             f"--initial_weights={name}, whose first weight is {theirs}, where it is {ours} here. "
             "Set --model and its widths as for that one."
         )
-    told = f"; anew: {', '.join(anew)}" if anew else ""
-    print(f"Beginning with the weights of {name}{told}.", flush=True)
+    print(f"Beginning with the weights of {name}{_told(anew)}.", flush=True)
+
+
+def _told(anew: list[str]) -> str:
+    if not anew:
+        return ""
+    more = f" and {len(anew) - NAMED} more" if len(anew) > NAMED else ""
+    return f"; anew: {', '.join(anew[:NAMED])}{more}"
 
 
 def _by_name(learner: meta_tf.MetaLearner) -> dict[str, keras.Variable]:
     """The weights by their paths, without the names of the learner and of its model in front."""
-    # Keras numbers the learners of a process, and leaves the model's name out after loading.
-    fronts = f"{learner.name}/", f"{learner.model.name}/"
-    return {w.path.removeprefix(fronts[0]).removeprefix(fronts[1]): w for w in learner.weights}
+    # Keras numbers the learners of a process, and leaves the model's name out after loading. A
+    # layer may be called as the model is: only a name in front of all of its weights is the model's.
+    own, model = f"{learner.name}/", f"{learner.model.name}/"
+    if not all(w.path.removeprefix(own).startswith(model) for w in learner.model.weights):
+        model = ""
+    return {w.path.removeprefix(own).removeprefix(model): w for w in learner.weights}
 
 
 def _first(weights: dict[str, keras.Variable]) -> tuple[str, keras.Variable]:

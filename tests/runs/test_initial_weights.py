@@ -35,6 +35,32 @@ def test_a_last_layer_for_other_classes_begins_anew(tmp_path, capsys):
     assert told == f"Beginning with the weights of {tmp_path}; anew: {', '.join(anew)}.\n"
 
 
+def test_a_layer_that_is_called_as_its_model(tmp_path, capsys):
+    """`conv4` has a layer of its own name, and a loaded model's paths do not begin with the model."""
+    learners = []
+    for seed in 0, 1:
+        keras.utils.set_random_seed(seed)
+        model = meta_tf.models.conv4(ways=3, filters=4)
+        learners.append(meta_tf.MetaLearner(model, meta_tf.MAML(), loss="mse"))
+    learners[0].save(tmp_path / "learner.keras")
+    take_weights(learners[1], str(tmp_path))
+    for theirs, own in zip(learners[0].get_weights(), learners[1].get_weights(), strict=True):
+        np.testing.assert_array_equal(own, theirs)
+    assert "anew" not in capsys.readouterr().out
+
+
+def test_a_line_names_some_of_many_weights(tmp_path, capsys):
+    """Of nine layers and a head, all begins anew but the first two and the head."""
+    learner_of(5, [8, 4], seed=0).save(tmp_path / "learner.keras")
+    begun = learner_of(5, [8, *[4] * 8], seed=1)
+    paths = [w.path.removeprefix("mlp/").removeprefix(f"{begun.name}/") for w in begun.weights]
+    fits = {"dense1", "dense2", "head"}
+    anew = [path for path in paths if not any(name in path for name in fits)]
+    take_weights(begun, str(tmp_path))
+    told = capsys.readouterr().out.strip().split("; anew: ")[1]
+    assert told == f"{', '.join(anew[:6])} and {len(anew) - 6} more."
+
+
 def test_a_learner_of_which_nothing_fits(tmp_path):
     learner_of(5, [8, 4], seed=0).save(tmp_path / "learner.keras")
     with pytest.raises(ValueError, match=r"--initial_weights must be .* Received: .*\[2, 8\]"):
