@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import socket
 import statistics
 from typing import Any
 
 from benchmarks.harness import results
+from benchmarks.harness.addresses import free_addresses
 from benchmarks.harness.workers import Worker
 from benchmarks.harness.workloads import WORKS, Work
 
@@ -124,16 +124,6 @@ def predicted(one: float, works: float, sent: dict[str, float], workers: int) ->
     turns = 2 * (workers - 1)
     sends = turns / workers * sent["bytes"] / NETWORK + turns * sent["collectives"] * sent["hop"]
     return one / (works + sends)
-
-
-def free_addresses(count: int) -> list[str]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("localhost", 0))
-    addresses = [f"localhost:{probe.getsockname()[1]}" for probe in probes]
-    for probe in probes:
-        probe.close()
-    return addresses
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ trains all of them as one of the workers that `TF_CONFIG` names; the first write
 import dataclasses
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 import meta_tf
+from benchmarks.harness.addresses import free_addresses
 from meta_tf.runs.heartbeats import tolerate_silence
 from tests.conformance import conv, images, mlp, mlp_with_dropout, sinusoid
 
@@ -97,17 +97,6 @@ def train(name, strategy=None):
     learned = [v.numpy() for v in (*learner.trainable_variables, *learner.non_trainable_variables)]
     logs = [np.array(values) for _, values in sorted(history.items())]
     return [*learned, *logs]
-
-
-def free_addresses(count=2):
-    """Addresses on this machine that nobody uses now."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("localhost", 0))
-    addresses = [f"localhost:{each.getsockname()[1]}" for each in sockets]
-    for each in sockets:
-        each.close()
-    return addresses
 
 
 def start_workers(program, count=2, started=None):

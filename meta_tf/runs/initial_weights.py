@@ -49,8 +49,8 @@ def _told(anew: list[str]) -> str:
 
 def _by_name(learner: meta_tf.MetaLearner) -> dict[str, keras.Variable]:
     """The weights by their paths, without the names of the learner and of its model in front."""
-    # Keras numbers the learners of a process, and leaves the model's name out after loading. A
-    # layer may be called as the model is: only a name in front of all of its weights is the model's.
+    # Keras numbers the learners of a process, and leaves the model's name out after loading. As a
+    # layer may have the model's name, it is the model's only if it is in front of all weights.
     own, model = f"{learner.name}/", f"{learner.model.name}/"
     if not all(w.path.removeprefix(own).startswith(model) for w in learner.model.weights):
         model = ""

@@ -36,7 +36,7 @@ def test_a_last_layer_for_other_classes_begins_anew(tmp_path, capsys):
 
 
 def test_a_layer_that_is_called_as_its_model(tmp_path, capsys):
-    """`conv4` has a layer of its own name, and a loaded model's paths do not begin with the model."""
+    """`conv4` has a layer of its own name, and after loading, paths begin without the model's."""
     learners = []
     for seed in 0, 1:
         keras.utils.set_random_seed(seed)
