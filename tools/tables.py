@@ -20,7 +20,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "results"
@@ -51,18 +51,22 @@ class Row:
     goal: float | None = None
 
 
+# Of a row, its run and the run of the table's first row.
+Cell: TypeAlias = Callable[[Row, dict[str, Any], dict[str, Any]], str]
+
+
 @dataclasses.dataclass(frozen=True)
 class Table:
     """A table: its columns, heading → cell; its rows; and the inner step to compare at."""
 
     name: str
-    columns: dict[str, Callable[[Row, dict[str, Any], dict[str, Any]], str]]
+    columns: dict[str, Cell]
     rows: tuple[Row, ...]
     step: int | None = None  # None: each run's last
     drawn: bool = True  # whether there is a figure of it
 
 
-# --- cells, of a row, its run and the run of the table's first row ---
+# --- cells ---
 
 
 def accuracy(row, run, first):
@@ -76,12 +80,24 @@ def alone(row, run, first):
     return accuracy(row, run["alone"], first) if "alone" in run else "–"
 
 
+def at(ways: int | list[int], shots: int | list[int]) -> Cell:
+    """The cell of the accuracy on tasks of these sizes, wherever the run's folder tells it."""
+
+    def cell(row, run, first):
+        for found in (run, *run.get("others", ())):
+            if (found["ways"], found["shots"]) == (ways, shots):
+                return accuracy(row, found, first)
+        return "–"
+
+    return cell
+
+
 def gap(row, run, first):
     """Points of accuracy lost against the first row."""
     return f"{100 * (run['mean'][-1] - first['mean'][-1]):+.2f}" if first else ""
 
 
-def mse_after(step: int) -> Callable[[Row, dict[str, Any], dict[str, Any]], str]:
+def mse_after(step: int) -> Cell:
     """The cell of the error after so many inner steps."""
 
     def cell(row, run, first):
@@ -145,6 +161,15 @@ MSE = {
     "published, 1 step": published,
 }
 SUMMARY = {"on 600 new tasks": result, "published": published}
+SIZES = {
+    "5-way 1-shot": at(5, 1),
+    "5-way 5-shot": at(5, 5),
+    "20-way 1-shot": at(20, 1),
+    "20-way 5-shot": at(20, 5),
+    "2–20 ways, 1–10 shots": at([2, 20], [1, 10]),
+    "outer steps": outer_steps,
+    "minutes": minutes,
+}
 MODES = {
     "accuracy in %": accuracy,
     "difference": gap,
@@ -187,6 +212,10 @@ TABLES = (
             Row("ProtoNet", "omniglot_5way_1shot_protonet", "98.8", 98.0),
             Row("ProtoNet, support", "omniglot_5way_1shot_protonet_support", goal=98.8),
             Row("MAML, support", "omniglot_5way_1shot_support"),
+            Row("MAML++ after MAML", "omniglot_5way_1shot_mamlpp_after_maml", "99.47", 99.3),
+            Row("Meta-SGD after MAML", "omniglot_5way_1shot_meta_sgd_after_maml", "99.53", 99.2),
+            Row("iMAML after MAML", "omniglot_5way_1shot_imaml_after_maml", "99.16", 98.3),
+            Row("Reptile after MAML", "omniglot_5way_1shot_reptile_after_maml", "97.68", 97.0),
             Row("R2D2", "omniglot_5way_1shot_r2d2", goal=98.0),
             Row("ProtoMAML", "omniglot_5way_1shot_protomaml", goal=98.0),
             Row("MatchingNet", "omniglot_5way_1shot_matching_net", "98.1", 97.0),
@@ -210,6 +239,22 @@ TABLES = (
             Row("ProtoNet, support", "omniglot_20way_1shot_protonet_support", goal=95.5),
             Row("MAML, support", "omniglot_20way_1shot_support"),
         ),
+    ),
+    Table(
+        "sizes",
+        SIZES,
+        (
+            Row("1 shot", "omniglot_20way_1shot_protonet_support"),
+            Row("5 shots", "omniglot_5way_5shot_protonet_support"),
+            Row("20–60 ways, 1–10 shots", "omniglot_2-20way_1-10shot_protonet_support"),
+        ),
+        drawn=False,
+    ),
+    Table(
+        "chinese_20way_1shot",
+        ACCURACY,
+        (Row("ProtoNet, support", "chinese_20way_1shot_protonet_support", goal=93.0),),
+        drawn=False,
     ),
     Table(
         "batch_norm",
@@ -267,9 +312,14 @@ def read(results: Path, folder: str) -> dict[str, Any] | None:
             "end. Start it again with the same command, which goes on, or move the folder away."
         )
     run = json.loads(path.read_text())
-    if (path.parent / "alone.json").exists():
-        run["alone"] = json.loads((path.parent / "alone.json").read_text())
-    return run
+    others = {
+        other.stem: json.loads(other.read_text())
+        for other in sorted(path.parent.glob("*.json"))
+        if other != path
+    }
+    if "alone" in others:
+        run["alone"] = others.pop("alone")
+    return {**run, "others": list(others.values())}
 
 
 def filled(text: str, results: Path, beside: Path) -> str:

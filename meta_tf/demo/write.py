@@ -1,4 +1,4 @@
-"""Writing the page's folder: the page itself, the learner and what runs it."""
+"""Writing the page's folder: the page itself, the learners and what runs them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import dataclasses
 import json
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from meta_tf.algorithms import InnerLoop
-from meta_tf.demo.manifest import check_learner, manifest, steps_shown
+from meta_tf.demo.manifest import Shown, check_learner, entry, manifest, steps_shown
 from meta_tf.demo.runtime import copy_runtime
 from meta_tf.files import whole_folder
 from meta_tf.learner import MetaLearner
@@ -22,35 +23,36 @@ RUNTIME = "runtime"
 _MARK = "manifest.json"  # a folder with this in it is an earlier page
 
 
-def write_page(learner: MetaLearner, folder: str | Path, name: str, package: Path) -> int:
+def write_page(shown: Sequence[Shown], folder: str | Path, package: Path) -> int:
     """Writes a static page in which a learner learns what its reader draws.
 
-    Every file of the learner is run and compared with TensorFlow first, as `export` does.
+    Every file of the learners is run and compared with TensorFlow first, as `export` does.
 
     Args:
-      learner: what tells classes of drawings apart: pictures [size, size, 1], ink 1 on 0.
+      shown: the learners; the reader chooses among several, the first is there at once.
       folder: where to write; new, empty, or an earlier page, which is replaced.
-      name: what the page calls the learner.
-      package: the unpacked package of what runs it, as `runtime_package` gives it.
+      package: the unpacked package of what runs them, as `runtime_package` gives it.
 
     Returns:
       The size of the folder in bytes.
 
     Raises:
       ImportError: if the extra `onnx` is not installed.
-      ValueError: if the folder holds something else, or the page cannot show the learner.
+      ValueError: if the folder holds something else, or the page cannot show a learner.
 
     Example:
-      >>> write_page(learner, "page", "mine", runtime_package())     # doctest: +SKIP
+      >>> shown = [Shown(learner, "mine")]
+      >>> write_page(shown, "page", runtime_package())              # doctest: +SKIP
     """
     folder = Path(folder)
     check_folder(folder)
-    check_learner(learner, name)
+    for each in shown:
+        check_learner(each)
     with whole_folder(folder) as part:
         shutil.copytree(PAGE, part, ignore=shutil.ignore_patterns("__pycache__"))
         copy_runtime(package, part / RUNTIME)
-        after = [_write_learner(learner, steps, part) for steps in steps_shown(learner)]
-        text = json.dumps(manifest(learner, name, after), indent=2)
+        entries = [_write_learner(each, part, f"learner{i}") for i, each in enumerate(shown, 1)]
+        text = json.dumps(manifest(entries), indent=2)
         (part / _MARK).write_text(text + "\n", encoding="utf-8")
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
@@ -66,17 +68,24 @@ def check_folder(folder: Path) -> None:
         )
 
 
-def _write_learner(learner: MetaLearner, steps: int, folder: Path) -> dict[str, Any]:
+def _write_learner(shown: Shown, part: Path, name: str) -> dict[str, Any]:
+    """Writes a learner's files into a folder of that name; returns what the page is told."""
+    (part / name).mkdir()
+    after = [_write_steps(shown.learner, n, part, name) for n in steps_shown(shown.learner)]
+    return entry(shown, after)
+
+
+def _write_steps(learner: MetaLearner, steps: int, part: Path, name: str) -> dict[str, Any]:
     """Writes the files that learn in so many steps, and that predict then; tells their names.
 
     Either pair is of one export: the names of the weights between the two are its own.
     """
-    names = {signature: f"{signature}_{steps}.onnx" for signature in ("adapt", "predict")}
+    names = {signature: f"{name}/{signature}_{steps}.onnx" for signature in ("adapt", "predict")}
     with tempfile.TemporaryDirectory() as temporary:
         exported = Path(temporary) / "learner"
         _in_steps(learner, steps).export(exported, format="onnx", shots=None)
-        for signature, name in names.items():
-            shutil.copyfile(exported / f"{signature}.onnx", folder / name)
+        for signature, path in names.items():
+            shutil.copyfile(exported / f"{signature}.onnx", part / path)
     return {"steps": steps, **names}
 
 

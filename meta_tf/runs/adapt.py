@@ -117,7 +117,8 @@ def _check_ways(learner: meta_tf.MetaLearner, classes: Sequence[str], name: str)
 
 
 def _invert(flags: argparse.Namespace) -> str:
-    """Which pictures to invert: with auto, light ones for a learner of Omniglot's strokes."""
+    """Which pictures to invert: with auto, light ones for a learner of ink that is 1 on 0."""
     if flags.invert != "auto":
         return flags.invert
-    return "light" if "--task=omniglot" in trained_on(flags.learner) else "no"
+    of_ink = flags.learner in preset_files.shipped()
+    return "light" if of_ink or "--task=omniglot" in trained_on(flags.learner) else "no"

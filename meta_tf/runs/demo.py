@@ -8,11 +8,12 @@ import tempfile
 import webbrowser
 from pathlib import Path
 
-import meta_tf
+from meta_tf import zoo
+from meta_tf.demo.manifest import Shown
 from meta_tf.demo.runtime import runtime_package
 from meta_tf.demo.serve import address_of, served
 from meta_tf.demo.write import check_folder, write_page
-from meta_tf.runs.learners import load_learner
+from meta_tf.runs.learners import import_modules, load
 from meta_tf.runs.quiet import hidden_stderr
 
 
@@ -24,11 +25,11 @@ def run(flags: argparse.Namespace) -> None:
     """
     if flags.output:
         check_folder(Path(flags.output))
-    learner = load_learner(flags)
+    import_modules(flags)
+    shown = learners_of(flags.learner)
     package = runtime_package(flags.runtime)
-    name = Path(flags.learner).stem  # of a file or a folder; a shipped one has no ending
     if flags.output:
-        size = _write(learner, Path(flags.output), name, package)
+        size = _write(shown, Path(flags.output), package)
         print(
             f"Written to {flags.output} ({size / 1e6:.1f} MB). Any static host shows it, this "
             f"machine by: python -m http.server --directory {flags.output}"
@@ -36,15 +37,31 @@ def run(flags: argparse.Namespace) -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "page"
-        _write(learner, folder, name, package)
+        _write(shown, folder, package)
         _show(folder, flags.port, flags.browser)
 
 
-def _write(learner: meta_tf.MetaLearner, folder: Path, name: str, package: Path) -> int:
+def learners_of(names: str) -> list[Shown]:
+    """The learners that `--learner` names, with commas between them.
+
+    Raises:
+      ValueError: if there is none of a name, or it is something else.
+    """
+    shown = []
+    for given in names.split(","):
+        # A file or a folder is called by its name; a run's file, by the run's.
+        path = Path(given)
+        name = path.absolute().parent.name if path.name == "learner.keras" else path.stem
+        known = zoo.trained_on(given) if given in zoo.names() else None
+        shown.append(Shown(load(given, "learner"), name, known))
+    return shown
+
+
+def _write(shown: list[Shown], folder: Path, package: Path) -> int:
     error: Exception | None = None
     with hidden_stderr():  # the converters write pages
         try:
-            return write_page(learner, folder, name, package)
+            return write_page(shown, folder, package)
         except (ImportError, ValueError) as raised:
             error = raised
     raise RuntimeError(str(error)) from error

@@ -225,8 +225,9 @@ def adapt_groups() -> Groups:
                 "invert",
                 choice("auto", "yes", "no"),
                 "auto",
-                "Whether to turn light and dark round. auto: for a learner of Omniglot, which "
-                "knows strokes of 1 on a ground of 0, in each picture that is mostly light.",
+                "Whether to turn light and dark round. auto: for a shipped learner or one of "
+                "Omniglot, which know ink of 1 on a ground of 0, in each picture that is mostly "
+                "light.",
             ),
             Flag(
                 "eval_steps", optional(integer(0)), None, "Inner steps; the learner's own if unset."
@@ -272,7 +273,11 @@ def demo_groups() -> Groups:
     """The flags of `meta-tf demo`."""
     return {
         "demo": [
-            dataclasses.replace(LEARNER, default="omniglot"),
+            dataclasses.replace(
+                LEARNER,
+                default="omniglot,chinese_characters",
+                help=f"{LEARNER.help} Several, with commas between them, are a choice.",
+            ),
             Flag("output", PATH, None, "A folder to write the page to, instead of showing it."),
             Flag(
                 "runtime",

@@ -18,11 +18,16 @@ def load_learner(flags: argparse.Namespace) -> meta_tf.MetaLearner:
     Raises:
       ValueError: if there is none, or it is something else.
     """
-    for module in getattr(flags, "import"):
-        outside.import_module("import", module)
+    import_modules(flags)
     if not flags.learner:
         raise ValueError(f"--learner is needed: {_choices()}.")
     return load(flags.learner, "learner")
+
+
+def import_modules(flags: argparse.Namespace) -> None:
+    """Imports the modules that `--import` names: they define what a learner is made of."""
+    for module in getattr(flags, "import"):
+        outside.import_module("import", module)
 
 
 def load(learner: str, flag: str) -> meta_tf.MetaLearner:

@@ -2,5 +2,6 @@
 
 from meta_tf.zoo.card import FOLDER, card, names
 from meta_tf.zoo.pretrained import pretrained
+from meta_tf.zoo.trained_on import OMNIGLOT, TrainedOn, trained_on
 
-__all__ = ["FOLDER", "card", "names", "pretrained"]
+__all__ = ["FOLDER", "OMNIGLOT", "TrainedOn", "card", "names", "pretrained", "trained_on"]

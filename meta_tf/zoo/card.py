@@ -8,6 +8,7 @@ from typing import Any
 
 from meta_tf.checks import check_choice
 from meta_tf.evaluation.result import shown_size
+from meta_tf.zoo.trained_on import TrainedOn, trained_on
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -38,22 +39,20 @@ def card(name: str) -> str:
     """
     check_choice("name", name, names())
     run = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    data = trained_on(name)
     parts = [
         f"### {name}",
-        f"Tells handwritten characters apart, {_ways(run)}, after {_drawings(run)} of each.",
+        f"Tells {data.tells} apart, {_ways(run)}, after {_examples(run, data)} of each.",
         "\n".join(
             [
                 f"- **Learner**: {run['algorithm']} over a convolutional network, "
                 f"{run['parameters']:,} parameters, batch norm {run['batch_norm']}, "
                 f"{run['iterations']:,} outer steps{_begun(run)}.",
-                "- **Takes**: images [28, 28, 1] of floats, strokes 1 on a ground of 0, the "
-                "drawing filling the image as Omniglot's do.",
-                "- **Trained on**: Omniglot (Lake et al. 2015), 1100 of its 1623 characters, each "
-                "in four turns; another 100 characters to choose by.",
-                *_measured(name, run),
-                "- **Never shown**: the 423 test characters; scripts beyond Omniglot's fifty "
-                "alphabets; print, photographs, shading, colour, other widths of stroke.",
-                "- **Licence**: MIT, as Omniglot's.",
+                f"- **Takes**: {data.takes}",
+                f"- **Trained on**: {data.data}",
+                *_measured(name, run, data),
+                f"- **Never shown**: the {data.tested} test characters; {data.never_shown}",
+                f"- **Licence**: {data.licence}",
                 f"- **Made by** `{run['command']}`",
             ]
         ),
@@ -72,32 +71,37 @@ def _ways(run: dict[str, Any]) -> str:
     return f"up to {most if isinstance(most, int) else most[1]} at a time"
 
 
-def _drawings(run: dict[str, Any]) -> str:
-    return "one drawing" if run["shots"] == 1 else f"{shown_size(run['shots'])} drawings"
+def _examples(run: dict[str, Any], data: TrainedOn) -> str:
+    return (
+        f"one {data.example}"
+        if run["shots"] == 1
+        else f"{shown_size(run['shots'])} {data.example}s"
+    )
 
 
-def _measured(name: str, run: dict[str, Any]) -> list[str]:
+def _measured(name: str, run: dict[str, Any], data: TrainedOn) -> list[str]:
     """Lines of its accuracy on new characters, in company and alone."""
     others = sorted(FOLDER.glob(f"{name}.*.json"))
     evaluations = [run, *(json.loads(path.read_text(encoding="utf-8")) for path in others)]
     lines = [
-        f"- **Accuracy** on {e['tasks']} tasks of the 423 test characters, "
-        f"{shown_size(e['ways'])}-way {shown_size(e['shots'])}-shot, {_company(e)}: {_percent(e)}."
+        f"- **Accuracy** on {e['tasks']} tasks of the {data.tested} test characters, "
+        f"{shown_size(e['ways'])}-way {shown_size(e['shots'])}-shot, {_company(e, data.example)}: "
+        f"{_percent(e)}."
         for e in evaluations
     ]
     if run["batch_norm"] == "transductive":
         lines.append(
-            "- **To give one drawing company**: `fitted.predict_one_by_one(x, support_x)`."
+            f"- **To give one {data.example} company**: `fitted.predict_one_by_one(x, support_x)`."
         )
     return lines
 
 
-def _company(evaluation: dict[str, Any]) -> str:
+def _company(evaluation: dict[str, Any], example: str) -> str:
     if evaluation["batch_norm"] != "transductive":
-        return "each new drawing alone"
+        return f"each new {example} alone"
     if evaluation.get("company") == "none":
-        return "each new drawing alone, without company"
-    return "the new drawings of a task all at once"
+        return f"each new {example} alone, without company"
+    return f"the new {example}s of a task all at once"
 
 
 def _percent(evaluation: dict[str, Any]) -> str:

@@ -12,11 +12,11 @@ from meta_tf.zoo.card import FOLDER, card, names
 def pretrained(name: str, verbose: bool = False) -> MetaLearner:
     """Loads a learner that has already been trained, to be used or trained further.
 
-    It learns to tell handwritten characters apart from one drawing of each: characters
-    that it has never seen. It expects images [28, 28, 1] of floats, the strokes 1 on a
-    ground of 0, the drawing filling the image as Omniglot's do. `verbose=True` prints
-    its card: the data, the accuracy on new characters, what it was never shown, the
-    licence. `meta_tf.zoo.card` gives the same as text.
+    It learns to tell characters apart that it has never seen, from one example of each:
+    `chinese_characters` Chinese ones, the others handwriting. It expects images
+    [28, 28, 1] of floats, the ink 1 on a ground of 0; its card tells how much of the image
+    the ink fills. `verbose=True` prints the card: the data, the accuracy on new characters,
+    what it was never shown, the licence. `meta_tf.zoo.card` gives the same as text.
 
     Where the card says *batch norm transductive*, answers depend on what else is asked
     about in the same call: ask for drawings of all classes at once, or give each the

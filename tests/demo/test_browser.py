@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import meta_tf
+from meta_tf import zoo
+from meta_tf.demo.manifest import Shown
 from meta_tf.demo.runtime import runtime_package
 from meta_tf.demo.write import write_page
 from meta_tf.export.compare import TOLERANCE
@@ -77,7 +79,9 @@ def shown(request, tmp_path_factory):
         browser.fetched_driver()
     except (RuntimeError, OSError) as error:
         pytest.skip(f"needs packages of npm: {error}")
-    write_page(learner, folder, "mine", package)
+    # Twice: the reader may choose, and the second is drawn for with another pen.
+    other = zoo.trained_on("chinese_characters")
+    write_page([Shown(learner, "mine"), Shown(learner, "other", other)], folder, package)
     assert sum(file.stat().st_size for file in folder.rglob("*.*")) < 15e6
     with browser.shown(folder) as url:
         yield learner, url
@@ -105,5 +109,9 @@ def test_mouse_finger_and_keys_draw_and_teach_in_both_languages(shown):
     assert found["by_keys"][-1][0] - found["by_keys"][0][0] == pytest.approx(3 / 40)
     assert found["drawings_after_teaching"] == 1 + found["drawings_before_teaching"]
     assert found["unlabelled"] == []
+    # Another learner learns the same drawings anew, with its own pen.
+    chosen, (before, after) = found["chosen"], found["pictures"]
+    assert chosen == ["mine", "other"]
+    assert np.abs(np.subtract(before, after)).max() > 0.1
     assert found["said"]["en"].startswith("Learned.") and "学会了" in found["said"]["zh"]
     assert found["problems"] == found["elsewhere"] == []

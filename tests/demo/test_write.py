@@ -8,6 +8,7 @@ import keras
 import pytest
 
 import meta_tf
+from meta_tf import zoo
 from meta_tf.demo import manifest as manifests
 from meta_tf.demo import runtime, write
 from meta_tf.runs.command import main
@@ -51,19 +52,21 @@ def exported(monkeypatch):
 
 def test_the_folder_holds_the_page_the_learner_and_what_runs_it(tmp_path, package, exported):
     learner = learner_of(meta_tf.MAML(0.1, inner_steps=1, eval_steps=3))
-    size = write.write_page(learner, tmp_path / "page", "mine", package)
+    shown = [manifests.Shown(learner, "mine")]
+    size = write.write_page(shown, tmp_path / "page", package)
     written = {p.relative_to(tmp_path / "page") for p in (tmp_path / "page").rglob("*.*")}
     page = {path.relative_to(write.PAGE) for path in write.PAGE.rglob("*.*")}
     names = [Path(name).name for name in runtime.FILES] + [runtime.LICENCE.name]
     ran = {Path("runtime") / (f"{n}.gzip" if n.endswith(".wasm") else n) for n in names}
-    files = {Path(f"{name}_{n}.onnx") for name in ("adapt", "predict") for n in (1, 2, 3)}
+    files = {Path(f"learner1/{name}_{n}.onnx") for name in ("adapt", "predict") for n in (1, 2, 3)}
     assert written == {*page, *ran, *files, Path("manifest.json")}
     wasm = (tmp_path / "page" / "runtime" / "ort-wasm-simd-threaded.wasm.gzip").read_bytes()
     assert gzip.decompress(wasm) == b"dist/ort-wasm-simd-threaded.wasm"
     assert size == sum((tmp_path / "page" / path).stat().st_size for path in written)
-    assert (tmp_path / "page" / "adapt_2.onnx").read_text() == "adapt after 2"
-    assert (tmp_path / "page" / "predict_2.onnx").read_text() == "predict after 2"
-    told = json.loads((tmp_path / "page" / "manifest.json").read_text())["after"]
+    assert (tmp_path / "page" / "learner1" / "adapt_2.onnx").read_text() == "adapt after 2"
+    assert (tmp_path / "page" / "learner1" / "predict_2.onnx").read_text() == "predict after 2"
+    (entry,) = json.loads((tmp_path / "page" / "manifest.json").read_text())["learners"]
+    told = entry["after"]
     assert {Path(row[name]) for row in told for name in ("adapt", "predict")} == files
     # The weights are the learner's own, whatever the number of steps.
     for other in exported:
@@ -97,9 +100,10 @@ def test_the_folder_holds_the_page_the_learner_and_what_runs_it(tmp_path, packag
 def test_the_page_is_told_what_it_must_know(algorithm, outputs, batch_norm, told):
     learner = learner_of(algorithm, outputs, batch_norm, shape=(20, 20, 1))
     after = [{"steps": steps} for steps in manifests.steps_shown(learner)]
-    found = manifests.manifest(learner, "mine", after)
+    found = manifests.entry(manifests.Shown(learner, "mine"), after)
     assert [row["steps"] for row in found["after"]] == told["steps"]
-    assert (found["learner"], found["size"]) == ("mine", 20)
+    assert (found["learner"], found["size"], found["writing"]) == ("mine", 20, None)
+    assert (found["pen"], found["side"]) == (zoo.OMNIGLOT.pen, zoo.OMNIGLOT.side)
     assert {name: found[name] for name in told if name != "steps"}.items() <= told.items()
 
 
@@ -114,12 +118,13 @@ def test_many_steps_are_shown_by_a_few(steps, shown):
 def test_an_earlier_page_is_replaced_and_nothing_else(tmp_path, package, exported):
     learner, folder = learner_of(meta_tf.ProtoNet(5), None), tmp_path / "page"
     for name in ("first", "second"):
-        write.write_page(learner, folder, name, package)
-    assert json.loads((folder / "manifest.json").read_text())["learner"] == "second"
+        write.write_page([manifests.Shown(learner, name)], folder, package)
+    (entry,) = json.loads((folder / "manifest.json").read_text())["learners"]
+    assert entry["learner"] == "second"
     (folder / "manifest.json").unlink()
     before = sorted(folder.rglob("*"))
     with pytest.raises(ValueError, match="holds something else"):
-        write.write_page(learner, folder, "third", package)
+        write.write_page([manifests.Shown(learner, "third")], folder, package)
     assert sorted(folder.rglob("*")) == before
 
 
@@ -134,7 +139,7 @@ def test_an_earlier_page_is_replaced_and_nothing_else(tmp_path, package, exporte
 def test_a_learner_of_something_else_is_refused(wrong, told, tmp_path, package):
     learner = learner_of(meta_tf.MAML(0.1), **wrong)
     with pytest.raises(ValueError, match=f"`learner` must .*{told}"):
-        write.write_page(learner, tmp_path / "page", "mine", package)
+        write.write_page([manifests.Shown(learner, "mine")], tmp_path / "page", package)
     assert not (tmp_path / "page").exists()
 
 
@@ -142,7 +147,31 @@ def test_the_command_writes_a_page(tmp_path, package, exported, capsys):
     assert main(["demo", f"--output={tmp_path / 'page'}", f"--runtime={package}"]) == 0
     assert capsys.readouterr().out.startswith(f"Written to {tmp_path / 'page'} (")
     told = json.loads((tmp_path / "page" / "manifest.json").read_text())
-    assert (told["learner"], told["shows"]) == ("omniglot", "distances")
+    names = [(entry["learner"], entry["writing"], entry["shows"]) for entry in told["learners"]]
+    assert names == [
+        ("omniglot", "alphabets", "distances"),
+        ("chinese_characters", "chinese", "distances"),
+    ]
+    for i, entry in enumerate(told["learners"], 1):
+        assert {
+            row[part].split("/")[0] for row in entry["after"] for part in ("adapt", "predict")
+        } == {f"learner{i}"}
+
+
+def test_learners_of_ones_own_are_called_by_their_files_and_runs(
+    tmp_path, package, exported, capsys
+):
+    """As many symbols can be taught as all of them tell apart; theirs are drawn as Omniglot's."""
+    paths = [tmp_path / "run" / "learner.keras", tmp_path / "mine.keras"]
+    paths[0].parent.mkdir()
+    for path, ways in zip(paths, (3, 4), strict=True):
+        learner_of(meta_tf.ProtoNet(ways), None).save(path)
+    names = f"--learner={paths[0]},{paths[1]},omniglot,{paths[0].parent}"
+    assert main(["demo", names, f"--output={tmp_path / 'page'}", f"--runtime={package}"]) == 0
+    told = json.loads((tmp_path / "page" / "manifest.json").read_text())
+    assert [entry["learner"] for entry in told["learners"]] == ["run", "mine", "omniglot", "run"]
+    assert [entry["writing"] for entry in told["learners"]] == [None, None, "alphabets", None]
+    assert told["ways"] == 3
 
 
 def test_what_is_wrong_is_told_in_one_line(tmp_path, package, exported, capsys):
@@ -152,7 +181,7 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path, package, exported, capsys):
         "something else": [f"--output={tmp_path / 'full'}"],
         "`runtime` must be the unpacked npm package": [f"--runtime={tmp_path}"],
         "--port=70000 cannot be used": [f"--runtime={package}", "--port=70000"],
-        "--learner must be": ["--learner=nothing"],
+        "Received: --learner=nothing.": ["--learner=omniglot,nothing"],
     }
     for told, words in calls.items():
         assert main(["demo", *words]) == 1

@@ -58,10 +58,14 @@ def test_a_published_run_is_complete(folder):
 def test_a_published_run_is_of_the_tasks_and_algorithm_of_its_row(folder):
     flags = flag_file(folder)
     task, ways, shots, rest = re.fullmatch(
-        r"(omniglot|sinusoid)_(?:(\d+)way_)?(\d+)shot_?(\w*)", folder.name
+        r"(omniglot|sinusoid|chinese)_(?:([\d-]+)way_)?([\d-]+)shot_?(\w*)", folder.name
     ).groups()
-    assert (flags["task"], flags["shots"]) == (task, shots)
+    pictures = {"chinese": "images"}
+    assert (flags["task"], flags["shots"]) == (pictures.get(task, task), shots)
     assert ways in (None, flags["ways"])
+    rest, after = re.fullmatch(r"(\w*?)(?:_after_(\w+))?", rest).groups()
+    assert after in (None, "maml")
+    assert not after or flags["initial_weights"] == "omniglot_5way_1shot"  # which is MAML's
     mode = re.fullmatch(r"(?:(\w+)_)?(transductive|support|running)(?:_norm)?", rest)
     algorithm, batch_norm = mode.groups() if mode else (rest, "transductive")
     assert flags["algorithm"] == (algorithm or "maml")

@@ -65,6 +65,12 @@ async function walk() {
   const after = await learned(page);
   await page.click('[data-language="zh"]');
   said.zh = (await answered(page)).said;
+  const chosen = [await known(page)];
+  const pictures = [(await answered(page)).picture];
+  await page.click("#learners button:nth-child(2)");
+  await page.waitForSelector('#learners button:nth-child(2)[aria-pressed="true"]');
+  pictures.push((await answered(page)).picture);
+  chosen.push(await known(page));
   const unlabelled = await page.evaluate(() =>
     [...document.querySelectorAll("button, input, [tabindex]")]
       .filter((e) => !(e.getAttribute("aria-label") || e.textContent.trim()))
@@ -76,6 +82,8 @@ async function walk() {
     drawings_before_teaching: count(before),
     drawings_after_teaching: count(after),
     said,
+    chosen,
+    pictures,
     unlabelled,
     problems,
     elsewhere,
@@ -151,6 +159,14 @@ function answered(page) {
     const { picture, answers, ms } = state.answer;
     const said = document.querySelector("#answer").textContent;
     return { picture: [...picture], logits: answers.at(-1).logits, ms, said };
+  });
+}
+
+/** The name of the learner that answers. */
+function known(page) {
+  return page.evaluate(async () => {
+    const { state } = await import(new URL("main.js", location.href).href);
+    return state.learner.manifest.learner;
   });
 }
 

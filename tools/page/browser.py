@@ -1,6 +1,6 @@
 """The page in a real browser: how often it is right, and whether it computes as Python does.
 
-    python -m tools.page.browser --data_dir=DIR [--learner=omniglot] [--picture]
+    python -m tools.page.browser --data_dir=DIR [--picture]
 
 Chromium, driven by puppeteer-core, draws characters of Omniglot's test part by pointer
 events: five are taught by one drawing each, then another drawing of each is asked about, one
@@ -28,7 +28,7 @@ import meta_tf
 from meta_tf.demo.runtime import runtime_package
 from meta_tf.demo.serve import address_of, served
 from meta_tf.demo.write import write_page
-from meta_tf.runs.learners import load_learner
+from meta_tf.runs.demo import learners_of
 from tools.page.keep import keep
 from tools.page.omniglot import Drawings
 
@@ -44,16 +44,20 @@ def main() -> None:
     """Runs the program."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data_dir", type=Path, required=True)
-    parser.add_argument("--learner", default="omniglot")
+    parser.add_argument(
+        "--learner",
+        default="omniglot,chinese_characters",
+        help="those of the page; the first is tried",
+    )
     parser.add_argument("--tasks", type=int, default=100)
     parser.add_argument("--results", type=Path, default=RESULTS)
     parser.add_argument("--picture", action="store_true", help="write docs/figures/demo.png")
     options = parser.parse_args()
-    learner = load_learner(argparse.Namespace(learner=options.learner, **{"import": ()}))
+    learners = learners_of(options.learner)
+    learner, name, _ = learners[0]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "page"
-        name = Path(options.learner).stem
-        size = write_page(learner, folder, name, runtime_package())
+        size = write_page(learners, folder, runtime_package())
         tasks = tasks_of(options)
         with shown(folder) as url:
             found = in_browser({"url": url, "tasks": tasks, "loads": 5})

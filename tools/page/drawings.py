@@ -52,7 +52,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     strokes = [drawn.strokes(*name) for name in names]
     pictures = {
         "training": _trained_on(drawn, names),
-        "page, as drawn": pixels_of(strokes, SIZE, placed=False),
+        "page, as drawn": pixels_of(strokes, SIZE, side=None),
         "page": pixels_of(strokes, SIZE),
     }
     learner = load_learner(argparse.Namespace(learner=options.learner, **{"import": ()}))

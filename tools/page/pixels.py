@@ -8,18 +8,24 @@ from pathlib import Path
 
 import numpy as np
 
+from meta_tf.zoo import OMNIGLOT
 from tools.page.trace import Stroke
 
 PROGRAM = Path(__file__).with_suffix(".mjs")
 
 
-def pixels_of(drawings: list[list[Stroke]], size: int, *, placed: bool = True) -> np.ndarray:
+def pixels_of(
+    drawings: list[list[Stroke]],
+    size: int,
+    pen: float = OMNIGLOT.pen,
+    side: float | None = OMNIGLOT.side,
+) -> np.ndarray:
     """The pictures [n, size, size, 1] that the page would give the learner.
 
-    Without `placed`, drawings stay where they were drawn, and of that size.
+    Without a `side`, drawings stay where they were drawn, and of that size.
     """
     done = subprocess.run(
-        ["node", "--no-warnings", str(PROGRAM), str(size), "placed" if placed else "drawn"],
+        ["node", "--no-warnings", str(PROGRAM), str(size), str(pen), str(side or "drawn")],
         input=json.dumps(drawings).encode(),
         capture_output=True,
         check=True,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools.page import browser, drawings
+from tools.page import browser, chinese, drawings
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "demo.md"
 
@@ -25,6 +25,7 @@ def filled(text: str) -> str:
     for name, path, table in (
         ("drawings", drawings.RESULTS, _drawings),
         ("browser", browser.RESULTS, _browser),
+        ("chinese", chinese.RESULTS, _chinese),
     ):
         start, end = f"<!-- table {name} -->\n", "<!-- end -->"
         before, rest = text.split(start)
@@ -66,6 +67,16 @@ def _browser(learner: str, found: dict[str, Any]) -> list[str]:
         f"| {100 * found['right']:.1f} % of {found['drawings']} "
         f"| {differs['median']:.1e} ({differs['largest']:.1e}) "
         f"| {of('load_ms')} | {of('learn_ms')} | {of('answer_ms')} |",
+    ]
+
+
+def _chinese(learner: str, found: dict[str, Any]) -> list[str]:
+    return [
+        "| learner | pen | longer side | right, one alone | characters | tasks |",
+        "|---|---|---|---|---|---|",
+        f"| {learner} | {found['pen']:g} | {found['side']:g} "
+        f"| {100 * found['right']:.1f} ± {100 * found['ci95']:.1f} % "
+        f"| {found['characters']} | {found['tasks']} |",
     ]
 
 

@@ -9,17 +9,22 @@ export class Learner {
   #ways = 0;
   #learned = []; // [{ steps, weights, predict }]
 
-  /** Loads the learner. */
-  static async load() {
+  /** What there is to choose from; with that, what runs it is ready. */
+  static async choices() {
     const [answer] = await Promise.all([
       fetch(new URL("./manifest.json", import.meta.url)),
       start(),
     ]);
     if (!answer.ok) throw new Error(`manifest.json: ${answer.status} ${answer.statusText}`);
+    return await answer.json();
+  }
+
+  /** Loads one of the learners that the manifest tells of. */
+  static async load(manifest) {
     const learner = new Learner();
-    learner.manifest = await answer.json();
+    learner.manifest = manifest;
     learner.#after = [];
-    for (const { steps, adapt, predict } of learner.manifest.after) {
+    for (const { steps, adapt, predict } of manifest.after) {
       learner.#after.push({ steps, adapt: await load(adapt), predict: await load(predict) });
     }
     return learner;
@@ -30,11 +35,6 @@ export class Learner {
     const blank = new Float32Array(this.manifest.size ** 2);
     await this.learn([[blank], [blank]]);
     await this.ask(blank);
-  }
-
-  /** How many classes it can tell apart. */
-  get ways() {
-    return this.manifest.ways;
   }
 
   /**

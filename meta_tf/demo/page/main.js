@@ -1,6 +1,7 @@
 // The page: symbols are taught above, a drawing is asked about below.
 
 import * as answer from "./answer.js";
+import * as choice from "./choice.js";
 import * as details from "./details.js";
 import { Learner } from "./learner.js";
 import { Pad } from "./pad.js";
@@ -14,7 +15,9 @@ const $ = (name) => document.querySelector(name);
 
 const page = {
   words: wordsOf(preferred()),
-  learner: null,
+  learners: [], // as manifest.json tells of them
+  ways: 2, // how many symbols all of them can tell apart
+  learner: null, // the one that is asked
   symbols: [],
   stale: true, // whether the drawings have changed since it learned
   learned: null, // { classes, drawings, ms }: their pictures, how many, and the time it took
@@ -44,15 +47,26 @@ async function start() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
   changeLanguage(preferred());
   try {
-    page.learner = await Learner.load();
+    ({ learners: page.learners, ways: page.ways } = await Learner.choices());
+    await choose(page.learners[0]);
   } catch (error) {
     fail(error);
     return;
   }
   performance.mark("ready");
   document.documentElement.dataset.ready = "yes";
-  tell();
-  queue = queue.then(() => page.learner.warm()); // while the first symbol is being drawn
+}
+
+/** Makes a learner the one that learns and answers; it is warmed while somebody draws. */
+async function choose(manifest) {
+  const learner = await Learner.load(manifest);
+  queue = queue.then(async () => {
+    await learner.warm();
+    page.learner = learner;
+    page.taught = null;
+    page.stale = true;
+    tell();
+  });
   update();
 }
 
@@ -88,8 +102,10 @@ function tell() {
   const { words, symbols, learner } = page;
   symbols.forEach((symbol, i) => symbol.tell(words, i + 1, symbols.length > FEWEST));
   question.canvas.setAttribute("aria-label", words.questionPad);
-  $("#add").hidden = symbols.length >= Math.min(words.names.length, learner?.ways ?? 2);
-  $("#about").textContent = learner ? words.about(learner.manifest.learner) : "";
+  $("#add").hidden = symbols.length >= Math.min(words.names.length, page.ways);
+  const told = learner?.manifest;
+  $("#about").textContent = told ? words.about[told.writing ?? "other"](told.learner) : "";
+  choice.show(words, page.learners, told, (manifest) => choose(manifest).catch(fail));
 }
 
 function taughtAnew() {
@@ -152,7 +168,7 @@ async function answerNow() {
   }
   if (question.empty) return say(words.needQuestion);
   const start = performance.now();
-  const picture = pixels(question.strokes, learner.manifest.size);
+  const picture = pixels(question.strokes, learner.manifest);
   const answers = await learner.ask(picture);
   page.answer = { symbols, picture, answers, ms: performance.now() - start };
   const { probabilities } = answers.at(-1);
@@ -161,9 +177,9 @@ async function answerNow() {
 }
 
 async function learn(symbols) {
-  const { size } = page.learner.manifest;
+  const { manifest } = page.learner;
   const start = performance.now();
-  const classes = symbols.map(({ drawings }) => drawings.map((strokes) => pixels(strokes, size)));
+  const classes = symbols.map(({ drawings }) => drawings.map((strokes) => pixels(strokes, manifest)));
   const drawn = performance.now() - start;
   const learned = await page.learner.learn(classes);
   return { classes, drawings: classes.flat().length, ms: drawn + learned };

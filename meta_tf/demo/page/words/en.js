@@ -48,7 +48,14 @@ export const en = {
   afterSteps: (n) => `After ${several(n, "step", "steps")}`,
   distance: "Distance",
   confidence: "Confidence",
-  about: (learner) =>
-    `The learner, ${learner}, was trained on handwritten characters of many alphabets, and has never seen yours.`,
+  learners: "What it knows",
+  writings: { alphabets: "Many alphabets", chinese: "Chinese characters" },
+  about: {
+    alphabets: (learner) =>
+      `The learner, ${learner}, was trained on handwritten characters of many alphabets, and has never seen yours.`,
+    chinese: (learner) =>
+      `The learner, ${learner}, was trained on Chinese characters in print and in brush writing, and has never seen your hand.`,
+    other: (learner) => `The learner is ${learner}.`,
+  },
   failed: (reason) => `The learner does not work here: ${reason}`,
 };

@@ -40,6 +40,12 @@ export const zh = {
   afterSteps: (n) => `${n} 步之后`,
   distance: "距离",
   confidence: "把握",
-  about: (learner) => `学习器 ${learner} 用多种文字的手写字符训练而成，从未见过你的符号。`,
+  learners: "它熟悉什么",
+  writings: { alphabets: "多种文字", chinese: "汉字" },
+  about: {
+    alphabets: (learner) => `学习器 ${learner} 用多种文字的手写字符训练而成，从未见过你的符号。`,
+    chinese: (learner) => `学习器 ${learner} 用印刷体与毛笔字体的汉字训练而成，从未见过你的笔迹。`,
+    other: (learner) => `学习器：${learner}。`,
+  },
   failed: (reason) => `学习器在此无法运行：${reason}`,
 };

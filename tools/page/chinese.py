@@ -1,0 +1,147 @@
+"""Whether a learner knows Chinese characters that a pen has drawn on the page.
+
+    pip install kanjivg fonttools
+    python -m tools.page.chinese [--learner=chinese_characters] [--part=test]
+
+Two public collections hold how characters are written, stroke by stroke: KanjiVG (Python's
+package `kanjivg`, CC BY-SA 3.0) and hanzi-writer-data (npm, Arphic Public License). Characters
+of the held-out parts that both have go, as paths of a pen, through the page's own code: one
+collection's drawing teaches each of five, and the other's is asked about, alone. Writes
+benchmarks/results/page_chinese.json; nothing of either collection is kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import re
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks_data.chinese_characters import SPLIT
+from meta_tf import zoo
+from meta_tf.runs.learners import load
+from tools.page.keep import keep
+from tools.page.pixels import pixels_of
+from tools.page.trace import Stroke
+
+RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "page_chinese.json"
+PACKAGE = "hanzi-writer-data@2.0.1"
+SIZE, WAYS, TASKS = 28, 5, 600
+_KANJI = 109  # side of the paper of KanjiVG
+_HANZI, _TOP = 1024, 900  # side of the other's, whose ordinate 900 is the top
+_SHARES = np.linspace(0, 1, 9)[1:]  # of a curve, where a point of it is taken
+
+
+def main() -> None:
+    """Runs the program."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--learner", default="chinese_characters")
+    parser.add_argument("--part", choices=["valid", "test"], default="test")
+    parser.add_argument("--pen", type=float, help="another width than the learner's")
+    parser.add_argument("--side", type=float, help="another longer side than the learner's")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    drawn = zoo.trained_on(Path(options.learner).stem)
+    pen, side = options.pen or drawn.pen, options.side or drawn.side
+    characters, drawings = both(json.loads(SPLIT.read_text(encoding="utf-8"))[options.part])
+    pictures = [pixels_of(each, SIZE, pen, side) for each in drawings]
+    right = [
+        share
+        for teaching, asking in (pictures, pictures[::-1])
+        for share in accuracies(load(options.learner, "learner"), teaching, asking)
+    ]
+    found = {
+        "part": options.part,
+        "pen": pen,
+        "side": side,
+        "characters": len(characters),
+        "tasks": len(right),
+        "right": float(np.mean(right)),
+        "ci95": float(1.96 * np.std(right) / np.sqrt(len(right))),
+    }
+    keep(options.results, Path(options.learner).stem, found)
+
+
+def both(characters: list[str]) -> tuple[list[str], tuple[list[list[Stroke]], ...]]:
+    """The characters that both collections have, and their strokes in either."""
+    kanji, hanzi = kanji_of(characters), hanzi_of(characters)
+    common = [character for character in characters if character in kanji and character in hanzi]
+    return common, tuple([known[character] for character in common] for known in (kanji, hanzi))
+
+
+def kanji_of(characters: list[str]) -> dict[str, list[Stroke]]:
+    """Strokes by KanjiVG."""
+    wanted = {f"{ord(character):05x}.svg": character for character in characters}
+    found = {}
+    for file in importlib.metadata.files("kanjivg") or ():
+        if file.name in wanted:
+            paths = re.findall(r'<path[^>]*\sd="([^"]+)"', Path(file.locate()).read_text())
+            found[wanted[file.name]] = [_points(path) for path in paths]
+    return found
+
+
+def hanzi_of(characters: list[str]) -> dict[str, list[Stroke]]:
+    """Strokes by hanzi-writer-data, which npm fetches."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["npm", "pack", PACKAGE, "--silent", "--pack-destination", folder]
+        subprocess.run(command, check=True, capture_output=True)
+        (archive,) = Path(folder).glob("*.tgz")
+        with tarfile.open(archive) as files:
+            names = set(files.getnames())
+            return {
+                character: [
+                    [(x / _HANZI, (_TOP - y) / _HANZI) for x, y in median]
+                    for median in json.load(files.extractfile(name))["medians"]
+                ]
+                for character in characters
+                if (name := f"package/{character}.json") in names
+            }
+
+
+def accuracies(learner: Any, teaching: np.ndarray, asking: np.ndarray) -> list[float]:
+    """The share of right answers in each task, each drawing asked about alone."""
+    rng = np.random.default_rng(0)
+    company = learner.network.batch_norm == "transductive"
+    shares = []
+    for _ in range(TASKS // 2):
+        chosen = rng.choice(len(teaching), WAYS, replace=False)
+        fitted = learner.adapt(teaching[chosen], np.arange(WAYS))
+        batches = [
+            np.concatenate([teaching[chosen], asking[[c]]]) if company else asking[[c]]
+            for c in chosen
+        ]
+        answers = [fitted(batch).numpy()[-1][:WAYS].argmax() for batch in batches]
+        shares.append(float(np.mean(np.array(answers) == np.arange(WAYS))))
+    return shares
+
+
+def _points(path: str) -> Stroke:
+    """A path of SVG as a line of points, as shares of the paper."""
+    from fontTools.pens.recordingPen import RecordingPen
+    from fontTools.svgLib.path import parse_path
+
+    pen = RecordingPen()
+    parse_path(path, pen)
+    points: list[np.ndarray] = []
+    for kind, given in pen.value:
+        ends = [np.array(point) for point in given]
+        if kind in ("moveTo", "lineTo"):
+            points.append(ends[0])
+        elif kind == "curveTo":
+            a, (b, c, d) = points[-1], ends
+            points += [
+                (1 - t) ** 3 * a + 3 * t * (1 - t) ** 2 * b + 3 * t**2 * (1 - t) * c + t**3 * d
+                for t in _SHARES
+            ]
+    return [(float(x) / _KANJI, float(y) / _KANJI) for x, y in points]
+
+
+if __name__ == "__main__":
+    main()
