@@ -79,8 +79,8 @@ def shown(request, tmp_path_factory):
         browser.fetched_driver()
     except (RuntimeError, OSError) as error:
         pytest.skip(f"needs packages of npm: {error}")
-    # Twice: the reader may choose, and the second is drawn for with another pen.
-    other = zoo.trained_on("chinese_characters")
+    # Twice: the reader may choose, and the second is drawn for with a wider pen.
+    other = zoo.trained_on("chinese_characters")._replace(pen=9.0)
     write_page([Shown(learner, "mine"), Shown(learner, "other", other)], folder, package)
     assert sum(file.stat().st_size for file in folder.rglob("*.*")) < 15e6
     with browser.shown(folder) as url:

@@ -83,5 +83,8 @@ def test_it_learns_made_up_characters(shipped):
 
 
 def test_a_wrong_name_is_answered_by_the_list():
-    with pytest.raises(ValueError, match=r"`name` must be one of 'chinese_characters', 'omniglot', .*Received: 'mnist'"):
+    with pytest.raises(
+        ValueError,
+        match=r"`name` must be one of 'chinese_characters', .*Received: 'mnist'",
+    ):
         meta_tf.pretrained("mnist")
