@@ -1,6 +1,6 @@
 """Ends runs at random moments by SIGKILL or SIGTERM and compares them with uninterrupted ones.
 
-    python benchmarks/interruptions.py --trials=50 --omniglot=data/omniglot
+    python -m benchmarks.interruptions --trials=50 --omniglot=data/omniglot
 
 Each trial starts a run, ends it after a random time, and starts the same command again until it
 has finished. Then every number of its last checkpoint (weights, optimiser, seeds) and every column
@@ -21,7 +21,6 @@ import os
 import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from benchmarks.harness.addresses import free_addresses
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "interruptions.json"
@@ -47,7 +48,7 @@ class Run(NamedTuple):
     workers: int = 1
 
 
-NOISY = [*SMALL, "--task=sinusoid", f"--model={Path(__file__).stem}:noisy"]
+NOISY = [*SMALL, "--task=sinusoid", "--model=benchmarks.interruptions:noisy"]
 RUNS = {
     "mlp": Run([*SMALL, "--task=sinusoid", "--steps_per_execution=5"]),
     "dropout, batch norm": Run(NOISY),
@@ -76,8 +77,7 @@ def noisy(input_shape: tuple[int, ...], outputs: int, dtype: str = "float32"):
 
 def start(run: Run, workdir: Path, workers: int = 1) -> list[subprocess.Popen]:
     """The processes of a run: one, or as many workers."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "benchmarks")])
-    environment = {**os.environ, "PYTHONPATH": path}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "meta_tf.runs", "train", *run.flags, f"--workdir={workdir}"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     if workers == 1:
@@ -90,16 +90,6 @@ def start(run: Run, workdir: Path, workers: int = 1) -> list[subprocess.Popen]:
         )
         for config in configs
     ]
-
-
-def free_addresses(count: int) -> list[str]:
-    probes = [socket.socket() for _ in range(count)]
-    for probe in probes:
-        probe.bind(("localhost", 0))
-    addresses = [f"localhost:{probe.getsockname()[1]}" for probe in probes]
-    for probe in probes:
-        probe.close()
-    return addresses
 
 
 def finish(run: Run, workdir: Path, workers: int = 1) -> float:

@@ -71,7 +71,7 @@ def manifest(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
       `learners`, the entries, of which the page begins with the first; `ways`, how many
       classes it offers: as many as all of them tell apart.
     """
-    return {"ways": min(entry.pop("ways") for entry in entries), "learners": list(entries)}
+    return {"ways": min(entry["ways"] for entry in entries), "learners": list(entries)}
 
 
 def entry(shown: Shown, after: Sequence[dict[str, Any]]) -> dict[str, Any]:

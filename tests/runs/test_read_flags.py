@@ -9,7 +9,6 @@ from meta_tf.runs import preset_files
 from meta_tf.runs.build import build_algorithm, ways_of
 from meta_tf.runs.command import parser_of
 from meta_tf.runs.flags_file import check_same_run
-from meta_tf.runs.kinds import Range
 from meta_tf.runs.meaning import check_meaning
 from meta_tf.runs.read_flags import read_flags
 
@@ -109,8 +108,7 @@ def test_the_commands_of_the_published_runs_are_still_understood(path):
         assert str(getattr(flags, name)) == told[name]
     # And go on with what they left, whose flags were all written down, those without meaning too.
     flags.workdir = path.parent
-    ways = flags.train_ways or flags.ways
-    algorithm = build_algorithm(flags, ways.last if isinstance(ways, Range) else ways)
+    algorithm = build_algorithm(flags, ways_of(flags, None))
     check_same_run(flags, algorithm)
     flags.shots = 77
     with pytest.raises(ValueError, match=f"--shots is '{told['shots']}'"):

@@ -17,6 +17,7 @@ const page = {
   words: wordsOf(preferred()),
   learners: [], // as manifest.json tells of them
   ways: 2, // how many symbols all of them can tell apart
+  wanted: null, // the one that was chosen last, while it is fetched
   learner: null, // the one that is asked
   symbols: [],
   stale: true, // whether the drawings have changed since it learned
@@ -26,6 +27,7 @@ const page = {
 };
 export const question = new Pad($("#question"), { changed: update, begins: beginQuestion });
 let queue = Promise.resolve();
+const loaded = new Map(); // learners by their manifests
 
 // For tests of the page: what it holds, and when it has made up its mind.
 export const state = page;
@@ -59,7 +61,10 @@ async function start() {
 
 /** Makes a learner the one that learns and answers; it is warmed while somebody draws. */
 async function choose(manifest) {
-  const learner = await Learner.load(manifest);
+  page.wanted = manifest;
+  if (!loaded.has(manifest)) loaded.set(manifest, await Learner.load(manifest));
+  if (page.wanted !== manifest) return; // another was chosen meanwhile
+  const learner = loaded.get(manifest);
   queue = queue.then(async () => {
     await learner.warm();
     page.learner = learner;
