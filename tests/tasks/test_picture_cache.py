@@ -285,17 +285,25 @@ print(json.dumps({"grown": peak() - before}))
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak like this")
 def test_a_large_set_takes_little_memory(tmp_path):
-    """Of 250 MB of pictures, all of the training part seen, less than a third is held at once."""
+    """Eight times the pictures, all of the training part seen, take next to no more memory."""
+    a_picture = 512 * 512 * 3
+    write(tmp_path / "small", 20, 2, size=8)
     write(tmp_path / "large", 20, 16, size=8)
-    size = 20 * 16 * 512 * 512 * 3
-    grown = {}
-    for cache in ("true", "true", "false"):
+
+    def grown(folder, cache):
         done = subprocess.run(
-            [sys.executable, "-c", MEMORY, str(tmp_path / "large"), cache],
+            [sys.executable, "-c", MEMORY, str(tmp_path / folder), cache],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
             check=True,
         )
-        grown.setdefault(cache, []).append(json.loads(done.stdout.splitlines()[-1])["grown"])
-    assert max(grown["true"]) < size / 3 < size < grown["false"][0], (grown, size)
+        return json.loads(done.stdout.splitlines()[-1])["grown"]
+
+    # What decoding and the batches take is in both. The second time the file is there.
+    small, large, again, held = (
+        grown(*of)
+        for of in (("small", "true"), ("large", "true"), ("large", "true"), ("large", "false"))
+    )
+    more = 20 * (16 - 2) * a_picture
+    assert max(large, again) - small < more / 4 < more < held, (small, large, again, held)
