@@ -63,11 +63,27 @@ def mlp_with_dropout():
 
 
 def conv():
-    return meta_tf.models.conv4(ways=2, filters=4, input_shape=(14, 14, 1))
+    return _blocks(layers.Dense(2, name="head"))
 
 
 def conv_embedding():
-    return meta_tf.models.conv4(ways=None, filters=4, input_shape=(14, 14, 1))
+    return _blocks()
+
+
+def _blocks(*head):
+    """Two blocks of a convolution and batch norm: what conv4 does, in half its time."""
+    blocks = [
+        layer
+        for number in (1, 2)
+        for layer in (
+            layers.Conv2D(4, 3, 2, "same", name=f"conv{number}"),
+            layers.BatchNormalization(name=f"norm{number}"),
+            layers.ReLU(name=f"relu{number}"),
+        )
+    ]
+    return keras.Sequential(
+        [keras.Input([6, 6, 1]), *blocks, layers.Flatten(name="flatten"), *head], name="conv"
+    )
 
 
 def embedding():
@@ -103,7 +119,7 @@ def sinusoid():
 
 
 def images():
-    return _classes([14, 14, 1])
+    return _classes([6, 6, 1])
 
 
 def sequences():

@@ -45,6 +45,7 @@ def test_an_adapted_model(predicted):
     np.testing.assert_array_equal(model(x["query_x"][0]), predicted["adapted_model"])
 
 
+@pytest.mark.slow
 def test_a_learner_with_mamlpp_that_trains_on(predicted):
     learner = keras.models.load_model(FILES / "mamlpp.keras")
     x, y = next(iter(_images().batches(2, seed=0)))

@@ -155,7 +155,9 @@ def _error(network, shape, algorithm=None, **options):
     return meta_gradient_error(algorithm, network, wiggled(weights), support, query, **options)
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SEQUENCES else n for n in LAYERS]
+)
 def test_a_layer_has_an_exact_meta_gradient(name):
     # One step is enough for a recurrent layer, which takes long to build.
     steps = 1 if name in SEQUENCES else 2

@@ -67,6 +67,7 @@ def test_a_learner_of_which_nothing_fits(tmp_path):
         take_weights(learner_of(3, [6, 7], seed=1), str(tmp_path))
 
 
+@pytest.mark.slow
 def test_a_run_that_begins_with_another(tmp_path):
     """With a rate of nothing it ends as the other did, whatever its seed."""
     first = ["train", *STILL, "--meta_lr=0.01", "--workdir=first"]

@@ -130,11 +130,13 @@ def test_all_three_are_trained_and_gone_on_with(folder, answers):
     assert results["shots"] == 3
 
 
+@pytest.mark.slow
 def test_another_set_is_another_run(answers):
     code, _, err = answers[2]
     assert code == 1 and "--set is" in err and "slope=2" in err
 
 
+@pytest.mark.slow
 def test_a_flag_file_holds_what_was_set(folder, answers):
     lines = (folder / "run" / "flags.txt").read_text().splitlines()
     assert {"--set=shift=0.5", "--set=units=6", "--set=task.noise=0.5"} <= set(lines)
@@ -143,6 +145,7 @@ def test_a_flag_file_holds_what_was_set(folder, answers):
     assert again["mean"] == first["mean"]
 
 
+@pytest.mark.slow
 def test_it_is_exported_and_evaluated_by_itself(folder, answers):
     assert [code for code, _, _ in answers[4:6]] == [0, 0], answers[4:6]
     assert (folder / "exported" / "saved_model.pb").exists()
@@ -152,6 +155,7 @@ def test_it_is_exported_and_evaluated_by_itself(folder, answers):
     assert one["mean"] == other["mean"]  # on the same tasks, which the run's flags tell
 
 
+@pytest.mark.slow
 def test_an_argument_of_a_built_in_task_is_set_by_its_full_name(folder, answers):
     assert answers[6][0] == 0, answers[6]
     assert (

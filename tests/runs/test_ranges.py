@@ -29,6 +29,7 @@ def images(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_of_ranges_goes_on_and_is_evaluated_as_it_was_trained_or_otherwise(images, tmp_path):
     train = ["train", "--task=images", f"--data_dir={images}", *SMALL, "--workdir=run"]
     evaluate = ["evaluate", "--learner=run", "--eval_tasks=40"]

@@ -152,6 +152,7 @@ def finished(tmp_path_factory):
     return workdir, out
 
 
+@pytest.mark.slow
 def test_a_finished_run_on_a_read_only_disk_is_shown(
     finished, tmp_path, in_process, monkeypatch, capsys
 ):
