@@ -247,6 +247,13 @@ CASES = [
     Case("in context", InContext(width=6, blocks=2, heads=2), line_embedding, thorough=True),
     Case("in context, classes", InContext(2, width=4, blocks=1, heads=1), embedding, sequences),
     Case(
+        "in context, votes",
+        InContext(2, width=4, blocks=2, heads=2, answer="votes"),
+        embedding,
+        sequences,
+        thorough=True,
+    ),
+    Case(
         "in context, conv",
         InContext(2, width=4, blocks=2, heads=2),
         conv_embedding,

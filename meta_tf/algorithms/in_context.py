@@ -9,9 +9,12 @@ import tensorflow as tf
 
 from meta_tf.algorithms.attention import Blocks, layer_weights, linear, norm, norm_weights
 from meta_tf.algorithms.embedding import EmbeddingLearner
-from meta_tf.checks import check_integer
+from meta_tf.checks import check_choice, check_integer
+from meta_tf.layers import classifiers
 from meta_tf.network.network import Network
 from meta_tf.types import Tensor, Tensors, Weights
+
+_SCALE = 10.0  # of the votes at the start; cosines alone, from -1 to 1, decide too little
 
 
 @keras.saving.register_keras_serializable("meta_tf")
@@ -25,6 +28,14 @@ class InContext(EmbeddingLearner):
         s_{i+1} = Block(s_i, looking at s_i),   q_{i+1} = Block(q_i, looking at s_i)
         predictions = norm(q_B) W
         meta-gradient: that of the loss of the predictions.
+
+    With `answer="votes"` both sets pass the same blocks, and a query looks for its class in the
+    tokens of the support set, with u(·) of length 1 and Y the classes' rows:
+
+        s_0 = f(support_x) W_q + Y[support_y],   q_0 = f(query_x) W_q
+        s_{i+1} = Block(s_i, looking at s_i),   q_{i+1} = Block(q_i, looking at s_i)
+        a = softmax over the support set of scale · u(norm(q_B)) · u(norm(s_B))
+        predictions[q, n] = log Σ_s a[q, s] [support_y_s = n].
 
     A block is attention of several heads and a network of two layers. No token tells
     where its example stands, so the order of the support set does not matter; its size
@@ -42,6 +53,9 @@ class InContext(EmbeddingLearner):
       width: of the tokens, D.
       blocks: how many blocks each set passes, B.
       heads: among how many the width is divided in attention.
+      answer: "linear", or "votes" for a classification, which is a matching network in the
+        context of the support set: it need not learn that classes may be numbered in any way,
+        so it learns to tell many apart where the other stays at chance.
 
     Raises:
       ValueError: if a setting is out of its range, or at the construction of the
@@ -65,6 +79,7 @@ class InContext(EmbeddingLearner):
     width: int = 64
     blocks: int = 3
     heads: int = 4
+    answer: str = "linear"
 
     def __post_init__(self) -> None:
         if self.ways is not None:
@@ -73,6 +88,12 @@ class InContext(EmbeddingLearner):
         check_integer("width", self.width, 1)
         check_integer("blocks", self.blocks, 1)
         check_integer("heads", self.heads, 1)
+        check_choice("answer", self.answer, ("linear", "votes"))
+        if self.answer == "votes" and self.ways is None:
+            raise ValueError(
+                '`answer` must be "linear" for a regression: votes are for classes. Received: '
+                "answer='votes', ways=None. Give `ways`, the number of classes."
+            )
         if self.width % self.heads:
             raise ValueError(
                 "`width` must be a multiple of `heads`, among which it is divided. Received: "
@@ -99,32 +120,40 @@ class InContext(EmbeddingLearner):
 
     def meta_weights(self, network: Network) -> dict[str, Tensor]:
         embedded, width, blocks = network.model.output_shape[-1], self.width, self._blocks
-        found = {
-            **layer_weights("pair1", embedded + self._outputs, width),
-            **layer_weights("pair2", width, width),
-            **layer_weights("query", embedded, width),
-        }
+        found = layer_weights("query", embedded, width) | norm_weights("norm", width)
+        if self._votes:
+            dtype = keras.config.floatx()
+            found |= {
+                "labels": tf.zeros([self._outputs, width], dtype),  # at first all are alike
+                "scale": tf.constant(_SCALE, dtype),
+            }
+        else:
+            found |= layer_weights("pair1", embedded + self._outputs, width)
+            found |= layer_weights("pair2", width, width)
+            found |= layer_weights("prediction", width, self._outputs)
         for i in range(self.blocks):
-            if i:  # the first tokens are looked at as they are
+            if i and not self._votes:  # the first tokens are looked at as they are
                 found |= blocks.weights(f"support{i}")
             found |= blocks.weights(f"query{i + 1}")
-        return (
-            found | norm_weights("norm", width) | layer_weights("prediction", width, self._outputs)
-        )
+        return found
 
     # What the support set leaves are the keys and values that queries look at, block by block.
 
     def fit(self, weights: Weights, embeddings: Tensor, y: Tensor) -> dict[str, Tensor]:
         meta, blocks = weights.meta, self._blocks
         found: dict[str, Tensor] = {}
-        pairs = tf.concat([self._as_weights(weights, embeddings), self._targets(weights, y)], -1)
-        x = linear(meta, "pair2", tf.nn.gelu(linear(meta, "pair1", pairs)))
+        x = self._support_tokens(weights, embeddings, y)
         for i in range(self.blocks):
-            if i:
+            if i and not self._votes:
                 name = f"support{i}"
                 x = blocks.apply(meta, name, x, blocks.seen(meta, name, x))
-            keys, values = blocks.seen(meta, f"query{i + 1}", x)
+            name = f"query{i + 1}"
+            keys, values = seen = blocks.seen(meta, name, x)
             found |= {f"keys{i + 1}": keys, f"values{i + 1}": values}
+            if self._votes:
+                x = blocks.apply(meta, name, x, seen)
+        if self._votes:
+            found |= classifiers.fit_attention(norm(meta, "norm", x), y, self._outputs)
         return found
 
     def read(self, adapted: Weights, embeddings: Tensor) -> Tensor:
@@ -133,7 +162,23 @@ class InContext(EmbeddingLearner):
         for i in range(self.blocks):
             seen = meta[f"keys{i + 1}"], meta[f"values{i + 1}"]
             x = self._blocks.apply(meta, f"query{i + 1}", x, seen)
-        return linear(meta, "prediction", norm(meta, "norm", x))
+        x = norm(meta, "norm", x)
+        if self._votes:
+            return classifiers.attention_logits(meta, x, meta["scale"])
+        return linear(meta, "prediction", x)
+
+    def _support_tokens(self, weights: Weights, embeddings: Tensor, y: Tensor) -> Tensor:
+        """What the pairs are to the first block, [S, D]."""
+        meta, x = weights.meta, self._as_weights(weights, embeddings)
+        y = self._targets(weights, y)
+        if self._votes:
+            return linear(meta, "query", x) + tf.matmul(y, meta["labels"])
+        pairs = tf.concat([x, y], -1)
+        return linear(meta, "pair2", tf.nn.gelu(linear(meta, "pair1", pairs)))
+
+    @property
+    def _votes(self) -> bool:
+        return self.answer == "votes"
 
     @property
     def _outputs(self) -> int:
