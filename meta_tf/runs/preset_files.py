@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent / "presets"
@@ -33,8 +34,10 @@ def path_of(name: str) -> Path:
       ValueError: if there is none of that name.
     """
     if name not in names():
+        nearest = ", ".join(difflib.get_close_matches(name, names(), n=5, cutoff=0))
         raise ValueError(
-            f"--preset must be one of {', '.join(names())}. Received: --preset={name}."
+            f"--preset must be one that `meta-tf train --help` lists; the nearest are {nearest}. "
+            f"Received: --preset={name}."
         )
     return FOLDER / f"{name}.flags"
 
