@@ -108,7 +108,7 @@ def on_features(body: keras.Model, head: Any, part: Any, ways: int) -> meta_tf.E
     """How a classifier of frozen features does on the tasks of a part."""
     shape = body.output_shape[1:]
     as_they_are = keras.Sequential([keras.Input(shape), keras.layers.Identity()])
-    learner = meta_tf.MetaLearner(as_they_are, head(ways=ways), LOSS)
+    learner = meta_tf.MetaLearner(as_they_are, head(ways=ways), LOSS, batch_norm="running")
     return meta_tf.evaluate(learner, part.embedded(body), TASKS, verbose=0)
 
 

@@ -80,13 +80,18 @@ def alone(row, run, first):
     return accuracy(row, run["alone"], first) if "alone" in run else "–"
 
 
-def at(ways: int | list[int], shots: int | list[int]) -> Cell:
-    """The cell of the accuracy on tasks of these sizes, wherever the run's folder tells it."""
+def mse(row, run, first):
+    """The error after the last inner step, or without any."""
+    return f"{run['mean'][-1]:.4f} ± {run['ci95'][-1]:.4f}"
+
+
+def at(ways: int | list[int] | None, shots: int | list[int], shown: Cell = accuracy) -> Cell:
+    """The cell of what is shown of tasks of these sizes, wherever the run's folder tells it."""
 
     def cell(row, run, first):
         for found in (run, *run.get("others", ())):
             if (found["ways"], found["shots"]) == (ways, shots):
-                return accuracy(row, found, first)
+                return shown(row, found, first)
         return "–"
 
     return cell
@@ -117,8 +122,14 @@ def inner_steps(row, run, first):
 
 def outer_steps(row, run, first):
     """Their number; a run that began with another one's weights names it."""
-    steps, begun = f"{run['iterations']:,}".replace(",", " "), run["flags"].get("initial_weights")
+    steps = f"{run['iterations']:,}".replace(",", " ")
+    begun = run.get("flags", {}).get("initial_weights")
     return f"{steps} after `{begun}`" if begun else steps
+
+
+def weights(row, run, first):
+    """The number of a learner's trained weights."""
+    return f"{run['parameters']:,}".replace(",", " ")
 
 
 def minutes(row, run, first):
@@ -167,6 +178,14 @@ SIZES = {
     "20-way 1-shot": at(20, 1),
     "20-way 5-shot": at(20, 5),
     "2–20 ways, 1–10 shots": at([2, 20], [1, 10]),
+    "outer steps": outer_steps,
+    "minutes": minutes,
+}
+IN_CONTEXT = {
+    "weights": weights,
+    "mse, 5 points": at(None, 5, mse),
+    "10 points": at(None, 10, mse),
+    "20 points": at(None, 20, mse),
     "outer steps": outer_steps,
     "minutes": minutes,
 }
@@ -219,6 +238,7 @@ TABLES = (
             Row("R2D2", "omniglot_5way_1shot_r2d2", goal=98.0),
             Row("ProtoMAML", "omniglot_5way_1shot_protomaml", goal=98.0),
             Row("MatchingNet", "omniglot_5way_1shot_matching_net", "98.1", 97.0),
+            Row("Transfer", "omniglot_5way_1shot_transfer"),
         ),
     ),
     Table(
@@ -227,17 +247,21 @@ TABLES = (
         (
             Row("MAML", "omniglot_5way_5shot", "99.9 ± 0.1", 99.3),
             Row("ProtoNet", "omniglot_5way_5shot_protonet", "99.7", 99.3),
+            Row("Transfer", "omniglot_5way_5shot_transfer"),
         ),
     ),
     Table(
         "omniglot_20way_1shot",
-        ACCURACY,
+        {**ACCURACY, "weights": weights},
         (
             Row("MAML", "omniglot_20way_1shot", "95.8 ± 0.3 (re-runs 91–94)", 92.0),
+            Row("MAML, longer", "omniglot_20way_1shot_maml_after_maml", "95.8 ± 0.3", 94.5),
             Row("MAML++", "omniglot_20way_1shot_mamlpp", "97.65"),
             Row("ProtoNet", "omniglot_20way_1shot_protonet", "96.0", 95.0),
             Row("ProtoNet, support", "omniglot_20way_1shot_protonet_support", goal=95.5),
             Row("MAML, support", "omniglot_20way_1shot_support"),
+            Row("InContext, support", "omniglot_20way_1shot_in_context_support", goal=96.0),
+            Row("Transfer", "omniglot_20way_1shot_transfer"),
         ),
     ),
     Table(
@@ -268,6 +292,16 @@ TABLES = (
     sinusoid(5, "0.686", "0.482"),
     sinusoid(10, "0.435", "0.258"),
     sinusoid(20),
+    Table(
+        "in_context",
+        IN_CONTEXT,
+        (
+            Row("InContext", "sinusoid_10shot_in_context"),
+            Row("MAML++", "sinusoid_10shot_mamlpp"),
+            Row("MAML", "sinusoid_10shot"),
+        ),
+        drawn=False,
+    ),
 )
 # The front page's choice of rows that stand in the tables above.
 README = Table(

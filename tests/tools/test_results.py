@@ -9,6 +9,8 @@ import pytest
 from tools import tables
 
 FOLDERS = sorted(p for p in tables.RESULTS.iterdir() if p.is_dir() and p.name != "__pycache__")
+RUNS = [folder for folder in FOLDERS if not folder.name.endswith("_transfer")]
+TRANSFER = [folder for folder in FOLDERS if folder not in RUNS]
 ROWS = {row.folder: row for table in tables.TABLES for row in table.rows}
 
 
@@ -39,7 +41,7 @@ def test_the_site_shows_the_figures_of_the_runs():
         assert shown == (tables.RESULTS / of_run).read_bytes(), "run: python -m tools.tables"
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", RUNS, ids=lambda folder: folder.name)
 def test_a_published_run_is_complete(folder):
     assert folder.name in ROWS
     run = tables.read(tables.RESULTS, folder.name)
@@ -54,7 +56,7 @@ def test_a_published_run_is_complete(folder):
     assert set(run["versions"]) == {"meta_tf", "tensorflow", "keras", "python"}
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", RUNS, ids=lambda folder: folder.name)
 def test_a_published_run_is_of_the_tasks_and_algorithm_of_its_row(folder):
     flags = flag_file(folder)
     task, ways, shots, rest = re.fullmatch(
@@ -65,11 +67,24 @@ def test_a_published_run_is_of_the_tasks_and_algorithm_of_its_row(folder):
     assert ways in (None, flags["ways"])
     rest, after = re.fullmatch(r"(\w*?)(?:_after_(\w+))?", rest).groups()
     assert after in (None, "maml")
-    assert not after or flags["initial_weights"] == "omniglot_5way_1shot"  # which is MAML's
+    maml = {"5": "omniglot_5way_1shot", "20": "omniglot_20way_1shot_support"}  # learners of it
+    assert not after or flags["initial_weights"] == maml[ways]
     mode = re.fullmatch(r"(?:(\w+)_)?(transductive|support|running)(?:_norm)?", rest)
     algorithm, batch_norm = mode.groups() if mode else (rest, "transductive")
     assert flags["algorithm"] == (algorithm or "maml")
     assert flags["batch_norm"] == batch_norm
+
+
+@pytest.mark.parametrize("folder", TRANSFER, ids=lambda folder: folder.name)
+def test_a_baseline_of_transfer_is_complete_and_was_chosen_by_validation(folder):
+    run = tables.read(tables.RESULTS, folder.name)
+    assert run["command"] == "python -m benchmarks.transfer --data_dir=data/omniglot"
+    assert folder.name == f"omniglot_{run['ways']}way_{run['shots']}shot_transfer"
+    assert (run["tasks"], run["seed"], run["batch_norm"]) == (600, 0, "running")
+    chosen = max(run["validation"], key=run["validation"].get)
+    assert run["algorithm"].startswith(f"{chosen}(")
+    rows = (folder / "metrics.csv").read_text().splitlines()
+    assert len(rows) > 2 and rows[-1].split(",")[1] == str(run["iterations"])
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
