@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks_data.debian import among
 from benchmarks_data.faces import Face, characters_of, draw
+from benchmarks_data.one_line import in_one_line
 
 SPLIT = Path(__file__).with_name("chinese_characters_split.json")
 LEAST_FACES = 8  # of a character to train on
@@ -64,15 +65,16 @@ def main() -> None:
     parser.add_argument("--debs", help="a folder with the packages, if they are here")
     parser.add_argument("--output", default="data", help="where the two folders go")
     given = parser.parse_args()
-    try:
-        pictures = drawn(
-            {
-                face.name: face.read(given.debs and str(among(given.debs, face.package)))
-                for face in FACES
-            }
-        )
-    except ValueError as error:
-        parser.exit(1, f"{error}\n")
+    with in_one_line(parser):
+        write_both(given.debs, Path(given.output))
+
+
+def write_both(debs: str | None, output: Path) -> None:
+    """The characters by their parts, and by faces too, in two folders of `output`."""
+    output.mkdir(parents=True, exist_ok=True)  # before minutes of drawing
+    pictures = drawn(
+        {face.name: face.read(debs and str(among(debs, face.package))) for face in FACES}
+    )
     split = json.loads(SPLIT.read_text(encoding="utf-8"))
     brush = [face.name for face in FACES if face.brush]
     for name, parts in (
@@ -80,8 +82,8 @@ def main() -> None:
         ("chinese_faces", parts_by_face(pictures, split, brush, LEAST_TYPE_FACES)),
     ):
         for part, found in parts.items():
-            write(found, Path(given.output) / name / part)
-            print(f"{Path(given.output) / name / part}: {len(found)} characters.")
+            write(found, output / name / part)
+            print(f"{output / name / part}: {len(found)} characters.")
 
 
 def drawn(faces: Mapping[str, Any]) -> Pictures:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks_data.debian import file_of
+from benchmarks_data.one_line import in_one_line
 
 FOLDER = "usr/lib/R/library/nlme/data"
 INDEX_SHA256 = "0ac05b75cc01c05cd341eec2bbb0f4aa35e539490d828d3a763577df3a51a0f0"
@@ -30,14 +31,12 @@ def main() -> None:
     parser.add_argument("--deb", help="the file of r-cran-nlme, if it is here")
     parser.add_argument("--output", default="data/remifentanil.csv")
     given = parser.parse_args()
-    try:
+    output = Path(given.output)
+    with in_one_line(parser):
+        output.parent.mkdir(parents=True, exist_ok=True)
         index = file_of("r-cran-nlme", f"{FOLDER}/Rdata.rdx", INDEX_SHA256, given.deb)
         content = file_of("r-cran-nlme", f"{FOLDER}/Rdata.rdb", SHA256, given.deb)
-    except ValueError as error:
-        parser.exit(1, f"{error}\n")
-    output = Path(given.output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    table(read(index, content, "Remifentanil")).to_csv(output, index=False)
+        table(read(index, content, "Remifentanil")).to_csv(output, index=False)
     print(f"Written to {output}.")
 
 

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks_data.distort import seen_by_a_camera
+from benchmarks_data.one_line import in_one_line
 
 PACKAGE = "mapillary_sprite_source@1.8.0"
 # As the registry tells it: SHA-512 in base 64.
@@ -41,17 +42,21 @@ def main() -> None:
     parser.add_argument("--tgz", help="the package's file, if it is here")
     parser.add_argument("--output", default="data/road_signs", help="the folder to write")
     given = parser.parse_args()
-    try:
-        drawings = drawn(read(given.tgz))
-    except ValueError as error:
-        parser.exit(1, f"{error}\n")
+    with in_one_line(parser):
+        write_all(given.tgz, Path(given.output))
+
+
+def write_all(tgz: str | None, output: Path) -> None:
+    """The kinds of each part, in a folder of its own."""
+    output.mkdir(parents=True, exist_ok=True)  # before a minute of drawing
+    drawings = drawn(read(tgz))
     split = json.loads(SPLIT.read_text(encoding="utf-8"))
     for part in ("train", "valid", "test"):
         kinds = {kind: drawings[kind] for kind in split[part]}
         if part == "train":
             kinds |= repainted(kinds)
-        write(kinds, Path(given.output) / part)
-        print(f"{Path(given.output) / part}: {len(kinds)} kinds.", flush=True)
+        write(kinds, output / part)
+        print(f"{output / part}: {len(kinds)} kinds.", flush=True)
 
 
 def read(tgz: str | None = None) -> dict[str, bytes]:

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks_data.debian import unpack
+from benchmarks_data.one_line import in_one_line
 from benchmarks_data.spectrogram import at_rate, pictures
 
 SPLIT = Path(__file__).with_name("voices_split.json")
@@ -91,15 +92,13 @@ def main() -> None:
     given = parser.parse_args()
     split = json.loads(SPLIT.read_text(encoding="utf-8"))
     output = Path(given.output)
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            for package, sha256 in PACKAGES.items():
-                unpack(package, sha256, folder, given.debs)
-            for voice in VOICES:
-                part = next(part for part in split if voice.name in split[part])
-                write(voice, Path(folder) / "usr/share", output / part, given.centred)
-        except ValueError as error:
-            parser.exit(1, f"{error}\n")
+    with in_one_line(parser), tempfile.TemporaryDirectory() as folder:
+        output.mkdir(parents=True, exist_ok=True)
+        for package, sha256 in PACKAGES.items():
+            unpack(package, sha256, folder, given.debs)
+        for voice in VOICES:
+            part = next(part for part in split if voice.name in split[part])
+            write(voice, Path(folder) / "usr/share", output / part, given.centred)
     for part, names in split.items():
         print(f"{output / part}: {len(names)} voices.")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks_data.debian import file_of
+from benchmarks_data.one_line import in_one_line
 
 FILE = "usr/lib/R/site-library/mlbench/data/Vowel.rda"
 SHA256 = "6577f9ca304153797ec7621d79020b010d160c425da2007639b9e6a2b23fb127"
@@ -22,13 +23,11 @@ def main() -> None:
     parser.add_argument("--deb", help="the file of r-cran-mlbench, if it is here")
     parser.add_argument("--output", default="data/vowel.csv")
     given = parser.parse_args()
-    try:
-        content = file_of("r-cran-mlbench", FILE, SHA256, given.deb)
-    except ValueError as error:
-        parser.exit(1, f"{error}\n")
     output = Path(given.output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    table(content).to_csv(output, index=False)
+    with in_one_line(parser):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        content = file_of("r-cran-mlbench", FILE, SHA256, given.deb)
+        table(content).to_csv(output, index=False)
     print(f"Written to {output}.")
 
 

@@ -62,6 +62,13 @@ def test_episodes_of_features_are_the_features_of_the_episodes(pictures, rotatio
             )
 
 
+@pytest.mark.parametrize("batch_size", [0, -1, 2.5, True, "8", None])
+def test_a_wrong_batch_size_is_named(batch_size):
+    tasks = meta_tf.tasks.from_arrays(np.zeros([60, 4]), np.arange(60) % 15, ways=2)
+    with pytest.raises(ValueError, match="`batch_size` must be an integer of at least 1"):
+        tasks.test.embedded(keras.Sequential([keras.Input([4])]), batch_size=batch_size)
+
+
 def test_a_frozen_network_is_evaluated_alike_with_its_features(pictures):
     part = source(pictures, None).test
     model = meta_tf.models.conv4(ways=None, filters=4, input_shape=(6, 6, 1))
