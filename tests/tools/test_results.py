@@ -52,7 +52,7 @@ def test_a_published_run_is_complete(folder):
     assert run["command"].startswith(("python train.py", "meta-tf train"))
     assert not re.search(r"=[/~]", run["command"])  # anyone's folders, not someone's own
     assert run["flags"] == flag_file(folder)
-    assert run["batch_norm"] == run["flags"]["batch_norm"]
+    assert run["batch_norm"] == run["flags"].get("batch_norm", "transductive")
     assert run["seed"] == int(run["flags"]["seed"])
     assert run["tasks"] == int(run["flags"]["eval_tasks"])
     assert run["iterations"] == int(run["flags"]["iterations"])
@@ -77,7 +77,7 @@ def test_a_published_run_is_of_the_tasks_and_algorithm_of_its_row(folder):
     mode = re.fullmatch(r"(?:(\w+)_)?(transductive|support|running)(?:_norm)?", rest)
     algorithm, batch_norm = mode.groups() if mode else (rest, "transductive")
     assert flags["algorithm"] == (algorithm or "maml")
-    assert flags["batch_norm"] == batch_norm
+    assert flags.get("batch_norm", "transductive") == batch_norm
 
 
 @pytest.mark.parametrize("folder", TRANSFER, ids=lambda folder: folder.name)
