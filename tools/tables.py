@@ -311,7 +311,7 @@ README = Table(
         Row("Sinusoid, 10-shot, one inner step: MAML", "sinusoid_10shot", "0.435"),
         Row("Omniglot, 5-way 1-shot: MAML", "omniglot_5way_1shot", "98.7 ± 0.4"),
         Row("… ProtoNet", "omniglot_5way_1shot_protonet", "98.8"),
-        Row("Omniglot, 20-way 1-shot: MAML", "omniglot_20way_1shot", "95.8 ± 0.3"),
+        Row("Omniglot, 20-way 1-shot: MAML", "omniglot_20way_1shot_maml_after_maml", "95.8 ± 0.3"),
         Row("… ProtoNet", "omniglot_20way_1shot_protonet", "96.0"),
     ),
     drawn=False,
