@@ -3,9 +3,9 @@
     python -m benchmarks.profile_kernels [--works transformer]
 
 Linux's `perf` (package `linux-perf`) looks 199 times a second at a process that makes outer
-steps, after the first ones, on one core. Shares of the samples by the kind of function and by
-the library it is in; nothing else needs to be told. Kernels that oneDNN writes at run time have
-no name: on a network without convolutions they are products of matrices.
+steps, after the first ones. Shares of the samples by the kind of function, in %. Kernels that
+oneDNN writes at run time have no name: on a network without convolutions they are products of
+matrices.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main() -> None:
     results.save(options.results, "profile_kernels", {"works": found})
 
 
-def profiled(module: str, settings: dict, work: Work, options) -> dict[str, Shares]:
+def profiled(module: str, settings: dict, work: Work, options) -> Shares:
     """Shares of the samples of some seconds of outer steps."""
     steps = 3 * work.per_call
     with Worker(module, settings, options.limit) as worker, tempfile.TemporaryDirectory() as folder:
@@ -75,21 +75,16 @@ def profiled(module: str, settings: dict, work: Work, options) -> dict[str, Shar
     return shares(told)
 
 
-def shares(told: str) -> dict[str, Shares]:
-    """Adds up the lines `12.34|library|[.] symbol` of a report, largest first."""
+def shares(told: str) -> Shares:
+    """Adds up the lines `12.34%|library|[.] symbol` of a report by kind, the largest first."""
     kinds: dict[str, float] = collections.Counter()
-    libraries: dict[str, float] = collections.Counter()
     for line in told.splitlines():
         if line.strip() and not line.startswith("#"):
             share, library, symbol = (word.strip() for word in line.split("|", 2))
             whole = f"{library} {symbol}"
             kind = next((k for k, of in KINDS.items() if re.search(of, whole)), "the rest")
             kinds[kind] += float(share.rstrip("%"))
-            libraries[library.split(" tid")[0]] += float(share.rstrip("%"))
-    return {
-        name: {of: round(share, 1) for of, share in sorted(found.items(), key=lambda x: -x[1])}
-        for name, found in (("kinds", kinds), ("libraries", libraries))
-    }
+    return {kind: round(share, 1) for kind, share in sorted(kinds.items(), key=lambda x: -x[1])}
 
 
 if __name__ == "__main__":
