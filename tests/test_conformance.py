@@ -24,7 +24,14 @@ def few_in_ci(cases):
     return pytest.mark.parametrize("case", rows, ids=lambda case: case.name)
 
 
-every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def first_forms_every_day(cases):
+    """An algorithm's second form, `maml++, conv`, is among the slow tests."""
+    second = [c for c in cases if ", " in c.name and not c.thorough]
+    rows = [pytest.param(c, marks=pytest.mark.slow) if c in second else c for c in cases]
+    return pytest.mark.parametrize("case", rows, ids=lambda case: case.name)
+
+
+every_case = first_forms_every_day(CASES)
 every_thorough_case = few_in_ci(THOROUGH)  # of what builds several training steps
 
 

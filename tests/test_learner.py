@@ -109,6 +109,7 @@ def test_callbacks_of_keras_work(tmp_path):
 @pytest.mark.parametrize(
     "clipping", [{"clipnorm": 0.01}, {"global_clipnorm": 0.01}, {"clipvalue": 0.01}], ids=str
 )
+@pytest.mark.slow
 def test_clipping_acts_on_the_mean_over_all_tasks(clipping):
     # With SGD of rate 1 the weights move by the clipped gradient.
     (x, y), moved = make_batch(), []

@@ -303,6 +303,7 @@ def test_an_export_learns_any_number_of_examples(name, tmp_path):
 @pytest.mark.parametrize(
     ("name", "policy"), [("euclidean", "mixed_bfloat16"), *((n, "mixed_float16") for n in ALL)]
 )
+@pytest.mark.slow
 def test_mixed_precision_learns_nearly_the_same(name, policy):
     # One step of SGD against the same in float32; the two differ by the low precision alone.
     x, labels, query, query_y = (np.stack([t, t]) for t in task())

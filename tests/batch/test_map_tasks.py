@@ -54,25 +54,22 @@ def _problem(name):
     return learn, (examples(1), examples(2))
 
 
-# What cannot be: loops of a recurrent layer in one vectorised program.
+# But what cannot be: loops of a recurrent layer in one vectorised program.
 WAYS = [
-    (name, mode, jit)
-    for name, mode, jit in [
-        ("dense", "parallel", False),
-        ("dense", "parallel", True),
-        ("dense", "vectorized", False),
-        ("dense", "vectorized", True),
-        ("dense", "auto", "auto"),
-        ("conv", "parallel", False),
-        ("conv", "vectorized", False),
-        ("conv", "auto", "auto"),
-        ("lstm", "parallel", False),
-        ("lstm", "auto", "auto"),
-        ("attention", "parallel", False),
-        ("attention", "vectorized", True),
-        ("attention", "auto", "auto"),
-        ("max-pool", "auto", True),
-    ]
+    ("dense", "parallel", False),
+    ("dense", "parallel", True),
+    ("dense", "vectorized", False),
+    ("dense", "vectorized", True),
+    ("dense", "auto", "auto"),
+    ("conv", "parallel", False),
+    ("conv", "vectorized", False),
+    ("conv", "auto", "auto"),
+    ("lstm", "parallel", False),
+    ("lstm", "auto", "auto"),
+    ("attention", "parallel", False),
+    pytest.param("attention", "vectorized", True, marks=pytest.mark.slow),
+    pytest.param("attention", "auto", "auto", marks=pytest.mark.slow),
+    ("max-pool", "auto", True),
 ]
 
 

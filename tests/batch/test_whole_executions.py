@@ -133,6 +133,7 @@ def test_tasks_made_as_it_goes():
     ],
     ids=["finite", "a short batch", "arrays"],
 )
+@pytest.mark.slow
 def test_other_data_goes_step_by_step(data):
     data = {"x": data[0], "y": data[1], "batch_size": 4} if isinstance(data, tuple) else {"x": data}
     results = []
@@ -163,6 +164,7 @@ def test_convolutions_go_step_by_step():
     assert int(learner.optimizer.iterations) == 4
 
 
+@pytest.mark.slow
 def test_a_metric_that_xla_cannot_compile_is_worked_out_without_it():
     class Rounded(keras.metrics.MeanMetricWrapper):
         def __init__(self):

@@ -40,6 +40,7 @@ def alone(x, y, t):
 
 @pytest.mark.parametrize("metric", [None, "loss", keras.metrics.SparseCategoricalAccuracy()])
 @pytest.mark.parametrize("company", ["queries", "none"])
+@pytest.mark.slow
 def test_each_task_counts_as_it_does_alone(metric, company):
     x, y = padded()
     learner = make_learner()

@@ -113,6 +113,7 @@ def test_equals_the_library(case, tmp_path):
 
 
 @pytest.mark.parametrize("case", ["mlp", "bn-support", "reptile", "meta-curvature"])
+@pytest.mark.slow
 def test_steps_and_rate_at_run_time(case, tmp_path):
     make, shape, targets = CASES[case]
     learner = make()

@@ -89,6 +89,7 @@ def test_whether_a_prediction_depends_on_its_company(mode, alone):
     ],
     ids=lambda algorithm: type(algorithm).__name__,
 )
+@pytest.mark.slow
 def test_by_the_support_set_a_query_is_seen_alone_with_every_algorithm(algorithm):
     rng, labels = np.random.default_rng(0), np.arange(6) % 3
     support, query = rng.random([2, 6, 8, 8, 1], dtype="float32")

@@ -144,6 +144,7 @@ def test_a_loss_that_is_not_finite_is_told_and_a_lower_rate_may_follow(tmp_path)
     assert (tmp_path / "run" / "results.json").exists()
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_evaluated_on_fewer_inner_steps(finished, tmp_path):
     workdir = tmp_path / "copy"
     shutil.copytree(finished[0], workdir)
@@ -154,6 +155,7 @@ def test_a_finished_run_is_evaluated_on_fewer_inner_steps(finished, tmp_path):
     assert keras.models.load_model(workdir / "learner.keras").algorithm.eval_steps == 2
 
 
+@pytest.mark.slow
 def test_another_setting_is_refused_and_nothing_is_damaged(finished):
     workdir, _ = finished
     before = (workdir / "flags.txt").read_bytes()
