@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 import meta_tf
 
@@ -39,3 +40,13 @@ def make_batch(tasks=4, seed=0):
 
     (sx, sy), (qx, qy) = examples(5), examples(6)
     return {"support_x": sx, "support_y": sy, "query_x": qx}, qy
+
+
+def as_dataset(x, y):
+    """A batch as data of one batch, where training is to stop half-way.
+
+    Collecting what iterates over arrays then waits a second or more for TensorFlow's tuner.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return tf.data.Dataset.from_tensors((x, y)).with_options(options)

@@ -180,6 +180,7 @@ def test_what_does_not_fit_is_answered_in_one_line(refusals, number):
         assert word in err
 
 
+@pytest.mark.slow
 def test_without_its_module_a_learner_of_its_own_classes_says_what_to_do(folder, answers):
     ((code, _, err),) = one_after_another(
         [["export", "--learner=run/learner.keras", "--output=other"]], cwd=folder

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import meta_tf
 from meta_tf.evaluation.metrics import mse
-from tests.learners import CE, make_batch, make_learner
+from tests.learners import CE, as_dataset, make_batch, make_learner
 
 layers = keras.layers
 
@@ -108,7 +108,7 @@ def test_values_that_are_not_finite_are_named_before_weights_change(call, name, 
     x[name][0, 0, 0] = value
     before = learner.get_weights()
     with pytest.raises(ValueError, match=f"`{name}` must be finite") as raised:
-        getattr(learner, call)(x, x.pop("query_y"), verbose=0)
+        getattr(learner, call)(as_dataset(x, x.pop("query_y")), verbose=0)
     in_one_line(raised)
     for one, other in zip(before, learner.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -190,7 +190,7 @@ def test_labels_between_two_classes_are_refused_in_training(call, name):
     x["query_y"] = y
     x[name] = x[name] + 0.5
     with pytest.raises(ValueError, match=f"`{name}` must hold class numbers.*fractions") as raised:
-        getattr(make_learner(), call)(x, x.pop("query_y"), verbose=0)
+        getattr(make_learner(), call)(as_dataset(x, x.pop("query_y")), verbose=0)
     in_one_line(raised)
 
 
