@@ -7,6 +7,7 @@ from typing import Any
 
 from benchmarks.harness.workloads import Work
 
+JAX = "JAX"
 OURS, OURS_GENERATING = "meta_tf", "meta_tf, tasks made as it goes"
 SCAN_STEPS = 200
 SCAN = f"JAX, {SCAN_STEPS} steps a call"
@@ -36,7 +37,7 @@ def contenders(work: Work) -> list[Contender]:
     found = [
         Contender(OURS, "ours", ours, work.per_call),
         Contender(OURS_GENERATING, "ours", made, work.per_call),
-        Contender("JAX", "jax_peer", _jax(work)),
+        Contender(JAX, "jax_peer", _jax(work)),
         Contender("torch.func.vmap", "torch_vmap", _vmap(work)),
         Contender("torch loop", "torch_loop", _loop(work)),
         Contender("TorchOpt", "torchopt_peer", _loop(work)),
