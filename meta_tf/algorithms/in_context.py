@@ -120,22 +120,22 @@ class InContext(EmbeddingLearner):
 
     def meta_weights(self, network: Network) -> dict[str, Tensor]:
         embedded, width, blocks = network.model.output_shape[-1], self.width, self._blocks
-        found = layer_weights("query", embedded, width) | norm_weights("norm", width)
-        if self._votes:
-            dtype = keras.config.floatx()
-            found |= {
-                "labels": tf.zeros([self._outputs, width], dtype),  # at first all are alike
-                "scale": tf.constant(_SCALE, dtype),
-            }
-        else:
+        found: dict[str, Tensor] = {}
+        # In this order they are saved, and are looked for in files.
+        if not self._votes:
             found |= layer_weights("pair1", embedded + self._outputs, width)
             found |= layer_weights("pair2", width, width)
-            found |= layer_weights("prediction", width, self._outputs)
+        found |= layer_weights("query", embedded, width)
         for i in range(self.blocks):
             if i and not self._votes:  # the first tokens are looked at as they are
                 found |= blocks.weights(f"support{i}")
             found |= blocks.weights(f"query{i + 1}")
-        return found
+        found |= norm_weights("norm", width)
+        if self._votes:
+            dtype = keras.config.floatx()
+            labels = tf.zeros([self._outputs, width], dtype)  # at first all are alike
+            return found | {"labels": labels, "scale": tf.constant(_SCALE, dtype)}
+        return found | layer_weights("prediction", width, self._outputs)
 
     # What the support set leaves are the keys and values that queries look at, block by block.
 
