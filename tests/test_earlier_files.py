@@ -39,6 +39,14 @@ def test_a_learner_with_meta_sgd(predicted):
     assert int(learner.optimizer.iterations) == int(predicted["meta_sgd_iterations"]) > 0
 
 
+def test_a_learner_in_context(predicted):
+    """Of a version that had no `answer`; its weights are found by their order."""
+    learner = keras.models.load_model(FILES / "in_context.keras")
+    x, _ = next(iter(_sinusoids().batches(3, seed=0)))
+    np.testing.assert_array_equal(learner.predict_on_batch(x), predicted["in_context"])
+    assert learner.algorithm == meta_tf.InContext(width=4, blocks=2, heads=2)
+
+
 def test_an_adapted_model(predicted):
     model = keras.models.load_model(FILES / "adapted_model.keras")
     x, _ = next(iter(_sinusoids().batches(3, seed=0)))
