@@ -61,11 +61,8 @@ def assert_same(ours, theirs):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize(
-    ("rotations", "sizes"),
-    [(None, {}), ("task", {"ways": (2, 4), "shots": (1, 2)}), ("classes", {})],
-    ids=["as they are", "turned by task, ranges", "turned by class"],
-)
+@pytest.mark.parametrize("rotations", [None, "task", "classes"])
+@pytest.mark.parametrize("sizes", [{}, {"ways": (2, 4), "shots": (1, 2)}], ids=["one", "range"])
 def test_tasks_are_the_same_from_disk_as_from_memory(folder, rotations, sizes):
     options = {**SMALL, "rotations": rotations, **sizes}
     on_disk, held = (ImageFolder(folder, **options, cache=cache) for cache in (True, False))

@@ -96,6 +96,8 @@ WRONG = [
     ("train", ["--task=omniglot", "--data_dir=/nowhere"], ["/nowhere", "download"]),
     ("train", ["--task=images", "--data_dir=/nowhere"], ["/nowhere"]),
     ("train", ["--model=conv4"], ["--model=conv4", "sinusoid"]),
+    ("train", ["--algorithm=in_context", "--answer=maybe"], ["--answer", "votes", "maybe"]),
+    ("train", ["--algorithm=in_context", "--answer=votes"], ["--answer", "regression"]),
     ("train", ["--adapt=nothing"], ["nothing", "head"]),
     ("train", ["--ways=5"], ["--ways", "sinusoid"]),
     ("train", ["--train_ways=5"], ["--train_ways", "sinusoid"]),

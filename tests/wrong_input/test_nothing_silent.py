@@ -98,8 +98,9 @@ def test_adaptation_from_weights_that_are_nan_says_so():
         learner.adapt(np.ones([2, 3], "float32"), np.ones([2, 1], "float32"))
 
 
-@pytest.mark.parametrize(("call", "value"), [("fit", np.nan), ("evaluate", np.inf)])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("name", ["support_x", "support_y", "query_x", "query_y"])
+@pytest.mark.parametrize("call", ["fit", "evaluate"])
 def test_values_that_are_not_finite_are_named_before_weights_change(call, name, value):
     learner = regressor()
     x, y = regression()
