@@ -66,6 +66,8 @@ def profiled(module: str, settings: dict, work: Work, options) -> Shares:
             stderr=subprocess.DEVNULL,
         )
         time.sleep(1)  # until it looks
+        if looking.poll() is not None:
+            raise SystemExit("`perf` may not look: see /proc/sys/kernel/perf_event_paranoid")
         calls = max(1, round(options.rounds * options.seconds / each))
         worker.ask("run", steps=calls * work.per_call)
         looking.send_signal(signal.SIGINT)

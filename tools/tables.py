@@ -122,14 +122,18 @@ def inner_steps(row, run, first):
 
 def outer_steps(row, run, first):
     """Their number; a run that began with another one's weights names it."""
-    steps = f"{run['iterations']:,}".replace(",", " ")
+    steps = by_thousands(run["iterations"])
     begun = run.get("flags", {}).get("initial_weights")
     return f"{steps} after `{begun}`" if begun else steps
 
 
 def weights(row, run, first):
     """The number of a learner's trained weights."""
-    return f"{run['parameters']:,}".replace(",", " ")
+    return by_thousands(run["parameters"])
+
+
+def by_thousands(number: int) -> str:
+    return f"{number:,}".replace(",", " ")
 
 
 def minutes(row, run, first):

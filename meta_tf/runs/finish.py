@@ -56,12 +56,7 @@ def finish(
         "cores": cores(),
         "command": shlex.join(["meta-tf", "train", *flags.words]),
         "flags": settings,
-        "versions": {
-            "meta_tf": meta_tf.__version__,
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
     }
     # The last: with it the run is complete.
     write_text(workdir / "results.json", json.dumps(results, indent=2) + "\n")
@@ -71,6 +66,16 @@ def finish(
     print(f"Written to {workdir}/: {', '.join(written)}")
     if not figures:
         print("No figures, as matplotlib is not installed: pip install matplotlib")
+
+
+def versions() -> dict[str, str]:
+    """Of what a result depends on."""
+    return {
+        "meta_tf": meta_tf.__version__,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def _has_matplotlib() -> bool:
