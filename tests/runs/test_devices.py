@@ -1,0 +1,54 @@
+"""What the command sets up before TensorFlow works."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+# oneDNN tells on the standard output what it prepares ("create") and what it does ("exec").
+PROGRAM = """
+import tensorflow as tf
+from meta_tf.runs.devices import set_up_device
+
+set_up_device("cpu")
+x, kernel = tf.ones([5, 8, 8, 16]), tf.ones([3, 3, 16, 16])
+
+@tf.function(autograph=False)
+def gradients():
+    with tf.GradientTape() as tape:
+        tape.watch([x, kernel])
+        y = tf.reduce_sum(tf.nn.conv2d(x, kernel, 1, "SAME") ** 2)
+    return tape.gradient(y, [x, kernel])
+
+gradients()
+gradients()
+print("from here on", flush=True)
+gradients()
+"""
+
+
+def lines_of_a_later_call(environment):
+    """What oneDNN did for convolutions in the third call, a line each."""
+    told = {"ONEDNN_VERBOSE": "profile_create,profile_exec"}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env={**os.environ, **told, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    later = done.stdout.partition("from here on")[2].splitlines()
+    lines = [line for line in later if "convolution" in line]
+    if not lines:
+        pytest.skip("TensorFlow does not use oneDNN here")
+    return lines
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("users, prepared_again", [(None, False), ("true", True)])
+def test_convolutions_stay_prepared_unless_the_user_says_otherwise(users, prepared_again):
+    environment = {"TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE": users} if users else {}
+    lines = lines_of_a_later_call(environment)
+    assert any("exec" in line for line in lines)
+    assert any("create" in line for line in lines) == prepared_again
