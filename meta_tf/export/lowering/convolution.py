@@ -13,8 +13,11 @@ from meta_tf.types import Tensor
 
 @rule("Conv2DBackpropFilter")
 def by_the_kernel(op: tf.Operation, x: Tensor, shape: Tensor, g: Tensor) -> list[Any]:
-    # Products of matrices, all windows by the gradient. As a convolution of x by g, the
-    # converter for LiteRT would take it for another one, and be wrong without a word.
+    """The gradient by the kernel, as products of matrices: all windows by the gradient.
+
+    Written as a convolution of x by g, the converter for LiteRT would take it for another one,
+    and be wrong without a word.
+    """
     height, width, channels, filters = _kernel_shape(op, shape)
     groups = x.shape[-1] // channels
     windows = windows_of(op, (height, width), x.shape[1:3], g.shape[1:3])
@@ -56,6 +59,7 @@ def by_the_input(op: tf.Operation, shape: Tensor, kernel: Tensor, g: Tensor) -> 
 
 @rule("DepthwiseConv2dNativeBackpropFilter")
 def by_the_depthwise_kernel(op: tf.Operation, x: Tensor, shape: Tensor, g: Tensor) -> list[Any]:
+    """For each place of the kernel, the sum of what it saw times the gradient."""
     height, width, channels, each = _kernel_shape(op, shape)
     windows = windows_of(op, (height, width), x.shape[1:3], g.shape[1:3])
     apart = tf.reshape(g, [-1, *windows.number, channels, each])
@@ -65,6 +69,7 @@ def by_the_depthwise_kernel(op: tf.Operation, x: Tensor, shape: Tensor, g: Tenso
 
 @rule("DepthwiseConv2dNativeBackpropInput")
 def by_the_depthwise_input(op: tf.Operation, shape: Tensor, kernel: Tensor, g: Tensor) -> list[Any]:
+    """The gradient times each place of the kernel, put back where it was seen."""
     height, width, channels, each = kernel.shape
     image = tf.get_static_value(shape, partial=True)
     image = op.outputs[0].shape[1:3] if image is None else tuple(image[1:3])

@@ -15,6 +15,7 @@ _MOST_ROWS = 64  # as every row is a few operations of its own
 
 @rule("Cholesky")
 def cholesky(op: tf.Operation, a: Tensor) -> list[Any]:
+    """L with A = L Lᵀ: column k of what is left, over the root of its pivot, and so on."""
     rows = _rows(op, a)
     columns, rest = [], a
     for k in range(rows):
@@ -27,6 +28,7 @@ def cholesky(op: tf.Operation, a: Tensor) -> list[Any]:
 
 @rule("MatrixTriangularSolve")
 def triangular_solve(op: tf.Operation, triangle: Tensor, b: Tensor) -> list[Any]:
+    """X with L X = B, or U X = B, or Lᵀ X = B: one row after another."""
     rows = _rows(op, triangle)
     if op.get_attr("adjoint"):
         triangle = tf.transpose(triangle)

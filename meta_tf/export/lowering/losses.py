@@ -12,13 +12,17 @@ from meta_tf.types import Tensor
 
 @rule("SparseSoftmaxCrossEntropyWithLogits")
 def sparse_cross_entropy(op: tf.Operation, logits: Tensor, labels: Tensor) -> list[Any]:
+    """-log softmax(logits)[label], and its gradient by the logits."""
     labels = tf.cast(labels, tf.int32)
     return _cross_entropy(logits, tf.one_hot(labels, logits.shape[-1], dtype=logits.dtype))
 
 
 @rule("SoftmaxCrossEntropyWithLogits")
 def cross_entropy(op: tf.Operation, logits: Tensor, target: Tensor) -> list[Any]:
-    # Each example's loss, and its gradient by the logits; the target need not sum to 1.
+    """-Σ target · log softmax(logits), and its gradient by the logits.
+
+    The target need not sum to 1: the gradient is softmax(logits) · Σ target - target.
+    """
     loss, _ = _cross_entropy(logits, target)
     total = tf.reduce_sum(target, -1, keepdims=True)
     return [loss, tf.nn.softmax(logits) * total - target]

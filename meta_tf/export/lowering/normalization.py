@@ -20,6 +20,7 @@ _AXES = [0, 1, 2]  # batch, height, width
 def batch_norm(
     op: tf.Operation, x: Tensor, gamma: Tensor, beta: Tensor, mean: Tensor, variance: Tensor
 ) -> list[Any]:
+    """Value: y = γ z + β with z = (x - mean) / √(variance + ε), and what is kept of it."""
     need(op, "data_format", b"NHWC")
     epsilon, unbiased = op.get_attr("epsilon"), variance
     if op.get_attr("is_training"):
@@ -42,6 +43,7 @@ def batch_norm_gradient(
     variance: Tensor,
     unused: Tensor,
 ) -> list[Any]:
+    """γ r (g - mean(g) - z mean(g z)), Σ g z and Σ g, with r = 1 / √(variance + ε)."""
     need(op, "data_format", b"NHWC")
     r = tf.math.rsqrt(variance + op.get_attr("epsilon"))
     z = (x - mean) * r
