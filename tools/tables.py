@@ -435,7 +435,7 @@ def below_goal(results: Path) -> list[str]:
 
 
 def draw_all(results: Path) -> None:
-    """Writes a figure for each table that has a run, and copies those of single runs."""
+    """Writes the figures that `rendered` shows, and copies those of single runs."""
     FIGURES.mkdir(parents=True, exist_ok=True)
     for table in TABLES:
         figure = drawn(table, results)
@@ -446,11 +446,11 @@ def draw_all(results: Path) -> None:
 
 
 def drawn(table: Table, results: Path):
-    """The figure of a table, or None if it has no run yet."""
+    """The figure of a table, or None if it is to have none, or has no run yet."""
     from meta_tf import Evaluation, plots  # TensorFlow takes seconds to load
 
     rows = {row.name.strip("`"): row for row in table.rows if read(results, row.folder)}
-    if not rows:
+    if not rows or not table.drawn:
         return None
     evaluations = {
         name: Evaluation.load(results / row.folder / "results.json") for name, row in rows.items()
