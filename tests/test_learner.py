@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import meta_tf
 from tests.conformance import two_devices
-from tests.learners import CE, classifier, make_batch, make_learner
+from tests.learners import CE, as_dataset, classifier, make_batch, make_learner
 
 layers = keras.layers
 
@@ -277,4 +277,4 @@ def test_a_synchronized_batch_norm_is_refused_on_several_devices():
         )
         learner = make_learner(model, jit_compile=False)
     with pytest.raises(ValueError, match="synchronized=True"):
-        learner.fit(*make_batch(), verbose=0)
+        learner.fit(as_dataset(*make_batch()), verbose=0)

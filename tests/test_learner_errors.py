@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from tests.learners import make_batch, make_learner
+from tests.learners import as_dataset, make_batch, make_learner
 
 
 def test_compile_takes_no_loss():
@@ -105,7 +105,7 @@ def test_wrong_steps_are_named():
 @pytest.mark.parametrize("options", [{}, {"run_eagerly": True}], ids=str)
 def test_a_loss_without_gradient_is_named_in_fit_too(loss, options):
     with pytest.raises(ValueError, match=r"no gradient.*body/kernel.*head/bias"):
-        make_learner(loss=loss, **options).fit(*make_batch(), verbose=0)
+        make_learner(loss=loss, **options).fit(as_dataset(*make_batch()), verbose=0)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from meta_tf.network.seeds import seed_positions, split_seeds, with_seeds
 from meta_tf.network.state import split_state
 from meta_tf.types import Examples
 from tests.conformance import CASES, REPLICATED, TASKS, Case, sequences, two_devices
-from tests.learners import make_batch, make_learner
+from tests.learners import as_dataset, make_batch, make_learner
 
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
 SIZES = {"support_size": [4, 3, 2], "query_size": [1, 3, 2]}
@@ -225,8 +225,8 @@ def test_wrong_sizes_are_named(change, message):
     x = {name: tensor for name, tensor in x.items() if change.get(name, 0) is not None}
     learner = make_learner()
     calls = [
-        lambda: learner.fit(x, y, verbose=0),
-        lambda: learner.evaluate(x, y, verbose=0),
+        lambda: learner.fit(as_dataset(x, y), verbose=0),
+        lambda: learner.evaluate(as_dataset(x, y), verbose=0),
         lambda: learner.predict(x, verbose=0),
         lambda: learner.trajectory(x),
     ]
@@ -240,7 +240,7 @@ def test_what_is_real_is_still_looked_at():
     x, y = padded_with_rubbish(*make_batch(), SMALL)
     learner = make_learner()
     with pytest.raises(ValueError, match="`query_y` must hold class numbers"):
-        learner.fit(x, np.where(y < 0, y, y - 1), verbose=0)
+        learner.fit(as_dataset(x, np.where(y < 0, y, y - 1)), verbose=0)
     x["support_x"][1, 0] = np.nan
     with pytest.raises(ValueError, match="`support_x` must be finite"):
-        learner.fit(x, y, verbose=0)
+        learner.fit(as_dataset(x, y), verbose=0)

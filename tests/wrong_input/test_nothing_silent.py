@@ -222,7 +222,7 @@ def test_pixels_are_refused_where_the_model_takes_floats():
     with pytest.raises(ValueError, match=r"`support_x` must be floats.*uint8.*Scale them"):
         make_learner().adapt(pixels, x["support_y"][0])
     with pytest.raises(ValueError, match=r"`query_x` must be floats.*uint8"):
-        make_learner().fit({**x, "query_x": x["query_x"].astype("uint8")}, y, verbose=0)
+        make_learner().fit(as_dataset({**x, "query_x": x["query_x"].astype("uint8")}, y), verbose=0)
     fitted = make_learner().adapt(x["support_x"][0], x["support_y"][0])
     with pytest.raises(ValueError, match=r"`inputs` must be floats.*uint8"):
         fitted.predict(pixels, verbose=0)
@@ -356,4 +356,4 @@ class MovesNothing(meta_tf.MAML):
 
 def test_an_algorithm_that_overrides_moving_alone_is_told_what_is_missing():
     with pytest.raises(ValueError, match=r"MovesNothing.meta_gradients must tell.*count"):
-        make_learner(algorithm=MovesNothing(0.1)).fit(*make_batch(), verbose=0)
+        make_learner(algorithm=MovesNothing(0.1)).fit(as_dataset(*make_batch()), verbose=0)
