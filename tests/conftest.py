@@ -4,6 +4,7 @@ Warnings are errors (`pyproject.toml`), code that AutoGraph cannot convert is an
 error, the CPU counts as two devices, and no test sees what another has left.
 """
 
+import gc
 import os
 
 os.environ["AUTOGRAPH_STRICT_CONVERSION"] = "1"
@@ -18,6 +19,7 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+gc.freeze()  # collections need not look through all of TensorFlow, thousands of times
 
 
 @pytest.fixture(autouse=True)
