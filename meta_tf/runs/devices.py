@@ -32,8 +32,8 @@ def set_up_device(device: str, dense: bool = False) -> None:
     elif gpus:
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
-    # TensorFlow would prepare oneDNN's gradients of convolutions anew at every call, to save memory
-    # of large networks: with few images a task, up to a fifth of the time, for hardly any memory.
+    # TensorFlow would have oneDNN prepare the gradients of convolutions by their kernels anew at
+    # every call, to save memory: with few images a task, a fifth of the time, for hardly any.
     os.environ.setdefault("TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE", "false")
     with contextlib.suppress(RuntimeError):  # TensorFlow has begun to work, with threads as it has
         tf.config.threading.set_intra_op_parallelism_threads(cores() if dense else 1)
