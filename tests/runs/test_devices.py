@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+SETTING = "TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE"
 # oneDNN tells on the standard output what it prepares ("create") and what it does ("exec").
 PROGRAM = """
 import tensorflow as tf
@@ -29,12 +30,15 @@ gradients()
 """
 
 
-def lines_of_a_later_call(environment):
+def lines_of_a_later_call(users):
     """What oneDNN did for convolutions in the eleventh call, a line each."""
-    told = {"ONEDNN_VERBOSE": "profile_create,profile_exec"}
+    # This process may have been set up already by a test of a command.
+    environment = {name: value for name, value in os.environ.items() if name != SETTING}
+    if users is not None:
+        environment[SETTING] = users
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        env={**os.environ, **told, **environment},
+        env={**environment, "ONEDNN_VERBOSE": "profile_create,profile_exec"},
         capture_output=True,
         text=True,
         check=True,
@@ -49,7 +53,6 @@ def lines_of_a_later_call(environment):
 @pytest.mark.slow
 @pytest.mark.parametrize("users, prepared_again", [(None, False), ("true", True)])
 def test_convolutions_stay_prepared_unless_the_user_says_otherwise(users, prepared_again):
-    environment = {"TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE": users} if users else {}
-    lines = lines_of_a_later_call(environment)
+    lines = lines_of_a_later_call(users)
     assert any("exec" in line for line in lines)
     assert any("create" in line for line in lines) == prepared_again
