@@ -19,7 +19,7 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
-gc.freeze()  # collections need not look through all of TensorFlow, thousands of times
+gc.freeze()  # or every full collection would look through all of TensorFlow
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The device, and how many threads TensorFlow gets."""
+"""What TensorFlow is told before it works: the device, threads, what it keeps of convolutions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from meta_tf.batch.map_tasks import cores
 
 
 def set_up_device(device: str, dense: bool = False) -> None:
-    """Chooses the device, and the threads: a task on each core beats kernels over all cores.
+    """Chooses the device and the threads, and has what is prepared for convolutions kept.
+
+    A task on each core beats kernels over all cores.
 
     Args:
       device: `"auto"` for a GPU if there is one, `"cpu"` or `"gpu"`.

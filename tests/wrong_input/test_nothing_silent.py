@@ -146,10 +146,8 @@ def test_targets_that_would_broadcast_are_refused_everywhere(call, shape, dtype,
             meta_tf.evaluate(learner, Given(x, y), 4)
         elif call == "predict":
             learner.predict(x, verbose=0)
-        elif call == "evaluate":
-            learner.evaluate(as_dataset(x, y), verbose=0)
         else:
-            learner.fit(x, y, verbose=0)
+            getattr(learner, call)(as_dataset(x, y), verbose=0)
     in_one_line(raised)
 
 

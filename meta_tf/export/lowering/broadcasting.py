@@ -37,9 +37,9 @@ def broadcast_axes(op: tf.Operation, a: Tensor, b: Tensor) -> list[Any]:
 
 @rule("Sum", "Mean")
 def reduce(op: tf.Operation, x: Tensor, axes: Tensor) -> list[Any]:
-    """A sum or a mean over axes, of a tensor of at most five of them.
+    """A sum or a mean over some axes.
 
-    Where there are more, neighbours that are both summed, or both not, are made one first.
+    Of a tensor with many, neighbours that are both summed, or both not, are made one first.
     """
     function = tf.reduce_sum if op.type == "Sum" else tf.reduce_mean
     chosen = tf.get_static_value(axes)

@@ -28,7 +28,7 @@ def cholesky(op: tf.Operation, a: Tensor) -> list[Any]:
 
 @rule("MatrixTriangularSolve")
 def triangular_solve(op: tf.Operation, triangle: Tensor, b: Tensor) -> list[Any]:
-    """X with L X = B, or U X = B, or Lᵀ X = B: one row after another."""
+    """X with A X = B or Aᵀ X = B, for a triangle A: one row after another."""
     rows = _rows(op, triangle)
     if op.get_attr("adjoint"):
         triangle = tf.transpose(triangle)
