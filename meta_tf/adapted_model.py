@@ -13,6 +13,7 @@ from tensorflow.python.eager.record import could_possibly_record  # no public na
 
 from meta_tf.algorithms import Algorithm
 from meta_tf.batch.check_batch import check_inputs
+from meta_tf.batch.check_finite import require_finite
 from meta_tf.batch.company import beside, feels_company
 from meta_tf.batch.inputs import as_input, number_of
 from meta_tf.export.class_names import write_class_names
@@ -88,6 +89,8 @@ class AdaptedModel(keras.Model):
         del training
         check_inputs(self.algorithm, self.network, "inputs", inputs, axes=1)
         eagerly = tf.executing_eagerly()
+        if eagerly:
+            require_finite({"inputs": inputs}, axes=1)
         if not eagerly or could_possibly_record():
             # A larger graph shall follow the weights when they change, and a tape reach them.
             self._make_variables()
@@ -110,12 +113,13 @@ class AdaptedModel(keras.Model):
         """
         if steps is None and not callbacks and number_of(x) in range(1, (batch_size or 32) + 1):
             return self.predict_on_batch(x)
+        if number_of(x) is not None:  # Keras would name an example by its place in a batch of 32
+            self._as_inputs("x", x)
         return super().predict(x, batch_size, verbose, steps, callbacks)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Predictions [B, ...] for the inputs [B, ...], as arrays."""
-        x = keras.tree.map_structure(as_input, x)
-        check_inputs(self.algorithm, self.network, "inputs", x, axes=1)
+        x = self._as_inputs("x", x)
         return keras.tree.map_structure(lambda p: p.numpy(), self._predict(self.weights_now, x))
 
     def predict_one_by_one(self, x: Any, company: Any = None) -> Any:
@@ -139,13 +143,11 @@ class AdaptedModel(keras.Model):
           >>> fitted.predict_one_by_one(tf.zeros([7, 1]), company=support_x).shape
           (7, 1)
         """
-        x = keras.tree.map_structure(as_input, x)
-        check_inputs(self.algorithm, self.network, "x", x, axes=1)
+        x = self._as_inputs("x", x)
         if not feels_company(self.network):
             return self.predict(x, verbose=0)
         if company is not None:
-            company = keras.tree.map_structure(as_input, company)
-            check_inputs(self.algorithm, self.network, "company", company, axes=1)
+            company = self._as_inputs("company", company)
         inputs = [tf.nest.map_structure(lambda t, i=i: t[i], x) for i in range(number_of(x) or 0)]
         last = [
             keras.tree.map_structure(lambda p: p[-1], self._predict(self.weights_now, batch))
@@ -256,6 +258,13 @@ class AdaptedModel(keras.Model):
         network = Network(model, loss, config.pop("batch_norm"))
         meta = {n: tf.zeros(shape, dtype) for n, (shape, dtype) in config.pop("meta").items()}
         return cls(network, algorithm, network.weights._replace(meta=meta), **config)
+
+    def _as_inputs(self, name: str, x: Any) -> Tensors:
+        """Arrays as tensors, once they are known to be inputs [B, ...] and finite."""
+        x = keras.tree.map_structure(as_input, x)
+        check_inputs(self.algorithm, self.network, name, x, axes=1)
+        require_finite({name: x}, axes=1)
+        return x
 
     def _make_variables(self) -> None:
         """Keras variables in the place of the tensors that were learned, once."""

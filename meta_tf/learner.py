@@ -10,23 +10,22 @@ import tensorflow as tf
 
 from meta_tf.adapted_model import AdaptedModel, compiled_predict
 from meta_tf.algorithms import MAML, Algorithm
-from meta_tf.batch.check_adapted import is_finite, not_finite
+from meta_tf.batch.check_adapted import not_finite
 from meta_tf.batch.check_batch import BATCH_KEYS, check_batch, check_support
+from meta_tf.batch.check_finite import require_finite_step
 from meta_tf.batch.check_targets import wants_labels
 from meta_tf.batch.check_values import (
     checked_call,
-    labels_of,
     looks_right,
-    with_finite_examples,
-    with_right_labels,
+    right_values,
 )
 from meta_tf.batch.class_names import numbered
 from meta_tf.batch.company import COMPANIES, predict_in_company
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.outer_step import outer_step
 from meta_tf.batch.replicas import for_optimizer, logs_for_keras, replicas_here
+from meta_tf.batch.require import after
 from meta_tf.batch.sizes import (
-    blank_batch,
     blank_padding,
     cut,
     each_by_itself,
@@ -40,6 +39,7 @@ from meta_tf.checks import check_choice, check_integer
 from meta_tf.export import formats
 from meta_tf.export.keras_file import check_keras_file
 from meta_tf.export.request import Request
+from meta_tf.network.finite import all_finite, nan_unless_finite
 from meta_tf.network.network import Network
 from meta_tf.network.seeds import load_seeds, save_seeds
 from meta_tf.network.state import store_state
@@ -215,7 +215,8 @@ class MetaLearner(keras.Model):
             real = cut(task)
             support = Examples(real["support_x"], real["support_y"])
             adapted = self.algorithm.adapt(self.network, weights, support, training=training)
-            return padded(self.algorithm.predict(self.network, adapted, real["query_x"]), task)
+            predictions = self.algorithm.predict(self.network, adapted, real["query_x"])
+            return padded(nan_unless_finite(adapted, predictions), task)
 
         return map_tasks(learn, tasks, **how_to_run(tasks, self.task_parallelism, jit=False))
 
@@ -277,7 +278,8 @@ class MetaLearner(keras.Model):
         if self._may_run_whole():
             one_by_one: Any = self.train_function
             whole: Any = WholeExecutions(
-                self.train_step,
+                self._step,
+                lambda: [*self.variables, *self.metrics_variables, *self.optimizer.variables],
                 lambda batches: looks_right(self.algorithm, self.network, *batches),
                 one_by_one,
                 self.steps_per_execution,
@@ -295,11 +297,16 @@ class MetaLearner(keras.Model):
         )
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
+        return self._step(data)[0]
+
+    def _step(self, data: Any) -> tuple[dict[str, Tensor], Tensor]:
+        """The logs of an outer step, and whether what the tasks ask of the weights is finite."""
         x, y = self._checked(data)
+        weights = self.weights_now
         step = outer_step(
             self.algorithm,
             self.network,
-            self.weights_now,
+            weights,
             x,
             y,
             scale=self.optimizer.scale_loss(tf.ones([])),
@@ -308,14 +315,19 @@ class MetaLearner(keras.Model):
             # TensorFlow compiles for a process's first device alone.
             jit=self._jit if replicas_here(self.distribute_strategy) == 1 else False,
         )
-        step = with_finite_examples(step.losses, x, y, step)
+        # Float16's optimiser has infinities now and then, and leaves such steps out.
+        if not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            right = require_finite_step(self.algorithm, weights, step.finite, step.first_wrong)
+            step = after([right], step)
         gradients = [*step.gradients, *(step.meta_gradients[name] for name in self._meta)]
         variables = [*self.model.trainable_variables, *self._meta.values()]
-        self.optimizer.apply(for_optimizer(gradients, self.optimizer), variables)
-        store_state(self.model, step.state_moved, step.counters, step.seeds)
-        for name, variable in self._moving.items():
-            variable.assign_add(step.moved[name])
-        return self._report(x, y, step.predictions, step.losses)
+        # What depends on no gradient, such as the number of steps, has to wait for the checks too.
+        with tf.control_dependencies([step.losses]):
+            self.optimizer.apply(for_optimizer(gradients, self.optimizer), variables)
+            store_state(self.model, step.state_moved, step.counters, step.seeds)
+            for name, variable in self._moving.items():
+                variable.assign_add(step.moved[name])
+            return self._report(x, y, step.predictions, step.losses), step.finite
 
     def test_step(self, data: Any) -> dict[str, Tensor]:
         """One batch of `evaluate`; its loss is the tasks' own, without the model's regularisers."""
@@ -328,7 +340,6 @@ class MetaLearner(keras.Model):
 
         tasks = {"query_y": y, "predictions": predictions, **sizes_in(x)}
         losses = map_tasks(loss, tasks, **how_to_run(tasks, self.task_parallelism, jit=False))
-        losses = with_finite_examples(losses, x, y, losses)
         return self._report(x, y, predictions, losses)
 
     @checked_call
@@ -560,7 +571,7 @@ class MetaLearner(keras.Model):
         ) -> tuple[Weights, Tensor]:
             del ranks
             adapted = self.algorithm.adapt(self.network, self.weights_now, support, steps=steps)
-            return adapted, is_finite(adapted)
+            return adapted, all_finite(adapted)
 
         def trajectory(
             tasks: dict[str, Tensors], steps: int, company: str, frozen: tuple[bool, ...]
@@ -573,9 +584,10 @@ class MetaLearner(keras.Model):
                 support = Examples(real["support_x"], real["support_y"])
 
                 def predictions(adapted: Weights) -> Tensors:
-                    return predict_in_company(
+                    found = predict_in_company(
                         algorithm, network, adapted, support.x, real["query_x"], company
                     )
+                    return nan_unless_finite(adapted, found)
 
                 after = algorithm.trajectory(network, weights, support, predictions, steps=steps)
                 return padded(after, task, axis=1)
@@ -590,16 +602,16 @@ class MetaLearner(keras.Model):
         """The parts `(x, y)` of a batch, once they are known to be one."""
         x, y = _unpack(data)
         check_batch(self.algorithm, self.network, x, y)
-        x, y = blank_batch(x, y)
-        return with_right_labels(self.algorithm, self.network, labels_of(x, y), (x, y))
+        sets = blank_padding(tf.nest.map_structure(tf.convert_to_tensor, {**x, "query_y": y}))
+        x = right_values(self.algorithm, self.network, sets)
+        return x, x.pop("query_y")
 
     def _right_tasks(self, x: dict[str, Tensors]) -> dict[str, Tensors]:
         """The tasks of a batch without targets, as tensors, once they are known to be right."""
         check_batch(self.algorithm, self.network, x)
         tasks = {name: x[name] for name in (*BATCH_KEYS, *sizes_in(x))}
         tasks = blank_padding(tf.nest.map_structure(tf.convert_to_tensor, tasks))
-        labels = {"support_y": tasks["support_y"]}
-        return with_right_labels(self.algorithm, self.network, labels, tasks)
+        return right_values(self.algorithm, self.network, tasks)
 
     def _report(self, x: Any, y: Any, predictions: Tensors, losses: Tensor) -> dict[str, Tensor]:
         next(m for m in self.metrics if m.name == "loss").update_state(losses)

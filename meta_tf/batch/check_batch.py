@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +10,10 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
+from meta_tf.batch.check_finite import require_finite
 from meta_tf.batch.check_input_types import check_input_types
 from meta_tf.batch.check_targets import check_labels, check_targets, differ, wants_labels
-from meta_tf.batch.sizes import check_sizes
+from meta_tf.batch.sizes import SIZE_KEYS, check_sizes
 from meta_tf.network.network import Network
 from meta_tf.types import Examples, Tensor, Tensors
 
@@ -28,6 +30,12 @@ def check_batch(algorithm: Algorithm, network: Network, x: Any, y: Any = None) -
         raise ValueError(
             'A batch must be (x, y) with x = {"support_x": [T, S, ...], "support_y": [T, S, ...], '
             f'"query_x": [T, Q, ...]}} and y = query_y [T, Q, ...]. Received as x: {got}.'
+        )
+    for key in set(x) - {*BATCH_KEYS, *SIZE_KEYS}:
+        nearest = difflib.get_close_matches(str(key), (*BATCH_KEYS, *SIZE_KEYS), 1)
+        raise ValueError(
+            f"A batch must have no keys but {', '.join((*BATCH_KEYS, *SIZE_KEYS))}. Received: "
+            f"{key!r}. {f'Did you mean {nearest[0]!r}?' if nearest else 'Leave it out.'}"
         )
     sets = {"support_x": x["support_x"], "support_y": x["support_y"], "query_x": x["query_x"]}
     if y is not None:
@@ -79,6 +87,7 @@ def check_support(
             f"Received: {size} in `support_x` and shape {targets} of `support_y`."
         )
     check_targets(algorithm, network, "support_y", targets, y.dtype, axes=1)
+    require_finite({"support_x": x, "support_y": y}, axes=1)
     if wants_labels(algorithm, network):
         check_labels(algorithm, network, "support_y", y)
     return Examples(x, y)
@@ -146,11 +155,6 @@ def _tensor(name: str) -> Callable[[Any], Tensor]:
             ) from error
         if tensor.dtype == tf.float64 and keras.config.floatx() != "float64":
             tensor = tf.cast(tensor, keras.config.floatx())
-        if tensor.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(tensor))):
-            raise ValueError(
-                f"`{name}` must be finite. Received: values that are nan or infinite. "
-                "Remove or replace them before adapting."
-            )
         return tensor
 
     return convert

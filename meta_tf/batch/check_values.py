@@ -7,16 +7,17 @@ Eagerly they raise ValueError. Within a compiled step they are assertions, whose
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
-from meta_tf.batch.check_batch import BATCH_KEYS, check_batch
+from meta_tf.batch.check_batch import check_batch
+from meta_tf.batch.check_finite import as_error, require_finite
 from meta_tf.batch.check_targets import outputs_of, wants_labels
-from meta_tf.batch.require import require
+from meta_tf.batch.require import after, require, required
+from meta_tf.network.finite import all_finite
 from meta_tf.network.network import Network
 from meta_tf.types import Tensor, Tensors
 
@@ -34,53 +35,34 @@ def with_right_labels(
     """
     checks = [require(*wanted) for wanted in _wanted_of_labels(algorithm, network, labels)]
     # The loss would fail at such a label as well, and whichever came first would be told.
-    with tf.control_dependencies([check for check in checks if check is not None]):
-        return tf.nest.map_structure(tf.identity, values)
+    return after(checks, values)
 
 
-def with_finite_examples(loss: Tensor, x: dict[str, Tensors], y: Tensors, values: Tensors) -> Any:
-    """`values`, which no step gets if the loss is not finite because the examples are not.
+def right_values(
+    algorithm: Algorithm, network: Network, sets: dict[str, Tensors], first: int = 0
+) -> dict[str, Tensors]:
+    """The sets of a batch, which no step gets if a value is not finite, or a label is wrong.
 
-    The examples are looked at only then: that costs nothing otherwise, and a model that
-    deals with NaN by itself may have them.
+    Args:
+      algorithm: how a task is learned.
+      network: the model and its loss.
+      sets: those of `support_x`, `support_y`, `query_x` and `query_y` that there are, [T, S, ...];
+        and sizes if they are padded.
+      first: the number of the batch's first task, for the message.
     """
-
-    def look() -> Tensor:
-        sets = {**{name: x[name] for name in BATCH_KEYS}, "query_y": y}
-        checks = [
-            require(
-                tf.math.is_finite(t),
-                f"`{name}` must be finite. Received: values that are nan or infinite, and so is "
-                "the loss. Remove or replace them.",
-            )
-            for name, tensors in sets.items()
-            for t in tf.nest.flatten(tensors)
-            if t.dtype.is_floating
-        ]
-        with tf.control_dependencies([check for check in checks if check is not None]):
-            return tf.constant(True)
-
-    looked = tf.cond(tf.reduce_all(tf.math.is_finite(loss)), lambda: tf.constant(True), look)
-    with tf.control_dependencies([looked]):
-        return tf.nest.map_structure(tf.identity, values)
+    sets = after([require_finite(sets, axes=2, first=first)], sets)  # a label may be NaN as well
+    return with_right_labels(algorithm, network, _labels_of(sets), sets)
 
 
 def looks_right(
     algorithm: Algorithm, network: Network, x: dict[str, Tensors], y: Tensors
 ) -> Tensor:
-    """Whether `with_right_labels` and `with_finite_examples` would find nothing in a batch.
+    """Whether `right_values` would find nothing in a batch.
 
     For a program of XLA, in which no assertion is heard.
     """
-    labels = _wanted_of_labels(algorithm, network, labels_of(x, y))
-    floats = [t for t in tf.nest.flatten((x, y)) if t.dtype.is_floating]
-    right = [*(right for right, _ in labels), *(tf.math.is_finite(t) for t in floats)]
-    return tf.reduce_all([tf.reduce_all(r) for r in right])
-
-
-def labels_of(x: dict[str, Tensors], y: Tensors) -> dict[str, Tensor]:
-    """The targets of a batch by their names."""
-    return {"support_y": x["support_y"], "query_y": y}
+    labels = _wanted_of_labels(algorithm, network, _labels_of({**x, "query_y": y}))
+    return tf.reduce_all([all_finite((x, y)), *(tf.reduce_all(right) for right, _ in labels)])
 
 
 def checked_call(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -98,13 +80,16 @@ def checked_call(method: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return method(self, x, *others, **options)
         except tf.errors.InvalidArgumentError as error:
-            found = re.search(r"assertion failed: \[(`.*?\.)\]", str(error), re.DOTALL)
-            if found is None:
+            message = required(error)
+            if message is None:
                 raise
-            sentence = found[1]
-        raise ValueError(sentence)
+        raise as_error(message)
 
     return call
+
+
+def _labels_of(sets: dict[str, Tensors]) -> dict[str, Tensor]:
+    return {name: sets[name] for name in ("support_y", "query_y") if name in sets}
 
 
 def _wanted_of_labels(

@@ -13,6 +13,7 @@ from meta_tf.checks import check_choice
 from meta_tf.network import missing_gradients  # noqa: F401 - registers them
 from meta_tf.network.check_loss import check_loss
 from meta_tf.network.check_model import as_loss, check_model, check_momentum, check_used_once
+from meta_tf.network.finite import nan_unless_finite
 from meta_tf.network.normalization import BATCH_NORM_MODES, exact_normalization
 from meta_tf.network.random_numbers import same_random_numbers
 from meta_tf.network.weight_patterns import choose
@@ -130,6 +131,8 @@ class Network:
     ) -> tuple[Tensor, Tensors, list[Tensor]]:
         """The loss of a query set, regularisers included: `(loss, predictions, new state)`.
 
+        It is NaN if the weights are not finite, whatever the predictions are.
+
         Args:
           weights: as in `Network.weights`.
           query: the query examples of one task.
@@ -149,7 +152,7 @@ class Network:
         if recording._recorded:
             last = recording._recorded[-1]
             loss, state = loss + last.losses, last.state
-        return loss, predictions, state
+        return nan_unless_finite(weights, loss), predictions, state
 
     def support_loss(
         self, weights: Weights, support: Examples, *, training: bool
