@@ -59,6 +59,7 @@ class AdaptedModel(keras.Model):
       predict: `compiled_predict(network, algorithm)`, where several models share it; one of
         its own if None.
       class_names: the names of the classes, in the order of their numbers, if they have any.
+      classes: how many outputs a prediction has, the first of the network's; all of them if None.
 
     Example:
       >>> fitted = learner.adapt(support_x, support_y)
@@ -73,6 +74,7 @@ class AdaptedModel(keras.Model):
         weights: Weights,
         predict: Predict | None = None,
         class_names: Sequence[str] = (),
+        classes: int | None = None,
         **options: Any,
     ):
         options.setdefault("dtype", network.model.dtype_policy)
@@ -80,6 +82,7 @@ class AdaptedModel(keras.Model):
         self.network = network
         self.algorithm = algorithm
         self.class_names = tuple(class_names)
+        self.classes = classes
         self._predict = predict or compiled_predict(network, algorithm)
         self._learned: Weights | None = weights  # None once there are variables
         self.built = True
@@ -95,8 +98,8 @@ class AdaptedModel(keras.Model):
             # A larger graph shall follow the weights when they change, and a tape reach them.
             self._make_variables()
         if eagerly:
-            return self._predict(self.weights_now, inputs)
-        return self.algorithm.predict(self.network, self.weights_now, inputs)
+            return self._of_task(self._predict(self.weights_now, inputs))
+        return self._of_task(self.algorithm.predict(self.network, self.weights_now, inputs))
 
     def predict(
         self,
@@ -120,7 +123,8 @@ class AdaptedModel(keras.Model):
     def predict_on_batch(self, x: Any) -> Any:
         """Predictions [B, ...] for the inputs [B, ...], as arrays."""
         x = self._as_inputs("x", x)
-        return keras.tree.map_structure(lambda p: p.numpy(), self._predict(self.weights_now, x))
+        predictions = self._predict(self.weights_now, x)
+        return self._of_task(keras.tree.map_structure(lambda p: p.numpy(), predictions))
 
     def predict_one_by_one(self, x: Any, company: Any = None) -> Any:
         """Predictions in which no input has a say in another's.
@@ -153,7 +157,7 @@ class AdaptedModel(keras.Model):
             keras.tree.map_structure(lambda p: p[-1], self._predict(self.weights_now, batch))
             for batch in (beside(one, company) for one in inputs)
         ]
-        return keras.tree.map_structure(lambda *p: np.stack(p), *last)
+        return self._of_task(keras.tree.map_structure(lambda *p: np.stack(p), *last))
 
     def predict_names(self, x: Any, company: Any = None) -> np.ndarray:
         """The name of each input's most likely class, [B]; as `predict_one_by_one` otherwise.
@@ -195,7 +199,10 @@ class AdaptedModel(keras.Model):
             write_class_names(Path(filepath), self.class_names)
 
     def compute_output_spec(self, inputs: Tensors, training: bool = False) -> Tensors:
-        return self.algorithm.output_spec(self.network, inputs)
+        spec = self.algorithm.output_spec(self.network, inputs)
+        if self.classes is None:
+            return spec
+        return keras.KerasTensor((*spec.shape[:-1], self.classes), dtype=spec.dtype)
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -240,6 +247,7 @@ class AdaptedModel(keras.Model):
             "loss": keras.saving.serialize_keras_object(self.network.loss),
             "batch_norm": self.network.batch_norm,
             "class_names": list(self.class_names),
+            "classes": self.classes,
             "algorithm": keras.saving.serialize_keras_object(self.algorithm),
             "meta": {
                 name: [value.shape.as_list(), value.dtype.name]
@@ -258,6 +266,10 @@ class AdaptedModel(keras.Model):
         network = Network(model, loss, config.pop("batch_norm"))
         meta = {n: tf.zeros(shape, dtype) for n, (shape, dtype) in config.pop("meta").items()}
         return cls(network, algorithm, network.weights._replace(meta=meta), **config)
+
+    def _of_task(self, predictions: Tensors) -> Tensors:
+        """Predictions without the outputs for classes that the task does not have."""
+        return predictions if self.classes is None else predictions[..., : self.classes]
 
     def _as_inputs(self, name: str, x: Any) -> Tensors:
         """Arrays as tensors, once they are known to be inputs [B, ...] and finite."""

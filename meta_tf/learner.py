@@ -12,8 +12,8 @@ from meta_tf.adapted_model import AdaptedModel, compiled_predict
 from meta_tf.algorithms import MAML, Algorithm
 from meta_tf.batch.check_adapted import not_finite
 from meta_tf.batch.check_batch import BATCH_KEYS, check_batch, check_support
-from meta_tf.batch.check_finite import require_finite_step
-from meta_tf.batch.check_targets import wants_labels
+from meta_tf.batch.check_finite import check_trained, require_finite_step
+from meta_tf.batch.check_targets import outputs_of, wants_labels
 from meta_tf.batch.check_values import (
     checked_call,
     looks_right,
@@ -261,7 +261,9 @@ class MetaLearner(keras.Model):
                 strategy, options["validation_data"], options, "validation_steps"
             )
             options = {**options, "validation_data": data}
-        return super().fit(x, *args, **options)
+        history = super().fit(x, *args, **options)
+        check_trained(self.weights_now)
+        return history
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         # Keras's own adds up the replicas' parts of a batch, which have to be alike for that, and
@@ -375,7 +377,9 @@ class MetaLearner(keras.Model):
         Returns:
           A `keras.Model` from [B, ...] to predictions [B, ...], with weights of its
           own: it predicts, evaluates, trains on and is saved as any other, and later
-          changes of this learner do not reach it.
+          changes of this learner do not reach it. Where the algorithm never predicts a class
+          without a support example (ProtoNet, say), it has outputs for the task's classes alone,
+          up to the last one of `support_y` or of `class_names`.
 
         Raises:
           ValueError: if the two do not fit each other or the model, hold values that
@@ -400,10 +404,12 @@ class MetaLearner(keras.Model):
         adapted, finite = self._adapt(support, steps, ranks)
         if not finite:
             raise not_finite(self.algorithm, self.network, self.weights_now, support, steps)
-        network, algorithm = self.network, self.algorithm
-        return AdaptedModel(
-            network, algorithm, adapted, self._predict, class_names=names, name=name
-        )
+        network, algorithm, classes = self.network, self.algorithm, None
+        if algorithm.only_seen_classes():
+            classes = len(names) or int(tf.reduce_max(support.y)) + 1
+            if classes >= (outputs_of(algorithm, network) or classes):
+                classes = None  # all that there are
+        return AdaptedModel(network, algorithm, adapted, self._predict, names, classes, name=name)
 
     def trajectory(
         self, x: dict[str, Tensors], steps: int | None = None, company: str = "queries"

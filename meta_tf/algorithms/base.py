@@ -76,6 +76,13 @@ class Algorithm(abc.ABC):
         del network
         return None
 
+    def only_seen_classes(self) -> bool:
+        """Whether a class without a support example is never predicted; it may be by default.
+
+        The model that `adapt` returns then has outputs for the task's own classes alone.
+        """
+        return False
+
     def output_spec(self, network: Network, x: Tensors) -> Tensors:
         """Shape and type of the predictions for inputs of the shape and type of `x`, [B, ...].
 

@@ -76,6 +76,8 @@ class EmbeddingLearner(Algorithm):
 class EmbeddingClassifier(EmbeddingLearner):
     """An `EmbeddingLearner` whose support set makes a classifier: its predictions are logits.
 
+    A class without a support example is never predicted.
+
     Args:
       ways: number of classes N, the size of the logits.
 
@@ -91,6 +93,9 @@ class EmbeddingClassifier(EmbeddingLearner):
 
     def prediction_size(self, network: Network) -> int | None:
         return self.ways
+
+    def only_seen_classes(self) -> bool:
+        return True
 
     def read(self, adapted: Weights, embeddings: Tensor) -> Tensor:
         return self.logits(adapted, embeddings)

@@ -94,6 +94,9 @@ class ProtoMAML(InnerLoop):
                 "layer with ProtoMAML(head=...), and build the model of Keras inputs and layers."
             )
 
+    def only_seen_classes(self) -> bool:
+        return True
+
     def initial(self, network: Network, weights: Weights) -> None:
         """None: its classifier is made of the support set."""
 

@@ -20,7 +20,7 @@ from meta_tf.types import Tensor, Tensors, Weights
 
 
 class DivergedStepError(ValueError):
-    """A step of `fit` that would have made the weights NaN or infinite; it has changed nothing."""
+    """A `fit` that cannot go on, as losses, gradients or weights are NaN or infinite."""
 
     @property
     def what(self) -> str:
@@ -101,6 +101,16 @@ def require_finite_step(
     return tf.cond(finite, lambda: tf.constant(True), look)
 
 
+def check_trained(weights: Weights) -> None:
+    """Raises ValueError unless `fit` ends with finite weights."""
+    if not all_finite(weights):
+        raise DivergedStepError(
+            "`fit` must end with finite weights. Received: some that are nan or infinite, which "
+            "its last step made. Build or load the learner again, and lower the optimizer's "
+            "learning rate."
+        )
+
+
 def _not_finite(name: str, place: Sequence[Any], first: int) -> list[str | Tensor]:
     """What to say of the example at `place`, `[task, example]` or `[example]`."""
     task = [" of task ", place[0] + first] if len(place) == 2 else []
@@ -118,7 +128,8 @@ def _diverged(algorithm: Algorithm, task: Tensor) -> list[str | Tensor]:
         cure = f"Its inner loop diverges: lower `inner_lr` or take fewer `inner_steps`. {cure}"
     return [
         "`fit` must have finite losses and gradients, and stops before this step changes the "
-        "weights. Received: nan or infinite ones of finite examples, first in task ",
+        "weights. Received: some that are nan, infinite or too large to be squared, of finite "
+        "examples, first in task ",
         task,
         f" of the batch (counted from 0). {cure}",
     ]

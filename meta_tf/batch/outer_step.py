@@ -10,7 +10,7 @@ from meta_tf.algorithms.base import Algorithm
 from meta_tf.batch.map_tasks import sum_tasks
 from meta_tf.batch.replicas import mean_of_sums, of_each_replica, share_of_tasks
 from meta_tf.batch.sizes import cut, how_to_run, padded
-from meta_tf.network.finite import all_finite
+from meta_tf.network.finite import all_finite, all_squares_finite
 from meta_tf.network.network import Network
 from meta_tf.network.seeds import seed_positions, split_seeds, with_seeds
 from meta_tf.network.state import split_state
@@ -84,8 +84,9 @@ def outer_step(
         state_moved, counters = split_state(weights.state, result.state)
         gradients = (result.gradients, result.meta_gradients)
         predictions = padded(result.predictions, task)
-        sums = (gradients, result.moved, state_moved)
-        return (result.loss, predictions, counters, all_finite((result.loss, sums))), sums
+        moves = (result.moved, state_moved)
+        finite = all_squares_finite(gradients) & all_finite((result.loss, moves))
+        return (result.loss, predictions, counters, finite), (gradients, *moves)
 
     (losses, predictions, counters, finite), (sums, *moves) = sum_tasks(
         learn, {**x, "query_y": y, "seeds": seeds}, **how_to_run(x, mode, jit)

@@ -14,6 +14,15 @@ def all_finite(tensors: Tensors) -> Tensor:
     return tf.reduce_all([tf.constant(True), *right])
 
 
+def all_squares_finite(tensors: Tensors) -> Tensor:
+    """Whether all floats of a structure are finite, and the sums of their squares too.
+
+    Of gradients that is asked: optimizers square them, to clip them by their norm, or as Adam does.
+    """
+    floats = (t for t in tf.nest.flatten(tensors) if t.dtype.is_floating)
+    return all_finite([tf.reduce_sum(tf.square(t)) for t in floats])
+
+
 def nan_unless_finite(weights: Tensors, outcome: Tensors) -> Tensors:
     """What a network makes with `weights`, or NaN in its place if these are not all finite.
 

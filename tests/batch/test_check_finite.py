@@ -213,10 +213,21 @@ def test_a_gradient_of_a_finite_loss_is_looked_at(algorithm):
 
 
 def test_weights_that_are_not_finite_are_named_as_such():
-    learner = line()
+    learner = line(optimizer=keras.optimizers.SGD(1e39))
+    with pytest.raises(ValueError, match="`fit` must end with finite weights"):
+        learner.fit(as_dataset(*fine()), verbose=0)  # there is no other step to notice it
     learner.set_weights([np.full([1, 1], np.nan, "float32")])
     with pytest.raises(ValueError, match=r"^`fit` must start a step from finite weights"):
         learner.fit(as_dataset(*fine()), verbose=0)
+
+
+def test_a_gradient_that_cannot_be_squared_is_not_given_to_adam():
+    # Two inner steps multiply by (1 - 2 LR x²)² ≈ 4e20, and so does the gradient of w x by w.
+    x, y = fine()
+    x["support_x"][1] = 1e5
+    learner = line(algorithm=meta_tf.MAML(1.0, 2))
+    with pytest.raises(ValueError, match=r"too large to be squared.* in task 1 of the batch"):
+        learner.fit(as_dataset(x, y), verbose=0)
 
 
 def test_float16_leaves_steps_out_and_goes_on():
