@@ -35,7 +35,7 @@ from meta_tf.batch.sizes import (
 )
 from meta_tf.batch.spread import check_replicas, spec_of_share, spread
 from meta_tf.batch.whole_executions import WholeExecutions
-from meta_tf.checks import check_choice, check_integer
+from meta_tf.checks import check_choice, check_integer, check_switch
 from meta_tf.export import formats
 from meta_tf.export.keras_file import check_keras_file
 from meta_tf.export.request import Request
@@ -174,11 +174,12 @@ class MetaLearner(keras.Model):
                     "loss without `compile` too. Pass it to the constructor: "
                     f"MetaLearner(model, algorithm, loss=...). Received: {options[name]!r}."
                 )
-        if isinstance(options.get("steps_per_execution"), str):
-            raise ValueError(
-                "`steps_per_execution` must be an integer of at least 1. "
-                f"Received: {options['steps_per_execution']!r}."
-            )
+        _check_optimizer(optimizer)
+        if jit_compile is not None:
+            check_choice("jit_compile", jit_compile, ("auto", True, False))
+        check_integer("steps_per_execution", options.get("steps_per_execution", 1), at_least=1)
+        for name in ("run_eagerly", "auto_scale_loss"):
+            check_switch(name, options.get(name, False))
         super().compile(optimizer, jit_compile=False, **options)
         if self.optimizer is not None:
             # Now, so that its slots have the order that they get when a saved learner is loaded.
@@ -244,6 +245,10 @@ class MetaLearner(keras.Model):
         several workers all of them call this, with the same `tf.data.Dataset`s.
         """
         self._assert_compile_called("fit")
+        if self.optimizer is None:
+            raise ValueError(
+                "`optimizer` must be given for `fit`. Received: compile(optimizer=None)."
+            )
         if not self.trainable_variables:
             raise ValueError(
                 f"`model` must have trainable weights for `fit`. Received: {self.model.name!r}, "
@@ -637,6 +642,17 @@ def _check_algorithm(algorithm: Any) -> None:
             "`algorithm` must be an object such as meta_tf.MAML(inner_lr=0.1). "
             f"Received: {algorithm!r}."
         )
+
+
+def _check_optimizer(optimizer: Any) -> None:
+    try:
+        if optimizer is not None:  # as for `evaluate`
+            keras.optimizers.get(optimizer)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            "`optimizer` must be a Keras optimizer or the name of one, such as 'adam'. "
+            f"Received: {optimizer!r}."
+        ) from error
 
 
 def _unpack(data: Any) -> tuple[Any, Any]:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from meta_tf.algorithms import inner_optimizers
 from meta_tf.algorithms.inner_loop import InnerLoop, LoopState
-from meta_tf.checks import check_number, check_switch
+from meta_tf.checks import check_number, check_switch, check_text
 from meta_tf.layers import classifiers
 from meta_tf.network.network import Network
 from meta_tf.types import Examples, Tensor, Weights
@@ -74,6 +74,7 @@ class ProtoMAML(InnerLoop):
         super().__post_init__()
         check_switch("first_order", self.first_order)
         check_number("scale", self.scale, above=0)
+        check_text("head", self.head, "head")
 
     def check(self, network: Network) -> None:
         super().check(network)

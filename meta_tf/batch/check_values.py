@@ -10,6 +10,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
@@ -20,6 +21,9 @@ from meta_tf.batch.require import after, require, required
 from meta_tf.network.finite import all_finite
 from meta_tf.network.network import Network
 from meta_tf.types import Tensor, Tensors
+
+# What is looked at before Keras does. It iterates over all else.
+_NO_DATASETS = (dict, list, tuple, str, bytes, float, int, np.ndarray, tf.Tensor, type(None))
 
 
 def with_right_labels(
@@ -74,8 +78,10 @@ def checked_call(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(method)
     def call(self: Any, x: Any = None, *others: Any, **options: Any) -> Any:
-        y = others[0] if others else options.get("y")
-        if isinstance(x, dict) and not isinstance(y, dict):
+        y = None
+        if "predict" not in method.__name__:
+            y = others[0] if others else options.get("y")
+        if isinstance(x, _NO_DATASETS) and not isinstance(y, dict):
             check_batch(self.algorithm, self.network, x, y)
         try:
             return method(self, x, *others, **options)

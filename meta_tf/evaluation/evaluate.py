@@ -19,7 +19,7 @@ from meta_tf.batch.check_values import right_values
 from meta_tf.batch.company import COMPANIES
 from meta_tf.batch.map_tasks import map_tasks
 from meta_tf.batch.sizes import blank_batch, cut, how_to_run, sizes_in
-from meta_tf.checks import check_choice, check_integer
+from meta_tf.checks import check_choice, check_integer, check_seed
 from meta_tf.evaluation.result import Evaluation
 from meta_tf.evaluation.task_metric import TaskMetric, check_metric, task_metric
 from meta_tf.evaluation.task_sizes import TaskSizes
@@ -89,6 +89,7 @@ def evaluate(
       Finn, Abbeel & Levine 2017 report 600 tasks and this interval.
     """
     _check_arguments(learner, part, tasks_number, tasks_at_once, metric, verbose)
+    check_seed("seed", seed)
     steps = learner.algorithm.steps_to_evaluate() if steps is None else steps
     check_integer("steps", steps, at_least=0)
     steps = int(steps)

@@ -49,6 +49,11 @@ def from_pairs(
       >>> meta_tf.tasks.from_pairs(dataset, ways=3, queries=5).input_shape
       (8,)
     """
+    if not isinstance(pairs, Iterable):
+        raise ValueError(
+            "`pairs` must be an iterable of pairs (example, label), such as a tf.data.Dataset. "
+            f"Received: {pairs!r}."
+        )
     examples: list[np.ndarray] = []
     labels: list[Any] = []
     for number, pair in enumerate(pairs):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from meta_tf.checks import check_integer
+from meta_tf.checks import check_integer, check_seed
 from meta_tf.types import Batch
 
 _PHILOX = 1  # the algorithm's number in tf.random.Algorithm
@@ -96,9 +95,10 @@ class Part:
           >>> part = meta_tf.tasks.Sinusoid().train
           >>> fourth = next(iter(part.batches(8, seed=0, start=3)))
         """
-        tasks, seed, start = (operator.index(n) for n in (tasks, seed, start))
         check_integer("tasks", tasks, at_least=1, why="in a batch")
+        check_seed("seed", seed)
         check_integer("start", start, at_least=0, why="batches to pass over")
+        tasks, seed, start = int(tasks), int(seed), int(start)
         if not tf.executing_eagerly():  # where a dataset belongs to the graph that is made
             return self._dataset(tasks, seed, start)
         # TensorFlow never frees all of a dataset that was made: the last ones are kept, so that
@@ -146,11 +146,13 @@ class Part:
           >>> tasks.test.class_names() == tasks.test.classes
           True
         """
+        check_integer("episode", episode, at_least=0)
+        check_seed("seed", seed)
         if self._drawn is None:
             return []
         with tf.device("CPU:0"):
-            first = tf.constant(operator.index(episode), tf.int64)
-            numbers = uniforms(operator.index(seed), self._stream, first, 1, self._numbers)
+            first = tf.constant(episode, tf.int64)
+            numbers = uniforms(int(seed), self._stream, first, 1, self._numbers)
             return [self.classes[i] for i in self._drawn(numbers)[0].numpy() if i >= 0]
 
     def _make(self, seed: int, first: tf.Tensor, count: int) -> Batch:

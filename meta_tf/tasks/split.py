@@ -38,13 +38,16 @@ def split_by_fractions(
     Raises:
       ValueError: unless `fractions` are three numbers of 0 or more with sum 1.
     """
-    fractions = [float(f) for f in fractions]
-    if len(fractions) != 3 or min(fractions) < 0 or not math.isclose(sum(fractions), 1.0):
+    try:
+        shares = [float(f) for f in fractions]
+    except (TypeError, ValueError):
+        shares = []
+    if len(shares) != 3 or not min(shares) >= 0 or not math.isclose(sum(shares), 1.0):
         raise ValueError(
             "`split` must be three fractions, for training, validation and "
-            f"test, that add up to 1, such as (0.64, 0.16, 0.2). Received: split={fractions}."
+            f"test, that add up to 1, such as (0.64, 0.16, 0.2). Received: split={fractions!r}."
         )
     ordered = shuffled(names, seed)
-    first = round(len(names) * fractions[0])
-    second = round(len(names) * (fractions[0] + fractions[1]))
+    first = round(len(names) * shares[0])
+    second = round(len(names) * (shares[0] + shares[1]))
     return [ordered[:first], ordered[first:second], ordered[second:]]
