@@ -60,6 +60,12 @@ def check_text(name: str, value: Any, such_as: str) -> None:
         raise ValueError(f"`{name}` must be a text such as {such_as!r}{_got(value)}")
 
 
+def check_kind(name: str, value: Any, kind: type, wanted: str) -> None:
+    """Raises ValueError unless `value` is of this kind, which is `wanted` in words."""
+    if not isinstance(value, kind):
+        raise ValueError(f"`{name}` must be {wanted}. Received: {type(value).__name__}.")
+
+
 def as_patterns(name: str, value: Any) -> tuple[str, ...] | None:
     """Patterns over the names of weights as a tuple; None, for all weights, stays None.
 

@@ -215,9 +215,8 @@ def _described(algorithm: Algorithm) -> str:
     return f"{type(algorithm).__name__}({', '.join(shown)})"
 
 
-def _check_arguments(
-    learner: Any, part: Any, tasks_number: Any, tasks_at_once: Any, metric: Any, verbose: Any
-) -> None:
+def check_learner_and_part(learner: Any, part: Any) -> None:
+    """Raises ValueError unless there are a learner, and tasks for it."""
     if not isinstance(learner, MetaLearner):
         raise ValueError(
             "`learner` must be a meta_tf.MetaLearner. Received: "
@@ -229,6 +228,12 @@ def _check_arguments(
             "`part` must have a method `batches(tasks, seed)`, as the parts of a task source do. "
             f"Received: {type(part).__name__}. Of a source, pass a part: tasks.test."
         )
+
+
+def _check_arguments(
+    learner: Any, part: Any, tasks_number: Any, tasks_at_once: Any, metric: Any, verbose: Any
+) -> None:
+    check_learner_and_part(learner, part)
     check_integer("tasks_number", tasks_number, at_least=2, why="an interval needs two")
     if tasks_at_once is not None:
         check_integer("tasks_at_once", tasks_at_once, at_least=1)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_tf.checks import check_integer
+from meta_tf.checks import check_integer, check_kind
 from meta_tf.tasks.examples import cut_out
 from meta_tf.tasks.mapped import MappedExamples
 from meta_tf.tasks.meta_dataset import MetaDatasetSizes
@@ -68,6 +68,7 @@ class ClassPart(Part):
           >>> part.embedded(meta_tf.models.mlp(8, None, (4,))).task_spec[1].shape
           TensorShape([6])
         """
+        check_kind("model", model, keras.Model, "a Keras model")
         check_integer("batch_size", batch_size, at_least=1)
         sampler, rows = self._sampler, self._sampler.rows()
         places = np.concatenate([rows + turn * sampler.copy for turn in range(sampler.turns)])

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf import tasks
+from meta_tf import plots, tasks
 from tests.learners import CE, classifier, make_batch, make_learner
 
 rng = np.random.default_rng(0)
@@ -316,6 +316,20 @@ MODELS = [
     (lambda: meta_tf.layers.MetaDense(2.5), "`units` must be an integer"),
     *switches(lambda **use_bias: meta_tf.layers.MetaDense(2, **use_bias), "use_bias"),
     (lambda: meta_tf.pretrained("everything"), "omniglot_5way_1shot"),
+    (lambda: meta_tf.pretrained("omniglot_5way_1shot", "yes"), "`verbose` must be one of"),
+    (lambda: meta_tf.models.mlp(hidden=8), "`hidden` must be a list or tuple"),
+    (lambda: meta_tf.models.mlp(activation="yes"), "`activation` must be one of Keras's"),
+    (lambda: meta_tf.models.mlp(kernel_initializer=3), "`kernel_initializer` must be one of Keras"),
+    (lambda: meta_tf.models.conv4(5, input_shape=28), "`input_shape` must be"),
+    *switches(lambda **normalization: meta_tf.models.conv4(5, **normalization), "normalization"),
+    (lambda: arrays().train.embedded("mlp"), "`model` must be a Keras model"),
+    (lambda: plots.images("learner", SINUSOID.test), "`learner` must be a meta_tf.MetaLearner"),
+    (lambda: plots.regression(regressor(), SINUSOID), "`part` must have a method"),
+    (lambda: plots.regression(regressor(), SINUSOID.test, steps=3), "`steps` must be numbers"),
+    (lambda: plots.inner_steps("results"), "`evaluation` must be what `meta_tf.evaluate` returns"),
+    (lambda: plots.compare([1]), "`evaluations` must be evaluations by their names"),
+    (lambda: plots.compare({"a": 1}), "`evaluations` must be what `meta_tf.evaluate` returns"),
+    (lambda: plots.compare({}, published=3), "`published` must be numbers by the names"),
 ]
 ALL = [*ALGORITHMS, *SOURCES, *LEARNERS, *BATCHES, *NAMES, *EVALUATIONS, *MODELS]
 
