@@ -335,7 +335,7 @@ def test_what_a_model_does_not_tell_is_taken_from_an_object_alone():
     model = keras.Model(inputs, layers.Reshape([2])(layers.Dense(2)(inputs)))
     meta_tf.MetaLearner(model, loss=keras.losses.SparseCategoricalCrossentropy())
     meta_tf.MetaLearner(model, loss=CE)
-    with pytest.raises(ValueError, match="does not tell what its last layer gives"):
+    with pytest.raises(ValueError, match="has an unknown last activation"):
         meta_tf.MetaLearner(model, loss="sparse_categorical_crossentropy")
 
 
