@@ -302,7 +302,7 @@ def test_a_pattern_that_matches_nothing_is_named():
 )
 def test_what_a_name_settles_cannot_be_set(make, settings):
     (name,) = settings
-    with pytest.raises(ValueError, match=f"`{name}` is what {make.__name__} settles itself"):
+    with pytest.raises(ValueError, match=f"{make.__name__} sets `{name}` itself"):
         make(**settings)
 
 

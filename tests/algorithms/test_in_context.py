@@ -112,5 +112,5 @@ def test_at_first_votes_know_no_class_by_its_number():
 
 
 def test_votes_need_classes():
-    with pytest.raises(ValueError, match=r'`answer` must be "linear".*Give `ways`'):
+    with pytest.raises(ValueError, match=r'`answer` must be "linear".*Pass `ways`'):
         meta_tf.InContext(answer="votes")
