@@ -355,5 +355,5 @@ class MovesNothing(meta_tf.MAML):
 
 
 def test_an_algorithm_that_overrides_moving_alone_is_told_what_is_missing():
-    with pytest.raises(ValueError, match=r"MovesNothing.meta_gradients must tell.*count"):
+    with pytest.raises(ValueError, match=r"MovesNothing.meta_gradients must return.*count"):
         make_learner(algorithm=MovesNothing(0.1)).fit(as_dataset(*make_batch()), verbose=0)
