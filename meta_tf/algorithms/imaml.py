@@ -47,7 +47,7 @@ class IMAML(InnerLoop):
       inner_steps: inner steps in meta-training; use enough to get close to the minimum.
       eval_steps: inner steps in evaluation, `adapt` and export; `inner_steps` if None.
       regularization: λ; the paper uses 2 for Omniglot. A larger λ keeps φ closer to w.
-      cg_steps: steps of conjugate gradients; the paper uses 5.
+      cg_steps: steps of conjugate gradients; the paper takes 5.
       damping: δ, added to λ only in the meta-gradient, which is exact for 0. A larger δ is
         more stable where L_S has negative curvature, and closer to first-order MAML. The
         authors' program uses the matrix 2I + H/12 for λ = 2, which is δ = 22 and half the
