@@ -4,8 +4,8 @@
     python -m tools.convert_efficientnet_lite0
 
 Writes `meta_tf/zoo/efficientnet_lite0.npz`, kernels in float16 and normalisations in float32, and
-prints how far the features of a picture are from PyTorch's, before and after rounding. PyTorch's are
-written to `tests/zoo/efficientnet_lite0_features.npy`, which a test compares with.
+prints how far the features of a picture are from those of PyTorch, before and after rounding.
+PyTorch's go to `tests/zoo/efficientnet_lite0_features.npy`, which a test compares with.
 """
 
 from __future__ import annotations
