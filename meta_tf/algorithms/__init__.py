@@ -3,6 +3,7 @@
 What is imported here has a public name, `meta_tf.NAME`, and a flag, `--algorithm=NAME`.
 """
 
+from meta_tf.algorithms.alpaca import ALPaCA as ALPaCA
 from meta_tf.algorithms.base import Algorithm as Algorithm
 from meta_tf.algorithms.imaml import IMAML as IMAML
 from meta_tf.algorithms.in_context import InContext as InContext
