@@ -62,13 +62,13 @@ class MeanAndScale(keras.layers.Layer):
     """
 
     def call(self, inputs: Tensor) -> Tensor:
-        mean, raw = tf.split(inputs, 2, axis=-1)
-        return tf.concat([mean, positive(raw)], -1)
+        return positive_scale(inputs)
 
 
-def positive(raw: Tensor) -> Tensor:
-    """A scale of any number: 0.001 + softplus(raw)."""
-    return _LEAST_SCALE + tf.math.softplus(raw)
+def positive_scale(outputs: Tensor) -> Tensor:
+    """Numbers [..., 2 D] as means and positive scales: (m, r) -> (m, 0.001 + softplus(r))."""
+    mean, raw = tf.split(outputs, 2, axis=-1)
+    return tf.concat([mean, _LEAST_SCALE + tf.math.softplus(raw)], -1)
 
 
 def log_likelihood(y_true: Tensor, y_pred: Tensor) -> Tensor:

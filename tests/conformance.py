@@ -26,6 +26,7 @@ from meta_tf import (
     IMAML,
     MAML,
     R2D2,
+    ALPaCA,
     InContext,
     LogisticRegression,
     MAMLPlusPlus,
@@ -149,6 +150,7 @@ class Case:
     source: Callable[[], meta_tf.tasks.Source] = sinusoid
     batch_norm: str = "transductive"
     thorough: bool = False
+    gaussian: bool = False
 
     @property
     def has_dropout(self) -> bool:
@@ -163,11 +165,9 @@ class Case:
     @property
     def trial(self) -> Trial:
         """What `meta_tf.testing` checks the properties on."""
-        loss = (
-            "mse"
-            if self.source is sinusoid
-            else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        )
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        if self.source is sinusoid:
+            loss = meta_tf.GaussianLoss() if self.gaussian else "mse"
         return Trial(self.algorithm, self.model, self.source, loss, self.batch_norm)
 
     def learner(self) -> meta_tf.MetaLearner:
@@ -248,6 +248,13 @@ CASES = [
         images,
         "support",
     ),
+    Case(
+        "in context, gaussian",
+        InContext(width=4, blocks=1, heads=1, answer="gaussian"),
+        line_embedding,
+        gaussian=True,
+    ),
+    Case("alpaca", ALPaCA(), line_embedding, gaussian=True, thorough=True),
     Case("protomaml", ProtoMAML(0.1, inner_steps=2), classifier, sequences, thorough=True),
     Case("protomaml, head", ProtoMAML(0.1, inner_steps=2, adapted="head"), classifier, sequences),
     Case("protomaml, flat memory", ProtoMAML(0.1, inner_steps=2, unroll=0), conv, images),

@@ -287,7 +287,7 @@ def test_a_wrong_setting_is_named(settings, name):
 def test_a_pattern_that_matches_nothing_is_named():
     with pytest.raises(ValueError, match=r"'hed'.*The model has: dense1/kernel"):
         meta_tf.MetaLearner(meta_tf.models.mlp(), meta_tf.ANIL("hed"), "mse")
-    with pytest.raises(ValueError, match="leaves no weight"):
+    with pytest.raises(ValueError, match="selects no weight"):
         meta_tf.MetaLearner(meta_tf.models.mlp(), meta_tf.MAML(adapted=("head", "!*")), "mse")
 
 
