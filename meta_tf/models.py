@@ -12,6 +12,9 @@ from typing import Any
 import keras
 
 from meta_tf.checks import check_choice, check_integer
+from meta_tf.efficientnet_lite import efficientnet_lite0
+
+__all__ = ["conv4", "efficientnet_lite0", "mlp"]
 
 
 def mlp(

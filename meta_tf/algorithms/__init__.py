@@ -3,6 +3,7 @@
 Every class imported here is public as `meta_tf.NAME` and as the flag `--algorithm=NAME`.
 """
 
+from meta_tf.algorithms.alpaca import ALPaCA as ALPaCA
 from meta_tf.algorithms.base import Algorithm as Algorithm
 from meta_tf.algorithms.imaml import IMAML as IMAML
 from meta_tf.algorithms.in_context import InContext as InContext

@@ -7,6 +7,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from meta_tf import gaussian
 from meta_tf.algorithms.attention import Blocks, layer_weights, linear, norm, norm_weights
 from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.checks import check_choice, check_integer
@@ -56,7 +57,9 @@ class InContext(EmbeddingLearner):
       heads: number of attention heads, which share the width.
       answer: "linear", or "votes" for classification. Votes are a matching network in the
         context of the support set. It is invariant to the numbering of the classes, so it
-        learns to distinguish many classes where "linear" stays at chance.
+        learns to distinguish many classes where "linear" stays at chance. "gaussian", for
+        regression, predicts a mean and a scale of each target, [Q, 2 targets], for
+        `meta_tf.GaussianLoss`: a Conditional Neural Process with attention.
 
     Raises:
       ValueError: if a setting is out of range; when the learner is constructed, if the
@@ -89,11 +92,16 @@ class InContext(EmbeddingLearner):
         check_integer("width", self.width, 1)
         check_integer("blocks", self.blocks, 1)
         check_integer("heads", self.heads, 1)
-        check_choice("answer", self.answer, ("linear", "votes"))
+        check_choice("answer", self.answer, ("linear", "votes", "gaussian"))
         if self.answer == "votes" and self.ways is None:
             raise ValueError(
                 '`answer` must be "linear" for regression: votes are for classes. Received: '
                 "answer='votes', ways=None. Pass `ways`, the number of classes."
+            )
+        if self.answer == "gaussian" and self.ways is not None:
+            raise ValueError(
+                '`answer` must be "linear" or "votes" for classes: a Gaussian is for regression. '
+                f"Received: answer='gaussian', ways={self.ways}. Leave `ways` out."
             )
         if self.width % self.heads:
             raise ValueError(
@@ -124,7 +132,7 @@ class InContext(EmbeddingLearner):
         found: dict[str, Tensor] = {}
         # Files store and load them in this order.
         if not self._votes:
-            found |= layer_weights("pair1", embedded + self._outputs, width)
+            found |= layer_weights("pair1", embedded + self._target_size, width)
             found |= layer_weights("pair2", width, width)
         found |= layer_weights("query", embedded, width)
         for i in range(self.blocks):
@@ -134,7 +142,7 @@ class InContext(EmbeddingLearner):
         found |= norm_weights("norm", width)
         if self._votes:
             dtype = keras.config.floatx()
-            labels = tf.zeros([self._outputs, width], dtype)  # initially, all classes are equal
+            labels = tf.zeros([self._target_size, width], dtype)  # initially, all classes are equal
             return found | {"labels": labels, "scale": tf.constant(_SCALE, dtype)}
         return found | layer_weights("prediction", width, self._outputs)
 
@@ -166,7 +174,8 @@ class InContext(EmbeddingLearner):
         x = norm(meta, "norm", x)
         if self._votes:
             return classifiers.attention_logits(meta, x, meta["scale"])
-        return linear(meta, "prediction", x)
+        outputs = linear(meta, "prediction", x)
+        return gaussian.positive_scale(outputs) if self._gaussian else outputs
 
     def _support_tokens(self, weights: Weights, embeddings: Tensor, y: Tensor) -> Tensor:
         """The support pairs as tokens for the first block, [S, D]."""
@@ -182,8 +191,17 @@ class InContext(EmbeddingLearner):
         return self.answer == "votes"
 
     @property
-    def _outputs(self) -> int:
+    def _gaussian(self) -> bool:
+        return self.answer == "gaussian"
+
+    @property
+    def _target_size(self) -> int:
         return self.targets if self.ways is None else self.ways
+
+    @property
+    def _outputs(self) -> int:
+        """Numbers in a prediction: with a Gaussian, a mean and a scale for each target."""
+        return 2 * self._target_size if self._gaussian else self._target_size
 
     @property
     def _blocks(self) -> Blocks:
@@ -194,7 +212,7 @@ class InContext(EmbeddingLearner):
         return tf.cast(x, weights.meta["query_kernel"].dtype)
 
     def _targets(self, weights: Weights, y: Tensor) -> Tensor:
-        """The support set's targets as numbers, [S, outputs]."""
+        """The support set's targets as numbers, [S, targets]."""
         if self.ways is not None:
             y = tf.one_hot(tf.cast(tf.reshape(y, [-1]), tf.int32), self.ways)
-        return tf.reshape(self._as_weights(weights, y), [-1, self._outputs])
+        return tf.reshape(self._as_weights(weights, y), [-1, self._target_size])
