@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from meta_tf import __version__
+from meta_tf.files import write_text
 from meta_tf.runs import flags, preset_files, quiet
 from meta_tf.runs.meaning import check_meaning
 from meta_tf.runs.parser import Parser
@@ -161,7 +162,7 @@ def _log(name: str, folder: str | None) -> str:
         return ""
     path = Path(folder) / f"{name}_error.log"
     try:
-        path.write_text(traceback.format_exc(), encoding="utf-8")
+        write_text(path, traceback.format_exc())
     except OSError:
         return ""
     return f" (details in {path})"

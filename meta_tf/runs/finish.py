@@ -15,7 +15,7 @@ import tensorflow as tf
 
 import meta_tf
 from meta_tf.batch.map_tasks import cores
-from meta_tf.files import write_text
+from meta_tf.files import whole_file, write_text
 from meta_tf.runs import build, checkpoints, flags_file, outside, run_folder
 
 
@@ -42,7 +42,8 @@ def finish(
         return
     figures = _figures(flags, learner, tasks, evaluation) if _has_matplotlib() else {}
     for name, figure in figures.items():
-        figure.savefig(workdir / f"{name}.png", dpi=120)
+        with whole_file(workdir / f"{name}.png") as part:
+            figure.savefig(part, dpi=120)
     checkpoints.save_learner(learner, workdir / "learner.keras")
     learner.export(workdir / "saved_model")
     settings = dict(flags_file.pairs_of(flags, algorithm))
