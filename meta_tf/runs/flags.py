@@ -45,7 +45,12 @@ LEARNER = Flag(
     f"A .keras file, a run's folder, or a shipped learner: {', '.join(preset_files.shipped())}.",
 )
 IMPORT = Flag(
-    "import", TEXT, (), "A module to import first, where a learner's own classes are.", True
+    "import",
+    TEXT,
+    (),
+    "A module to import first, where a learner's own classes are; a task, model or algorithm of "
+    "it may then be asked for by a file too.",
+    True,
 )
 
 SOURCE = [
@@ -185,7 +190,7 @@ def train_groups() -> Groups:
         "model": MODEL,
         "algorithm": [ALGORITHM, *algorithm_flags()],
         "outer loop": OUTER_LOOP,
-        "settings that are no flags": [SET],
+        "from outside the package": [SET, IMPORT],
     }
 
 

@@ -21,7 +21,7 @@ FREE |= {"checkpoint_every", "keep_checkpoints", "steps_per_execution", "eval_st
 FREE |= {"strategy", "logical_devices", "worker_timeout"}
 # What may change besides with --restart_from.
 RATES = {"inner_lr", "meta_lr", "clip_norm"}
-NOT_KEPT = ("preset", "flagfile", "profile", "set", "restart", "restart_from")
+NOT_KEPT = ("preset", "flagfile", "import", "profile", "set", "restart", "restart_from")
 HISTORY = re.compile(r"# Until iteration (\d+): ")
 
 

@@ -20,6 +20,7 @@ from meta_tf.runs.fit import check_profile, fit
 from meta_tf.runs.flags import IMAGES
 from meta_tf.runs.initial_weights import take_weights
 from meta_tf.runs.kinds import largest
+from meta_tf.runs.learners import import_modules
 from meta_tf.runs.lock import claimed
 from meta_tf.runs.start import clear_way, find_start
 from meta_tf.runs.stop import StopRequest
@@ -38,6 +39,7 @@ def run(flags: argparse.Namespace) -> None:
     """
     set_up_device(flags.device, dense=flags.model == "mlp")
     workers = set_up_strategy(flags)
+    import_modules(flags)
     keras.config.set_dtype_policy(flags.precision)
     keras.utils.set_random_seed(flags.seed)
     flags.workdir = flags.workdir or f"runs/{flags.preset or flags.task.split(':')[-1]}"
