@@ -16,7 +16,7 @@ from meta_tf.runs import flags, preset_files, quiet
 from meta_tf.runs.meaning import check_meaning
 from meta_tf.runs.parser import Parser
 from meta_tf.runs.read_flags import read_flags
-from meta_tf.runs.stop import Stopped
+from meta_tf.runs.stop import Stopped, StopRequest
 
 
 class Command(NamedTuple):
@@ -123,8 +123,18 @@ def _main(words: list[str]) -> int:
 
 
 def _run(name: str, words: list[str]) -> int:
-    """Runs a subcommand and returns its exit code."""
+    """Runs a subcommand and returns its exit code; tells in a line what went wrong."""
     again = " The same command goes on from the last checkpoint." * (name == "train")
+    stop = StopRequest(f"meta-tf {name}", again)
+    with stop.signals():
+        code, line = _tried(name, words)
+    if line:  # not before: a signal that ends the process has its own
+        print(f"meta-tf {name}: {line}{again if code > 1 else ''}", file=sys.stderr)
+    return code
+
+
+def _tried(name: str, words: list[str]) -> tuple[int, str]:
+    """The exit code of a subcommand, and what went wrong."""
     found = None
     try:
         found = read_flags(parser_of(name), words)
@@ -136,17 +146,13 @@ def _run(name: str, words: list[str]) -> int:
     except BrokenPipeError:
         raise
     except Stopped as stopped:
-        print(f"meta-tf {name}: {stopped}{again}", file=sys.stderr)
-        return stopped.exit_code
-    except KeyboardInterrupt:
-        print(f"\nInterrupted.{again}", file=sys.stderr)
-        return 130
+        return stopped.exit_code, str(stopped)
     except (ValueError, OSError, RuntimeError) as error:
-        return _complain(name, _told(error))
+        return 1, _complaint(_told(error))
     except Exception as error:
         details = _log(name, getattr(found, "workdir", None))
-        return _complain(name, f"{type(error).__name__}: {error}{details}")
-    return 0
+        return 1, _complaint(f"{type(error).__name__}: {error}{details}")
+    return 0, ""
 
 
 def _told(error: Exception) -> str:
@@ -200,5 +206,9 @@ def parser_of(name: str) -> Parser:
 def _complain(name: str, message: str) -> int:
     """Prints an error in one line and returns the exit code."""
     program = " ".join(["meta-tf", name]).strip()
-    print(f"{program}: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{program}: {_complaint(message)}", file=sys.stderr)
     return 1
+
+
+def _complaint(message: str) -> str:
+    return f"error: {' '.join(message.split())}"

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from meta_tf.files import make_folder, sweep
+from meta_tf.files import make_folder, sweep, undone
 from meta_tf.runs.checkpoints import FOLDER
 
 try:
@@ -67,7 +67,7 @@ def claimed(folder: str | Path) -> Iterator[bool]:
         at_end.callback(os.close, descriptor)
         _lock(descriptor, folder)
         if is_new:
-            at_end.callback(_remove_if_empty, folder)
+            at_end.enter_context(undone(lambda: _remove_if_empty(folder)))
         for part in (folder, folder / FOLDER):
             sweep(part)
         yield True

@@ -144,7 +144,7 @@ class RunLog(keras.callbacks.Callback):
         asked = self._workers.agreed(self._stop.signal)
         if asked is None:  # what has come since then is for the next step
             return False
-        self._stop.signal = asked
+        self._stop.answer(asked)
         return True
 
     def _save(self, done: int, epoch: dict[str, Any]) -> Path | None:

@@ -12,7 +12,7 @@ import keras
 import meta_tf
 from meta_tf.algorithms import InnerLoop
 from meta_tf.files import write_text
-from meta_tf.runs import build, flags_file
+from meta_tf.runs import build, flags_file, stop
 from meta_tf.runs.checkpoints import Checkpoint, latest_checkpoint
 from meta_tf.runs.devices import set_up_device
 from meta_tf.runs.finish import finish
@@ -23,7 +23,6 @@ from meta_tf.runs.kinds import largest
 from meta_tf.runs.learners import import_modules
 from meta_tf.runs.lock import claimed
 from meta_tf.runs.start import clear_way, find_start
-from meta_tf.runs.stop import StopRequest
 from meta_tf.runs.strategy import set_up_strategy
 from meta_tf.runs.workers import Workers
 
@@ -43,16 +42,14 @@ def run(flags: argparse.Namespace) -> None:
     keras.config.set_dtype_policy(flags.precision)
     keras.utils.set_random_seed(flags.seed)
     flags.workdir = flags.workdir or f"runs/{flags.preset or flags.task.split(':')[-1]}"
-    stop = StopRequest()
-    with stop.signals():
-        if not workers.is_chief:
-            _run(flags, stop, workers, True)
-            return
-        with claimed(flags.workdir) as writable:
-            _run(flags, stop, workers, writable)
+    if not workers.is_chief:
+        _run(flags, workers, True)
+        return
+    with claimed(flags.workdir) as writable:
+        _run(flags, workers, writable)
 
 
-def _run(flags: argparse.Namespace, stop: StopRequest, workers: Workers, writable: bool) -> None:
+def _run(flags: argparse.Namespace, workers: Workers, writable: bool) -> None:
     """Goes on with the run of a folder that is claimed, or begins it; or helps its chief."""
     # Only an algorithm that classifies by itself asks for the ways, which a table alone knows.
     table = build.build_tasks(flags) if flags.task == "table" else None
@@ -80,7 +77,7 @@ def _run(flags: argparse.Namespace, stop: StopRequest, workers: Workers, writabl
         if workers.is_chief and writable:
             _begin(flags, algorithm, start, restarts)
         if writable:
-            fit(flags, learner, training.train, tasks.valid, begin, stop, workers)
+            fit(flags, learner, training.train, tasks.valid, begin, stop.current(), workers)
     if workers.is_chief:
         if flags.strategy != "none":  # without what it shares with others
             learner = _loaded(latest_checkpoint(flags.workdir)[0], algorithm)
