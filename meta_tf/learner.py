@@ -12,6 +12,7 @@ from meta_tf.adapted_model import AdaptedModel, compiled_predict
 from meta_tf.algorithms import MAML, Algorithm
 from meta_tf.batch.check_adapted import is_finite, not_finite
 from meta_tf.batch.check_batch import BATCH_KEYS, check_batch, check_support
+from meta_tf.batch.check_steps import check_steps
 from meta_tf.batch.check_targets import wants_labels
 from meta_tf.batch.check_values import (
     checked_call,
@@ -427,6 +428,7 @@ class MetaLearner(keras.Model):
         check_integer("steps", steps, at_least=0)
         check_choice("company", company, COMPANIES)
         tasks = self._right_tasks(x)
+        check_steps(self.algorithm, self.network, tasks["query_x"], int(steps))
         frozen = tuple(not v.trainable for v in self.model.variables)
         return self._trajectory(tasks, int(steps), company, frozen)
 

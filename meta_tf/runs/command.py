@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from meta_tf import __version__
 from meta_tf.files import write_text
@@ -86,6 +87,10 @@ What is not for TensorFlow is run, and compared with TensorFlow, before it is ha
 It needs the extra onnx, and npm once: what runs the learner in a browser is fetched by it.""",
 }
 
+# Flags that decide how much memory a command needs, those that help most first.
+_OF_MEMORY = ("meta_batch_size", "shots", "queries", "ways", "inner_steps", "eval_steps")
+_OF_MEMORY += ("image_size", "hidden", "filters")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code; whatever goes wrong is told in one line.
@@ -150,6 +155,8 @@ def _tried(name: str, words: list[str]) -> tuple[int, str]:
     except (ValueError, OSError, RuntimeError) as error:
         return 1, _complaint(_told(error))
     except Exception as error:
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+            return 1, _complaint(_out_of_memory(error, found))
         details = _log(name, getattr(found, "workdir", None))
         return 1, _complaint(f"{type(error).__name__}: {error}{details}")
     return 0, ""
@@ -160,6 +167,15 @@ def _told(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return str(error)
+
+
+def _out_of_memory(error: Exception, found: Any) -> str:
+    """What to say if there is too little memory: by which flags a run needs less."""
+    first = (str(error).strip().splitlines() or ["no more is to be had"])[0].rstrip(".")
+    first = re.sub(r"\{\{.*?\}\} | on /job:.*", "", first)  # where in TensorFlow
+    there = [f"--{flag}" for flag in _OF_MEMORY if getattr(found, flag, None) is not None]
+    cure = f"Lower {' or '.join(there)}" if there else "Give it less at once"
+    return f"out of memory: {first}. {cure}."
 
 
 def _log(name: str, folder: str | None) -> str:
