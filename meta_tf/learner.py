@@ -441,8 +441,8 @@ class MetaLearner(keras.Model):
         target_signature: Any = None,
         *,
         ways: int | None = None,
-        shots: int | None = 1,
-        queries: int = 6,
+        shots: int | None = None,
+        queries: int | None = None,
         float16: bool = False,
     ) -> None:
         """Writes files that learn new tasks without this library, and often without TensorFlow.
@@ -470,17 +470,18 @@ class MetaLearner(keras.Model):
           filepath: where to write. An earlier export there stays untouched until
             the new one is complete.
           format: `"tf_saved_model"`, `"litert"` or `"onnx"`; the last two need the extra
-            of the same name: `pip install 'meta-tf-keras[litert]'`.
+            of the same name: `pip install '.[litert]'` in a checkout.
           verbose: whether to print what was written.
           input_signature: `tf.TensorSpec` of a batch of the model's inputs, [None, ...];
             needed for a subclassed model only.
           target_signature: likewise of the targets, where they are neither labels of
             the sparse cross-entropy nor of the shape of the outputs.
-          ways: classes in a task, for sets of fixed size; those that the learner tells
-            apart if None, 1 for a regression. A SavedModel takes sets of any size and
-            refuses it, like the next two.
-          shots: support examples of a class. With None all sizes are chosen at run time,
-            which not every learner and not every runtime allows.
+          ways: classes in a task, for support sets of a fixed size, `ways × shots`. A size
+            that is None is chosen at each call, which not every learner and not every
+            runtime allows: the error says so. A SavedModel takes sets of any size, and
+            refuses this argument and the next two.
+          shots: support examples of a class; 1 if `ways` alone is given. With `shots` alone,
+            `ways` is the number of classes that the learner tells apart, 1 for a regression.
           queries: the number of examples that are predicted for in one call, whatever
             their classes.
           float16: whether weights are kept with half of the bytes. They are rounded,

@@ -88,8 +88,10 @@ It needs the extra onnx, and npm once: what runs the learner in a browser is fet
 }
 
 # Flags that decide how much memory a command needs, those that help most first.
-_OF_MEMORY = ("meta_batch_size", "shots", "queries", "ways", "inner_steps", "eval_steps")
-_OF_MEMORY += ("image_size", "hidden", "filters")
+_OF_MEMORY = (
+    *("meta_batch_size", "shots", "queries", "ways", "inner_steps", "eval_steps"),
+    *("image_size", "hidden", "filters"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
