@@ -73,8 +73,7 @@ is the same as --NAME=False.""",
   meta-tf adapt my_characters new_drawings --output=answers.csv
 Each subfolder of SUPPORT is a class and holds its pictures: PNG, JPEG, GIF, WebP or BMP. Instead,
 SUPPORT may hold one picture for each class, named after it. Pictures are resized to what the
-learner takes. The new pictures are looked at all together: the shipped learners do better the
-more there are.""",
+learner takes. Each new picture is named by itself, whichever others are in its folder.""",
     "export": """\
   meta-tf export --learner=omniglot_5way_1shot --output=saved_model
   meta-tf export --learner=runs/sinusoid_10shot --output=saved_model
