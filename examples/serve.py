@@ -1,4 +1,4 @@
-"""Serves an exported classifier by HTTP: it learns tasks, keeps what it has learned, and predicts.
+"""Serves an exported classifier over HTTP: it learns tasks, keeps them in memory, and predicts.
 
     pip install tensorflow==2.21.* fastapi uvicorn
     python serve.py saved_model
@@ -48,7 +48,7 @@ class Query(BaseModel):
 
 
 class Learner:
-    """An exported learner: it learns tasks and predicts for them."""
+    """An exported learner, which learns tasks and predicts with them."""
 
     def __init__(self, folder: str):
         self._loaded = tf.saved_model.load(folder)  # owns the variables
@@ -58,11 +58,11 @@ class Learner:
             raise ValueError("it does not learn class numbers from one input")
         self._x, self._y = inputs["support_x"], inputs["support_y"]
         self.ways = self._predict.structured_outputs["predictions"].shape[-1]
-        self._turns = threading.Semaphore(os.cpu_count() or 1)  # bounds what is at work at once
+        self._turns = threading.Semaphore(os.cpu_count() or 1)  # limits concurrent computations
 
     @property
     def bytes(self) -> int:
-        """The most that the adapted weights of a task take."""
+        """The largest size of a task's adapted weights."""
         weights = self._adapt.structured_outputs.values()
         return sum(
             w.dtype.size * int(np.prod([n or MAX_EXAMPLES for n in w.shape])) for w in weights
@@ -106,12 +106,12 @@ class Learner:
         try:
             with self._turns:
                 return signature(**{name: tf.constant(t) for name, t in inputs.items()})
-        except tf.errors.InvalidArgumentError as error:  # a word that no embedding knows, say
+        except tf.errors.InvalidArgumentError as error:  # e.g. an index that an embedding lacks
             raise wrong(f"The learner cannot take this: {str(error).splitlines()[0]}") from error
 
 
 def array_of(name: str, given: list, spec: tf.TensorSpec) -> np.ndarray:
-    """A list as an array of what a signature takes, or an error of one sentence."""
+    """A list as an array with the shape and type of a signature's input, or a clear error."""
     shape = ", ".join(str(size or "any") for size in spec.shape[1:])
     wanted = f"`{name}` must hold numbers of shape [examples, {shape}]. Received:"
     try:
