@@ -66,7 +66,7 @@ WRONG = [
         ["--support", "5 classes", "6 classes", "bar", "20way"],
     ),
     (["adapt", "support"], ["--query", "SUPPORT QUERY"]),
-    (["adapt", "support", "empty"], ["--query", "empty", ".png"]),
+    (["adapt", "support", "empty"], ["--query", "empty", "PNG"]),
     (["adapt", "empty", "query"], ["--support", "empty"]),
     (["adapt", "both", "query"], ["--support", "both", "loose.png"]),
     (["adapt", "nowhere", "query"], ["--support", "nowhere"]),
