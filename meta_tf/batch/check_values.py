@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.batch.check_batch import BATCH_KEYS, check_batch
+from meta_tf.batch.check_input_types import wanted_of_ranges
 from meta_tf.batch.check_targets import outputs_of, wants_labels
 from meta_tf.batch.require import require
 from meta_tf.network.network import Network
@@ -68,13 +69,16 @@ def with_finite_examples(loss: Tensor, x: dict[str, Tensors], y: Tensors, values
 def looks_right(
     algorithm: Algorithm, network: Network, x: dict[str, Tensors], y: Tensors
 ) -> Tensor:
-    """Whether `with_right_labels` and `with_finite_examples` would find nothing in a batch.
+    """Whether `check_batch` and the two above would find nothing wrong in a batch's values.
 
     For a program of XLA, in which no assertion is heard.
     """
-    labels = _wanted_of_labels(algorithm, network, labels_of(x, y))
+    wanted = _wanted_of_labels(algorithm, network, labels_of(x, y))
+    spec = algorithm.input_spec(network)
+    for name in ("support_x", "query_x"):
+        wanted += wanted_of_ranges(network, name, x[name], spec)
     floats = [t for t in tf.nest.flatten((x, y)) if t.dtype.is_floating]
-    right = [*(right for right, _ in labels), *(tf.math.is_finite(t) for t in floats)]
+    right = [*(right for right, _ in wanted), *(tf.math.is_finite(t) for t in floats)]
     return tf.reduce_all([tf.reduce_all(r) for r in right])
 
 

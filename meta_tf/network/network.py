@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from meta_tf.network.check_model import as_loss, check_model, check_momentum, ch
 from meta_tf.network.normalization import BATCH_NORM_MODES, exact_normalization
 from meta_tf.network.random_numbers import same_random_numbers
 from meta_tf.network.weight_patterns import choose
+from meta_tf.pixels import scales_pixels, takes_numbers_of_things
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 _QUERY_STATISTICS = {"transductive": True, "support": False, "running": None}
@@ -105,6 +107,16 @@ class Network:
             return model.inputs[0] if len(model.inputs) == 1 else model.input
         except (AttributeError, ValueError, TypeError):  # a subclassed model declares none
             return None
+
+    @functools.cached_property
+    def scales_pixels(self) -> bool:
+        """Whether the model itself scales pixels from 0 to 255."""
+        return scales_pixels(self.model)
+
+    @functools.cached_property
+    def takes_numbers_of_things(self) -> bool:
+        """Whether the model looks its inputs up, as words are by their numbers."""
+        return takes_numbers_of_things(self.model)
 
     def __call__(self, weights: Weights, x: Tensors, *, training: bool = False) -> Tensors:
         """Predictions [B, ...] for the inputs `x` [B, ...] of a query set.

@@ -16,7 +16,7 @@ class Conversion:
       >>> conversion = Conversion((28, 28), 1)
       >>> pixels = np.zeros([40, 40, 1], np.uint8)
       >>> conversion.add(Picture(pixels, (40, 40), colour=True))
-      >>> conversion.told()[-21:]
+      >>> conversion.told()[-20:]
       ' to 28 x 28 in grey.'
     """
 

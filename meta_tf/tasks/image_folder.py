@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from meta_tf.checks import check_choice, check_integer
+from meta_tf.checks import check_choice, check_integer, check_switch
 from meta_tf.tasks.conversion import Conversion
 from meta_tf.tasks.decode import decode_images
 from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
@@ -58,6 +58,8 @@ class ImageFolder(Source):
         (`~/.cache/meta_tf` on Linux) and read from there as they are drawn: `True`, `False`
         for memory, or `"auto"`, for those that would take 256 MB of memory or more, turned
         copies counted. The tasks are the same.
+      scale: whether pixels are scaled from 0 … 255 to [0, 1]. With False they stay uint8, for
+        a model that scales them itself, as most of `keras.applications` do.
 
     Raises:
       FileNotFoundError: if there is no such folder, or it holds no class folders.
@@ -81,9 +83,11 @@ class ImageFolder(Source):
         train_ways: SizeRange | None = None,
         train_shots: SizeRange | None = None,
         cache: Literal["auto"] | bool = "auto",
+        scale: bool = True,
     ):
         size = _check_size(size)
         check_choice("channels", channels, (1, 3))
+        check_switch("scale", scale)
         check_choice("cache", cache, ("auto", True, False))
         path = Path(path).expanduser()
         classes_of_parts = _classes_of_parts(path, split)
@@ -108,6 +112,7 @@ class ImageFolder(Source):
             rotations=rotations,
             train_ways=train_ways,
             train_shots=train_shots,
+            scale=scale,
         )
         super().__init__("classification", parts, ways=ways, shots=shots, queries=queries)
 
