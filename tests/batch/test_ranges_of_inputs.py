@@ -150,3 +150,28 @@ def test_pictures_of_a_folder_stay_as_they_are_if_asked(tmp_path, monkeypatch):
         np.testing.assert_array_equal(
             raw["support_x"].numpy() * np.float32(1 / 255), scaled["support_x"]
         )
+
+
+@pytest.fixture(scope="module")
+def trained():
+    learner = learner_of()
+    learner.fit(batches(True), steps_per_epoch=1, verbose=0)
+    return learner
+
+
+def test_pixels_are_refused_by_a_learner_of_scaled_ones_also_from_its_file(trained, tmp_path):
+    trained.save(tmp_path / "learner.keras")
+    loaded = keras.models.load_model(tmp_path / "learner.keras")
+    for learner in (trained, loaded):
+        with pytest.raises(ValueError, match=r"no value exceeded .*Received: pixels up to 2"):
+            learner.adapt(PIXELS[:3].astype("float32"), [0, 1, 2])
+        learner.adapt(PIXELS[:3] / np.float32(255), [0, 1, 2])
+        for kind in ("resized", "augmented", "black", "black and white", "from -1"):
+            learner.adapt(LEGITIMATE[kind][:3], [0, 1, 2])
+
+
+def test_whole_numbers_in_training_tell_nothing_of_later_ones():
+    learner = learner_of()
+    learner.fit(batches(True, (PIXELS > 128).astype("float32")), steps_per_epoch=1, verbose=0)
+    learner.adapt(PIXELS[:3].astype("float32"), [0, 1, 2])
+    learner_of().adapt(PIXELS[:3].astype("float32"), [0, 1, 2])  # nor does no training
