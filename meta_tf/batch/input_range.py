@@ -31,7 +31,7 @@ class InputRange:
 
     def __init__(self, network: Network):
         spec = network.input_spec
-        shape = getattr(spec, "shape", ())
+        shape: Any = getattr(spec, "shape", ())
         self._watches = (
             len(shape) == 4 and shape[-1] in range(1, _CHANNELS + 1) and not network.scales_pixels
         )
