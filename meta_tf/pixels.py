@@ -6,6 +6,7 @@ a model that scales them itself needs them as they are.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -13,36 +14,58 @@ import numpy as np
 import tensorflow as tf
 
 _LAYERS = keras.layers
-_PIXELS_ABOVE = 1 / 64  # a smaller factor brings numbers as large as pixels to about 1
 _OF_NUMBERS = (_LAYERS.Embedding, _LAYERS.CategoryEncoding)
+_PIXEL_SCALE = 1 / 64  # by so little, or less, only numbers as large as 255 are brought to about 1
+_PIXEL_MEANS = (32, 224)
+_FAR = 32  # no value of a range up to 1, however it was augmented
 
 
-def scales_pixels(model: keras.Model) -> bool:
-    """Whether a layer of the model scales pixels from 0 to 255.
+def largest_pixel(model: keras.Model) -> int | None:
+    """What white is to a model: 255, 1, or None if its layers do not show it.
 
-    That is a `Rescaling` by 1/64 or less, as 1/255 and 1/127.5 are, or a `Normalization` by a mean
-    that only such pixels have, as ConvNeXt's is. Most networks of `keras.applications` have
-    one; others come with a function `preprocess_input`.
+    Its first `Rescaling` or `Normalization` shows it. 255 is scaled by 1/255, 1/127.5 or the like,
+    or by a mean that only such pixels have, as ConvNeXt does; 1 is scaled up or left as it is. Most
+    networks of `keras.applications` take 255; others have a function `preprocess_input`.
 
     Example:
       >>> rescaling = keras.layers.Rescaling(1 / 255)
-      >>> scales_pixels(keras.Sequential([keras.Input([28, 28, 1]), rescaling]))
-      True
+      >>> largest_pixel(keras.Sequential([keras.Input([28, 28, 1]), rescaling]))
+      255
     """
-    return any(_scales(layer) for layer in model._flatten_layers())
+    scaling = (_LAYERS.Rescaling, _LAYERS.Normalization)
+    first = next((layer for layer in _in_order(model) if isinstance(layer, scaling)), None)
+    if first is None:
+        return None
+    with tf.init_scope():  # the values, also while a graph is made
+        if isinstance(first, _LAYERS.Rescaling):
+            scale = np.abs(np.asarray(first.scale))
+            return 255 if np.all(scale <= _PIXEL_SCALE) else 1 if np.all(scale >= 1) else None
+        if getattr(first, "mean", None) is None:  # not adapted yet
+            return None
+        mean, deviation = np.asarray(first.mean), np.sqrt(np.asarray(first.variance))
+    least, most = _PIXEL_MEANS
+    if np.all((mean > least) & (mean < most) & (deviation < 128)):
+        return 255
+    return 1 if np.all((np.abs(mean) <= 1) & (deviation <= 1)) else None
 
 
 def takes_numbers_of_things(model: keras.Model) -> bool:
     """Whether a model's first layer takes whole numbers, such as those of words."""
-    layers = model._flatten_layers(include_self=False)
-    leaves = (layer for layer in layers if not layer._layers)
-    first = next((layer for layer in leaves if not isinstance(layer, _LAYERS.InputLayer)), None)
-    return isinstance(first, _OF_NUMBERS)
+    others = (la for la in _in_order(model) if not isinstance(la, _LAYERS.InputLayer))
+    return isinstance(next(others, None), _OF_NUMBERS)
 
 
-def are_pixels(x: tf.Tensor) -> tf.Tensor:
+def may_reach_255(x: tf.Tensor) -> tf.Tensor:
     """Whether values may be pixels from 0 to 255: not if they are fractions from 0 to 1."""
-    return tf.reduce_any(x > 1) | tf.reduce_any(x < 0) | are_whole(x)
+    others = lambda: (tf.reduce_min(x) < 0) | are_whole(x)  # noqa: E731
+    return tf.cond(tf.reduce_max(x) > 1, lambda: True, others)
+
+
+def may_reach_1(x: tf.Tensor) -> tf.Tensor:
+    """Whether values may be pixels from 0 to 1: not if they are whole numbers, up to 255 or so."""
+    most = tf.reduce_max(x)
+    others = lambda: (tf.reduce_min(x) < 0) | tf.logical_not(are_whole(x))  # noqa: E731
+    return tf.cond((most <= _FAR) | (most > 255), lambda: True, others)
 
 
 def are_whole(x: tf.Tensor) -> tf.Tensor:
@@ -50,11 +73,10 @@ def are_whole(x: tf.Tensor) -> tf.Tensor:
     return tf.reduce_all(x == tf.floor(x))
 
 
-def _scales(layer: Any) -> bool:
-    with tf.init_scope():  # the values, also while a graph is made
-        if isinstance(layer, _LAYERS.Rescaling):
-            return bool(np.all(np.abs(np.asarray(layer.scale)) <= _PIXELS_ABOVE))
-        if isinstance(layer, _LAYERS.Normalization) and getattr(layer, "mean", None) is not None:
-            mean, variance = np.asarray(layer.mean), np.asarray(layer.variance)
-            return bool(np.all((mean > 32) & (mean < 224) & (variance < 128**2)))
-    return False
+def _in_order(layer: Any) -> Iterator[Any]:
+    """A layer, or those that it consists of, the first ones first."""
+    inner = layer.layers if isinstance(layer, keras.Model) else layer._layers
+    for one in inner:
+        yield from _in_order(one)
+    if not inner:
+        yield layer

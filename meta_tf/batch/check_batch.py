@@ -74,7 +74,7 @@ def check_support(
     declared = algorithm.input_spec(network)
     x, y = _inputs(declared, "support_x", support_x), _tensor("support_y")(support_y)
     check_inputs(algorithm, network, "support_x", x, axes=1)
-    _check_ranges(algorithm, network, "support_x", x)
+    _check_ranges(algorithm, network, "support_x", x, in_steps=False)
     size, targets = keras.tree.flatten(x)[0].shape[0], tuple(y.shape)
     if not targets or targets[0] != size or not size:
         raise ValueError(
@@ -120,9 +120,11 @@ def check_inputs(
             )
 
 
-def _check_ranges(algorithm: Algorithm, network: Network, name: str, value: Tensors) -> None:
+def _check_ranges(
+    algorithm: Algorithm, network: Network, name: str, value: Tensors, in_steps: bool = True
+) -> None:
     """Raises ValueError if values were scaled for a model that scales; in a graph, asserts it."""
-    for wanted in wanted_of_ranges(network, name, value, algorithm.input_spec(network)):
+    for wanted in wanted_of_ranges(network, name, value, algorithm.input_spec(network), in_steps):
         require(*wanted)
 
 

@@ -22,7 +22,7 @@ class InputRange:
 
     It is kept of fractions alone: whole numbers may be anything, counts on a board, say. So
     whole numbers up to 255 that come later are pixels that were not scaled. A model without
-    pictures, or one that scales them itself, costs nothing; others the comparison of a
+    pictures, or one whose layers show what it takes, costs nothing; others the comparison of a
     number in each training step.
 
     Args:
@@ -32,9 +32,8 @@ class InputRange:
     def __init__(self, network: Network):
         spec = network.input_spec
         shape: Any = getattr(spec, "shape", ())
-        self._watches = (
-            len(shape) == 4 and shape[-1] in range(1, _CHANNELS + 1) and not network.scales_pixels
-        )
+        picture = len(shape) == 4 and shape[-1] in range(1, _CHANNELS + 1)
+        self._watches = picture and network.largest_pixel is None
         # 0 as long as nothing is known, infinite if nothing can be told.
         self._largest = tf.Variable(
             0.0,

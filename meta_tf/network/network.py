@@ -17,7 +17,7 @@ from meta_tf.network.check_model import as_loss, check_model, check_momentum, ch
 from meta_tf.network.normalization import BATCH_NORM_MODES, exact_normalization
 from meta_tf.network.random_numbers import same_random_numbers
 from meta_tf.network.weight_patterns import choose
-from meta_tf.pixels import scales_pixels, takes_numbers_of_things
+from meta_tf.pixels import largest_pixel, takes_numbers_of_things
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 _QUERY_STATISTICS = {"transductive": True, "support": False, "running": None}
@@ -109,9 +109,9 @@ class Network:
             return None
 
     @functools.cached_property
-    def scales_pixels(self) -> bool:
-        """Whether the model itself scales pixels from 0 to 255."""
-        return scales_pixels(self.model)
+    def largest_pixel(self) -> int | None:
+        """What white is to the model: 255, 1, or None if its layers do not show it."""
+        return largest_pixel(self.model)
 
     @functools.cached_property
     def takes_numbers_of_things(self) -> bool:

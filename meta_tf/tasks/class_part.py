@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.checks import check_integer
-from meta_tf.pixels import scales_pixels
+from meta_tf.pixels import largest_pixel
 from meta_tf.tasks.mapped import MappedExamples
 from meta_tf.tasks.meta_dataset import MetaDatasetSizes
 from meta_tf.tasks.part import Part
@@ -75,7 +75,7 @@ class ClassPart(Part):
         check_integer("batch_size", batch_size, at_least=1)
         sampler, rows = self._sampler, self._sampler.rows()
         places = np.concatenate([rows + turn * sampler.copy for turn in range(sampler.turns)])
-        if sampler.scale and sampler.examples.dtype == tf.uint8 and scales_pixels(model):
+        if sampler.scale and sampler.examples.dtype == tf.uint8 and largest_pixel(model) == 255:
             raise ValueError(
                 f"`model` must not scale what this source has scaled. Received: {model.name!r}, "
                 "which scales pixels from 0 to 255 itself. Make the source with scale=False."

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import meta_tf
 from meta_tf.batch.check_batch import check_batch
-from meta_tf.pixels import scales_pixels, takes_numbers_of_things
+from meta_tf.pixels import largest_pixel, takes_numbers_of_things
 from meta_tf.tasks import ImageFolder, from_arrays
 
 RNG = np.random.default_rng(0)
@@ -104,6 +104,16 @@ def assert_taken(learner, examples):
     check_batch(learner.algorithm, learner.network, {**x, "query_x": examples[None, 3:5]})
 
 
+def test_a_model_that_takes_pixels_up_to_1_refuses_larger_ones():
+    learner = learner_of(LAYERS.Rescaling(2.0, -1.0))
+    with pytest.raises(ValueError, match=r"`support_x` must be floats"):
+        learner.adapt(PIXELS[:3], [0, 1, 2])
+    with pytest.raises(ValueError, match=r"`support_x` must hold pixels from 0 to 1.*up to 255"):
+        learner.adapt(PIXELS[:3].astype("float32"), [0, 1, 2])
+    for kind in LEGITIMATE.keys() - {"whole"}:
+        learner.adapt(LEGITIMATE[kind][:3], [0, 1, 2])
+
+
 def test_nothing_is_asked_of_a_model_that_shows_no_range():
     for layer in (LAYERS.Rescaling(2.0, -1.0), LAYERS.Normalization(mean=0.5, variance=0.1)):
         assert_taken(learner_of(layer), PIXELS / np.float32(255))
@@ -124,10 +134,18 @@ def test_layers_that_show_what_a_model_takes():
     means = {"mean": [123.7, 116.3, 103.5], "variance": [3409.0, 3262.0, 3291.0]}
     imagenet = LAYERS.Normalization(**means)
     flipped = keras.Sequential([image, LAYERS.RandomFlip(), LAYERS.Rescaling(1 / 127.5, -1)])
-    assert scales_pixels(flipped) and scales_pixels(keras.Sequential([image, flipped]))
-    assert scales_pixels(keras.Sequential([image, imagenet]))
     standard = LAYERS.Normalization(mean=[0.485, 0.456, 0.406], variance=[0.05, 0.05, 0.05])
-    assert not scales_pixels(keras.Sequential([image, standard]))
+    other = LAYERS.Normalization(mean=[20.0, 0.0, 1.0], variance=[300.0, 1.0, 1.0])
+    for layer, white in (
+        (flipped, 255),
+        (imagenet, 255),
+        (standard, 1),
+        (LAYERS.Rescaling(255 / 128, -127 / 128), 1),
+        (keras.Sequential([image, LAYERS.Rescaling(255.0), flipped]), 1),
+        (other, None),
+        (LAYERS.Conv2D(2, 3), None),
+    ):
+        assert largest_pixel(keras.Sequential([image, layer])) == white
     looked_up = keras.Sequential([inputs, LAYERS.Embedding(9, 2)])
     assert takes_numbers_of_things(keras.Sequential([inputs, looked_up]))
     assert not takes_numbers_of_things(keras.Sequential([inputs, LAYERS.Dense(2)]))
