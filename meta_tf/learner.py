@@ -22,6 +22,7 @@ from meta_tf.batch.check_values import (
 )
 from meta_tf.batch.class_names import numbered
 from meta_tf.batch.company import COMPANIES, predict_in_company
+from meta_tf.batch.input_range import InputRange
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.outer_step import outer_step
 from meta_tf.batch.replicas import for_optimizer, logs_for_keras, replicas_here
@@ -122,6 +123,7 @@ class MetaLearner(keras.Model):
         self.model = model
         self._algorithm = algorithm
         self.network = network
+        self._range = InputRange(network)
         self.task_parallelism = task_parallelism
         self._meta = self._variables(algorithm.meta_weights(network))
         self._moving = self._variables(algorithm.moving(network), trainable=False)
@@ -314,6 +316,7 @@ class MetaLearner(keras.Model):
     def _step(self, data: Any) -> tuple[dict[str, Tensor], Tensor]:
         """The logs of an outer step, and whether what the tasks ask of the weights is finite."""
         x, y = self._checked(data)
+        self._range.note(x["support_x"])
         weights = self.weights_now
         step = outer_step(
             self.algorithm,
@@ -404,6 +407,7 @@ class MetaLearner(keras.Model):
                 f"{class_names!r}."
             )
         support = check_support(self.algorithm, self.network, support_x, support_y)
+        self._range.check("support_x", support.x)
         if steps is not None:
             check_integer("steps", steps, at_least=0)
             steps = int(steps)  # NumPy's integers would become tensors
@@ -563,9 +567,10 @@ class MetaLearner(keras.Model):
     def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
         save_seeds(self.model, store)
+        self._range.save(store)
 
     def load_own_variables(self, store: Any) -> None:
-        super().load_own_variables(load_seeds(self.model, store))
+        super().load_own_variables(self._range.load(load_seeds(self.model, store)))
 
     def _variables(
         self, values: dict[str, Tensor], trainable: bool = True

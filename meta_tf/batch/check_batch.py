@@ -11,8 +11,9 @@ import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.batch.check_finite import require_finite
-from meta_tf.batch.check_input_types import check_input_types
+from meta_tf.batch.check_input_types import check_input_types, wanted_of_ranges
 from meta_tf.batch.check_targets import check_labels, check_targets, differ, wants_labels
+from meta_tf.batch.require import require
 from meta_tf.batch.sizes import SIZE_KEYS, check_sizes
 from meta_tf.network.network import Network
 from meta_tf.types import Examples, Tensor, Tensors
@@ -23,7 +24,7 @@ BATCH_KEYS = ("support_x", "support_y", "query_x")
 def check_batch(algorithm: Algorithm, network: Network, x: Any, y: Any = None) -> None:
     """Raises ValueError unless `x` (and `y`) are a batch of tasks for the model and algorithm.
 
-    Only what is known before anything runs is looked at: names and shapes.
+    Names and shapes are looked at, and the range of values where the model shows which it takes.
     """
     if not isinstance(x, dict) or not set(BATCH_KEYS) <= set(x):
         got = sorted(x) if isinstance(x, dict) else type(x).__name__
@@ -68,6 +69,7 @@ def check_batch(algorithm: Algorithm, network: Network, x: Any, y: Any = None) -
             )
     for name in ("support_x", "query_x"):
         check_inputs(algorithm, network, name, x[name], axes=2)
+        _check_ranges(algorithm, network, name, x[name])
     for name in sets.keys() & {"support_y", "query_y"}:
         if hasattr(sets[name], "dtype"):
             check_targets(algorithm, network, name, shapes[name], sets[name].dtype, axes=2)
@@ -80,6 +82,7 @@ def check_support(
     declared = algorithm.input_spec(network)
     x, y = _inputs(declared, "support_x", support_x), _tensor("support_y")(support_y)
     check_inputs(algorithm, network, "support_x", x, axes=1)
+    _check_ranges(algorithm, network, "support_x", x, in_steps=False)
     size, targets = keras.tree.flatten(x)[0].shape[0], tuple(y.shape)
     if not targets or targets[0] != size or not size:
         raise ValueError(
@@ -124,6 +127,14 @@ def check_inputs(
                 f"`{name}` must be {front}, of examples of shape {wanted[1:]} as the model "
                 f"{network.model.name!r} takes them. Received: shape {one}."
             )
+
+
+def _check_ranges(
+    algorithm: Algorithm, network: Network, name: str, value: Tensors, in_steps: bool = True
+) -> None:
+    """Raises ValueError if values were scaled for a model that scales; in a graph, asserts it."""
+    for wanted in wanted_of_ranges(network, name, value, algorithm.input_spec(network), in_steps):
+        require(*wanted)
 
 
 def _shape(name: str, value: Any) -> Any:

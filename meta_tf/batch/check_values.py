@@ -16,6 +16,7 @@ import tensorflow as tf
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.batch.check_batch import check_batch
 from meta_tf.batch.check_finite import as_error, require_finite
+from meta_tf.batch.check_input_types import wanted_of_ranges
 from meta_tf.batch.check_targets import outputs_of, wants_labels
 from meta_tf.batch.require import after, require, required
 from meta_tf.network.finite import all_finite
@@ -61,12 +62,15 @@ def right_values(
 def looks_right(
     algorithm: Algorithm, network: Network, x: dict[str, Tensors], y: Tensors
 ) -> Tensor:
-    """Whether `right_values` would find nothing in a batch.
+    """Whether `check_batch` and `right_values` would find nothing wrong in a batch's values.
 
     For a program of XLA, in which no assertion is heard.
     """
-    labels = _wanted_of_labels(algorithm, network, _labels_of({**x, "query_y": y}))
-    return tf.reduce_all([all_finite((x, y)), *(tf.reduce_all(right) for right, _ in labels)])
+    wanted = _wanted_of_labels(algorithm, network, _labels_of({**x, "query_y": y}))
+    spec = algorithm.input_spec(network)
+    for name in ("support_x", "query_x"):
+        wanted += wanted_of_ranges(network, name, x[name], spec)
+    return tf.reduce_all([all_finite((x, y)), *(tf.reduce_all(right) for right, _ in wanted)])
 
 
 def checked_call(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from meta_tf.network.finite import nan_unless_finite
 from meta_tf.network.normalization import BATCH_NORM_MODES, exact_normalization
 from meta_tf.network.random_numbers import same_random_numbers
 from meta_tf.network.weight_patterns import choose
+from meta_tf.pixels import largest_pixel, takes_numbers_of_things
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 _QUERY_STATISTICS = {"transductive": True, "support": False, "running": None}
@@ -106,6 +108,16 @@ class Network:
             return model.inputs[0] if len(model.inputs) == 1 else model.input
         except (AttributeError, ValueError, TypeError):  # a subclassed model declares none
             return None
+
+    @functools.cached_property
+    def largest_pixel(self) -> int | None:
+        """What white is to the model: 255, 1, or None if its layers do not show it."""
+        return largest_pixel(self.model)
+
+    @functools.cached_property
+    def takes_numbers_of_things(self) -> bool:
+        """Whether the model looks its inputs up, as words are by their numbers."""
+        return takes_numbers_of_things(self.model)
 
     def __call__(self, weights: Weights, x: Tensors, *, training: bool = False) -> Tensors:
         """Predictions [B, ...] for the inputs `x` [B, ...] of a query set.

@@ -38,6 +38,8 @@ def run(flags: argparse.Namespace) -> None:
     _check_ways(learner, classes.names, flags.learner)
     x = pictures.read_pictures([*classes.pictures, *query], size, channels)
     x = pictures.inverted(x, _invert(flags))
+    if learner.network.largest_pixel == 255:  # which it then was given in training, too
+        x = 255 * x
     support_x, query_x = np.split(x, [len(classes.pictures)])
     labels = np.array(classes.labels)
     fitted = learner.adapt(support_x, labels, flags.eval_steps, _different(classes.names))
