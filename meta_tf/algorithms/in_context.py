@@ -12,7 +12,8 @@ from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.checks import check_choice, check_integer
 from meta_tf.layers import classifiers
 from meta_tf.network.network import Network
-from meta_tf.types import Tensor, Tensors, Weights
+from meta_tf.network.standardized import StandardizedLoss
+from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 _SCALE = 10.0  # of the votes at the start; cosines alone, from -1 to 1, decide too little
 
@@ -136,6 +137,28 @@ class InContext(EmbeddingLearner):
             labels = tf.zeros([self._outputs, width], dtype)  # at first all are alike
             return found | {"labels": labels, "scale": tf.constant(_SCALE, dtype)}
         return found | layer_weights("prediction", width, self._outputs)
+
+    # The targets of a standardized regression are tokens in standard units, and so are the outputs.
+
+    def adapt(
+        self,
+        network: Network,
+        weights: Weights,
+        support: Examples,
+        *,
+        steps: int | Tensor | None = None,
+        training: bool = False,
+    ) -> Weights:
+        if isinstance(network.loss, StandardizedLoss):
+            y = self._as_weights(weights, support.y)
+            support = support._replace(y=network.loss.of_targets.standard(y))
+        return super().adapt(network, weights, support, steps=steps, training=training)
+
+    def predict(self, network: Network, adapted: Weights, query_x: Tensors) -> Tensor:
+        predictions = super().predict(network, adapted, query_x)
+        if isinstance(network.loss, StandardizedLoss):
+            predictions = network.loss.of_targets.restored(predictions)
+        return predictions
 
     # What the support set leaves are the keys and values that queries look at, block by block.
 

@@ -109,6 +109,7 @@ def _of_table(flags: argparse.Namespace, shots: int) -> meta_tf.tasks.Source:
         return _made(flags, "task", given)
     except ValueError as error:
         message = str(error).replace("`split` must be a JSON", "--groups_file must be a JSON")
+        message = message.replace("kind='regression'", "--set task.kind=regression")
         raise ValueError(_by_flags(message, given)) from error
 
 
@@ -231,10 +232,19 @@ def build_learner(
         raise ValueError(_by_flags(str(error), algorithm.get_config())) from error
     # With a mean loss, the loss of a regression is the mean squared error already.
     metrics = ["accuracy", TaskInterval("accuracy")] if classify else [TaskInterval("mse")]
+    if _are_in_units(tasks):
+        learner.standardize(tasks.train)
+        metrics = metrics if classify else ["mse", *metrics]  # the loss is in standard units
     learner.compile(build_optimizer(flags), metrics=metrics)
     if outside.is_outside(flags.model):
         _check_loads(model, flags.model)
     return learner
+
+
+def _are_in_units(tasks: meta_tf.tasks.Source) -> bool:
+    """Whether the examples are what has been measured, in any units, as those of a table are."""
+    spec = tasks.train.task_spec[0]["query_x"]
+    return isinstance(tasks.train, meta_tf.tasks.GroupPart) and spec.dtype.is_floating
 
 
 def _made(flags: argparse.Namespace, what: str, given: dict[str, Any]) -> Any:

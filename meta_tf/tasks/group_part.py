@@ -95,6 +95,23 @@ class GroupPart(Part):
             )
         return WholeGroups(self, draws)
 
+    def examples(self) -> tuple[np.ndarray, np.ndarray]:
+        """All examples of the part's groups.
+
+        Returns:
+          Inputs [n, ...], and targets [n, D] or labels [n], as arrays.
+
+        Example:
+          >>> y = np.arange(300.0)
+          >>> tasks = meta_tf.tasks.from_groups(y[:, None], y, np.arange(300) % 30)
+          >>> [len(part.examples()[0]) for part in (tasks.train, tasks.valid, tasks.test)]
+          [190, 50, 60]
+        """
+        cells = self._cells
+        ends = zip(cells.starts.flat, (cells.starts + cells.counts).flat, strict=True)
+        rows = np.concatenate([np.arange(*pair) for pair in ends])
+        return cut_out(cells.x, rows).numpy(), tf.gather(cells.y, rows).numpy()
+
     def _drawn(self, u: tf.Tensor) -> Batch:
         """Tasks [T] from uniform numbers [T, E]: a group, and some of its examples."""
         cells = self._cells
