@@ -189,8 +189,9 @@ class MetaLearner(keras.Model):
           >>> [layer.name for layer in learner.model.layers]
           ['standardize', 'dense1', 'dense2', 'head', 'restore_units']
         """
-        self.network = standardized(self.algorithm, self.network, part, targets)
-        self.model = self.network.model
+        network = standardized(self.algorithm, self.network, part, targets)
+        self.algorithm.check(network)
+        self.network, self.model = network, network.model
         self._compile_for_use()
         # Keras traces these again when they are asked for.
         self.train_function = self.test_function = self.predict_function = None

@@ -137,8 +137,8 @@ def _targets(y: np.ndarray) -> tuple[Kind, np.ndarray, list[Any]]:
         classes, labels = np.unique(y, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(
-                f"`y` must hold two classes at least. Received: {classes.tolist()[0]!r} alone. Pass floats "
-                "for a regression."
+                f"`y` must hold two classes at least. Received: {classes.tolist()[0]!r} alone. "
+                "Pass floats for a regression."
             )
         return "classification", labels.reshape(-1).astype(np.int32), classes.tolist()
     raise ValueError(

@@ -138,7 +138,7 @@ def test_a_file_of_lists_that_holds_none(tmp_path, lists):
     [
         (
             "patient,dose,effect\n",
-            "must have rows, .*patients.csv, 0 rows of the columns 'patient'",
+            "must have rows, .*t.csv, 0 rows of the columns 'patient'",
         ),
         ("", "cannot be read.*EmptyDataError"),
         ("patient,dose,dose\n1,2,3\n", "distinct names. Received: .*t.csv, 'dose' more"),
