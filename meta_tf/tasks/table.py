@@ -108,7 +108,7 @@ def _told(target: str, kind: Kind, features: Sequence[str], left_out: Sequence[s
     line = f"Each task is a {kind} of {target!r} from {len(features)} features: {shown}."
     if left_out:
         line += f" Left out, as row numbers: {', '.join(map(repr, left_out))}."
-    return f"{line} `kind` and `features` choose otherwise."
+    return f"{line} `kind` (--set task.kind=...) and `features` (--features) choose otherwise."
 
 
 # --- which columns ---
@@ -213,7 +213,8 @@ def _numbers(table: Any, name: str) -> np.ndarray:
 
 def _cure(column: Any, name: str) -> str:
     if column.dtype.kind in "mM":
-        return f"Make numbers of it, such as (table[{name!r}] - table[{name!r}].min()) / one_day"
+        since = f"(table[{name!r}] - table[{name!r}].min())"
+        return f"Make numbers of it, such as {since} / pandas.Timedelta('1D')"
     return f"Make a column of each value, pandas.get_dummies(table, columns=[{name!r}])"
 
 

@@ -105,14 +105,14 @@ def changed(**columns):
         ({"features": ["dose", "dose"]}, "`features` must name no column twice. Received: 'dose'"),
         ({"features": []}, "a column at least"),
         ({"features": ["ill"]}, r"'ill' must hold numbers.*get_dummies\(table, columns=\['ill'\]"),
-        (changed(dose=pandas.Timestamp("2026")), "'dose' must hold numbers.*one_day, or leave it"),
+        (changed(dose=pandas.Timestamp("2026")), "'dose' must hold numbers.*'1D'.*, or leave it"),
         (changed(dose=np.nan), "'dose', in which 200 of 200 rows are empty"),
         (changed(dose=np.r_[np.inf, np.ones(199)]), "'dose' must hold finite numbers.* 1 of 200"),
         (changed(dose=1e9 + RNG.normal(size=ROWS)), "'dose' must hold numbers that float32 can"),
         (changed(effect=1e300 * RNG.normal(size=ROWS)), "'effect' must hold numbers that float32"),
         ({"kind": "ranking"}, "`kind` must be one of"),
         ({"kind": "regression", "target": "ill"}, "'ill' must hold numbers"),
-        (changed(effect=pandas.Timestamp("2026")), "'effect' must hold numbers.*one_day"),
+        (changed(effect=pandas.Timestamp("2026")), "'effect' must hold numbers.*'1D'"),
         (changed(effect=1), "`y` must hold two classes at least. Received: 1 alone"),
         (changed(effect=TABLE["minute"]), "group '100' with 1 of class 0. .*kind='regression'"),
         ({"split": "nowhere.json"}, "`split` must be a JSON file"),
@@ -199,7 +199,7 @@ def test_a_damaged_parquet_is_read_or_told_in_one_line(tmp_path):
 def test_few_whole_numbers_and_names_are_classes_and_a_line_says_so(values, kind, capsys):
     source = from_table(TABLE.assign(effect=values), "effect", "patient", FEATURES, shots=2)
     assert source.kind == kind
-    line = f"Each task is a {kind} of 'effect' from 2 features: dose, smoker. `kind` and"
+    line = f"Each task is a {kind} of 'effect' from 2 features: dose, smoker. `kind`"
     assert capsys.readouterr().out.startswith(line)
     if kind == "classification":
         assert source.ways == 2
