@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Hashable
 from typing import Any
+
+_LONGEST = 300  # characters of a value in an error
 
 
 def check_integer(name: str, value: Any, at_least: int, why: str = "") -> None:
@@ -43,7 +46,7 @@ def check_switch(name: str, value: Any) -> None:
 
 def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
     """Raises ValueError unless `value` is one of `choices`."""
-    if value not in choices:
+    if not isinstance(value, Hashable) or value not in choices:  # of an array, `in` is no answer
         listed = ", ".join(repr(c) for c in choices)
         raise ValueError(f"`{name}` must be one of {listed}{_got(value)}")
 
@@ -76,4 +79,10 @@ def _so(why: str) -> str:
 
 
 def _got(value: Any) -> str:
-    return f". Received: {value!r}."
+    return f". Received: {shown(value)}."
+
+
+def shown(value: Any) -> str:
+    """A value in one line of an error, cut off where it is long, as arrays are."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -13,6 +13,8 @@ from meta_tf.tasks.examples import as_tasks, cut_out, drawn_places
 from meta_tf.tasks.part import Part, uniforms
 from meta_tf.types import Batch
 
+_MOST_TASKS = 10**7  # of `whole_groups`, which lists them all
+
 
 class Cells(NamedTuple):
     """Examples sorted by group, within a group by class, within a class by time.
@@ -92,6 +94,11 @@ class GroupPart(Part):
             raise ValueError(
                 "`draws` must be 1 where the support set is a group's earliest examples: another "
                 f"draw would be the same. Received: {draws}."
+            )
+        if draws * len(self.groups) > _MOST_TASKS:
+            raise ValueError(
+                f"`draws` must make at most {_MOST_TASKS} tasks of the {len(self.groups)} groups. "
+                f"Received: {draws}."
             )
         return WholeGroups(self, draws)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numbers
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from meta_tf.checks import shown
 from meta_tf.tasks.source import PARTS
 from meta_tf.tasks.split import split_by_fractions
 
@@ -27,10 +28,8 @@ def split_groups(
     Raises:
       ValueError: if `split` is neither, or a list names an unknown group, or one twice.
     """
-    if isinstance(split, str) or not isinstance(split, Iterable):
-        raise _neither(split)
     named = isinstance(split, Mapping) and set(split) == set(PARTS)
-    parts: list[Any] = [split[part] for part in PARTS] if named else list(split)
+    parts = [split[part] for part in PARTS] if named else _listed(split)
     if all(isinstance(part, numbers.Real) for part in parts):
         chosen = split_by_fractions(names, parts, seed)
     else:
@@ -47,15 +46,20 @@ def split_groups(
 
 
 def _names_in(part: Any) -> list[str]:
-    if isinstance(part, str) or not isinstance(part, Iterable):
-        raise _neither(part, " in it")
-    return [name.decode() if isinstance(name, bytes) else str(name) for name in part]
+    names = _listed(part, " in it")
+    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
 
 
-def _neither(split: Any, where: str = "") -> ValueError:
-    return ValueError(
+def _listed(split: Any, where: str = "") -> list[Any]:
+    """The members of `split`, or of a list in it; ValueError if it has none."""
+    try:
+        if not isinstance(split, str):
+            return list(split)
+    except TypeError:
+        pass
+    raise ValueError(
         "`split` must be three shares of the groups that add up to 1, or three lists of groups. "
-        f"Received: {split!r}{where}."
+        f"Received: {shown(split)}{where}."
     )
 
 

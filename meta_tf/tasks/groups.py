@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from meta_tf.checks import check_choice, check_integer
+from meta_tf.checks import check_choice, check_integer, shown
 from meta_tf.tasks.examples import as_examples
 from meta_tf.tasks.group_part import Cells, GroupPart, shots_of
 from meta_tf.tasks.group_split import split_groups
@@ -188,7 +188,7 @@ def _per_task(
     else:
         raise ValueError(
             "`shots` must be a number of examples of at least 1, or a share of them above 0.0 and "
-            f"below 1.0. Received: {shots!r}."
+            f"below 1.0. Received: {shown(shots)}."
         )
     if queries is not None:
         check_integer("queries", queries, at_least=1)
@@ -215,11 +215,11 @@ def _array(name: str, values: ArrayLike) -> np.ndarray:
 
 def _check_shapes(x: np.ndarray, y: np.ndarray, of_group: np.ndarray) -> None:
     lengths = {len(a) if a.ndim else None for a in (x, y, of_group)}
-    if x.ndim < 2 or of_group.ndim != 1 or not x.size or len(lengths) != 1:
+    if x.ndim < 2 or of_group.ndim != 1 or not x.size * y.size or len(lengths) != 1:
         raise ValueError(
             "`x` must be [n, ...], with at least one axis after the first, `y` [n] or [n, D] and "
-            f"`groups` [n], with n above 0. Received: x of shape {x.shape}, y of shape {y.shape} "
-            f"and groups of shape {of_group.shape}. Single numbers become [n, 1] by x[:, None]."
+            f"`groups` [n], with n and D above 0. Received: x of shape {x.shape}, y of shape "
+            f"{y.shape} and groups of shape {of_group.shape}. Single numbers become [n, 1] by x[:, None]."
         )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from meta_tf.checks import check_choice
+from meta_tf.checks import check_choice, shown
 from meta_tf.tasks.groups import from_groups
 from meta_tf.tasks.read_table import read_table
 from meta_tf.tasks.source import PARTS, Kind, Source
@@ -123,7 +123,7 @@ def _features(
         left_out = [name for name in others if _numbers_rows(table, name)]
         names = [name for name in others if name not in left_out]
     else:
-        names, left_out = [features] if isinstance(features, str) else list(features), []
+        names, left_out = [features] if isinstance(features, str) else _listed(features), []
     if not names:
         raise ValueError("`features` must name a column at least. Received: none.")
     _check_columns(table, "features", names)
@@ -139,6 +139,15 @@ def _features(
     return names, left_out
 
 
+def _listed(features: Any) -> list[Any]:
+    try:
+        return list(features)
+    except TypeError:
+        raise ValueError(
+            f"`features` must be names of columns. Received: {shown(features)}."
+        ) from None
+
+
 def _numbers_rows(table: Any, name: Any) -> bool:
     """Whether a column has no name, or counts the rows."""
     if str(name).startswith("Unnamed: "):  # as pandas calls it
@@ -152,10 +161,10 @@ def _numbers_rows(table: Any, name: Any) -> bool:
 
 def _check_columns(table: Any, argument: str, names: Sequence[str]) -> None:
     for name in names:
-        if name not in table.columns:
+        if not isinstance(name, Hashable) or name not in table.columns:
             raise ValueError(
                 f"`{argument}` must name a column of the table: "
-                f"{', '.join(map(str, table.columns))}. Received: {name!r}."
+                f"{', '.join(map(str, table.columns))}. Received: {shown(name)}."
             )
         gaps = int(table[name].isna().sum())
         if gaps:
