@@ -75,7 +75,7 @@ def statistics_of(name: str, values: Any) -> Statistics:
             f"`{name}` must be finite, of standard deviations between {_SMALLEST:g} and "
             f"{_LARGEST:g}. Received: {deviation}. Give them in another unit."
         )
-    return Statistics(mean, deviation)
+    return Statistics(np.asarray(mean), np.asarray(deviation))
 
 
 def standardized_model(

@@ -28,8 +28,9 @@ def split_groups(
     Raises:
       ValueError: if `split` is neither, or a list names an unknown group, or one twice.
     """
-    named = isinstance(split, Mapping) and set(split) == set(PARTS)
-    parts = [split[part] for part in PARTS] if named else _listed(split)
+    if isinstance(split, Mapping) and set(split) == set(PARTS):
+        split = [split[part] for part in PARTS]
+    parts = _listed(split)
     if all(isinstance(part, numbers.Real) for part in parts):
         chosen = split_by_fractions(names, parts, seed)
     else:

@@ -219,7 +219,8 @@ def _check_shapes(x: np.ndarray, y: np.ndarray, of_group: np.ndarray) -> None:
         raise ValueError(
             "`x` must be [n, ...], with at least one axis after the first, `y` [n] or [n, D] and "
             f"`groups` [n], with n and D above 0. Received: x of shape {x.shape}, y of shape "
-            f"{y.shape} and groups of shape {of_group.shape}. Single numbers become [n, 1] by x[:, None]."
+            f"{y.shape} and groups of shape {of_group.shape}. Single numbers become [n, 1] by "
+            "x[:, None]."
         )
 
 
