@@ -162,10 +162,10 @@ class MetaLearner(keras.Model):
 
         The mean and the standard deviation of each input, and in a regression of each target,
         over `part` become part of the model: `keras.layers.Rescaling` at its inputs and at its
-        outputs, for `InContext` within the algorithm. So files and exports have them too, and
-        `adapt`, `predict` and `evaluate` take raw rows and give predictions in the targets' own
-        units. Losses are in standard units, so that inner rates mean the same for every table;
-        metrics such as `"mse"` are in the targets' own.
+        outputs, or within an algorithm that makes the predictions itself. So files and exports
+        have them too, and `adapt`, `predict` and `evaluate` take raw rows and give predictions in
+        the targets' own units. Losses are in standard units, so that inner rates mean the same for
+        every table; metrics such as `"mse"` are in the targets' own.
 
         The layers and their weights stay the same; the model that was given is not changed.
 

@@ -24,9 +24,8 @@ def standardized(algorithm: Algorithm, network: Network, part: Any, targets: boo
     x, y = part.examples()
     inputs, loss, outputs = statistics_of("x", x), network.loss, None
     if targets and not wants_labels(algorithm, network):
-        of_targets = statistics_of("y", y)
-        loss = StandardizedLoss(loss, *of_targets)
+        loss = StandardizedLoss(loss, *statistics_of("y", y))
         # A model of embeddings makes no predictions: its algorithm does, and looks at the loss.
-        outputs = None if isinstance(algorithm, EmbeddingLearner) else of_targets
+        outputs = None if isinstance(algorithm, EmbeddingLearner) else loss.of_predictions
     model = standardized_model(network.model, inputs, outputs, x.shape[1:])
     return Network(model, loss, network.batch_norm)

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from meta_tf.gaussian import GaussianLoss
 from meta_tf.network.check_loss import loss_function
 from meta_tf.types import Tensor
 
@@ -142,6 +143,7 @@ class StandardizedLoss(keras.losses.Loss):
 
         value = loss((y_true - mean) / deviation, (y_pred - mean) / deviation)
 
+    Of `GaussianLoss`, predicted scales are divided by the deviation.
     So an inner step size means the same whether prices are in euros or in cents. A metric such as
     "mse" is still one of the targets' own units.
 
@@ -166,6 +168,12 @@ class StandardizedLoss(keras.losses.Loss):
         super().__init__(name=name or getattr(loss, "name", None), reduction=reduction)
         self.loss = loss
         self.of_targets = Statistics(np.asarray(mean), np.asarray(deviation))
+        self.of_predictions = self.of_targets
+        if isinstance(loss, GaussianLoss):  # a scale is stretched alone, and not shifted
+            mean, deviation = self.of_targets
+            self.of_predictions = Statistics(
+                np.concatenate([mean, np.zeros_like(mean)]), np.tile(deviation, 2)
+            )
 
     @property
     def fn(self) -> Any:
@@ -179,8 +187,7 @@ class StandardizedLoss(keras.losses.Loss):
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         function = getattr(self.loss, "call", self.loss)
-        of_targets = self.of_targets
-        return function(of_targets.standard(y_true), of_targets.standard(y_pred))
+        return function(self.of_targets.standard(y_true), self.of_predictions.standard(y_pred))
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
