@@ -28,9 +28,10 @@ def split_groups(
     Raises:
       ValueError: if `split` is neither, or a list names an unknown group, or one twice.
     """
-    if isinstance(split, Mapping) and set(split) == set(PARTS):
-        split = [split[part] for part in PARTS]
-    parts = _listed(split)
+    given: Any = split
+    if isinstance(given, Mapping) and set(given) == set(PARTS):
+        given = [given[part] for part in PARTS]
+    parts = _listed(given)
     if all(isinstance(part, numbers.Real) for part in parts):
         chosen = split_by_fractions(names, parts, seed)
     else:
