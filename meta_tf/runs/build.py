@@ -12,6 +12,7 @@ import keras
 
 import meta_tf
 from meta_tf.evaluation.metrics import TaskInterval
+from meta_tf.network.standardized import standardizes
 from meta_tf.runs import outside
 from meta_tf.runs.algorithm_flags import (
     BUILT_IN,
@@ -239,6 +240,16 @@ def build_learner(
     if outside.is_outside(flags.model):
         _check_loads(model, flags.model)
     return learner
+
+
+def check_units(flags: argparse.Namespace, learner: meta_tf.MetaLearner) -> None:
+    """Raises ValueError if a run's learner was trained on a table that was scaled outside of it."""
+    if flags.task == "table" and not standardizes(learner.model):
+        raise ValueError(
+            f"--workdir={flags.workdir} holds a run of an earlier version, which scaled the "
+            "table's columns outside of the learner. Begin anew with --restart, or take another "
+            "--workdir."
+        )
 
 
 def _are_in_units(tasks: meta_tf.tasks.Source) -> bool:

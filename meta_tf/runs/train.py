@@ -70,6 +70,7 @@ def _run(flags: argparse.Namespace, stop: StopRequest, workers: Workers, writabl
         with workers.strategy.scope():
             if begin:
                 learner = _loaded(begin.path, algorithm)
+                build.check_units(flags, learner)
                 _set_rates(learner, flags)
             else:
                 learner = build.build_learner(flags, tasks, ways, algorithm)
