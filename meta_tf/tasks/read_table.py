@@ -25,7 +25,8 @@ def read_table(data: Any) -> Any:
         import pandas
     except ImportError as error:
         raise ValueError(
-            "`data` needs pandas to be read. Install it: pip install 'meta-tf-keras[table]'"
+            "`data` needs pandas to be read. Install it, in a checkout of meta_tf: "
+            "pip install '.[table]'"
         ) from error
     where = ""
     if isinstance(data, str | os.PathLike):

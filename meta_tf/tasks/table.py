@@ -40,7 +40,7 @@ def from_table(
 
     Rows are given as they are. `MetaLearner.standardize(tasks.train)` has the learner scale them.
 
-    Needs pandas, and for Parquet pyarrow: `pip install 'meta-tf-keras[table]'`.
+    Needs pandas, and for Parquet pyarrow: `pip install '.[table]'` in a checkout.
 
     Args:
       data: the path of a .csv or .parquet file, with column names; a `pandas.DataFrame` (or
