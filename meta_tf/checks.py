@@ -7,6 +7,8 @@ import numbers
 from collections.abc import Hashable
 from typing import Any
 
+_LONGEST = 300  # characters of a value in an error
+
 
 def check_integer(name: str, value: Any, at_least: int, why: str = "") -> None:
     """Raises ValueError unless `value` is an integer of `at_least` or more."""
@@ -98,4 +100,10 @@ def _so(why: str) -> str:
 
 
 def _got(value: Any) -> str:
-    return f". Received: {value!r}."
+    return f". Received: {shown(value)}."
+
+
+def shown(value: Any) -> str:
+    """A value in one line of an error, cut off where it is long, as arrays are."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -45,6 +45,8 @@ from meta_tf.network.finite import all_finite, nan_unless_finite
 from meta_tf.network.network import Network
 from meta_tf.network.seeds import load_seeds, save_seeds
 from meta_tf.network.state import store_state
+from meta_tf.standardize import standardized
+from meta_tf.tasks.part import Part
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 _BEFORE_SHUFFLE = 8  # arguments of Keras's `fit`, from the one after `x` on, if given by place
@@ -159,6 +161,45 @@ class MetaLearner(keras.Model):
         own = {**self._meta, **self._moving}
         meta = {name: tf.convert_to_tensor(v.value) for name, v in own.items()}
         return self.network.weights._replace(meta=meta)
+
+    def standardize(self, part: Part, targets: bool = True) -> None:
+        """Has the learner take inputs and targets in their own units, whatever these are.
+
+        The mean and the standard deviation of each input, and in a regression of each target,
+        over `part` become part of the model: `keras.layers.Rescaling` at its inputs and at its
+        outputs, or within an algorithm that makes the predictions itself. So files and exports
+        have them too, and `adapt`, `predict` and `evaluate` take raw rows and give predictions in
+        the targets' own units. Losses are in standard units, so that inner rates mean the same for
+        every table; metrics such as `"mse"` are in the targets' own.
+
+        The layers and their weights stay the same; the model that was given is not changed.
+
+        Args:
+          part: the tasks that the learner is going to be trained on, such as `tasks.train`. Of
+            a part of groups (`from_table`, `from_groups`) all examples count, of others a sample.
+          targets: whether a regression's targets are standardized too. That has to be so with
+            none but losses of the difference between target and prediction.
+
+        Raises:
+          ValueError: if that has been done before, examples are no floats, `loss` means something
+            else in other units, or the model takes something else than the examples.
+
+        Example:
+          >>> patient = np.arange(300) % 30
+          >>> celsius = np.random.default_rng(0).normal(37, 0.5, [300, 1])
+          >>> pulse = 70 + 9 * (celsius[:, 0] - 37) + patient
+          >>> tasks = meta_tf.tasks.from_groups(celsius, pulse, patient)
+          >>> learner = MetaLearner(meta_tf.models.mlp(1), meta_tf.MAML(), loss="mse")
+          >>> learner.standardize(tasks.train)
+          >>> [layer.name for layer in learner.model.layers]
+          ['standardize', 'dense1', 'dense2', 'head', 'restore_units']
+        """
+        network = standardized(self.algorithm, self.network, part, targets)
+        self.algorithm.check(network)
+        self.network, self.model = network, network.model
+        self._compile_for_use()
+        # Keras traces these again when they are asked for.
+        self.train_function = self.test_function = self.predict_function = None
 
     def compile(
         self, optimizer: Any = "adam", *, jit_compile: Any = "auto", **options: Any

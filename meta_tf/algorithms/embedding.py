@@ -5,10 +5,14 @@ from __future__ import annotations
 import abc
 import dataclasses
 
+import keras
+import tensorflow as tf
+
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.checks import check_integer
 from meta_tf.network.check_loss import takes_logits
 from meta_tf.network.network import Network
+from meta_tf.network.standardized import StandardizedLoss
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 
@@ -66,10 +70,16 @@ class EmbeddingLearner(Algorithm):
         # Outside of training, the support set's update of the moving averages is not used.
         after = weights._replace(state=state) if training else weights
         after = network.settle(after, x, training=training)
-        return after._replace(meta={**after.meta, **self.fit(after, embeddings, support.y)})
+        y, loss = support.y, network.loss
+        if isinstance(loss, StandardizedLoss):  # `fit` and `read` work in standard units
+            y = loss.of_targets.standard(tf.cast(y, keras.config.floatx()))
+        return after._replace(meta={**after.meta, **self.fit(after, embeddings, y)})
 
     def predict(self, network: Network, adapted: Weights, query_x: Tensors) -> Tensor:
-        return self.read(adapted, super().predict(network, adapted, query_x))
+        predictions = self.read(adapted, super().predict(network, adapted, query_x))
+        if isinstance(network.loss, StandardizedLoss):
+            predictions = network.loss.of_predictions.restored(predictions)
+        return predictions
 
 
 @dataclasses.dataclass(frozen=True)

@@ -236,7 +236,7 @@ class Network:
         part = self.model
         if before is not None:  # shares the layers, and so their weights
             inputs = part.inputs if isinstance(part, keras.Sequential) else part.input
-            part = keras.Model(inputs, part.get_layer(before).input, name=part.name)
+            part = keras.Model(inputs, _input_of(part, before), name=part.name)
         outcome = self._run(weights, support_x, training, self._support_statistics, part)
         return outcome.outputs, outcome.state
 
@@ -311,3 +311,11 @@ class Network:
             losses = run.losses
         state = [scope.get_current_value(v) for v in model.non_trainable_variables]
         return _Outcome(outputs, state, tf.add_n(losses) if losses else 0.0)
+
+
+def _input_of(model: keras.Model, name: str) -> keras.KerasTensor:
+    """The input of a layer in this model; `layer.input` is that in the first model it was in."""
+    graph: Any = getattr(model, "_functional", model)  # that of a Sequential model
+    layer = model.get_layer(name)
+    nodes = (node for nodes in graph._nodes_by_depth.values() for node in nodes)
+    return next(node.input_tensors[0] for node in nodes if node.operation is layer)

@@ -12,6 +12,7 @@ import keras
 
 import meta_tf
 from meta_tf.evaluation.metrics import TaskInterval
+from meta_tf.network.standardized import standardizes
 from meta_tf.runs import outside
 from meta_tf.runs.algorithm_flags import (
     BUILT_IN,
@@ -109,6 +110,7 @@ def _of_table(flags: argparse.Namespace, shots: int) -> meta_tf.tasks.Source:
         return _made(flags, "task", given)
     except ValueError as error:
         message = str(error).replace("`split` must be a JSON", "--groups_file must be a JSON")
+        message = message.replace("kind='regression'", "--set task.kind=regression")
         raise ValueError(_by_flags(message, given)) from error
 
 
@@ -231,10 +233,29 @@ def build_learner(
         raise ValueError(_by_flags(str(error), algorithm.get_config())) from error
     # With a mean loss, the loss of a regression is the mean squared error already.
     metrics = ["accuracy", TaskInterval("accuracy")] if classify else [TaskInterval("mse")]
+    if _are_in_units(tasks):
+        learner.standardize(tasks.train)
+        metrics = metrics if classify else ["mse", *metrics]  # the loss is in standard units
     learner.compile(build_optimizer(flags), metrics=metrics)
     if outside.is_outside(flags.model):
         _check_loads(model, flags.model)
     return learner
+
+
+def check_units(flags: argparse.Namespace, learner: meta_tf.MetaLearner) -> None:
+    """Raises ValueError if a run's learner was trained on a table that was scaled outside of it."""
+    if flags.task == "table" and not standardizes(learner.model):
+        raise ValueError(
+            f"--workdir={flags.workdir} holds a run of an earlier version, which scaled the "
+            "table's columns outside of the learner. Begin anew with --restart, or take another "
+            "--workdir."
+        )
+
+
+def _are_in_units(tasks: meta_tf.tasks.Source) -> bool:
+    """Whether the examples are what has been measured, in any units, as those of a table are."""
+    spec = tasks.train.task_spec[0]["query_x"]
+    return isinstance(tasks.train, meta_tf.tasks.GroupPart) and spec.dtype.is_floating
 
 
 def _made(flags: argparse.Namespace, what: str, given: dict[str, Any]) -> Any:

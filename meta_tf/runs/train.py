@@ -75,6 +75,7 @@ def _run(flags: argparse.Namespace, workers: Workers, writable: bool) -> None:
             if begin:
                 again = workers.are_several
                 learner = _loaded(begin.path, algorithm) if again else found.learner
+                build.check_units(flags, learner)
                 _set_rates(learner, flags)
             else:
                 learner = build.build_learner(flags, tasks, ways, algorithm)

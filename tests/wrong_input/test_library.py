@@ -138,6 +138,41 @@ SOURCES = [
     (lambda: tasks.from_function(lambda s: s, ways=0), "`ways` must be an integer"),
 ]
 
+# What is no argument of anything: each is refused in one line, or taken for what it says.
+ODD = [
+    *(None, True, 0, -1, 1.5, "x", "", b"x", [], [1], (1, 2, 3), {}, {"a": 1}, object(), 10**12),
+    *(float("nan"), float("inf"), np.array(3), np.array([2, 3]), (3, 1), (0, 3), (2.0, 3), {2, 3}),
+    *([None] * 60, ["a"] * 60, np.ones([60, 0]), np.ones([0, 2]), np.ones(60, bool)),
+    *(np.array(["a"] * 60, object), np.full(60, "2026-01-01", "M8[D]"), np.ones(60, complex)),
+]
+TABLE = {"group": np.arange(60) % 10, "a": VECTORS[:, 0], "y": VECTORS[:, 1]}
+GROUPED = {"x": VECTORS, "y": VECTORS[:, 1], "groups": TABLE["group"], "shots": 2}
+TABLED = {"data": TABLE, "target": "y", "group": "group", "features": ["a"], "shots": 2}
+SPLITS = ["shots", "queries", "support", "time", "split", "seed"]
+MADE = [
+    *[(tasks.from_groups, GROUPED, name) for name in ["x", "y", "groups", *SPLITS]],
+    *[(tasks.from_table, TABLED, name) for name in [*list(TABLED)[:4], "kind", *SPLITS]],
+    *[(arrays, {}, name) for name in ("ways", "shots", "queries", "split")],
+    (tasks.from_groups(**GROUPED).test.whole_groups, {}, "draws"),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "given", "name"),
+    [pytest.param(*case, id=f"{case[0].__name__}, {case[2]}") for case in MADE],
+)
+def test_an_odd_argument_of_a_source_is_told_in_one_line(make, given, name):
+    if make is tasks.from_table:
+        pytest.importorskip("pandas")
+    for odd in ODD:
+        try:
+            make(**given | {name: odd})
+        except ValueError as error:
+            message = str(error)
+            assert len(message.splitlines()) == 1
+            assert "Received" in message or "than a task needs" in message
+            assert len(message) < 900
+
 
 def learner_of(**options):
     return lambda **more: meta_tf.MetaLearner(classifier(), **{"loss": CE, **options, **more})
