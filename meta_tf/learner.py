@@ -12,6 +12,7 @@ from meta_tf.adapted_model import AdaptedModel, compiled_predict
 from meta_tf.algorithms import MAML, Algorithm
 from meta_tf.batch.check_adapted import is_finite, not_finite
 from meta_tf.batch.check_batch import BATCH_KEYS, check_batch, check_support
+from meta_tf.batch.check_metrics import check_metrics
 from meta_tf.batch.check_targets import wants_labels
 from meta_tf.batch.check_values import (
     checked_call,
@@ -40,6 +41,7 @@ from meta_tf.checks import check_choice, check_integer
 from meta_tf.export import formats
 from meta_tf.export.keras_file import check_keras_file
 from meta_tf.export.request import Request
+from meta_tf.network.masks import packed, unpacked
 from meta_tf.network.network import Network
 from meta_tf.network.seeds import load_seeds, save_seeds
 from meta_tf.network.state import store_state
@@ -180,6 +182,10 @@ class MetaLearner(keras.Model):
                 f"Received: {options['steps_per_execution']!r}."
             )
         super().compile(optimizer, jit_compile=False, **options)
+        given = [options.get("metrics"), options.get("weighted_metrics")]
+        metrics = keras.tree.flatten([m for m in given if m is not None])
+        # Not a list, whose metrics Keras would take for more of this model's.
+        self._check_metrics = lambda *shapes: check_metrics("metrics", metrics, *shapes)
         if self.optimizer is not None:
             # Now, so that its slots have the order that they get when a saved learner is loaded.
             with self.distribute_strategy.scope():
@@ -215,9 +221,11 @@ class MetaLearner(keras.Model):
             real = cut(task)
             support = Examples(real["support_x"], real["support_y"])
             adapted = self.algorithm.adapt(self.network, weights, support, training=training)
-            return padded(self.algorithm.predict(self.network, adapted, real["query_x"]), task)
+            predictions = self.algorithm.predict(self.network, adapted, real["query_x"])
+            return padded(packed(predictions), task)
 
-        return map_tasks(learn, tasks, **how_to_run(tasks, self.task_parallelism, jit=False))
+        options = how_to_run(tasks, self.task_parallelism, jit=False)
+        return unpacked(map_tasks(learn, tasks, **options))
 
     def compute_output_spec(self, inputs: dict[str, Tensors], training: bool = False) -> Tensors:
         check_batch(self.algorithm, self.network, inputs)
@@ -324,12 +332,12 @@ class MetaLearner(keras.Model):
 
         def loss(task: dict[str, Tensors]) -> Tensor:
             real = cut(task)
-            return self.network.mean_loss(real["query_y"], real["predictions"])
+            return self.network.mean_loss(real["query_y"], unpacked(real["predictions"]))
 
-        tasks = {"query_y": y, "predictions": predictions, **sizes_in(x)}
+        tasks = {"query_y": y, "predictions": packed(predictions), **sizes_in(x)}
         losses = map_tasks(loss, tasks, **how_to_run(tasks, self.task_parallelism, jit=False))
         losses = with_finite_examples(losses, x, y, losses)
-        return self._report(x, y, predictions, losses)
+        return self._report(x, y, packed(predictions), losses)
 
     @checked_call
     def evaluate(self, x: Any = None, *args: Any, **options: Any) -> Any:
@@ -428,7 +436,7 @@ class MetaLearner(keras.Model):
         check_choice("company", company, COMPANIES)
         tasks = self._right_tasks(x)
         frozen = tuple(not v.trainable for v in self.model.variables)
-        return self._trajectory(tasks, int(steps), company, frozen)
+        return unpacked(self._trajectory(tasks, int(steps), company, frozen))
 
     def export(
         self,
@@ -564,7 +572,7 @@ class MetaLearner(keras.Model):
 
         def trajectory(
             tasks: dict[str, Tensors], steps: int, company: str, frozen: tuple[bool, ...]
-        ) -> Tensors:
+        ) -> tuple[Tensors, ...]:
             del frozen  # another program for other frozen layers
             network, algorithm, weights = self.network, self.algorithm, self.weights_now
 
@@ -572,9 +580,10 @@ class MetaLearner(keras.Model):
                 real = cut(task)
                 support = Examples(real["support_x"], real["support_y"])
 
-                def predictions(adapted: Weights) -> Tensors:
-                    return predict_in_company(
-                        algorithm, network, adapted, support.x, real["query_x"], company
+                def predictions(adapted: Weights) -> tuple[Tensors, ...]:
+                    query_x = real["query_x"]
+                    return packed(
+                        predict_in_company(algorithm, network, adapted, support.x, query_x, company)
                     )
 
                 after = algorithm.trajectory(network, weights, support, predictions, steps=steps)
@@ -590,6 +599,7 @@ class MetaLearner(keras.Model):
         """The parts `(x, y)` of a batch, once they are known to be one."""
         x, y = _unpack(data)
         check_batch(self.algorithm, self.network, x, y)
+        x, y = tf.nest.map_structure(tf.convert_to_tensor, (x, y))  # arrays, where eager
         x, y = blank_batch(x, y)
         return with_right_labels(self.algorithm, self.network, labels_of(x, y), (x, y))
 
@@ -601,13 +611,16 @@ class MetaLearner(keras.Model):
         labels = {"support_y": tasks["support_y"]}
         return with_right_labels(self.algorithm, self.network, labels, tasks)
 
-    def _report(self, x: Any, y: Any, predictions: Tensors, losses: Tensor) -> dict[str, Tensor]:
+    def _report(
+        self, x: Any, y: Any, predictions: tuple[Tensors, ...], losses: Tensor
+    ) -> dict[str, Tensor]:
+        self._check_metrics(y.shape, predictions[0].shape)
         next(m for m in self.metrics if m.name == "loss").update_state(losses)
         if not sizes_in(x):
-            return logs_for_keras(self.compute_metrics(x, y, predictions, sample_weight=None))
+            return logs_for_keras(self.compute_metrics(x, y, unpacked(predictions)))
         # Weights would not do: Keras keeps them from `metrics`.
         each_by_itself(
-            lambda task: self.compute_metrics(task, task["query_y"], task["predictions"]),
+            lambda task: self.compute_metrics(task, task["query_y"], unpacked(task["predictions"])),
             {**x, "query_y": y, "predictions": predictions},
         )
         return logs_for_keras(self.get_metrics_result())

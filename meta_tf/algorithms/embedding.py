@@ -7,7 +7,8 @@ import dataclasses
 
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.checks import check_integer
-from meta_tf.network.check_loss import takes_logits
+from meta_tf.network.check_loss import check_nothing_ignored, takes_logits
+from meta_tf.network.masks import check_unmasked
 from meta_tf.network.network import Network
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
@@ -34,6 +35,7 @@ class EmbeddingLearner(Algorithm):
                 "in a Flatten or a GlobalAveragePooling2D layer, and leave the last layer out, as "
                 "meta_tf.models.conv4(ways=None) does."
             )
+        check_nothing_ignored(self, network.loss)
         if takes_logits(network.loss) is False:
             raise ValueError(
                 f"`loss` must take logits, which {type(self).__name__} gives. Received: a "
@@ -63,6 +65,7 @@ class EmbeddingLearner(Algorithm):
     ) -> Weights:
         x = self.model_inputs(weights, support.x)
         embeddings, state = network.support_outputs(weights, x, training=training)
+        check_unmasked(self, embeddings)
         # Outside of training no query depends on how the support set moved the averages.
         after = weights._replace(state=state) if training else weights
         after = network.settle(after, x, training=training)

@@ -10,6 +10,7 @@ from meta_tf.algorithms.base import Algorithm
 from meta_tf.batch.map_tasks import sum_tasks
 from meta_tf.batch.replicas import mean_of_sums, share_of_tasks
 from meta_tf.batch.sizes import cut, how_to_run, padded
+from meta_tf.network.masks import packed
 from meta_tf.network.network import Network
 from meta_tf.network.seeds import seed_positions, split_seeds, with_seeds
 from meta_tf.network.state import split_state
@@ -19,15 +20,15 @@ from meta_tf.types import Examples, Tensor, Tensors, Weights
 class OuterStep(NamedTuple):
     """What a batch of T tasks asks for.
 
-    `losses`: of the query sets, [T]. `predictions`: for them, [T, Q, ...]. `gradients` and
-    `meta_gradients`: this replica's share of the mean meta-gradients over the tasks of all
-    replicas, as in `TaskResult`; it is all of it where there is one. `moved`: the mean move of
-    what moves without being learned, by name. `state_moved`, `counters` and `seeds`: what
-    becomes of the model's state, for `store_state`.
+    `losses`: of the query sets, [T]. `predictions`: for them, [T, Q, ...], `packed`.
+    `gradients` and `meta_gradients`: this replica's share of the mean meta-gradients over the
+    tasks of all replicas, as in `TaskResult`; it is all of it where there is one. `moved`: the
+    mean move of what moves without being learned, by name. `state_moved`, `counters` and
+    `seeds`: what becomes of the model's state, for `store_state`.
     """
 
     losses: Tensor
-    predictions: Tensors
+    predictions: tuple[Tensors, ...]
     gradients: list[Tensor]
     meta_gradients: dict[str, Tensor]
     moved: dict[str, Tensor]
@@ -79,7 +80,7 @@ def outer_step(
         )
         state_moved, counters = split_state(weights.state, result.state)
         gradients = (result.gradients, result.meta_gradients)
-        predictions = padded(result.predictions, task)
+        predictions = padded(packed(result.predictions), task)
         return (result.loss, predictions, counters), (gradients, result.moved, state_moved)
 
     (losses, predictions, counters), (sums, *moves) = sum_tasks(

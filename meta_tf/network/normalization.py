@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +31,7 @@ do). `support`: the query set is normalised with the adapted support set's.
 """
 
 _tracing = threading.RLock()
+_uses: list[Counter[Any]] = []  # that count, innermost last; only who holds the lock looks
 
 
 def exact_moments(
@@ -73,6 +75,8 @@ def exact_normalization(batch_statistics: bool | None) -> Iterator[None]:
         ) -> Tensor:
             if threading.get_ident() == owner:
                 _check_synchronized(layer)
+                for uses in _uses:
+                    uses[layer] += 1
                 training = training if batch_statistics is None else batch_statistics
                 if training is True and mask is None and _can_be_fused(layer, inputs):
                     return _fused(layer, inputs)
@@ -85,6 +89,17 @@ def exact_normalization(batch_statistics: bool | None) -> Iterator[None]:
         finally:
             tf.nn.moments = moments
             keras.layers.BatchNormalization.call = call
+
+
+@contextlib.contextmanager
+def uses_of_batch_norms() -> Iterator[Counter[Any]]:
+    """Counts how often each batch normalisation is called inside the `with`."""
+    with _tracing:
+        _uses.append(Counter())
+        try:
+            yield _uses[-1]
+        finally:
+            _uses.pop()
 
 
 def _check_synchronized(layer: Any) -> None:
