@@ -122,7 +122,7 @@ def _recomputing(step: Step) -> Step:
         # may not capture any. A layer's own constants are none: see `_known_to_this_graph`.
         @tf.custom_gradient
         def pure(i: Tensor, *inputs: Tensor) -> tuple[Any, Any]:
-            def backward(*upstream: Tensor) -> list[Tensor | None]:
+            def backward(*upstream: Tensor, variables: Any = ()) -> Any:
                 # Not before the gradient arrives, or all steps would be recomputed at once.
                 with tf.control_dependencies([u for u in upstream if u is not None]):
                     again = [tf.identity(t) for t in inputs]
@@ -145,7 +145,10 @@ def _recomputing(step: Step) -> Step:
                 gradients: list[Tensor | None] = [None] * (1 + len(inputs))
                 for k, gradient in zip(floating, found, strict=True):
                     gradients[1 + k] = tf.convert_to_tensor(gradient)
-                return gradients
+                # A layer may hold variables that Keras does not know of: no weights either.
+                return (
+                    (gradients, [tf.zeros_like(v) for v in variables]) if variables else gradients
+                )
 
             outputs = tuple(run(i, list(inputs)))
             constants_inside = _constants_in_this_graph()
