@@ -65,7 +65,8 @@ def evaluate(
       metric: `"accuracy"`, `"mse"`, `"loss"`, or a function `(query_y, predictions)
         -> values` that is averaged over the query set, or a `keras.metrics.Metric`,
         which starts anew for each task. If None, accuracy for integer labels, mse where
-        that is the loss, else the loss.
+        that is the loss, else the loss. What a mask of the model leaves out does not count, nor
+        does `ignore_class` of the loss in the accuracy.
       verbose: 1 shows a progress bar, 0 does not, `"auto"` does so on a terminal.
       company: in whose company a query is predicted, where batch norm in the mode
         `transductive` lets it matter: `"queries"`, all those of its task, as published

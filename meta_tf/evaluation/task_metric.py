@@ -14,8 +14,8 @@ from meta_tf.batch.check_targets import check_labels
 from meta_tf.checks import check_choice
 from meta_tf.evaluation.metrics import TASK_METRICS
 from meta_tf.learner import MetaLearner
-from meta_tf.network.check_loss import loss_function
-from meta_tf.network.masks import both, mask_of, masked_mean, packed, unpacked
+from meta_tf.network.check_loss import ignored_class, loss_function
+from meta_tf.network.masks import both, mask_of, masked_mean, packed, unpacked, with_mask
 from meta_tf.types import Tensor, Tensors
 
 TaskMetric: TypeAlias = Callable[[Tensor, Tensors], Tensor]
@@ -62,15 +62,19 @@ def task_metric(learner: MetaLearner, metric: Any, x: Any, y: Any) -> tuple[str,
     if isinstance(metric, str):
         if metric == "loss":
             return "loss", learner.network.mean_loss
-        return metric, _of_one(TASK_METRICS[metric])
+        ignored = ignored_class(learner.network.loss) if metric == "accuracy" else None
+        return metric, _of_one(TASK_METRICS[metric], ignored)
     mean_of = _mean_of if isinstance(metric, Hashable) else _mean_of.__wrapped__
     return getattr(metric, "__name__", type(metric).__name__), mean_of(metric)
 
 
 # The same function for the same metric, so that what was compiled for it is found again.
 @functools.lru_cache(maxsize=8)
-def _of_one(metric: Callable[[Tensor, Tensors], Tensor]) -> TaskMetric:
+def _of_one(metric: Callable[[Tensor, Tensors], Tensor], ignored: int | None) -> TaskMetric:
     def of_one(y: Tensor, predictions: Tensors) -> Tensor:
+        if ignored is not None:
+            counts = tf.cast(y, tf.float32) != float(ignored)
+            predictions = with_mask(predictions, both(mask_of(predictions), counts))
         batch = tf.nest.map_structure(lambda t: t[tf.newaxis], packed(predictions))
         return metric(y[tf.newaxis], unpacked(batch))[0]
 

@@ -58,9 +58,9 @@ class Network:
         `"support"` or `"running"` (see `meta_tf.network.normalization.BATCH_NORM_MODES`).
 
     Raises:
-      ValueError: if the model is not built, a name is unknown, or
-        a batch normalisation cannot take the statistics of the support set, or a
-        cross-entropy takes the outputs for what they are not.
+      ValueError: if the model is not built or has several outputs, a name is unknown, a
+        batch normalisation cannot take the statistics of the support set, a cross-entropy
+        takes the outputs for what they are not, or the loss says what is not heeded here.
 
     Example:
       >>> net = Network(keras.Sequential([keras.Input([3]), keras.layers.Dense(2)]), "mse")

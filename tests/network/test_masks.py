@@ -183,6 +183,11 @@ def test_an_adapted_model_is_measured_as_keras_measures():
     np.testing.assert_allclose(*found, rtol=1e-5)
 
 
+def two_of(x, y):
+    x, y = np.stack([x, x]), np.stack([y, y])
+    return {"support_x": x, "support_y": y, "query_x": x}, y
+
+
 def test_labels_besides_the_ignored_one_are_checked():
     learner = meta_tf.MetaLearner(
         meta_tf.models.mlp(3, 3, ()),
@@ -192,6 +197,9 @@ def test_labels_besides_the_ignored_one_are_checked():
     learner.compile("sgd", jit_compile=False)
     x, y = np.eye(3, dtype="float32"), np.array([0, 255, 2])
     learner.adapt(x, y)
+    result = meta_tf.evaluate(learner, part(*two_of(x, y)), 2, 0, metric="accuracy", verbose=0)
+    right = learner.model(x).numpy().argmax(-1) == y
+    np.testing.assert_allclose(result.mean[0], right[[0, 2]].mean(), rtol=1e-6)
     batch = {"support_x": x[None], "support_y": y[None], "query_x": x[None]}
     learner.fit(batch, y[None], verbose=0)
     with pytest.raises(ValueError, match="below 3"):
