@@ -1,4 +1,4 @@
-"""Checks of a model and its loss, before anything is traced."""
+"""Checks of a model and its loss before tracing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import keras
 
 
 def check_momentum(layers: list[keras.layers.BatchNormalization]) -> None:
-    """Raises ValueError if a layer stores no statistics, as the mode `support` needs them."""
+    """Raises ValueError if a layer does not store statistics, which mode `support` needs."""
     for layer in layers:
         if layer.trainable and layer.momentum >= 1:
             raise ValueError(
@@ -20,17 +20,17 @@ def check_momentum(layers: list[keras.layers.BatchNormalization]) -> None:
 
 
 def check_used_once(uses: Counter[Any]) -> None:
-    """Raises ValueError if a layer of the mode `support` is used at several places.
+    """Raises ValueError in mode `support` if a layer is used at several places.
 
     Args:
-      uses: how often each layer is used. Used twice, a batch normalisation would store a blend
-        of two sets' statistics.
+      uses: how often each layer is used. Used twice, a batch normalisation would store a
+        mixture of the statistics of two inputs.
     """
     for layer, count in uses.items():
         if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable and count > 1:
             raise ValueError(
                 '`batch_norm="support"` needs batch normalisations that are used once. Received: '
-                f"{layer.name!r}, used {count} times. Give each place a layer of its own."
+                f"{layer.name!r}, used {count} times. Use a separate layer at each place."
             )
 
 
@@ -68,16 +68,16 @@ def check_model(model: Any) -> None:
     if not model.built:
         raise ValueError(
             f"`model` must be built, so that its weights exist. Received: {model.name!r}, not "
-            "built. Give it a keras.Input, or call it once on a batch of examples."
+            "built. Add a keras.Input, or call it once on a batch of examples."
         )
     check_outputs(model, getattr(model, "_outputs_struct", None))
 
 
 def as_loss(loss: Any) -> Any:
-    """The loss, as Keras finds it by its name.
+    """The Keras loss for a name, an object or a function.
 
     Raises:
-      ValueError: if it is none, or says something that would not be heeded.
+      ValueError: if it is not a loss, or has a setting that meta_tf does not support.
     """
     try:
         found = keras.losses.get(loss)
