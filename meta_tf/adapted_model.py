@@ -19,21 +19,22 @@ from meta_tf.batch.inputs import as_input, number_of
 from meta_tf.export.class_names import write_class_names
 from meta_tf.export.keras_file import check_keras_file
 from meta_tf.export.specs import input_specs
+from meta_tf.network.masks import packed, unpacked
 from meta_tf.network.network import Network
 from meta_tf.types import Tensor, Tensors, Weights
 
-Predict: TypeAlias = Callable[[Weights, Tensors], Tensors]
+Predict: TypeAlias = Callable[[Weights, Tensors], tuple[Tensors, ...]]
 
 
 def compiled_predict(network: Network, algorithm: Algorithm) -> Predict:
-    """The function `(weights, x) -> predictions` of a task that has been learned, compiled.
+    """The function `(weights, x) -> packed predictions` of a learned task, compiled.
 
     The weights are an argument, so that one function serves every task of a learner: it is
     traced for the first batch it is given, and once more when a batch of another size comes.
     """
 
-    def predict(weights: Weights, x: Tensors) -> Tensors:
-        return algorithm.predict(network, weights, x)
+    def predict(weights: Weights, x: Tensors) -> tuple[Tensors, ...]:
+        return packed(algorithm.predict(network, weights, x))
 
     return tf.function(predict, autograph=False, reduce_retracing=True)
 
@@ -98,7 +99,7 @@ class AdaptedModel(keras.Model):
             # A larger graph shall follow the weights when they change, and a tape reach them.
             self._make_variables()
         if eagerly:
-            return self._of_task(self._predict(self.weights_now, inputs))
+            return self._of_task(unpacked(self._predict(self.weights_now, inputs)))
         return self._of_task(self.algorithm.predict(self.network, self.weights_now, inputs))
 
     def predict(
@@ -123,7 +124,7 @@ class AdaptedModel(keras.Model):
     def predict_on_batch(self, x: Any) -> Any:
         """Predictions [B, ...] for the inputs [B, ...], as arrays."""
         x = self._as_inputs("x", x)
-        predictions = self._predict(self.weights_now, x)
+        predictions = self._predict(self.weights_now, x)[0]
         return self._of_task(keras.tree.map_structure(lambda p: p.numpy(), predictions))
 
     def predict_one_by_one(self, x: Any, company: Any = None) -> Any:
@@ -148,13 +149,15 @@ class AdaptedModel(keras.Model):
           (7, 1)
         """
         x = self._as_inputs("x", x)
+        if number_of(x) == 0:
+            raise ValueError("`x` must hold at least one input. Received: an empty array.")
         if not feels_company(self.network):
             return self.predict(x, verbose=0)
         if company is not None:
             company = self._as_inputs("company", company)
         inputs = [tf.nest.map_structure(lambda t, i=i: t[i], x) for i in range(number_of(x) or 0)]
         last = [
-            keras.tree.map_structure(lambda p: p[-1], self._predict(self.weights_now, batch))
+            keras.tree.map_structure(lambda p: p[-1], self._predict(self.weights_now, batch)[0])
             for batch in (beside(one, company) for one in inputs)
         ]
         return self._of_task(keras.tree.map_structure(lambda *p: np.stack(p), *last))

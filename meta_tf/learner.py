@@ -13,6 +13,7 @@ from meta_tf.algorithms import MAML, Algorithm
 from meta_tf.batch.check_adapted import not_finite
 from meta_tf.batch.check_batch import BATCH_KEYS, check_batch, check_support
 from meta_tf.batch.check_finite import check_trained, require_finite_step
+from meta_tf.batch.check_metrics import check_metrics
 from meta_tf.batch.check_steps import check_steps
 from meta_tf.batch.check_targets import outputs_of, wants_labels
 from meta_tf.batch.check_values import (
@@ -42,6 +43,7 @@ from meta_tf.export import formats
 from meta_tf.export.keras_file import check_keras_file
 from meta_tf.export.request import Request
 from meta_tf.network.finite import all_finite, nan_unless_finite
+from meta_tf.network.masks import packed, unpacked
 from meta_tf.network.network import Network
 from meta_tf.network.seeds import load_seeds, save_seeds
 from meta_tf.network.state import store_state
@@ -227,6 +229,10 @@ class MetaLearner(keras.Model):
         for name in ("run_eagerly", "auto_scale_loss"):
             check_switch(name, options.get(name, False))
         super().compile(optimizer, jit_compile=False, **options)
+        given = [options.get("metrics"), options.get("weighted_metrics")]
+        metrics = keras.tree.flatten([m for m in given if m is not None])
+        # Not a list, whose metrics Keras would take for more of this model's.
+        self._check_metrics = lambda *shapes: check_metrics("metrics", metrics, *shapes)
         if self.optimizer is not None:
             # Now, so that its slots have the order that they get when a saved learner is loaded.
             with self.distribute_strategy.scope():
@@ -263,9 +269,10 @@ class MetaLearner(keras.Model):
             support = Examples(real["support_x"], real["support_y"])
             adapted = self.algorithm.adapt(self.network, weights, support, training=training)
             predictions = self.algorithm.predict(self.network, adapted, real["query_x"])
-            return padded(nan_unless_finite(adapted, predictions), task)
+            return padded(nan_unless_finite(adapted, packed(predictions)), task)
 
-        return map_tasks(learn, tasks, **how_to_run(tasks, self.task_parallelism, jit=False))
+        options = how_to_run(tasks, self.task_parallelism, jit=False)
+        return unpacked(map_tasks(learn, tasks, **options))
 
     def compute_output_spec(self, inputs: dict[str, Tensors], training: bool = False) -> Tensors:
         check_batch(self.algorithm, self.network, inputs)
@@ -392,11 +399,11 @@ class MetaLearner(keras.Model):
 
         def loss(task: dict[str, Tensors]) -> Tensor:
             real = cut(task)
-            return self.network.mean_loss(real["query_y"], real["predictions"])
+            return self.network.mean_loss(real["query_y"], unpacked(real["predictions"]))
 
-        tasks = {"query_y": y, "predictions": predictions, **sizes_in(x)}
+        tasks = {"query_y": y, "predictions": packed(predictions), **sizes_in(x)}
         losses = map_tasks(loss, tasks, **how_to_run(tasks, self.task_parallelism, jit=False))
-        return self._report(x, y, predictions, losses)
+        return self._report(x, y, packed(predictions), losses)
 
     @checked_call
     def evaluate(self, x: Any = None, *args: Any, **options: Any) -> Any:
@@ -501,7 +508,7 @@ class MetaLearner(keras.Model):
         tasks = self._right_tasks(x)
         check_steps(self.algorithm, self.network, tasks["query_x"], int(steps))
         frozen = tuple(not v.trainable for v in self.model.variables)
-        return self._trajectory(tasks, int(steps), company, frozen)
+        return unpacked(self._trajectory(tasks, int(steps), company, frozen))
 
     def export(
         self,
@@ -639,7 +646,7 @@ class MetaLearner(keras.Model):
 
         def trajectory(
             tasks: dict[str, Tensors], steps: int, company: str, frozen: tuple[bool, ...]
-        ) -> Tensors:
+        ) -> tuple[Tensors, ...]:
             del frozen  # another program for other frozen layers
             network, algorithm, weights = self.network, self.algorithm, self.weights_now
 
@@ -647,11 +654,11 @@ class MetaLearner(keras.Model):
                 real = cut(task)
                 support = Examples(real["support_x"], real["support_y"])
 
-                def predictions(adapted: Weights) -> Tensors:
+                def predictions(adapted: Weights) -> tuple[Tensors, ...]:
                     found = predict_in_company(
                         algorithm, network, adapted, support.x, real["query_x"], company
                     )
-                    return nan_unless_finite(adapted, found)
+                    return nan_unless_finite(adapted, packed(found))
 
                 after = algorithm.trajectory(network, weights, support, predictions, steps=steps)
                 return padded(after, task, axis=1)
@@ -677,13 +684,16 @@ class MetaLearner(keras.Model):
         tasks = blank_padding(tf.nest.map_structure(tf.convert_to_tensor, tasks))
         return right_values(self.algorithm, self.network, tasks)
 
-    def _report(self, x: Any, y: Any, predictions: Tensors, losses: Tensor) -> dict[str, Tensor]:
+    def _report(
+        self, x: Any, y: Any, predictions: tuple[Tensors, ...], losses: Tensor
+    ) -> dict[str, Tensor]:
+        self._check_metrics(y.shape, predictions[0].shape)
         next(m for m in self.metrics if m.name == "loss").update_state(losses)
         if not sizes_in(x):
-            return logs_for_keras(self.compute_metrics(x, y, predictions, sample_weight=None))
+            return logs_for_keras(self.compute_metrics(x, y, unpacked(predictions)))
         # Weights would not do: Keras keeps them from `metrics`.
         each_by_itself(
-            lambda task: self.compute_metrics(task, task["query_y"], task["predictions"]),
+            lambda task: self.compute_metrics(task, task["query_y"], unpacked(task["predictions"])),
             {**x, "query_y": y, "predictions": predictions},
         )
         return logs_for_keras(self.get_metrics_result())

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.checks import check_integer
-from meta_tf.network.check_loss import takes_logits
+from meta_tf.network.check_loss import check_nothing_ignored, takes_logits
+from meta_tf.network.masks import check_unmasked
 from meta_tf.network.network import Network
 from meta_tf.network.standardized import StandardizedLoss
 from meta_tf.types import Examples, Tensor, Tensors, Weights
@@ -38,6 +39,7 @@ class EmbeddingLearner(Algorithm):
                 f"{shape}. End it with a Flatten or a GlobalAveragePooling2D layer, and leave out "
                 "the classifier, as meta_tf.models.conv4(ways=None) does."
             )
+        check_nothing_ignored(self, network.loss)
         if takes_logits(network.loss) is False:
             raise ValueError(
                 f"`loss` must take logits, which {type(self).__name__} returns. Received: a "
@@ -67,6 +69,7 @@ class EmbeddingLearner(Algorithm):
     ) -> Weights:
         x = self.model_inputs(weights, support.x)
         embeddings, state = network.support_outputs(weights, x, training=training)
+        check_unmasked(self, embeddings)
         # Outside of training, the support set's update of the moving averages is not used.
         after = weights._replace(state=state) if training else weights
         after = network.settle(after, x, training=training)

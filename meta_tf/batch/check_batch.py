@@ -161,6 +161,13 @@ def _tensor(name: str) -> Callable[[Any], Tensor]:
         try:
             tensor = tf.convert_to_tensor(value)
         except (TypeError, ValueError) as error:
+            first = next(iter(keras.tree.flatten(value)), None)
+            if type(first).__module__.startswith("PIL."):
+                raise ValueError(
+                    f"`{name}` must be numbers. Received: pictures ({type(first).__name__}). Make "
+                    "an array of them, scaled as in training: "
+                    "np.stack([np.asarray(p) / 255 for p in pictures])."
+                ) from None
             raise ValueError(
                 f"`{name}` must be numbers of one shape. Received: {type(value).__name__}. {error}"
             ) from error

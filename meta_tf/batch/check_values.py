@@ -19,6 +19,7 @@ from meta_tf.batch.check_finite import as_error, require_finite
 from meta_tf.batch.check_input_types import wanted_of_ranges
 from meta_tf.batch.check_targets import outputs_of, wants_labels
 from meta_tf.batch.require import after, require, required
+from meta_tf.network.check_loss import ignored_class
 from meta_tf.network.finite import all_finite
 from meta_tf.network.network import Network
 from meta_tf.types import Tensor, Tensors
@@ -77,7 +78,8 @@ def checked_call(method: Callable[..., Any]) -> Callable[..., Any]:
     """A method of `keras.Model` that takes batches, with errors of one sentence.
 
     Arrays are looked at before Keras cuts them into batches. Errors of an assertion come
-    without the page on the graph in which it was.
+    without the page on the graph in which it was. After an error the step is traced anew: Keras
+    would go on with one that has been traced half-way, and fail at right batches too.
     """
 
     @functools.wraps(method)
@@ -89,8 +91,9 @@ def checked_call(method: Callable[..., Any]) -> Callable[..., Any]:
             check_batch(self.algorithm, self.network, x, y)
         try:
             return method(self, x, *others, **options)
-        except tf.errors.InvalidArgumentError as error:
-            message = required(error)
+        except Exception as error:
+            self.train_function = self.test_function = self.predict_function = None
+            message = required(error) if isinstance(error, tf.errors.InvalidArgumentError) else None
             if message is None:
                 raise
         raise as_error(message)
@@ -109,7 +112,12 @@ def _wanted_of_labels(
     if not wants_labels(algorithm, network):
         return []
     outputs, found = outputs_of(algorithm, network), []
-    for name, y in labels.items():
+    ignored = ignored_class(network.loss)
+    for name, given in labels.items():
+        y = tf.cast(given, tf.int32) if given.dtype == tf.bool else given
+        if ignored is not None:
+            # As floats: an unsigned -1 would be 255.
+            y = tf.where(tf.cast(y, tf.float32) == float(ignored), tf.zeros_like(y), y)
         wanted = f"`{name}` must hold class numbers 0, 1, 2 ..."
         found.append((y >= 0, f"{wanted} Received: negative ones. Number them from 0."))
         if y.dtype.is_floating:

@@ -70,11 +70,13 @@ def _texts(labels: Any) -> np.ndarray | None:
 
 
 def _checked(class_names: Sequence[str]) -> tuple[str, ...]:
-    listed = isinstance(class_names, Iterable) and not isinstance(class_names, str | bytes)
+    # Neither a single text nor a set, which has no order.
+    unordered = isinstance(class_names, str | bytes | set | frozenset | dict)
+    listed = isinstance(class_names, Iterable) and not unordered
     names = tuple(class_names) if listed else ()
     if not names or len(set(names)) < len(names) or not all(isinstance(n, str) for n in names):
         raise ValueError(
-            "`class_names` must be different texts, one for each class number from 0. Received: "
-            f"{class_names!r}."
+            "`class_names` must be a list of different texts, one for each class number from 0. "
+            f"Received: {class_names!r}."
         )
     return tuple(map(str, names))

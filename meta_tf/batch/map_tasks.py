@@ -121,7 +121,9 @@ def sum_tasks(
     )
     operations = _operations(one.graph)
     vectorize = mode == "vectorized" or (
-        mode == "auto" and not any(op.startswith(_KEPT_APART) for op in operations)
+        mode == "auto"
+        and not any(op.startswith(_KEPT_APART) for op in operations)
+        and not _has_differentiated_branch(one.graph)
     )
     if jit == "auto":
         jit = vectorize and len(one.graph.get_operations()) <= _MOST_COMPILED
@@ -236,6 +238,15 @@ def _all_at_once(fn: SumFunction, tasks: Tensors) -> tuple[Tensors, Tensors]:
 
 def _not_about_loops(record: Any) -> bool:
     return "Using a while_loop for converting" not in record.getMessage()
+
+
+def _has_differentiated_branch(graph: Any) -> bool:
+    """Whether a gradient goes through a branch: a layer's own, such as SpectralNormalization's.
+
+    TensorFlow cannot vectorise it. Branches in which gradients are taken are all right.
+    """
+    nodes = graph_nodes(graph.as_graph_def())
+    return any(node.op in ("If", "StatelessIf") and "grad" in node.name for node in nodes)
 
 
 def _operations(graph: Any) -> set[str]:

@@ -11,6 +11,7 @@ from meta_tf.batch.map_tasks import sum_tasks
 from meta_tf.batch.replicas import mean_of_sums, of_each_replica, share_of_tasks
 from meta_tf.batch.sizes import cut, how_to_run, padded
 from meta_tf.network.finite import all_finite, all_squares_finite
+from meta_tf.network.masks import packed
 from meta_tf.network.network import Network
 from meta_tf.network.seeds import seed_positions, split_seeds, with_seeds
 from meta_tf.network.state import split_state
@@ -20,7 +21,7 @@ from meta_tf.types import Examples, Tensor, Tensors, Weights
 class OuterStep(NamedTuple):
     """The results of a batch of T tasks.
 
-    `losses`: of the query sets, [T]. `predictions`: for the query sets, [T, Q, ...].
+    `losses`: of the query sets, [T]. `predictions`: for the query sets, [T, Q, ...], `packed`.
     `gradients` and `meta_gradients`: this replica's share of the mean meta-gradients over the
     tasks of all replicas, as in `TaskResult`; with one replica, the whole mean. `moved`: the
     mean change of the algorithm's non-trainable state, by name. `state_moved`, `counters` and
@@ -30,7 +31,7 @@ class OuterStep(NamedTuple):
     """
 
     losses: Tensor
-    predictions: Tensors
+    predictions: tuple[Tensors, ...]
     gradients: list[Tensor]
     meta_gradients: dict[str, Tensor]
     moved: dict[str, Tensor]
@@ -84,7 +85,7 @@ def outer_step(
         )
         state_moved, counters = split_state(weights.state, result.state)
         gradients = (result.gradients, result.meta_gradients)
-        predictions = padded(result.predictions, task)
+        predictions = padded(packed(result.predictions), task)
         moves = (result.moved, state_moved)
         finite = all_squares_finite(gradients) & all_finite((result.loss, moves))
         return (result.loss, predictions, counters, finite), (gradients, *moves)

@@ -24,6 +24,7 @@ from meta_tf.evaluation.result import Evaluation
 from meta_tf.evaluation.task_metric import TaskMetric, check_metric, task_metric
 from meta_tf.evaluation.task_sizes import TaskSizes
 from meta_tf.learner import MetaLearner
+from meta_tf.network.masks import packed, unpacked
 from meta_tf.types import Batch, Tensor
 
 _AT_ONCE = 25  # tasks held in memory at a time, unless told otherwise
@@ -64,7 +65,8 @@ def evaluate(
       metric: `"accuracy"`, `"mse"`, `"loss"`, or a function `(query_y, predictions)
         -> values` that is averaged over the query set, or a `keras.metrics.Metric`,
         which starts anew for each task. If None, accuracy for integer labels, mse where
-        that is the loss, else the loss.
+        that is the loss, else the loss. What a mask of the model leaves out does not count, nor
+        does `ignore_class` of the loss in the accuracy.
       verbose: 1 shows a progress bar, 0 does not, `"auto"` does so on a terminal.
       company: in whose company a query is predicted, where batch norm in the mode
         `transductive` lets it matter: `"queries"`, all those of its task, as published
@@ -176,30 +178,31 @@ def _measure(
 ) -> Callable[[Any, Any], tuple[Tensor, Tensor]]:
     """The function of a batch to each task's metric and finiteness, [T, steps + 1]."""
     of_each = _of_each(metric)
-    return lambda x, y: of_each(y, learner.trajectory(x, steps, company), sizes_in(x))
+    return lambda x, y: of_each(y, packed(learner.trajectory(x, steps, company)), sizes_in(x))
 
 
 @functools.lru_cache(maxsize=8)
-def _of_each(metric: TaskMetric) -> Callable[[Tensor, Tensor, Any], tuple[Tensor, Tensor]]:
-    """Of query_y [T, Q, ...], predictions [T, steps + 1, Q, ...] and the batch's sizes, if any.
+def _of_each(metric: TaskMetric) -> Callable[[Tensor, Any, Any], tuple[Tensor, Tensor]]:
+    """Of query_y [T, Q, ...], packed predictions [T, steps + 1, Q, ...] and sizes, if any.
 
     Compiled once a metric.
     """
 
-    def one(task: tuple[Tensor, Tensor, dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
+    def one(task: tuple[Tensor, Any, dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
         y, after_each_step, sizes = task
 
-        def value_of(predictions: Tensor) -> Tensor:
+        def value_of(predictions: Any) -> Tensor:
             real = cut({"query_y": y, "predictions": predictions, **sizes})
-            return tf.cast(metric(real["query_y"], real["predictions"]), tf.float32)
+            return tf.cast(metric(real["query_y"], unpacked(real["predictions"])), tf.float32)
 
         value = tf.map_fn(value_of, after_each_step, fn_output_signature=tf.float32)
         # A metric may hide it: the largest of NaNs is the first class.
-        axes = range(1, after_each_step.shape.rank)
-        nan = tf.reduce_any(tf.math.is_nan(after_each_step), axes)
+        predictions = after_each_step[0]
+        axes = range(1, predictions.shape.rank)
+        nan = tf.reduce_any(tf.math.is_nan(predictions), axes)
         return value, tf.math.is_finite(value) & ~nan
 
-    def of_batch(y: Tensor, predictions: Tensor, sizes: dict[str, Tensor]) -> Any:
+    def of_batch(y: Tensor, predictions: Any, sizes: dict[str, Tensor]) -> Any:
         return map_tasks(one, (y, predictions, sizes), **how_to_run(sizes, "auto", jit=False))
 
     return tf.function(of_batch, autograph=False)

@@ -30,6 +30,9 @@ def nan_unless_finite(weights: Tensors, outcome: Tensors) -> Tensors:
     loop has diverged.
     """
     finite = all_finite(weights)
-    return tf.nest.map_structure(
-        lambda t: tf.where(finite, t, tf.cast(float("nan"), t.dtype)), outcome
-    )
+
+    def or_nan(t: Tensor) -> Tensor:
+        nan = tf.cast(float("nan"), t.dtype) if t.dtype.is_floating else t  # a mask stays
+        return tf.where(finite, t, nan)
+
+    return tf.nest.map_structure(or_nan, outcome)
