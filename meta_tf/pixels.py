@@ -33,7 +33,9 @@ def largest_pixel(model: keras.Model) -> int | None:
       255
     """
     scaling = (_LAYERS.Rescaling, _LAYERS.Normalization)
-    first = next((layer for layer in _in_order(model) if isinstance(layer, scaling)), None)
+    layers = (layer for layer in _in_order(model) if isinstance(layer, scaling))
+    # That of `MetaLearner.standardize` says what its data were, whatever their unit.
+    first = next((layer for layer in layers if layer.name != "standardize"), None)
     if first is None:
         return None
     with tf.init_scope():  # the values, also while a graph is made
