@@ -38,10 +38,11 @@ from meta_tf.batch.spread import check_replicas, spec_of_share, spread
 from meta_tf.batch.whole_executions import WholeExecutions
 from meta_tf.checks import check_choice, check_integer
 from meta_tf.export import formats
-from meta_tf.export.keras_file import check_keras_file
+from meta_tf.export.keras_file import check_keras_file, read_parts, write_parts
 from meta_tf.export.request import Request
+from meta_tf.network.layer_state import ExactState, prepare_layers, prepared_layers
 from meta_tf.network.network import Network
-from meta_tf.network.seeds import load_seeds, save_seeds
+from meta_tf.network.seeds import load_seeds
 from meta_tf.network.state import store_state
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
@@ -122,6 +123,7 @@ class MetaLearner(keras.Model):
         self.task_parallelism = task_parallelism
         self._meta = self._variables(algorithm.meta_weights(network))
         self._moving = self._variables(algorithm.moving(network), trainable=False)
+        self._exact = ExactState(lambda: self.model)
         self._jit = "auto"
         self._compile_for_use()
         self.built = True
@@ -135,25 +137,53 @@ class MetaLearner(keras.Model):
     def algorithm(self, algorithm: Algorithm) -> None:
         _check_algorithm(algorithm)
         algorithm.check(self.network)
-        own = {**algorithm.meta_weights(self.network), **algorithm.moving(self.network)}
-        present = {**self._meta, **self._moving}
-        if {n: v.shape for n, v in own.items()} != {n: v.shape for n, v in present.items()}:
+        if not self._learns_the_same(algorithm, self.network):
+            own = {**algorithm.meta_weights(self.network), **algorithm.moving(self.network)}
             raise ValueError(
                 "`algorithm` must learn the same besides the weights as the one before: "
-                f"{', '.join(present) or 'nothing'}. Received: {algorithm!r}, which learns "
+                f"{', '.join(self._besides) or 'nothing'}. Received: {algorithm!r}, which learns "
                 f"{', '.join(own) or 'nothing'}. Build a new MetaLearner for it."
             )
         self._algorithm = algorithm
         self._compile_for_use()
-        # Keras traces these again when they are asked for.
-        self.train_function = self.test_function = self.predict_function = None
 
     @property
     def weights_now(self) -> Weights:
         """The present weights, as tensors."""
-        own = {**self._meta, **self._moving}
-        meta = {name: tf.convert_to_tensor(v.value) for name, v in own.items()}
+        meta = {name: tf.convert_to_tensor(v.value) for name, v in self._besides.items()}
         return self.network.weights._replace(meta=meta)
+
+    @property
+    def _besides(self) -> dict[str, keras.Variable]:
+        """What is learned, or moves in training, besides the model's weights."""
+        return {**self._meta, **self._moving}
+
+    def _learns_the_same(self, algorithm: Algorithm, network: Network) -> bool:
+        own = {**algorithm.meta_weights(network), **algorithm.moving(network)}
+        return {n: v.shape for n, v in own.items()} == {
+            n: v.shape for n, v in self._besides.items()
+        }
+
+    def _follow_the_model(self) -> None:
+        """Compiles anew if layers were frozen, unfrozen, quantised or given LoRA meanwhile.
+
+        Raises:
+          ValueError: if what the algorithm learns besides the weights no longer fits them.
+        """
+        changed = self.network.structure.changes()
+        if not changed:
+            return
+        network = Network(self.model, self.network.loss, self.network.batch_norm)
+        self.algorithm.check(network)
+        if not self._learns_the_same(self.algorithm, network):
+            raise ValueError(
+                f"{type(self.algorithm).__name__} learns something for each weight that adapts, so "
+                "these must be the same as when the learner was made. Received: the model "
+                f"{self.model.name!r}, changed since at: {', '.join(changed[:4])}. Set it back, or "
+                "change the model first and make the learner then: MetaLearner(model, ...)."
+            )
+        self.network = network
+        self._compile_for_use()
 
     def compile(
         self, optimizer: Any = "adam", *, jit_compile: Any = "auto", **options: Any
@@ -179,13 +209,13 @@ class MetaLearner(keras.Model):
                 "`steps_per_execution` must be an integer of at least 1. "
                 f"Received: {options['steps_per_execution']!r}."
             )
+        self._follow_the_model()
         super().compile(optimizer, jit_compile=False, **options)
         if self.optimizer is not None:
             # Now, so that its slots have the order that they get when a saved learner is loaded.
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
         self._jit = jit_compile
-        self._compile_for_use()  # what is frozen may have changed
 
     def get_compile_config(self) -> dict[str, Any] | None:
         config = super().get_compile_config()
@@ -208,6 +238,7 @@ class MetaLearner(keras.Model):
         Returns:
           The predictions, [T, Q, ...], zeros for padding.
         """
+        self._follow_the_model()
         tasks = self._right_tasks(inputs)
         weights = self.weights_now
 
@@ -249,6 +280,7 @@ class MetaLearner(keras.Model):
                 "which is frozen. `adapt` and `evaluate` need no `fit` then; or set "
                 "`trainable = True` on the layers that are to learn."
             )
+        self._follow_the_model()
         check_replicas(self)
         self.make_train_function()
         if isinstance(self.train_function, WholeExecutions):
@@ -270,7 +302,16 @@ class MetaLearner(keras.Model):
             iterator = None
         super()._maybe_symbolic_build(iterator, data_batch)
 
+    def make_test_function(self, force: bool = False) -> None:
+        self._follow_the_model()
+        super().make_test_function(force)
+
+    def make_predict_function(self, force: bool = False) -> None:
+        self._follow_the_model()
+        super().make_predict_function(force)
+
     def make_train_function(self, force: bool = False) -> None:
+        self._follow_the_model()
         if self.train_function is not None and not force:
             return
         super().make_train_function(force)
@@ -370,6 +411,7 @@ class MetaLearner(keras.Model):
           ValueError: if the two do not fit each other or the model, hold values that
             are not finite, or labels beyond the model's outputs; or if the inner loop diverges.
         """
+        self._follow_the_model()
         names: tuple[str, ...] = ()
         if wants_labels(self.algorithm, self.network):
             support_y, names = numbered(support_y, class_names)
@@ -426,9 +468,8 @@ class MetaLearner(keras.Model):
         steps = self.algorithm.steps_to_evaluate() if steps is None else steps
         check_integer("steps", steps, at_least=0)
         check_choice("company", company, COMPANIES)
-        tasks = self._right_tasks(x)
-        frozen = tuple(not v.trainable for v in self.model.variables)
-        return self._trajectory(tasks, int(steps), company, frozen)
+        self._follow_the_model()
+        return self._trajectory(self._right_tasks(x), int(steps), company)
 
     def export(
         self,
@@ -497,6 +538,7 @@ class MetaLearner(keras.Model):
           >>> learn = loaded.signatures["adapt_and_predict"]             # doctest: +SKIP
           >>> learn(support_x=x, support_y=y, query_x=new)["predictions"]  # doctest: +SKIP
         """
+        self._follow_the_model()
         request = Request(ways, shots, queries, float16)
         said = formats.save(self, filepath, format, request, input_signature, target_signature)
         if verbose:
@@ -509,16 +551,14 @@ class MetaLearner(keras.Model):
           ValueError: if the file does not end in `.keras`, or the model, loss or algorithm
             holds something that Keras could not find again when loading.
         """
-        parts = {"model": self.model, "algorithm": self.algorithm, "loss": self.network.loss}
-        check_keras_file(filepath, parts)
+        check_keras_file(filepath, self)
         super().save(filepath, overwrite=overwrite, **options)
 
     def get_config(self) -> dict[str, Any]:
+        self._follow_the_model()
         return {
             **super().get_config(),
-            "model": keras.saving.serialize_keras_object(self.model),
-            "algorithm": keras.saving.serialize_keras_object(self.algorithm),
-            "loss": keras.saving.serialize_keras_object(self.network.loss),
+            **write_parts(self.model, self.algorithm, self.network.loss),
             "batch_norm": self.network.batch_norm,
             "task_parallelism": self.task_parallelism,
         }
@@ -527,16 +567,18 @@ class MetaLearner(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> MetaLearner:
         del custom_objects
         config = dict(config)
-        for name in ("model", "algorithm", "loss"):
-            config[name] = keras.saving.deserialize_keras_object(config[name])
-        return cls(**config)
+        return cls(*read_parts(config), **config)
 
-    def save_own_variables(self, store: Any) -> None:
-        super().save_own_variables(store)
-        save_seeds(self.model, store)
+    def set_weights(self, weights: list[Any]) -> None:
+        super().set_weights(weights)
+        if prepared_layers(self.model):
+            prepare_layers(self.model)
+            self._compile_for_use()
 
     def load_own_variables(self, store: Any) -> None:
         super().load_own_variables(load_seeds(self.model, store))
+        if prepared_layers(self.model):
+            self._compile_for_use()  # for the constants that layers will find in the file
 
     def _variables(
         self, values: dict[str, Tensor], trainable: bool = True
@@ -562,10 +604,7 @@ class MetaLearner(keras.Model):
             adapted = self.algorithm.adapt(self.network, self.weights_now, support, steps=steps)
             return adapted, is_finite(adapted)
 
-        def trajectory(
-            tasks: dict[str, Tensors], steps: int, company: str, frozen: tuple[bool, ...]
-        ) -> Tensors:
-            del frozen  # another program for other frozen layers
+        def trajectory(tasks: dict[str, Tensors], steps: int, company: str) -> Tensors:
             network, algorithm, weights = self.network, self.algorithm, self.weights_now
 
             def learn(task: dict[str, Tensors]) -> Tensors:
@@ -585,6 +624,13 @@ class MetaLearner(keras.Model):
         self._adapt = tf.function(adapt, autograph=False, reduce_retracing=True)
         self._trajectory = tf.function(trajectory, autograph=False)
         self._predict = compiled_predict(self.network, self.algorithm)
+        # Keras's own, of which `fit` may be running one.
+        if self.train_function is not None:
+            self.make_train_function(force=True)
+        if self.test_function is not None:
+            self.make_test_function(force=True)
+        if self.predict_function is not None:
+            self.make_predict_function(force=True)
 
     def _checked(self, data: Any) -> tuple[dict[str, Tensors], Tensors]:
         """The parts `(x, y)` of a batch, once they are known to be one."""

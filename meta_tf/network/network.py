@@ -15,6 +15,7 @@ from meta_tf.network.check_loss import check_loss
 from meta_tf.network.check_model import as_loss, check_model, check_momentum, check_used_once
 from meta_tf.network.normalization import BATCH_NORM_MODES, exact_normalization
 from meta_tf.network.random_numbers import same_random_numbers
+from meta_tf.network.structure import Structure
 from meta_tf.network.weight_patterns import choose
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
@@ -22,11 +23,15 @@ _QUERY_STATISTICS = {"transductive": True, "support": False, "running": None}
 
 
 class _Outcome(NamedTuple):
-    """What a pass leaves: outputs [B, ...], the new state and the regularisers' loss."""
+    """What a pass leaves: outputs [B, ...], the new state and the regularisers' loss.
+
+    `added`: those parts of the loss that come from the pass, such as activity regularisers.
+    """
 
     outputs: Tensors
     state: list[Tensor]
     losses: Tensor | float
+    added: list[Tensor]
 
 
 class Network:
@@ -61,6 +66,7 @@ class Network:
         check_model(model)
         check_choice("batch_norm", batch_norm, BATCH_NORM_MODES)
         self.model = model
+        self.structure = Structure(model)
         self.batch_norm = batch_norm
         self.loss = as_loss(loss)
         check_loss(model, loss, self.loss)
@@ -139,8 +145,7 @@ class Network:
             and keeps what the model leaves besides its outputs: state and regularisers of
             its last pass.
         """
-        recording = copy.copy(self)
-        recording._recorded, recording._in_training = [], training
+        recording = self.recording(training)
         if predict is None:
             predictions = recording(weights, query.x)
         else:
@@ -150,6 +155,17 @@ class Network:
             last = recording._recorded[-1]
             loss, state = loss + last.losses, last.state
         return loss, predictions, state
+
+    def recording(self, training: bool = False) -> Network:
+        """A copy that keeps what its last pass leaves, and acts as in training if that is said."""
+        recording = copy.copy(self)
+        recording._recorded, recording._in_training = [], training
+        return recording
+
+    @property
+    def added_losses(self) -> list[Tensor]:
+        """Of a `recording` network: what layers added to the loss in its last pass."""
+        return self._recorded[-1].added if self._recorded else []
 
     def support_loss(
         self, weights: Weights, support: Examples, *, training: bool
@@ -293,6 +309,6 @@ class Network:
         ):
             run = model if part is None else part
             outputs = run(x, training=training)
-            losses = run.losses
+            losses, added = run.losses, list(scope.losses)
         state = [scope.get_current_value(v) for v in model.non_trainable_variables]
-        return _Outcome(outputs, state, tf.add_n(losses) if losses else 0.0)
+        return _Outcome(outputs, state, tf.add_n(losses) if losses else 0.0, added)
