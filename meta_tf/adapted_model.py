@@ -26,12 +26,14 @@ from meta_tf.export.keras_file import (
     write_parts,
 )
 from meta_tf.export.specs import input_specs
+from meta_tf.forks import check_not_forked
 from meta_tf.network.layer_state import (
     load_layer_assets,
     load_layers,
     prepare_layers,
     save_layer_assets,
     save_layers,
+    tables_of,
 )
 from meta_tf.network.network import Network
 from meta_tf.types import Tensor, Tensors, Weights
@@ -124,6 +126,7 @@ class AdaptedModel(keras.Model):
     def call(self, inputs: Tensors, training: bool = False) -> Tensors:
         """Predictions [B, ...] for the inputs [B, ...]."""
         del training
+        check_not_forked()
         check_inputs(self.algorithm, self.network, "inputs", inputs, axes=1)
         eagerly = tf.executing_eagerly()
         if not eagerly or could_possibly_record():
@@ -159,6 +162,7 @@ class AdaptedModel(keras.Model):
 
     def predict_on_batch(self, x: Any) -> Any:
         """Predictions [B, ...] for the inputs [B, ...], as arrays."""
+        check_not_forked()
         x = keras.tree.map_structure(as_input, x)
         check_inputs(self.algorithm, self.network, "inputs", x, axes=1)
         predictions, _ = self._predict(self.weights_now, x)
@@ -185,6 +189,7 @@ class AdaptedModel(keras.Model):
           >>> fitted.predict_one_by_one(tf.zeros([7, 1]), company=support_x).shape
           (7, 1)
         """
+        check_not_forked()
         x = keras.tree.map_structure(as_input, x)
         check_inputs(self.algorithm, self.network, "x", x, axes=1)
         if not feels_company(self.network):
@@ -234,12 +239,45 @@ class AdaptedModel(keras.Model):
         """
         if input_signature is None:
             input_signature = [input_specs(self.algorithm, self.network, None)]
+        self._tables = tables_of(self.network.model)  # TensorFlow finds them as an attribute
         super().export(filepath, format, verbose, input_signature, **options)
         if self.class_names:
             write_class_names(Path(filepath), self.class_names)
 
     def compute_output_spec(self, inputs: Tensors, training: bool = False) -> Tensors:
         return self.algorithm.output_spec(self.network, inputs)
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of the inputs, [None, ...], in the model's structure."""
+        return keras.tree.map_structure(lambda t: tuple(t.shape), self._declared_inputs())
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the predictions, [None, ...]."""
+        outputs = self.algorithm.output_spec(self.network, self._declared_inputs())
+        return keras.tree.map_structure(lambda t: tuple(t.shape), outputs)
+
+    def summary(self, *args: Any, print_fn: Any = None, **options: Any) -> None:
+        """Prints what was learned, and the layers as `keras.Model.summary` does.
+
+        Their shapes and sizes are the adapted model's; other values are here than in the learner.
+        """
+        (print_fn or print)(
+            f"Adapted model {self.name!r}: one task, learned by {type(self.algorithm).__name__} "
+            f'(batch_norm="{self.network.batch_norm}")'
+            + (f", classes {', '.join(self.class_names)}" if self.class_names else "")
+        )
+        self.network.model.summary(*args, print_fn=print_fn, **options)
+
+    def _declared_inputs(self) -> Any:
+        inputs = self.algorithm.input_spec(self.network)
+        if inputs is None:
+            raise AttributeError(
+                f"The model {self.network.model.name!r} declares no inputs, as subclassed models "
+                "do not, and so has no shapes before it is called."
+            )
+        return inputs
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -375,6 +413,7 @@ class AdaptedModel(keras.Model):
         self._predict = compiled_predict(self.network, self.algorithm)
 
     def _without_compiling(self, make: Callable[[bool], None], force: bool) -> None:
+        check_not_forked()
         # What Keras would compile for each model by itself is compiled already, for all.
         eagerly, self.run_eagerly = super().run_eagerly, True
         try:

@@ -40,6 +40,7 @@ from meta_tf.checks import check_choice, check_integer
 from meta_tf.export import formats
 from meta_tf.export.keras_file import check_keras_file, read_parts, write_parts
 from meta_tf.export.request import Request
+from meta_tf.forks import check_not_forked
 from meta_tf.network.layer_state import ExactState, prepare_layers, prepared_layers
 from meta_tf.network.network import Network
 from meta_tf.network.seeds import load_seeds
@@ -164,6 +165,11 @@ class MetaLearner(keras.Model):
             n: v.shape for n, v in self._besides.items()
         }
 
+    def _get_ready(self) -> None:
+        """What comes first wherever compiled functions run."""
+        check_not_forked()
+        self._follow_the_model()
+
     def _follow_the_model(self) -> None:
         """Compiles anew if layers were frozen, unfrozen, quantised or given LoRA meanwhile.
 
@@ -238,7 +244,7 @@ class MetaLearner(keras.Model):
         Returns:
           The predictions, [T, Q, ...], zeros for padding.
         """
-        self._follow_the_model()
+        self._get_ready()
         tasks = self._right_tasks(inputs)
         weights = self.weights_now
 
@@ -280,7 +286,7 @@ class MetaLearner(keras.Model):
                 "which is frozen. `adapt` and `evaluate` need no `fit` then; or set "
                 "`trainable = True` on the layers that are to learn."
             )
-        self._follow_the_model()
+        self._get_ready()
         check_replicas(self)
         self.make_train_function()
         if isinstance(self.train_function, WholeExecutions):
@@ -303,15 +309,15 @@ class MetaLearner(keras.Model):
         super()._maybe_symbolic_build(iterator, data_batch)
 
     def make_test_function(self, force: bool = False) -> None:
-        self._follow_the_model()
+        self._get_ready()
         super().make_test_function(force)
 
     def make_predict_function(self, force: bool = False) -> None:
-        self._follow_the_model()
+        self._get_ready()
         super().make_predict_function(force)
 
     def make_train_function(self, force: bool = False) -> None:
-        self._follow_the_model()
+        self._get_ready()
         if self.train_function is not None and not force:
             return
         super().make_train_function(force)
@@ -411,7 +417,7 @@ class MetaLearner(keras.Model):
           ValueError: if the two do not fit each other or the model, hold values that
             are not finite, or labels beyond the model's outputs; or if the inner loop diverges.
         """
-        self._follow_the_model()
+        self._get_ready()
         names: tuple[str, ...] = ()
         if wants_labels(self.algorithm, self.network):
             support_y, names = numbered(support_y, class_names)
@@ -468,7 +474,7 @@ class MetaLearner(keras.Model):
         steps = self.algorithm.steps_to_evaluate() if steps is None else steps
         check_integer("steps", steps, at_least=0)
         check_choice("company", company, COMPANIES)
-        self._follow_the_model()
+        self._get_ready()
         return self._trajectory(self._right_tasks(x), int(steps), company)
 
     def export(

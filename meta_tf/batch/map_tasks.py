@@ -39,6 +39,8 @@ _KEPT_APART = (
 )
 # XLA's second derivative of max-pooling is wrong in float32 and missing in float64.
 _WRONG_IN_XLA = ("MaxPoolGradGrad", "MaxPool3DGradGrad")
+# XLA has no tables of layers such as `StringLookup`; texts end the process there.
+_NOT_IN_XLA = ("LookupTable",)
 # Beyond this many operations a task, XLA takes ever longer to compile, and its programs were
 # seen to be slower than TensorFlow's own kernels.
 _MOST_COMPILED = 2000
@@ -124,7 +126,12 @@ def sum_tasks(
     )
     if jit == "auto":
         jit = vectorize and len(one.graph.get_operations()) <= _MOST_COMPILED
-    compiled = bool(jit) and not operations.intersection(_WRONG_IN_XLA)
+    compiled = (
+        bool(jit)
+        and not operations.intersection(_WRONG_IN_XLA)
+        and not any(op.startswith(_NOT_IN_XLA) for op in operations)
+        and all(t.dtype != tf.string for t in tf.nest.flatten(tasks))
+    )
     if vectorize:
         shares = _shares(tasks, in_flight or _programs())
         return _vectorized(fn, tasks, shares, compiled)

@@ -42,6 +42,13 @@ def check_model(model: Any) -> None:
             f"`model` must be built, so that its weights exist. Received: {model.name!r}, not "
             "built. Give it a keras.Input, or call it once on a batch of examples."
         )
+    for layer in model._flatten_layers():
+        if any(v.overwrite_with_gradient for v in layer._trainable_variables):
+            raise ValueError(
+                "`model` must not be quantised to float8: Keras hands on the scales of its layers "
+                "as gradients, which inner steps would take for such. Received: "
+                f"{layer.name!r} of {model.name!r}. Quantise it to int8 instead, or not at all."
+            )
 
 
 def as_loss(loss: Any) -> Any:

@@ -106,6 +106,11 @@ def load_layer_assets(model: keras.Model, folder: str) -> None:
             layer.load_assets(str(part))
 
 
+def tables_of(model: keras.Model) -> list[Any]:
+    """The lookup tables of layers such as `StringLookup`, which a SavedModel has to be told of."""
+    return [layer.lookup_table for layer in _layers(model) if hasattr(layer, "lookup_table")]
+
+
 def _layers(model: keras.Model) -> list[keras.layers.Layer]:
     return list(model._flatten_layers())
 

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from meta_tf.checks import check_choice
+from meta_tf.forks import note_use
 from meta_tf.network import missing_gradients  # noqa: F401 - registers them
 from meta_tf.network.check_loss import check_loss
 from meta_tf.network.check_model import as_loss, check_model, check_momentum, check_used_once
@@ -63,6 +64,7 @@ class Network:
     """
 
     def __init__(self, model: keras.Model, loss: Any, batch_norm: str = "transductive"):
+        note_use()
         check_model(model)
         check_choice("batch_norm", batch_norm, BATCH_NORM_MODES)
         self.model = model
