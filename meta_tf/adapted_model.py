@@ -69,9 +69,9 @@ def _check_unchanged(network: Network) -> None:
     if changed:
         raise ValueError(
             "The learner's model must be as it was when the adapted model was made. Received: "
-            f"{network.model.name!r}, changed since (frozen, unfrozen, quantised or given other "
-            f"weights) at: {', '.join(changed[:4])}. Set it back, or call "
-            "`learner.adapt(support_x, support_y)` again."
+            f"{network.model.name!r}, since then frozen, unfrozen, quantised or loaded at: "
+            f"{', '.join(changed[:4])}. Set it back, or call learner.adapt(support_x, support_y) "
+            "again."
         )
 
 
@@ -315,6 +315,7 @@ class AdaptedModel(keras.Model):
     def load_assets(self, folder: str) -> None:
         """Reads what `save_assets` has written; Keras's loading calls it."""
         load_layer_assets(self.network.model, folder)
+        self._take(self.network.model)
 
     @property
     def weights_now(self) -> Weights:
@@ -399,10 +400,9 @@ class AdaptedModel(keras.Model):
         if self._has_own_model:
             return
         _check_unchanged(self.network)
-        network = self.network
-        model = copy.deepcopy(network.model)
-        set_lora_alphas(model, lora_alphas(network.model))
-        self.network = Network(model, network.loss, network.batch_norm)
+        model = copy.deepcopy(self.network.model)
+        set_lora_alphas(model, lora_alphas(self.network.model))
+        self._take(model)
         self._has_own_model = True
 
     def _prepare(self, prepare: Callable[[keras.Model], Any]) -> None:
@@ -410,7 +410,14 @@ class AdaptedModel(keras.Model):
         for variable, value in self._of_model():
             variable.assign(value)
         prepare(self.network.model)
+        self._take(self.network.model)
+
+    def _take(self, model: keras.Model) -> None:
+        """Computes with this model, as it is now, from here on."""
+        self.network = Network(model, self.network.loss, self.network.batch_norm)
         self._predict = compiled_predict(self.network, self.algorithm)
+        if self.train_function is not None:  # Keras's own; `fit` may be running it
+            self.make_train_function(force=True)
 
     def _without_compiling(self, make: Callable[[bool], None], force: bool) -> None:
         check_not_forked()

@@ -41,7 +41,7 @@ from meta_tf.export import formats
 from meta_tf.export.keras_file import check_keras_file, read_parts, write_parts
 from meta_tf.export.request import Request
 from meta_tf.forks import check_not_forked
-from meta_tf.network.layer_state import ExactState, prepare_layers, prepared_layers
+from meta_tf.network.layer_state import ExactState, prepare_layers
 from meta_tf.network.network import Network
 from meta_tf.network.seeds import load_seeds
 from meta_tf.network.state import store_state
@@ -100,6 +100,8 @@ class MetaLearner(keras.Model):
       >>> fitted.predict(tf.zeros([3, 1]), verbose=0).shape
       (3, 1)
     """
+
+    train_function: Any
 
     def __init__(
         self,
@@ -171,7 +173,7 @@ class MetaLearner(keras.Model):
         self._follow_the_model()
 
     def _follow_the_model(self) -> None:
-        """Compiles anew if layers were frozen, unfrozen, quantised or given LoRA meanwhile.
+        """Compiles anew if layers were frozen, quantised, given LoRA or loaded meanwhile.
 
         Raises:
           ValueError: if what the algorithm learns besides the weights no longer fits them.
@@ -577,14 +579,10 @@ class MetaLearner(keras.Model):
 
     def set_weights(self, weights: list[Any]) -> None:
         super().set_weights(weights)
-        if prepared_layers(self.model):
-            prepare_layers(self.model)
-            self._compile_for_use()
+        prepare_layers(self.model)
 
     def load_own_variables(self, store: Any) -> None:
         super().load_own_variables(load_seeds(self.model, store))
-        if prepared_layers(self.model):
-            self._compile_for_use()  # for the constants that layers will find in the file
 
     def _variables(
         self, values: dict[str, Tensor], trainable: bool = True
@@ -630,13 +628,9 @@ class MetaLearner(keras.Model):
         self._adapt = tf.function(adapt, autograph=False, reduce_retracing=True)
         self._trajectory = tf.function(trajectory, autograph=False)
         self._predict = compiled_predict(self.network, self.algorithm)
-        # Keras's own, of which `fit` may be running one.
-        if self.train_function is not None:
-            self.make_train_function(force=True)
-        if self.test_function is not None:
-            self.make_test_function(force=True)
-        if self.predict_function is not None:
-            self.make_predict_function(force=True)
+        for name in ("train", "test", "predict"):  # Keras's own; `fit` may be running one
+            if getattr(self, f"{name}_function") is not None:
+                getattr(self, f"make_{name}_function")(force=True)
 
     def _checked(self, data: Any) -> tuple[dict[str, Tensors], Tensors]:
         """The parts `(x, y)` of a batch, once they are known to be one."""

@@ -71,22 +71,24 @@ def load_layers(model: keras.Model, store: Any) -> None:
 
 def prepare_layers(model: keras.Model) -> None:
     """Has layers derive their constants from the variables anew, as after loading a file."""
-    for layer in prepared_layers(model):
-        with _kept_variables(layer):
-            entries = _written(layer)
-            layer.load_own_variables(
-                {name: keras.ops.convert_to_numpy(entry) for name, entry in entries.items()}
-            )
+    for layer in _layers(model):
+        if _prepares_itself(layer):
+            with _kept_variables(layer):
+                entries = _written(layer)
+                layer.load_own_variables(
+                    {name: keras.ops.convert_to_numpy(entry) for name, entry in entries.items()}
+                )
 
 
-def prepared_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers that may derive something from their variables when these are loaded."""
-    plain = keras.layers.Layer.load_own_variables
-    return [
-        layer
-        for layer in _layers(model)
-        if layer._non_trainable_variables and type(layer).load_own_variables is not plain
-    ]
+def layers_with_constants(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers that may hold what is no variable and yet changes, such as means or a table."""
+    return [la for la in _layers(model) if _prepares_itself(la) or hasattr(la, "lookup_table")]
+
+
+def _prepares_itself(layer: keras.layers.Layer) -> bool:
+    """Whether a layer may derive something from its variables when they are loaded."""
+    plain = type(layer).load_own_variables is keras.layers.Layer.load_own_variables
+    return bool(layer._non_trainable_variables) and not plain
 
 
 def save_layer_assets(model: keras.Model, folder: str) -> None:
