@@ -1,14 +1,14 @@
-"""Learns from five drawings on a device, by LiteRT alone: neither TensorFlow nor meta_tf.
+"""Learns from five drawings on a device with LiteRT only, without TensorFlow or meta_tf.
 
     pip install ai-edge-litert
     python on_a_device.py learner.tflite
 
-`learner.tflite` comes from a computer that has both:
+Create `learner.tflite` on a computer with TensorFlow and meta_tf:
 
     meta-tf export --learner=omniglot_5way_1shot --format=litert --output=learner.tflite
 
-The learned weights are kept in a file of 0.5 MB, so that the device learns once: a second
-call of the program goes on from there.
+The program saves the learned weights to a file of 0.5 MB, so that the device learns only once:
+the next run loads them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 SIZE = 28
-# One symbol a class, as points of a stroke: column and row, from 0 to 1.
+# One symbol per class, as points of a stroke: column and row, from 0 to 1.
 STROKES = {
     "bar": [(0.5, 0.1), (0.5, 0.9)],
     "corner": [(0.2, 0.1), (0.2, 0.9), (0.85, 0.9)],
@@ -33,7 +33,7 @@ STROKES = {
 
 
 def draw(points: list[tuple[float, float]], rng: np.random.Generator) -> np.ndarray:
-    """A drawing [28, 28, 1] of a stroke by an unsteady hand: ink 1 on a ground of 0."""
+    """A drawing [28, 28, 1] of a stroke with an unsteady hand: ink 1 on a background of 0."""
     picture = np.zeros([SIZE, SIZE], np.float32)
     shaken = np.array(points) + rng.normal(scale=0.03, size=[len(points), 2])
     for start, end in itertools.pairwise(shaken):
@@ -63,7 +63,7 @@ def main() -> None:
 
     weights = dict(np.load(options.learned))
     predict = interpreter.get_signature_runner("predict")
-    # As many as it was exported for, at once: this learner looks at all of them together.
+    # All drawings in one call, as many as in the export: this learner normalises them together.
     count = predict.get_input_details()["query_x"]["shape"][0]
     names = list(STROKES)
     shown = [names[i % len(names)] for i in range(count)]

@@ -1,10 +1,10 @@
-"""Serves an exported classifier by HTTP: it learns tasks, keeps what it has learned, and predicts.
+"""Serves an exported classifier over HTTP: it learns tasks, keeps them in memory, and predicts.
 
     pip install tensorflow==2.21.* fastapi uvicorn
     python serve.py saved_model
 
-`saved_model` is what `meta-tf export --learner=LEARNER --output=saved_model` writes; meta_tf is
-not needed here. docs/serving.md shows requests and answers, and how much memory it takes.
+`meta-tf export --learner=LEARNER --output=saved_model` writes `saved_model`; the service does not
+need meta_tf. docs/serving.md shows requests and answers, and how much memory it takes.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, StrictInt
 
-MAX_BYTES, MAX_EXAMPLES = 4_000_000, 200  # of a request
-MAX_CONNECTIONS = 64  # what comes beyond gets 503
+MAX_BYTES, MAX_EXAMPLES = 4_000_000, 200  # per request
+MAX_CONNECTIONS = 64  # further connections get 503
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 
 
@@ -43,7 +43,7 @@ class Query(BaseModel):
 
 
 class Learner:
-    """An exported learner: it learns tasks and predicts for them."""
+    """An exported learner, which learns tasks and predicts with them."""
 
     def __init__(self, folder: str):
         self._loaded = tf.saved_model.load(folder)  # owns the variables
@@ -53,11 +53,11 @@ class Learner:
             raise ValueError("it does not learn class numbers from one input")
         self._x, self._y = inputs["support_x"], inputs["support_y"]
         self.ways = self._predict.structured_outputs["predictions"].shape[-1]
-        self._turns = threading.Semaphore(os.cpu_count() or 1)  # bounds what is at work at once
+        self._turns = threading.Semaphore(os.cpu_count() or 1)  # limits concurrent computations
 
     @property
     def bytes(self) -> int:
-        """The most that the adapted weights of a task take."""
+        """The largest size of a task's adapted weights."""
         weights = self._adapt.structured_outputs.values()
         return sum(
             w.dtype.size * int(np.prod([n or MAX_EXAMPLES for n in w.shape])) for w in weights
@@ -94,12 +94,12 @@ class Learner:
         try:
             with self._turns:
                 return signature(**{name: tf.constant(t) for name, t in inputs.items()})
-        except tf.errors.InvalidArgumentError as error:  # a word that no embedding knows, say
+        except tf.errors.InvalidArgumentError as error:  # e.g. an index that an embedding lacks
             raise wrong(f"The learner cannot take this: {str(error).splitlines()[0]}") from error
 
 
 def array_of(name: str, given: list, spec: tf.TensorSpec) -> np.ndarray:
-    """A list as an array of what a signature takes, or an error of one sentence."""
+    """A list as an array with the shape and type of a signature's input, or a clear error."""
     shape = ", ".join(str(size or "any") for size in spec.shape[1:])
     wanted = f"`{name}` must hold numbers of shape [examples, {shape}]. Received:"
     try:
@@ -122,7 +122,7 @@ def wrong(sentence: str) -> HTTPException:
 
 
 def make_app(learner: Learner, keep: int) -> FastAPI:
-    """The service; it keeps the `keep` tasks that were used last."""
+    """The service; it keeps the `keep` most recently used tasks."""
     app = FastAPI(title="A learner of new tasks")
     tasks: OrderedDict[str, tuple[dict[str, tf.Tensor], list[str]]] = OrderedDict()
     lock = threading.Lock()
@@ -185,7 +185,7 @@ def main() -> None:
     each = learner.bytes / 1e6
     print(f"{options.keep} tasks are kept, {each:.2f} MB each: {each * options.keep:.0f} MB.")
     app = make_app(learner, options.keep)
-    gc.freeze()  # or collections would look through all of TensorFlow, a tenth of a second each
+    gc.freeze()  # excludes TensorFlow from garbage collections, which would take 0.1 s each
     uvicorn.run(app, host=options.host, port=options.port, limit_concurrency=MAX_CONNECTIONS)
 
 

@@ -1,4 +1,4 @@
-"""Saving to `.keras` files, honestly: what could not be loaded again is refused beforehand."""
+"""Checks before saving to a `.keras` file that it can be loaded again."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def check_keras_file(filepath: Any, model: keras.Model) -> None:
     """Raises ValueError unless a file of this name with this model can be loaded again."""
     if isinstance(filepath, str | Path) and Path(filepath).suffix in (".h5", ".hdf5"):
         raise ValueError(
-            "`filepath` must end in .keras: the older format of .h5 files keeps weights by their "
-            "place alone, and neither an algorithm nor a loss. Received: "
+            "`filepath` must end in .keras: the older .h5 format stores weights only by their "
+            "position, and neither the algorithm nor the loss. Received: "
             f"{str(filepath)!r}. Save to {Path(filepath).with_suffix('.keras').name!r} instead."
         )
     model.get_config()  # before Keras opens the file, and so empties an earlier one
@@ -38,8 +38,8 @@ def write_parts(model: keras.Model, algorithm: Any, loss: Any) -> dict[str, Any]
     for name, written in parts.items():
         for unknown in _unknown(written):
             raise ValueError(
-                f"`{name}` could not be loaded again from a file: it holds {unknown}, which Keras "
-                "would not find. Decorate the class or function with "
+                f"`{name}` could not be loaded again from a file: it contains {unknown}, which "
+                "Keras would not find. Decorate the class or function with "
                 '@keras.saving.register_keras_serializable("my_package"), and import its module '
                 "before loading."
             )
@@ -109,7 +109,7 @@ def _settings(loss: Any) -> dict[str, Any]:
 
 
 def _unknown(written: Any) -> Iterator[str]:
-    """What Keras could not find again, in an object as it writes it."""
+    """The parts of a serialized object that Keras could not find when loading it."""
     if isinstance(written, list | tuple):
         for part in written:
             yield from _unknown(part)

@@ -1,4 +1,4 @@
-"""What a file for another runtime is to be made for: how many examples, and how precise."""
+"""The sizes and the precision of an export to another runtime."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Request:
     """The sizes and the precision of an export.
 
     Args:
-      ways: classes in a task; the learner's own if None, and 1 for a regression.
-      shots: support examples of a class; any number if None.
-      queries: the examples that are predicted for in one call; any number if `shots` is None.
-      float16: whether the weights are kept in half of the bytes.
+      ways: classes per task; the learner's own if None, and 1 for regression.
+      shots: support examples per class; any number if None.
+      queries: examples to predict in one call; any number if `shots` is None.
+      float16: whether to store the weights in half the bytes.
 
     Raises:
-      ValueError: if a number is not a whole one of at least 1.
+      ValueError: if a number is not an integer of at least 1.
     """
 
     ways: int | None = None
@@ -48,34 +48,34 @@ class Request:
         return self.shots is None
 
     def fixed_sizes(self) -> dict[str, int]:
-        """The sizes that were asked for by name, as far as they are not the defaults."""
+        """The requested sizes that differ from the defaults, by name."""
         chosen = {"ways": self.ways, "shots": self.shots, "queries": self.queries}
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         return {n: v for n, v in chosen.items() if v is not None and v != defaults[n]}
 
     def ways_of(self, learner: Any, inputs: Any) -> int:
-        """The classes of a task: what was asked for, else as many as the learner tells apart.
+        """The number of classes per task: as requested, or else the learner's.
 
         Raises:
-          ValueError: if more are asked for than that.
+          ValueError: if more classes are requested than the learner has.
         """
         most = classes(learner, inputs)
         if self.ways and most and self.ways > most:
             raise ValueError(
-                f"`ways` must be at most {most}, the number of classes that this learner tells "
-                f"apart. Received: {self.ways}."
+                f"`ways` must be at most {most}, the number of classes that this learner "
+                f"distinguishes. Received: {self.ways}."
             )
         return self.ways or most or 1
 
     def sizes_to_try(self, ways: int) -> list[tuple[int, int]]:
-        """Pairs of support and query examples, [(S, Q), …], for which a file is to be right."""
+        """The numbers of support and query examples, [(S, Q), …], to test a file with."""
         if self.shots is not None:
             return [(ways * self.shots, self.queries)]
         return [(ways, self.queries), (ways, 1), (3 * ways, 7), (2 * ways + 1, 2 * ways)]
 
 
 def classes(learner: Any, inputs: Any) -> int | None:
-    """How many classes a learner tells apart; None if it is no classifier.
+    """The number of classes that a learner distinguishes; None if it is not a classifier.
 
     Args:
       learner: a `MetaLearner`.

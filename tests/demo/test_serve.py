@@ -36,5 +36,5 @@ def test_files_arrive_as_what_they_are_and_without_a_line_on_the_screen(tmp_path
 
 
 def test_a_port_that_is_taken_is_told(tmp_path):
-    with served(tmp_path) as server, pytest.raises(OSError, match=r"--port=.*in use.*Take another"):
+    with served(tmp_path) as server, pytest.raises(OSError, match=r"in use.*Choose another"):
         served(tmp_path, server.server_port).__enter__()
