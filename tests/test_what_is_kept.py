@@ -96,7 +96,7 @@ def _learner(model):
 
 
 def _before_and_after(learner, x):
-    return np.stack([learner.model(x), learner.adapt(x, Y)(x)])
+    return np.stack([learner.model(x, training=False), learner.adapt(x, Y)(x)])
 
 
 def saved(model, another, folder):
