@@ -133,7 +133,7 @@ def within_another(model, another, folder):
 
 
 WAYS = [
-    pytest.param(way, marks=() if way in (saved, weights_saved, cloned) else pytest.mark.slow)
+    pytest.param(way, marks=() if way is saved else pytest.mark.slow)
     for way in (saved, weights_saved, cloned, pickled, deep_copied, within_another)
 ]
 
@@ -174,6 +174,7 @@ def test_exports_predict_the_same(make, tmp_path):
     np.testing.assert_allclose(given["predictions"], fitted(x), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_training_goes_on_bit_for_bit_with_lora_and_seeds(tmp_path):
     model, x = numbers()
     learner = _learner(model)
@@ -186,6 +187,7 @@ def test_training_goes_on_bit_for_bit_with_lora_and_seeds(tmp_path):
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.slow
 def test_constants_of_the_learner_that_are_loaded_later_do_not_reach_what_it_had_learned(tmp_path):
     learner, other = _learner(numbers()[0]), _learner(numbers()[0])
     fitted = learner.adapt(X, Y)
@@ -299,7 +301,13 @@ def _with_norm():
     return model
 
 
-@pytest.mark.parametrize("change", [_freeze, _freeze_norm_without_weights, _enable_lora, _quantize])
+CHANGES = [
+    pytest.param(change, marks=() if change is _freeze else pytest.mark.slow)
+    for change in (_freeze, _freeze_norm_without_weights, _enable_lora, _quantize)
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_learner_follows_its_model(change):
     x, y = make_batch(tasks=1)
     learner = make_learner(_with_norm(), meta_tf.MAML(0.5, 2))
