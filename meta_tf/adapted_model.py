@@ -360,6 +360,7 @@ class AdaptedModel(keras.Model):
         return adapted
 
     def quantize(self, mode: Any = None, **options: Any) -> None:
+        self._make_variables()  # Keras lets a model have no more of them after this
         raise ValueError(
             "An adapted model cannot be quantised: its layers are the learner's. Received: "
             f"mode={mode!r}. Call learner.quantize({mode!r}) first, and learner.adapt(support_x, "

@@ -333,7 +333,7 @@ def test_a_learner_follows_its_model(change):
         lambda: old.get_weights(),
         lambda: old.save("never.keras"),
         lambda: old.save_weights("never.weights.h5"),
-        lambda: old.compile("sgd", CE) or old.fit(x["query_x"][0], y, verbose=0),
+        lambda: old.compile("sgd", CE) or old.fit(x["support_x"][0], y, verbose=0),
     ):
         with pytest.raises(
             ValueError, match=r"'with_norm', since then frozen.* (body|norm).*adapt"
@@ -354,6 +354,7 @@ def test_what_was_learned_before_goes_on_when_the_model_is_set_back(tmp_path):
     np.testing.assert_array_equal(saved(old, None, tmp_path).predict(query, verbose=0), learned)
 
 
+@pytest.mark.slow
 def test_a_callback_may_freeze_a_layer_while_fit_runs():
     x, y = make_batch()
     learner = make_learner()
