@@ -334,6 +334,11 @@ class AdaptedModel(keras.Model):
         check_keras_file(filepath, self)
         super().save(filepath, overwrite=overwrite, **options)
 
+    def save_weights(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
+        """Saves the weights alone, as `keras.Model.save_weights` does."""
+        _check_unchanged(self.network)  # before Keras opens the file, and so empties an earlier one
+        super().save_weights(filepath, overwrite=overwrite, **options)
+
     def get_config(self) -> dict[str, Any]:
         network = self.network
         _check_unchanged(network)
