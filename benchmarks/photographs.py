@@ -1,13 +1,13 @@
-"""New classes of photographs from a few pictures each, beside what a practitioner would try.
+"""New classes of photographs from a few pictures each, compared with common alternatives.
 
     pip install -r benchmarks/requirements.txt
     python -m benchmarks.photographs --photos=FOLDER [--sets hands blood]
 
-`FOLDER` has a folder for each set of photographs, with a folder for each class. Every head reads
-the same features: those of EfficientNet-Lite0 for the middle square of a picture. Nothing is
-trained but the head, on the support set of each task: 600 tasks of five classes (or all, where a
-set has fewer) with 15 queries of each. Writes results/photographs/SET.json: for each head its
-accuracy, calibration error, and how much better the first head is on the same tasks.
+`FOLDER` has a folder for each set of photographs, with a folder for each class. Every head uses
+the same features: those of EfficientNet-Lite0 for the central square of a picture. Only the head
+is trained, on the support set of each task: 600 tasks with five classes (or all, if a set has
+fewer) and 15 queries per class. Writes results/photographs/SET.json: for each head its accuracy,
+its calibration error, and how much better the first head is on the same tasks.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def features(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def middle(path: Path) -> np.ndarray:
-    """The middle square of a picture, upright, [224, 224, 3] of values from 0 to 1."""
+    """The central square of a picture, upright, [224, 224, 3] with values from 0 to 1."""
     with Image.open(path) as picture:
         upright = ImageOps.exif_transpose(picture).convert("RGB")
         square = ImageOps.fit(upright, (SIZE, SIZE), Image.Resampling.BILINEAR)
@@ -158,7 +158,7 @@ def calibration_error(confidences: np.ndarray, hits: np.ndarray, bins: int = 15)
 
 
 def photos(size: int) -> Head:
-    """The head of `meta_tf.pretrained("photos")`, on features that are computed already."""
+    """The head of `meta_tf.pretrained("photos")`, on precomputed features."""
     features = keras.Input((size,))
     x = keras.layers.UnitNormalization()(keras.ops.sqrt(features))
     body = keras.Model(features, x)
@@ -174,7 +174,7 @@ def photos(size: int) -> Head:
 
 
 def nearest_mean(task: Task) -> np.ndarray:
-    """Softmax of minus the squared distances from the means of the classes, as ProtoNet has it."""
+    """Softmax of the negative squared distances from the class means, as in ProtoNet."""
     ways = task.support_y.max() + 1
     means = np.stack([task.support_x[task.support_y == c].mean(0) for c in range(ways)])
     distances = ((task.query_x[:, None] - means) ** 2).sum(-1)
@@ -182,7 +182,7 @@ def nearest_mean(task: Task) -> np.ndarray:
 
 
 def logistic_regression(task: Task) -> np.ndarray:
-    """scikit-learn's, as it comes."""
+    """scikit-learn's logistic regression with its defaults."""
     from sklearn.linear_model import LogisticRegression
 
     fitted = LogisticRegression(max_iter=1000).fit(task.support_x, task.support_y)
@@ -192,7 +192,7 @@ def logistic_regression(task: Task) -> np.ndarray:
 def dense_heads(tasks: Sequence[Task]) -> Iterator[np.ndarray]:
     """Teachable Machine's: 100 units of ReLU and a softmax, 50 epochs of Adam, batches of 16.
 
-    All tasks at once, each with weights of its own.
+    All tasks at once, each with its own weights.
     """
     size, ways = tasks[0].support_x.shape[1], int(tasks[0].support_y.max()) + 1
     rng = np.random.default_rng(0)

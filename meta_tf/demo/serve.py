@@ -18,6 +18,13 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *values: Any) -> None:
         """Logs nothing."""
 
+    def send_head(self) -> Any:
+        try:
+            return super().send_head()
+        except ValueError:  # no file can have such a name: %00
+            self.send_error(http.HTTPStatus.NOT_FOUND)
+            return None
+
     def end_headers(self) -> None:
         self.send_header("Cache-Control", "no-cache")
         super().end_headers()

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from meta_tf import __version__
+from meta_tf.files import write_text
 from meta_tf.runs import flags, preset_files, quiet
 from meta_tf.runs.meaning import check_meaning
 from meta_tf.runs.parser import Parser
 from meta_tf.runs.read_flags import read_flags
-from meta_tf.runs.stop import Stopped
+from meta_tf.runs.stop import Stopped, StopRequest
 
 
 class Command(NamedTuple):
@@ -71,8 +73,7 @@ is the same as --NAME=False.""",
   meta-tf adapt my_characters new_drawings --output=answers.csv
 Each subfolder of SUPPORT is a class and holds its pictures: PNG, JPEG, GIF, WebP or BMP. Instead,
 SUPPORT may hold one picture for each class, named after it. Pictures are resized to what the
-learner takes. The new pictures are looked at all together: the shipped learners do better the
-more there are.""",
+learner takes. Each new picture is named by itself, whichever others are in its folder.""",
     "export": """\
   meta-tf export --learner=omniglot_5way_1shot --output=saved_model
   meta-tf export --learner=runs/sinusoid_10shot --output=saved_model
@@ -84,6 +85,12 @@ What is not for TensorFlow is run, and compared with TensorFlow, before it is ha
   meta-tf demo --learner=runs/mine/learner.keras --output=page
 It needs the extra onnx, and npm once: what runs the learner in a browser is fetched by it.""",
 }
+
+# Flags that decide how much memory a command needs, those that help most first.
+_OF_MEMORY = (
+    *("meta_batch_size", "shots", "queries", "ways", "inner_steps", "eval_steps"),
+    *("image_size", "hidden", "filters"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -122,8 +129,18 @@ def _main(words: list[str]) -> int:
 
 
 def _run(name: str, words: list[str]) -> int:
-    """Runs a subcommand and returns its exit code."""
+    """Runs a subcommand and returns its exit code; tells in a line what went wrong."""
     again = " The same command goes on from the last checkpoint." * (name == "train")
+    stop = StopRequest(f"meta-tf {name}", again)
+    with stop.signals():
+        code, line = _tried(name, words)
+    if line:  # not before: a signal that ends the process has its own
+        print(f"meta-tf {name}: {line}{again if code > 1 else ''}", file=sys.stderr)
+    return code
+
+
+def _tried(name: str, words: list[str]) -> tuple[int, str]:
+    """The exit code of a subcommand, and what went wrong."""
     found = None
     try:
         found = read_flags(parser_of(name), words)
@@ -135,17 +152,15 @@ def _run(name: str, words: list[str]) -> int:
     except BrokenPipeError:
         raise
     except Stopped as stopped:
-        print(f"meta-tf {name}: {stopped}{again}", file=sys.stderr)
-        return stopped.exit_code
-    except KeyboardInterrupt:
-        print(f"\nInterrupted.{again}", file=sys.stderr)
-        return 130
+        return stopped.exit_code, str(stopped)
     except (ValueError, OSError, RuntimeError) as error:
-        return _complain(name, _told(error))
+        return 1, _complaint(_told(error))
     except Exception as error:
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+            return 1, _complaint(_out_of_memory(error, found))
         details = _log(name, getattr(found, "workdir", None))
-        return _complain(name, f"{type(error).__name__}: {error}{details}")
-    return 0
+        return 1, _complaint(f"{type(error).__name__}: {error}{details}")
+    return 0, ""
 
 
 def _told(error: Exception) -> str:
@@ -155,13 +170,22 @@ def _told(error: Exception) -> str:
     return str(error)
 
 
+def _out_of_memory(error: Exception, found: Any) -> str:
+    """What to say if there is too little memory: by which flags a run needs less."""
+    first = (str(error).strip().splitlines() or ["no more is to be had"])[0].rstrip(".")
+    first = re.sub(r"\{\{.*?\}\} | on /job:.*", "", first)  # where in TensorFlow
+    there = [f"--{flag}" for flag in _OF_MEMORY if getattr(found, flag, None) is not None]
+    cure = f"Lower {' or '.join(there)}" if there else "Give it less at once"
+    return f"out of memory: {first}. {cure}."
+
+
 def _log(name: str, folder: str | None) -> str:
     """Writes the details of an unforeseen error to the run's folder, if there is one."""
     if folder is None or not Path(folder).is_dir():
         return ""
     path = Path(folder) / f"{name}_error.log"
     try:
-        path.write_text(traceback.format_exc(), encoding="utf-8")
+        write_text(path, traceback.format_exc())
     except OSError:
         return ""
     return f" (details in {path})"
@@ -199,5 +223,9 @@ def parser_of(name: str) -> Parser:
 def _complain(name: str, message: str) -> int:
     """Prints an error in one line and returns the exit code."""
     program = " ".join(["meta-tf", name]).strip()
-    print(f"{program}: error: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{program}: {_complaint(message)}", file=sys.stderr)
     return 1
+
+
+def _complaint(message: str) -> str:
+    return f"error: {' '.join(message.split())}"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import tempfile
+import threading
 import webbrowser
 from pathlib import Path
 
@@ -13,6 +12,8 @@ from meta_tf.demo.manifest import Shown
 from meta_tf.demo.runtime import runtime_package
 from meta_tf.demo.serve import address_of, served
 from meta_tf.demo.write import check_folder, write_page
+from meta_tf.files import temporary_folder
+from meta_tf.runs import stop
 from meta_tf.runs.learners import import_modules, load
 from meta_tf.runs.quiet import hidden_stderr
 
@@ -35,8 +36,8 @@ def run(flags: argparse.Namespace) -> None:
             f"machine by: python -m http.server --directory {flags.output}"
         )
         return
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "page"
+    with temporary_folder() as temporary:
+        folder = temporary / "page"
         _write(shown, folder, package)
         _show(folder, flags.port, flags.browser)
 
@@ -68,10 +69,14 @@ def _write(shown: list[Shown], folder: Path, package: Path) -> int:
 
 
 def _show(folder: Path, port: int, browser: bool) -> None:
-    """Shows the page in the browser until the user has seen enough."""
-    with served(folder, port) as server, contextlib.suppress(KeyboardInterrupt):
+    """Shows the page in the browser until interrupted."""
+    with served(folder, port) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
         address = address_of(server)
         print(f"The page is at {address}, for this machine alone, until Ctrl+C.", flush=True)
         if browser:
             webbrowser.open(address)
-        server.serve_forever()
+        stop.current().wait()
+        server.shutdown()
+        thread.join()

@@ -20,9 +20,12 @@ def run(flags: argparse.Namespace) -> None:
     learner = load_learner(flags)
     tasks = build_tasks(flags)
     part, number = to_evaluate(flags, tasks)
-    evaluation = meta_tf.evaluate(
-        learner, part, number, flags.eval_steps, flags.seed, company=flags.company
-    )
+    try:
+        evaluation = meta_tf.evaluate(
+            learner, part, number, flags.eval_steps, flags.seed, company=flags.company
+        )
+    except ValueError as error:
+        raise ValueError(str(error).replace("`steps`", "--eval_steps")) from error
     print(evaluation)
     if flags.output:
         evaluation.save(flags.output)

@@ -13,7 +13,7 @@ import keras
 
 import meta_tf
 from meta_tf.algorithms import InnerLoop
-from meta_tf.runs import run_folder
+from meta_tf.runs import flags_file, run_folder
 from meta_tf.runs.checkpoints import Checkpoint, epoch_of, latest_checkpoint
 from meta_tf.runs.stop import StopRequest
 from meta_tf.runs.time_left import TimeLeft
@@ -56,6 +56,7 @@ def fit(
         epoch=epoch,
         stop=stop,
         workers=workers,
+        settings=flags_file.settings_of(flags, learner.algorithm),
     )
     callbacks: list[keras.callbacks.Callback] = [log]
     if workers.is_chief:

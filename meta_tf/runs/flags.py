@@ -45,7 +45,12 @@ LEARNER = Flag(
     f"A .keras file, a run's folder, or a shipped learner: {', '.join(preset_files.shipped())}.",
 )
 IMPORT = Flag(
-    "import", TEXT, (), "A module to import first, where a learner's own classes are.", True
+    "import",
+    TEXT,
+    (),
+    "A module to import first, where a learner's own classes are; a task, model or algorithm of "
+    "it may then be asked for by a file too.",
+    True,
 )
 
 SOURCE = [
@@ -185,7 +190,7 @@ def train_groups() -> Groups:
         "model": MODEL,
         "algorithm": [ALGORITHM, *algorithm_flags()],
         "outer loop": OUTER_LOOP,
-        "settings that are no flags": [SET],
+        "from outside the package": [SET, IMPORT],
     }
 
 
@@ -256,14 +261,20 @@ def export_groups() -> Groups:
             IMPORT,
         ],
         "sizes and precision; a SavedModel takes any sizes": [
-            Flag("ways", optional(integer(1)), None, "Classes in a task; the learner's if unset."),
             Flag(
-                "shots",
+                "ways",
                 optional(integer(1)),
-                1,
-                "Support examples of a class; with none all sizes are chosen at run time.",
+                None,
+                "Classes in a task, for a support set of ways x shots examples. What is unset is "
+                "chosen at each call, where the format and the learner allow that.",
             ),
-            Flag("queries", integer(1), 6, "Examples that are predicted for in one call."),
+            Flag("shots", optional(integer(1)), None, "Support examples of a class."),
+            Flag(
+                "queries",
+                optional(integer(1)),
+                None,
+                "Examples that are predicted for in one call.",
+            ),
             Flag("float16", SWITCH, False, "Keep weights in half of the bytes, rounded."),
         ],
     }

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import meta_tf
-from meta_tf.evaluation.metrics_csv import read_metrics
+from meta_tf.evaluation.metrics_csv import METRICS
 from meta_tf.runs.algorithm_flags import algorithm_flags, field_name
 from meta_tf.runs.checkpoints import find_checkpoints
 from meta_tf.runs.flags import train_groups
@@ -21,7 +22,7 @@ FREE |= {"checkpoint_every", "keep_checkpoints", "steps_per_execution", "eval_st
 FREE |= {"strategy", "logical_devices", "worker_timeout"}
 # What may change besides with --restart_from.
 RATES = {"inner_lr", "meta_lr", "clip_norm"}
-NOT_KEPT = ("preset", "flagfile", "profile", "set", "restart", "restart_from")
+NOT_KEPT = ("preset", "flagfile", "import", "profile", "set", "restart", "restart_from")
 HISTORY = re.compile(r"# Until iteration (\d+): ")
 
 
@@ -101,35 +102,66 @@ def restarts(flags: argparse.Namespace, algorithm: meta_tf.Algorithm) -> bool:
     return last != [flags.restart_from] or _changed(flags, algorithm, set()) is not None
 
 
+def settings_of(flags: argparse.Namespace, algorithm: meta_tf.Algorithm) -> dict[str, str]:
+    """The text of every flag that has a meaning, by name: what a run's files keep of it."""
+    texts = {name: text for name, (text, _) in values_of(flags, algorithm).items()}
+    return {**texts, "set": _all_set(flags.set)}
+
+
+def of_another_run(
+    settings: dict[str, str], flags: argparse.Namespace, algorithm: meta_tf.Algorithm
+) -> str:
+    """Why a file with these settings is none of this run's, in words; empty if it may be."""
+    changed = settings and _difference(settings, flags, algorithm, RATES)
+    if not changed:
+        return ""
+    name, old, new = changed
+    return f"it is of another run, with --{name}={old}, and not {new}"
+
+
 def _changed(
     flags: argparse.Namespace, algorithm: meta_tf.Algorithm, free: set[str]
 ) -> tuple[str, str, str] | None:
-    """The first flag that differs from the run in the folder, as it was and as it is.
-
-    A flag that its file does not know had its default. One that has no meaning now is not
-    looked at: the algorithm, the task or the model would differ too.
-    """
+    """The first flag that differs from the run in the folder, as it was and as it is."""
     workdir = Path(flags.workdir)
-    if not (read_metrics(workdir) or find_checkpoints(workdir)):  # nothing that would be lost
+    if not ((workdir / METRICS).exists() or find_checkpoints(workdir)):  # nothing would be lost
         return None
     path = workdir / "flags.txt"
     if not path.exists():
         return None
     pairs = told_by(lines_of(path, "the run's flags.txt"))
     before = {name: text for name, text in pairs if name != "set"}
-    before["set"] = ", ".join(sorted(text for name, text in pairs if name == "set"))
+    before["set"] = _all_set(text for name, text in pairs if name == "set")
+    return _difference(before, flags, algorithm, free)
+
+
+def _difference(
+    before: dict[str, str],
+    flags: argparse.Namespace,
+    algorithm: meta_tf.Algorithm,
+    free: set[str],
+) -> tuple[str, str, str] | None:
+    """The first flag that differs from what it was before, as it was and as it is.
+
+    One that was not known then had its default. One that has no meaning now is not looked at: the
+    algorithm, the task or the model would differ too.
+    """
     free = FREE | free
     if flags.meta_schedule != "constant":  # it ends with the last iteration
         free.remove("iterations")
     if flags.task not in ("omniglot", "sinusoid", "hidden_teacher"):  # other pictures
         free.remove("data_dir")
-    now = {**values_of(flags, algorithm), "set": [", ".join(sorted(flags.set)), ""]}
+    now = {**values_of(flags, algorithm), "set": [_all_set(flags.set), ""]}
     for name in sorted(now.keys() - free):
         new, default = now[name]
         old = before.get(name, default)
         if old != new:
             return name, old, new
     return None
+
+
+def _all_set(texts: Iterable[str]) -> str:
+    return ", ".join(sorted(texts))
 
 
 def _lines(path: Path) -> list[str]:

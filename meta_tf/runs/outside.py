@@ -9,7 +9,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from meta_tf.runs import quiet
@@ -21,6 +21,28 @@ WHAT = ("task", "model", "algorithm")
 def is_outside(name: str) -> bool:
     """Whether a name is that of something outside the package."""
     return ":" in name
+
+
+def check_allowed(file: str, values: Mapping[str, Any], by_hand: Mapping[str, Any]) -> None:
+    """Raises ValueError if a file asks for code from outside the package.
+
+    Files are data: a task, model or algorithm of the form `module:Name` is imported only if the
+    command line itself gives it, or names its module by `--import`.
+
+    Args:
+      file: what the error calls the file.
+      values: the flags that it holds, by name.
+      by_hand: the flags of the command line itself.
+    """
+    for what in WHAT:
+        name = values.get(what) or ""
+        module = name.partition(":")[0]
+        if is_outside(name) and what not in by_hand and module not in by_hand.get("import", ()):
+            raise ValueError(
+                f"{file} asks for --{what}={name}, which is code from outside the package: a file "
+                f"alone does not run any. If you trust that code, add --import={module}, or give "
+                f"--{what} on the command line."
+            )
 
 
 def load(what: str, name: str) -> Any:

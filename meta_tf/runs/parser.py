@@ -75,6 +75,8 @@ class Parser(argparse.ArgumentParser):
             raise ValueError(f"{path}: {error}") from error
         if "flagfile" in values:
             raise ValueError(f"{path}: a file of flags cannot name another by --flagfile.")
+        if "import" in values:
+            raise ValueError(f"{path}: a file of flags cannot allow itself to --import a module.")
         return values
 
     def defaults(self) -> dict[str, Any]:

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from meta_tf.runs import preset_files
+from meta_tf.runs import outside, preset_files
 from meta_tf.runs.algorithm_flags import algorithm_flags
 from meta_tf.runs.flags import SOURCE
 from meta_tf.runs.kinds import Range
 from meta_tf.runs.lines_of_flags import lines_of, told_by
 from meta_tf.runs.parser import Parser
+
+_ACTS = {"download", "mirror", "cache", "cache_dir"}  # of a source: where to fetch from, and write
 
 
 def read_flags(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
@@ -28,13 +30,16 @@ def read_flags(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
     by_hand = parser.values_of(words)
     files: dict[str, Any] = {}
     for path in by_hand.get("flagfile", ()):
-        files.update(parser.values_in(path))
+        values = parser.values_in(path)
+        outside.check_allowed(path, values, by_hand)
+        files.update(values)
     given = {**files, **by_hand}
     beneath: dict[str, Any] = {}
     if "preset" in parser.flags:
         beneath = _preset(parser, given)
     elif "task" in parser.flags and given.get("learner"):
         beneath = parser.values_of(trained_on(given["learner"]))
+        outside.check_allowed(f"the flags.txt of {given['learner']}", beneath, by_hand)
     values = {**parser.defaults(), **beneath, **given}
     if values.get("rotations") == "auto":  # photographs have an up and a down
         values["rotations"] = "task" if values["task"] == "omniglot" else "none"
@@ -63,7 +68,8 @@ def trained_on(learner: str) -> list[str]:
     """The flags, as words, of the tasks that a learner was trained on, as far as is known.
 
     A shipped learner has them in the file beside it, but for the folder of the drawings; one
-    of a run in the run's `flags.txt`.
+    of a run in the run's `flags.txt`. That may be somebody else's: it says where the data lie,
+    and neither fetches nor writes any.
     """
     told: dict[str, str] = {}
     if learner in preset_files.shipped():
@@ -75,11 +81,17 @@ def trained_on(learner: str) -> list[str]:
         if flags.exists():
             lines = lines_of(flags, "the run's flags.txt")
             told = {name: text for name, text in told_by(lines) if name != "set"}
-            settings = [line for line in lines if line.startswith("--set=task.")]
-            return [*_words(told), *settings]
+            settings = (text for name, text in told_by(lines) if name == "set")
+            return [*_words(told), *(f"--set={text}" for text in settings if _is_data(text))]
     return _words(told)
 
 
+def _is_data(setting: str) -> bool:
+    """Whether `--set` is about the tasks, and about no more than reading them."""
+    what, _, argument = setting.partition("=")[0].rpartition(".")
+    return what == "task" and argument not in _ACTS
+
+
 def _words(told: dict[str, str]) -> list[str]:
-    wanted = {"seed", *(flag.name for flag in SOURCE)}
+    wanted = {"seed", *(flag.name for flag in SOURCE)} - _ACTS
     return [f"--{name}={text}" for name, text in told.items() if name in wanted]

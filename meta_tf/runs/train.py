@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,17 @@ import keras
 import meta_tf
 from meta_tf.algorithms import InnerLoop
 from meta_tf.files import write_text
-from meta_tf.runs import build, flags_file
-from meta_tf.runs.checkpoints import Checkpoint, latest_checkpoint
+from meta_tf.runs import build, flags_file, outside, stop
+from meta_tf.runs.checkpoints import Checkpoint, latest_checkpoint, run_of
 from meta_tf.runs.devices import set_up_device
 from meta_tf.runs.finish import finish
 from meta_tf.runs.fit import check_profile, fit
 from meta_tf.runs.flags import IMAGES
 from meta_tf.runs.initial_weights import take_weights
 from meta_tf.runs.kinds import largest
+from meta_tf.runs.learners import import_modules
 from meta_tf.runs.lock import claimed
-from meta_tf.runs.start import clear_way, find_start
-from meta_tf.runs.stop import StopRequest
+from meta_tf.runs.start import check_replaceable, clear_way, find_start, wrong_with
 from meta_tf.runs.strategy import set_up_strategy
 from meta_tf.runs.workers import Workers
 
@@ -38,19 +39,18 @@ def run(flags: argparse.Namespace) -> None:
     """
     set_up_device(flags.device, dense=flags.model == "mlp")
     workers = set_up_strategy(flags)
+    import_modules(flags)
     keras.config.set_dtype_policy(flags.precision)
     keras.utils.set_random_seed(flags.seed)
     flags.workdir = flags.workdir or f"runs/{flags.preset or flags.task.split(':')[-1]}"
-    stop = StopRequest()
-    with stop.signals():
-        if not workers.is_chief:
-            _run(flags, stop, workers, True)
-            return
-        with claimed(flags.workdir) as writable:
-            _run(flags, stop, workers, writable)
+    if not workers.is_chief:
+        _run(flags, workers, True)
+        return
+    with claimed(flags.workdir) as writable:
+        _run(flags, workers, writable)
 
 
-def _run(flags: argparse.Namespace, stop: StopRequest, workers: Workers, writable: bool) -> None:
+def _run(flags: argparse.Namespace, workers: Workers, writable: bool) -> None:
     """Goes on with the run of a folder that is claimed, or begins it; or helps its chief."""
     # Only an algorithm that classifies by itself asks for the ways, which a table alone knows.
     table = build.build_tasks(flags) if flags.task == "table" else None
@@ -62,14 +62,19 @@ def _run(flags: argparse.Namespace, stop: StopRequest, workers: Workers, writabl
     tasks = table or build.build_tasks(flags)
     training = build.build_tasks(flags, training=True) if _trains_otherwise(flags) else tasks
     ways = _most(tasks.ways, largest(flags.train_ways) or training.ways)
-    start = None
+    start, found = None, Usable(flags, algorithm)
     if workers.is_chief:
-        start = find_start(flags, restarts)
+        # Several workers make a learner's variables together, and so not yet.
+        with contextlib.nullcontext() if workers.are_several else workers.strategy.scope():
+            start = find_start(flags, restarts, found.wrong_with)
         _check_left(flags, start.iteration if start else 0, writable)
+        if writable:
+            check_replaceable(Path(flags.workdir))
     with workers.training(), workers.same_start(start) as begin:
         with workers.strategy.scope():
             if begin:
-                learner = _loaded(begin.path, algorithm)
+                again = workers.are_several
+                learner = _loaded(begin.path, algorithm) if again else found.learner
                 _set_rates(learner, flags)
             else:
                 learner = build.build_learner(flags, tasks, ways, algorithm)
@@ -78,12 +83,40 @@ def _run(flags: argparse.Namespace, stop: StopRequest, workers: Workers, writabl
         if workers.is_chief and writable:
             _begin(flags, algorithm, start, restarts)
         if writable:
-            fit(flags, learner, training.train, tasks.valid, begin, stop, workers)
+            fit(flags, learner, training.train, tasks.valid, begin, stop.current(), workers)
     if workers.is_chief:
         if flags.strategy != "none":  # without what it shares with others
             learner = _loaded(latest_checkpoint(flags.workdir)[0], algorithm)
         finish(flags, learner, tasks, algorithm, writable)
         workers.end()
+
+
+class Usable:
+    """Finds out which checkpoints a run can go on from, and loads them.
+
+    Attributes:
+      learner: of the last one that it could.
+    """
+
+    def __init__(self, flags: argparse.Namespace, algorithm: meta_tf.Algorithm) -> None:
+        self.learner: Any = None
+        self._flags, self._algorithm = flags, algorithm
+
+    def wrong_with(self, checkpoint: Checkpoint) -> str:
+        """What is wrong with a checkpoint; empty if it has been loaded."""
+        settings = run_of(checkpoint.path).get("settings", {})
+        what = wrong_with(checkpoint) or flags_file.of_another_run(
+            settings, self._flags, self._algorithm
+        )
+        if what:
+            return what
+        try:
+            self.learner = _loaded(checkpoint.path, self._algorithm)
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever Keras stumbles over
+            return f"Keras cannot load it: {outside.loading_error(error)}"
+        return ""
 
 
 def _begin(

@@ -1,6 +1,7 @@
 """Showing the page on this machine."""
 
 import threading
+import urllib.error
 import urllib.request
 
 import pytest
@@ -29,6 +30,9 @@ def test_files_arrive_as_what_they_are_and_without_a_line_on_the_screen(tmp_path
                     assert answer.read().decode() == name
             with urllib.request.urlopen(address_of(server)) as answer:
                 assert answer.read() == b"index.html"
+            for name in ("%00", "a%00b", "nothing"):
+                with pytest.raises(urllib.error.HTTPError, match="404"):
+                    urllib.request.urlopen(address_of(server) + name)
         finally:
             server.shutdown()
             thread.join()
