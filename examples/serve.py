@@ -5,7 +5,7 @@
 
 `saved_model` is what `meta-tf export --learner=LEARNER --output=saved_model` writes; meta_tf is
 not needed here. A SavedModel is a program: serve only those that you trust. docs/serving.md shows
-requests and answers, and how much memory it takes.
+requests and responses, and how much memory the service needs.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, StrictInt
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-MAX_BYTES, MAX_EXAMPLES = 4_000_000, 200  # of a request
-MAX_CONNECTIONS = 64  # what comes beyond gets 503
+MAX_BYTES, MAX_EXAMPLES = 4_000_000, 200  # per request
+MAX_CONNECTIONS = 64  # further connections get 503
 IDLE_SECONDS = 5  # of a connection that waits for its next request
-SEND_SECONDS = 20  # that a client has to send a request
+SEND_SECONDS = 20  # in which a client must send a request
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class Support(BaseModel):
     support_x: list = Field(min_length=1, max_length=MAX_EXAMPLES)
     support_y: list[StrictInt] = Field(max_length=MAX_EXAMPLES)
-    classes: list[Name] = Field([], description="the classes' names; their numbers if left out")
+    classes: list[Name] = Field([], description="the names of the classes; default: their numbers")
 
 
 class Query(BaseModel):
@@ -106,7 +106,7 @@ class Learner:
         try:
             with self._turns:
                 return signature(**{name: tf.constant(t) for name, t in inputs.items()})
-        except tf.errors.InvalidArgumentError as error:  # e.g. an index that an embedding lacks
+        except tf.errors.InvalidArgumentError as error:  # such as an index outside an embedding
             raise wrong(f"The learner cannot take this: {str(error).splitlines()[0]}") from error
 
 
@@ -119,7 +119,7 @@ def array_of(name: str, given: list, spec: tf.TensorSpec) -> np.ndarray:
     except ValueError:
         raise wrong(f"{wanted} lists of unequal lengths.") from None
     if array.dtype.kind not in "iuf":
-        raise wrong(f"{wanted} something that is no number.")
+        raise wrong(f"{wanted} something that is not a number.")
     if not spec.shape.is_compatible_with(array.shape):
         raise wrong(f"{wanted} the shape {list(array.shape)}.")
     with np.errstate(all="ignore"):
@@ -134,9 +134,9 @@ def wrong(sentence: str) -> HTTPException:
 
 
 class Door:
-    """What a request must be before anything reads it: small, whole, in time, to this host.
+    """Checks a request before the service reads it: its host, its size and its time of arrival.
 
-    It stands in front of the service, and hands it the body at once.
+    It wraps the service, and passes the complete body to it.
     """
 
     def __init__(self, app: Any, hosts: list[str], parts: int):
@@ -152,14 +152,14 @@ class Door:
             try:
                 body = await asyncio.wait_for(_body(receive), SEND_SECONDS)
             except TimeoutError:
-                refusal = 408, f"A request must come within {SEND_SECONDS} seconds."
-            except ConnectionError:  # nobody is there to be answered
+                refusal = 408, f"A request must arrive within {SEND_SECONDS} seconds."
+            except ConnectionError:  # the client is gone
                 return None
             # An empty list is three bytes with its comma, and takes twenty times that once parsed.
             if sum(body.count(sign) for sign in (b"[", b"{", b",")) > self._parts:
                 refusal = 413, f"A request must have at most {self._parts} lists and numbers."
         if refusal:
-            close = {"connection": "close"}  # the rest of what is being sent is not read
+            close = {"connection": "close"}  # does not read the rest of the body
             answer = JSONResponse({"detail": refusal[1]}, refusal[0], close)
             return await answer(scope, receive, send)
 
@@ -171,7 +171,7 @@ class Door:
         return await self._app(scope, once, send)
 
     def _refusal(self, method: str, headers: dict[bytes, str]) -> tuple[int, str] | None:
-        """The code and the sentence for a request that its headers alone rule out."""
+        """The code and the sentence of the error, if the headers make the request invalid."""
         host = headers.get(b"host", "").rsplit(":", 1)[0] if b"host" in headers else ""
         if "*" not in self._hosts and host not in self._hosts:
             return 421, f"This service answers for {', '.join(self._hosts)}, and not for {host!r}."
@@ -179,14 +179,14 @@ class Door:
             return None
         length = headers.get(b"content-length")
         if length is None:
-            return 411, "A request must tell its length: send Content-Length."
+            return 411, "A request must give its length: send Content-Length."
         if not length.isdecimal() or int(length) > MAX_BYTES:
             return 413, f"A request must have at most {MAX_BYTES} bytes."
         return None
 
 
 class Protocol(H11Protocol):
-    """uvicorn's own, which also closes a connection whose request does not come in time."""
+    """uvicorn's protocol, which also closes a connection whose request does not arrive in time."""
 
     _late: asyncio.TimerHandle | None = None
 
@@ -203,7 +203,7 @@ class Protocol(H11Protocol):
         super().connection_lost(error)
 
     def _expect(self) -> None:
-        """Waits for the head of a request, but for one that is being answered."""
+        """Starts the time limit for the next request, unless one is being answered."""
         if self.cycle is not None and not self.cycle.response_complete:
             self._expected()
         elif self._late is None:
@@ -228,7 +228,7 @@ async def _body(receive: Any) -> bytes:
 
 
 def make_app(learner: Learner, keep: int, hosts: list[str]) -> FastAPI:
-    """The service; it keeps the `keep` tasks that were used last, and answers for these hosts."""
+    """The service. It keeps the `keep` most recently used tasks, and answers for these hosts."""
     app = FastAPI(title="A learner of new tasks")
     app.add_middleware(Door, hosts=hosts, parts=learner.parts)
     tasks: OrderedDict[str, tuple[dict[str, tf.Tensor], list[str]]] = OrderedDict()
@@ -250,7 +250,7 @@ def make_app(learner: Learner, keep: int, hosts: list[str]) -> FastAPI:
             if task is None:
                 raise HTTPException(
                     404,
-                    f"No task {number!r} is kept: it was not learned here, or {keep} others were "
+                    f"No task {number!r} is stored: it was not learned here, or {keep} others were "
                     "used since. Learn it (again) by POST /learn.",
                 )
             tasks.move_to_end(number)
@@ -273,24 +273,24 @@ def main() -> None:
     """Runs the program."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("saved_model", help="the exported folder")
-    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0: other computers too")
+    parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 also accepts other computers")
     parser.add_argument("--port", type=int, default=8000)
-    parser.add_argument("--keep", type=int, default=1000, help="how many tasks are kept")
+    parser.add_argument("--keep", type=int, default=1000, help="the number of tasks to keep")
     parser.add_argument(
         "--allow",
         action="append",
-        help="a name that clients may call it by, beside localhost; * for any",
+        help="a host name that clients may use, in addition to localhost; * for any",
     )
     options = parser.parse_args()
     try:
         learner = Learner(options.saved_model)
     except (KeyError, OSError, ValueError) as error:
-        parser.error(f"{options.saved_model} is no exported classifier: {error}")
+        parser.error(f"{options.saved_model} is not an exported classifier: {error}")
     each = learner.bytes / 1e6
     print(f"{options.keep} tasks are kept, {each:.2f} MB each: {each * options.keep:.0f} MB.")
     hosts = ["localhost", "127.0.0.1", "[::1]", options.host, *(options.allow or [])]
     app = make_app(learner, options.keep, list(dict.fromkeys(hosts)))
-    gc.freeze()  # or collections would look through all of TensorFlow, a tenth of a second each
+    gc.freeze()  # or each collection scans all of TensorFlow: a tenth of a second
     uvicorn.run(
         app,
         host=options.host,

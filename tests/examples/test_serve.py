@@ -108,7 +108,7 @@ def test_the_task_that_was_not_used_for_longest_is_let_go(client):
 def test_an_unknown_task_is_told(client):
     answer = predict(client, "nobody", task()[0])
     assert answer.status_code == 404
-    assert answer.json()["detail"].startswith("No task 'nobody' is kept")
+    assert answer.json()["detail"].startswith("No task 'nobody' is stored")
 
 
 X, Y = (part.tolist() for part in task())
@@ -295,4 +295,4 @@ def test_a_folder_without_a_learner_is_told_in_a_line(tmp_path):
         [sys.executable, EXAMPLE, tmp_path], capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
-    assert f"{tmp_path} is no exported classifier" in done.stderr.splitlines()[-1]
+    assert f"{tmp_path} is not an exported classifier" in done.stderr.splitlines()[-1]
