@@ -1,4 +1,4 @@
-"""`AdaptedModel`: a network that has learned one task, as a Keras model of its own."""
+"""`AdaptedModel`: a network that has learned one task, as a Keras model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.eager.record import could_possibly_record  # no public name tells
+from tensorflow.python.eager.record import could_possibly_record  # there is no public name
 
 from meta_tf.algorithms import Algorithm
 from meta_tf.batch.check_batch import check_inputs
@@ -44,11 +44,11 @@ Predict: TypeAlias = Callable[[Weights, Tensors], tuple[tuple[Tensors, ...], lis
 
 
 def compiled_predict(network: Network, algorithm: Algorithm) -> Predict:
-    """The function `(weights, x) -> (packed predictions, losses)` of a learned task, compiled.
+    """Compiles the function `(weights, x) -> (packed predictions, losses)` of a learned task.
 
-    The losses are what layers add to the loss, as activity regularisers do. The weights are an
-    argument, so that one function serves every task of a learner: it is traced for the first
-    batch it is given, and once more when a batch of another size comes.
+    The losses are those that layers add, such as activity regularisers. The weights are an
+    argument, so one function serves every task of a learner: TensorFlow traces it for the first
+    batch, and once more for a batch of another size.
     """
 
     def predict(weights: Weights, x: Tensors) -> tuple[tuple[Tensors, ...], list[Tensor]]:
@@ -71,34 +71,34 @@ def _check_unchanged(network: Network) -> None:
     if changed:
         raise ValueError(
             "The learner's model must be as it was when the adapted model was made. Received: "
-            f"{network.model.name!r}, since then frozen, unfrozen, quantised or loaded at: "
-            f"{', '.join(changed[:4])}. Set it back, or call learner.adapt(support_x, support_y) "
-            "again."
+            f"{network.model.name!r}, which was frozen, unfrozen, quantised or loaded at: "
+            f"{', '.join(changed[:4])}. Undo the change, or call "
+            "learner.adapt(support_x, support_y) again."
         )
 
 
 @keras.saving.register_keras_serializable("meta_tf")
 class AdaptedModel(keras.Model):
-    """What `MetaLearner.adapt` returns: a Keras model for one task.
+    """A Keras model for one task, returned by `MetaLearner.adapt`.
 
-    It computes `algorithm.predict(network, weights, x)` with weights of its own, that
-    is, what the learner predicts for a query set `x`, without dropout and the like even if
-    it is trained on. In the batch-norm mode `transductive` that includes the statistics of
-    the batch at hand: predict many examples of all classes at once, with
-    `fitted.predict(x, batch_size=len(x))`, as `predict` alone cuts `x` into batches of 32;
-    or one by one, each with the support set: `fitted.predict_one_by_one(x, support_x)`.
+    It computes `algorithm.predict(network, weights, x)` with its own weights: what the
+    learner predicts for a query set `x`. Dropout and similar layers stay off, even if you
+    train it further. In the batch-norm mode `transductive`, predictions use the statistics of
+    the current batch. Then either predict many examples of all classes at once, with
+    `fitted.predict(x, batch_size=len(x))`, because `predict` splits `x` into batches of 32 by
+    default, or one by one, each with the support set: `fitted.predict_one_by_one(x, support_x)`.
 
-    Its Keras variables are made when they are first asked for, by `weights`, `fit`, `save`
-    and so on; until then it holds plain tensors, and costs next to nothing.
+    It creates its Keras variables when they are first needed, by `weights`, `fit`, `save`
+    and so on. Until then it holds plain tensors and costs almost nothing.
 
     Args:
       network: the model and its loss; only its structure is used.
-      algorithm: what predicts.
+      algorithm: the algorithm that predicts.
       weights: the adapted weights.
-      predict: `compiled_predict(network, algorithm)`, where several models share it; one of
-        its own if None.
-      class_names: the names of the classes, in the order of their numbers, if they have any.
-      classes: how many outputs a prediction has, the first of the network's; all of them if None.
+      predict: `compiled_predict(network, algorithm)`, if several models share it; if None, the
+        model compiles its own.
+      class_names: the names of the classes, in the order of their numbers, if they have names.
+      classes: the number of outputs of a prediction: the network's first ones; all if None.
 
     Example:
       >>> fitted = learner.adapt(support_x, support_y)
@@ -125,7 +125,7 @@ class AdaptedModel(keras.Model):
         self._predict = predict or compiled_predict(network, algorithm)
         self._learned: Weights | None = weights  # None once there are variables
         self._making_variables = threading.Lock()
-        self._has_own_model = False  # until then it is the learner's
+        self._has_own_model = False  # False: `network.model` is the learner's
         self.built = True
 
     def call(self, inputs: Tensors, training: bool = False) -> Tensors:
@@ -137,7 +137,7 @@ class AdaptedModel(keras.Model):
         if eagerly:
             require_finite({"inputs": inputs}, axes=1)
         if not eagerly or could_possibly_record():
-            # A larger graph shall follow the weights when they change, and a tape reach them.
+            # So that larger graphs follow changes of the weights, and gradients reach them.
             self._make_variables()
         weights = self.weights_now
         if eagerly:
@@ -158,14 +158,14 @@ class AdaptedModel(keras.Model):
         steps: int | None = None,
         callbacks: Any = None,
     ) -> Any:
-        """Predicts as `keras.Model.predict` does; arrays that fit one batch, at once.
+        """Predicts as `keras.Model.predict` does; arrays that fit in one batch take a shortcut.
 
-        Those need none of Keras's pipeline, which takes many times longer to set up than a
-        small model takes to predict. Nor do they show a progress bar.
+        They skip Keras's input pipeline, which takes many times longer to set up than a small
+        model takes to predict, and show no progress bar.
         """
         if steps is None and not callbacks and number_of(x) in range(1, (batch_size or 32) + 1):
             return self.predict_on_batch(x)
-        if number_of(x) is not None:  # Keras would name an example by its place in a batch of 32
+        if number_of(x) is not None:  # Keras would number an example within its batch of 32
             self._as_inputs("x", x)
         return super().predict(x, batch_size, verbose, steps, callbacks)
 
@@ -177,17 +177,17 @@ class AdaptedModel(keras.Model):
         return self._of_task(keras.tree.map_structure(lambda p: p.numpy(), predictions))
 
     def predict_one_by_one(self, x: Any, company: Any = None) -> Any:
-        """Predictions in which no input has a say in another's.
+        """Predicts each input independently of the others.
 
-        In the batch-norm mode `transductive` an input is normalised by the statistics of its
-        batch. One new picture alone makes poor ones; with the support set beside it, they are
-        much like those that the learner was trained with. In the other modes, and without
-        batch norm, this gives what `predict` does.
+        In the batch-norm mode `transductive`, an input is normalised by the statistics of its
+        batch. A single picture has poor statistics; together with the support set, they are
+        similar to those in training. In the other modes, and without batch norm, the result is
+        the same as from `predict`.
 
         Args:
           x: the inputs, [B, ...].
-          company: inputs [S, ...] that share each one's batch, such as the support set that
-            the model learned from; if None, each input is alone.
+          company: inputs [S, ...] that share the batch of each input, such as the support set
+            that the model learned from; if None, each input has a batch of its own.
 
         Returns:
           Predictions [B, ...], as arrays.
@@ -213,15 +213,15 @@ class AdaptedModel(keras.Model):
         return self._of_task(keras.tree.map_structure(lambda *p: np.stack(p), *last))
 
     def predict_names(self, x: Any, company: Any = None) -> np.ndarray:
-        """The name of each input's most likely class, [B]; as `predict_one_by_one` otherwise.
+        """The name of the most likely class of each input, [B]; see `predict_one_by_one`.
 
         Raises:
           ValueError: if the classes have no names.
         """
         if not self.class_names:
             raise ValueError(
-                "`predict_names` needs the classes' names. Received: a model that learned class "
-                "numbers alone. Give them to adapt(support_x, support_y, class_names=[...])."
+                "`predict_names` needs class names. Received: a model that learned class numbers. "
+                "Pass names to adapt(support_x, support_y, class_names=[...])."
             )
         likely = self.predict_one_by_one(x, company)[..., : len(self.class_names)].argmax(-1)
         return np.array(self.class_names)[likely]
@@ -242,8 +242,8 @@ class AdaptedModel(keras.Model):
     ) -> None:
         """Exports as `keras.Model.export` does, with the inputs that the model declares.
 
-        The classes' names, if they have any, are in `assets.extra/class_names.json` of a
-        SavedModel, in `FILE.class_names.json` beside another file.
+        Class names, if there are any, are in `assets.extra/class_names.json` of a SavedModel, and
+        in `FILE.class_names.json` beside other files.
         """
         if input_signature is None:
             input_signature = [input_specs(self.algorithm, self.network, None)]
@@ -272,7 +272,8 @@ class AdaptedModel(keras.Model):
     def summary(self, *args: Any, print_fn: Any = None, **options: Any) -> None:
         """Prints what was learned, and the layers as `keras.Model.summary` does.
 
-        Their shapes and sizes are the adapted model's; other values are here than in the learner.
+        The shapes and sizes of the layers are those of the adapted model; its values differ from
+        the learner's.
         """
         (print_fn or print)(
             f"Adapted model {self.name!r}: one task, learned by {type(self.algorithm).__name__} "
@@ -285,8 +286,8 @@ class AdaptedModel(keras.Model):
         inputs = self.algorithm.input_spec(self.network)
         if inputs is None:
             raise AttributeError(
-                f"The model {self.network.model.name!r} declares no inputs, as subclassed models "
-                "do not, and so has no shapes before it is called."
+                f"The model {self.network.model.name!r} declares no inputs, as it is subclassed, "
+                "so it has no shapes before it is called."
             )
         return inputs
 
@@ -315,23 +316,23 @@ class AdaptedModel(keras.Model):
     def load_own_variables(self, store: Any) -> None:
         self._take_own_model()
         self._make_variables()
-        kept = {name: store[name] for name in store.keys()}  # noqa: SIM118 - a store is no dict
+        kept = {name: store[name] for name in store.keys()}  # noqa: SIM118 - a store is not a dict
         super().load_own_variables({n: value for n, value in kept.items() if n.isdecimal()})
         self._prepare(lambda model: load_layers(model, kept))
 
     def save_assets(self, folder: str) -> None:
-        """The files of layers that have some, such as vocabularies; Keras's `save` calls it."""
+        """Writes the files of layers that have some, such as vocabularies, for Keras's `save`."""
         save_layer_assets(self.network.model, folder)
 
     def load_assets(self, folder: str) -> None:
-        """Reads what `save_assets` has written; Keras's loading calls it."""
+        """Reads the files that `save_assets` wrote, for Keras's loading."""
         load_layer_assets(self.network.model, folder)
         self._take(self.network.model)
 
     @property
     def weights_now(self) -> Weights:
         """The weights, as tensors."""
-        learned = self._learned  # once: another thread may be making variables of them
+        learned = self._learned  # read once: another thread may be creating the variables
         if learned is not None:
             return learned
         return Weights(
@@ -341,13 +342,13 @@ class AdaptedModel(keras.Model):
         )
 
     def save(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
-        """Saves to a `.keras` file; what could not be loaded again is refused, as by a learner."""
+        """Saves to a `.keras` file, with the same checks as `MetaLearner.save`."""
         check_keras_file(filepath, self)
         super().save(filepath, overwrite=overwrite, **options)
 
     def save_weights(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
-        """Saves the weights alone, as `keras.Model.save_weights` does."""
-        _check_unchanged(self.network)  # before Keras opens the file, and so empties an earlier one
+        """Saves only the weights, as `keras.Model.save_weights` does."""
+        _check_unchanged(self.network)  # before Keras opens the file, which empties an earlier one
         super().save_weights(filepath, overwrite=overwrite, **options)
 
     def get_config(self) -> dict[str, Any]:
@@ -377,11 +378,11 @@ class AdaptedModel(keras.Model):
         return adapted
 
     def quantize(self, mode: Any = None, **options: Any) -> None:
-        self._make_variables()  # Keras lets a model have no more of them after this
+        self._make_variables()  # Keras does not allow more of them after this
         raise ValueError(
             "An adapted model cannot be quantised: its layers are the learner's. Received: "
-            f"mode={mode!r}. Call learner.quantize({mode!r}) first, and learner.adapt(support_x, "
-            "support_y) then."
+            f"mode={mode!r}. Call learner.quantize({mode!r}), then learner.adapt(support_x, "
+            "support_y)."
         )
 
     def _of_task(self, predictions: Tensors) -> Tensors:
@@ -389,18 +390,18 @@ class AdaptedModel(keras.Model):
         return predictions if self.classes is None else predictions[..., : self.classes]
 
     def _as_inputs(self, name: str, x: Any) -> Tensors:
-        """Arrays as tensors, once they are known to be inputs [B, ...] and finite."""
+        """Arrays as tensors, after checking that they are finite inputs [B, ...]."""
         x = keras.tree.map_structure(as_input, x)
         check_inputs(self.algorithm, self.network, name, x, axes=1)
         require_finite({name: x}, axes=1)
         return x
 
     def _make_variables(self) -> None:
-        """Keras variables in the place of the tensors that were learned, once."""
+        """Replaces the learned tensors by Keras variables, once."""
         if self._learned is None:
             return
         with self._making_variables:
-            if self._learned is None:  # another thread has made them meanwhile
+            if self._learned is None:  # another thread has created them
                 return
             _check_unchanged(self.network)
             weights, model = self._learned, self.network.model
@@ -416,16 +417,16 @@ class AdaptedModel(keras.Model):
                     ],
                     {n: self._variable(n, w) for n, w in weights.meta.items()},
                 )
-            self._learned = None  # last: whoever finds it None finds the variables
+            self._learned = None  # last: once it is None, the variables exist
 
     def _of_model(self) -> Iterator[tuple[keras.Variable, Tensor]]:
-        """The model's variables, each with the value that it has here."""
+        """The model's variables, each with its value in this model."""
         model, values = self.network.model, self.weights_now
         yield from zip(model.trainable_variables, values.model, strict=True)
         yield from zip(model.non_trainable_variables, values.state, strict=True)
 
     def _take_own_model(self) -> None:
-        """Parts from the learner's model, whose layers a file must not change."""
+        """Copies the learner's model, whose layers loading a file must not change."""
         if self._has_own_model:
             return
         _check_unchanged(self.network)
@@ -435,22 +436,22 @@ class AdaptedModel(keras.Model):
         self._has_own_model = True
 
     def _prepare(self, prepare: Callable[[keras.Model], Any]) -> None:
-        """Gives the own model the present weights, and lets its layers prepare themselves."""
+        """Gives the own model the current weights, and lets its layers prepare themselves."""
         for variable, value in self._of_model():
             variable.assign(value)
         prepare(self.network.model)
         self._take(self.network.model)
 
     def _take(self, model: keras.Model) -> None:
-        """Computes with this model, as it is now, from here on."""
+        """Uses this model, in its current state, from now on."""
         self.network = Network(model, self.network.loss, self.network.batch_norm)
         self._predict = compiled_predict(self.network, self.algorithm)
-        if self.train_function is not None:  # Keras's own; `fit` may be running it
+        if self.train_function is not None:  # Keras's; `fit` may be running it
             self.make_train_function(force=True)
 
     def _without_compiling(self, make: Callable[[bool], None], force: bool) -> None:
         check_not_forked()
-        # What Keras would compile for each model by itself is compiled already, for all.
+        # Keras would compile for each model separately; the function for all is compiled already.
         eagerly, self.run_eagerly = super().run_eagerly, True
         try:
             make(force)
@@ -460,7 +461,7 @@ class AdaptedModel(keras.Model):
     def _variable(
         self, path: str, value: Tensor, trained: keras.Variable | None = None
     ) -> keras.Variable:
-        """A variable of this value; one to train on, if `trained` says which one it stands for."""
+        """A variable of this value; trainable like `trained`, if that is given."""
         return self.add_weight(
             name=path.replace("/", "_"),
             shape=value.shape,

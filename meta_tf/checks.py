@@ -1,4 +1,4 @@
-"""Checks of arguments, so that a wrong one is reported early and in the same words."""
+"""Checks of arguments, which report invalid ones early and in the same words."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import numbers
 from collections.abc import Hashable
 from typing import Any
 
-_LONGEST = 300  # characters of a value in an error
+_LONGEST = 300  # characters of a value in an error message
 
 
 def check_integer(name: str, value: Any, at_least: int, why: str = "") -> None:
-    """Raises ValueError unless `value` is an integer of `at_least` or more."""
+    """Raises ValueError unless `value` is an integer of at least `at_least`."""
     if not _is_integer(value) or value < at_least:
         raise ValueError(
             f"`{name}` must be an integer of at least {at_least}{_so(why)}{_got(value)}"
@@ -19,9 +19,9 @@ def check_integer(name: str, value: Any, at_least: int, why: str = "") -> None:
 
 
 def check_seed(name: str, value: Any) -> None:
-    """Raises ValueError unless `value` is an integer that random numbers can be drawn by."""
+    """Raises ValueError unless `value` is an integer that can be a seed."""
     if not _is_integer(value) or not -(2**63) <= value < 2**63:
-        raise ValueError(f"`{name}` must be an integer of 64 bits, such as 0{_got(value)}")
+        raise ValueError(f"`{name}` must be a 64-bit integer, such as 0{_got(value)}")
 
 
 def check_number(name: str, value: Any, above: float, below: float = math.inf) -> None:
@@ -57,22 +57,22 @@ def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
 
 
 def check_text(name: str, value: Any, such_as: str) -> None:
-    """Raises ValueError unless `value` is a text that is not empty."""
+    """Raises ValueError unless `value` is a non-empty string."""
     if not isinstance(value, str) or not value:
         raise ValueError(f"`{name}` must be a text such as {such_as!r}{_got(value)}")
 
 
 def check_kind(name: str, value: Any, kind: type, wanted: str) -> None:
-    """Raises ValueError unless `value` is of this kind, which is `wanted` in words."""
+    """Raises ValueError unless `value` is of this type, described by `wanted`."""
     if not isinstance(value, kind):
         raise ValueError(f"`{name}` must be {wanted}. Received: {type(value).__name__}.")
 
 
 def as_patterns(name: str, value: Any) -> tuple[str, ...] | None:
-    """Patterns over the names of weights as a tuple; None, for all weights, stays None.
+    """Patterns over the names of weights as a tuple; None (all weights) stays None.
 
     Raises:
-      ValueError: unless `value` is None, a pattern, or several and at least one.
+      ValueError: if `value` is not None, a pattern, or a non-empty list of patterns.
     """
     if value is None:
         return None
@@ -104,6 +104,6 @@ def _got(value: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value in one line of an error, cut off where it is long, as arrays are."""
+    """A value on one line of an error message, truncated if it is long, as arrays are."""
     text = " ".join(repr(value).split())
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -1,4 +1,4 @@
-"""Writing a file, or a folder, whole or not at all."""
+"""Writes a file or a folder completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Gives a path to write to, whose file takes the place of `path` when the block has ended.
+    """Gives a path to write to; the file there replaces `path` when the block ends.
 
-    What stood at `path` stays as it was until then, and for good if the block raises. Once it
-    has ended, the new file is on the disk (`fsync` of the file and of its folder), so that a
-    machine that stops finds the old content or the new, and never a part.
+    Until then, the old content of `path` stays unchanged, and it is kept if the block raises. When
+    the block has ended, the new file is on the disk (`fsync` of the file and of its folder), so
+    a crash of the machine leaves either the old or the new content, never a part.
 
     Args:
-      path: the file; the temporary one beside it has the same ending.
+      path: the file; the temporary file beside it has the same extension.
+
 
     Example:
       >>> with whole_file("notes.txt") as part:                        # doctest: +SKIP
@@ -33,7 +34,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     part = _beside(path)
 
     def remove() -> None:
-        with contextlib.suppress(OSError):  # else the next run sweeps it up
+        with contextlib.suppress(OSError):  # `sweep` removes it in the next run
             part.unlink(missing_ok=True)
 
     with undone(remove):
@@ -44,21 +45,21 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             os.replace(part, path)
             sync(path.parent)
         except OSError as error:
-            if error.filename is None and error.errno:  # of a write, as when the disk is full
+            if error.filename is None and error.errno:  # from a write, such as on a full disk
                 raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
             raise
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Writes a text file in UTF-8, whole or not at all."""
+    """Writes a text file in UTF-8, completely or not at all."""
     with whole_file(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 @contextlib.contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
-    """As `whole_file`, for a folder: what stood at `path` goes only when the new one is there."""
-    path = Path(os.path.realpath(path))  # where a link leads to
+    """Like `whole_file`, for a folder: the old folder is removed only when the new one is there."""
+    path = Path(os.path.realpath(path))  # the target of a link
     make_folder(path.parent)
     part, old = _beside(path), _beside(path)
 
@@ -73,7 +74,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         for file in sorted(part.rglob("*")):
             sync(file)
         sync(part)
-        with _undoing:  # or the new folder could be removed once the old one has left
+        with _undoing:  # otherwise `undo_all` could remove the new folder after the old one moved
             if path.exists():
                 os.rename(path, old)
             try:
@@ -87,7 +88,7 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
-    """Gives a folder that is gone after the block, however that ends."""
+    """Gives a folder that is removed after the block, however the block ends."""
     folder = Path(tempfile.mkdtemp(prefix="meta_tf_"))
     with undone(lambda: shutil.rmtree(folder, ignore_errors=True)):
         yield folder
@@ -95,7 +96,7 @@ def temporary_folder() -> Iterator[Path]:
 
 @contextlib.contextmanager
 def undone(undo: Callable[[], None]) -> Iterator[None]:
-    """Calls `undo` after the block, and also if `undo_all` is called within it."""
+    """Calls `undo` after the block, or earlier if `undo_all` is called during the block."""
     key = object()
     _to_undo[key] = undo
     try:
@@ -106,7 +107,7 @@ def undone(undo: Callable[[], None]) -> Iterator[None]:
 
 
 def undo_all() -> None:
-    """Undoes what other threads are in the middle of, the last first, as the process ends now."""
+    """Undoes the unfinished work of other threads, last first, because the process ends now."""
     with _undoing:
         for undo in reversed(list(_to_undo.values())):
             with contextlib.suppress(OSError):
@@ -119,7 +120,7 @@ _undoing = threading.Lock()
 
 def sync(path: Path) -> None:
     """Waits until a file's content, or a folder's list of names, is on the disk."""
-    if os.name == "nt" and path.is_dir():  # Windows opens no folder
+    if os.name == "nt" and path.is_dir():  # Windows cannot open a folder
         return
     descriptor = os.open(path, os.O_RDWR if path.is_file() else os.O_RDONLY)
     try:
@@ -130,7 +131,7 @@ def sync(path: Path) -> None:
 
 
 def make_folder(path: str | Path) -> None:
-    """Makes a folder, and those that it is in, to stay there if the machine stops."""
+    """Makes a folder and its parents, so that they survive a crash of the machine."""
     path = Path(path)
     new = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
@@ -139,9 +140,9 @@ def make_folder(path: str | Path) -> None:
 
 
 def sweep(folder: str | Path) -> None:
-    """Removes what processes that were killed have left half written in a folder.
+    """Removes the incomplete files that killed processes left in a folder.
 
-    Only for a folder that nobody else writes to now.
+    Use it only if no other process writes to the folder.
     """
     folder = Path(folder)
     for path in folder.iterdir() if folder.is_dir() else ():
@@ -155,7 +156,7 @@ def sweep(folder: str | Path) -> None:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Puts the path into an error of the disk that does not say what it is about."""
+    """Adds the path to a disk error that does not name a file."""
     try:
         yield
     except OSError as error:
@@ -165,7 +166,7 @@ def naming(path: Path) -> Iterator[None]:
 
 
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS}
-# The names of `_beside`, and those that exports were given before.
+# The names of `_beside`, and those of earlier versions of exports.
 _LEFT = re.compile(r"\.([0-9a-f]{32}-|saved_model\.)")
 
 

@@ -1,6 +1,6 @@
-"""Refuses to run TensorFlow's programs in a forked process, where they would never end.
+"""Raises an error if TensorFlow would run in a forked process, where it would wait for ever.
 
-A fork copies the memory of a process but not its threads, for which these programs wait.
+A fork copies the memory of a process, but not the threads that TensorFlow waits for.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 _used = False  # whether this process has made a network, and so has used TensorFlow
-_forked = False  # whether it was forked from one that had
+_forked = False  # whether it was forked from a process that had
 
 
 def note_use() -> None:
@@ -21,11 +21,11 @@ def check_not_forked() -> None:
     """Raises RuntimeError in a process that was forked after TensorFlow had been used."""
     if _forked:
         raise RuntimeError(
-            "A learner cannot run in a process that was forked from one with a learner: "
-            "TensorFlow's threads are missing in it, and it would wait for them for ever. "
-            f"Received: process {os.getpid()}, forked from {os.getppid()}. Start processes by "
-            "multiprocessing.get_context('spawn'), or load the learner in each of them, and in "
-            "none before the fork (a server's option `preload` loads it before)."
+            "A learner cannot run in a process that was forked from one with a learner: it lacks "
+            "TensorFlow's threads and would wait for them for ever. "
+            f"Received: process {os.getpid()}, forked from {os.getppid()}. Start processes with "
+            "multiprocessing.get_context('spawn'), or load the learner in each process after the "
+            "fork (a server's option `preload` loads it before)."
         )
 
 

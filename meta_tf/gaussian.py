@@ -1,4 +1,4 @@
-"""Gaussian predictions: their loss, how good they are, and intervals.
+"""Gaussian predictions: their loss, scores and intervals.
 
 A model predicts a mean and a scale (a standard deviation) for each target: outputs [..., 2 D] for
 targets [..., D], the D means first.
@@ -86,7 +86,7 @@ def crps(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
         CRPS = σ (z (2 Φ(z) - 1) + 2 φ(z) - 1 / √π),   averaged over D
 
-    It is the mean absolute error of a prediction without spread.
+    For a prediction without spread, it is the mean absolute error.
 
     Args:
       y_true: targets, [..., D].
@@ -107,7 +107,7 @@ def crps(y_true: Tensor, y_pred: Tensor) -> Tensor:
 
 
 def coverage(y_true: Tensor, y_pred: Tensor, level: float = 0.9) -> Tensor:
-    """The share of the targets of each example that lie in their central interval, [...]."""
+    """The fraction of the targets of each example inside their central interval, [...]."""
     lower, upper = interval(y_pred, level)
     y = tf.cast(y_true, lower.dtype)
     inside = tf.logical_and(lower <= y, y <= upper)
@@ -115,11 +115,11 @@ def coverage(y_true: Tensor, y_pred: Tensor, level: float = 0.9) -> Tensor:
 
 
 def interval(predictions: Tensor, level: float = 0.9) -> tuple[Tensor, Tensor]:
-    """The ends of the central interval that holds a share `level` of the distribution.
+    """The ends of the central interval that contains a fraction `level` of the distribution.
 
     Args:
       predictions: means and scales, [..., 2 D].
-      level: the share, between 0 and 1.
+      level: the fraction, between 0 and 1.
 
     Returns:
       Lower and upper ends, [..., D] each: μ ∓ z σ with Φ(z) = (1 + level) / 2.

@@ -1,4 +1,4 @@
-"""`MetaLearner`: a Keras model whose forward pass is the learning of a task."""
+"""`MetaLearner`: a Keras model whose forward pass learns a task."""
 
 from __future__ import annotations
 
@@ -53,51 +53,52 @@ from meta_tf.standardize import standardized
 from meta_tf.tasks.part import Part
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
-_BEFORE_SHUFFLE = 8  # arguments of Keras's `fit`, from the one after `x` on, if given by place
+_BEFORE_SHUFFLE = 8  # positional arguments of Keras's `fit` after `x`, up to `shuffle`
 
 
 @keras.saving.register_keras_serializable("meta_tf")
 class MetaLearner(keras.Model):
     """Makes a Keras model learn new tasks from a few examples.
 
-    Wraps a built model, an algorithm and a loss. Calling it adapts the model to
-    each task of a batch by its support set and predicts for its query set:
+    Wraps a built model, an algorithm and a loss. For each task of a batch, a call
+    adapts the model to the support set and predicts the query set:
 
         predictions[t] = predict(adapt(weights, support[t]), query_x[t])
 
-    `fit` learns weights from which that works: it needs an optimiser from
+    `fit` learns weights for which this works well. It needs an optimiser, set by
     `compile`, and batches `(x, y)` with
 
         x = {"support_x": [T, S, ...], "support_y": [T, S, ...], "query_x": [T, Q, ...]}
         y = query_y [T, Q, ...]
 
-    Tasks of different sizes are padded to one shape, and x says how many examples of each are
-    real: `"support_size": [T]` and `"query_size": [T]`, integers. Each task is then the same as
-    alone and without padding, whatever that holds; predictions are padded with zeros. The loss,
-    and metrics that are means, are means over tasks of the means over real queries.
+    Tasks of different sizes are padded to one shape, and x also contains the number of real
+    examples of each: `"support_size": [T]` and `"query_size": [T]`, integers. Whatever the padding
+    holds, each task gives the same result as alone and without padding; its predictions are
+    padded with zeros. The loss, and metrics that are means, are means over tasks of the means over
+    real queries.
 
-    All else (callbacks, metrics, schedules, clipping, `tf.distribute`, saving) is
-    Keras's own. As a layer inside a larger model it lets gradients through the
-    adaptation, to its own weights and to its inputs.
+    Everything else (callbacks, metrics, schedules, clipping, `tf.distribute`, saving)
+    works as in Keras. In a larger model, this model acts as a layer: gradients flow
+    through the adaptation, to its weights and to its inputs.
 
     Args:
       model: any built `keras.Model`; its weights become this model's.
       algorithm: how a task is learned; `MAML()` by default.
       loss: a Keras loss, its name, or a function `(y_true, y_pred) -> values`, averaged
-        over the examples of one task. It is given here and not to `compile`, because
-        adaptation needs it after loading and export too.
-      batch_norm: whose statistics batch normalisation uses, in the inner loop and
-        for the query set: `"transductive"` (those of the set at hand, as published
-        results do), `"support"` (the query set takes the support set's, so that
-        a prediction does not depend on its company) or `"running"` (moving averages
+        over the examples of one task. It is an argument of the constructor and not of
+        `compile`, because adaptation also needs it after loading and export.
+      batch_norm: which statistics batch normalisation uses, in the inner loop and
+        for the query set: `"transductive"` (those of the current set, as in
+        published results), `"support"` (the query set uses the support set's, so
+        each query is predicted independently) or `"running"` (moving averages
         outside of training).
-      task_parallelism: how the tasks of a batch run side by side: `"auto"`,
-        `"parallel"` or `"vectorized"` (see `meta_tf.batch.map_tasks.map_tasks`). Those of a
-        padded batch run in parallel, without XLA.
+      task_parallelism: how the tasks of a batch run in parallel: `"auto"`,
+        `"parallel"` or `"vectorized"` (see `meta_tf.batch.map_tasks.map_tasks`). The tasks of
+        a padded batch run in parallel, without XLA.
 
     Raises:
       ValueError: if the model is not built, the loss is unknown, or the algorithm cannot work
-        with the model, as one with inner steps cannot with a frozen one.
+        with the model; for example, an algorithm with inner steps needs trainable weights.
 
     Example:
       >>> learner = MetaLearner(meta_tf.models.mlp(), MAML(inner_lr=0.01), loss="mse")
@@ -125,7 +126,7 @@ class MetaLearner(keras.Model):
         check_choice("task_parallelism", task_parallelism, TASK_MODES)
         network = Network(model, loss, batch_norm)
         algorithm.check(network)
-        # Casting is the model's own business: targets must not lose precision on the way in.
+        # The model casts its inputs itself: targets must not lose precision before.
         options.setdefault("dtype", model.dtype_policy)
         super().__init__(autocast=False, **options)
         self.model = model
@@ -142,7 +143,7 @@ class MetaLearner(keras.Model):
 
     @property
     def algorithm(self) -> Algorithm:
-        """How a task is learned. Another of the same kind may take its place: other steps, say."""
+        """How a task is learned. You can replace it by one that learns the same weights."""
         return self._algorithm
 
     @algorithm.setter
@@ -152,7 +153,7 @@ class MetaLearner(keras.Model):
         if not self._learns_the_same(algorithm, self.network):
             own = {**algorithm.meta_weights(self.network), **algorithm.moving(self.network)}
             raise ValueError(
-                "`algorithm` must learn the same besides the weights as the one before: "
+                "`algorithm` must learn the same values besides the weights as before: "
                 f"{', '.join(self._besides) or 'nothing'}. Received: {algorithm!r}, which learns "
                 f"{', '.join(own) or 'nothing'}. Build a new MetaLearner for it."
             )
@@ -161,31 +162,31 @@ class MetaLearner(keras.Model):
 
     @property
     def weights_now(self) -> Weights:
-        """The present weights, as tensors."""
+        """The current weights, as tensors."""
         meta = {name: tf.convert_to_tensor(v.value) for name, v in self._besides.items()}
         return self.network.weights._replace(meta=meta)
 
     def standardize(self, part: Part, targets: bool = True) -> None:
-        """Has the learner take inputs and targets in their own units, whatever these are.
+        """Makes the learner accept inputs and targets in their own units.
 
-        The mean and the standard deviation of each input, and in a regression of each target,
-        over `part` become part of the model: `keras.layers.Rescaling` at its inputs and at its
-        outputs, or within an algorithm that makes the predictions itself. So files and exports
-        have them too, and `adapt`, `predict` and `evaluate` take raw rows and give predictions in
-        the targets' own units. Losses are in standard units, so that inner rates mean the same for
-        every table; metrics such as `"mse"` are in the targets' own.
+        Computes the mean and the standard deviation of each input over `part`, and for regression
+        also of each target, and stores them in the model: as `keras.layers.Rescaling` at its inputs
+        and outputs, or inside an algorithm that computes the predictions itself. Files and exports
+        contain them too. `adapt`, `predict` and `evaluate` then take raw rows and return
+        predictions in the unit of the targets. Losses are in standard units, so that inner learning
+        rates mean the same for every table; metrics such as `"mse"` are in the unit of the targets.
 
-        The layers and their weights stay the same; the model that was given is not changed.
+        The layers and their weights stay the same. The model that you passed is not changed.
 
         Args:
-          part: the tasks that the learner is going to be trained on, such as `tasks.train`. Of
-            a part of groups (`from_table`, `from_groups`) all examples count, of others a sample.
-          targets: whether a regression's targets are standardized too. That has to be so with
-            none but losses of the difference between target and prediction.
+          part: the tasks that the learner will be trained on, such as `tasks.train`. A part of
+            groups (`from_table`, `from_groups`) contributes all examples, other parts a sample.
+          targets: whether to standardize the targets of a regression too. Set it to False if the
+            loss does not depend only on the difference between target and prediction.
 
         Raises:
-          ValueError: if that has been done before, examples are no floats, `loss` means something
-            else in other units, or the model takes something else than the examples.
+          ValueError: if the learner is already standardized, the examples are not floats, `loss`
+            changes its meaning with the units, or the model's inputs are not the examples.
 
         Example:
           >>> patient = np.arange(300) % 30
@@ -201,12 +202,12 @@ class MetaLearner(keras.Model):
         self.algorithm.check(network)
         self.network, self.model = network, network.model
         self._compile_for_use()
-        # Keras traces these again when they are asked for.
+        # Keras creates these again when they are needed.
         self.train_function = self.test_function = self.predict_function = None
 
     @property
     def _besides(self) -> dict[str, keras.Variable]:
-        """What is learned, or moves in training, besides the model's weights."""
+        """Variables besides the model's weights that are learned or updated in training."""
         return {**self._meta, **self._moving}
 
     def _learns_the_same(self, algorithm: Algorithm, network: Network) -> bool:
@@ -216,15 +217,15 @@ class MetaLearner(keras.Model):
         }
 
     def _get_ready(self) -> None:
-        """What comes first wherever compiled functions run."""
+        """Runs before every use of the compiled functions."""
         check_not_forked()
         self._follow_the_model()
 
     def _follow_the_model(self) -> None:
-        """Compiles anew if layers were frozen, quantised, given LoRA or loaded meanwhile.
+        """Compiles again if layers were frozen, quantised, given LoRA or loaded since.
 
         Raises:
-          ValueError: if what the algorithm learns besides the weights no longer fits them.
+          ValueError: if the values that the algorithm learns no longer fit the weights.
         """
         changed = self.network.structure.changes()
         if not changed:
@@ -235,8 +236,9 @@ class MetaLearner(keras.Model):
             raise ValueError(
                 f"{type(self.algorithm).__name__} learns something for each weight that adapts, so "
                 "these must be the same as when the learner was made. Received: the model "
-                f"{self.model.name!r}, changed since at: {', '.join(changed[:4])}. Set it back, or "
-                "change the model first and make the learner then: MetaLearner(model, ...)."
+                f"{self.model.name!r}, which has changed at: {', '.join(changed[:4])}. Undo the "
+                "change, or change the model first and then make the learner: "
+                "MetaLearner(model, ...)."
             )
         self.network = network
         self._compile_for_use()
@@ -249,7 +251,7 @@ class MetaLearner(keras.Model):
         Args:
           optimizer: the outer optimiser, a Keras optimiser or its name.
           jit_compile: whether XLA compiles the step over a batch of tasks; `"auto"`
-            does so where it was measured to be faster. Never done where XLA's
+            compiles where measurements showed a gain. XLA is never used where its
             second derivatives are wrong (max-pooling).
           **options: `metrics`, `steps_per_execution`, `run_eagerly` and so on.
         """
@@ -270,10 +272,10 @@ class MetaLearner(keras.Model):
         super().compile(optimizer, jit_compile=False, **options)
         given = [options.get("metrics"), options.get("weighted_metrics")]
         metrics = keras.tree.flatten([m for m in given if m is not None])
-        # Not a list, whose metrics Keras would take for more of this model's.
+        # Not in a list attribute: Keras would add those metrics to this model's.
         self._check_metrics = lambda *shapes: check_metrics("metrics", metrics, *shapes)
         if self.optimizer is not None:
-            # Now, so that its slots have the order that they get when a saved learner is loaded.
+            # Build now: the slots then have the same order as in a saved learner when it is loaded.
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
         self._jit = jit_compile
@@ -289,11 +291,11 @@ class MetaLearner(keras.Model):
         self.compile(**config)
 
     def call(self, inputs: dict[str, Tensors], training: bool = False) -> Tensors:
-        """Adapts to each task by its support set and predicts for its query set.
+        """Adapts to the support set of each task and predicts its query set.
 
         Args:
           inputs: `{"support_x": [T, S, ...], "support_y": [T, S, ...],
-            "query_x": [T, Q, ...]}`, and sizes if they are padded.
+            "query_x": [T, Q, ...]}`, and the sizes if the tasks are padded.
           training: whether layers such as dropout act as in training.
 
         Returns:
@@ -329,12 +331,12 @@ class MetaLearner(keras.Model):
     def fit(self, x: Any = None, *args: Any, **options: Any) -> keras.callbacks.History:
         """Trains as `keras.Model.fit` does.
 
-        Where `steps_per_execution` is above 1, XLA compiles the tasks, and `x` is an endless
-        `tf.data.Dataset` of batches of one shape, all steps of a call run as one program; not so
-        for padded batches.
+        With `steps_per_execution` above 1 and an endless `tf.data.Dataset` of batches of one
+        shape, all steps of a call run as one program if XLA compiles the tasks. Padded batches
+        are an exception.
 
-        Under a `tf.distribute` strategy each replica takes its part of every batch's tasks. With
-        several workers all of them call this, with the same `tf.data.Dataset`s.
+        Under a `tf.distribute` strategy, each replica takes some of the tasks of every batch. With
+        several workers, each of them must call `fit` with the same `tf.data.Dataset`s.
         """
         self._assert_compile_called("fit")
         if self.optimizer is None:
@@ -344,13 +346,13 @@ class MetaLearner(keras.Model):
         if not self.trainable_variables:
             raise ValueError(
                 f"`model` must have trainable weights for `fit`. Received: {self.model.name!r}, "
-                "which is frozen. `adapt` and `evaluate` need no `fit` then; or set "
-                "`trainable = True` on the layers that are to learn."
+                "which is frozen. `adapt` and `evaluate` do not need `fit`. To train, set "
+                "`trainable = True` on the layers to learn."
             )
         self._get_ready()
         check_replicas(self)
         if isinstance(x, tf.data.Dataset) and len(args) < _BEFORE_SHUFFLE:
-            options.setdefault("shuffle", False)  # Keras warns of its own default
+            options.setdefault("shuffle", False)  # Keras warns about its own default
         self.make_train_function()
         if isinstance(self.train_function, WholeExecutions):
             x = self.train_function.stacked(x)
@@ -366,8 +368,8 @@ class MetaLearner(keras.Model):
         return history
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        # Keras's own adds up the replicas' parts of a batch, which have to be alike for that, and
-        # fails with several workers.
+        # Keras's version adds up the replicas' shares of a batch, which only works for equal
+        # shares, and fails with several workers.
         if iterator is not None and self.distribute_strategy.num_replicas_in_sync > 1:
             data_batch = spec_of_share(iterator)
             iterator = None
@@ -404,14 +406,14 @@ class MetaLearner(keras.Model):
             and self._jit is not False
             and self.distribute_strategy.num_replicas_in_sync == 1
             and not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
-            and not tf.config.list_logical_devices("GPU")  # never tried on one
+            and not tf.config.list_logical_devices("GPU")  # not tested on a GPU
         )
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
         return self._step(data)[0]
 
     def _step(self, data: Any) -> tuple[dict[str, Tensor], Tensor]:
-        """The logs of an outer step, and whether what the tasks ask of the weights is finite."""
+        """The logs of an outer step, and whether each task's contribution is finite."""
         x, y = self._checked(data)
         self._range.note(x["support_x"])
         weights = self.weights_now
@@ -424,16 +426,16 @@ class MetaLearner(keras.Model):
             scale=self.optimizer.scale_loss(tf.ones([])),
             iteration=keras.ops.convert_to_tensor(self.optimizer.iterations),
             mode=self.task_parallelism,
-            # TensorFlow compiles for a process's first device alone.
+            # TensorFlow compiles only for the first device of a process.
             jit=self._jit if replicas_here(self.distribute_strategy) == 1 else False,
         )
-        # Float16's optimiser has infinities now and then, and leaves such steps out.
+        # In float16, infinities are expected: the optimiser skips such steps.
         if not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             right = require_finite_step(self.algorithm, weights, step.finite, step.first_wrong)
             step = after([right], step)
         gradients = [*step.gradients, *(step.meta_gradients[name] for name in self._meta)]
         variables = [*self.model.trainable_variables, *self._meta.values()]
-        # What depends on no gradient, such as the number of steps, has to wait for the checks too.
+        # Updates that depend on no gradient, such as the step counter, also wait for the checks.
         with tf.control_dependencies([step.losses]):
             self.optimizer.apply(for_optimizer(gradients, self.optimizer), variables)
             store_state(self.model, step.state_moved, step.counters, step.seeds)
@@ -442,7 +444,7 @@ class MetaLearner(keras.Model):
             return self._report(x, y, step.predictions, step.losses), step.finite
 
     def test_step(self, data: Any) -> dict[str, Tensor]:
-        """One batch of `evaluate`; its loss is the tasks' own, without the model's regularisers."""
+        """One batch of `evaluate`. The loss is the tasks' own, without regularisers."""
         x, y = self._checked(data)
         predictions = self(x, training=False)
 
@@ -456,12 +458,12 @@ class MetaLearner(keras.Model):
 
     @checked_call
     def evaluate(self, x: Any = None, *args: Any, **options: Any) -> Any:
-        """As `keras.Model.evaluate`; the loss is that of `test_step`."""
+        """Works as `keras.Model.evaluate`; the loss is that of `test_step`."""
         check_replicas(self)
         x, options = spread(self.distribute_strategy, x, options, "steps")
         return super().evaluate(x, *args, **options)
 
-    # As Keras has them, with errors of one sentence.
+    # Keras's methods, with one-sentence errors.
     predict = checked_call(keras.Model.predict)
     train_on_batch = checked_call(keras.Model.train_on_batch)
     test_on_batch = checked_call(keras.Model.test_on_batch)
@@ -477,23 +479,23 @@ class MetaLearner(keras.Model):
         """Learns one new task and returns a Keras model for it.
 
         Args:
-          support_x: inputs of the support set, [S, ...] (no tasks axis).
-          support_y: its targets or labels, [S, ...]. Names of classes [S] are numbered in
+          support_x: inputs of the support set, [S, ...] (no task axis).
+          support_y: its targets or labels, [S, ...]. Class names [S] are numbered in
             alphabetical order.
           steps: inner steps; the algorithm's `eval_steps` if None.
-          class_names: the classes' names, in the order of their numbers, where that is not the
-            alphabetical one, or labels are numbers. `predict_names` gives them back.
+          class_names: the class names in the order of their numbers, if this is not the
+            alphabetical order or if labels are numbers. `predict_names` returns them.
 
         Returns:
-          A `keras.Model` from [B, ...] to predictions [B, ...], with weights of its
-          own: it predicts, evaluates, trains on and is saved as any other, and later
-          changes of this learner do not reach it. Where the algorithm never predicts a class
-          without a support example (ProtoNet, say), it has outputs for the task's classes alone,
-          up to the last one of `support_y` or of `class_names`.
+          A `keras.Model` from [B, ...] to predictions [B, ...], with its own weights. It
+          predicts, evaluates, trains and is saved like any other model, and does not follow
+          later changes of this learner. If the algorithm never predicts a class without a
+          support example (such as ProtoNet), the model has outputs only for the classes of
+          the task, up to the last one of `support_y` or `class_names`.
 
         Raises:
-          ValueError: if the two do not fit each other or the model, hold values that
-            are not finite, or labels beyond the model's outputs; or if the inner loop diverges.
+          ValueError: if the two do not fit each other or the model, contain values that are
+            not finite or labels beyond the model's outputs, or if the inner loop diverges.
         """
         self._get_ready()
         names: tuple[str, ...] = ()
@@ -509,9 +511,9 @@ class MetaLearner(keras.Model):
         if steps is not None:
             check_integer("steps", steps, at_least=0)
             steps = int(steps)  # NumPy's integers would become tensors
-        # One name for all: TensorFlow would prepare all operations again for every new name.
+        # The same name for all: TensorFlow would prepare all operations again for a new name.
         name = f"{self.model.name}_adapted"
-        # By rank too: traced for labels [S, 1] and [S] alike, it would know nothing of either.
+        # Trace for each rank: one trace for both [S, 1] and [S] would have an unknown rank.
         ranks = tuple(t.shape.rank for t in tf.nest.flatten(support))
         adapted, finite = self._adapt(support, steps, ranks)
         if not finite:
@@ -520,7 +522,7 @@ class MetaLearner(keras.Model):
         if algorithm.only_seen_classes():
             classes = len(names) or int(tf.reduce_max(support.y)) + 1
             if classes >= (outputs_of(algorithm, network) or classes):
-                classes = None  # all that there are
+                classes = None  # the task uses all outputs
         return AdaptedModel(network, algorithm, adapted, self._predict, names, classes, name=name)
 
     def trajectory(
@@ -532,20 +534,20 @@ class MetaLearner(keras.Model):
 
         Args:
           x: `{"support_x": [T, S, ...], "support_y": [T, S, ...], "query_x": [T, Q, ...]}`, and
-            sizes if they are padded.
-          steps: the last number of inner steps; the algorithm's `eval_steps`, or else
-            `inner_steps`, if None; 0 for an algorithm without inner steps.
-          company: with which others a query is normalised, where that matters (batch norm
-            in the mode `transductive`): `"queries"`, those of its task; `"support"`, the
-            support set; `"none"`, it is alone.
+            the sizes if the tasks are padded.
+          steps: the last number of inner steps; if None, the algorithm's `eval_steps`, or else
+            its `inner_steps`; 0 for an algorithm without inner steps.
+          company: which examples share a query's batch, which matters for batch norm in the
+            mode `transductive`: `"queries"`, the other queries of its task; `"support"`, the
+            support set; `"none"`, no others.
 
         Returns:
-          The predictions, [T, steps + 1, Q, ...], zeros for padding. Dropout is off, and nothing is
-          changed.
+          The predictions, [T, steps + 1, Q, ...], zeros for padding. Dropout is off, and no
+          variable changes.
 
         Raises:
-          ValueError: if `steps` is not a whole number of at least 0, `x` not a batch, or
-            `company` unknown.
+          ValueError: if `steps` is not a whole number of at least 0, `x` is not a batch, or
+            `company` is unknown.
 
         Example:
           >>> x, _ = next(iter(meta_tf.tasks.Sinusoid(shots=10).test.batches(2)))
@@ -579,48 +581,46 @@ class MetaLearner(keras.Model):
             adapt(support_x, support_y) -> the weights that changed, by name
             predict(query_x, those weights) -> predictions
 
-        `"tf_saved_model"`, a folder, takes sets of any size and has two signatures more;
-        `serving_default` is the first of the above:
+        `"tf_saved_model"` is a folder that takes sets of any size and has two more signatures.
+        `serving_default` is the first signature above:
 
-            initial(query_x) -> predictions of the model before any task, if it makes any
+            initial(query_x) -> predictions before any task, unless the support set is needed
             adapt_steps_and_predict(support_x, support_y, query_x, inner_steps, inner_lr)
 
-        The last takes the inner loop's number of steps (int32) and rate (float32) at run
-        time; it is left out where rates are learned. `assets.extra/meta_tf.json` tells
-        algorithm and batch-norm mode. `"litert"` is one file for phones, microcomputers and
-        pages (`.tflite`), `"onnx"` a folder with a file for each signature. Both are run and
-        compared with TensorFlow before they are handed over.
+        The last one takes the number of inner steps (int32) and the inner learning rate
+        (float32) at run time; it is absent if rates are learned. `assets.extra/meta_tf.json`
+        records the algorithm and the batch-norm mode. `"litert"` is one file (`.tflite`) for
+        phones, microcomputers and web pages; `"onnx"` is a folder with one file per signature.
+        `export` runs both formats and compares them with TensorFlow before it completes.
 
-        A model of several inputs has `support_x_a`, `support_x_b`, … by the inputs'
-        keys or numbers.
+        A model with several inputs has `support_x_a`, `support_x_b`, …, named after the
+        inputs' keys or numbers.
 
         Args:
-          filepath: where to write. An earlier export there stays untouched until
-            the new one is complete.
+          filepath: where to write. An earlier export there stays in place until the new
+            one is complete.
           format: `"tf_saved_model"`, `"litert"` or `"onnx"`; the last two need the extra
-            of the same name: `pip install '.[litert]'` in a checkout.
+            with the same name: `pip install '.[litert]'` in a checkout.
           verbose: whether to print what was written.
           input_signature: `tf.TensorSpec` of a batch of the model's inputs, [None, ...];
-            needed for a subclassed model only.
-          target_signature: likewise of the targets, where they are neither labels of
+            needed only for a subclassed model.
+          target_signature: the same for the targets; needed if they are neither labels of
             the sparse cross-entropy nor of the shape of the outputs.
           ways: classes in a task, for support sets of a fixed size, `ways × shots`. A size
-            that is None is chosen at each call, which not every learner and not every
-            runtime allows: the error says so. A SavedModel takes sets of any size, and
-            refuses this argument and the next two.
-          shots: support examples of a class; 1 if `ways` alone is given. With `shots` alone,
-            `ways` is the number of classes that the learner tells apart, 1 for a regression.
-          queries: the number of examples that are predicted for in one call, whatever
-            their classes.
-          float16: whether weights are kept with half of the bytes. They are rounded,
-            which changes predictions a little. For LiteRT alone.
+            that is None is chosen at each call, which some learners and runtimes do not
+            support: the error says so. A SavedModel takes sets of any size, and accepts
+            neither this argument nor the next two.
+          shots: support examples of a class; 1 if only `ways` is given. If only `shots` is
+            given, `ways` is the number of classes of the learner, 1 for regression.
+          queries: the number of queries in one call, of all classes together.
+          float16: whether to store weights in half of the bytes. Rounding them changes
+            predictions a little. Only for LiteRT.
 
         Raises:
           ImportError: if the extra of the format is not installed.
-          ValueError: if the inputs are unknown, the format is, it has no such setting, or
-            `filepath` holds something else; or if the format cannot express what the
-            learner does, or the file computes something else than TensorFlow by more
-            than 1e-4.
+          ValueError: if the inputs or the format are unknown, the format does not have a
+            setting, `filepath` contains something else, the format cannot express the
+            learner, or the results of the file differ from TensorFlow's by more than 1e-4.
 
         Example:
           >>> learner.export("run/saved_model")                          # doctest: +SKIP
@@ -638,8 +638,8 @@ class MetaLearner(keras.Model):
         """Saves to a `.keras` file, as `keras.Model.save` does: weights, optimiser and seeds.
 
         Raises:
-          ValueError: if the file does not end in `.keras`, or the model, loss or algorithm
-            holds something that Keras could not find again when loading.
+          ValueError: if the file name does not end in `.keras`, or if Keras could not find a
+            part of the model, the loss or the algorithm when loading.
         """
         check_keras_file(filepath, self)
         super().save(filepath, overwrite=overwrite, **options)
@@ -685,7 +685,7 @@ class MetaLearner(keras.Model):
         }
 
     def _compile_for_use(self) -> None:
-        """The compiled functions of one new task and of a batch, traced once for each `steps`."""
+        """Creates the compiled functions of a new task and of a batch, traced once per `steps`."""
 
         def adapt(
             support: Examples, steps: int | None, ranks: tuple[int, ...]
@@ -715,12 +715,12 @@ class MetaLearner(keras.Model):
         self._adapt = tf.function(adapt, autograph=False, reduce_retracing=True)
         self._trajectory = tf.function(trajectory, autograph=False)
         self._predict = compiled_predict(self.network, self.algorithm)
-        for name in ("train", "test", "predict"):  # Keras's own; `fit` may be running one
+        for name in ("train", "test", "predict"):  # Keras's; `fit` may be running one of them
             if getattr(self, f"{name}_function") is not None:
                 getattr(self, f"make_{name}_function")(force=True)
 
     def _checked(self, data: Any) -> tuple[dict[str, Tensors], Tensors]:
-        """The parts `(x, y)` of a batch, once they are known to be one."""
+        """The parts `(x, y)` of a valid batch."""
         x, y = _unpack(data)
         check_batch(self.algorithm, self.network, x, y)
         sets = blank_padding(tf.nest.map_structure(tf.convert_to_tensor, {**x, "query_y": y}))
@@ -728,7 +728,7 @@ class MetaLearner(keras.Model):
         return x, x.pop("query_y")
 
     def _right_tasks(self, x: dict[str, Tensors]) -> dict[str, Tensors]:
-        """The tasks of a batch without targets, as tensors, once they are known to be right."""
+        """The tasks of a valid batch without targets, as tensors."""
         check_batch(self.algorithm, self.network, x)
         tasks = {name: x[name] for name in (*BATCH_KEYS, *sizes_in(x))}
         tasks = blank_padding(tf.nest.map_structure(tf.convert_to_tensor, tasks))
@@ -741,7 +741,7 @@ class MetaLearner(keras.Model):
         next(m for m in self.metrics if m.name == "loss").update_state(losses)
         if not sizes_in(x):
             return logs_for_keras(self.compute_metrics(x, y, unpacked(predictions)))
-        # Weights would not do: Keras keeps them from `metrics`.
+        # Weights do not work here: Keras does not pass them to `metrics`.
         each_by_itself(
             lambda task: self.compute_metrics(task, task["query_y"], unpacked(task["predictions"])),
             {**x, "query_y": y, "predictions": predictions},
@@ -772,8 +772,8 @@ def _unpack(data: Any) -> tuple[Any, Any]:
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if sample_weight is not None:
         raise ValueError(
-            "`sample_weight` and `class_weight` are not supported: a task weighs as much as "
-            "another. Received: a batch of three parts. Leave the third one out."
+            "`sample_weight` and `class_weight` are not supported: all tasks have the same "
+            "weight. Received: a batch of three parts. Leave the third one out."
         )
     if y is None:
         raise ValueError(

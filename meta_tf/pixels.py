@@ -1,7 +1,7 @@
-"""What a model expects of its inputs' values, where its own layers show it.
+"""The range of pixels that a model expects, if its layers show it.
 
-uint8 means pixels from 0 to 255 everywhere in this library. Task sources scale them to [0, 1];
-a model that scales them itself needs them as they are.
+uint8 always means pixels from 0 to 255 in this library. Task sources scale them to [0, 1]; a
+model that scales pixels itself needs them unscaled.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ import tensorflow as tf
 
 _LAYERS = keras.layers
 _OF_NUMBERS = (_LAYERS.Embedding, _LAYERS.CategoryEncoding)
-_PIXEL_SCALE = 1 / 64  # by so little, or less, only numbers as large as 255 are brought to about 1
+_PIXEL_SCALE = 1 / 64  # only numbers as large as 255 are scaled by this or less
 _PIXEL_MEANS = (32, 224)
-_FAR = 32  # no value of a range up to 1, however it was augmented
+_FAR = 32  # above every value of a range up to 1, even after augmentation
 
 
 def largest_pixel(model: keras.Model) -> int | None:
-    """What white is to a model: 255, 1, or None if its layers do not show it.
+    """The value of white for a model: 255, 1, or None if its layers do not show it.
 
-    Its first `Rescaling` or `Normalization` shows it. 255 is scaled by 1/255, 1/127.5 or the like,
-    or by a mean that only such pixels have, as ConvNeXt does; 1 is scaled up or left as it is. Most
-    networks of `keras.applications` take 255; others have a function `preprocess_input`.
+    The first `Rescaling` or `Normalization` shows it. Pixels up to 255 are scaled by 1/255, 1/127.5
+    or similar, or by a mean that only such pixels have, as in ConvNeXt; pixels up to 1 are scaled
+    up or left unchanged. Most networks of `keras.applications` take 255; others have a function
+    `preprocess_input`.
 
     Example:
       >>> rescaling = keras.layers.Rescaling(1 / 255)
@@ -34,11 +35,11 @@ def largest_pixel(model: keras.Model) -> int | None:
     """
     scaling = (_LAYERS.Rescaling, _LAYERS.Normalization)
     layers = (layer for layer in _in_order(model) if isinstance(layer, scaling))
-    # That of `MetaLearner.standardize` says what its data were, whatever their unit.
+    # The layer of `MetaLearner.standardize` describes its data, in any unit, and not pixels.
     first = next((layer for layer in layers if layer.name != "standardize"), None)
     if first is None:
         return None
-    with tf.init_scope():  # the values, also while a graph is made
+    with tf.init_scope():  # reads the values even while a graph is traced
         if isinstance(first, _LAYERS.Rescaling):
             scale = np.abs(np.asarray(first.scale))
             return 255 if np.all(scale <= _PIXEL_SCALE) else 1 if np.all(scale >= 1) else None
@@ -52,19 +53,19 @@ def largest_pixel(model: keras.Model) -> int | None:
 
 
 def takes_numbers_of_things(model: keras.Model) -> bool:
-    """Whether a model's first layer takes whole numbers, such as those of words."""
+    """Whether a model's first layer takes whole numbers, such as word indices."""
     others = (la for la in _in_order(model) if not isinstance(la, _LAYERS.InputLayer))
     return isinstance(next(others, None), _OF_NUMBERS)
 
 
 def may_reach_255(x: tf.Tensor) -> tf.Tensor:
-    """Whether values may be pixels from 0 to 255: not if they are fractions from 0 to 1."""
+    """Whether values can be pixels from 0 to 255: fractions from 0 to 1 cannot."""
     others = lambda: (tf.reduce_min(x) < 0) | are_whole(x)  # noqa: E731
     return tf.cond(tf.reduce_max(x) > 1, lambda: True, others)
 
 
 def may_reach_1(x: tf.Tensor) -> tf.Tensor:
-    """Whether values may be pixels from 0 to 1: not if they are whole numbers, up to 255 or so."""
+    """Whether values can be pixels from 0 to 1: whole numbers up to about 255 cannot."""
     most = tf.reduce_max(x)
     others = lambda: (tf.reduce_min(x) < 0) | tf.logical_not(are_whole(x))  # noqa: E731
     return tf.cond((most <= _FAR) | (most > 255), lambda: True, others)
@@ -76,7 +77,7 @@ def are_whole(x: tf.Tensor) -> tf.Tensor:
 
 
 def _in_order(layer: Any) -> Iterator[Any]:
-    """A layer, or those that it consists of, the first ones first."""
+    """A layer, or the layers that it consists of, in order."""
     inner = layer.layers if isinstance(layer, keras.Model) else layer._layers
     for one in inner:
         yield from _in_order(one)

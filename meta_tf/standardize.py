@@ -1,4 +1,4 @@
-"""What `MetaLearner.standardize` makes of a network: one that takes tasks in their own units."""
+"""The network that `MetaLearner.standardize` builds: it takes tasks in their own units."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from meta_tf.tasks.part import Part
 
 
 def standardized(algorithm: Algorithm, network: Network, part: Any, targets: bool) -> Network:
-    """The network of the same layers, between layers that scale by the examples of `part`."""
+    """The same layers, between layers that scale by the statistics of the examples of `part`."""
     check_switch("targets", targets)
     if not isinstance(part, Part):
         raise ValueError(
@@ -25,7 +25,7 @@ def standardized(algorithm: Algorithm, network: Network, part: Any, targets: boo
     inputs, loss, outputs = statistics_of("x", x), network.loss, None
     if targets and not wants_labels(algorithm, network):
         loss = StandardizedLoss(loss, *statistics_of("y", y))
-        # A model of embeddings makes no predictions: its algorithm does, and looks at the loss.
+        # A model of embeddings does not predict: its algorithm does, and uses the loss.
         outputs = None if isinstance(algorithm, EmbeddingLearner) else loss.of_predictions
     model = standardized_model(network.model, inputs, outputs, x.shape[1:])
     return Network(model, loss, network.batch_norm)
