@@ -259,7 +259,7 @@ def test_a_frozen_layer_stays_and_the_rest_learns():
     for a, b in zip(kept, model.get_layer("body").get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     learner.trainable = False
-    with pytest.raises(ValueError, match="no trainable weight that could be adapted"):
+    with pytest.raises(ValueError, match="no trainable weight to adapt"):
         learner.adapt(np.zeros([2, 3]), [0, 1])
 
 

@@ -255,7 +255,7 @@ def test_once_is_enough_and_the_given_model_stays_as_it_was():
     learner.standardize(source().train)
     assert len(own.layers) == 2
     assert learner.trainable_variables[0] is own.trainable_variables[0]
-    with pytest.raises(ValueError, match="must not standardize yet"):
+    with pytest.raises(ValueError, match="must not be standardized already"):
         learner.standardize(source().train)
 
 

@@ -19,7 +19,7 @@ def check_loss(model: keras.Model, given: Any, loss: Any) -> None:
 
     Logits in place of probabilities, or the reverse, still give a loss, but the learner learns
     badly. A loss given by name means probabilities, so the model must end in a softmax or
-    sigmoid. A loss object is refused only if it is known to be wrong.
+    sigmoid. A loss object is rejected only if it is known to be wrong.
 
     Args:
       model: the model.
@@ -59,17 +59,17 @@ def takes_logits(loss: Any) -> bool | None:
 
 
 def ignored_class(loss: Any) -> int | None:
-    """The class number that a loss of Keras leaves out (`ignore_class`); None without one."""
+    """The class number that a Keras loss ignores (`ignore_class`); None if there is none."""
     return getattr(loss, "ignore_class", None)
 
 
 def check_nothing_ignored(algorithm: Any, loss: Any) -> None:
-    """Raises ValueError if a loss leaves out a class, for an algorithm that reads labels itself."""
+    """Raises ValueError if a loss ignores a class and the algorithm uses the labels directly."""
     if ignored_class(loss) is not None:
         raise ValueError(
-            f"`loss` must not ignore a class for {type(algorithm).__name__}, which makes a "
-            "classifier of all examples of the support set. Received: "
-            f"ignore_class={loss.ignore_class!r}. Leave it out, or take an algorithm that learns "
+            f"`loss` must not ignore a class for {type(algorithm).__name__}, which builds its "
+            "classifier from all examples of the support set. Received: "
+            f"ignore_class={loss.ignore_class!r}. Leave it out, or use an algorithm that learns "
             "by the gradient of the loss, such as MAML."
         )
 

@@ -20,11 +20,11 @@ def check_momentum(layers: list[keras.layers.BatchNormalization]) -> None:
 
 
 def check_used_once(uses: Counter[Any]) -> None:
-    """Raises ValueError in mode `support` if a layer is used at several places.
+    """Raises ValueError in mode `support` if a layer is used more than once.
 
     Args:
-      uses: how often each layer is used. Used twice, a batch normalisation would store a
-        mixture of the statistics of two inputs.
+      uses: how often each layer is used. A batch normalisation that is used twice would store
+        a mixture of the statistics of two inputs.
     """
     for layer, count in uses.items():
         if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable and count > 1:
@@ -35,9 +35,9 @@ def check_used_once(uses: Counter[Any]) -> None:
 
 
 def uses_in(model: Any) -> Counter[Any]:
-    """How often each layer is used in a model of Keras inputs and layers, and in those within.
+    """How often each layer is used in a model of Keras inputs and layers, nested ones included.
 
-    A subclassed model shows it only when it runs.
+    A subclassed model shows this only when it runs.
     """
     if isinstance(model, keras.Sequential):
         operations = list(model.layers)
@@ -51,7 +51,7 @@ def uses_in(model: Any) -> Counter[Any]:
 
 
 def check_outputs(model: Any, outputs: Any) -> None:
-    """Raises ValueError unless a model's outputs are one tensor."""
+    """Raises ValueError unless a model returns a single tensor."""
     if isinstance(outputs, dict) or (isinstance(outputs, list | tuple) and len(outputs) > 1):
         raise ValueError(
             "`model` must have a single output, which the loss compares with the targets. "
@@ -74,8 +74,8 @@ def check_model(model: Any) -> None:
     for layer in model._flatten_layers():
         if any(v.overwrite_with_gradient for v in layer._trainable_variables):
             raise ValueError(
-                "`model` must not be quantised to float8: Keras hands on the scales of its layers "
-                "as gradients, which inner steps would take for such. Received: "
+                "`model` must not be quantised to float8: Keras passes the scales of its layers as "
+                "gradients, and inner steps would use them as gradients. Received: "
                 f"{layer.name!r} of {model.name!r}. Quantise it to int8 instead, or not at all."
             )
 
@@ -97,12 +97,12 @@ def as_loss(loss: Any) -> Any:
     if isinstance(found, keras.losses.Loss):
         if type(found).__call__ is not keras.losses.Loss.__call__:
             raise ValueError(
-                "`loss` must compute its values in `call`, from which the mean over a task is "
-                f"taken. Received: {type(found).__name__}, which overrides `__call__`. Rename it."
+                "`loss` must compute its values in `call`, and meta_tf averages them over a task. "
+                f"Received: {type(found).__name__}, which overrides `__call__`. Rename that method."
             )
         if found.dtype in ("float16", "bfloat16"):
             raise ValueError(
-                "`loss` must compute in the type of the predictions, at least float32, as it does "
-                f"here whatever its `dtype`. Received: dtype={found.dtype!r}. Leave it out."
+                "`loss` must not set a `dtype`: the loss is computed in the type of the "
+                f"predictions, at least float32. Received: dtype={found.dtype!r}. Leave it out."
             )
     return found

@@ -1,7 +1,7 @@
-"""What layers save and load in ways of their own, beyond their variables.
+"""Saves and loads what layers hold besides their variables.
 
-A layer may derive constants from its state when it is loaded (`Normalization`), keep a table
-that is no variable (`StringLookup`), or write something else than its variables hold (a kernel
+A layer can derive constants from its state when it is loaded (`Normalization`), hold a table
+that is not a variable (`StringLookup`), or write other values than its variables hold (a kernel
 merged with LoRA's factors, which are zero after loading).
 """
 
@@ -16,12 +16,12 @@ import keras
 
 
 class ExactState(keras.Operation):
-    """Saves what the layers of a model do not write as it is: seeds, LoRA's factors and kernels.
+    """Saves the state that layers do not write unchanged: seeds, LoRA's factors and kernels.
 
-    An attribute of a Keras model with a private name, so that Keras loads it after the layers.
+    Store it in a private attribute of a Keras model, so that Keras loads it after the layers.
 
     Args:
-      model: returns the model. (Keras would walk through the model itself once more.)
+      model: a function that returns the model. (Keras would traverse the model itself again.)
     """
 
     def __init__(self, model: Callable[[], keras.Model]):
@@ -37,14 +37,14 @@ class ExactState(keras.Operation):
 
     def load_own_variables(self, store: Any) -> None:
         variables = self._of().variables
-        for i in store.keys():  # noqa: SIM118 - a store of Keras is no dict
+        for i in store.keys():  # noqa: SIM118 - a Keras store is not a dict
             variables[int(i)].assign(store[i])
 
 
 def save_layers(model: keras.Model, store: Any) -> None:
-    """Writes what layers save besides their variables, by the layer's number and the entry's name.
+    """Writes what layers save besides their variables, under the layer's number and entry name.
 
-    Of a layer that has such an entry all entries are written.
+    For a layer with such an entry, it writes all entries.
     """
     variables = {id(v) for v in model.variables}
     for i, layer in enumerate(_layers(model)):
@@ -55,12 +55,12 @@ def save_layers(model: keras.Model, store: Any) -> None:
 
 
 def load_layers(model: keras.Model, store: Any) -> None:
-    """Prepares the layers of a model whose variables are loaded, with what `save_layers` wrote."""
+    """Prepares the layers of a model with loaded variables, with the data from `save_layers`."""
     for i, layer in enumerate(_layers(model)):
         front = f"layer{i}_"
         entries = {
             name.removeprefix(front): store[name]
-            for name in store.keys()  # noqa: SIM118 - a store of Keras is no dict
+            for name in store.keys()  # noqa: SIM118 - a Keras store is not a dict
             if name.startswith(front)
         }
         if entries:
@@ -70,7 +70,7 @@ def load_layers(model: keras.Model, store: Any) -> None:
 
 
 def prepare_layers(model: keras.Model) -> None:
-    """Has layers derive their constants from the variables anew, as after loading a file."""
+    """Makes layers derive their constants from the variables again, as after loading a file."""
     for layer in _layers(model):
         if _prepares_itself(layer):
             with _kept_variables(layer):
@@ -81,18 +81,18 @@ def prepare_layers(model: keras.Model) -> None:
 
 
 def layers_with_constants(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers that may hold what is no variable and yet changes, such as means or a table."""
+    """The layers that can hold changing values outside of variables, such as means or a table."""
     return [la for la in _layers(model) if _prepares_itself(la) or hasattr(la, "lookup_table")]
 
 
 def _prepares_itself(layer: keras.layers.Layer) -> bool:
-    """Whether a layer may derive something from its variables when they are loaded."""
+    """Whether a layer can derive values from its variables when they are loaded."""
     plain = type(layer).load_own_variables is keras.layers.Layer.load_own_variables
     return bool(layer._non_trainable_variables) and not plain
 
 
 def save_layer_assets(model: keras.Model, folder: str) -> None:
-    """Writes the files of layers that have some, such as vocabularies, by the layer's number."""
+    """Writes the files of layers that have some, such as vocabularies, by layer number."""
     for i, layer in enumerate(_layers(model)):
         if hasattr(layer, "save_assets"):
             part = Path(folder) / f"layer{i}"
@@ -101,7 +101,7 @@ def save_layer_assets(model: keras.Model, folder: str) -> None:
 
 
 def load_layer_assets(model: keras.Model, folder: str) -> None:
-    """Reads what `save_layer_assets` has written."""
+    """Reads the files that `save_layer_assets` wrote."""
     for i, layer in enumerate(_layers(model)):
         part = Path(folder) / f"layer{i}"
         if hasattr(layer, "load_assets") and part.exists():
@@ -109,7 +109,7 @@ def load_layer_assets(model: keras.Model, folder: str) -> None:
 
 
 def tables_of(model: keras.Model) -> list[Any]:
-    """The lookup tables of layers such as `StringLookup`, which a SavedModel has to be told of."""
+    """The lookup tables of layers such as `StringLookup`, which a SavedModel has to track."""
     return [layer.lookup_table for layer in _layers(model) if hasattr(layer, "lookup_table")]
 
 
@@ -125,7 +125,7 @@ def _written(layer: keras.layers.Layer) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _kept_variables(layer: keras.layers.Layer) -> Iterator[None]:
-    """Gives the layer's variables their values back afterwards: LoRA's become zero in loading."""
+    """Restores the layer's variables afterwards: loading sets LoRA's factors to zero."""
     variables = [*layer._trainable_variables, *layer._non_trainable_variables]
     values = [v.numpy() for v in variables]
     yield

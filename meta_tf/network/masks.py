@@ -1,9 +1,9 @@
-"""Masks: which predictions count, where a model leaves some out, such as those for padding.
+"""Masks mark the predictions that count, for models that exclude some, such as padding.
 
-Keras hangs a mask on a tensor as an attribute, made by `Embedding(mask_zero=True)`, `Masking`
-or a loss with `ignore_class`, and its losses and metrics look for it there. Loops and compiled
-functions of TensorFlow return other tensors, without it. Predictions therefore pass these as
-`packed`, a tuple that holds the mask too.
+Keras stores a mask as an attribute of a tensor, set by `Embedding(mask_zero=True)`, `Masking`
+or a loss with `ignore_class`; its losses and metrics read it there. TensorFlow's loops and
+compiled functions return other tensors, without the attribute. Therefore predictions pass
+through them as `packed`: a tuple that also contains the mask.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from meta_tf.types import Tensor, Tensors
 
 
 def mask_of(predictions: Tensors) -> Tensor | None:
-    """The mask that Keras has hung on predictions; None without one."""
+    """The mask that Keras stored on predictions; None if there is none."""
     return getattr(predictions, "_keras_mask", None)
 
 
 def with_mask(predictions: Tensors, mask: Tensor | None) -> Tensors:
-    """The predictions with this mask, as Keras expects to find it."""
+    """The predictions with this mask, stored where Keras reads it."""
     if mask is not None:
         predictions = tf.identity(predictions)
         predictions._keras_mask = mask
@@ -35,33 +35,33 @@ def packed(predictions: Tensors) -> tuple[Tensors, ...]:
 
 
 def unpacked(parts: tuple[Tensors, ...]) -> Tensors:
-    """The predictions that were `packed`, with their mask."""
+    """The predictions from `packed`, with their mask."""
     return with_mask(parts[0], parts[1] if len(parts) > 1 else None)
 
 
 def both(one: Tensor | None, other: Tensor | None) -> Tensor | None:
-    """The mask of what neither leaves out."""
+    """The mask of the entries that both masks keep."""
     if one is None or other is None:
         return other if one is None else one
     return tf.cast(one, tf.bool) & tf.cast(other, tf.bool)
 
 
 def check_unmasked(algorithm: Any, embeddings: Tensors) -> None:
-    """Raises ValueError if embeddings have a mask, which their algorithm would not heed."""
+    """Raises ValueError if embeddings have a mask, which their algorithm would ignore."""
     if mask_of(embeddings) is not None:
         raise ValueError(
             f"`model` must not mask examples for {type(algorithm).__name__}, which counts all of "
             "them. Received: embeddings with a mask. Pool over the steps of a sequence "
-            "(GlobalAveragePooling1D heeds the mask), or take an algorithm with inner steps."
+            "(GlobalAveragePooling1D uses the mask), or use an algorithm with inner steps."
         )
 
 
 def masked_sum(values: Tensor, mask: Tensor | None, axes: Any = None) -> Tensor:
-    """The sum of the values that the mask leaves.
+    """The sum of the values that the mask keeps.
 
     Args:
-      values: [S, ...], or a scalar, to which no mask applies.
-      mask: of the shape of the values, or of their first axes; None leaves all.
+      values: [S, ...], or a scalar, which is not masked.
+      mask: has the shape of the values, or of their first axes; None keeps all.
       axes: as in `tf.reduce_sum`.
 
     Raises:
@@ -73,7 +73,7 @@ def masked_sum(values: Tensor, mask: Tensor | None, axes: Any = None) -> Tensor:
 
 
 def masked_mean(values: Tensor, mask: Tensor | None, axes: Any = None) -> Tensor:
-    """The mean of the values that the mask leaves; 0 if it leaves none, as in Keras.
+    """The mean of the values that the mask keeps; 0 if it keeps none, as in Keras.
 
     The arguments are those of `masked_sum`.
     """
@@ -92,7 +92,7 @@ def _spread(mask: Tensor, values: Tensor) -> Tensor:
         raise ValueError(
             "A loss or metric must give a value for each entry of the mask on the model's outputs, "
             f"of shape {tuple(mask.shape)}. Received: values of shape {tuple(values.shape)}. "
-            "Average over the last axis alone, or let the model drop its mask."
+            "Average only over the last axis, or let the model drop its mask."
         )
     while mask.shape.rank < values.shape.rank:
         mask = mask[..., tf.newaxis]

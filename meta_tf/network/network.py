@@ -39,9 +39,9 @@ _QUERY_STATISTICS = {"transductive": True, "support": False, "running": None}
 
 
 class _Outcome(NamedTuple):
-    """What a pass leaves: outputs [B, ...], the new state and the regularisers' loss.
+    """The result of a forward pass: outputs [B, ...], new state and the regularisers' loss.
 
-    `added`: those parts of the loss that come from the pass, such as activity regularisers.
+    `added`: the parts of the loss that depend on the pass, such as activity regularisers.
     """
 
     outputs: Tensors
@@ -51,25 +51,25 @@ class _Outcome(NamedTuple):
 
 
 class Network:
-    """A built Keras model seen as a pure function of its weights.
+    """A built Keras model as a pure function of its weights.
 
-    The mathematics of every algorithm is written against this class: nothing in
-    it reads or changes a variable of the model, so gradients flow to the given
-    weights alone and many tasks can run side by side.
+    Every algorithm uses this class for its mathematics. No method reads or changes
+    a variable of the model, so gradients flow only to the given weights, and many
+    tasks can run in parallel.
 
     Args:
-      model: a built `keras.Model` of any kind. It is used as it is; its
-        normalisation layers get exact second derivatives while they are traced.
+      model: a built `keras.Model` of any kind. It is not changed; its normalisation
+        layers get exact second derivatives while they are traced.
       loss: a Keras loss, its name, or a function `(y_true, y_pred) -> values`. It
-        is averaged over the examples of one task, never over tasks (summed, if it
-        is a Keras loss with `reduction="sum"`).
-      batch_norm: whose statistics batch normalisation uses: `"transductive"`,
+        is averaged over the examples of one task, never over tasks (or summed, for
+        a Keras loss with `reduction="sum"`).
+      batch_norm: which statistics batch normalisation uses: `"transductive"`,
         `"support"` or `"running"` (see `meta_tf.network.normalization.BATCH_NORM_MODES`).
 
     Raises:
       ValueError: if the model is not built or has several outputs, a name is unknown, a
-        batch normalisation cannot take the statistics of the support set, a cross-entropy
-        takes the outputs for what they are not, or the loss says what is not heeded here.
+        batch normalisation cannot store the statistics of the support set, a cross-entropy
+        does not match the model's outputs, or the loss has an unsupported setting.
 
     Example:
       >>> net = Network(keras.Sequential([keras.Input([3]), keras.layers.Dense(2)]), "mse")
@@ -95,15 +95,15 @@ class Network:
         if batch_norm == "support":
             check_momentum(self.batch_norms)
             check_used_once(uses_in(model))
-        # Only `query_loss` changes these two, in a copy.
+        # Only `query_loss` changes these two, on a copy.
         self._recorded: list[_Outcome] | None = None
         self._in_training = False
-        # And `of_support` these, likewise.
+        # Only `of_support` changes these, on a copy.
         self._adapts, self._settled = False, False
 
     @property
     def weights(self) -> Weights:
-        """The model's present weights, as tensors."""
+        """The model's current weights, as tensors."""
         return Weights(
             [tf.convert_to_tensor(v.value) for v in self.model.trainable_variables],
             [tf.convert_to_tensor(v.value) for v in self.model.non_trainable_variables],
@@ -113,7 +113,7 @@ class Network:
     @property
     def paths(self) -> list[str]:
         """The names of the trainable weights, such as `conv1/kernel`."""
-        # Keras puts the model's own name in front, but not after loading.
+        # Keras prefixes them with the model's name, but not after loading.
         front = f"{self.model.name}/"
         return [v.path.removeprefix(front) for v in self.model.trainable_variables]
 
@@ -124,30 +124,30 @@ class Network:
 
     @property
     def input_spec(self) -> Tensors | None:
-        """What the model declares to take, as `keras.KerasTensor` [None, ...]; None if nothing."""
+        """The model's inputs as `keras.KerasTensor` [None, ...]; None if it declares none."""
         model = self.model
-        try:  # a Sequential model's `input` may be a list of one
+        try:  # a Sequential model's `input` can be a list of length one
             return model.inputs[0] if len(model.inputs) == 1 else model.input
         except (AttributeError, ValueError, TypeError):  # a subclassed model declares none
             return None
 
     @functools.cached_property
     def largest_pixel(self) -> int | None:
-        """What white is to the model: 255, 1, or None if its layers do not show it."""
+        """The value of white for the model: 255, 1, or None if its layers do not show it."""
         return largest_pixel(self.model)
 
     @functools.cached_property
     def takes_numbers_of_things(self) -> bool:
-        """Whether the model looks its inputs up, as words are by their numbers."""
+        """Whether the model looks up its inputs, as an embedding does with word indices."""
         return takes_numbers_of_things(self.model)
 
     def __call__(self, weights: Weights, x: Tensors, *, training: bool = False) -> Tensors:
         """Predictions [B, ...] for the inputs `x` [B, ...] of a query set.
 
-        Inside `Algorithm.adapt` they are those of a support set, and normalised as such.
+        Inside `Algorithm.adapt`, it treats the inputs as a support set, and normalises them so.
 
         Args:
-          weights: as in `Network.weights`, each of its variable's own shape.
+          weights: as in `Network.weights`, each with the shape of its variable.
           x: the inputs of one task, [B, ...].
           training: whether layers such as dropout act as in training.
         """
@@ -166,18 +166,17 @@ class Network:
         *,
         training: bool,
     ) -> Weights:
-        """What `adapt` makes of this network, with the support set's statistics.
+        """The result of `adapt` on this network, with the support set's statistics.
 
-        The network that `adapt` is given takes every input for one of the support set, as all
-        that `adapt` has is of it. Where it does not `settle` the statistics itself, that is
-        done here.
+        The network that `adapt` gets treats every input as a support set, because `adapt` has no
+        other examples. If `adapt` does not store the statistics with `settle`, this method does.
 
         Args:
-          adapt: from a network to the adapted weights.
-          inputs: from these to the inputs of the support set.
+          adapt: maps a network to the adapted weights.
+          inputs: maps the adapted weights to the inputs of the support set.
           training: whether layers such as dropout act as in training.
         """
-        if self._adapts:  # an `adapt` that calls another
+        if self._adapts:  # one `adapt` calls another
             return adapt(self)
         adapting = copy.copy(self)
         adapting._adapts = True
@@ -196,16 +195,16 @@ class Network:
     ) -> tuple[Tensor, Tensors, list[Tensor]]:
         """The loss of a query set, regularisers included: `(loss, predictions, new state)`.
 
-        It is NaN if the weights are not finite, whatever the predictions are.
+        It is NaN if the weights are not finite, whatever the predictions.
 
         Args:
           weights: as in `Network.weights`.
           query: the query examples of one task.
           training: whether layers such as dropout act as in training.
-          predict: makes the predictions of a network and the inputs; the network itself does
-            if None. The network that it is given acts as in training where `training` says so,
-            and keeps what the model leaves besides its outputs: state and regularisers of
-            its last pass.
+          predict: maps a network and the inputs to predictions; if None, calls the network.
+            The network that it gets behaves as in training if `training` is True, and
+            records the results of its last pass besides the outputs: state and
+            regularisers.
         """
         recording = self.recording(training)
         if predict is None:
@@ -219,14 +218,14 @@ class Network:
         return nan_unless_finite(weights, loss), predictions, state
 
     def recording(self, training: bool = False) -> Network:
-        """A copy that keeps what its last pass leaves, and acts as in training if that is said."""
+        """A copy that records the results of its last pass; `training` sets its behaviour."""
         recording = copy.copy(self)
         recording._recorded, recording._in_training = [], training
         return recording
 
     @property
     def added_losses(self) -> list[Tensor]:
-        """Of a `recording` network: what layers added to the loss in its last pass."""
+        """The losses that layers added in the last pass of a `recording` network."""
         return self._recorded[-1].added if self._recorded else []
 
     def support_loss(
@@ -247,11 +246,11 @@ class Network:
 
         Args:
           loss: a function of the tensors that returns the loss and the model's new state.
-          tensors: where the gradient is taken, and by what.
-          names: gives theirs, for the error.
+          tensors: the tensors to differentiate by, with the values to do it at.
+          names: returns their names, for the error.
 
         Returns:
-          A gradient for each tensor, zeros where one has no influence, and the new state.
+          A gradient for each tensor, zeros where it has no influence, and the new state.
 
         Raises:
           ValueError: if the loss depends on none of them.
@@ -262,8 +261,8 @@ class Network:
         gradients = tape.gradient(value, tensors)
         if all(g is None for g in gradients):
             raise ValueError(
-                "The loss on the support set has no gradient with respect to anything that is "
-                f"to be adapted{': ' if names() else ''}{', '.join(names())}. Received: loss "
+                "The loss on the support set has no gradient with respect to any adapted "
+                f"value{': ' if names() else ''}{', '.join(names())}. Received: loss "
                 f"{self.loss!r}. Use a loss that is differentiable in the predictions, and check "
                 "that the model neither stops the gradient nor leaves TensorFlow."
             )
@@ -275,7 +274,7 @@ class Network:
     def support_gradients(
         self, weights: Weights, support: Examples, positions: Sequence[int], *, training: bool
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """`gradients` of `support_loss` by the weights at some positions of `weights.model`."""
+        """`gradients` of `support_loss` by the weights at these positions of `weights.model`."""
 
         def loss(chosen: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
             model = list(weights.model)
@@ -295,10 +294,10 @@ class Network:
           weights: as in `Network.weights`.
           support_x: the inputs of the support set, [S, ...].
           training: whether layers such as dropout act as in training.
-          before: the name of a layer whose input is wanted instead of the outputs.
+          before: the name of a layer whose input to return instead of the outputs.
         """
         part = self.model
-        if before is not None:  # shares the layers, and so their weights
+        if before is not None:  # shares the layers and their weights
             inputs = part.inputs if isinstance(part, keras.Sequential) else part.input
             part = keras.Model(inputs, _input_of(part, before), name=part.name)
         outcome = self._run(weights, support_x, training, self._support_statistics, part)
@@ -307,13 +306,13 @@ class Network:
     def settle(self, weights: Weights, support_x: Tensors, *, training: bool) -> Weights:
         """Stores the support set's statistics in the state, in the mode `support`.
 
-        In the other modes, and for a model without batch normalisation, `weights`
-        come back as they are.
+        In the other modes, and for a model without batch normalisation, it returns
+        `weights` unchanged.
 
         Raises:
           ValueError: if the model uses a batch normalisation several times.
         """
-        self._settled = self._adapts  # of a network of one `adapt` alone
+        self._settled = self._adapts  # only inside `of_support`
         if self.batch_norm != "support" or not self.batch_norms:
             return weights
         # A layer of momentum m stores m · old + (1 - m) · batch: from zero, a
@@ -334,17 +333,17 @@ class Network:
         )
 
     def mean_loss(self, y: Tensor, predictions: Tensors) -> Tensor:
-        """The loss of one set, a scalar: the mean over its examples, as Keras takes it.
+        """The loss of one set, a scalar: the mean over its examples, as in Keras.
 
-        What a mask leaves out does not count: that of the predictions (`Masking`,
-        `Embedding(mask_zero=True)`), or of the loss (`ignore_class`).
+        Masked entries do not count, whether the mask comes from the predictions (`Masking`,
+        `Embedding(mask_zero=True)`) or from the loss (`ignore_class`).
         """
         mask, summed = mask_of(predictions), False
         if predictions.dtype in (tf.float16, tf.bfloat16):
             predictions = tf.cast(predictions, tf.float32)
         if isinstance(self.loss, keras.losses.Loss):
-            # Not loss(y, predictions): under tf.distribute that divides by the number of
-            # replicas, and so would divide every inner step.
+            # Not loss(y, predictions): under tf.distribute, that divides by the number of
+            # replicas, and would divide every inner step too.
             values = self.loss.call(tf.cast(y, predictions.dtype), predictions)
             summed = self.loss.reduction == "sum"
         else:
@@ -353,7 +352,7 @@ class Network:
         return masked_sum(values, mask) if summed else masked_mean(values, mask)
 
     def constrained(self, positions: Sequence[int], weights: list[Tensor]) -> list[Tensor]:
-        """The weights at some positions, projected as a Keras optimiser does after a step."""
+        """The weights at these positions, projected as a Keras optimiser does after a step."""
         variables = self.model.trainable_variables
         return [
             w if variables[p].constraint is None else variables[p].constraint(w)
@@ -361,11 +360,11 @@ class Network:
         ]
 
     def positions(self, patterns: Sequence[str] | None) -> list[int]:
-        """Positions among the trainable weights that `patterns` choose (see `choose`)."""
+        """The positions among the trainable weights that `patterns` select (see `choose`)."""
         if not self.paths:
             raise ValueError(
-                f"The model {self.model.name!r} has no trainable weight that could be adapted. Set "
-                "`trainable = True` on the layers that are to learn each task."
+                f"The model {self.model.name!r} has no trainable weight to adapt. Set "
+                "`trainable = True` on the layers that should learn each task."
             )
         return choose(self.paths, patterns)
 
@@ -381,12 +380,12 @@ class Network:
         batch_statistics: bool | None,
         part: keras.Model | None = None,
     ) -> _Outcome:
-        """Runs the model, or a part of it with the same weights."""
+        """Runs the model, or a part of it that shares its weights."""
         model = self.model
         variables = [*model.trainable_variables, *model.non_trainable_variables]
         values = zip(variables, [*weights.model, *weights.state], strict=True)
-        # What `stateless_call` does, but through `__call__`, which hands `training` on to the
-        # layers inside a model whose own `call` does not take it.
+        # Like `stateless_call`, but through `__call__`, which passes `training` to the layers
+        # of a model whose own `call` does not take it.
         with (
             exact_normalization(batch_statistics),
             same_random_numbers(),
@@ -401,8 +400,8 @@ class Network:
 
 
 def _input_of(model: keras.Model, name: str) -> keras.KerasTensor:
-    """The input of a layer in this model; `layer.input` is that in the first model it was in."""
-    graph: Any = getattr(model, "_functional", model)  # that of a Sequential model
+    """The input of a layer in this model; `layer.input` is its input in the first model."""
+    graph: Any = getattr(model, "_functional", model)  # of a Sequential model
     layer = model.get_layer(name)
     nodes = (node for nodes in graph._nodes_by_depth.values() for node in nodes)
     return next(node.input_tensors[0] for node in nodes if node.operation is layer)
@@ -413,7 +412,7 @@ def _of_type(losses: Tensor | float, loss: Tensor) -> Tensor | float:
 
 
 def _added_up(losses: list[Tensor]) -> Tensor | float:
-    """Regularisers and `add_loss` as a scalar, as Keras adds them up, whatever their types."""
+    """Regularisers and `add_loss` as a scalar: their sum as in Keras, of any types."""
     if not losses:
         return 0.0
     wide = tf.float64 if any(loss.dtype == tf.float64 for loss in losses) else tf.float32

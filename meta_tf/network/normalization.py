@@ -30,7 +30,7 @@ averages outside of training.
 """
 
 _tracing = threading.RLock()
-_uses: list[Counter[Any]] = []  # that count, innermost last; only who holds the lock looks
+_uses: list[Counter[Any]] = []  # active counters, innermost last; read only under the lock
 
 
 def exact_moments(
@@ -65,7 +65,7 @@ def exact_normalization(batch_statistics: bool | None) -> Iterator[None]:
         its own input, False the stored ones, regardless of `training`; None
         follows `training`. Frozen layers always use the stored ones.
     """
-    with _tracing:  # one network is traced at a time, so that no other uses these two
+    with _tracing:  # traces one network at a time, as these two are global
         owner = threading.get_ident()
         moments, call = tf.nn.moments, keras.layers.BatchNormalization.call
 

@@ -3,7 +3,7 @@
 TensorFlow builds floats in [0, 1) from the lowest bits of a random integer, XLA from the highest
 bits, and with other generators: dropout masks would depend on how a step runs. The integers of
 the Philox generator are the same everywhere. Therefore, while a network is traced, uniform
-numbers are built from these, in the way that TensorFlow does it.
+numbers are built from these integers, in TensorFlow's way.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _uniform = tf.random.stateless_uniform
 
 @contextlib.contextmanager
 def same_random_numbers() -> Iterator[None]:
-    """Makes dropout and uniform numbers of layers inside the `with` depend only on the seed.
+    """Makes dropout and uniform numbers of layers depend only on the seed inside the `with`.
 
     Normal numbers are not changed: XLA computes them with another formula.
     """
@@ -47,7 +47,7 @@ def uniform(
     name: str | None = None,
     alg: str = PHILOX,
 ) -> Tensor:
-    """Like `tf.random.stateless_uniform`, always with its numbers without XLA.
+    """Like `tf.random.stateless_uniform`, but always with the numbers it gives without XLA.
 
     Example:
       >>> numbers = uniform([2], seed=tf.constant([1, 2]))

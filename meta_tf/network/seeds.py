@@ -56,11 +56,11 @@ def with_seeds(state: list[Tensor], seeds: dict[str, Tensor]) -> list[Tensor]:
 
 
 def load_seeds(model: keras.Model, store: Any) -> dict[str, Any]:
-    """Reads the model's seeds where earlier versions kept them; returns what else is in the store.
+    """Loads the model's seeds as earlier versions saved them; returns the rest of the store.
 
-    Today `layer_state.ExactState` saves them.
+    The current version saves them with `layer_state.ExactState`.
     """
-    kept = {key: store[key] for key in store.keys()}  # noqa: SIM118 - a store is no dict
+    kept = {key: store[key] for key in store.keys()}  # noqa: SIM118 - a store is not a dict
     for i in seed_positions(model):
         if f"{_KEY}{i}" in kept:
             model.non_trainable_variables[i].assign(kept[f"{_KEY}{i}"])

@@ -1,4 +1,4 @@
-"""What compiled code takes for granted about a model, and what has changed since."""
+"""Detects changes of a model since code was compiled for it."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from meta_tf.network.layer_state import layers_with_constants
 
 
 class Structure:
-    """A model's variables, what is frozen in it, its precision and its constants, as they are now.
+    """A snapshot of a model: its variables, frozen layers, precision and constants.
 
-    Programs that were traced for a model hold all of these fixed: none of them sees that a
-    layer was frozen later, got LoRA's factors, was quantised, or found new means and variances.
+    Programs that were traced for the model assume that these stay the same: they do not notice if
+    a layer is frozen later, gets LoRA's factors, is quantised, or gets new means and variances.
     """
 
     def __init__(self, model: keras.Model):
         self._model = model
         self._with_constants = layers_with_constants(model)
-        # Held, so that nothing else takes over an `id`.
+        # Keeps references, so that no other object reuses an `id`.
         self._held = (model.variables, [_constants(la) for la in self._with_constants])
         self._then = self._look()
         self._names = self._by_name()
 
     def changes(self) -> list[str]:
-        """The layers and variables that have changed since; nothing if all is as it was."""
+        """The layers and variables that have changed since then; empty if none has."""
         if self._look() == self._then:
             return []
         now = self._by_name()
@@ -34,7 +34,7 @@ class Structure:
         return list(dict.fromkeys(part[0] for part in [*now, *self._names] if part in changed))
 
     def _look(self) -> tuple[list[Any], ...]:
-        """What is compared each time a learner is used, and so without any name."""
+        """The values compared on each use of a learner; without names, to be fast."""
         layers = list(self._model._flatten_layers())
         variables = [
             v for la in layers for v in (*la._trainable_variables, *la._non_trainable_variables)
@@ -57,6 +57,6 @@ class Structure:
 
 
 def _constants(layer: keras.layers.Layer) -> list[Any]:
-    """The tensors and tables that a layer holds as they are."""
+    """The tensors and tables that a layer holds outside of variables."""
     kinds = (tf.__internal__.EagerTensor, tf.lookup.StaticHashTable)
     return [value for value in vars(layer).values() if isinstance(value, kinds)]
