@@ -57,7 +57,7 @@ def test_a_wrong_argument_of_the_learner_is_named(arguments, message):
         ({"support_x": np.zeros([3, 5, 3])}, "agree in the number of tasks"),
         ({"support_y": np.zeros([4, 4])}, "agree in the number of support examples"),
         ({"query_x": np.zeros([4, 7, 3])}, "agree in the number of query examples"),
-        ({"support_y": np.zeros([4])}, r"`support_y` must have a tasks axis.*shape \(4,\)"),
+        ({"support_y": np.zeros([4])}, r"`support_y` must begin with a task axis.*shape \(4,\)"),
     ],
 )
 def test_a_wrong_part_of_a_batch_is_named(change, message):
@@ -81,7 +81,7 @@ def test_a_wrong_part_of_a_batch_is_named(change, message):
         (np.zeros([2, 3]), [0.5, 1.0], "class numbers 0, 1, 2"),
         (np.zeros([2, 3]), [0, 1, 1], "same number of examples.*Received: 2"),
         (np.zeros([0, 3]), [], "at least one"),
-        (np.zeros([1, 2, 3]), [[0, 1]], "without a tasks axis"),
+        (np.zeros([1, 2, 3]), [[0, 1]], "without a task axis"),
         ([[0.0, 1.0, 2.0], [3.0]], [0, 1], "`support_x` must be numbers of one shape"),
     ],
 )

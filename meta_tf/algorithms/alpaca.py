@@ -63,7 +63,7 @@ class ALPaCA(EmbeddingLearner):
         super().check(network)
         if not isinstance(_size(network), int):
             raise ValueError(
-                "`model` must give ALPaCA features of a size that is known before it runs, "
+                "`model` must return features of a size that is known before it runs, "
                 f"[B, D]. Received: {network.model.name!r} with outputs of shape "
                 f"{getattr(network.model, 'output_shape', None)}. Build it with keras.Input."
             )

@@ -1,4 +1,4 @@
-"""The contract of an algorithm: how to learn one task, and the meta-gradient of that."""
+"""The interface of an algorithm: how to learn one task, and its meta-gradient."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ class Algorithm(abc.ABC):
         return None
 
     def only_seen_classes(self) -> bool:
-        """Whether a class without a support example is never predicted; it may be by default.
+        """Whether a class without a support example is never predicted; False by default.
 
-        The model that `adapt` returns then has outputs for the task's own classes alone.
+        If True, the model that `adapt` returns has outputs only for the classes of its task.
         """
         return False
 
@@ -137,9 +137,9 @@ class Algorithm(abc.ABC):
         """Learns one task from its support set.
 
         Args:
-          network: the model and its loss. Called in here, it takes inputs for those of a
-            support set; in the batch-norm mode `support` it then uses their own statistics,
-            and what is returned holds them for the query set.
+          network: the model and its loss. Inside `adapt`, it treats its inputs as a support
+            set: in the batch-norm mode `support`, it uses their own statistics, and the
+            returned weights contain these statistics for the query set.
           weights: where to start.
           support: the support set, [S, ...].
           steps: the number of inner steps; the algorithm's own if None.
@@ -254,7 +254,7 @@ class Algorithm(abc.ABC):
 
 
 def _normalised_by_the_support_set(adapt: Callable[..., Weights]) -> Callable[..., Weights]:
-    """An `adapt` with the right statistics of batch norm, however it calls the network."""
+    """An `adapt` with the right batch-norm statistics, however it calls the network."""
 
     @functools.wraps(adapt)
     def right(

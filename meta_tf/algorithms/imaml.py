@@ -94,7 +94,7 @@ class IMAML(InnerLoop):
                 raise ValueError(
                     "`model` must not constrain weights that IMAML adapts: its meta-gradient is "
                     f"that of a minimum without constraints. Received: a constraint of "
-                    f"{network.paths[p]!r}. Remove it, or take MAML."
+                    f"{network.paths[p]!r}. Remove it, or use MAML."
                 )
 
     def memory(self, network: Network, start: Weights, *, training: bool) -> Tensors:

@@ -232,7 +232,7 @@ class InnerLoop(Algorithm):
             gradients = [tf.stop_gradient(g) for g in gradients]
         state = state._replace(state=after)
         state = self.change(network, i, state, gradients, start, training=training)
-        if type(self).fast is not InnerLoop.fast:  # what adapts are no weights of the model
+        if type(self).fast is not InnerLoop.fast:  # the adapted tensors are not model weights
             return state
         return state._replace(fast=network.constrained(self.positions(network), state.fast))
 

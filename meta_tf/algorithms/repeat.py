@@ -143,7 +143,7 @@ def _recomputing(step: Step) -> Step:
                 gradients: list[Tensor | None] = [None] * (1 + len(inputs))
                 for k, gradient in zip(floating, found, strict=True):
                     gradients[1 + k] = tf.convert_to_tensor(gradient)
-                # A layer may hold variables that Keras does not know of: no weights either.
+                # A layer can hold variables that Keras does not track; they are not weights either.
                 return (
                     (gradients, [tf.zeros_like(v) for v in variables]) if variables else gradients
                 )
@@ -158,7 +158,7 @@ def _recomputing(step: Step) -> Step:
 
 
 def _constants_in_this_graph() -> list[tuple[Tensor, Tensor]]:
-    """Eager tensors that the graph that is being traced has captured, and what each is in it."""
+    """The eager tensors captured by the graph being traced, with their tensors in that graph."""
     if tf.executing_eagerly():
         return []
     captures = tf.compat.v1.get_default_graph().captures
@@ -167,10 +167,10 @@ def _constants_in_this_graph() -> list[tuple[Tensor, Tensor]]:
 
 @contextlib.contextmanager
 def _known_to_this_graph(constants: list[tuple[Tensor, Tensor]]) -> Iterator[None]:
-    """Lets a step run in the graph of a loop's gradient, where it uses eager tensors.
+    """Lets a step with eager tensors run in the gradient graph of a loop.
 
-    TensorFlow fails at eager tensors that such a graph captures itself (a constant that a layer
-    made when it was built, say), but not at what the loop has already captured for them.
+    TensorFlow fails if such a graph captures an eager tensor itself (such as a constant that a
+    layer made when it was built), but not if the loop has already captured it.
     """
     if tf.executing_eagerly():
         yield

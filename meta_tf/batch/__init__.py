@@ -1,1 +1,1 @@
-"""Many tasks: run side by side, added up, spread over replicas; and checks of their batches."""
+"""Runs many tasks in parallel, sums them, spreads them over replicas, and checks their batches."""

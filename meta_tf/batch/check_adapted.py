@@ -1,4 +1,4 @@
-"""The check of what a task has made of the weights: that it is finite."""
+"""Checks that the weights of a task are finite after adaptation."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from meta_tf.types import Examples, Tensor, Weights
 def not_finite(
     algorithm: Algorithm, network: Network, before: Weights, support: Examples, steps: int | None
 ) -> ValueError:
-    """The error for a task that made the weights nan or infinite; it tells after which step.
+    """The error for a task whose adapted weights are nan or infinite; it names the inner step.
 
     Args:
-      algorithm: how the task was learned.
+      algorithm: the algorithm that learned the task.
       network: the model and its loss.
-      before: the weights before.
+      before: the weights before adaptation.
       support: the support set, [S, ...].
       steps: the number of inner steps; the algorithm's own if None.
     """
@@ -31,11 +31,11 @@ def not_finite(
     finite = tf.function(trajectory, autograph=False)().numpy()
     first = int(np.argmin(finite)) if not finite.all() else last
     if first == 0:
-        cause = "The learner's weights are not finite themselves: load or train it again."
+        cause = "The learner's own weights are not finite: load or train it again."
         if all_finite(before):
             cause = "The support set's values are too large: scale them as in training."
     else:
-        cause = "The inner loop diverges: lower its `inner_lr`, take fewer `steps`, or scale the "
+        cause = "The inner loop diverges: lower its `inner_lr`, use fewer `steps`, or scale the "
         cause += "support set as in training."
     return ValueError(
         f"The adapted weights must be finite. Received: weights that are nan or infinite after "

@@ -1,4 +1,4 @@
-"""Checks of batches and sets of examples, so that a wrong one is named at the door."""
+"""Checks batches and sets of examples early, with clear errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BATCH_KEYS = ("support_x", "support_y", "query_x")
 def check_batch(algorithm: Algorithm, network: Network, x: Any, y: Any = None) -> None:
     """Raises ValueError unless `x` (and `y`) are a batch of tasks for the model and algorithm.
 
-    Names and shapes are looked at, and the range of values where the model shows which it takes.
+    Checks names and shapes, and the range of values if the model shows which range it takes.
     """
     if not isinstance(x, dict) or not set(BATCH_KEYS) <= set(x):
         got = sorted(x) if isinstance(x, dict) else type(x).__name__
@@ -35,7 +35,7 @@ def check_batch(algorithm: Algorithm, network: Network, x: Any, y: Any = None) -
     for key in set(x) - {*BATCH_KEYS, *SIZE_KEYS}:
         nearest = difflib.get_close_matches(str(key), (*BATCH_KEYS, *SIZE_KEYS), 1)
         raise ValueError(
-            f"A batch must have no keys but {', '.join((*BATCH_KEYS, *SIZE_KEYS))}. Received: "
+            f"A batch must have no keys except {', '.join((*BATCH_KEYS, *SIZE_KEYS))}. Received: "
             f"{key!r}. {f'Did you mean {nearest[0]!r}?' if nearest else 'Leave it out.'}"
         )
     sets = {"support_x": x["support_x"], "support_y": x["support_y"], "query_x": x["query_x"]}
@@ -46,14 +46,14 @@ def check_batch(algorithm: Algorithm, network: Network, x: Any, y: Any = None) -
     for name, shape in shapes.items():
         if len(shape) < 2:
             raise ValueError(
-                f"`{name}` must have a tasks axis and an examples axis in front, [T, S, ...]. "
+                f"`{name}` must begin with a task axis and an example axis, [T, S, ...]. "
                 f"Received: shape {tuple(shape)}. For a single task, add the axis "
                 f"({name}[None]), or call learner.adapt(support_x, support_y)."
             )
         if 0 in shape[:2]:
             raise ValueError(
                 f"`{name}` must hold at least one task of at least one example. Received: shape "
-                f"{tuple(shape)}. Leave empty batches and sets out."
+                f"{tuple(shape)}. Remove empty batches and sets."
             )
     for one, other, axis, what in (
         ("support_x", "query_x", 0, "tasks (axis 0)"),
@@ -64,7 +64,7 @@ def check_batch(algorithm: Algorithm, network: Network, x: Any, y: Any = None) -
     ):
         if other in shapes and differ(shapes[one][axis], shapes[other][axis]):
             raise ValueError(
-                f"`{one}` and `{other}` must agree in the number of {what}. Received: shapes "
+                f"`{one}` and `{other}` must have the same number of {what}. Received: shapes "
                 f"{tuple(shapes[one])} and {tuple(shapes[other])}."
             )
     for name in ("support_x", "query_x"):
@@ -99,12 +99,12 @@ def check_support(
 def check_inputs(
     algorithm: Algorithm, network: Network, name: str, value: Tensors, axes: int
 ) -> None:
-    """Raises ValueError unless inputs are as a Functional or Sequential model declares them.
+    """Raises ValueError unless inputs match those that a Functional or Sequential model declares.
 
     Args:
-      algorithm: how a task is learned.
+      algorithm: the algorithm that learns a task.
       network: the model and its loss.
-      name: of the inputs, such as `support_x`.
+      name: the name of the inputs, such as `support_x`.
       value: the inputs.
       axes: 2 for a batch [T, S, ...], 1 for a single task [S, ...].
     """
@@ -119,12 +119,12 @@ def check_inputs(
             f"`{name}` must have the structure of the model's {len(declared)} inputs. "
             f"Received: {len(given)} tensors."
         )
-    front = "[T, S, ...]" if axes == 2 else "[S, ...], without a tasks axis"
+    front = "[T, S, ...]" if axes == 2 else "[S, ...], without a task axis"
     for one, wanted in zip(given, declared, strict=True):
         rest = one[axes:]
         if len(rest) != len(wanted) - 1 or any(map(differ, rest, wanted[1:])):
             raise ValueError(
-                f"`{name}` must be {front}, of examples of shape {wanted[1:]} as the model "
+                f"`{name}` must be {front}, with examples of shape {wanted[1:]}, as the model "
                 f"{network.model.name!r} takes them. Received: shape {one}."
             )
 
@@ -132,7 +132,7 @@ def check_inputs(
 def _check_ranges(
     algorithm: Algorithm, network: Network, name: str, value: Tensors, in_steps: bool = True
 ) -> None:
-    """Raises ValueError if values were scaled for a model that scales; in a graph, asserts it."""
+    """Raises ValueError if values are scaled and the model scales too; an assertion in a graph."""
     for wanted in wanted_of_ranges(network, name, value, algorithm.input_spec(network), in_steps):
         require(*wanted)
 
@@ -149,7 +149,7 @@ def _shape(name: str, value: Any) -> Any:
 
 
 def _inputs(declared: Tensors | None, name: str, value: Any) -> Tensors:
-    """As tensors. A list is one of numbers, unless the model has several inputs."""
+    """Inputs as tensors. A list is a list of numbers, unless the model has several inputs."""
     several = isinstance(value, dict) or len(keras.tree.flatten(declared)) > 1
     if declared is None and isinstance(value, list | tuple):
         several = all(hasattr(part, "shape") for part in value)

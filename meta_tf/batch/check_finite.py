@@ -1,7 +1,7 @@
-"""Checks that examples are finite, and what tasks make of them: neither NaN nor infinite.
+"""Checks that examples, losses, gradients and weights are finite: neither NaN nor infinite.
 
-Predictions do not tell: a compiled ReLU turns NaN into 0. So the examples themselves are looked at
-wherever they come in.
+Finite predictions are not enough: a compiled ReLU turns NaN into 0. Therefore the examples
+themselves are checked wherever they enter.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from meta_tf.types import Tensor, Tensors, Weights
 
 
 class DivergedStepError(ValueError):
-    """A `fit` that cannot go on, as losses, gradients or weights are NaN or infinite."""
+    """`fit` stops because losses, gradients or weights are NaN or infinite."""
 
     @property
     def what(self) -> str:
-        """What is not finite, in a few words."""
+        """A short description of what is not finite."""
         task = re.search(r"task \d+ of the batch", str(self))
         return f"the loss or a gradient of {task[0]}" if task else "a weight"
 
 
 def as_error(message: str) -> ValueError:
-    """The error of a message that came from within a compiled step."""
+    """The error for a message from inside a compiled step."""
     return DivergedStepError(message) if message.startswith("`fit` must") else ValueError(message)
 
 
 def require_finite(sets: dict[str, Tensors], axes: int, first: int = 0) -> Any:
-    """Raises ValueError if examples are NaN or infinite, and says which is the first of them.
+    """Raises ValueError if examples are NaN or infinite, and names the first of them.
 
     Args:
-      sets: the examples, tensors or structures of them, by their argument's name.
+      sets: the examples, tensors or structures of tensors, by argument name.
       axes: 2 for batches [T, S, ...], 1 for the examples of one task, [S, ...].
       first: the number of the batch's first task.
 
     Returns:
-      Within a compiled step a tensor to depend on (see `require`); None eagerly.
+      In a compiled step, a tensor to depend on (see `require`); None in eager mode.
     """
     floats = [
         (name, t)
@@ -62,14 +62,14 @@ def require_finite(sets: dict[str, Tensors], axes: int, first: int = 0) -> Any:
         checks = []
         for name, t in floats:
             right = tf.math.reduce_all(tf.math.is_finite(t), axis=range(axes, t.shape.rank))
-            number = tf.argmax(tf.cast(~tf.reshape(right, [-1]), tf.int32))  # the first wrong one
+            number = tf.argmax(tf.cast(~tf.reshape(right, [-1]), tf.int32))  # the first invalid one
             number = tf.cast(number, tf.int32)
             examples = tf.shape(right)[-1]
             place = [number // examples, number % examples][-axes:]
             checks.append(require(right, *_not_finite(name, place, first)))
         return after(checks, tf.constant(True))
 
-    # Looked for only if there is one.
+    # Computed only if there is one.
     return tf.cond(all_finite([t for _, t in floats]), lambda: tf.constant(True), look)
 
 
@@ -79,10 +79,10 @@ def require_finite_step(
     """Raises ValueError if a step over tasks is not finite, and names the task.
 
     Args:
-      algorithm: how the tasks were learned.
-      weights: the weights before.
-      finite: whether the losses, gradients and so on of all tasks are finite.
-      first_wrong: the number of the first task where they are not.
+      algorithm: the algorithm that learned the tasks.
+      weights: the weights before the step.
+      finite: whether the losses, gradients and other results of all tasks are finite.
+      first_wrong: the number of the first task whose results are not finite.
 
     Returns:
       As `require_finite`.
@@ -92,8 +92,8 @@ def require_finite_step(
         start = require(
             all_finite(weights),
             "`fit` must start a step from finite weights. Received: weights of the learner that "
-            "are nan or infinite. Build or load it again, and lower the optimizer's learning rate "
-            "if training has led there.",
+            "are nan or infinite. Build or load it again; if training caused this, lower the "
+            "optimizer's learning rate.",
         )
         check = require(after([start], finite), *_diverged(algorithm, first_wrong))
         return after([check], tf.constant(True))
@@ -105,14 +105,13 @@ def check_trained(weights: Weights) -> None:
     """Raises ValueError unless `fit` ends with finite weights."""
     if not all_finite(weights):
         raise DivergedStepError(
-            "`fit` must end with finite weights. Received: some that are nan or infinite, which "
-            "its last step made. Build or load the learner again, and lower the optimizer's "
-            "learning rate."
+            "`fit` must end with finite weights. Received: some that are nan or infinite after its "
+            "last step. Build or load the learner again, and lower the optimizer's learning rate.",
         )
 
 
 def _not_finite(name: str, place: Sequence[Any], first: int) -> list[str | Tensor]:
-    """What to say of the example at `place`, `[task, example]` or `[example]`."""
+    """The parts of the error for the example at `place`, `[task, example]` or `[example]`."""
     task = [" of task ", place[0] + first] if len(place) == 2 else []
     return [
         f"`{name}` must be finite. Received: values that are nan or infinite, first in example ",
@@ -125,10 +124,10 @@ def _not_finite(name: str, place: Sequence[Any], first: int) -> list[str | Tenso
 def _diverged(algorithm: Algorithm, task: Tensor) -> list[str | Tensor]:
     cure = "Lower the optimizer's learning rate, set its `global_clipnorm`, or scale the examples."
     if isinstance(algorithm, InnerLoop):
-        cure = f"Its inner loop diverges: lower `inner_lr` or take fewer `inner_steps`. {cure}"
+        cure = f"Its inner loop diverges: lower `inner_lr` or use fewer `inner_steps`. {cure}"
     return [
         "`fit` must have finite losses and gradients, and stops before this step changes the "
-        "weights. Received: some that are nan, infinite or too large to be squared, of finite "
+        "weights. Received: some that are nan, infinite or too large to be squared, for finite "
         "examples, first in task ",
         task,
         f" of the batch (counted from 0). {cure}",

@@ -1,10 +1,9 @@
-"""The checks of inputs' types and ranges: texts, and pixels in another range than the model's.
+"""Checks the types and ranges of inputs: text, and pixels in a range that the model does not take.
 
-uint8 means pixels from 0 to 255, here and in the task sources, which scale them to [0, 1]
-unless told not to. A model takes uint8 as it is only if it says so, by the type of its input or
-by a layer that is meant for it: others would see numbers 255 times as large as in training.
-And a model that scales pixels itself is given none that are scaled already. That needs nothing
-stored, and holds for files of any age.
+uint8 means pixels from 0 to 255, here and in the task sources, which scale them to [0, 1] unless
+`scale=False`. A model takes uint8 only if the type of its input or one of its layers shows it;
+other models would get numbers 255 times as large as in training. A model that scales pixels itself
+must get unscaled pixels. The checks need no stored data, and so also work for older files.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from meta_tf.pixels import are_whole, may_reach_1, may_reach_255
 from meta_tf.types import Tensor, Tensors
 
 _LAYERS = keras.layers
-# Layers that make something of whole numbers, or may; of pixels, see `meta_tf.pixels`.
+# Layers that take or may take whole numbers; for pixels, see `meta_tf.pixels`.
 _MEANT_FOR_THEM = (
     _LAYERS.Normalization,
     _LAYERS.Embedding,
@@ -30,13 +29,13 @@ _MEANT_FOR_THEM = (
 
 
 def check_input_types(network: Network, name: str, value: Tensors, spec: Any) -> None:
-    """Raises ValueError if a model is given texts or uint8 and does not say that it takes them.
+    """Raises ValueError if inputs are text or uint8 and the model does not show that it takes them.
 
     Args:
       network: the model.
-      name: of the inputs, such as `support_x`.
+      name: the name of the inputs, such as `support_x`.
       value: the inputs.
-      spec: what the algorithm declares the inputs to be.
+      spec: the inputs that the algorithm declares.
     """
     types = {tf.as_dtype(t.dtype) for t in keras.tree.flatten(value) if hasattr(t, "dtype")}
     if not types & {tf.string, tf.uint8}:
@@ -46,14 +45,14 @@ def check_input_types(network: Network, name: str, value: Tensors, spec: Any) ->
     if tf.string in types:
         raise ValueError(
             f"`{name}` must be numbers, as the model {network.model.name!r} takes them. Received: "
-            "texts. Turn them into numbers first."
+            "text. Convert it to numbers first."
         )
     layers = network.model._flatten_layers()
     meant = network.largest_pixel != 1 and any(isinstance(la, _MEANT_FOR_THEM) for la in layers)
     if not (meant or network.largest_pixel == 255):
         raise ValueError(
             f"`{name}` must be floats, as the model {network.model.name!r} takes them. Received: "
-            "uint8, pixels from 0 to 255. Scale them as in training (the task sources do so to "
+            "uint8, pixels from 0 to 255. Scale them as in training (task sources scale to "
             f"[0, 1] unless scale=False: {name} / 255), or put a keras.layers.Rescaling into the "
             "model."
         )
@@ -62,18 +61,18 @@ def check_input_types(network: Network, name: str, value: Tensors, spec: Any) ->
 def wanted_of_ranges(
     network: Network, name: str, value: Tensors, spec: Any, in_steps: bool = True
 ) -> list[tuple[Tensor, str]]:
-    """What must be true of inputs' values, if the model shows it, each with what to say otherwise.
+    """Conditions on the values of inputs, if the model shows any, each with its error message.
 
-    Only what no data of the right range looks like is refused: pictures of which all values are
-    fractions from 0 to 1, for a model that takes pixels up to 255; whole numbers up to there for
-    one that takes them up to 1; and fractions where numbers of things are looked up.
+    Each condition rejects only values that valid data cannot have: pictures whose values are all
+    fractions from 0 to 1, for a model that takes pixels up to 255; whole numbers up to 255, for a
+    model that takes pixels up to 1; and fractions, for a model that looks up its inputs.
 
     Args:
       network: the model.
-      name: of the inputs, such as `support_x`.
+      name: the name of the inputs, such as `support_x`.
       value: the inputs.
-      spec: what the algorithm declares the inputs to be; None if nothing.
-      in_steps: whether this is for each step of training, in which the second is not looked at.
+      spec: the inputs that the algorithm declares; None if there are none.
+      in_steps: whether this runs in each training step, which skips the second condition.
     """
     asks = network.largest_pixel == 255 or network.takes_numbers_of_things
     asks = asks or (network.largest_pixel == 1 and not in_steps)

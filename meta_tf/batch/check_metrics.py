@@ -1,4 +1,4 @@
-"""The check that metrics of Keras are given targets of the kind that they take."""
+"""Checks that Keras metrics get targets of the kind that they take."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _OF_NUMBERS = NUMBER_BY_NUMBER | {
     _METRICS.top_k_categorical_accuracy,
     _METRICS.binary_accuracy,
 }
-# Those that wrap no function.
+# Metrics that do not wrap a function.
 _CLASSES_OF_NUMBERS = (
     _METRICS.Accuracy,
     _METRICS.AUC,
@@ -45,16 +45,16 @@ _CLASSES_OF_NUMBERS = (
 
 
 def check_metrics(argument: str, metrics: Iterable[Any], targets: Any, predictions: Any) -> None:
-    """Raises ValueError if a metric of Keras would compare targets of the wrong kind.
+    """Raises ValueError if a Keras metric would compare targets of the wrong kind.
 
-    Class numbers are broadcast against the outputs, or taken for one-hot vectors, without an
-    error. Metrics that are not Keras's own take what they like, and `"accuracy"` chooses.
+    Keras broadcasts class numbers against the outputs, or treats them as one-hot vectors, without
+    an error. Custom metrics are not checked, and `"accuracy"` adapts to the targets.
 
     Args:
-      argument: the argument that the metrics were given as.
-      metrics: metrics, functions and names, as `compile` takes them.
-      targets: their shape.
-      predictions: their shape.
+      argument: the name of the argument that contains the metrics.
+      metrics: metrics, functions and names, as for `compile`.
+      targets: the shape of the targets.
+      predictions: the shape of the predictions.
     """
     targets, predictions = tuple(targets), tuple(predictions)
     for given in metrics:
@@ -80,12 +80,12 @@ def check_metrics(argument: str, metrics: Iterable[Any], targets: Any, predictio
 
 
 def _found(given: Any) -> Any:
-    """The metric that Keras finds by a name; others as they are."""
+    """The metric that Keras finds for a name; other metrics unchanged."""
     if not isinstance(given, str) or given.lower() in ("accuracy", "acc"):
         return given
     try:
         return _METRICS.get(given)
-    except ValueError:  # of which Keras tells
+    except ValueError:  # Keras reports it
         return given
 
 
@@ -100,7 +100,7 @@ def _are_labels(targets: Any, predictions: Any) -> bool:
 
 
 def _are_alike(targets: Any, predictions: Any) -> bool:
-    # Keras drops a last axis of one number.
+    # Keras drops a last axis of length 1.
     for longer, shorter in ((targets, predictions), (predictions, targets)):
         if len(longer) == len(shorter) + 1 and longer[-1] == 1:
             targets = predictions = shorter
@@ -109,11 +109,11 @@ def _are_alike(targets: Any, predictions: Any) -> bool:
 
 def _cure(name: str, targets: Any, predictions: Any) -> str:
     if not _are_labels(targets, predictions):
-        return "Take one for targets of that shape: 'accuracy' chooses by itself."
+        return "Use one for targets of that shape: 'accuracy' chooses automatically."
     sparse = f"sparse_{name}" if name.islower() else f"Sparse{name}"
     if hasattr(_METRICS, sparse):
-        return f"Take keras.metrics.{sparse}, its counterpart for class numbers."
+        return f"Use keras.metrics.{sparse}, its counterpart for class numbers."
     return (
-        "For class numbers, take 'accuracy', or a function (y, predictions) that makes one-hot "
-        "targets of them."
+        "For class numbers, use 'accuracy', or a function (y, predictions) that converts them to "
+        "one-hot targets."
     )

@@ -1,4 +1,4 @@
-"""Says that predictions after so many inner steps cannot be kept, before they take the memory."""
+"""Rejects numbers of inner steps whose predictions do not fit in memory."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from meta_tf.algorithms import Algorithm, InnerLoop
 from meta_tf.network.network import Network
 from meta_tf.types import Tensors
 
-_ALWAYS = 1000  # steps that are not worth a look
-_A_RECORD = 200  # bytes that TensorFlow needs for a tensor beside its numbers
+_ALWAYS = 1000  # up to this many steps are not checked
+_A_RECORD = 200  # bytes that TensorFlow needs for a tensor besides its values
 
 
 def check_steps(algorithm: Algorithm, network: Network, query_x: Tensors, steps: int) -> None:
-    """Raises ValueError if the predictions after 0, 1, … `steps` steps are too many to keep.
+    """Raises ValueError if the predictions after 0, 1, … `steps` steps do not fit in memory.
 
     Args:
-      algorithm: one without inner steps adapts anew for each of them, in a graph of its own.
+      algorithm: the algorithm. Without inner steps, it adapts again for each of `steps`, in a graph
+        of its own.
       network: the model.
       query_x: the query sets of a batch, [T, Q, ...].
       steps: the last number of inner steps.
@@ -42,6 +43,6 @@ def check_steps(algorithm: Algorithm, network: Network, query_x: Tensors, steps:
         raise ValueError(
             f"`steps` must be at most {memory // each} for these tasks, as the predictions after "
             f"every step are kept: {steps * each / 1e9:.0f} GB, and this machine has "
-            f"{memory / 1e9:.0f} GB. Received: steps={steps}. Take fewer steps, or fewer tasks at "
+            f"{memory / 1e9:.0f} GB. Received: steps={steps}. Use fewer steps, or fewer tasks at "
             "a time."
         )

@@ -1,4 +1,4 @@
-"""Checks of targets: their shape, which the loss decides, and labels that stand for classes."""
+"""Checks targets: their shape, which depends on the loss, and class labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from meta_tf.network.check_loss import ignored_class, loss_function
 from meta_tf.network.network import Network
 from meta_tf.types import Tensors
 
-# Losses of Keras that compare number by number, and would broadcast other shapes silently.
+# Keras losses that compare element by element, and would silently broadcast other shapes.
 NUMBER_BY_NUMBER = {
     keras.losses.mean_squared_error,
     keras.losses.mean_absolute_error,
@@ -37,17 +37,17 @@ NUMBER_BY_NUMBER = {
 def check_targets(
     algorithm: Algorithm, network: Network, name: str, shape: Any, dtype: Any, axes: int
 ) -> None:
-    """Raises ValueError unless targets have the shape that the loss asks for.
+    """Raises ValueError unless targets have the shape that the loss requires.
 
     Args:
-      algorithm: how a task is learned.
+      algorithm: the algorithm that learns a task.
       network: the model and its loss.
-      name: of the targets, such as `support_y`.
-      shape: of the targets, with `axes` axes in front of what belongs to one example.
-      dtype: of the targets.
+      name: the name of the targets, such as `support_y`.
+      shape: their shape, which begins with `axes` axes before those of one example.
+      dtype: their type.
       axes: 2 for a batch [T, S, ...], 1 for a single task [S, ...].
 
-    A loss that is unknown here takes what it likes.
+    A custom loss accepts any shape.
     """
     if tf.as_dtype(dtype) == tf.string:
         raise _class_names(name)
@@ -70,9 +70,9 @@ def check_targets(
 
 
 def check_labels(algorithm: Algorithm, network: Network, name: str, labels: Any) -> None:
-    """Raises ValueError unless the labels are whole numbers from 0 to the outputs less one.
+    """Raises ValueError unless the labels are whole numbers from 0 to the number of outputs - 1.
 
-    The outputs are the model's, unless the algorithm has `ways` of its own.
+    The outputs are the model's, unless the algorithm has its own `ways`.
     """
     ways, outputs = algorithm.prediction_size(network), outputs_of(algorithm, network)
     values = np.asarray(labels)
@@ -100,7 +100,7 @@ def check_labels(algorithm: Algorithm, network: Network, name: str, labels: Any)
 
 
 def wants_labels(algorithm: Algorithm, network: Network) -> bool:
-    """Whether targets are class numbers, rather than numbers to be met."""
+    """Whether targets are class numbers, and not numbers to predict."""
     return (
         algorithm.prediction_size(network) is not None
         or isinstance(network.loss, keras.losses.SparseCategoricalCrossentropy)
@@ -109,13 +109,13 @@ def wants_labels(algorithm: Algorithm, network: Network) -> bool:
 
 
 def outputs_of(algorithm: Algorithm, network: Network) -> int | None:
-    """How many numbers a prediction has along its last axis, if that is known."""
+    """The size of a prediction's last axis, if known."""
     shape = prediction_shape(algorithm, network)
     return shape[-1] if shape else None
 
 
 def prediction_shape(algorithm: Algorithm, network: Network) -> tuple[int | None, ...] | None:
-    """The shape of the prediction for one example; None for a model that does not tell."""
+    """The shape of the prediction for one example; None if the model does not declare it."""
     spec = algorithm.input_spec(network)
     if type(algorithm).output_spec is not Algorithm.output_spec and spec is not None:
         return tuple(algorithm.output_spec(network, spec).shape[1:])
@@ -127,13 +127,13 @@ def prediction_shape(algorithm: Algorithm, network: Network) -> tuple[int | None
 
 
 def loss_name(network: Network) -> str:
-    """What to call the loss in a message."""
+    """The name of the loss for a message."""
     function = loss_function(network.loss)
     return getattr(function, "__name__", type(function).__name__)
 
 
 def differ(one: int | None, other: int | None) -> bool:
-    """Whether two sizes are known and not the same."""
+    """Whether two sizes are known and differ."""
     return one is not None and other is not None and one != other
 
 
@@ -148,10 +148,10 @@ def _cure(
         if given == (1,) and len(outputs) == 1:
             return f"Drop the last axis: {name}[..., 0]."
         if given == outputs:
-            return f"One-hot targets become class numbers by {name}.argmax(-1)."
+            return f"Convert one-hot targets to class numbers with {name}.argmax(-1)."
         return "Give one class number for each example."
     if tf.as_dtype(dtype).is_integer and not given:
-        return "Class numbers need loss='sparse_categorical_crossentropy' or its object."
+        return "For class numbers, use loss='sparse_categorical_crossentropy' or its object."
     if (*given, 1) == outputs:
         return f"Add an axis: {name}[..., None]."
     return "They would be broadcast: give a number for each output, or build another model."
@@ -159,12 +159,12 @@ def _cure(
 
 def _class_names(name: str) -> ValueError:
     return ValueError(
-        f"`{name}` must hold class numbers 0, 1, 2 ... Received: names of classes. Number them: "
+        f"`{name}` must hold class numbers 0, 1, 2 ... Received: class names. Number them: "
         f"names, {name} = np.unique({name}, return_inverse=True); names[i] is then class i."
     )
 
 
 def _some(values: np.ndarray) -> str:
-    """The first few values in one line."""
+    """The first few values on one line."""
     shown = ", ".join(str(v) for v in values.reshape(-1)[:6].tolist())
     return f"{shown}{', ...' if values.size > 6 else ''}"

@@ -1,7 +1,7 @@
-"""Checks of values, which are known only while a step runs, and what `fit` makes of their errors.
+"""Checks values, which are known only when a step runs, and converts errors in `fit`.
 
-Eagerly they raise ValueError. Within a compiled step they are assertions, whose errors
-`checked_call` turns back into the sentence that they were given.
+In eager mode, the checks raise ValueError. In a compiled step they are assertions, and
+`checked_call` converts their errors back into one sentence.
 """
 
 from __future__ import annotations
@@ -24,48 +24,48 @@ from meta_tf.network.finite import all_finite
 from meta_tf.network.network import Network
 from meta_tf.types import Tensor, Tensors
 
-# What is looked at before Keras does. It iterates over all else.
+# Types that are checked before Keras gets them. Keras iterates over all others.
 _NO_DATASETS = (dict, list, tuple, str, bytes, float, int, np.ndarray, tf.Tensor, type(None))
 
 
 def with_right_labels(
     algorithm: Algorithm, network: Network, labels: dict[str, Tensor], values: Tensors
 ) -> Tensors:
-    """`values`, which no step gets if labels are not whole numbers from 0 to the outputs less one.
+    """Returns `values`, and fails if labels are not whole numbers from 0 to the outputs - 1.
 
     Args:
-      algorithm: how a task is learned.
-      network: the model and its loss; nothing is checked unless it wants labels.
-      labels: the labels by their name.
-      values: what to give back, a structure of tensors.
+      algorithm: the algorithm that learns a task.
+      network: the model and its loss; nothing is checked unless the loss takes labels.
+      labels: the labels, by name.
+      values: a structure of tensors to return.
     """
     checks = [require(*wanted) for wanted in _wanted_of_labels(algorithm, network, labels)]
-    # The loss would fail at such a label as well, and whichever came first would be told.
+    # The loss would fail for such a label too, and either error could come first.
     return after(checks, values)
 
 
 def right_values(
     algorithm: Algorithm, network: Network, sets: dict[str, Tensors], first: int = 0
 ) -> dict[str, Tensors]:
-    """The sets of a batch, which no step gets if a value is not finite, or a label is wrong.
+    """Returns the sets of a batch, and fails if a value is not finite or a label is invalid.
 
     Args:
-      algorithm: how a task is learned.
+      algorithm: the algorithm that learns a task.
       network: the model and its loss.
-      sets: those of `support_x`, `support_y`, `query_x` and `query_y` that there are, [T, S, ...];
-        and sizes if they are padded.
+      sets: those of `support_x`, `support_y`, `query_x` and `query_y` that exist, [T, S, ...],
+        and the sizes of a padded batch.
       first: the number of the batch's first task, for the message.
     """
-    sets = after([require_finite(sets, axes=2, first=first)], sets)  # a label may be NaN as well
+    sets = after([require_finite(sets, axes=2, first=first)], sets)  # a label can be NaN too
     return with_right_labels(algorithm, network, _labels_of(sets), sets)
 
 
 def looks_right(
     algorithm: Algorithm, network: Network, x: dict[str, Tensors], y: Tensors
 ) -> Tensor:
-    """Whether `check_batch` and `right_values` would find nothing wrong in a batch's values.
+    """Whether `check_batch` and `right_values` accept the values of a batch.
 
-    For a program of XLA, in which no assertion is heard.
+    For XLA programs, in which assertions have no effect.
     """
     wanted = _wanted_of_labels(algorithm, network, _labels_of({**x, "query_y": y}))
     spec = algorithm.input_spec(network)
@@ -75,11 +75,11 @@ def looks_right(
 
 
 def checked_call(method: Callable[..., Any]) -> Callable[..., Any]:
-    """A method of `keras.Model` that takes batches, with errors of one sentence.
+    """A method of `keras.Model` that takes batches, with one-sentence errors.
 
-    Arrays are looked at before Keras cuts them into batches. Errors of an assertion come
-    without the page on the graph in which it was. After an error the step is traced anew: Keras
-    would go on with one that has been traced half-way, and fail at right batches too.
+    It checks arrays before Keras splits them into batches. From errors of assertions, it removes
+    the page about the graph. After an error, the step is traced again: otherwise Keras would
+    continue with a partly traced step, and fail for valid batches too.
     """
 
     @functools.wraps(method)
@@ -108,7 +108,7 @@ def _labels_of(sets: dict[str, Tensors]) -> dict[str, Tensor]:
 def _wanted_of_labels(
     algorithm: Algorithm, network: Network, labels: dict[str, Tensor]
 ) -> list[tuple[Tensor, str]]:
-    """What must be true of labels, if they are any, each with what to say otherwise."""
+    """Conditions on labels, if there are any, each with its error message."""
     if not wants_labels(algorithm, network):
         return []
     outputs, found = outputs_of(algorithm, network), []
@@ -116,7 +116,7 @@ def _wanted_of_labels(
     for name, given in labels.items():
         y = tf.cast(given, tf.int32) if given.dtype == tf.bool else given
         if ignored is not None:
-            # As floats: an unsigned -1 would be 255.
+            # As floats: as an unsigned integer, -1 would be 255.
             y = tf.where(tf.cast(y, tf.float32) == float(ignored), tf.zeros_like(y), y)
         wanted = f"`{name}` must hold class numbers 0, 1, 2 ..."
         found.append((y >= 0, f"{wanted} Received: negative ones. Number them from 0."))
@@ -125,7 +125,7 @@ def _wanted_of_labels(
         if outputs is not None:
             message = (
                 f"{wanted} below {outputs}, as many as there are outputs (or `ways`). Received: "
-                "higher ones. Number the classes of each task from 0, or take more outputs."
+                "higher ones. Number the classes of each task from 0, or use more outputs."
             )
             found.append((y < tf.cast(outputs, y.dtype), message))
     return found

@@ -1,4 +1,4 @@
-"""Names of the classes of one task, in the place of their numbers."""
+"""Class names of one task, in place of class numbers."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 
 
 def numbered(support_y: Any, class_names: Sequence[str] | None) -> tuple[Any, tuple[str, ...]]:
-    """Labels as class numbers, and the classes' names in the order of these.
+    """Labels as class numbers, and the class names in the order of these numbers.
 
     Args:
-      support_y: the targets [S, ...], of which names [S] become numbers.
+      support_y: the targets [S, ...]; names [S] are converted to numbers.
       class_names: the names in the order of the numbers; if None, names in `support_y` are
         numbered in alphabetical order.
 
     Returns:
-      The numbers (other targets as they came), and the names, none if there are none.
+      The numbers (other targets unchanged), and the names, empty if there are none.
 
     Raises:
-      ValueError: if `class_names` are not different texts, or do not have a name for a label.
+      ValueError: if `class_names` are not distinct strings, or lack a name for a label.
 
     Example:
       >>> labels, names = numbered(["dog", "cat", "dog"], None)
@@ -45,7 +45,7 @@ def numbered(support_y: Any, class_names: Sequence[str] | None) -> tuple[Any, tu
     if unknown := sorted(set(values.reshape(-1).tolist()) - set(names)):
         raise ValueError(
             "`support_y` must hold names of `class_names`. Received: "
-            f"{', '.join(map(repr, unknown))}, which is not among them."
+            f"{', '.join(map(repr, unknown))}, which are not among them."
         )
     number = {name: i for i, name in enumerate(names)}
     numbers = [number[name] for name in values.reshape(-1).tolist()]
@@ -53,10 +53,10 @@ def numbered(support_y: Any, class_names: Sequence[str] | None) -> tuple[Any, tu
 
 
 def _texts(labels: Any) -> np.ndarray | None:
-    """Labels as an array of texts; None if they are no texts, or not only."""
+    """Labels as an array of strings; None unless all of them are strings."""
     try:
         values = np.asarray(labels)
-    except ValueError:  # lists of different lengths, which the check of targets tells of
+    except ValueError:  # lists of different lengths, which the check of targets reports
         return None
     kind = values.dtype.kind
     if kind == "U":
@@ -70,13 +70,13 @@ def _texts(labels: Any) -> np.ndarray | None:
 
 
 def _checked(class_names: Sequence[str]) -> tuple[str, ...]:
-    # Neither a single text nor a set, which has no order.
+    # Neither a single string nor a set, which has no order.
     unordered = isinstance(class_names, str | bytes | set | frozenset | dict)
     listed = isinstance(class_names, Iterable) and not unordered
     names = tuple(class_names) if listed else ()
     if not names or len(set(names)) < len(names) or not all(isinstance(n, str) for n in names):
         raise ValueError(
-            "`class_names` must be a list of different texts, one for each class number from 0. "
+            "`class_names` must be a list of distinct names, one for each class number from 0. "
             f"Received: {class_names!r}."
         )
     return tuple(map(str, names))

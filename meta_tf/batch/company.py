@@ -1,4 +1,4 @@
-"""In whose company a query is predicted: whose statistics a transductive batch norm takes."""
+"""Which examples share a query's batch, and so its statistics in transductive batch norm."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from meta_tf.network.network import Network
 from meta_tf.types import Tensors, Weights
 
 COMPANIES = ("queries", "support", "none")
-"""`queries`: all queries of a task together, as published results are measured. `support`: each
-query in a batch with the support set. `none`: each one alone."""
+"""`queries`: all queries of a task together, as in published results. `support`: each query
+in one batch with the support set. `none`: each query alone."""
 
 
 def predict_in_company(
@@ -24,11 +24,11 @@ def predict_in_company(
 ) -> Tensors:
     """Predictions of a learned task for its query set.
 
-    Only a batch normalisation in the mode `transductive` lets company matter; for any other
-    network the three are the same, and computed at once.
+    The three choices differ only for a batch normalisation in the mode `transductive`; for other
+    networks, all queries are predicted at once.
 
     Args:
-      algorithm: how the task was learned.
+      algorithm: the algorithm that learned the task.
       network: the model and its loss.
       adapted: the weights after adaptation.
       support_x: inputs of the support set, [S, ...].
@@ -48,7 +48,7 @@ def predict_in_company(
 
     specs = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), query_x)
     program = tf.function(one, autograph=False).get_concrete_function(specs)
-    # As traced: an algorithm need not say how it changes a prediction's shape, or its mask's.
+    # The traced shape: algorithms do not declare how they change a prediction's shape or mask.
     spec = tf.nest.map_structure(
         lambda p: tf.TensorSpec(p.shape, p.dtype), program.structured_outputs
     )
@@ -56,12 +56,12 @@ def predict_in_company(
 
 
 def feels_company(network: Network) -> bool:
-    """Whether what is predicted for a query depends on the others of its batch."""
+    """Whether the prediction for a query depends on the other examples of its batch."""
     return bool(network.batch_norms) and network.batch_norm == "transductive"
 
 
 def beside(query: Tensors, company: Tensors | None) -> Tensors:
-    """A batch whose last example is the query [...], after those of the company [S, ...]."""
+    """A batch of the company [S, ...] followed by the query [...]."""
     last = tf.nest.map_structure(lambda q: q[None], query)
     if company is None:
         return last

@@ -1,4 +1,4 @@
-"""The operations that a graph consists of, and the functions that it calls."""
+"""The operations of a graph, including those of the functions that it calls."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """`map_tasks` and `sum_tasks`: run a function of one task for all tasks of a batch.
 
-This module alone implements how tasks run side by side. There are two ways, chosen by
+This module alone implements how tasks run in parallel. There are two ways, chosen by
 measurement:
 
 - *parallel*: each task is a separate small program, several in flight at a time,
@@ -40,7 +40,7 @@ _KEPT_APART = (
 )
 # XLA's second derivative of max-pooling is wrong in float32 and missing in float64.
 _WRONG_IN_XLA = ("MaxPoolGradGrad", "MaxPool3DGradGrad")
-# XLA has no lookup tables, as in `StringLookup`, and crashes on texts.
+# XLA has no lookup tables, as in `StringLookup`, and crashes on strings.
 _NOT_IN_XLA = ("LookupTable",)
 # With more operations per task than this, XLA compiles for too long, and its programs were
 # measured to be slower than TensorFlow's own kernels.
@@ -248,9 +248,9 @@ def _not_about_loops(record: Any) -> bool:
 
 
 def _has_differentiated_branch(graph: Any) -> bool:
-    """Whether a gradient goes through a branch: a layer's own, such as SpectralNormalization's.
+    """Whether a gradient passes through a branch of a layer, such as SpectralNormalization's.
 
-    TensorFlow cannot vectorise it. Branches in which gradients are taken are all right.
+    TensorFlow cannot vectorise it. Branches that contain gradients are no problem.
     """
     nodes = graph_nodes(graph.as_graph_def())
     return any(node.op in ("If", "StatelessIf") and "grad" in node.name for node in nodes)

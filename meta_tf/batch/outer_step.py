@@ -65,7 +65,7 @@ def outer_step(
       y: its query targets, [T, Q, ...].
       scale: the loss scale of float16 training.
       iteration: the number of completed outer steps.
-      mode: how the tasks run side by side (see `map_tasks`), unless the batch is padded.
+      mode: how the tasks run in parallel (see `map_tasks`), unless the batch is padded.
       jit: whether XLA compiles them, unless the batch is padded.
     """
     count = tf.shape(tf.nest.flatten(y)[0])[0]
@@ -97,7 +97,7 @@ def outer_step(
     means = mean_of_sums(tf.nest.flatten(moves), total)
     moved, state_moved = tf.nest.pack_sequence_as(moves, means)
     _check_moved(algorithm, network, moved)
-    # Tasks before the first wrong one. The replicas have theirs in a row.
+    # Counts the tasks before the first invalid one, in the order of the replicas.
     wrong = first + tf.argmin(tf.cast(finite, tf.int32), output_type=tf.int32)
     first_wrong = tf.reduce_min(of_each_replica(tf.where(tf.reduce_all(finite), total, wrong)))
     return OuterStep(

@@ -25,7 +25,7 @@ def share_of_tasks(count: Tensor) -> tuple[int | Tensor, Tensor]:
 
 
 def of_each_replica(number: Tensor) -> Tensor:
-    """What this replica and the others have of a whole number, [replicas]."""
+    """The values of a whole number on all replicas, [replicas]."""
     replica = tf.distribute.get_replica_context()
     replicas = replica.num_replicas_in_sync
     if replicas == 1:

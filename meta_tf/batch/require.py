@@ -1,4 +1,4 @@
-"""What must be true of values that are known only while a step runs."""
+"""Conditions on values that are known only when a step runs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from meta_tf.types import Tensor, Tensors
 def require(right: Tensor, *message: str | Tensor) -> Any:
     """Raises ValueError with a message unless all of `right` is true.
 
-    Within a compiled step it is an assertion, which has to be made a control dependency;
-    `checked_call` turns its error back into the message. Eagerly nothing is left to depend on.
+    In a compiled step, it is an assertion, which must be made a control dependency;
+    `checked_call` converts its error back into the message. In eager mode, there is nothing to
+    depend on.
 
     Args:
       right: booleans of any shape.
-      *message: what to say otherwise, in parts: texts, and whole numbers that are known only
-        then. It begins with `argument` and ends in a full stop.
+      *message: the parts of the error message: strings, and whole numbers that are known only
+        when the step runs. It begins with `argument` and ends with a full stop.
 
     Returns:
       The assertion, or None.
@@ -32,14 +33,14 @@ def require(right: Tensor, *message: str | Tensor) -> Any:
 
 
 def after(checks: list[Any], values: Tensors) -> Tensors:
-    """`values`, which no step gets before the checks, those of `require`, have passed."""
+    """Returns `values`, after the checks from `require` have passed."""
     with tf.control_dependencies([check for check in checks if check is not None]):
         return tf.nest.map_structure(tf.identity, values)
 
 
 def required(error: Exception) -> str | None:
-    """The message of an assertion of `require` that failed; None for another error."""
+    """The message of a failed assertion of `require`; None for other errors."""
     found = re.search(r"assertion failed: \[(`.*?\.)\]", str(error), re.DOTALL)
     if found is None:
         return None
-    return found[1].replace("] [", "").replace("\\'", "'")  # as TensorFlow writes parts, and quotes
+    return found[1].replace("] [", "").replace("\\'", "'")  # undoes TensorFlow's formatting

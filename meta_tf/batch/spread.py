@@ -24,7 +24,7 @@ def check_replicas(learner: keras.Model) -> None:
             "within its loop over steps: one of that loop's placeholders has no value there."
         )
     optimizer: Any = learner.optimizer
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of float16
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # for float16
     if getattr(optimizer, "gradient_accumulation_steps", None):
         raise ValueError(
             f"`gradient_accumulation_steps` must be None with {replicas} replicas. Received: "
@@ -85,12 +85,12 @@ def spec_of_share(iterator: Any) -> Any:
     Drawing a batch would work too, except for a bug in TensorFlow: occasionally, the process
     crashes when an iterator over several devices is deleted while it fetches the next batch.
     """
-    whole = iterator._get_iterator().element_spec  # there is no public way to Keras's dataset
+    whole = iterator._get_iterator().element_spec  # Keras's dataset has no public access
     return keras.tree.map_structure(lambda spec: getattr(spec, "_value_specs", [spec])[0], whole)
 
 
 def _parts(data: tf.data.Dataset, mine: range, replicas: int) -> tf.data.Dataset:
-    """The parts of every batch that belong to the replicas `mine`, one after another."""
+    """The parts of every batch for the replicas `mine`, one after another."""
     alone = not isinstance(data.element_spec, tuple)
 
     def part(replica: int, *batch: Any) -> Tensors:

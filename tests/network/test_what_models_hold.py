@@ -203,7 +203,7 @@ def test_what_is_no_list_of_names_and_no_array_is_named():
     Image = pytest.importorskip("PIL.Image")
     learner, (x, _) = make_learner(), make_batch()
     x, y = x["support_x"][0], x["support_y"][0]
-    with pytest.raises(ValueError, match="must be a list of different texts"):
+    with pytest.raises(ValueError, match="must be a list of distinct names"):
         learner.adapt(x, y, class_names={"a", "b"})
     pictures = [Image.new("L", [3, 3])] * 5
     with pytest.raises(ValueError, match=r"Received: pictures \(Image\).*np\.stack"):

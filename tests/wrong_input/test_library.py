@@ -235,7 +235,7 @@ PARTS = {
     "`query_x` must be": {"query_x": np.zeros([4, 6, 3, 1], "float32")},
     "agree in the number of tasks": {"support_x": X["support_x"][:3]},
     "agree in the number of support examples": {"support_y": X["support_y"][:, :4]},
-    "`support_y` must have a tasks axis": {"support_y": np.zeros([4], int)},
+    "`support_y` must begin with a task axis": {"support_y": np.zeros([4], int)},
     "`support_y` must be class numbers": {"support_y": np.eye(2)[X["support_y"]]},
     "`support_y` must hold class numbers": {"support_y": X["support_y"] + 2},
     "`support_y` must hold class": {"support_y": X["support_y"] - 1},
@@ -251,7 +251,7 @@ TARGETS = {
     "`query_y` must be class numbers": {"query_y": np.eye(2)[Y]},
     "`query_y` must hold class numbers": {"query_y": Y + 2},
     "`query_y` must hold class": {"query_y": Y - 1},
-    "`query_y` must have a tasks axis": {"query_y": Y[:, 0]},
+    "`query_y` must begin with a task axis": {"query_y": Y[:, 0]},
 }
 BATCHES = [
     *[
@@ -292,7 +292,7 @@ SUPPORT = [
     ([[0.0, 1, np.inf]], [0], "`support_x` must be finite"),
     ([], [], "`support_x` must be"),
     (np.zeros([0, 3]), [], "at least one"),
-    (np.zeros([1, 2, 3]), [[0, 1]], "without a tasks axis"),
+    (np.zeros([1, 2, 3]), [[0, 1]], "without a task axis"),
     (None, [0], "`support_x` must be numbers"),
     ("pictures", [0], "`support_x` must be"),
     ([["a", "b", "c"]], [0], "`support_x` must be numbers"),

@@ -103,7 +103,7 @@ def test_adaptation_from_weights_that_are_nan_says_so():
     [
         ([], "float32", r"Add an axis: support_y\[..., None\]"),
         ([5], "float32", "would be broadcast"),
-        ([], "int32", "Class numbers need loss='sparse_categorical_crossentropy'"),
+        ([], "int32", "For class numbers, use loss='sparse_categorical_crossentropy'"),
         ([1, 1], "float32", "would be broadcast"),
     ],
 )
