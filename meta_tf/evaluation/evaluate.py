@@ -27,7 +27,7 @@ from meta_tf.learner import MetaLearner
 from meta_tf.network.masks import packed, unpacked
 from meta_tf.types import Batch, Tensor
 
-_AT_ONCE = 25  # tasks held in memory at a time, unless told otherwise
+_AT_ONCE = 25  # tasks held in memory at a time, by default
 
 
 def evaluate(
@@ -49,36 +49,37 @@ def evaluate(
         mean = Σ m_t / n,   σ² = Σ (m_t - mean)² / (n - 1),   ci95 = 1.96 σ / √n
 
     The tasks are the first n episodes of `part.batches(…, seed)`, the same ones for
-    every learner. Nothing is chosen by looking at them: neither a checkpoint nor a
-    number of steps. Dropout is off and no variable of the learner changes.
+    every learner. They are not used to choose a checkpoint or a number of steps.
+    Dropout is off, and no variable of the learner changes.
 
     Args:
       learner: the learner; it needs no `compile`.
-      part: a part of a task source, such as `tasks.test`; or anything with the same
-        method `batches(tasks, seed)`. Of padded tasks the real queries count.
+      part: a part of a task source, such as `tasks.test`, or any object with the same
+        method `batches(tasks, seed)`. For padded tasks, only the real queries count.
       tasks_number: n, at least 2.
-      steps: the last number of inner steps; the algorithm's `eval_steps`, or else
-        `inner_steps`, if None; 0 for an algorithm without inner steps.
+      steps: the last number of inner steps; if None, the algorithm's `eval_steps`, or else
+        its `inner_steps`; 0 for an algorithm without inner steps.
       seed: chooses the tasks.
-      tasks_at_once: tasks computed together; more take more memory. It has no say
-        in which tasks are drawn.
-      metric: `"accuracy"`, `"mse"`, `"loss"`, or a function `(query_y, predictions)
-        -> values` that is averaged over the query set, or a `keras.metrics.Metric`,
-        which starts anew for each task. If None, accuracy for integer labels, mse where
-        that is the loss, else the loss. What a mask of the model leaves out does not count, nor
-        does `ignore_class` of the loss in the accuracy.
-      verbose: 1 shows a progress bar, 0 does not, `"auto"` does so on a terminal.
-      company: in whose company a query is predicted, where batch norm in the mode
-        `transductive` lets it matter: `"queries"`, all those of its task, as published
-        results are measured; `"none"`, it is alone, as a person's one new picture; or
+      tasks_at_once: the number of tasks computed together; more need more memory. It does
+        not affect which tasks are drawn.
+      metric: `"accuracy"`, `"mse"`, `"loss"`, a function `(query_y, predictions) -> values`
+        that is averaged over the query set, or a `keras.metrics.Metric`, which is reset for
+        each task. If None: accuracy for integer labels, mse if that is the loss, and
+        otherwise the loss. Predictions that a mask excludes do not count; neither does the
+        loss's `ignore_class` in the accuracy.
+      verbose: 1 shows a progress bar, 0 shows none, `"auto"` shows one on a terminal.
+      company: which examples share a query's batch, which matters for batch norm in the
+        mode `transductive`: `"queries"`, all queries of its task, as in published results;
+        `"none"`, no others, as for a user's single new picture; or `"support"`, the
+        support set.
         `"support"`, the support set.
 
     Returns:
       An `Evaluation`.
 
     Raises:
-      ValueError: if an argument is wrong, the tasks do not fit the model or are too
-        few, or a result is not finite.
+      ValueError: if an argument is invalid, if the tasks do not fit the model or are too
+        few, or if a result is not finite.
 
     Example:
       >>> tasks = meta_tf.tasks.Sinusoid(shots=10)
@@ -100,7 +101,7 @@ def evaluate(
     batches = (_checked(learner, batch) for batch in part.batches(at_once, seed=seed))
     x, y = next(batches, (None, None))
     if x is None:
-        raise ValueError("`part` must give tasks. Received: a part without any.")
+        raise ValueError("`part` must contain tasks. Received: a part without any.")
     name, function = task_metric(learner, metric, x, y)
     sizes = TaskSizes()
     per_task = _collect(
@@ -131,14 +132,14 @@ def evaluate(
 def mean_and_interval(per_task: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean over tasks [n, ...] and half-width of the 95 % interval, 1.96 σ / √n.
 
-    σ has the divisor n - 1. A normal approximation: tasks are independent, n large.
+    σ has the divisor n - 1. This is a normal approximation for independent tasks and large n.
     """
     values = np.asarray(per_task, np.float64)
     return values.mean(0), 1.96 * values.std(0, ddof=1) / np.sqrt(len(values))
 
 
 def _checked(learner: MetaLearner, batch: Any) -> Batch:
-    """A batch as tensors, once they are known to have the right shapes."""
+    """A batch as tensors, after a check of their shapes."""
     x, y = tf.nest.map_structure(tf.convert_to_tensor, batch)
     check_batch(learner.algorithm, learner.network, x, y)
     return blank_batch(x, y)
@@ -152,11 +153,11 @@ def _collect(
     verbose: int,
     sizes: TaskSizes,
 ) -> np.ndarray:
-    """The metric of every task, [tasks_number, steps + 1]; raises once one is not finite."""
+    """The metric of every task, [tasks_number, steps + 1]; raises if one is not finite."""
     bar = keras.utils.Progbar(tasks_number, verbose=verbose, unit_name="task")
     collected, done = [], 0
     for x, y in batches:
-        left = tasks_number - done  # the last batch may hold more
+        left = tasks_number - done  # the last batch can contain more
         right_values(learner.algorithm, learner.network, {**x, "query_y": y}, first=done)
         values, finite = (result.numpy()[:left] for result in measure(x, y))
         _check_finite(values, finite, done)
@@ -168,24 +169,24 @@ def _collect(
         if done == tasks_number:
             return np.concatenate(collected)
     raise ValueError(
-        f"`part` must give `tasks_number` tasks. Received: a part that ends after {done} tasks, "
-        f"and tasks_number={tasks_number}. Ask for fewer tasks."
+        f"`part` must contain `tasks_number` tasks. Received: a part that ends after {done} tasks, "
+        f"and tasks_number={tasks_number}. Use fewer tasks."
     )
 
 
 def _measure(
     learner: MetaLearner, metric: TaskMetric, steps: int, company: str
 ) -> Callable[[Any, Any], tuple[Tensor, Tensor]]:
-    """The function of a batch to each task's metric and finiteness, [T, steps + 1]."""
+    """The function from a batch to the metric and finiteness of each task, [T, steps + 1]."""
     of_each = _of_each(metric)
     return lambda x, y: of_each(y, packed(learner.trajectory(x, steps, company)), sizes_in(x))
 
 
 @functools.lru_cache(maxsize=8)
 def _of_each(metric: TaskMetric) -> Callable[[Tensor, Any, Any], tuple[Tensor, Tensor]]:
-    """Of query_y [T, Q, ...], packed predictions [T, steps + 1, Q, ...] and sizes, if any.
+    """The function from query_y [T, Q, ...], packed predictions [T, steps + 1, Q, ...] and sizes.
 
-    Compiled once a metric.
+    It returns each task's metric and finiteness, and is compiled once per metric.
     """
 
     def one(task: tuple[Tensor, Any, dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
@@ -196,7 +197,7 @@ def _of_each(metric: TaskMetric) -> Callable[[Tensor, Any, Any], tuple[Tensor, T
             return tf.cast(metric(real["query_y"], unpacked(real["predictions"])), tf.float32)
 
         value = tf.map_fn(value_of, after_each_step, fn_output_signature=tf.float32)
-        # A metric may hide it: the largest of NaNs is the first class.
+        # A metric can hide NaN: argmax of NaNs is the first class.
         predictions = after_each_step[0]
         axes = range(1, predictions.shape.rank)
         nan = tf.reduce_any(tf.math.is_nan(predictions), axes)
@@ -209,7 +210,7 @@ def _of_each(metric: TaskMetric) -> Callable[[Tensor, Any, Any], tuple[Tensor, T
 
 
 def _described(algorithm: Algorithm) -> str:
-    """The algorithm with its rate and steps, and what else differs from the defaults."""
+    """The algorithm with its rate and steps, and its settings other than the defaults."""
     shown = [
         f"{f.name}={getattr(algorithm, f.name)!r}"
         for f in dataclasses.fields(algorithm)
@@ -219,7 +220,7 @@ def _described(algorithm: Algorithm) -> str:
 
 
 def check_learner_and_part(learner: Any, part: Any) -> None:
-    """Raises ValueError unless there are a learner, and tasks for it."""
+    """Raises ValueError unless there is a learner, and tasks for it."""
     if not isinstance(learner, MetaLearner):
         raise ValueError(
             "`learner` must be a meta_tf.MetaLearner. Received: "
@@ -228,8 +229,8 @@ def check_learner_and_part(learner: Any, part: Any) -> None:
         )
     if not callable(getattr(part, "batches", None)):
         raise ValueError(
-            "`part` must have a method `batches(tasks, seed)`, as the parts of a task source do. "
-            f"Received: {type(part).__name__}. Of a source, pass a part: tasks.test."
+            "`part` must have a method `batches(tasks, seed)`, like the parts of a task source. "
+            f"Received: {type(part).__name__}. For a source, pass a part: tasks.test."
         )
 
 
@@ -255,11 +256,11 @@ def _check_finite(values: np.ndarray, finite: np.ndarray, first: int) -> None:
     tasks = np.flatnonzero(~finite[:, step])
     raise ValueError(
         f"The results must be finite. Received: after {step} inner steps, {len(tasks)} of "
-        f"{len(values)} tasks have predictions or a metric that are not, the first being task "
+        f"{len(values)} tasks have predictions or a metric that are not finite; the first is task "
         f"{first + tasks[0]}. "
         + (
-            "The learner's weights are not finite themselves, or the tasks' numbers too large."
+            "The learner's own weights are not finite, or the numbers of the tasks are too large."
             if step == 0
-            else "The inner loop diverges: lower its `inner_lr`, or take fewer `steps`."
+            else "The inner loop diverges: lower its `inner_lr`, or use fewer `steps`."
         )
     )

@@ -13,7 +13,7 @@ from meta_tf.types import Tensor
 
 
 def accuracy(y: Tensor, predictions: Tensor) -> Tensor:
-    """The share of right answers in each task: labels [T, Q], logits [T, Q, N] → [T]."""
+    """The fraction of correct predictions in each task: labels [T, Q], logits [T, Q, N] → [T]."""
     right = tf.argmax(predictions, -1, tf.int32) == tf.cast(y, tf.int32)
     right = tf.cast(right, tf.float32)
     return masked_mean(right, mask_of(predictions), range(1, len(y.shape)))
@@ -51,8 +51,8 @@ class TaskInterval(keras.metrics.Metric):
         check_choice("metric", metric, tuple(TASK_METRICS))
         super().__init__(name=name or f"{metric}_ci95", **options)
         self.metric = metric
-        # In float64: the difference of two large sums is what is left of them. And sums, as
-        # Keras adds up the variables of several replicas.
+        # In float64, because σ² is a small difference of two large sums. Sums, because Keras
+        # adds up the variables of several replicas.
         self._totals = [
             self.add_variable((), initializer="zeros", dtype="float64", name=n)
             for n in ("count", "sum", "square")
@@ -67,7 +67,7 @@ class TaskInterval(keras.metrics.Metric):
 
     def result(self) -> Tensor:
         count, total, square = self._totals
-        # σ² with the divisor n - 1; rounding may take it below zero.
+        # σ² with the divisor n - 1; rounding can make it negative.
         spread = tf.maximum(square - total * total / count, 0.0) / tf.maximum(count - 1.0, 1.0)
         return tf.cast(1.96 * tf.sqrt(spread / count), self.dtype)
 

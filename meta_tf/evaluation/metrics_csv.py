@@ -17,12 +17,12 @@ def read_metrics(path: str | Path) -> list[dict[str, float]]:
         numbers.
 
     Returns:
-      One dictionary per row, by column: `iteration` (outer steps made) as an integer, the
-      others as floats, NaN where the file has nothing. An empty list if there is no file, as
-      for a run whose first epoch has not ended.
+      One dictionary per row, by column: `iteration` (the number of outer steps) as an integer,
+      the others as floats, NaN for empty fields. An empty list if there is no file, as for a
+      run whose first epoch has not ended.
 
     Raises:
-      ValueError: if the file is damaged; it tells the file and what is wrong in it.
+      ValueError: if the file is damaged; the error names the file and the problem.
 
     Example:
       >>> read_metrics("runs/not_there/metrics.csv")
@@ -38,19 +38,19 @@ def read_metrics(path: str | Path) -> list[dict[str, float]]:
             reader = csv.DictReader(file, strict=True)
             return [_numbers(row, f"line {reader.line_num}") for row in reader]
     except (ValueError, csv.Error) as error:
-        why = "it is no text in UTF-8" if isinstance(error, UnicodeDecodeError) else error
+        why = "it is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else error
         raise ValueError(
             f"{path} must be a table of numbers with a column `iteration`, as a run writes it. "
-            f"Received: {why}. Restore the file, or cut it back to its last whole line."
+            f"Received: {why}. Restore the file, or truncate it to its last complete line."
         ) from None
 
 
 def _numbers(row: dict[str, Any], line: str) -> dict[str, float]:
-    """A row as numbers; ValueError tells what is wrong in which line."""
+    """A row as numbers; the ValueError names the problem and the line."""
     if None in row or None in row.values() or "iteration" not in row:
-        raise ValueError(f"{line} with other columns than the first line names")
+        raise ValueError(f"{line} has other columns than the first line")
     try:
         return {k: int(v) if k == "iteration" else float(v or "nan") for k, v in row.items()}
     except ValueError:
         values = ",".join(map(str, row.values()))
-        raise ValueError(f"{line} with a value that is no number, {values[:60]!r}") from None
+        raise ValueError(f"{line} has a value that is not a number, {values[:60]!r}") from None

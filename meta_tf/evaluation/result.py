@@ -1,4 +1,4 @@
-"""`Evaluation`: what `evaluate` has measured, to be printed, saved and loaded."""
+"""`Evaluation`: the results of `evaluate`, to print, save and load."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ import numpy as np
 from meta_tf.files import write_text
 
 Size: TypeAlias = int | tuple[int, int]
-"""A number of classes or examples, or the smallest and the largest one."""
+"""A number of classes or examples, or the smallest and the largest number."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` measured. `print` shows it as a table, `save` writes it as JSON.
+    """The results of `evaluate`. `print` shows them as a table, `save` writes them as JSON.
 
     Attributes:
-      metric: name of the metric: `"accuracy"` (a share of 1), `"mse"`, `"loss"`, or
-        that of your function.
-      steps: the numbers of inner steps, 0, 1, … K; 0 alone for an algorithm without any.
-      mean: the metric's mean over tasks after each of them.
+      metric: name of the metric: `"accuracy"` (a fraction of 1), `"mse"`, `"loss"`, or
+        the name of your function.
+      steps: the numbers of inner steps, 0, 1, … K; only 0 for an algorithm without any.
+      mean: the metric's mean over tasks after each number of steps.
       ci95: half-width of its 95 % confidence interval, 1.96 σ / √tasks.
-      tasks: how many tasks.
-      seed: which tasks.
-      ways: classes in a task; None for regression. Where tasks differ, this and the next two
-        are the smallest and the largest number, a pair.
-      shots: support examples, of each class in a classification.
+      tasks: the number of tasks.
+      seed: the seed that chose the tasks.
+      ways: classes in a task; None for regression. If tasks differ, this and the next two
+        are pairs of the smallest and the largest number.
+      shots: support examples; for classification, of each class.
       queries: query examples, likewise.
       batch_norm: the learner's batch-norm mode.
       algorithm: the algorithm, its rate and steps, and settings other than the defaults.
       settings: all its settings.
-      per_task: the metric of every task, [tasks, K + 1]; without any after `load`.
-      company: in whose company queries were predicted: `"queries"`, those of their task,
+      per_task: the metric of every task, [tasks, K + 1]; empty after `load`.
+      company: which examples shared a query's batch: `"queries"`, those of its task,
         `"support"`, or `"none"`.
     """
 
@@ -62,7 +62,7 @@ class Evaluation:
             for k, m, c in zip(self.steps, self.mean, self.ci95, strict=True)
         ]
         metric = self.metric + (" in %" if percent else "")
-        if len(rows) == 1 and "inner_steps" not in self.settings:  # no steps to speak of
+        if len(rows) == 1 and "inner_steps" not in self.settings:  # there are no inner steps
             rows = [(metric, rows[0][1])]
         else:
             rows.insert(0, ("inner steps", metric))
@@ -80,7 +80,7 @@ class Evaluation:
 
     @property
     def kind(self) -> str:
-        """What the tasks are called, `5-way 1-shot` say."""
+        """A name for the tasks, such as `5-way 1-shot`."""
         shots = f"{shown_size(self.shots)}-shot"
         return shots if self.ways is None else f"{shown_size(self.ways)}-way {shots}"
 
@@ -95,22 +95,22 @@ class Evaluation:
         return json.dumps(fields, indent=2, default=str)
 
     def save(self, path: str | Path) -> None:
-        """Writes `to_json()` to a file, which is never left half written."""
+        """Writes `to_json()` to a file, completely or not at all."""
         write_text(path, self.to_json() + "\n")
 
     @classmethod
     def load(cls, path: str | Path) -> Evaluation:
-        """Reads what `save`, or a run of `train.py` as its `results.json`, has written.
+        """Reads a file that `save` wrote, or the `results.json` of a run of `train.py`.
 
         Raises:
-          ValueError: if the file is not of that kind.
+          ValueError: if the file is not of this kind.
         """
         names = {f.name for f in dataclasses.fields(cls)} - {"per_task"}
-        content = {"company": "queries"}  # which older files do not tell
+        content = {"company": "queries"}  # missing in older files
         content |= json.loads(Path(path).read_text(encoding="utf-8"))
         if missing := names - set(content):
             raise ValueError(
-                "`path` must be a file that `Evaluation.save` or train.py has written. Received: "
+                "`path` must be a file written by `Evaluation.save` or train.py. Received: "
                 f"{str(path)!r}, without {', '.join(sorted(missing))}."
             )
         values: dict[str, Any] = {n: content[n] for n in names}
@@ -121,5 +121,5 @@ class Evaluation:
 
 
 def shown_size(size: Size | list[int]) -> str:
-    """`5`, or `2–20` of a range; in JSON it is a list."""
+    """`5`, or `2–20` for a range, which is a list in JSON."""
     return str(size) if isinstance(size, int) else f"{size[0]}–{size[1]}"

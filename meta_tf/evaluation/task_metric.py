@@ -1,4 +1,4 @@
-"""The metric of `evaluate`: from a name, a function or a Keras metric to one of a single task."""
+"""The metric of `evaluate` for a single task, from a name, a function or a Keras metric."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from meta_tf.network.masks import both, mask_of, masked_mean, packed, unpacked, 
 from meta_tf.types import Tensor, Tensors
 
 TaskMetric: TypeAlias = Callable[[Tensor, Tensors], Tensor]
-"""Of one task's `query_y` [Q, ...] and predictions [Q, ...] to a scalar."""
+"""Maps one task's `query_y` [Q, ...] and predictions [Q, ...] to a scalar."""
 
 
 def check_metric(metric: Any) -> None:
-    """Raises ValueError unless `metric` is None, a name, a function or a metric of Keras."""
+    """Raises ValueError unless `metric` is None, a name, a function or a Keras metric."""
     if isinstance(metric, type):
         raise ValueError(
             f"`metric` must be an object. Received: the class {metric.__name__}. Make one: "
@@ -34,11 +34,11 @@ def check_metric(metric: Any) -> None:
 
 
 def task_metric(learner: MetaLearner, metric: Any, x: Any, y: Any) -> tuple[str, TaskMetric]:
-    """The metric's name, and the function of one task's query_y and predictions to a scalar.
+    """The metric's name, and a function from one task's query_y and predictions to a scalar.
 
     Args:
-      learner: what is evaluated.
-      metric: as `evaluate` takes it.
+      learner: the learner to evaluate.
+      metric: as for `evaluate`.
       x: a batch.
       y: its query targets, [T, Q, ...].
     """
@@ -48,13 +48,13 @@ def task_metric(learner: MetaLearner, metric: Any, x: Any, y: Any) -> tuple[str,
         if len(y.shape) != len(outputs) - 1:
             raise ValueError(
                 f"`metric='accuracy'` needs class numbers {list(outputs[:-1])}. Received: "
-                f"query_y of shape {tuple(y.shape)}. Take 'mse' or 'loss'."
+                f"query_y of shape {tuple(y.shape)}. Use 'mse' or 'loss'."
             )
         check_labels(learner.algorithm, learner.network, "query_y", y)
     if metric == "mse" and tuple(y.shape) != tuple(outputs):
         raise ValueError(
             f"`metric='mse'` needs targets of the predictions' shape {tuple(outputs)}. Received: "
-            f"query_y of shape {tuple(y.shape)}. Take 'accuracy' or 'loss'."
+            f"query_y of shape {tuple(y.shape)}. Use 'accuracy' or 'loss'."
         )
     check_metrics("metric", [metric], y.shape, outputs)
     if isinstance(metric, keras.metrics.Metric):
@@ -68,7 +68,7 @@ def task_metric(learner: MetaLearner, metric: Any, x: Any, y: Any) -> tuple[str,
     return getattr(metric, "__name__", type(metric).__name__), mean_of(metric)
 
 
-# The same function for the same metric, so that what was compiled for it is found again.
+# Returns the same function for the same metric, so that compiled code can be reused.
 @functools.lru_cache(maxsize=8)
 def _of_one(metric: Callable[[Tensor, Tensors], Tensor], ignored: int | None) -> TaskMetric:
     def of_one(y: Tensor, predictions: Tensors) -> Tensor:
@@ -99,8 +99,8 @@ def _default(learner: MetaLearner, y: Any, outputs: Any) -> str:
 
 
 def _afresh(metric: keras.metrics.Metric, y: Tensor, outputs: Any) -> TaskMetric:
-    """A Keras metric of each task by itself; what it has seen before or sees here stays out."""
-    if not metric.variables:  # some make them when they first see something
+    """A Keras metric for each task separately; its own state is not used and does not change."""
+    if not metric.variables:  # some create them on first use
         metric.update_state(y, tf.zeros(outputs))
         metric.reset_state()
 
@@ -110,7 +110,7 @@ def _afresh(metric: keras.metrics.Metric, y: Tensor, outputs: Any) -> TaskMetric
         if isinstance(result, dict) or len(result.shape):
             raise ValueError(
                 f"`metric` must give one number for a task. Received: {metric.name!r}, which "
-                "gives several. Write a function (query_y, predictions) that chooses one."
+                "gives several. Write a function (query_y, predictions) that returns one of them."
             )
         return tf.cast(result, tf.float32)
 

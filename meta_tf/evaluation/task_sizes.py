@@ -1,4 +1,4 @@
-"""`TaskSizes`: the ways, shots and queries of the tasks that `evaluate` has seen."""
+"""`TaskSizes`: the ways, shots and queries of the tasks in an evaluation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from meta_tf.types import Tensor
 
 
 class TaskSizes:
-    """Ways, shots and queries of tasks, as numbers, or as the smallest and the largest of each.
+    """Ways, shots and queries of tasks: each a number, or the smallest and the largest one.
 
     Example:
       >>> x, y = next(iter(meta_tf.tasks.Sinusoid(shots=10).test.batches(2)))
@@ -27,12 +27,12 @@ class TaskSizes:
         self._queries: set[int] = set()
 
     def see(self, x: dict[str, Any], y: Tensor, tasks: int = 1) -> None:
-        """Looks at the first tasks of a batch, or at one where there are no sizes.
+        """Records the sizes of the first tasks of a batch; without padding, one task is enough.
 
         Args:
           x: the batch, of eager tensors.
           y: its query targets.
-          tasks: how many.
+          tasks: the number of tasks.
         """
         if not sizes_in(x):
             self._see_one_of_many_alike(x["support_y"][0].numpy(), len(y[0]))

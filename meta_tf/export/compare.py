@@ -1,4 +1,4 @@
-"""Compares an exported file with TensorFlow: one that computes something else is refused."""
+"""Compares an exported file with TensorFlow, and rejects it if the results differ."""
 
 from __future__ import annotations
 

@@ -55,14 +55,14 @@ def save(
     except Refused as error:
         cure = ""
         if None in (request.shots, request.queries):
-            cure = "sizes that are chosen ask less of it, such as shots=1 and queries=6; "
+            cure = "choosing sizes, such as shots=1 and queries=6, makes it easier to export; "
         raise ValueError(
             f"`format={format!r}` is not possible for this learner: {error} Nothing was written; "
-            f'{cure}format="tf_saved_model" takes any learner.'
+            f'{cure}format="tf_saved_model" works for any learner.'
         ) from error
     return (
-        f"Saved to {path}, for {plan.takes}. It was run: predictions differ from TensorFlow's by "
-        f"at most {difference:.1e} of the largest."
+        f"Saved to {path}, for {plan.takes}. A test run agrees: predictions differ from "
+        f"TensorFlow's by at most {difference:.1e} of the largest."
     )
 
 
@@ -86,6 +86,6 @@ def _check_installed(format: str, packages: tuple[str, ...]) -> None:
     missing = [p.replace("_", "-") for p in packages if importlib.util.find_spec(p) is None]
     if missing:
         raise ImportError(
-            f"`format={format!r}` needs {' and '.join(missing)}, as what is written is run before "
-            f"it is handed over. Install it, in a checkout of meta_tf: pip install '.[{format}]'"
+            f"`format={format!r}` needs {' and '.join(missing)}, because `export` runs the file "
+            f"that it writes. Install it, in a checkout of meta_tf: pip install '.[{format}]'"
         )

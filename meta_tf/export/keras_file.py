@@ -11,18 +11,18 @@ import keras
 
 
 def check_keras_file(filepath: Any, model: keras.Model) -> None:
-    """Raises ValueError unless a file of this name with this model can be loaded again."""
+    """Raises ValueError unless a file with this name and model can be loaded again."""
     if isinstance(filepath, str | Path) and Path(filepath).suffix in (".h5", ".hdf5"):
         raise ValueError(
             "`filepath` must end in .keras: the older .h5 format stores weights only by their "
             "position, and neither the algorithm nor the loss. Received: "
             f"{str(filepath)!r}. Save to {Path(filepath).with_suffix('.keras').name!r} instead."
         )
-    model.get_config()  # before Keras opens the file, and so empties an earlier one
+    model.get_config()  # before Keras opens the file, which empties an earlier one
 
 
 def write_parts(model: keras.Model, algorithm: Any, loss: Any) -> dict[str, Any]:
-    """The parts of a learner or an adapted model as Keras writes them, for its `get_config`.
+    """The parts of a learner or an adapted model in Keras's form, for its `get_config`.
 
     Every way of saving and copying goes through it: `save`, `keras.saving.save_model`, pickle,
     `deepcopy`, `clone_model`, and saving a larger model.
@@ -59,9 +59,9 @@ def read_parts(config: dict[str, Any]) -> tuple[keras.Model, Any, Any]:
 
 
 def lora_alphas(model: keras.Model) -> dict[str, Any]:
-    """The scales of LoRA by the number of their layer, where they are not the rank.
+    """The scales of LoRA by layer number, for layers whose scale is not the rank.
 
-    Keras writes `lora_alpha`, and takes the rank for it when it reads a layer.
+    Keras writes `lora_alpha`, but uses the rank when it reads a layer.
     """
     return {
         str(i): layer.lora_alpha
@@ -71,14 +71,14 @@ def lora_alphas(model: keras.Model) -> dict[str, Any]:
 
 
 def set_lora_alphas(model: keras.Model, alphas: dict[str, Any]) -> None:
-    """Gives a model the scales that `lora_alphas` has found."""
+    """Sets the scales that `lora_alphas` found."""
     layers = list(model._flatten_layers())
     for i, alpha in alphas.items():
         layers[int(i)].lora_alpha = alpha
 
 
 def _write_loss(loss: Any) -> Any:
-    """A loss as Keras writes it, with the settings that Keras leaves out, as `Huber(delta)`."""
+    """A loss in Keras's form, with settings that Keras omits, such as `Huber(delta)`."""
     written = keras.saving.serialize_keras_object(loss)
     takes = inspect.signature(type(loss).__init__).parameters
     for name, value in _settings(loss).items():
@@ -88,7 +88,7 @@ def _write_loss(loss: Any) -> Any:
 
 
 def _check_loss(loss: Any, written: Any) -> None:
-    """Raises ValueError if a loss has a setting that it would not have when it is read again."""
+    """Raises ValueError if a loss has a setting that reading it again would lose."""
     settings = _settings(loss)
     if not settings:
         return
@@ -98,13 +98,13 @@ def _check_loss(loss: Any, written: Any) -> None:
             raise ValueError(
                 f"`loss` could not be loaded again from a file as it is: {type(loss).__name__} "
                 f"does not save its setting {name!r}. Received: {name}={value!r}. Return it from "
-                "the `get_config` of the loss, or pass a function of your own, registered with "
+                "the `get_config` of the loss, or pass your own function, registered with "
                 '@keras.saving.register_keras_serializable("my_package").'
             )
 
 
 def _settings(loss: Any) -> dict[str, Any]:
-    """What a loss object of Keras hands on to its function besides targets and predictions."""
+    """The arguments that a Keras loss object passes to its function after the predictions."""
     return getattr(loss, "_fn_kwargs", {})
 
 

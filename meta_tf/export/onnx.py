@@ -25,7 +25,7 @@ def check_path(path: Path) -> None:
     if not path.is_dir() or any(file.suffix != ".onnx" for file in path.iterdir()):
         raise ValueError(
             '`filepath` must be a new folder for format="onnx", an empty one or an earlier '
-            f"export, which is replaced. Received: {str(path)!r}, which holds something else."
+            f"export, which is replaced. Received: {str(path)!r}, which contains other files."
         )
 
 

@@ -22,7 +22,7 @@ class Plan:
       target_signature: likewise.
 
     Attributes:
-      takes: how many examples the functions take, in words.
+      takes: the numbers of examples that the functions take, in words.
     """
 
     def __init__(

@@ -23,13 +23,13 @@ _SIZES = ("ways", "shots", "queries")
 class Request:
     """The sizes and the precision of an export.
 
-    A size that is None is not chosen: it is open, for each call to choose.
+    A size that is None is open: each call chooses it.
 
     Args:
       ways: classes in a task; the learner's own if None, and 1 for a regression.
-      shots: support examples of a class; 1 if None and `ways` is chosen.
-      queries: the examples that are predicted for in one call.
-      float16: whether the weights are kept in half of the bytes.
+      shots: support examples of a class; 1 if None and `ways` is given.
+      queries: the number of queries in one call.
+      float16: whether to store the weights in half of the bytes.
 
     Raises:
       ValueError: if a number is not an integer of at least 1.
@@ -51,12 +51,12 @@ class Request:
         return {name: getattr(self, name) for name in _SIZES if getattr(self, name) is not None}
 
     def support(self, ways: int) -> int | None:
-        """The number of support examples in a task of so many classes; None if it is open."""
+        """The number of support examples for this number of classes; None if it is open."""
         is_open = self.ways is None and self.shots is None
         return None if is_open else ways * (self.shots or 1)
 
     def in_words(self, ways: int) -> str:
-        """How many examples a file takes in one call."""
+        """The numbers of examples that a file takes in one call, in words."""
         if not self.chosen():
             return "support and query sets of any size"
         support = self.support(ways) or "any number of"
@@ -77,7 +77,7 @@ class Request:
         return self.ways or most or 1
 
     def sizes_to_try(self, ways: int) -> list[tuple[int, int]]:
-        """Pairs of support and query examples, [(S, Q), …], for which a file is to be right."""
+        """The pairs of support and query sizes, [(S, Q), …], to test a file with."""
         sizes = [(ways, 6), (ways, 1), (3 * ways, 7), (2 * ways + 1, 2 * ways), (min(ways, 5), 2)]
         fixed = self.support(ways), self.queries
         return list(dict.fromkeys((fixed[0] or s, fixed[1] or q) for s, q in sizes))

@@ -66,5 +66,5 @@ def _check_replaceable(path: Path) -> None:
     if not path.is_dir() or (any(path.iterdir()) and not (path / "saved_model.pb").exists()):
         raise ValueError(
             "`filepath` must be a new folder, an empty one or an earlier export, which is "
-            f"replaced. Received: {str(path)!r}, which holds something else."
+            f"replaced. Received: {str(path)!r}, which contains other files."
         )

@@ -107,7 +107,7 @@ class Signatures:
         return self._predictions(self.algorithm, adapted, given)
 
     def adapt_steps_and_predict(self, *, inner_steps: Any, inner_lr: Any, **given: Any) -> Tensors:
-        # In the weights' own type, for algorithms that just multiply by it.
+        # In the type of the weights, for algorithms that multiply by it directly.
         algorithm = self.algorithm.with_rate(tf.cast(inner_lr, self.learner.model.variable_dtype))
         adapted = self._adapted(algorithm, self.learner.weights_now, given, inner_steps)
         return self._predictions(algorithm, adapted, given)
@@ -121,7 +121,7 @@ class Signatures:
         return self._predictions(self.algorithm, self._initial(), given)
 
     def _initial(self) -> Weights | None:
-        """The weights before any task; None if `predict` needs what a support set leaves."""
+        """The weights before any task; None if `predict` needs the result of a support set."""
         initial = self.algorithm.initial(self.network, self.learner.weights_now)
         made = {name for kind, name in self.made if kind == "meta"}
         return None if initial is None or made - initial.meta.keys() else initial

@@ -94,7 +94,7 @@ def test_adaptation_that_diverges_tells_the_step(algorithm):
 def test_adaptation_from_weights_that_are_nan_says_so():
     learner = regressor()
     learner.model.layers[-1].kernel.assign(tf.fill([3, 1], np.nan))
-    with pytest.raises(ValueError, match="The learner's weights are not finite themselves"):
+    with pytest.raises(ValueError, match="The learner's own weights are not finite"):
         learner.adapt(np.ones([2, 3], "float32"), np.ones([2, 1], "float32"))
 
 
