@@ -25,7 +25,6 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     Args:
       path: the file; the temporary file beside it has the same extension.
 
-
     Example:
       >>> with whole_file("notes.txt") as part:                        # doctest: +SKIP
       ...     part.write_text("all of it")

@@ -1,8 +1,8 @@
-"""Task sources: where episodes come from.
+"""Task sources, which produce episodes.
 
-A source has the parts `train`, `valid` and `test`; a part gives endless batches
-of tasks by `batches(tasks, seed, start)`. Each episode is a function of the seed
-and its own number alone.
+A source has the parts `train`, `valid` and `test`. A part gives endless batches of
+tasks: `batches(tasks, seed, start)`. Each episode depends only on the seed and its
+number.
 """
 
 from __future__ import annotations

@@ -30,26 +30,26 @@ def from_arrays(
     Args:
       images: the examples, [n, ...] with any shape after the first axis: images,
         sequences, vectors. uint8 counts as images and is scaled from 0 … 255 to
-        [0, 1]; floats become float32, other integers (token numbers) int32.
+        [0, 1]; floats become float32, other integers (such as token numbers) int32.
       labels: the class of each example, [n], integers or strings. The classes
-        are divided among the parts; a task numbers its own from 0.
-      ways: N, classes per task; a range `(2, 20)` lets every task draw its own, uniformly,
-        as `shots` and `queries` do: see `meta_tf.types` for batches of such tasks.
+        are divided among the parts; each task numbers its classes from 0.
+      ways: N, classes per task. With a range `(2, 20)`, each task draws its own number,
+        uniformly; likewise for `shots` and `queries`. See `meta_tf.types` for such batches.
       shots: K, support examples per class.
-      queries: query examples per class; if None, as many as the smallest class leaves, at
+      queries: query examples per class; if None, as many as the smallest class allows, at
         most 15.
-      split: fractions of the classes for training, validation and test. Which
-        class goes where depends on the labels alone, not on their order.
+      split: fractions of the classes for training, validation and test. The part
+        of a class depends only on its label, not on the order.
       rotations: `"task"`, `"classes"` or `None`, for square images.
-      scale: whether uint8 is scaled from 0 … 255 to [0, 1]. With False it stays as it is, for
+      scale: whether to scale uint8 from 0 … 255 to [0, 1]. With False, it stays unchanged, for
         a model that scales pixels itself, as most of `keras.applications` do.
 
     Returns:
       A `Source` of kind "classification".
 
     Raises:
-      ValueError: if the arrays do not fit together, are empty, not finite or of a
-        type that has no meaning here, or are too few for such tasks.
+      ValueError: if the arrays do not fit together, are empty, not finite or of an
+        unsupported type, or have too few examples for such tasks.
 
     Example:
       >>> vectors = np.random.default_rng(0).normal(size=[600, 8])
@@ -89,6 +89,6 @@ def _check_shapes(examples: np.ndarray, labels: np.ndarray) -> None:
         raise ValueError(
             "`images` must be [n, ...], with at least one axis after the first, and `labels` "
             "[n], the class of each, with n above 0. Received: images of shape "
-            f"{examples.shape} and labels of shape {labels.shape}. Single numbers "
-            "become [n, 1] by images[:, None]; one-hot labels become [n] by labels.argmax(-1)."
+            f"{examples.shape} and labels of shape {labels.shape}. Reshape single numbers to "
+            "[n, 1] with images[:, None], and one-hot labels to [n] with labels.argmax(-1)."
         )

@@ -1,4 +1,4 @@
-"""Decoded examples on disk, kept as long as what they were decoded from is unchanged."""
+"""Keeps decoded examples on disk, as long as their source is unchanged."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _DAMAGE = (OSError, EOFError, KeyError, MemoryError, ValueError, zipfile.BadZipF
 def cached(
     name: str, fingerprint: str, make: Callable[[], ClassData], folders: Sequence[Path]
 ) -> ClassData:
-    """Reads what `make` made at an earlier time, or makes and keeps it.
+    """Reads the earlier result of `make`, or calls `make` and keeps its result.
 
     Args:
       name: name of the file.
-      fingerprint: of everything that the result depends on. A file with another one, or a
-        damaged one, is made again.
-      make: makes the result.
-      folders: where the file may be, in order of preference. The user's cache folder comes
-        after them.
+      fingerprint: a digest of everything that the result depends on. A file with another
+        fingerprint, or a damaged one, is replaced.
+      make: computes the result.
+      folders: where the file can be, in order of preference. The user's cache folder comes
+        last.
 
     Returns:
       The result of `make`.
@@ -49,7 +49,7 @@ def cached(
             failures.append(f"{path} ({error.strerror or error})")
     warnings.warn(
         f"The decoded examples could not be kept, so the next run decodes again: "
-        f"{', '.join(failures)}. Name a writable folder with cache_dir.",
+        f"{', '.join(failures)}. Set cache_dir to a writable folder.",
         stacklevel=2,
     )
     return data
@@ -71,7 +71,7 @@ def _read(path: Path, fingerprint: str) -> ClassData | None:
 
 def _write(path: Path, fingerprint: str, data: ClassData) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # An administrator may write anywhere, but leaves alone what is marked read-only.
+    # An administrator can write anywhere, but should respect a read-only mark.
     if not path.parent.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
         raise PermissionError(f"{path.parent} is marked read-only")
     with whole_file(path) as part:

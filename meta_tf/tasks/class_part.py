@@ -1,4 +1,4 @@
-"""A part of a source of classes: its examples one by one, and their features computed once."""
+"""A part of a source of classes: its single examples, and its features computed once."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ class ClassPart(Part):
         self._sampler = sampler
 
     def labelled(self) -> tf.data.Dataset:
-        """Every example with the number of its class, for training that knows no tasks.
+        """Every example with its class number, for training without tasks.
 
         Returns:
-          A dataset of `(x, label)` that ends, class after class: shuffle it. `label` is the
-          place of the class in `classes`, int64.
+          A finite dataset of `(x, label)`, one class after another: shuffle it. `label` is the
+          index of the class in `classes`, int64.
 
         Example:
           >>> vectors = np.random.default_rng(0).normal(size=[60, 8])
@@ -49,22 +49,22 @@ class ClassPart(Part):
         return places.map(lambda row, label: (sampler.cut_out(row), label))
 
     def embedded(self, model: keras.Model, batch_size: int = 256) -> ClassPart:
-        """The same episodes, of what a model makes of the examples: computed now, once.
+        """The same episodes, with a model's outputs as examples, computed once, now.
 
-        An algorithm that learns on the outputs of a frozen network need not run it for every
-        task then. The model predicts as `keras.Model.predict` does: dropout is off, and batch
-        normalisation takes its moving averages.
+        An algorithm on the features of a frozen network then does not run the network for every
+        task. The model predicts as `keras.Model.predict` does: dropout is off, and batch
+        normalisation uses its moving averages.
 
         Args:
-          model: from examples [B, ...] to features, [B, ...].
-          batch_size: examples at a time; as many as fit into memory.
+          model: maps examples [B, ...] to features, [B, ...].
+          batch_size: the number of examples at a time; they must fit in memory.
 
         Returns:
-          A part whose episode of a seed and number is this one's, of features.
+          A part with the same episodes by seed and number, with features as examples.
 
         Raises:
-          ValueError: if the model scales pixels, and so does this source; or if `batch_size` is
-            none.
+          ValueError: if both the model and this source scale pixels, or if `batch_size` is
+            invalid.
 
         Example:
           >>> vectors = np.random.default_rng(0).normal(size=[60, 8])
@@ -78,8 +78,9 @@ class ClassPart(Part):
         places = np.concatenate([rows + turn * sampler.copy for turn in range(sampler.turns)])
         if sampler.scale and sampler.examples.dtype == tf.uint8 and largest_pixel(model) == 255:
             raise ValueError(
-                f"`model` must not scale what this source has scaled. Received: {model.name!r}, "
-                "which scales pixels from 0 to 255 itself. Make the source with scale=False."
+                f"`model` must not scale pixels that this source has scaled. Received: "
+                f"{model.name!r}, which scales pixels from 0 to 255 itself. Make the source with "
+                "scale=False."
             )
         features = [
             model.predict_on_batch(sampler.cut_out(places[i : i + batch_size]))
@@ -89,21 +90,21 @@ class ClassPart(Part):
         return ClassPart(of_features, stream=self._stream, classes=self.classes)
 
     def meta_dataset(self, **limits: int) -> ClassPart:
-        """Tasks of this part's classes whose sizes are drawn as in Meta-Dataset.
+        """Tasks from this part's classes, with sizes drawn as in Meta-Dataset.
 
-        Ways vary, shots too, and within a task from class to class; what the part's own
-        tasks have of each does not matter. Classes are drawn uniformly: the hierarchies of
-        ImageNet and Omniglot, by which Meta-Dataset draws there, are not known here.
+        Ways differ between tasks, and shots also between the classes of a task; the ways, shots
+        and queries of the part's own tasks have no effect. Classes are drawn uniformly, without
+        the hierarchies of ImageNet and Omniglot that Meta-Dataset uses.
 
         Args:
-          **limits: of `meta_tf.tasks.meta_dataset.MetaDatasetSizes`: `least_ways=5`,
+          **limits: settings of `meta_tf.tasks.meta_dataset.MetaDatasetSizes`: `least_ways=5`,
             `most_ways=50`, `most_queries=10`, `most_support=500` and `most_shots=100`.
 
         Returns:
-          A part whose batches are padded, with `support_size` and `query_size`.
+          A part with padded batches, which contain `support_size` and `query_size`.
 
         Raises:
-          ValueError: if a limit is none, or classes or examples are too few.
+          ValueError: if a limit is invalid, or classes or examples are too few.
 
         Example:
           >>> vectors = np.random.default_rng(0).normal(size=[600, 8])

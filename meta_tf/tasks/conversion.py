@@ -1,4 +1,4 @@
-"""What pictures lose when they are made equal in size and colour."""
+"""Records what pictures lose when they are converted to one size and colour."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from meta_tf.tasks.picture import WHITE_OF_16_BITS, Picture
 
 
 class Conversion:
-    """Sizes and colours of pictures as they were stored, and what is made of them.
+    """Counts the sizes and colours of pictures as stored, and describes the conversion.
 
     Args:
-      size: height and width that they are resized to.
+      size: the height and width to resize to.
       channels: 1 (grey) or 3 (colour).
 
     Example:
@@ -36,14 +36,14 @@ class Conversion:
         self._white = picture.white or self._white
 
     def told(self) -> str:
-        """A sentence on what is lost, and one on each other choice; empty if there is nothing."""
+        """A sentence on what is lost, and one on each other choice; empty if nothing applies."""
         others = []
         if self._transparent:
             others.append(f"{self._transparent} of them are transparent, and are read on white.")
         if self._several:
-            others.append(f"{self._several} of the files hold several, of which the first is read.")
+            others.append(f"{self._several} of the files hold several; only the first is read.")
         if self._white not in (None, WHITE_OF_16_BITS):
-            others.append(f"Those of 16 bits are read with {self._white} as white.")
+            others.append(f"The 16-bit pictures are read with {self._white} as white.")
         lost = self._lost() or (f"{self._pictures} pictures are read." if others else "")
         return " ".join([lost, *others])
 

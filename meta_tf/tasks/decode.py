@@ -1,4 +1,4 @@
-"""Image files, decoded to one array of images of equal size."""
+"""Decodes image files to one array of images of equal size."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import tensorflow as tf
 from meta_tf.tasks.conversion import Conversion
 from meta_tf.tasks.picture import ImageFile, PictureReader
 
-_CHUNK = 500  # files decoded at a time, at most: enough to hide what each resizing costs
-_CHUNK_BYTES = 8 * 2**20  # and little memory
-_WAITING_BYTES = 32 * 2**20  # of pictures of the same shape, which are resized together
+_CHUNK = 500  # the most files decoded at a time: enough to hide the overhead of resizing
+_CHUNK_BYTES = 8 * 2**20  # little memory
+_WAITING_BYTES = 32 * 2**20  # pictures of the same shape, which are resized together
 
 
 def decode_images(
@@ -27,18 +27,18 @@ def decode_images(
     """Decodes and resizes images, with a progress bar on a terminal.
 
     Args:
-      files: what to decode: any kind that Pillow reads; see `meta_tf.tasks.picture`. The
-        pictures may differ in size.
+      files: the files to decode, in any format that Pillow reads; see `meta_tf.tasks.picture`.
+        The pictures can differ in size.
       size: height and width to resize to, by a Lanczos filter of radius 3 with
         antialiasing.
       channels: 1 (grey) or 3 (red, green, blue).
-      conversion: is told what the pictures were like.
+      conversion: counts how the pictures were stored.
 
     Returns:
       uint8, [n, height, width, channels].
 
     Raises:
-      ValueError: if a file cannot be decoded; it names the file.
+      ValueError: if a file cannot be decoded; the error names it.
     """
     images, done = np.empty([len(files), *size, channels], np.uint8), 0
     for chunk in decoded_chunks(files, size, channels, conversion):
@@ -53,9 +53,9 @@ def decoded_chunks(
     channels: int,
     conversion: Conversion | None = None,
 ) -> Iterator[np.ndarray]:
-    """The same images, some hundreds at a time."""
+    """The same images, a few hundred at a time."""
     reader = PictureReader(files, size, channels)
-    # For what takes a while, and only where a line can be drawn over.
+    # Only for slow work, and only where a line can be overwritten.
     shown = len(files) > _CHUNK and sys.stdout.isatty()
     bar = keras.utils.Progbar(len(files), verbose=int(shown), unit_name="image")
     number = max(1, min(_CHUNK, _CHUNK_BYTES // (math.prod(size) * channels)))
@@ -83,8 +83,8 @@ def decoded_chunks(
 def _resized(pictures: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Pictures [n, h, w, channels] as uint8 [n, *size, channels].
 
-    As `tf.image.resize(pictures, size, "lanczos3", antialias=True)`, which takes several times as
-    long for one picture.
+    The result is that of `tf.image.resize(pictures, size, "lanczos3", antialias=True)`, which
+    takes several times as long for one picture.
     """
     with tf.device("CPU:0"):
         resized = tf.raw_ops.ScaleAndTranslate(

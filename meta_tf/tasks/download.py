@@ -1,4 +1,4 @@
-"""Fetching Omniglot's archives: checked, and complete or not there at all."""
+"""Downloads Omniglot's archives: verified, and either complete or absent."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ OMNIGLOT_MD5 = {
 
 
 def fetch_omniglot(folder: Path, names: Iterable[str], mirror: str | None = None) -> None:
-    """Fetches archives of Omniglot into a folder.
+    """Downloads archives of Omniglot to a folder.
 
     Args:
-      folder: where to put them; created if need be.
-      names: which archives, of those in `OMNIGLOT_MD5`.
-      mirror: address of a folder that holds them; the official one if None.
+      folder: where to put them; created if needed.
+      names: the archives, names from `OMNIGLOT_MD5`.
+      mirror: URL of a folder that contains them; the official one if None.
 
     Raises:
-      OSError: as `fetch` does.
+      OSError: as in `fetch`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
@@ -33,16 +33,16 @@ def fetch_omniglot(folder: Path, names: Iterable[str], mirror: str | None = None
 
 
 def fetch(url: str, path: Path, md5: str) -> None:
-    """Fetches one file, which appears under its name only once its checksum is right.
+    """Downloads one file, which gets its name only after its checksum was verified.
 
     Args:
-      url: where from.
-      path: where to.
+      url: the URL of the file.
+      path: where to write it.
       md5: the checksum that the file must have, hexadecimal. It guards against accidents.
 
     Raises:
-      OSError: if the server cannot be reached, refuses or breaks off, the checksum is wrong,
-        or the disk does not take the file. Nothing of it is left in the folder then.
+      OSError: if the server cannot be reached, rejects the request or breaks off, the checksum is
+        wrong, or the file cannot be written. No part of the file is left in the folder then.
     """
     with whole_file(path) as part:
         try:
@@ -53,10 +53,10 @@ def fetch(url: str, path: Path, md5: str) -> None:
                 hash_algorithm="md5",
                 cache_subdir=str(path.parent.absolute()),
             )
-        except Exception as error:  # Keras raises no narrower one for what the network does
-            # It removes what is not complete, and leaves what has a wrong checksum.
+        except Exception as error:  # Keras raises no narrower type for network errors
+            # Keras removes an incomplete file, but leaves one with a wrong checksum.
             wrong = f"its MD5 checksum is not {md5}" if part.exists() else ""
             raise OSError(
                 f"Cannot download {url}: {wrong or error.__context__ or error}. Try again; if it "
-                f"fails again, name another address by `mirror`, or put the file at {path}."
+                f"fails again, set another URL with `mirror`, or put the file at {path}."
             ) from error

@@ -1,4 +1,4 @@
-"""Episodes of N ways and K shots, cut from examples that are sorted by class."""
+"""Episodes of N ways and K shots, drawn from examples that are sorted by class."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Rotations = Literal["task", "classes"] | None
 class ClassData(NamedTuple):
     """Examples grouped by class.
 
-    `examples`: [n, ...] uint8, float32 or int32, class after class; those of a memory map stay
-    on disk.
-    `counts`: how many of them each class has.
-    `names`: the classes' names.
+    `examples`: [n, ...] uint8, float32 or int32, one class after another; those of a memory map
+    stay on disk.
+    `counts`: the number of examples of each class.
+    `names`: the class names.
     """
 
     examples: np.ndarray
@@ -44,28 +44,28 @@ def class_parts(
     train_shots: SizeRange | None = None,
     scale: bool = True,
 ) -> list[ClassPart]:
-    """Makes the three parts of a source of classes.
+    """Creates the three parts of a source of classes.
 
     Args:
-      data: the examples. float32 and int32 (token numbers, say) pass unchanged.
+      data: the examples. float32 and int32 (such as token numbers) are not changed.
       split: names of the classes of training, validation and test.
-      ways: N, classes per task; a range `(2, 20)` lets every task draw its own, as it does for
-        the next two.
+      ways: N, classes per task. With a range `(2, 20)`, each task draws its own number; likewise
+        for the next two.
       shots: K, support examples per class.
       queries: query examples per class.
-      rotations: `"task"` turns each class of each task by 0, 90, 180 or 270°;
-        `"classes"` makes every turned class a class of its own, in training
-        only; `None` turns nothing. Turning takes four copies in memory.
-      train_ways: N of the training part alone; `ways` if None.
-      train_shots: K of the training part alone; `shots` if None.
-      scale: whether `uint8` is scaled from 0 … 255 to [0, 1]; else it passes unchanged too.
+      rotations: `"task"` rotates each class of each task by 0, 90, 180 or 270°;
+        `"classes"` makes every rotated class a separate class, only in training;
+        `None` rotates nothing. Rotation keeps four copies in memory.
+      train_ways: N for the training part; `ways` if None.
+      train_shots: K for the training part; `shots` if None.
+      scale: whether to scale `uint8` from 0 … 255 to [0, 1]; otherwise it is not changed.
 
     Returns:
       The parts, in the order training, validation, test.
 
     Raises:
       ValueError: if a part has fewer classes than `ways`, a class has fewer examples
-        than a task needs, or the examples cannot be turned.
+        than a task needs, or the examples cannot be rotated.
     """
     each = ends_of("ways", ways), ends_of("shots", shots), ends_of("queries", queries)
     train = (
@@ -82,7 +82,7 @@ def class_parts(
     examples = _with_turns(data.examples, 1 if rotations is None else TURNS)
     parts = []
     for stream, (part, names) in enumerate(zip(PARTS, split, strict=True)):
-        # One order for all, so that a caller's order of names changes no episode.
+        # A fixed order, so that the caller's order of names does not change episodes.
         names = sorted(names)
         chosen = [rows[name] for name in names]
         sizes = RangeSizes(*(train if part == "train" else each))
@@ -105,7 +105,7 @@ def class_parts(
 
 
 def _with_turns(examples: np.ndarray, turns: int) -> tf.Tensor | MappedExamples:
-    """The examples, of four turns one after another: turning is then only gathering."""
+    """The examples in four rotations, one after another, so that rotating is only gathering."""
     if isinstance(examples, np.memmap):
         return MappedExamples(examples, turns)
     if turns > 1:
@@ -118,7 +118,7 @@ def _with_turns(examples: np.ndarray, turns: int) -> tf.Tensor | MappedExamples:
 def _check_square(shape: tuple[int, ...], rotations: Rotations) -> None:
     if len(shape) not in (3, 4) or shape[1] != shape[2]:
         raise ValueError(
-            "Only square images can be turned, [n, size, size] or [n, size, size, channels]. "
+            "Only square images can be rotated, [n, size, size] or [n, size, size, channels]. "
             f"Received: examples of shape {shape} and rotations={rotations!r}. "
             "Pass rotations=None, or resize the images to a square."
         )
@@ -136,13 +136,13 @@ def _check_part(
     if len(names) < ways:
         raise ValueError(
             f"The {part} part has {len(names)} of the {classes} classes, fewer than a task needs: "
-            f"ways={ways}. Add classes, lower `ways`, or give the part a larger share of the "
-            "classes."
+            f"ways={ways}. Add classes, lower `ways`, or give the part a larger fraction of "
+            "the classes."
         )
     least = int(np.argmin(counts))
     if counts[least] < shots + queries:
         raise ValueError(
             f"Class {names[least]!r} of the {part} part has {counts[least]} examples, fewer than a "
             f"task needs: shots + queries = {shots} + {queries} = {shots + queries}, as no example "
-            "may be in both sets. Add examples, leave the class out, or lower `shots` or `queries`."
+            "can be in both sets. Add examples, remove the class, or lower `shots` or `queries`."
         )

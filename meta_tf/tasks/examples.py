@@ -1,4 +1,4 @@
-"""Examples from memory, in the types in which tasks give them."""
+"""Examples in memory, in the types that tasks use."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from meta_tf.types import Batch
 
 
 def as_examples(name: str, examples: np.ndarray) -> np.ndarray:
-    """The examples in the type that is kept: uint8 as it is, float32 or int32.
+    """The examples in the type to store: uint8 unchanged, otherwise float32 or int32.
 
     Args:
-      name: the argument's name, for the errors.
+      name: the name of the argument, for errors.
       examples: [n, ...].
 
     Raises:
@@ -51,20 +51,20 @@ def as_examples(name: str, examples: np.ndarray) -> np.ndarray:
 
 
 def cut_out(examples: tf.Tensor | MappedExamples, rows: Any, scale: bool = True) -> tf.Tensor:
-    """The examples at `rows` [T, B], [T, B, ...]; with `scale`, uint8 from 0 … 255 to [0, 1]."""
+    """The examples at `rows` [T, B], [T, B, ...]; `scale` maps uint8 from 0 … 255 to [0, 1]."""
     mapped = isinstance(examples, MappedExamples)
     x = examples.gather(rows) if mapped else tf.gather(examples, rows)
     return tf.cast(x, tf.float32) * (1 / 255) if scale and x.dtype == tf.uint8 else x
 
 
 def drawn_places(order: tf.Tensor, counts: tf.Tensor, size: int) -> tf.Tensor:
-    """The places of `size` examples, none twice, among the first `counts` [..., 1] of each row.
+    """Indices of `size` distinct examples among the first `counts` [..., 1] of each row.
 
-    Those of the k smallest of n uniform numbers are k draws from n.
+    The indices of the k smallest of n uniform numbers are k draws from n without replacement.
 
     Args:
       order: numbers below 1, [..., n].
-      counts: how many of each row stand for an example.
+      counts: the number of examples in each row.
       size: k.
     """
     among = tf.range(order.shape[-1]) < counts
@@ -72,6 +72,6 @@ def drawn_places(order: tf.Tensor, counts: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def as_tasks(x: tf.Tensor, y: tf.Tensor, support: int) -> Batch:
-    """Tasks of examples [T, S + Q, ...] and their targets, of which the first S are support."""
+    """Tasks from examples [T, S + Q, ...] and their targets; the first S are the support set."""
     sets = {"support_x": x[:, :support], "support_y": y[:, :support]}
     return sets | {"query_x": x[:, support:]}, y[:, support:]

@@ -1,4 +1,4 @@
-"""What the sources given by a formula share: random streams, and ranges of numbers."""
+"""Shared code of the sources given by a formula: random streams, and ranges of numbers."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import tensorflow as tf
 from meta_tf.tasks.part import Part
 from meta_tf.types import Batch
 
-_LARGEST = 1e37  # the width of a range must be finite too, in float32
+_LARGEST = 1e37  # the width of a range must be finite in float32 too
 _LANES = 16  # float32 numbers in the widest vector register
 
 
 def formula_parts(episodes: Callable[[tf.Tensor], Batch], numbers: int) -> list[Part]:
-    """Makes three parts of the same formula, told apart by their random streams."""
+    """Creates three parts of the same formula, with different random streams."""
     return [Part(episodes, numbers, stream=stream, multiple=_LANES) for stream in range(3)]
 
 
@@ -40,6 +40,6 @@ def between(limits: tuple[float, float], u: tf.Tensor) -> tf.Tensor:
 
 
 def standard_normal(u: tf.Tensor) -> tf.Tensor:
-    """Turns numbers uniform in [0, 1) into N(0, 1), each by itself, always finite."""
+    """Transforms numbers uniform in [0, 1) to N(0, 1), elementwise, always finite."""
     # A float32 uniform is a multiple of 2^-23; the middle of its cell is never 0 or 1.
     return tf.math.ndtri(u + 2.0**-24)

@@ -1,4 +1,4 @@
-"""Tasks made by a function of your own."""
+"""Tasks made by your own function."""
 
 from __future__ import annotations
 
@@ -19,29 +19,28 @@ _SEEDS_TRIED = 8
 
 
 def from_function(fn: TaskFunction, ways: int | None = None) -> Source:
-    """Makes a source from a function that makes one task.
+    """Creates a source from a function that makes one task.
 
     Training, validation and test call `fn` with different seeds.
 
     Args:
       fn: takes a seed, int32 [2], and returns `(support_x, support_y, query_x,
-        query_y)` of one task, [S, ...], [S, ...], [Q, ...], [Q, ...], the inputs
-        as tensors or as dicts or lists of them. It is compiled, so it
+        query_y)` of one task, [S, ...], [S, ...], [Q, ...], [Q, ...], with the
+        inputs as tensors or as dicts or lists of tensors. It is compiled, so it
         must use TensorFlow operations, draw its random numbers from the seed
-        (`tf.random.stateless_normal(shape, seed)` and the like; use
-        `tf.random.split(seed)` where several draws are to be independent) and
-        always return the same static shapes. Floats become float32, integers
-        int32.
-      ways: N, if the tasks are classifications: the targets are then integers
-        0 … N - 1. `None` for regression: the targets are then floats.
+        (`tf.random.stateless_normal(shape, seed)` and similar functions; use
+        `tf.random.split(seed)` for several independent draws) and always return
+        the same static shapes. Floats become float32, integers int32.
+      ways: N, for classification tasks: the targets are then integers 0 … N - 1.
+        `None` for regression: the targets are then floats.
 
     Returns:
-      A `Source`. Its `shots` and `queries` are S and Q, divided by N for
-      classifications.
+      A `Source`. Its `shots` and `queries` are S and Q, for classification divided
+      by N.
 
     Raises:
-      ValueError: if `fn` cannot be compiled, returns something other than is asked
-        for, or something that is not finite, or depends on more or less than its seed.
+      ValueError: if `fn` cannot be compiled, does not return such a tuple, returns
+        values that are not finite, or depends on anything besides its seed.
 
     Example:
       >>> def line(seed):
@@ -71,7 +70,7 @@ def from_function(fn: TaskFunction, ways: int | None = None) -> Source:
         made = tf.map_fn(one_task, seeds, fn_output_signature=signature)
         return tf.nest.map_structure(lambda t: tf.ensure_shape(t, [u.shape[0], *t.shape[1:]]), made)
 
-    # A task may be costly, so no batch is made before it is needed.
+    # A task can be slow to make, so no batch is made before it is needed.
     parts = [Part(episodes, numbers=2, stream=stream, most_batches=1) for stream in range(3)]
     support, query = shapes[1].shape[0], shapes[3].shape[0]
     kind: Kind = "regression" if ways is None else "classification"
@@ -80,7 +79,7 @@ def from_function(fn: TaskFunction, ways: int | None = None) -> Source:
 
 
 def _compiled(fn: TaskFunction) -> Any:
-    """The concrete function of `fn`, its tensors converted to the types of a batch."""
+    """The concrete function of `fn`, with its tensors converted to the types of a batch."""
 
     def converted(seed: tf.Tensor) -> tuple[Any, ...]:
         made = fn(seed)
@@ -98,8 +97,8 @@ def _compiled(fn: TaskFunction) -> Any:
         if "_Wrong: " in text:  # AutoGraph wraps it
             raise _Wrong(text.partition("_Wrong: ")[2]) from None
         raise _wrong(
-            f"Compiling it failed with {type(error).__name__}: {text.rstrip('.')}. Use TensorFlow "
-            "operations only, no NumPy, on the seed and all that comes from it"
+            f"Compiling it failed with {type(error).__name__}: {text.rstrip('.')}. On the seed and "
+            "all values derived from it, use only TensorFlow operations, not NumPy"
         ) from error
 
 
@@ -109,7 +108,7 @@ def _converted(value: Any) -> tf.Tensor:
         return tf.cast(value, tf.float32)
     if value.dtype.is_integer:
         return tf.cast(value, tf.int32)
-    raise _wrong(f"It returned a tensor of dtype {value.dtype.name}, neither float nor integer")
+    raise _wrong(f"It returned a tensor of dtype {value.dtype.name}, not floats or integers")
 
 
 def _check_shapes(task: tuple[Any, ...]) -> None:
@@ -120,27 +119,27 @@ def _check_shapes(task: tuple[Any, ...]) -> None:
 
 
 def _check_task(task: tuple[Any, ...], ways: int | None) -> None:
-    """Checks the values of one task, and that its tensors belong together."""
+    """Checks the values of one task, and that its tensors fit together."""
     for name, structure in zip(_NAMES, task, strict=True):
         for value in tf.nest.flatten(structure):
             if value.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(value))):
-                raise _wrong(f"Its {name} holds NaN or infinity")
+                raise _wrong(f"Its {name} contains NaN or infinity")
     support_x, support_y, query_x, query_y = task
     for name, inputs, targets in [
         ("support", support_x, support_y),
         ("query", query_x, query_y),
     ]:
         if not isinstance(targets, tf.Tensor):
-            raise _wrong(f"Its {name}_y is not one tensor")
+            raise _wrong(f"Its {name}_y is not a single tensor")
         shapes = [tuple(value.shape) for value in [*tf.nest.flatten(inputs), targets]]
         if () in shapes or len({shape[0] for shape in shapes}) != 1 or not shapes[0][0]:
-            raise _wrong(f"Its {name} set holds no equal numbers of inputs and targets: {shapes}")
+            raise _wrong(f"Its {name} set has different numbers of inputs and targets: {shapes}")
         _check_targets(name, targets, ways)
 
 
 def _check_targets(name: str, targets: tf.Tensor, ways: int | None) -> None:
     if ways is None and not targets.dtype.is_floating:
-        raise _wrong(f"Its {name}_y is {targets.dtype.name}; for classifications pass `ways`")
+        raise _wrong(f"Its {name}_y is {targets.dtype.name}; for classification pass `ways`")
     if ways is not None:
         whole = targets.dtype.is_integer and targets.shape.rank == 1
         if not whole or not 0 <= int(tf.reduce_min(targets)) <= int(tf.reduce_max(targets)) < ways:
@@ -148,16 +147,16 @@ def _check_targets(name: str, targets: tf.Tensor, ways: int | None) -> None:
 
 
 def _check_seeding(task: Callable[[tf.Tensor], Any]) -> None:
-    """Checks that the seed, and nothing else, decides the task."""
+    """Checks that the task depends on the seed, and on nothing else."""
     tasks = [task(tf.constant([i, i + 1])) for i in range(_SEEDS_TRIED)]
     if not _equal(tasks[0], task(tf.constant([0, 1]))):
         raise _wrong(
-            "The same seed gave two different tasks; draw from the seed, by tf.random.stateless_…"
+            "The same seed gave two different tasks; draw from the seed, with tf.random.stateless_…"
         )
     if all(_equal(tasks[0], other) for other in tasks[1:]):
         raise _wrong(
-            f"{_SEEDS_TRIED} seeds gave one and the same task; random numbers of Python or NumPy "
-            "are drawn once and for all, so draw from the seed, by tf.random.stateless_…"
+            f"{_SEEDS_TRIED} seeds gave the same task; random numbers from Python or NumPy are "
+            "drawn only once, so draw from the seed, with tf.random.stateless_…"
         )
 
 
@@ -167,11 +166,11 @@ def _equal(task: Any, other: Any) -> bool:
 
 
 class _Wrong(ValueError):
-    """A fault found in the user's function, already described."""
+    """An error in the user's function, with its description."""
 
 
 def _wrong(fault: str) -> _Wrong:
     return _Wrong(
-        "`fn` must turn a seed, int32 [2], into (support_x, support_y, query_x, query_y) of one "
+        "`fn` must map a seed, int32 [2], to (support_x, support_y, query_x, query_y) of one "
         f"task, [S, ...], [S, ...], [Q, ...], [Q, ...]. {fault}."
     )

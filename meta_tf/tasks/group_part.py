@@ -1,4 +1,4 @@
-"""The part of a source whose tasks are groups: a patient, a speaker, a vehicle."""
+"""A part of a source whose tasks are groups: a patient, a speaker, a vehicle."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from meta_tf.tasks.examples import as_tasks, cut_out, drawn_places
 from meta_tf.tasks.part import Part, uniforms
 from meta_tf.types import Batch
 
-_MOST_TASKS = 10**7  # of `whole_groups`, which lists them all
+_MOST_TASKS = 10**7  # of `whole_groups`, which lists all of them
 
 
 class Cells(NamedTuple):
     """Examples sorted by group, within a group by class, within a class by time.
 
     `x`: [n, ...], `y`: [n, D] targets, or [n] labels.
-    `starts`, `counts`: [G, N], where each group's examples of each class are; N is 1 for
-    regression.
+    `starts`, `counts`: [G, N], the position and number of each group's examples of each class; N
+    is 1 for regression.
     """
 
     x: tf.Tensor
@@ -30,7 +30,7 @@ class Cells(NamedTuple):
     counts: np.ndarray
 
     def of_groups(self, groups: Sequence[int]) -> Cells:
-        """The same examples, of some groups alone."""
+        """The same examples, for some of the groups."""
         return self._replace(starts=self.starts[groups], counts=self.counts[groups])
 
 
@@ -39,12 +39,12 @@ class GroupPart(Part):
 
     Args:
       cells: the part's examples.
-      groups: names of its groups, in the order of `cells`.
-      shots, queries: how many examples of each class a task has in `batches`.
-      share: which share of a group's examples is its support set in `whole_groups`; None for
-        `shots` of them.
-      first: whether the support set is the earliest examples rather than random ones.
-      stream: which of the independent streams of a seed.
+      groups: the names of the groups, in the order of `cells`.
+      shots, queries: the number of examples of each class of a task in `batches`.
+      share: the fraction of a group's examples in the support set of `whole_groups`; None for
+        `shots` examples.
+      first: whether the support set is the earliest examples instead of random ones.
+      stream: the index of the part's independent random stream.
     """
 
     def __init__(
@@ -61,26 +61,26 @@ class GroupPart(Part):
         self.groups = list(groups)
         self._cells, self._shots, self._queries = cells, shots, queries
         self._share, self.first = share, first
-        # One number to choose the group, one for each example to choose from.
+        # One number to choose the group, and one per example to choose from.
         numbers = 1 + cells.counts.shape[1] * int(cells.counts.max())
         super().__init__(self._drawn, numbers, stream=stream)
 
     def whole_groups(self, draws: int = 1) -> WholeGroups:
-        """Every group as a task, with all that is not in its support set as queries.
+        """Every group as a task, whose queries are all examples outside its support set.
 
-        For `meta_tf.evaluate`, which then looks at every example there is. Groups differ
-        in size, and a batch has one shape, so each batch holds one task; and each group counts
-        alike, however large.
+        Use it with `meta_tf.evaluate`, to evaluate on all examples. Groups differ in size, and all
+        tasks of a batch have one shape, so each batch contains one task; each group has the same
+        weight, whatever its size.
 
         Args:
-          draws: how many tasks to make of each group, each with a support set of its own. More
-            than 1 has no meaning where that is the earliest examples.
+          draws: the number of tasks per group, each with its own support set. Must be 1 if the
+            support set is the earliest examples.
 
         Returns:
-          What has `batches(tasks, seed)`, as a part has: a finite stream of `len(result)` tasks.
+          An object with `batches(tasks, seed)`, like a part: a finite stream, `len(result)` tasks.
 
         Raises:
-          ValueError: if `draws` is below 1, or above it for support sets that are not drawn.
+          ValueError: if `draws` is below 1, or above 1 for support sets that are not random.
 
         Example:
           >>> y = np.random.default_rng(0).normal(size=[300])
@@ -92,12 +92,12 @@ class GroupPart(Part):
         check_integer("draws", draws, at_least=1)
         if draws > 1 and self.first:
             raise ValueError(
-                "`draws` must be 1 where the support set is a group's earliest examples: another "
+                "`draws` must be 1 if the support set is a group's earliest examples: another "
                 f"draw would be the same. Received: {draws}."
             )
         if draws * len(self.groups) > _MOST_TASKS:
             raise ValueError(
-                f"`draws` must make at most {_MOST_TASKS} tasks of the {len(self.groups)} groups. "
+                f"`draws` can make at most {_MOST_TASKS} tasks of the {len(self.groups)} groups. "
                 f"Received: {draws}."
             )
         return WholeGroups(self, draws)
@@ -120,14 +120,14 @@ class GroupPart(Part):
         return cut_out(cells.x, rows).numpy(), tf.gather(cells.y, rows).numpy()
 
     def _drawn(self, u: tf.Tensor) -> Batch:
-        """Tasks [T] from uniform numbers [T, E]: a group, and some of its examples."""
+        """Tasks [T] from uniform numbers [T, E]: each is a group and some of its examples."""
         cells = self._cells
         groups = tf.cast(u[:, 0] * cells.counts.shape[0], tf.int32)
         classes, most = cells.counts.shape[1], int(cells.counts.max())
         counts = tf.gather(tf.constant(cells.counts, tf.int32), groups)[..., tf.newaxis]
         starts = tf.gather(tf.constant(cells.starts, tf.int32), groups)[..., tf.newaxis]
         order = tf.reshape(u[:, 1:], [-1, classes, most])
-        if self.first:  # before all others, and in their own order
+        if self.first:  # before all others, in their own order
             place = tf.range(most)
             order = tf.where(place < self._shots, tf.cast(place, tf.float32) - most, order)
         drawn = drawn_places(order, counts, self._shots + self._queries)
@@ -136,7 +136,7 @@ class GroupPart(Part):
         return _task(cells, rows, self._shots * classes)
 
     def whole(self, group: int, u: np.ndarray) -> Batch:
-        """One group as a batch of one task; `u` are uniform numbers, one an example."""
+        """One group as a batch of one task; `u` are uniform numbers, one per example."""
         support, query, used = [], [], 0
         for start, count in zip(self._cells.starts[group], self._cells.counts[group], strict=True):
             order = np.arange(count) if self.first else np.argsort(u[used : used + count])
@@ -159,14 +159,14 @@ class WholeGroups:
         return len(self.groups)
 
     def batches(self, tasks: int = 1, seed: int = 0) -> Iterator[Batch]:
-        """Gives every group once for each draw, in the order of `groups`.
+        """Gives every group once per draw, in the order of `groups`.
 
         Args:
-          tasks: without influence: a batch has one task.
+          tasks: ignored, as each batch has one task.
           seed: chooses the support sets.
 
         Returns:
-          Batches `(x, query_y)` of one task, whose numbers of queries differ.
+          Batches `(x, query_y)` of one task, with different numbers of queries.
         """
         del tasks
         return self._batches(seed)
@@ -181,10 +181,10 @@ class WholeGroups:
 
 
 def shots_of(share: float, count: int) -> int:
-    """The size of a support set that is a share of `count` examples: 1 or more, never all."""
+    """The size of a support set for a fraction of `count` examples: at least 1, but never all."""
     return min(max(1, round(share * count)), count - 1)
 
 
 def _task(cells: Cells, rows: tf.Tensor, support: int) -> Batch:
-    """Tasks of the examples at `rows` [T, S + Q], of which the first S are the support set."""
+    """Tasks from the examples at `rows` [T, S + Q]; the first S are the support set."""
     return as_tasks(cut_out(cells.x, rows), tf.gather(cells.y, rows), support)

@@ -1,4 +1,4 @@
-"""Which groups belong to training, validation and test."""
+"""Divides groups among training, validation and test."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ def split_groups(
 
     Args:
       names: all groups.
-      split: the three parts' shares, or three lists of groups, also by "train", "valid" and "test".
-      seed: chooses who goes where, for shares.
+      split: the fractions of the three parts, or three lists of groups, also as a dictionary with
+        "train", "valid" and "test".
+      seed: for fractions, chooses the groups of each part.
 
     Returns:
-      Three lists of positions in `names`, disjoint and not empty, in the order of `names`.
+      Three lists of indices into `names`, disjoint and not empty, in the order of `names`.
 
     Raises:
-      ValueError: if `split` is neither, or a list names an unknown group, or one twice.
+      ValueError: if `split` is neither, or a list contains an unknown group, or one twice.
     """
     given: Any = split
     if isinstance(given, Mapping) and set(given) == set(PARTS):
@@ -40,8 +41,8 @@ def split_groups(
     for part, groups in zip(PARTS, chosen, strict=True):
         if not groups:
             raise ValueError(
-                f"`split` must leave groups for each part. Received: none for {part}, where there "
-                f"are {len(names)}: {_few(names)}. Give it a larger share, or a list."
+                f"`split` must leave groups for each part. Received: none for {part}, of "
+                f"{len(names)}: {_few(names)}. Give it a larger fraction, or a list."
             )
     rows = {name: row for row, name in enumerate(names)}
     return [sorted(rows[name] for name in groups) for groups in chosen]
@@ -53,14 +54,14 @@ def _names_in(part: Any) -> list[str]:
 
 
 def _listed(split: Any, where: str = "") -> list[Any]:
-    """The members of `split`, or of a list in it; ValueError if it has none."""
+    """The members of `split`, or of a list in it; raises ValueError for other types."""
     try:
         if not isinstance(split, str):
             return list(split)
     except TypeError:
         pass
     raise ValueError(
-        "`split` must be three shares of the groups that add up to 1, or three lists of groups. "
+        "`split` must be three fractions of the groups that add up to 1, or three lists of groups. "
         f"Received: {shown(split)}{where}."
     )
 
@@ -75,12 +76,12 @@ def _check_lists(names: Sequence[str], parts: Sequence[Sequence[str]]) -> None:
     unknown = sorted(set(listed) - set(names))
     if unknown:
         raise ValueError(
-            f"`split` must name groups that there are: {_few(names)}. Received: {_few(unknown)}."
+            f"`split` must contain names of groups: {_few(names)}. Received: {_few(unknown)}."
         )
     twice = sorted(name for name, times in Counter(listed).items() if times > 1)
     if twice:
         raise ValueError(
-            "`split` must name no group twice: what is learned from must not be tested on. "
+            "`split` must not contain a group twice: training groups must not be tested. "
             f"Received: {_few(twice)} more than once."
         )
 

@@ -1,4 +1,4 @@
-"""Tasks that are groups of examples: each patient, speaker or vehicle is one."""
+"""Tasks from groups of examples: each patient, speaker or vehicle is a task."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from meta_tf.tasks.group_part import Cells, GroupPart, shots_of
 from meta_tf.tasks.group_split import split_groups
 from meta_tf.tasks.source import Kind, Source
 
-_NO_CLASSES = "if these are no classes, pass floats as `y` (for a table, kind='regression')"
+_NO_CLASSES = "if these are not classes, pass floats as `y` (for a table, kind='regression')"
 
 
 def from_groups(
@@ -30,41 +30,42 @@ def from_groups(
     split: Sequence[float] | Sequence[Sequence[Any]] = (0.64, 0.16, 0.20),
     seed: int = 0,
 ) -> Source:
-    """Makes a task of every group of examples: learn a new patient, speaker or vehicle.
+    """Makes a task from every group of examples: learn a new patient, speaker or vehicle.
 
-    The parts have groups of their own, so that validation and test ask for what is wanted
-    in the end: to learn somebody who was never seen. A task of `batches` is a group drawn at
-    random, with so many of its examples as all groups have: a batch has one shape. What is
-    left of larger groups shows in other tasks, and `tasks.test.whole_groups()` gives every
-    group with *all* its other examples as queries, one task a batch, for `meta_tf.evaluate`.
+    Each part has its own groups, so validation and test measure what is wanted in the
+    end: learning a group that training has not seen. A task of `batches` is a random
+    group, with as many of its examples as all groups have, because all tasks of a batch
+    have one shape; other examples of larger groups appear in other tasks.
+    `tasks.test.whole_groups()` gives every group with *all* its other examples as queries,
+    one task per batch, for `meta_tf.evaluate`.
 
     Args:
       x: the inputs, [n, ...] with any shape after the first axis. uint8 is scaled from
         0 … 255 to [0, 1]; floats become float32, other integers int32.
-      y: floats, [n] or [n, D], make regressions, with targets [n, 1] or [n, D]; integers,
-        strings or booleans, [n], make classifications: numbered in sorted order, in all tasks
-        alike, N of them. A regression of whole numbers needs .astype(float).
+      y: floats, [n] or [n, D], make regression tasks, with targets [n, 1] or [n, D]. Integers,
+        strings or booleans, [n], make classification tasks: N classes, numbered in sorted
+        order, the same in all tasks. For regression with whole numbers, use .astype(float).
       groups: the group of each example, [n], integers or strings.
-      shots: the size of a support set, in a classification of each class: a number, or
-        a share below 1.0 of a group's examples. In `batches` a share is that of the smallest
-        group (and class) there is, in `whole_groups` of each by itself.
-      queries: the size of a query set of `batches`, likewise; None for as many as the
-        smallest group has left.
+      shots: the size of a support set; for classification, of each class. A number, or a
+        fraction below 1.0 of a group's examples. In `batches`, the fraction refers to the
+        smallest group (and class), in `whole_groups` to each group.
+      queries: the size of a query set of `batches`, likewise; if None, as many as the smallest
+        group has left.
       support: `"random"` draws the support set; `"first"` takes the earliest examples, so
-        that a task is to tell the later ones from them.
-      time: what "earlier" means, [n] numbers; the order in which the examples stand if None.
-      split: the three parts' shares of the groups, which add up to 1; or three lists of
-        groups, which share none. Groups in no list are left out.
-      seed: chooses which groups go where, for shares. They depend on the groups' names and
-        it alone.
+        that a task predicts later examples from them.
+      time: the time of each example, [n] numbers; the order of the examples if None.
+      split: the fractions of the groups in the three parts, which add up to 1; or three
+        disjoint lists of groups. Groups in no list are left out.
+      seed: for fractions, chooses the groups of each part, together with the groups' names
+        only.
 
     Returns:
-      A `Source`, whose parts are `meta_tf.tasks.GroupPart`s, with their groups' names in
+      A `Source`, whose parts are `meta_tf.tasks.GroupPart`s, with the names of their groups in
       `groups`.
 
     Raises:
-      ValueError: if the arrays do not fit together, a list names a group that is not there or
-        in two parts, a part has no groups, or a group has too few examples.
+      ValueError: if the arrays do not fit together, a list contains an unknown group or one of
+        another list, a part has no groups, or a group has too few examples.
 
     Example:
       >>> rng = np.random.default_rng(0)
@@ -129,7 +130,7 @@ def _cells(
 
 
 def _targets(y: np.ndarray) -> tuple[Kind, np.ndarray, list[Any]]:
-    """The kind of tasks, the targets as they are given to a loss, and the classes."""
+    """The kind of tasks, the targets for the loss, and the classes."""
     if y.dtype.kind == "f" and y.ndim in (1, 2):
         targets = as_examples("y", y if y.ndim == 2 else y[:, np.newaxis])
         return "regression", targets, []
@@ -137,19 +138,19 @@ def _targets(y: np.ndarray) -> tuple[Kind, np.ndarray, list[Any]]:
         classes, labels = np.unique(y, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(
-                f"`y` must hold two classes at least. Received: {classes.tolist()[0]!r} alone. "
-                "Pass floats for a regression."
+                f"`y` must contain at least two classes. Received: only {classes.tolist()[0]!r}. "
+                "For regression, pass floats."
             )
         return "classification", labels.reshape(-1).astype(np.int32), classes.tolist()
     raise ValueError(
-        "`y` must be floats, [n] or [n, D], for regressions; or integers, strings or booleans, "
-        f"[n], for classifications. Received: y of shape {y.shape} and dtype {y.dtype}. Convert it "
+        "`y` must be floats, [n] or [n, D], for regression; or integers, strings or booleans, "
+        f"[n], for classification. Received: y of shape {y.shape} and dtype {y.dtype}. Convert it "
         "with .astype(float), .astype(int) or .astype(str)."
     )
 
 
 def _named(of_group: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """The groups' names, and each example's group by its number among them."""
+    """The names of the groups, and the number of each example's group among them."""
     if of_group.dtype.kind not in "iuSU":
         raise ValueError(
             "`groups` must be integers or strings, the group of each example. Received: groups of "
@@ -166,8 +167,8 @@ def _times(time: ArrayLike | None, examples: int) -> np.ndarray:
     times = _array("time", time)
     if times.shape != (examples,) or times.dtype.kind not in "iufM" or np.isnan(times).any():
         raise ValueError(
-            f"`time` must be [n] numbers or dates, one for each of the {examples} examples, and "
-            f"none missing. Received: time of shape {times.shape} and dtype {times.dtype}."
+            f"`time` must be [n] numbers or dates, one for each of the {examples} examples, "
+            f"without gaps. Received: time of shape {times.shape} and dtype {times.dtype}."
         )
     return times
 
@@ -175,9 +176,9 @@ def _times(time: ArrayLike | None, examples: int) -> np.ndarray:
 def _per_task(
     shots: int | float, queries: int | None, counts: np.ndarray, names: Sequence[str], kind: Kind
 ) -> tuple[int, int]:
-    """How many support and query examples, of each class, every group has; or ValueError.
+    """The numbers of support and query examples, of each class, in every group; or ValueError.
 
-    `counts`: how many examples of each class the groups `names` have, [G, N].
+    `counts`: the number of examples of each class in the groups `names`, [G, N].
     """
     smallest, least = names[int(counts.min(1).argmin())], int(counts.min())
     if isinstance(shots, numbers.Integral):
@@ -187,7 +188,7 @@ def _per_task(
         number = shots_of(float(shots), least)
     else:
         raise ValueError(
-            "`shots` must be a number of examples of at least 1, or a share of them above 0.0 and "
+            "`shots` must be a number of examples of at least 1, or a fraction above 0.0 and "
             f"below 1.0. Received: {shown(shots)}."
         )
     if queries is not None:
@@ -197,8 +198,8 @@ def _per_task(
         of_class = "" if kind == "regression" else " of a class"
         raise ValueError(
             f"Every group must have shots + queries = {number} + {max(rest, 1)} examples{of_class}"
-            f", as none may be in both sets. Received: group {smallest!r} with {least}. Lower "
-            "`shots` or `queries`, or leave small groups out."
+            f", as no example can be in both sets. Received: group {smallest!r} with {least}. "
+            "Lower `shots` or `queries`, or leave out small groups."
         )
     return number, rest
 
@@ -206,9 +207,9 @@ def _per_task(
 def _array(name: str, values: ArrayLike) -> np.ndarray:
     try:
         return np.asarray(values)
-    except ValueError as error:  # rows of several lengths
+    except ValueError as error:  # rows of different lengths
         raise ValueError(
-            f"`{name}` must be an array, or lists of one length. Received: "
+            f"`{name}` must be an array, or lists of the same length. Received: "
             f"{type(values).__name__}; {error}"
         ) from error
 
@@ -219,36 +220,36 @@ def _check_shapes(x: np.ndarray, y: np.ndarray, of_group: np.ndarray) -> None:
         raise ValueError(
             "`x` must be [n, ...], with at least one axis after the first, `y` [n] or [n, D] and "
             f"`groups` [n], with n and D above 0. Received: x of shape {x.shape}, y of shape "
-            f"{y.shape} and groups of shape {of_group.shape}. Single numbers become [n, 1] by "
-            "x[:, None]."
+            f"{y.shape} and groups of shape {of_group.shape}. Reshape single numbers to [n, 1] "
+            "with x[:, None]."
         )
 
 
 def _check_rows(
     rows: np.ndarray, used: Sequence[int], names: Sequence[str], classes: Sequence[Any]
 ) -> None:
-    """Raises ValueError if there are far too many classes, as of numbers that are none.
+    """Raises ValueError if there are far too many classes, as for numbers that are not classes.
 
-    Before the table of groups x classes is made, which may not fit into memory.
+    It runs before the table of groups x classes is made, which might not fit in memory.
     """
     smallest = min(used, key=lambda row: int(rows[row]))
     if len(rows) * len(classes) > rows.sum() and rows[smallest] < 2 * len(classes):
         raise ValueError(
-            "Every group must have at least 2 examples of each class, one to learn from and one "
-            f"to ask for. Received: {len(classes)} classes, and group {names[smallest]!r} with "
-            f"{rows[smallest]} examples. Leave small groups and rare classes out; or, "
+            "Every group must have at least 2 examples of each class, one support example and one "
+            f"query. Received: {len(classes)} classes, and group {names[smallest]!r} with "
+            f"{rows[smallest]} examples. Leave out small groups and rare classes; or, "
             f"{_NO_CLASSES}."
         )
 
 
 def _check_sizes(counts: np.ndarray, names: Sequence[str], classes: Sequence[Any]) -> None:
-    """Raises ValueError unless each group has two examples, in a classification of each class."""
+    """Raises ValueError unless each group has two examples; for classification, of each class."""
     group, label = divmod(int(np.argmin(counts)), counts.shape[1])
     if counts[group, label] < 2:
         of_class = f" of class {classes[label]!r}" if classes else ""
         cure = f"leave out the group or the class; or, {_NO_CLASSES}" if classes else "leave it out"
         raise ValueError(
             f"Every group must have at least 2 examples{' of each class' if classes else ''}, one "
-            f"to learn from and one to ask for. Received: group {names[group]!r} with "
+            f"support example and one query. Received: group {names[group]!r} with "
             f"{counts[group, label]}{of_class}. Add examples, {cure}."
         )

@@ -11,7 +11,7 @@ from meta_tf.types import Batch
 
 
 class HiddenTeacher(Source):
-    """Layers with random weights; each task is another one to be imitated.
+    """Layers with random weights; each task is to imitate one of them.
 
         y = relu(x W + b),   W ~ N(0, 1) [inputs, outputs],  b ~ N(0, 1) [outputs],
                              x ~ N(0, 1) [inputs]
@@ -19,9 +19,9 @@ class HiddenTeacher(Source):
     Args:
       inputs: length of x.
       outputs: length of y.
-      shots: S, support examples of a task. Fewer than `inputs` + 1 leave the
-        teacher undetermined, so that what all teachers share must be learned.
-      queries: Q, query examples of a task; as many as `shots` unless given.
+      shots: S, support examples of a task. With fewer than `inputs` + 1, the teacher is
+        undetermined, so the learner must use what all teachers have in common.
+      queries: Q, query examples of a task; `shots` by default.
 
     Raises:
       ValueError: if a count is below 1.

@@ -1,4 +1,4 @@
-"""A folder of class folders of images."""
+"""A folder of images, with one folder per class."""
 
 from __future__ import annotations
 
@@ -22,49 +22,49 @@ from meta_tf.tasks.size_range import SizeRange
 from meta_tf.tasks.source import PARTS, Source
 from meta_tf.tasks.split import split_by_fractions
 
-_LARGE = 256 * 2**20  # bytes of memory
+_LARGE = 256 * 2**20  # bytes; larger sets stay on disk
 _PART_FOLDERS = {"train": ("train",), "valid": ("valid", "val", "validation"), "test": ("test",)}
 
 
 class ImageFolder(Source):
-    """Tasks made from your own images, one folder per class.
+    """Tasks from your own images, with one folder per class.
 
-    If `path` holds `train`, `valid` (or `val`, `validation`) and `test`, these are
-    the parts, with the class folders inside; otherwise the class folders directly in
-    `path` are divided by `split`. All kinds of pictures are read that Pillow reads (PNG, JPEG,
-    GIF, WebP, BMP, TIFF …; HEIC where `pillow_heif` is registered), turned upright by their
-    EXIF orientation. Of several pictures in a file the first is read, transparent ones are
-    read on white paper, and 16-bit grey by the white of as many bits as the set needs.
-    The images stay in memory as uint8, or on disk if they are many. Where they lose colour
-    or size, a line is printed; another counts the files that are no pictures.
+    If `path` contains `train`, `valid` (or `val`, `validation`) and `test`, these are the
+    parts, with the class folders inside. Otherwise `path` contains the class folders, and
+    `split` divides them. Pillow reads the pictures (PNG, JPEG, GIF, WebP, BMP, TIFF …; HEIC if
+    `pillow_heif` is registered). They are rotated upright by their EXIF orientation. If a
+    file contains several pictures, the first one is used. Transparent pictures are read on
+    white, and 16-bit grey ones with the white of as many bits as the set needs. The images
+    stay in memory as uint8, or on disk if they are many. A line is printed if they lose
+    colour or size, and another with the number of files that are not pictures.
 
     Args:
       path: the folder.
-      ways: N, classes per task; a range `(2, 20)` lets every task draw its own, uniformly,
-        as `shots` and `queries` do: see `meta_tf.types` for batches of such tasks.
+      ways: N, classes per task. With a range `(2, 20)`, each task draws its own number,
+        uniformly; likewise for `shots` and `queries`. See `meta_tf.types` for such batches.
       shots: K, support images per class.
-      queries: query images per class; if None, as many as the smallest class leaves, at
+      queries: query images per class; if None, as many as the smallest class allows, at
         most 15.
       size: height and width to resize to, in pixels, or one number for a square.
       channels: 1 for grey, 3 for colour.
-      rotations: `"task"`, `"classes"` or `None`. Turning by quarters makes more
-        tasks where "up" means nothing, and takes four copies of the images.
+      rotations: `"task"`, `"classes"` or `None`. Rotation by quarters makes more tasks
+        if "up" has no meaning, and keeps four copies of the images.
       split: fractions of the classes for training, validation and test, used if
-        `path` has no such folders. Which class goes where depends on the names
-        of the class folders alone.
-      train_ways: N of the training tasks alone; `ways` if None.
-      train_shots: K of the training tasks alone; `shots` if None.
-      cache: whether the decoded images are kept in a file of the user's cache folder
-        (`~/.cache/meta_tf` on Linux) and read from there as they are drawn: `True`, `False`
-        for memory, or `"auto"`, for those that would take 256 MB of memory or more, turned
-        copies counted. The tasks are the same.
-      scale: whether pixels are scaled from 0 … 255 to [0, 1]. With False they stay uint8, for
+        `path` has no such folders. The part of a class depends only on the name of
+        its folder.
+      train_ways: N for the training tasks; `ways` if None.
+      train_shots: K for the training tasks; `shots` if None.
+      cache: whether to keep the decoded images in a file in the user's cache folder
+        (`~/.cache/meta_tf` on Linux) and read them from there as they are drawn: `True`;
+        `False` to keep them in memory; or `"auto"`, which uses the file for images that need at
+        least 256 MB of memory, including rotated copies. The tasks are the same.
+      scale: whether to scale pixels from 0 … 255 to [0, 1]. With False, they stay uint8, for
         a model that scales them itself, as most of `keras.applications` do.
 
     Raises:
-      FileNotFoundError: if there is no such folder, or it holds no class folders.
-      ValueError: if an image is of another kind or cannot be decoded, a class folder has
-        too few images or a part too few classes; the message names it.
+      FileNotFoundError: if there is no such folder, or it contains no class folders.
+      ValueError: if an image has an unsupported format or cannot be decoded, a class folder
+        has too few images or a part too few classes; the message names it.
 
     Example:
       tasks = meta_tf.tasks.ImageFolder("my_images", ways=5, shots=1)
@@ -100,7 +100,7 @@ class ImageFolder(Source):
         on_disk = held >= _LARGE if cache == "auto" else bool(cache)
         images, told = _pictures(path, files, size, channels, on_disk)
         if told:
-            print(f"{told} `size` (--image_size) and `channels` (--channels) choose.", flush=True)
+            print(f"{told} `size` (--image_size), `channels` (--channels) change it.", flush=True)
         data = ClassData(images, np.array([len(f) for f in files.values()]), list(files))
         queries = queries_or_default(queries, data.counts, shots, train_shots)
         parts = class_parts(
@@ -124,14 +124,14 @@ def _pictures(
     channels: int,
     on_disk: bool,
 ) -> tuple[np.ndarray, str]:
-    """The decoded pictures, on disk if that is wished and can be, and what they lost."""
+    """The decoded pictures, on disk if requested and possible, and what they lost."""
     if on_disk:
         try:
             return mapped_pictures(path, files, size, channels)
         except OSError as error:
             print(
-                f"The decoded pictures of {path} are held in memory, as they cannot be kept on "
-                f"disk: {error.filename}: {error.strerror}. Change that, or choose `cache=False`.",
+                f"The decoded pictures of {path} are kept in memory, as they cannot be kept on "
+                f"disk: {error.filename}: {error.strerror}. Change that, or set `cache=False`.",
                 flush=True,
             )
     conversion = Conversion(size, channels)
@@ -147,21 +147,21 @@ def _check_size(size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def _classes_of_parts(path: Path, split: Sequence[float]) -> list[list[str]]:
-    """Names of the class folders of the three parts, relative to `path`."""
+    """The names of the class folders of the three parts, relative to `path`."""
     folders = set(_folders(path))
     found = {p: [n for n in _PART_FOLDERS[p] if n in folders] for p in PARTS}
     if all(len(names) == 1 for names in found.values()):
         return [[f"{n}/{c}" for n in found[p] for c in _folders(path / n)] for p in PARTS]
     if found["train"] and found["test"]:
         raise FileNotFoundError(
-            f"{path} holds the folders 'train' and 'test', and so should hold exactly one of "
-            f"{_PART_FOLDERS['valid']} too. Found of these: {found['valid']}. Move some of the "
+            f"{path} contains the folders 'train' and 'test', so it must also contain exactly one "
+            f"of {_PART_FOLDERS['valid']}. Found of these: {found['valid']}. Move some of the "
             "class folders of 'train' there, as validation classes."
         )
     if not folders:
         raise FileNotFoundError(
-            f"{path} should hold one folder per class, or train/, valid/ and test/ with class "
-            "folders in them, but holds no folder."
+            f"{path} must contain one folder per class, or train/, valid/ and test/ with class "
+            "folders in them, but it contains no folder."
         )
     return split_by_fractions(sorted(folders), split)
 
@@ -173,7 +173,7 @@ def _folders(path: Path) -> list[str]:
 
 
 def image_files(folder: Path) -> list[ImageFile]:
-    """The pictures right in a class folder.
+    """The pictures directly in a class folder.
 
     Raises:
       ValueError: if there is none.
@@ -181,7 +181,7 @@ def image_files(folder: Path) -> list[ImageFile]:
     paths = pictures_of(folder)
     if not paths:
         raise ValueError(
-            f"The class folder {folder} holds no image (looked for {KINDS}). "
-            "Delete the folder or put the class's images right into it."
+            f"The class folder {folder} contains no image (looked for {KINDS}). "
+            "Delete the folder or put the images of the class directly into it."
         )
     return [ImageFile(str(path), path.read_bytes) for path in paths]

@@ -13,7 +13,7 @@ from meta_tf.tasks.size_range import one_of
 
 @dataclasses.dataclass(frozen=True)
 class MetaDatasetSizes:
-    """Draws ways, shots and queries as Meta-Dataset does, each task its own.
+    """Draws ways, shots and queries of each task as Meta-Dataset does.
 
     With c_i the number of examples of class i, of N classes drawn, u uniform in [0, 1),
 
@@ -24,16 +24,16 @@ class MetaDatasetSizes:
         k_i = min(⌊r_i (S - N)⌋ + 1, c_i - q)                     shots of class i
 
     Args:
-      counts: c, how many examples each class of the part has.
+      counts: c, the number of examples of each class of the part.
       least_ways: the smallest number of classes.
-      most_ways: the largest one, if there are as many.
-      most_queries: of a class.
+      most_ways: the largest number of classes, if the part has as many.
+      most_queries: the largest number of queries of a class.
       most_support: the largest support set.
-      most_shots: of a class, as far as they count for S.
+      most_shots: limits the examples of a class that count for S.
 
     Raises:
-      ValueError: if a number is none, there are fewer classes than `least_ways`, or a class
-        has a single example.
+      ValueError: if a number is invalid, there are fewer classes than `least_ways`, or a class
+        has only one example.
 
     Reference:
       Triantafillou et al., Meta-Dataset: a dataset of datasets for learning to learn from few
@@ -62,7 +62,7 @@ class MetaDatasetSizes:
         if self.counts.min() < 2:
             raise ValueError(
                 "Every class must have two examples, one for each set. Received: a class of "
-                f"{self.counts.min()}. Leave it out."
+                f"{self.counts.min()}. Leave that class out."
             )
 
     @property
@@ -83,7 +83,7 @@ class MetaDatasetSizes:
 
     @property
     def numbers(self) -> int:
-        """How many uniform numbers a task's sizes consume: N, β and the α of each class."""
+        """The number of uniform numbers for a task's sizes: N, β, and α of each class."""
         return 2 + self.ways
 
     @property
@@ -98,17 +98,17 @@ class MetaDatasetSizes:
         return self.ways * self.queries
 
     def draw(self, u: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Support and query examples of each class, [T, N]; zeros for classes that are not there.
+        """Support and query examples of each class, [T, N]; zeros for absent classes.
 
         Args:
           u: uniform numbers, [T, 2 + N].
-          counts: how many examples each drawn class has, [T, N].
+          counts: the number of examples of each drawn class, [T, N].
         """
         ways = one_of(u[:, :1], (self.least_ways, self.ways))
         there = tf.range(counts.shape[1]) < ways
         halves = tf.where(there, counts // 2, self.most_queries)
         q = tf.minimum(self.most_queries, tf.reduce_min(halves, 1, keepdims=True))
-        # In float64, so that a last bit that depends on the place in a batch moves no ⌊⌋.
+        # In float64, so that rounding, which depends on the batch, does not change ⌊⌋.
         u = tf.cast(u, tf.float64)
         beta, alpha = 1 - u[:, 1:2], np.log(0.5) + (np.log(2) - np.log(0.5)) * u[:, 2:]
         left = tf.where(there, counts - q, 0)

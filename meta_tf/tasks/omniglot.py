@@ -23,45 +23,45 @@ from meta_tf.tasks.source import Source
 from meta_tf.tasks.split import shuffled, split_by_fractions
 
 _BACKGROUND, _EVALUATION = HALVES = ("images_background", "images_evaluation")
-_MOST_BYTES = 2**20  # of a drawing, whose file has some hundreds
+_MOST_BYTES = 2**20  # per drawing, whose file has a few hundred bytes
 _FINN = (1100 / 1623, 100 / 1623, 423 / 1623)
 _LAKE_VALID = 0.1
-# <half>/<alphabet>/<character>/<drawing>.png, whatever lies above
+# <half>/<alphabet>/<character>/<drawing>.png, in any folder
 _DRAWING = re.compile(r"(?:^|/)((images_\w+)/[^/]+/[^/.][^/]*)/[^/.][^/]*\.png$")
 
 
 class Omniglot(Source):
-    """Tasks of telling characters of Omniglot apart, strokes of 1 on 0.
+    """Tasks of recognising characters of Omniglot, as strokes of 1 on 0.
 
     The 105 x 105 drawings are resized (Lanczos, antialiased) and inverted. The
     result is kept in one small file, in `data_dir` or, if that is not writable, in
-    the user's cache folder (`~/.cache/meta_tf` on Linux), and made again whenever
-    the drawings have changed.
+    the user's cache folder (`~/.cache/meta_tf` on Linux), and is computed again if
+    the drawings change.
 
     Args:
-      data_dir: folder with `images_background.zip` and `images_evaluation.zip` or
-        with what is in them, directly or in a subfolder `python`.
-      ways: N, classes per task; a range `(2, 20)` lets every task draw its own, uniformly,
-        as `shots` and `queries` do: see `meta_tf.types` for batches of such tasks.
+      data_dir: folder with `images_background.zip` and `images_evaluation.zip`, or
+        with their contents, directly or in a subfolder `python`.
+      ways: N, classes per task. With a range `(2, 20)`, each task draws its own number,
+        uniformly; likewise for `shots` and `queries`. See `meta_tf.types` for such batches.
       shots: K, support drawings per class.
-      queries: query drawings per class; a character has 20 drawings in all.
+      queries: query drawings per class; each character has 20 drawings.
       split: `"finn"`: all characters, shuffled once, 1100 for training, 100 for
-        validation, the other 423 for test (of a smaller data set, the same
+        validation, the other 423 for test (for a smaller data set, the same
         proportions). `"lake"`: the evaluation alphabets for test, and a tenth of
-        the background characters for validation. Both follow from the
-        characters' names alone.
-      rotations: `"task"` turns each class of each task by 0, 90, 180 or 270°, in
-        all parts, as the MAML paper does; `"classes"` makes every turned
-        character a class of its own, in training only, as others do; `None`
-        turns nothing. Turning takes four copies of the drawings, 100 MB.
+        the background characters for validation. Both depend only on the names
+        of the characters.
+      rotations: `"task"` rotates each class of each task by 0, 90, 180 or 270°, in
+        all parts, as the MAML paper does; `"classes"` makes every rotated
+        character a separate class, only in training, as other papers do; `None`
+        rotates nothing. Rotation keeps four copies of the drawings, 100 MB.
       size: height and width of the images in pixels.
-      download: whether to fetch archives that are not in `data_dir` (14 MB).
+      download: whether to download archives that are not in `data_dir` (14 MB).
       cache_dir: where to keep the decoded drawings, instead of the above.
-      mirror: address of a folder that holds the two archives, to download them from
-        instead of the official one, which is used if None. Whatever the address,
-        what comes must have the official archives' checksums.
-      train_ways: N of the training tasks alone; `ways` if None.
-      train_shots: K of the training tasks alone; `shots` if None.
+      mirror: URL of a folder that contains the two archives, to download them from;
+        the official one if None. In any case, the downloaded files must have the
+        official checksums.
+      train_ways: N for the training tasks; `ways` if None.
+      train_shots: K for the training tasks; `shots` if None.
 
     Raises:
       FileNotFoundError: if the drawings are not there.
@@ -124,7 +124,7 @@ def _split(names: Sequence[str], split: str) -> list[list[str]]:
 
 class _Drawing(NamedTuple):
     character: str  # images_background/<alphabet>/<character>
-    mark: str  # changes if the content changes: a checksum, or the size
+    mark: str  # changes with the content: a checksum, or the size
     file: ImageFile
 
 
@@ -168,8 +168,8 @@ def _drawings(place: Path) -> list[_Drawing]:
     found = list(_in_folder(place) if place.is_dir() else _in_archive(place))
     if not found:
         raise FileNotFoundError(
-            f"{place} holds no drawings, which would be <alphabet>/<character>/<drawing>.png. "
-            "Replace it by the official one, or delete it and pass download=True."
+            f"{place} contains no drawings of the form <alphabet>/<character>/<drawing>.png. "
+            "Replace it with the official one, or delete it and pass download=True."
         )
     return found
 
@@ -179,7 +179,7 @@ def _in_archive(place: Path) -> Iterator[_Drawing]:
         archive = zipfile.ZipFile(place)
     except (zipfile.BadZipFile, EOFError) as error:
         raise ValueError(
-            f"{place} is not a whole zip archive: {error}. Replace it, or delete it and pass "
+            f"{place} is not a complete zip archive: {error}. Replace it, or delete it and pass "
             "download=True."
         ) from error
     for entry in archive.infolist():
@@ -192,9 +192,9 @@ def _reader(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[], by
     def read() -> bytes:
         try:
             with archive.open(entry) as file:
-                content = file.read(_MOST_BYTES + 1)  # whatever size the archive states
+                content = file.read(_MOST_BYTES + 1)  # the archive may state a wrong size
             if len(content) > _MOST_BYTES:
-                raise zipfile.BadZipFile(f"it holds more than {_MOST_BYTES} bytes")
+                raise zipfile.BadZipFile(f"it contains more than {_MOST_BYTES} bytes")
             return content
         except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, zlib.error) as error:
             raise ValueError(
@@ -219,5 +219,5 @@ def _not_there(data_dir: Path, missing: Sequence[str]) -> FileNotFoundError:
     return FileNotFoundError(
         f"Omniglot is not in data_dir={str(data_dir)!r}. Looked for, and did not find: {places}. "
         f"Put {' and '.join(f'{half}.zip' for half in missing)} there, from {OMNIGLOT_URL}, or "
-        "have it fetched: download=True in Python, --download on the command line."
+        "download it: download=True in Python, --download on the command line."
     )

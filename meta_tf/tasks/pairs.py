@@ -1,4 +1,4 @@
-"""Tasks made from whatever gives examples with their labels one by one."""
+"""Tasks from any iterable of examples with labels."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ def from_pairs(
     rotations: Rotations = None,
     scale: bool = True,
 ) -> Source:
-    """Makes N-way K-shot tasks from an iterable of `(example, label)`, which is read once.
+    """Makes N-way K-shot tasks from an iterable of `(example, label)`, which it reads once.
 
-    A `tf.data.Dataset`, a data set of TFDS (`as_supervised=True`), a grain loader or a generator
-    of yours: all examples are held in memory, as `from_arrays` has them.
+    The iterable can be a `tf.data.Dataset`, a TFDS data set (`as_supervised=True`), a grain loader
+    or your own generator. All examples are kept in memory, as in `from_arrays`.
 
     Args:
       pairs: gives `(example, label)`, arrays or tensors, and ends. All examples have one shape.
-      ways: N, classes per task; a range `(2, 20)` lets every task draw its own, uniformly,
-        as `shots` and `queries` do: see `meta_tf.types` for batches of such tasks.
+      ways: N, classes per task. With a range `(2, 20)`, each task draws its own number,
+        uniformly; likewise for `shots` and `queries`. See `meta_tf.types` for such batches.
       shots: K, support examples per class.
-      queries: query examples per class; if None, as many as the smallest class leaves, at
+      queries: query examples per class; if None, as many as the smallest class allows, at
         most 15.
       split: fractions of the classes for training, validation and test.
       rotations: `"task"`, `"classes"` or `None`, for square images.
-      scale: whether uint8 is scaled from 0 … 255 to [0, 1]. With False it stays as it is, for
+      scale: whether to scale uint8 from 0 … 255 to [0, 1]. With False, it stays unchanged, for
         a model that scales pixels itself, as most of `keras.applications` do.
 
     Returns:
       A `Source` of kind "classification".
 
     Raises:
-      ValueError: if `pairs` gives something else, nothing, or examples of several shapes, and
-        as `from_arrays` does.
+      ValueError: if `pairs` gives something else, nothing, or examples of different shapes, or
+        if `from_arrays` raises it.
 
     Example:
       >>> vectors = np.random.default_rng(0).normal(size=[600, 8])
@@ -63,27 +63,27 @@ def from_pairs(
         if not (isinstance(pair, tuple | list) and len(pair) == 2):
             raise ValueError(
                 "`pairs` must give pairs (example, label). Received: "
-                f"{type(pair).__name__} as number {number}. A data set of TFDS gives pairs with "
-                "as_supervised=True; of dictionaries, make them: ((d['image'], d['label']) for d "
+                f"{type(pair).__name__} as number {number}. A TFDS data set gives pairs with "
+                "as_supervised=True; convert dictionaries: ((d['image'], d['label']) for d "
                 "in data)."
             )
         example, label = (np.asarray(part) for part in pair)
         if examples and example.shape != examples[0].shape:
             raise ValueError(
                 f"`pairs` must give examples of one shape. Received: {examples[0].shape}, and "
-                f"{example.shape} as number {number}. Resize them, or take batches apart "
+                f"{example.shape} as number {number}. Resize them, or split batches "
                 "(.unbatch())."
             )
         if label.shape:
             raise ValueError(
                 f"`pairs` must give one label for each example. Received: a label of shape "
-                f"{label.shape} as number {number}. Take batches apart (.unbatch()), or make "
-                "a number of a row of zeros and a one (.argmax())."
+                f"{label.shape} as number {number}. Split batches (.unbatch()), or convert "
+                "one-hot labels to numbers (.argmax())."
             )
         examples.append(example)
         labels.append(label.item())
     if not examples:
-        raise ValueError("`pairs` must give examples. Received: none; a generator is read once.")
+        raise ValueError("`pairs` must give examples. Received: none; a generator ends after use.")
     return from_arrays(
         np.stack(examples), np.array(labels), ways, shots, queries, split, rotations, scale
     )

@@ -120,7 +120,7 @@ def list_targets(seed):
         (unknown_size, None, "Its support_x has no fixed shape"),
         (strings, None, "dtype string, neither float nor integer"),
         (list_targets, None, "Its support_y is not one tensor"),
-        (labelled, None, "int32; for classifications pass `ways`"),
+        (labelled, None, "int32; for classification pass `ways`"),
         (labelled, 2, r"not class numbers 0 … 1"),
         (line, 3, r"not class numbers 0 … 2"),
         (line, 0, "`ways`"),

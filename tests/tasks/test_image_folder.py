@@ -104,7 +104,7 @@ def test_what_is_missing_is_named(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
         ImageFolder(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileNotFoundError, match="holds no folder"):
+    with pytest.raises(FileNotFoundError, match="contains no folder"):
         ImageFolder(tmp_path / "empty")
     with pytest.raises(ValueError, match=r"The train part has 10 of the 20 classes.*ways=11"):
         ImageFolder(folder, ways=11, queries=1, **HALVES)

@@ -113,7 +113,7 @@ SOURCES = [
     (lambda: arrays(split=(0.5, 0.5)), "`split` must be three fractions"),
     (lambda: arrays(split=(0.5, 0.6, -0.1)), "`split` must be three fractions"),
     (lambda: arrays(split=(0.5, 0.1, 0.1)), "`split` must be three fractions"),
-    (lambda: arrays(rotations="task"), "Only square images can be turned"),
+    (lambda: arrays(rotations="task"), "Only square images can be rotated"),
     *[
         (lambda v=v: arrays(split=v), "`split` must be three fractions")
         for v in ("abc", None, 0.5, (0.5, np.nan, 0.5))
@@ -131,10 +131,10 @@ SOURCES = [
     (lambda: tasks.Omniglot("/nowhere"), "Omniglot is not in data_dir='/nowhere'"),
     (lambda: tasks.Omniglot("/nowhere", split="mine"), "`split` must be one of"),
     (lambda: tasks.Omniglot("/nowhere", size=0), "`size` must be an integer"),
-    (lambda: tasks.from_function(lambda seed: 3), "`fn` must turn a seed"),
+    (lambda: tasks.from_function(lambda seed: 3), "`fn` must map a seed"),
     (lambda: tasks.from_function(lambda seed: (1.0, 1.0)), "It returned a tuple of 2"),
-    (lambda: tasks.from_function(lambda seed: (seed, seed, seed, seed)), "for classifications"),
-    (lambda: tasks.from_function(3), "`fn` must turn a seed"),
+    (lambda: tasks.from_function(lambda seed: (seed, seed, seed, seed)), "for classification"),
+    (lambda: tasks.from_function(3), "`fn` must map a seed"),
     (lambda: tasks.from_function(lambda s: s, ways=0), "`ways` must be an integer"),
 ]
 
