@@ -1,4 +1,4 @@
-"""One part of a task source: an endless stream of episodes, indexed by number."""
+"""A part of a task source: an endless stream of numbered episodes."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from meta_tf.types import Batch
 
 _PHILOX = 1  # the algorithm's number in tf.random.Algorithm
 _NUMBERS_PER_COUNT = 4  # one step of Philox's counter yields four 32-bit numbers
-_BLOCK_BYTES = 4 * 2**20  # made in one go; larger blocks fall out of the processor's cache
-_DATASETS = 4  # that are kept
-_SAMPLE_TASKS, _SAMPLE_BYTES = 1000, 64 * 2**20  # of `examples`, whichever is less
-_BLOCK_BATCHES = 256  # beyond this the cost of a call no longer shows
+_BLOCK_BYTES = 4 * 2**20  # made at once; larger blocks do not fit in the processor's cache
+_DATASETS = 4  # the number of datasets to keep
+_SAMPLE_TASKS, _SAMPLE_BYTES = 1000, 64 * 2**20  # limits of `examples`; the smaller one applies
+_BLOCK_BATCHES = 256  # beyond this, the cost of a call is negligible
 
 
 class Part:
     """The training, validation or test part of a source.
 
     Episode `e` is `episodes(u_e)`, with `u_e` the numbers `e E … e E + E - 1` of
-    one random stream that belongs to `(seed, stream)`. They depend on nothing else, so
-    neither the batch size nor the place where a run was interrupted changes an episode.
+    one random stream that belongs to `(seed, stream)`. It depends on nothing else, so
+    neither the batch size nor the point of an interruption changes an episode.
 
     Args:
-      episodes: function of uniform numbers in [0, 1), [T, E] float32, to the
-        batch of those T episodes, `({"support_x", "support_y", "query_x"},
-        query_y)`. Each row must depend on its own numbers alone.
-      numbers: E, how many numbers an episode consumes.
-      stream: which of the independent streams of a seed; a source gives each of its
-        parts a different one.
+      episodes: maps uniform numbers in [0, 1), [T, E] float32, to the batch of
+        those T episodes, `({"support_x", "support_y", "query_x"}, query_y)`. Each
+        row must depend only on its own numbers.
+      numbers: E, the number of random numbers of an episode.
+      stream: the index of the part's independent random stream; a source gives each of
+        its parts a different one.
       classes: names of the classes, for a source that has classes.
       multiple: compute the episodes in groups of a multiple of this size.
-        Vectorised kernels handle the last few elements of an array by different
-        code, which for functions such as `sin` may differ in the last bit; 16
-        keeps every real episode away from there. 1 is enough for copying.
-      most_batches: how many batches one call of `episodes` makes at most; 1 where an
-        episode is costly.
-      drawn: function of the same numbers to the places in `classes` of the classes that
-        they draw, [T, N], in the order of a task's labels; negative ones count for none.
-      ahead: whether a thread makes the next batches while one is learned from. Not for
-        `episodes` that run Python code: a thread that needs Python when the process ends
-        never ends, nor does the process.
+        Vectorised kernels use different code for the last few elements of an array,
+        which can differ in the last bit for functions such as `sin`; 16 keeps every
+        real episode away from them. 1 is enough for copying.
+      most_batches: the most batches that one call of `episodes` makes; 1 if an episode
+        is slow to make.
+      drawn: maps the same numbers to the indices in `classes` of the drawn classes,
+        [T, N], in the order of a task's labels; negative ones do not count.
+      ahead: whether a thread makes the next batches during a training step. Set it to
+        False if `episodes` runs Python code: a thread that needs Python when the process
+        ends never ends, and neither does the process.
 
     Example:
       >>> part = meta_tf.tasks.Sinusoid(shots=5).train
@@ -82,10 +82,10 @@ class Part:
 
         Args:
           tasks: T, tasks per batch.
-          seed: chooses the stream of episodes. The parts' streams differ anyway, so
-            validation may have the same seed as training.
-          start: the number of the first batch to give. A run that stopped after `i`
-            batches goes on with `start=i`.
+          seed: chooses the stream of episodes. The streams of the parts differ anyway, so
+            validation can have the same seed as training.
+          start: the number of the first batch. A run that stopped after `i` batches
+            continues with `start=i`.
 
         Returns:
           A dataset of `(x, query_y)` as `meta_tf.types` describes, all shapes static.
@@ -99,12 +99,12 @@ class Part:
         """
         check_integer("tasks", tasks, at_least=1, why="in a batch")
         check_seed("seed", seed)
-        check_integer("start", start, at_least=0, why="batches to pass over")
+        check_integer("start", start, at_least=0, why="batches to skip")
         tasks, seed, start = int(tasks), int(seed), int(start)
-        if not tf.executing_eagerly():  # where a dataset belongs to the graph that is made
+        if not tf.executing_eagerly():  # then a dataset belongs to the graph being traced
             return self._dataset(tasks, seed, start)
-        # TensorFlow never frees all of a dataset that was made: the last ones are kept, so that
-        # whoever asks for the same batches again and again, as `evaluate` does, makes one.
+        # TensorFlow never frees all memory of a dataset. The last ones are kept, so that repeated
+        # requests for the same batches, as from `evaluate`, create only one.
         asked = (tasks, seed, start)
         dataset = self._datasets.pop(asked, None) or self._dataset(*asked)
         self._datasets[asked] = dataset
@@ -116,7 +116,7 @@ class Part:
         block = self._block(tasks)
 
         def make(batch: tf.Tensor) -> Batch:
-            with tf.device("CPU:0"):  # so that a GPU's generator cannot change the stream
+            with tf.device("CPU:0"):  # a GPU's generator could give another stream
                 made = self._make(seed, batch * tasks, block * tasks)
                 return tf.nest.map_structure(
                     lambda t: tf.reshape(t, [block, tasks, *t.shape[1:]]), made
@@ -124,22 +124,22 @@ class Part:
 
         dataset = tf.data.Dataset.counter(start, step=block)
         dataset = dataset.map(tf.autograph.experimental.do_not_convert(make))
-        # Rewriting the pipeline gains nothing here, and would copy the examples that it draws from.
+        # Rewriting the pipeline gains nothing here, and would copy the examples.
         options = tf.data.Options()
         options.experimental_optimization.apply_default_optimizations = False
-        # Nor has it anything to tune; and whoever ends reading would wait for the thread that
-        # tunes, which sleeps for twice as long each time: seconds, at the end of a long `fit`.
+        # There is nothing to tune either, and at the end, readers would wait for the tuning
+        # thread, which sleeps twice as long each time: seconds, at the end of a long `fit`.
         options.autotune.enabled = False
         dataset = dataset.unbatch()
         return (dataset.prefetch(2) if self._ahead else dataset).with_options(options)
 
     def class_names(self, episode: int = 0, seed: int = 0) -> list[str]:
-        """The names of an episode's classes, in the order of its labels; none if it has none.
+        """The class names of an episode, in the order of its labels; empty if it has none.
 
         Args:
           episode: its number: task `t` of batch `b` of `batches(tasks, seed)` is episode
             `b * tasks + t`.
-          seed: of the stream of episodes.
+          seed: the seed of the stream of episodes.
 
         Example:
           >>> vectors, animals = np.zeros([90, 2]), np.repeat(["ant", "bee", "cow"], 30)
@@ -158,10 +158,10 @@ class Part:
             return [self.classes[i] for i in self._drawn(numbers)[0].numpy() if i >= 0]
 
     def examples(self) -> tuple[Any, Any]:
-        """A sample of the part's examples: those of its first tasks, one thousand or 64 MB.
+        """A sample of the part's examples: those of its first 1000 tasks, or of 64 MB of tasks.
 
         Returns:
-          Inputs [n, ...] and targets [n, ...], as arrays in the structure that tasks have.
+          Inputs [n, ...] and targets [n, ...], as arrays in the structure of the tasks.
 
         Example:
           >>> x, y = meta_tf.tasks.Sinusoid(shots=5).train.examples()
@@ -185,31 +185,31 @@ class Part:
         return tf.nest.map_structure(lambda t: t[:count], self._episodes(numbers))
 
     def _block(self, tasks: int) -> int:
-        """How many batches to make in one go: as many as fit in the block's bytes."""
+        """The number of batches to make at once: as many as fit in the block's bytes."""
         return max(1, min(_BLOCK_BYTES // (self._task_bytes() * tasks), self._most_batches))
 
     def _task_bytes(self) -> int:
-        """What one task and its random numbers take in memory."""
+        """The memory of one task and its random numbers."""
         specs = tf.nest.flatten(self.task_spec)
         return sum(s.shape.num_elements() * s.dtype.size for s in specs) + 4 * self._numbers
 
 
 def uniforms(seed: int, stream: int, first: tf.Tensor, count: int, numbers: int) -> tf.Tensor:
-    """Gives the uniform numbers of episodes `first … first + count - 1`.
+    """The uniform numbers of episodes `first … first + count - 1`.
 
     Args:
       seed: the user's seed.
-      stream: the part's own stream under that seed.
+      stream: the index of the part's stream for that seed.
       first: number of the first episode, int64 scalar.
-      count: T, how many episodes.
-      numbers: E, how many numbers an episode needs.
+      count: T, the number of episodes.
+      numbers: E, the number of random numbers of an episode.
 
     Returns:
       float32 in [0, 1), [T, E].
 
     References:
       Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011 (Philox: the
-      generator is a function of a key and a counter, so any place is reached at once).
+      generator is a function of a key and a counter, so it can start at any position).
     """
     counts = -(-numbers // _NUMBERS_PER_COUNT)
     key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(

@@ -1,4 +1,4 @@
-"""One picture file, read by Pillow: upright, on white paper, in grey or in colour."""
+"""Reads a picture file with Pillow: upright, on a white background, in grey or in colour."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from meta_tf.tasks.picture_files import HEIC_CURE, KINDS, formats
 
 _DEPTHS = (8, 10, 12, 14, 16)  # bits of a grey level that cameras and scanners write
-_SPARE = 4  # times the wanted size that a JPEG is decoded at, at least
-_ONE_PICTURE = {"MPO", "PSD"}  # what else is in such a file is no other picture
+_SPARE = 4  # a JPEG is decoded at this many times the requested size or more
+_ONE_PICTURE = {"MPO", "PSD"}  # the other content of such a file is not another picture
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"}
 _BAD_EXIF = (IndexError, KeyError, SyntaxError, TypeError, ValueError, struct.error)
 
@@ -24,22 +24,22 @@ WHITE_OF_16_BITS = 65535
 
 
 class ImageFile(NamedTuple):
-    """A file to decode: its `name`, for messages, and `read`, which gives its bytes."""
+    """A file to decode: its `name`, for messages, and `read`, which returns its bytes."""
 
     name: str
     read: Callable[[], bytes]
 
 
 class Picture(NamedTuple):
-    """A decoded picture, and what it was like in its file.
+    """A decoded picture, and its properties in its file.
 
-    `pixels`: [height, width, channels], uint8, or float32 from 0 to 255 where the file has more
-    than 256 levels of grey. A large JPEG is decoded at a fraction of its size.
+    `pixels`: [height, width, channels], uint8, or float32 from 0 to 255 if the file has more
+    than 256 grey levels. A large JPEG is decoded at a fraction of its size.
     `size`: height and width in the file, upright.
-    `colour`: whether it was stored in colour, be all of it grey.
-    `transparent`: whether something of it was not opaque.
-    `several`: whether the file holds more pictures than this one.
-    `white`: the grey level that became 255, where that is another than 255.
+    `colour`: whether it is stored in colour, even if all of it is grey.
+    `transparent`: whether part of it is transparent.
+    `several`: whether the file contains more pictures.
+    `white`: the grey level that became 255, if it is not 255.
     """
 
     pixels: np.ndarray
@@ -53,13 +53,13 @@ class Picture(NamedTuple):
 class PictureReader:
     """Reads the pictures of one set.
 
-    Grey levels of 16 bits are scaled by one number for all of the set: cameras and scanners
+    All 16-bit grey levels of the set are scaled by the same number: cameras and scanners
     write 10, 12 or 14 bits into 16, so white is the largest value of the fewest bits that hold
     all values of the set.
 
     Args:
       files: the set.
-      size: height and width that are wanted; pictures are not resized to it here.
+      size: the requested height and width; this class does not resize to it.
       channels: 1 (grey) or 3 (red, green, blue).
     """
 
@@ -67,13 +67,13 @@ class PictureReader:
         self._files, self._channels = files, channels
         self._mode = "L" if channels == 1 else "RGB"
         self._enough = _SPARE * max(size)
-        self._white: int | None = None  # of 16-bit grey; found with the first such picture
+        self._white: int | None = None  # for 16-bit grey; found with the first such picture
 
     def read(self, file: ImageFile) -> Picture:
         """Decodes a file.
 
         Raises:
-          ValueError: if that cannot be done; it names the file.
+          ValueError: if it cannot be decoded; the error names the file.
         """
         picture = _decoded(file, self._picture)
         if picture.white is None:
@@ -88,11 +88,11 @@ class PictureReader:
     def _picture(self, image: Image.Image) -> Picture:
         stored, colour = image.size, not _is_grey(image)
         several = image.format not in _ONE_PICTURE and getattr(image, "is_animated", False)
-        # A JPEG as grey, and at a half, a quarter or an eighth of its size if that is enough.
+        # Decodes a JPEG in grey, and at a half, a quarter or an eighth of its size if sufficient.
         smaller = image.draft(self._mode, (self._enough, self._enough)) is not None
         image.load()
         size = image.size
-        with contextlib.suppress(*_BAD_EXIF):  # which says nothing, then
+        with contextlib.suppress(*_BAD_EXIF):  # then EXIF is ignored
             ImageOps.exif_transpose(image, in_place=True)
         width, height = image.size
         if smaller:
@@ -106,7 +106,7 @@ class PictureReader:
                 image, transparent = _on_white(image)
             if image.mode != self._mode:
                 image = image.convert(self._mode)
-            # `np.asarray` would have Pillow write them twice.
+            # `np.asarray` would make Pillow write them twice.
             pixels = np.frombuffer(image.tobytes(), np.uint8)
             pixels = pixels.reshape(*image.size[::-1], self._channels)
         return Picture(pixels, (height, width), colour, transparent, several, white)
@@ -115,10 +115,10 @@ class PictureReader:
 def _decoded(file: ImageFile, decode: Callable[[Image.Image], Any]) -> Any:
     content = file.read()
     try:
-        # Nothing that Pillow warns of (a huge picture, odd EXIF) is of use here.
+        # Pillow's warnings (a huge picture, odd EXIF) are not useful here.
         with warnings.catch_warnings(action="ignore"):
             return decode(Image.open(io.BytesIO(content), formats=formats()))
-    except Exception as error:  # what a damaged file makes of each of Pillow's many decoders
+    except Exception as error:  # Pillow's decoders raise many kinds of errors for damaged files
         raise _undecodable(file, content, error) from error
 
 
@@ -127,12 +127,12 @@ def _is_grey(image: Image.Image) -> bool:
 
 
 def _is_deep(image: Image.Image) -> bool:
-    """Whether a picture has more levels of grey than 256."""
+    """Whether a picture has more than 256 grey levels."""
     return image.mode in ("I", "F") or image.mode.startswith("I;")
 
 
 def _most_of_deep(image: Image.Image) -> int:
-    """The largest level of a picture of 16-bit grey; 0 for any other."""
+    """The largest level of a 16-bit grey picture; 0 for any other."""
     return int(_levels(image).max()) if _is_deep(image) else 0
 
 
@@ -141,16 +141,16 @@ def _levels(image: Image.Image) -> np.ndarray:
     levels = np.asarray(image)
     if levels.dtype.kind == "f" or levels.min() < 0 or levels.max() > WHITE_OF_16_BITS:
         raise ValueError(
-            "its values are not those of 8 or 16 bits, so that it is unknown which is white; "
-            f"write it anew with values from 0 to {WHITE_OF_16_BITS}"
+            "its values are not those of 8 or 16 bits, so the level of white is unknown; "
+            f"write it again with values from 0 to {WHITE_OF_16_BITS}"
         )
     if image.has_transparency_data:
-        raise ValueError("it is grey of 16 bits with a transparent level; write it anew without")
+        raise ValueError("it is 16-bit grey with a transparent level; write it again without")
     return levels.astype(np.float32)
 
 
 def _on_white(image: Image.Image) -> tuple[Image.Image, bool]:
-    """A picture on white paper, and whether the paper shows."""
+    """A picture on a white background, and whether the background shows."""
     image = image.convert("RGBA")
     paper = Image.new("RGBA", image.size, "white")
     opaque = image.getchannel("A").getextrema() == (255, 255)
@@ -161,7 +161,7 @@ def _undecodable(file: ImageFile, content: bytes, error: Exception) -> ValueErro
     why = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     cure = "Replace or delete it."
     if isinstance(error, UnidentifiedImageError):
-        why = f"it is not one of the kinds {KINDS}"
+        why = f"its format is not one of {KINDS}"
     if content[4:8] == b"ftyp" and content[8:12] in _HEIC_BRANDS:
         why, cure = "it is HEIC, whatever its name", HEIC_CURE
     if isinstance(error, Image.DecompressionBombError):

@@ -1,4 +1,4 @@
-"""Decoded pictures in a file of the user's cache folder, for sets that are large for memory."""
+"""Keeps decoded pictures in a file in the user's cache folder, for sets too large for memory."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ from meta_tf.tasks.conversion import Conversion
 from meta_tf.tasks.decode import decoded_chunks
 from meta_tf.tasks.picture import ImageFile
 
-_FORMAT = 2  # of the files below; pictures that are decoded in another way have another
+_FORMAT = 2  # of the files below; incremented when decoding changes
 _PICTURES, _ABOUT = "pictures.npy", "about.json"
 _DAMAGE = (OSError, EOFError, KeyError, TypeError, ValueError)
 _READ_BYTES = 2**20  # at a time
-_SLOW = 5.0  # seconds of decoding, before a line tells of it
-_LEFT = 3600.0  # seconds after which what nobody writes to any more was left by a killed process
+_SLOW = 5.0  # seconds of decoding before a line is printed
+_LEFT = 3600.0  # seconds without a write after which a file belongs to a killed process
 
 
 def mapped_pictures(
     path: Path, files: Mapping[str, Sequence[ImageFile]], size: tuple[int, int], channels: int
 ) -> tuple[np.memmap, str]:
-    """The pictures of a folder, out of a file that is made at the first time.
+    """The pictures of a folder, from a file that is created on first use.
 
-    It is made anew when the name, size or modification time of a picture has changed, or when
-    its checksum shows damage; all of it is read once for that.
+    The file is created again if the name, size or modification time of a picture has changed, or
+    if its checksum shows damage; the whole file is read once for that.
 
     Args:
-      path: the folder: there is one file for each, and for each `size` and `channels`.
+      path: the folder; there is one file for each folder, `size` and `channels`.
       files: the pictures in it, by class.
       size: height and width to resize to.
       channels: 1 or 3.
 
     Returns:
-      The pictures as a memory map, uint8 [n, height, width, channels], and what they lost, see
+      The pictures as a memory map, uint8 [n, height, width, channels], and what they lost; see
       `Conversion.told`.
 
     Raises:
@@ -64,24 +64,24 @@ def mapped_pictures(
     try:
         _write(folder, mark, [file for of_class in files.values() for file in of_class], shape)
     except OSError:
-        found = _opened(folder, mark, shape)  # of another process, which was quicker
+        found = _opened(folder, mark, shape)  # another process may have created it
         if found is None:
             raise
     found = found or _opened(folder, mark, shape)
     if found is None:
-        raise OSError(errno.EIO, "what was written cannot be read again", str(folder))
+        raise OSError(errno.EIO, "the written file cannot be read again", str(folder))
     return found
 
 
 def _folder(path: Path, size: tuple[int, int], channels: int) -> Path:
-    """Where the pictures of a folder are kept. Others take their place, rather than more room."""
+    """Where the pictures of a folder are kept. New versions replace old ones, to save space."""
     digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
     users = platformdirs.user_cache_path("meta_tf", appauthor=False)
     return users / f"pictures-{size[0]}x{size[1]}x{channels}-{digest}"
 
 
 def _mark(files: Mapping[str, Sequence[ImageFile]]) -> str:
-    """A digest of all that the decoded pictures depend on, but for their size and channels."""
+    """A digest of all that the decoded pictures depend on, except their size and channels."""
     digest = hashlib.sha256(f"{_FORMAT} {tf.__version__} {PIL.__version__}\n".encode())
     for name, of_class in files.items():
         digest.update(os.fsencode(name) + b"\n")
@@ -93,7 +93,7 @@ def _mark(files: Mapping[str, Sequence[ImageFile]]) -> str:
 
 
 def _opened(folder: Path, mark: str, shape: tuple[int, ...]) -> tuple[np.memmap, str] | None:
-    """What a folder holds, unless it is damaged or of other pictures."""
+    """The content of a folder, unless it is damaged or from other pictures."""
     path = folder / _PICTURES
     try:
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
@@ -109,9 +109,9 @@ def _opened(folder: Path, mark: str, shape: tuple[int, ...]) -> tuple[np.memmap,
 
 
 def _checksum(path: Path, start: int, told: str) -> int:
-    """That of a file from `start` on, and of what is told."""
+    """The checksum of a file from `start` on, and of the description."""
     checksum = 0
-    with path.open("rb") as file:  # not by the map: all of it would count as memory in use
+    with path.open("rb") as file:  # not with the map: all of it would count as memory in use
         file.seek(start)
         while read := file.read(_READ_BYTES):
             checksum = zlib.crc32(read, checksum)
@@ -119,7 +119,7 @@ def _checksum(path: Path, start: int, told: str) -> int:
 
 
 def _write(folder: Path, mark: str, files: Sequence[ImageFile], shape: tuple[int, ...]) -> None:
-    """Decodes the pictures into the folder, whole or not at all."""
+    """Decodes the pictures into the folder, completely or not at all."""
     make_folder(folder.parent)
     _remove_left(folder)
     if shutil.disk_usage(folder.parent).free < math.prod(shape):
@@ -129,7 +129,7 @@ def _write(folder: Path, mark: str, files: Sequence[ImageFile], shape: tuple[int
     start, done, told, checksum = time.monotonic(), 0, False, 0
     with whole_folder(folder) as part:
         part.mkdir()
-        # In order, and not by a memory map: on a full disk that would end the process.
+        # Writes in order instead of a memory map, which would crash the process on a full disk.
         with (part / _PICTURES).open("wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
@@ -146,7 +146,7 @@ def _write(folder: Path, mark: str, files: Sequence[ImageFile], shape: tuple[int
 
 
 def _tell(folder: Path, done: int, shape: tuple[int, ...]) -> None:
-    end = "\n" if sys.stdout.isatty() else ""  # not into the progress bar
+    end = "\n" if sys.stdout.isatty() else ""  # so as not to write into the progress bar
     print(
         f"{end}Decoding {shape[0]} pictures into {folder} ({math.prod(shape) / 1e6:.0f} MB), once: "
         f"{100 * done // shape[0]} % after {_SLOW:.0f} seconds.",
@@ -155,9 +155,9 @@ def _tell(folder: Path, done: int, shape: tuple[int, ...]) -> None:
 
 
 def _remove_left(folder: Path) -> None:
-    """Removes what killed processes have left half written of this folder."""
+    """Removes the incomplete files that killed processes left for this folder."""
     for left in folder.parent.glob(f".*-{folder.name}"):
-        with contextlib.suppress(OSError):  # another process has just ended with it
+        with contextlib.suppress(OSError):  # another process may have removed it
             last = max(path.stat().st_mtime for path in (left, *left.iterdir()))
             if time.time() - last > _LEFT:
                 shutil.rmtree(left)

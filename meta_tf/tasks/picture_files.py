@@ -1,4 +1,4 @@
-"""Which files of a folder are pictures."""
+"""Finds the pictures among the files of a folder."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from PIL import Image
 
 KINDS = "PNG, JPEG, GIF, WebP, BMP, TIFF and others that Pillow reads"
-# Pillow knows these and does not decode them: it would start another program, or none is there.
+# Pillow identifies these but does not decode them: it would need another program.
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
-# Pictures that Pillow does not read: to pass them over would go unseen.
+# Pictures that Pillow does not read: to ignore them silently would be wrong.
 _HEIC = {".heic", ".heif", ".hif"}
 _UNREADABLE = _HEIC | {".svg", ".eps", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf"}
-_SHOWN = 3  # names of what is passed over
+_SHOWN = 3  # the number of names to list
 
 HEIC_CURE = (
     "Pillow does not read HEIC, the format of Apple's cameras. Convert it to JPEG (an iPhone "
@@ -23,22 +23,22 @@ HEIC_CURE = (
 
 
 def formats() -> list[str]:
-    """The formats that are read, by Pillow's names for them; the common ones come first."""
+    """The formats that are read, by Pillow's names, the common ones first."""
     Image.init()
     return [name for name in Image.ID if name not in _NOT_DECODED]
 
 
 def endings() -> set[str]:
-    """The endings of picture files, in lower case."""
+    """The file extensions of pictures, in lower case."""
     read = {*formats(), "MPO"}  # an MPO file is opened as JPEG
     return {end for end, format in Image.registered_extensions().items() if format in read}
 
 
 def pictures_of(folder: Path) -> list[Path]:
-    """The pictures right in a folder, by name; hidden files and other files are left out.
+    """The pictures directly in a folder, by name, without hidden files and other files.
 
     Raises:
-      ValueError: if one is of a kind that cannot be read.
+      ValueError: if one has a format that cannot be read.
     """
     known = endings()
     files = [f for f in _shown(folder) if f.is_file()]
@@ -51,11 +51,11 @@ def pictures_of(folder: Path) -> list[Path]:
 
 
 def passed_over(folders: Sequence[Path], above: Path | None = None) -> str:
-    """One sentence that counts and names what is not read; empty if that is nothing.
+    """One sentence with the number and names of ignored files; empty if there are none.
 
     Args:
-      folders: class folders: all in them but pictures counts, and folders, whatever is in them.
-      above: where these lie; pictures that lie beside them count. Hidden files never do.
+      folders: class folders; everything in them except pictures counts, subfolders too.
+      above: their parent folder; pictures directly in it count. Hidden files never count.
     """
     known = endings()
     left = [] if above is None else [f for f in _shown(above) if f.suffix.lower() in known]
@@ -66,7 +66,7 @@ def passed_over(folders: Sequence[Path], above: Path | None = None) -> str:
     names = ", ".join(f"{path.parent.name}/{path.name}" for path in left[:_SHOWN])
     more = ", …" if len(left) > _SHOWN else ""
     are = "1 file is" if len(left) == 1 else f"{len(left)} files are"
-    return f"{are} passed over, as no picture right in a class folder: {names}{more}."
+    return f"{are} ignored, as not a picture directly in a class folder: {names}{more}."
 
 
 def _shown(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""How many query examples a class is asked for, where nobody has said."""
+"""The default number of query examples of a class."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ def queries_or_default(
     shots: SizeRange,
     train_shots: SizeRange | None = None,
 ) -> SizeRange:
-    """Gives `queries`, or if it is None what the smallest class leaves, at most 15.
+    """Returns `queries`, or if it is None what the smallest class has beyond its shots, at most 15.
 
-    At least 1, so that the error for a class that is too small names the class.
+    It is at least 1, so that the error for a class that is too small names the class.
 
     Args:
       queries: query examples per class, a number or a range, or None.
-      counts: how many examples each class has.
+      counts: the number of examples of each class.
       shots: support examples per class.
-      train_shots: those of the training part, if others.
+      train_shots: those of the training part, if different.
 
     Raises:
+      ValueError: if a number is not a whole number of at least 1, or a range not two of these.
       ValueError: if a number is not a whole one of at least 1, or a range not one of such.
 
     Example:

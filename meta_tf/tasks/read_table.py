@@ -1,4 +1,4 @@
-"""Reading a table from wherever it is: a file, a DataFrame, columns in a dictionary."""
+"""Reads a table from a file, a DataFrame, or a dictionary of columns."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-_BYTES = 8  # of a number, once it is read
+_BYTES = 8  # per number in memory
 
 
 def read_table(data: Any) -> Any:
-    """The table as a `pandas.DataFrame`, of at least one row and with distinct names of columns.
+    """The table as a `pandas.DataFrame`, with at least one row and distinct column names.
 
     Args:
       data: the path of a .csv or .parquet file with column names; a `pandas.DataFrame`, or a table
@@ -19,14 +19,13 @@ def read_table(data: Any) -> Any:
 
     Raises:
       ValueError: if pandas is missing, the file is missing, damaged or larger than this machine's
-        memory, or there are no rows, or two columns of one name.
+        memory, or if there are no rows, or two columns with the same name.
     """
     try:
         import pandas
     except ImportError as error:
         raise ValueError(
-            "`data` needs pandas to be read. Install it, in a checkout of meta_tf: "
-            "pip install '.[table]'"
+            "`data` needs pandas. Install it, in a checkout of meta_tf: pip install '.[table]'"
         ) from error
     where = ""
     if isinstance(data, str | os.PathLike):
@@ -37,7 +36,7 @@ def read_table(data: Any) -> Any:
             table = pandas.DataFrame(data)
         except ValueError as error:
             raise ValueError(
-                f"`data` must be columns of one length. Received: a dictionary; {error}."
+                f"`data` must be columns of the same length. Received: a dictionary; {error}."
             ) from error
     else:
         table = data.to_pandas() if hasattr(data, "to_pandas") else data
@@ -49,7 +48,7 @@ def read_table(data: Any) -> Any:
     _check_distinct(where, table.columns)
     if table.empty:
         raise ValueError(
-            f"`data` must have rows, below the names of its columns. Received: {where}"
+            f"`data` must have rows below the column names. Received: {where}"
             f"{len(table)} rows of the columns {_few(table.columns)}."
         )
     return table
@@ -67,10 +66,10 @@ def _of_file(path: Path) -> Any:
         raise ValueError(f"{error}. Received: {path}.") from error
     except MemoryError as error:
         raise ValueError(
-            f"`data` must fit into memory. Received: {path}, which does not. Keep fewer rows or "
+            f"`data` must fit in memory. Received: {path}, which does not. Keep fewer rows or "
             "columns in it."
         ) from error
-    except Exception as error:  # a damaged file raises anything: KeyError, say
+    except Exception as error:  # a damaged file raises many kinds of errors, such as KeyError
         reason = str(error).strip().split("\n")[0]
         raise ValueError(
             f"`data` cannot be read. Received: {path}; pandas says: {type(error).__name__}: "
@@ -79,20 +78,20 @@ def _of_file(path: Path) -> Any:
 
 
 class _UnreadableError(Exception):
-    """What is wrong with a file that pandas would read all the same."""
+    """The problem of a file that pandas would read without an error."""
 
 
 def _of_csv(path: Path) -> Any:
     import pandas
 
     _check_memory(path.stat().st_size)
-    # Of two columns of one name pandas would call the second one name.1.
+    # pandas renames the second of two columns with the same name to name.1.
     header = pandas.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
     _check_distinct(f"{path}, ", [name for name in header.iloc[0] if name])
     table = pandas.read_csv(path)
     if not isinstance(table.index, pandas.RangeIndex):
         raise _UnreadableError(
-            "`data` must have as many names of columns as its rows have values, and has fewer"
+            "`data` must have as many column names as its rows have values, and has fewer"
         )
     return table
 
@@ -101,21 +100,21 @@ def _of_parquet(path: Path) -> Any:
     import pandas
     import pyarrow.parquet
 
-    # A small file can hold very many rows that are all alike.
+    # A small file can contain a very large number of equal rows.
     told = pyarrow.parquet.read_metadata(path)
     _check_memory(told.num_rows * told.num_columns * _BYTES)
     return pandas.read_parquet(path, engine="pyarrow", page_checksum_verification=True)
 
 
 def _check_memory(needed: int) -> None:
-    """Raises unless so many bytes are fewer than this machine has."""
+    """Raises ValueError unless this machine has more memory than this number of bytes."""
     try:
         present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, OSError, ValueError):  # on Windows
         return
     if needed > present:
         raise _UnreadableError(
-            f"`data` must fit into memory, and takes {needed / 1e9:.1f} GB or more of "
+            f"`data` must fit in memory, and takes {needed / 1e9:.1f} GB or more of "
             f"{present / 1e9:.1f} GB. Keep fewer rows or columns in it"
         )
 
@@ -125,7 +124,7 @@ def _check_distinct(where: str, names: Iterable[Any]) -> None:
     twice = sorted({str(name) for name in names if names.count(name) > 1})
     if twice:
         raise ValueError(
-            f"`data` must have columns of distinct names. Received: {where}{_few(twice)} more than "
+            f"`data` must have distinct column names. Received: {where}{_few(twice)} more than "
             "once. Rename one of them."
         )
 

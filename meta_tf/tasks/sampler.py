@@ -1,4 +1,4 @@
-"""Draws episodes of classes, their examples and their turns out of uniform numbers."""
+"""Draws episodes of classes, their examples and their rotations from uniform numbers."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ TURNS = 4  # quarter turns, counter-clockwise as in numpy.rot90
 
 
 class Sizes(Protocol):
-    """How the sizes of tasks are drawn, where each has its own; see `RangeSizes`."""
+    """How to draw the sizes of tasks that have different sizes; see `RangeSizes`."""
 
     @property
     def numbers(self) -> int:
-        """How many uniform numbers a task's sizes consume."""
+        """The number of uniform numbers for a task's sizes."""
 
     @property
     def support(self) -> int:
@@ -30,16 +30,17 @@ class Sizes(Protocol):
         """The largest query set."""
 
     def draw(self, u: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Support and query examples of each class, [T, N]; zeros for classes not there."""
+        """Support and query examples of each class, [T, N]; zeros for absent classes."""
 
 
 class Sampler(NamedTuple):
-    """Draws classes, their examples and their turns from uniform numbers.
+    """Draws classes, their examples and their rotations from uniform numbers.
 
-    `starts` and `counts` [C] say where in `examples` each class is; with `turn` each
-    class is turned at random, the turned copies following one another. With `sizes`, which
-    draws them for each task, `ways` is the largest number of classes, and `shots + queries`
-    that of a class's examples. With `scale`, uint8 is given as floats from 0 to 1.
+    `starts` and `counts` [C] are the positions and numbers of each class's `examples`. With
+    `turn`, each class is rotated at random; its rotated copies follow one another. With `sizes`,
+    which draws the sizes of each task, `ways` is the largest number of classes, and
+    `shots + queries` the largest number of a class's examples. With `scale`, uint8 is converted to
+    floats from 0 to 1.
     """
 
     examples: tf.Tensor | MappedExamples
@@ -58,32 +59,32 @@ class Sampler(NamedTuple):
 
     @property
     def turns(self) -> int:
-        """In how many quarter turns an episode may show an example; 1 for none."""
+        """The number of quarter turns in which an episode can show an example; 1 for none."""
         return TURNS if self.turn else 1
 
     def rows(self) -> np.ndarray:
-        """Where the part's examples are, class after class, [n]."""
+        """The indices of the part's examples, one class after another, [n]."""
         ranges = zip(self.starts, self.counts, strict=True)
         return np.concatenate([np.arange(start, start + count) for start, count in ranges])
 
     def of(self, examples: tf.Tensor) -> Sampler:
-        """The same draws from other examples: those of `rows`, turn after turn."""
+        """The same draws from other examples: those of `rows`, one rotation after another."""
         return self._replace(examples=examples, starts=np.cumsum(self.counts) - self.counts)
 
     @property
     def copy(self) -> int:
-        """How many examples further on the same one is found a quarter turn later."""
+        """The distance between an example and its copy a quarter turn later."""
         return self.examples.shape[0] // TURNS if self.turn else 0
 
     def with_turned_classes(self, copy: int) -> Sampler:
-        """Each class in each turn a class of its own; `copy` examples lie between two turns."""
+        """Makes each rotation of each class a class; `copy` examples lie between two rotations."""
         starts = np.concatenate([self.starts + turn * copy for turn in range(TURNS)])
         return self._replace(starts=starts, counts=np.tile(self.counts, TURNS))
 
     @property
     def numbers(self) -> int:
-        """How many uniform numbers an episode consumes."""
-        # One for each class to choose from, one for each example to choose from, one per turn.
+        """The number of uniform numbers of an episode."""
+        # One per class to choose from, one per example to choose from, one per rotation.
         return sum(self._parts())
 
     def _parts(self) -> list[int]:
@@ -91,7 +92,7 @@ class Sampler(NamedTuple):
         return [len(self.counts), self.ways * int(self.counts.max()), self.ways, for_sizes]
 
     def episodes(self, u: tf.Tensor) -> Batch:
-        """The episodes of these numbers, [T, E]."""
+        """The episodes for these numbers, [T, E]."""
         _, for_examples, for_turns, for_sizes = tf.split(u, self._parts(), axis=1)
         classes = self._classes(u)
         rows = self._rows(classes, for_examples)  # [T, K + queries, N]
@@ -107,7 +108,7 @@ class Sampler(NamedTuple):
         return as_tasks(x, y, self.shots * self.ways)
 
     def drawn(self, u: tf.Tensor) -> tf.Tensor:
-        """The places of the classes that these numbers draw, [T, N]; -1 for one not there."""
+        """The indices of the classes that these numbers draw, [T, N]; -1 for an absent one."""
         classes = self._classes(u)
         if self.sizes is None:
             return classes
@@ -119,7 +120,7 @@ class Sampler(NamedTuple):
         return tf.constant(self.counts, tf.int32)
 
     def _classes(self, u: tf.Tensor) -> tf.Tensor:
-        # The places of the k smallest of n uniform numbers are k draws from n, none twice.
+        # The indices of the k smallest of n uniform numbers are k draws without replacement.
         return tf.math.top_k(-u[:, : len(self.counts)], self.ways).indices
 
     def _rows(self, classes: tf.Tensor, for_examples: tf.Tensor) -> tf.Tensor:
@@ -130,7 +131,7 @@ class Sampler(NamedTuple):
         return tf.transpose(starts + tf.cast(drawn, tf.int64), [0, 2, 1])
 
     def _padded(self, rows: tf.Tensor, shots: tf.Tensor, queries: tf.Tensor) -> Batch:
-        """Of the rows [T, K + queries, N] those that the sizes [T, N] ask for, and padding."""
+        """The rows of [T, K + queries, N] that the sizes [T, N] select, and padding."""
         assert self.sizes is not None
         place = tf.range(rows.shape[1])[:, tf.newaxis]
         shots, both = shots[:, tf.newaxis], (shots + queries)[:, tf.newaxis]
@@ -142,12 +143,12 @@ class Sampler(NamedTuple):
         return {"support_x": x, "support_y": y, "query_x": query_x, **sizes}, query_y
 
     def _first(self, rows: tf.Tensor, wanted: tf.Tensor, size: int) -> tuple[tf.Tensor, ...]:
-        """The wanted rows before others: examples [T, size, ...], labels and number of wanted."""
+        """The selected rows before others: examples [T, size, ...], labels and their number."""
         wanted = tf.reshape(tf.cast(wanted, tf.int32), [rows.shape[0], -1])
         found = tf.reduce_sum(wanted, 1)
-        # Of the same numbers `top_k` gives the first ones first.
+        # For equal numbers, `top_k` returns the first ones first.
         chosen = tf.math.top_k(wanted, size).indices
-        # Padding repeats the first example: nothing is seen that is not in the task.
+        # Padding repeats the first example, so no example from outside the task is used.
         real = tf.range(size) < found[:, tf.newaxis]
         chosen = tf.where(real, chosen, chosen[:, :1])
         flat = tf.reshape(rows, [rows.shape[0], -1])

@@ -20,15 +20,15 @@ class Sinusoid(Source):
 
     Args:
       shots: S, support points of a task; 10 or 5 in the paper.
-      queries: Q, query points of a task; as many as `shots` unless given.
+      queries: Q, query points of a task; `shots` by default.
       amplitude: range of A.
       phase: range of φ in radians.
       x_range: range of x.
       grid: whether the query points are evenly spaced over `x_range`, including its
-        ends, rather than random: `query_y` is then the true curve, ready to draw.
+        ends, and not random: `query_y` is then the true curve, ready to plot.
 
     Raises:
-      ValueError: if a count is below 1 or a range is upside down.
+      ValueError: if a count is below 1 or a range has its ends in the wrong order.
 
     Example:
       >>> tasks = meta_tf.tasks.Sinusoid(shots=5, queries=200, grid=True)

@@ -1,4 +1,4 @@
-"""Ways, shots or queries as a number, or as a range out of which every task draws its own."""
+"""Ways, shots or queries as a number, or as a range from which every task draws."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import tensorflow as tf
 from meta_tf.checks import check_integer
 
 SizeRange: TypeAlias = int | Sequence[int]
-"""A number, or the smallest and the largest one, `(2, 20)`."""
+"""A number, or the smallest and the largest number, `(2, 20)`."""
 
 
 def ends_of(name: str, value: Any) -> tuple[int, int]:
-    """The smallest and the largest number of a range; twice the same for a single number.
+    """The smallest and the largest number of a range; twice the same for a number.
 
     Raises:
-      ValueError: unless `value` is an integer of at least 1, or two of them in order.
+      ValueError: unless `value` is an integer of at least 1, or two such integers in order.
 
     Example:
       >>> ends_of("ways", (2, 20)), ends_of("ways", 5)
@@ -37,7 +37,7 @@ def ends_of(name: str, value: Any) -> tuple[int, int]:
 
 
 class RangeSizes(NamedTuple):
-    """Ways, shots and queries drawn uniformly, each by itself, for every task.
+    """Draws ways, shots and queries uniformly and independently, for every task.
 
     All classes of a task have the same shots, and the same queries.
 
@@ -50,7 +50,7 @@ class RangeSizes(NamedTuple):
 
     @property
     def numbers(self) -> int:
-        """How many uniform numbers a task's sizes consume."""
+        """The number of uniform numbers for a task's sizes."""
         return len(self)
 
     @property
@@ -64,11 +64,11 @@ class RangeSizes(NamedTuple):
         return self.ways[1] * self.queries[1]
 
     def draw(self, u: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Support and query examples of each class, [T, N]; zeros for classes that are not there.
+        """Support and query examples of each class, [T, N]; zeros for absent classes.
 
         Args:
           u: uniform numbers, [T, 3].
-          counts: how many examples each drawn class has, [T, N].
+          counts: the number of examples of each drawn class, [T, N].
         """
         ways, shots, queries = (one_of(u[:, i : i + 1], ends) for i, ends in enumerate(self))
         there = tf.cast(tf.range(counts.shape[1]) < ways, tf.int32)
@@ -76,7 +76,7 @@ class RangeSizes(NamedTuple):
 
 
 def one_of(u: tf.Tensor, ends: tuple[int, int]) -> tf.Tensor:
-    """Whole numbers from the first to the last end, uniformly, from uniform numbers."""
+    """Whole numbers from the first to the last end, uniformly distributed, from uniform numbers."""
     first, last = ends
-    # The product may be rounded up to the number of choices.
+    # Rounding can raise the product to the number of choices.
     return tf.minimum(first + tf.cast(u * (last - first + 1), tf.int32), last)

@@ -1,4 +1,4 @@
-"""A source of tasks: three parts, and the shapes that a program needs to build a model."""
+"""A source of tasks: its three parts, and the shapes needed to build a model."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ PARTS = ("train", "valid", "test")
 class Source:
     """Training, validation and test tasks of one family.
 
-    The parts share no class, and those of a formula no random number.
+    The parts have no class in common; parts of a formula have no random number in common.
 
     Attributes:
       train, valid, test: the three `Part`s.
       kind: "classification" (integer labels 0 … N - 1) or "regression".
       ways: N, classes per task; `None` for regression.
-      shots: support examples per task, in a classification per class.
-      queries: query examples per task, in a classification per class. Of what is a range the
-        largest, as of the two before.
+      shots: support examples per task; for classification, per class.
+      queries: query examples per task; for classification, per class. If `ways`, `shots` or
+        `queries` is a range, the attribute is its largest number.
       input_shape: shape of one example.
       target_shape: shape of one target; `()` for class labels.
 

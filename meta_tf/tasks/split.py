@@ -1,4 +1,4 @@
-"""Which classes belong to training, validation and test: by name alone."""
+"""Divides classes among training, validation and test by their names only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from meta_tf.checks import shown
 
 
 def shuffled(names: Sequence[str], seed: int = 0) -> list[str]:
-    """Puts names in an order that looks random and is the same everywhere; one for every seed.
+    """Puts names in an order that looks random but is the same everywhere; it depends on the seed.
 
     The order is that of the names' SHA-256 digests: it depends neither on the
     order in which a file system lists folders nor on any library's generator.
@@ -19,7 +19,7 @@ def shuffled(names: Sequence[str], seed: int = 0) -> list[str]:
     before = f"{seed}/" if seed else ""
 
     def digest(name: str) -> bytes:
-        # Folders' names may be no text at all.
+        # Folder names are not always valid text.
         return hashlib.sha256(f"{before}{name}".encode("utf-8", "surrogateescape")).digest()
 
     return sorted(names, key=digest)
@@ -31,9 +31,9 @@ def split_by_fractions(
     """Divides the names of classes (or of groups) among training, validation and test.
 
     Args:
-      names: all of them, in any order.
-      fractions: the three parts' shares of them; they add up to 1.
-      seed: chooses who goes where.
+      names: all names, in any order.
+      fractions: the fractions of the three parts, which add up to 1.
+      seed: chooses the names of each part.
 
     Returns:
       Three disjoint lists of names, their sizes rounded to whole classes.
@@ -44,7 +44,7 @@ def split_by_fractions(
     try:
         parts = [part for part in fractions if isinstance(part, numbers.Real) and part >= 0]
         right = len(parts) == len(fractions) == 3 and math.isclose(sum(parts), 1.0)
-    except TypeError:  # no sequence
+    except TypeError:  # not a sequence
         right = False
     if not right:
         raise ValueError(

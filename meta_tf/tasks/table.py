@@ -1,4 +1,4 @@
-"""Tasks from a table: a file of comma-separated values or Parquet, or a pandas DataFrame."""
+"""Tasks from a table: a CSV or Parquet file, or a pandas DataFrame."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from meta_tf.tasks.read_table import read_table
 from meta_tf.tasks.source import PARTS, Kind, Source
 
 _FRACTIONS = (0.64, 0.16, 0.20)
-_MOST_CLASSES = 20  # that whole numbers are taken for
-_EXACT = 2**53  # whole numbers below are exact as floats
+_MOST_CLASSES = 20  # whole numbers with more distinct values are not classes
+_EXACT = 2**53  # smaller whole numbers are exact as floats
 _WHY_NOT = {
-    "target": "which is not known of what is to be predicted",
-    "group": "as training has seen none of the groups that are to be learned",
+    "target": "which is unknown for predictions",
+    "group": "as training has seen none of the groups to learn",
 }
 
 
@@ -36,26 +36,25 @@ def from_table(
     split: Sequence[float] | Sequence[Sequence[Any]] | str | Path = _FRACTIONS,
     seed: int = 0,
 ) -> Source:
-    """Makes a task of every group of a table's rows; see `meta_tf.tasks.from_groups`.
+    """Makes a task from every group of a table's rows; see `meta_tf.tasks.from_groups`.
 
-    Rows are given as they are. `MetaLearner.standardize(tasks.train)` has the learner scale them.
-
-    Needs pandas, and for Parquet pyarrow: `pip install '.[table]'` in a checkout.
+    Rows are not scaled: call `MetaLearner.standardize(tasks.train)` so that the learner scales
+    them. Needs pandas, and for Parquet pyarrow: `pip install '.[table]'` in a checkout.
 
     Args:
       data: the path of a .csv or .parquet file, with column names; a `pandas.DataFrame` (or
         another library's table that has `to_pandas`); or a dictionary of columns.
       target: the column to predict.
-      group: the column that says whose row it is.
-      features: the columns to predict from, numbers or True and False. If None, all but
-        `target`, `group` and `time`, and without columns that only number the rows: those
+      group: the column with the group of each row.
+      features: the columns to predict from: numbers, or True and False. If None, all except
+        `target`, `group` and `time`, and except columns that only number the rows: those
         without a name, as pandas and R write them, and those that count 0, 1, 2 … or 1, 2, 3 …
-        from row to row. A line says which these are.
-      time: the column of numbers or dates by which a group's rows are ordered, for
-        `support="first"`. Name it in `features` too if it is to be predicted from.
-      kind: `"auto"` takes text, True and False, and whole numbers of at most 20 distinct values
-        (as integers or floats) for classes, and other numbers for targets of a regression. A
-        line says which it is.
+        down the table. A line lists them.
+      time: the column of numbers or dates that orders the rows of a group, for
+        `support="first"`. To predict from it too, add it to `features`.
+      kind: `"auto"` treats text, True and False, and whole numbers with at most 20 distinct
+        values (as integers or floats) as classes, and other numbers as regression targets. A
+        line says which.
       shots: as in `from_groups`.
       queries: as in `from_groups`.
       support: as in `from_groups`.
@@ -67,8 +66,8 @@ def from_table(
       A `Source`, with examples of shape (number of features,).
 
     Raises:
-      ValueError: if pandas is missing, the file cannot be read, a column is not there, is named
-        for two purposes, has gaps, or holds something else than numbers; or as `from_groups` says.
+      ValueError: if pandas is missing, the file cannot be read, a column does not exist, has two
+        roles, has gaps or does not contain numbers, or if `from_groups` raises it.
 
     Example:
       >>> tasks = meta_tf.tasks.from_table("patients.csv", target="effect", group="patient")
@@ -103,12 +102,12 @@ def from_table(
 
 
 def _told(target: str, kind: Kind, features: Sequence[str], left_out: Sequence[str]) -> str:
-    """What was chosen, in one line."""
+    """The choices, in one line."""
     shown = ", ".join(map(str, features[:8])) + (", …" if len(features) > 8 else "")
     line = f"Each task is a {kind} of {target!r} from {len(features)} features: {shown}."
     if left_out:
         line += f" Left out, as row numbers: {', '.join(map(repr, left_out))}."
-    return f"{line} `kind` (--set task.kind=...) and `features` (--features) choose otherwise."
+    return f"{line} Change this with `kind` (--set task.kind=...) and `features` (--features)."
 
 
 # --- which columns ---
@@ -117,7 +116,7 @@ def _told(target: str, kind: Kind, features: Sequence[str], left_out: Sequence[s
 def _features(
     table: Any, features: Sequence[str] | None, roles: dict[str, str]
 ) -> tuple[list[str], list[str]]:
-    """The features' names, and the names of columns that are none."""
+    """The names of the features, and of the columns left out."""
     if features is None:
         others = [name for name in table.columns if name not in roles.values()]
         left_out = [name for name in others if _numbers_rows(table, name)]
@@ -125,17 +124,17 @@ def _features(
     else:
         names, left_out = [features] if isinstance(features, str) else _listed(features), []
     if not names:
-        raise ValueError("`features` must name a column at least. Received: none.")
+        raise ValueError("`features` must name at least one column. Received: none.")
     _check_columns(table, "features", names)
     for role in ("target", "group"):
         if roles[role] in names:
             raise ValueError(
-                f"`features` must not name the {role}, {_WHY_NOT[role]}. Received: "
+                f"`features` must not contain the {role}, {_WHY_NOT[role]}. Received: "
                 f"{roles[role]!r} among them."
             )
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(f"`features` must name no column twice. Received: {twice[0]!r} twice.")
+        raise ValueError(f"`features` must not repeat a column. Received: {twice[0]!r} twice.")
     return names, left_out
 
 
@@ -143,14 +142,12 @@ def _listed(features: Any) -> list[Any]:
     try:
         return list(features)
     except TypeError:
-        raise ValueError(
-            f"`features` must be names of columns. Received: {shown(features)}."
-        ) from None
+        raise ValueError(f"`features` must be column names. Received: {shown(features)}.") from None
 
 
 def _numbers_rows(table: Any, name: Any) -> bool:
     """Whether a column has no name, or counts the rows."""
-    if str(name).startswith("Unnamed: "):  # as pandas calls it
+    if str(name).startswith("Unnamed: "):  # pandas's name for such a column
         return True
     column = table[name]
     if column.dtype.kind not in "iu" or column.isna().any() or len(column) < 2:
@@ -170,8 +167,8 @@ def _check_columns(table: Any, argument: str, names: Sequence[str]) -> None:
         if gaps:
             raise ValueError(
                 f"`{argument}` must be columns without gaps. Received: {name!r}, in which {gaps} "
-                f"of {len(table)} rows are empty (or say NA, None or the like). Fill or drop these "
-                f"rows, such as by table.dropna(), or leave the column out."
+                f"of {len(table)} rows are empty (or NA, None and similar). Fill or drop these "
+                f"rows, for example with table.dropna(), or leave out the column."
             )
 
 
@@ -179,7 +176,7 @@ def _check_columns(table: Any, argument: str, names: Sequence[str]) -> None:
 
 
 def _kind(table: Any, name: str) -> Kind:
-    """Whether a target holds classes or numbers to be met."""
+    """Whether a target contains classes or numbers to predict."""
     column = _plain(table, name)
     if column.dtype.kind not in "iuf":
         return "classification"
@@ -188,7 +185,7 @@ def _kind(table: Any, name: str) -> Kind:
 
 
 def _plain(table: Any, name: str) -> Any:
-    """A column of objects in the type that all of them have, if that is numbers or truth values."""
+    """A column of objects in their common type, if that is numbers or booleans."""
     from pandas.api.types import infer_dtype
 
     column = table[name]
@@ -207,14 +204,14 @@ def _numbers(table: Any, name: str) -> np.ndarray:
     column = _plain(table, name)
     if column.dtype.kind not in "iufb":
         raise ValueError(
-            f"The column {name!r} must hold numbers. Received: {column.dtype}, such as "
+            f"The column {name!r} must contain numbers. Received: {column.dtype}, such as "
             f"{str(column.iloc[0])!r}. {_cure(column, name)}, or leave it out by `features`."
         )
     numbers = column.to_numpy(np.float64)
     wrong = int((~np.isfinite(numbers)).sum())
     if wrong:
         raise ValueError(
-            f"The column {name!r} must hold finite numbers. Received: {wrong} of {len(numbers)} "
+            f"The column {name!r} must contain finite numbers. Received: {wrong} of {len(numbers)} "
             "that are infinite. Replace them, or drop these rows."
         )
     return numbers
@@ -223,27 +220,27 @@ def _numbers(table: Any, name: str) -> np.ndarray:
 def _cure(column: Any, name: str) -> str:
     if column.dtype.kind in "mM":
         since = f"(table[{name!r}] - table[{name!r}].min())"
-        return f"Make numbers of it, such as {since} / pandas.Timedelta('1D')"
+        return f"Convert it to numbers, such as {since} / pandas.Timedelta('1D')"
     return f"Make a column of each value, pandas.get_dummies(table, columns=[{name!r}])"
 
 
 def _measured(table: Any, name: str) -> np.ndarray:
-    """The numbers of a column, once it is known that they still differ in float32."""
+    """The numbers of a column, after checking that they still differ in float32."""
     numbers = _numbers(table, name)
     with np.errstate(over="ignore", invalid="ignore"):
         finest = np.spacing(np.float32(np.abs(numbers).max()))
         deviation = numbers.std()
     if numbers.min() < numbers.max() and not finest <= 0.01 * deviation:
         raise ValueError(
-            f"The column {name!r} must hold numbers that float32 can tell apart. Received: "
+            f"The column {name!r} must contain numbers that differ in float32. Received: "
             f"numbers up to {np.abs(numbers).max():.10g} with a standard deviation of "
-            f"{deviation:.3g}. Take another unit, or subtract the smallest of them first."
+            f"{deviation:.3g}. Use another unit, or subtract the smallest of them first."
         )
     return numbers
 
 
 def _texts(table: Any, name: str) -> np.ndarray:
-    """A column as texts, whole numbers without a point even if they were read as floats."""
+    """A column as strings; whole numbers have no decimal point even if they were floats."""
     column = _plain(table, name)
     if column.dtype.kind == "f" and _is_whole(column):
         column = column.astype(np.int64)
@@ -251,23 +248,23 @@ def _texts(table: Any, name: str) -> np.ndarray:
 
 
 def _labels(table: Any, name: str) -> np.ndarray:
-    """Names of classes: integers, so that they stay in their order, or texts."""
+    """Class names: integers, so that they keep their order, or strings."""
     column = _plain(table, name)
     if column.dtype.kind in "mM":
-        _numbers(table, name)  # says what dates are to become
+        _numbers(table, name)  # raises the error for dates
     whole = column.dtype.kind in "iuf" and _is_whole(column)
     return column.to_numpy(np.int64) if whole else _texts(table, name)
 
 
 def _times(table: Any, name: str) -> np.ndarray:
-    """What orders the rows: numbers as they are, dates as their nanoseconds."""
+    """The order of the rows: numbers unchanged, dates as nanoseconds."""
     import pandas
 
     column = _plain(table, name)
     if column.dtype.kind in "iuf":
         return _numbers(table, name) if column.dtype.kind == "f" else column.to_numpy(np.int64)
     try:
-        # Of other texts nobody knows whether the day or the month comes first.
+        # In other formats, it is unknown whether the day or the month comes first.
         dates = pandas.to_datetime(column, format="ISO8601", utc=True)
     except (ValueError, TypeError) as error:
         raise ValueError(
@@ -279,12 +276,12 @@ def _times(table: Any, name: str) -> np.ndarray:
 
 
 def _lists_in(path: str | Path) -> list[list[str]]:
-    """The three lists of a JSON file."""
+    """The three lists from a JSON file."""
     try:
         told = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
         lists = [told[part] for part in PARTS]
         if not all(isinstance(names, list) for names in lists):
-            raise TypeError("one of the three is no list")
+            raise TypeError("one of the three is not a list")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             "`split` must be a JSON file of the groups of each part, "

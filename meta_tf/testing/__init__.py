@@ -1,4 +1,4 @@
-"""Checks of algorithms and task sources of your own: the properties that the library's have."""
+"""Checks that your own algorithms and task sources have the properties of the library's."""
 
 from meta_tf.testing.check_algorithm import check_algorithm
 from meta_tf.testing.check_source import check_source

@@ -1,4 +1,4 @@
-"""`check_algorithm`: whether an algorithm of your own has the properties of the library's."""
+"""`check_algorithm`: checks that your own algorithm has the properties of the library's."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ def check_algorithm(
     batch_norm: str | None = None,
     quick: bool = False,
 ) -> None:
-    """Checks an algorithm by the properties that the library's own algorithms have.
+    """Checks an algorithm for the properties that the library's own algorithms have.
 
     In float64, on three small tasks: a task adapts the same alone and in a batch; `adapt` changes
-    no variable; the settings survive `get_config`; the meta-gradient is that of finite differences
-    (unless it is first-order, or `meta_gradients` is the algorithm's own); with batch
-    normalisation, the statistics are those of the declared mode; eager, graph and XLA agree; a
-    saved learner trains on bit for bit; each task counts the same; and the SavedModel predicts
-    as the learner does.
+    no variable; the settings survive `get_config`; the meta-gradient agrees with finite
+    differences (unless it is first-order, or the algorithm overrides `meta_gradients`); batch
+    normalisation uses the statistics of the declared mode; eager, graph and XLA agree; a saved
+    learner continues training bit for bit; all tasks have the same weight; and the SavedModel
+    predicts as the learner does.
 
     Args:
       algorithm: the algorithm, with its settings. Its class is registered with Keras.
       model: makes a new built model at each call. The default is a small dense network
-        with batch normalisation: with outputs of the tasks' size, or without a last layer
-        for an algorithm that has `ways` but no inner steps, which classifies by itself.
+        with batch normalisation. It has outputs of the tasks' size, or no last layer for an
+        algorithm that has `ways` but no inner steps, and so classifies itself.
       source: makes the tasks. The default is sine waves, or classes of random vectors for
-        an algorithm that has `ways`, as many.
+        an algorithm that has `ways`, with as many ways.
       batch_norm: the mode to check; all three if None.
-      quick: whether to leave out what takes longest: XLA, saving and exporting.
+      quick: whether to skip the slowest checks: XLA, saving and exporting.
 
     Raises:
-      AssertionError: if a property is missing; its text has one sentence for each.
+      AssertionError: if a property is missing, with one sentence for each.
 
     Example:
       >>> meta_tf.testing.check_algorithm(meta_tf.FOMAML(inner_lr=0.1), quick=True)
@@ -58,7 +58,7 @@ def check_algorithm(
                 "mse" if ways is None else _cross_entropy(),
                 mode,
             )
-            # What costs most does not depend on the mode.
+            # The slowest checks do not depend on the mode.
             thorough = () if quick or mode != modes[0] else properties.THOROUGH
             for holds in (*properties.QUICK, *thorough):
                 try:

@@ -1,4 +1,4 @@
-"""`check_source`: whether a task source of your own keeps the contract of the library's."""
+"""`check_source`: checks that your own task source has the properties of the library's."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _EPISODES = 6
 
 
 def check_source(source: Source) -> None:
-    """Checks a task source by the properties that the library's own sources have.
+    """Checks a task source for the properties that the library's own sources have.
 
-    Episode i of a part is a function of the seed and i alone: neither the size of a batch nor the
-    place where a run resumes changes it. The three parts, and two seeds, give different
-    episodes. Values are finite, shapes are those that the source declares, and the labels of a
-    classification are 0 … N - 1. The parts share no class.
+    Episode i of a part depends only on the seed and i: neither the batch size nor the point where
+    a run resumes changes it. The three parts, and two seeds, give different episodes. Values are
+    finite, shapes are as declared by the source, and the labels of a classification are
+    0 … N - 1. The parts have no class in common.
 
     Args:
       source: the source.
 
     Raises:
-      AssertionError: if a property is missing; its text has one sentence for each.
+      AssertionError: if a property is missing, with one sentence for each.
 
     Example:
       >>> meta_tf.testing.check_source(meta_tf.tasks.Sinusoid(shots=5))
@@ -43,11 +43,11 @@ def _of_a_part(source: Source, part: Part) -> list[str]:
         if not _equal(_episodes(part, tasks), first):
             failures.append(
                 f"An episode must not depend on the size of its batch: those in batches of {tasks} "
-                "differ from those one by one. Use the uniform numbers of an episode's own row "
-                "alone, and no other generator."
+                "differ from those one by one. Use only the uniform numbers in the episode's own "
+                "row, and no other generator."
             )
     if not _equal(_episodes(part, 2, start=1), [t[2:] for t in _episodes(part, 2, 2 + _EPISODES)]):
-        failures.append("A part must go on at any number: `start=1` gives other episodes.")
+        failures.append("A part must continue at any batch: `start=1` gives other episodes.")
     if _equal(_episodes(part, 1, seed=1), first):
         failures.append("Another seed must give other episodes. Received: the same for 0 and 1.")
     x, y = next(iter(part.batches(2)))

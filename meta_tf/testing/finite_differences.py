@@ -1,4 +1,4 @@
-"""Meta-gradients compared with finite differences, in float64."""
+"""Compares meta-gradients with finite differences, in float64."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from meta_tf.algorithms import Algorithm
 from meta_tf.network.network import Network
 from meta_tf.types import Examples, Tensor, Weights
 
-_STEP = 1e-5  # small, so that no relu bends on the way
+_STEP = 1e-5  # small, so that no ReLU changes its side
 
 
 def wiggled(weights: Weights, amount: float = 0.3, seed: int = 1) -> Weights:
-    """The weights, moved at random: biases off 0 and scales off 1, where they would hide errors."""
+    """The weights, moved randomly: biases of 0 and scales of 1 would hide errors."""
     rng = np.random.default_rng(seed)
 
     def move(w: Tensor) -> Tensor:
@@ -35,10 +35,10 @@ def meta_gradient_error(
     query: Examples,
     directions: int = 2,
 ) -> float:
-    """How far `algorithm.meta_gradients` is from the slope of `algorithm.task_loss`, relatively.
+    """The relative difference of `algorithm.meta_gradients` from the slope of `task_loss`.
 
-    In a random direction d of length 1 the slope <g, d> of a gradient of n numbers is
-    about |g| / √n, which is therefore the unit. The slope is taken from four points,
+    In a random direction d of length 1, the slope <g, d> of a gradient of n numbers is
+    about |g| / √n, which is therefore the unit. The slope is computed from four points,
 
         (8 (L(h) - L(-h)) - (L(2h) - L(-2h))) / 12 h,
 
@@ -50,7 +50,7 @@ def meta_gradient_error(
     unit = np.linalg.norm(gradient) / np.sqrt(gradient.size)
     if not unit > 0:
         raise AssertionError(
-            "The meta-gradient is zero: `task_loss` depends on nothing that is learned, or "
+            "The meta-gradient is zero: `task_loss` depends on no learned weight, or "
             "tf.stop_gradient cuts it off."
         )
     rng = np.random.default_rng(0)
@@ -67,7 +67,7 @@ def meta_gradient_error(
 def _compiled(
     algorithm: Algorithm, network: Network, weights: Weights, support: Examples, query: Examples
 ) -> tuple[Callable[[np.ndarray], Tensor], Callable[[np.ndarray], Tensor]]:
-    """The loss of a task, and its gradient, as functions of one vector of all that is learned."""
+    """The loss of a task, and its gradient, as functions of one vector of all learned values."""
     learned = [name for name in weights.meta if name not in algorithm.moving(network)]
     shapes = [w.shape for w in _flat(algorithm, network, weights)]
     sizes = [s.num_elements() for s in shapes]
@@ -94,6 +94,6 @@ def _compiled(
 
 
 def _flat(algorithm: Algorithm, network: Network, weights: Weights) -> list[Tensor]:
-    """What is learned: all but what only moves in training."""
+    """The learned values: all except non-trainable state."""
     moving = algorithm.moving(network)
     return [*weights.model, *(w for name, w in weights.meta.items() if name not in moving)]

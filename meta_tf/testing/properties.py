@@ -37,7 +37,7 @@ def adapts_the_same_alone_and_in_a_batch(trial: Trial) -> None:
 
 
 def adapting_changes_no_variable(trial: Trial) -> None:
-    """`adapt` and `predict` leave the learner as it was."""
+    """`adapt` and `predict` do not change the learner."""
     learner, (x, _) = trial.learner(), trial.batch()
     before = numbers(learner)
     learner(x)
@@ -72,8 +72,8 @@ def needs_no_stored_statistics(trial: Trial) -> None:
     agree(
         learner(x),
         before,
-        "With batch_norm='support' predictions must rest on the support set's statistics, and not "
-        "on the moving averages that training has left: see `Network.support_outputs`.",
+        "With batch_norm='support', predictions must use the support set's statistics, and not "
+        "the moving averages from training: see `Network.support_outputs`.",
     )
 
 
@@ -86,7 +86,7 @@ def predicts_each_query_alone(trial: Trial) -> None:
     agree(
         learner(one)[:, 0],
         learner(x)[:, 0],
-        f"With batch_norm={trial.batch_norm!r} a query must be predicted the same alone as among "
+        f"With batch_norm={trial.batch_norm!r}, a query must be predicted the same alone as among "
         "others.",
     )
 
@@ -94,7 +94,7 @@ def predicts_each_query_alone(trial: Trial) -> None:
 def has_exact_meta_gradients(trial: Trial) -> None:
     """The meta-gradient is the slope of `task_loss`, by finite differences.
 
-    Algorithms of first order, and those with `meta_gradients` of their own, are not checked.
+    First-order algorithms, and those that override `meta_gradients`, are not checked.
     """
     own = type(trial.algorithm).meta_gradients is not Algorithm.meta_gradients
     if own or getattr(trial.algorithm, "first_order", False):
@@ -108,13 +108,13 @@ def has_exact_meta_gradients(trial: Trial) -> None:
     if not error < 1e-7:
         raise AssertionError(
             "The meta-gradient must be that of `task_loss`. Its relative error against finite "
-            f"differences is {error:.2g}: look for tf.stop_gradient, NumPy, or a variable of the "
-            "model that is read directly."
+            f"differences is {error:.2g}: look for tf.stop_gradient, NumPy, or a model variable "
+            "that is read directly."
         )
 
 
 def agrees_eagerly_in_a_graph_and_in_xla(trial: Trial) -> None:
-    """One step of training is the same in all three."""
+    """One training step is the same in eager mode, in a graph and with XLA."""
     (x, y), results = trial.batch(), {}
     for how, options in {
         "graph": {"jit_compile": False},
@@ -130,7 +130,7 @@ def agrees_eagerly_in_a_graph_and_in_xla(trial: Trial) -> None:
 
 
 def goes_on_bit_for_bit_after_saving(trial: Trial) -> None:
-    """Three steps are two steps, a file, and a third one."""
+    """Three steps equal two steps, saving and loading, and a third step."""
 
     def fit(learner: Any, start: int, steps: int) -> None:
         learner.fit(trial.batches(start), steps_per_epoch=steps, verbose=0, shuffle=False)
@@ -148,25 +148,25 @@ def goes_on_bit_for_bit_after_saving(trial: Trial) -> None:
     why += "`moving` and the fields of the dataclass."
     same([resumed.predict_on_batch(x)], [part.predict_on_batch(x)], why.format("predict the same"))
     fit(resumed, 2, 1)
-    same(numbers(resumed), numbers(whole), why.format("train on bit for bit"))
+    same(numbers(resumed), numbers(whole), why.format("continue training bit for bit"))
     slots = [[v.numpy() for v in learner.optimizer.variables] for learner in (resumed, whole)]
     same(slots[0], slots[1], why.format("keep its optimiser"))
 
 
 def counts_every_task_the_same(trial: Trial) -> None:
-    """A batch of one task twice is a batch of it once, unless layers draw random numbers."""
+    """A batch with a task twice equals a batch with it once, unless layers draw random numbers."""
     if any(isinstance(layer, keras.layers.Dropout) for layer in trial.model()._flatten_layers()):
         return
     twice, once = trained_on([0, 0], [0], trial=trial)
     agree(
         twice,
         once,
-        "The gradient of a batch must be the mean over its tasks: a task twice is that task once.",
+        "The gradient of a batch must be the mean over its tasks: a task twice equals it once.",
     )
 
 
 def is_exported_as_it_is(trial: Trial) -> None:
-    """The SavedModel predicts what the learner does."""
+    """The SavedModel predicts the same as the learner."""
     learner, (x, _) = trial.learner(), trial.batch()
     with tempfile.TemporaryDirectory() as folder:
         learner.export(str(Path(folder) / "saved_model"))
@@ -216,7 +216,7 @@ def trained_on(*choices: list[int], trial: Trial) -> list[list[np.ndarray]]:
 
 
 def agree(found: Any, expected: Any, why: str) -> None:
-    """Raises AssertionError unless two lists of numbers are equal to rounding."""
+    """Raises AssertionError unless two lists of numbers are equal up to rounding."""
     _compare(found, expected, why, {"rtol": _RELATIVE, "atol": _ABSOLUTE})
 
 

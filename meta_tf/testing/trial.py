@@ -1,4 +1,4 @@
-"""`Trial`: what the properties of an algorithm are checked on."""
+"""`Trial`: a model and tasks on which an algorithm's properties are checked."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ class Trial(NamedTuple):
     batch_norm: str = "transductive"
 
     def learner(self) -> MetaLearner:
-        """A new learner, with the same weights every time."""
+        """A new learner, always with the same weights."""
         keras.utils.set_random_seed(0)
         learner = MetaLearner(
             self.model(), self.algorithm, self.loss, batch_norm=self.batch_norm, name="learner"
         )
-        # Away from biases of 0 and scales of 1, which hide errors.
+        # Biases of 0 and scales of 1 would hide errors.
         rng = np.random.default_rng(0)
         for v in learner.model.trainable_variables:
             v.assign(v + 0.1 * rng.standard_normal(v.shape))
         return learner
 
     def batches(self, start: int = 0, tasks: int = TASKS) -> tf.data.Dataset:
-        """Batches of tasks, in the present float type."""
+        """Batches of tasks, in the current float type."""
         floating = keras.config.floatx()
 
         def cast(t: tf.Tensor) -> tf.Tensor:
@@ -67,7 +67,7 @@ class Trial(NamedTuple):
 
 @contextlib.contextmanager
 def double_precision() -> Iterator[None]:
-    """Makes float64 Keras's float type for a while, so that rounding hides nothing."""
+    """Makes float64 Keras's float type temporarily, so that rounding hides nothing."""
     floating, policy = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")

@@ -96,7 +96,7 @@ def test_right_algorithms_have_every_property_in_every_mode(algorithm):
         (Stopped(), "has_exact_meta_gradients.*finite differences"),
         (Counting(), "must change no variable. model/dense/kernel"),
         (Forgetful(scale=2.0), "same settings"),
-        (Stored(), "rest on the support set's statistics"),
+        (Stored(), "use the support set's statistics"),
     ],
     ids=["stopped", "counting", "forgetful", "stored"],
 )
