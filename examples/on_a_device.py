@@ -7,10 +7,10 @@ Create `learner.tflite` on a computer with TensorFlow and meta_tf:
 
     meta-tf export --learner=omniglot_5way_1shot --format=litert --output=learner.tflite
 
-Any learner of Omniglot's drawings that knows five classes or more will do.
+Any learner of Omniglot's drawings with five classes or more works.
 
-The learned weights are kept in a file of 0.5 MB, so that the device learns once: a second
-call of the program goes on from there.
+The learned weights are kept in a file of 0.5 MB, so the device learns only once: a second call of
+the program uses that file.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 SIZE = 28
 ANY = -1  # examples
-# One symbol a class, as points of a stroke: column and row, from 0 to 1.
+# One symbol per class, as points of a stroke: column and row, from 0 to 1.
 STROKES = {
     "bar": [(0.5, 0.1), (0.5, 0.9)],
     "corner": [(0.2, 0.1), (0.2, 0.9), (0.85, 0.9)],
@@ -49,7 +49,7 @@ def draw(points: list[tuple[float, float]], rng: np.random.Generator) -> np.ndar
 
 
 def size_of(signature: Any, name: str) -> int:
-    """How many examples a signature takes, or `ANY`."""
+    """The number of examples that a signature takes, or `ANY`."""
     return int(signature.get_input_details()[name]["shape_signature"][0])
 
 
@@ -66,8 +66,8 @@ def main() -> None:
         adapt = interpreter.get_signature_runner("adapt")
         if size_of(adapt, "support_x") not in (ANY, len(STROKES)):
             parser.error(
-                f"{options.learner} learns from {size_of(adapt, 'support_x')} drawings, and not "
-                f"from {len(STROKES)}. Export it without --ways and --shots."
+                f"{options.learner} learns from {size_of(adapt, 'support_x')} drawings, not from "
+                f"{len(STROKES)}. Export it without --ways and --shots."
             )
         drawings = np.stack([draw(points, rng) for points in STROKES.values()])
         start = time.perf_counter()
@@ -77,7 +77,7 @@ def main() -> None:
 
     weights = dict(np.load(options.learned))
     predict = interpreter.get_signature_runner("predict")
-    # At once, as some learners look at all of them together.
+    # In one batch, as some learners use all of them together.
     count = size_of(predict, "query_x")
     count = 2 * len(STROKES) if count == ANY else count
     names = list(STROKES)
@@ -85,7 +85,7 @@ def main() -> None:
     new = np.stack([draw(STROKES[name], rng) for name in shown])
     logits = predict(query_x=new, **weights)["predictions"]
     for name, guess in zip(shown, logits.argmax(-1), strict=True):
-        print(f"a {name} is taken for a {names[guess]}")
+        print(f"{name}: recognised as {names[guess]}")
 
 
 if __name__ == "__main__":

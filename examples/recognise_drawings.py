@@ -5,8 +5,8 @@ folder, named after its character, and some new drawings of them into another:
 
     python -m examples.recognise_drawings FOLDER NEW_FOLDER
 
-The program prints a name for each new picture. The learner was trained on Omniglot, which need
-not include your alphabet. The command `meta-tf adapt FOLDER NEW_FOLDER` does the same without
+The program prints a name for each new picture. The learner was trained on Omniglot, which may not
+include your alphabet. The command `meta-tf adapt FOLDER NEW_FOLDER` does the same without
 Python, and also prints the probability of each prediction.
 """
 
@@ -27,7 +27,7 @@ def main(folder: Path, new_folder: Path) -> dict[str, str]:
     learner = meta_tf.pretrained("omniglot")
     names, drawings = read(folder)
     if not 2 <= len(names) <= MOST:
-        raise SystemExit(f"{folder} must hold 2 to {MOST} pictures. It holds {len(names)}.")
+        raise SystemExit(f"{folder} must contain 2 to {MOST} pictures. It contains {len(names)}.")
     fitted = learner.adapt(drawings, np.arange(len(names)))
     new_names, new_drawings = read(new_folder)
     found = np.argmax(fitted.predict(new_drawings, verbose=0), -1)
@@ -41,7 +41,7 @@ def read(folder: Path) -> tuple[list[str], np.ndarray]:
     """The names of a folder's pictures, and the pictures as in Omniglot: strokes 1 on 0."""
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not paths:
-        raise SystemExit(f"{folder} must hold pictures ({', '.join(SUFFIXES)}). It holds none.")
+        raise SystemExit(f"{folder} must contain pictures ({', '.join(SUFFIXES)}). It has none.")
     images = []
     for path in paths:
         upright = ImageOps.exif_transpose(Image.open(path)).convert("RGBA")

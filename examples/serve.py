@@ -70,7 +70,7 @@ class Learner:
 
     @property
     def parts(self) -> int:
-        """The most lists and numbers that a request may have."""
+        """The largest number of lists and numbers in a request."""
         sizes = [size or MAX_EXAMPLES for size in self._x.shape[1:]]
         of_an_example = 2 + sum(np.cumprod(sizes, dtype=int).tolist())
         return MAX_EXAMPLES * of_an_example + 1000
@@ -98,7 +98,7 @@ class Learner:
         found = self._run(self._predict, query_x=x, **weights)["predictions"].numpy()
         found = found[:, : len(classes)]  # a task may have fewer classes than the learner
         if not np.isfinite(found).all():
-            raise wrong("The predictions are not finite: some number must be far too large.")
+            raise wrong("The predictions are not finite: some number is probably far too large.")
         answers = [classes[number] for number in found.argmax(-1)]
         return {"answers": answers, "classes": classes, "predictions": found.tolist()}
 
@@ -155,7 +155,7 @@ class Door:
                 refusal = 408, f"A request must arrive within {SEND_SECONDS} seconds."
             except ConnectionError:  # the client is gone
                 return None
-            # An empty list is three bytes with its comma, and takes twenty times that once parsed.
+            # An empty list is three bytes with its comma, and twenty times as many once parsed.
             if sum(body.count(sign) for sign in (b"[", b"{", b",")) > self._parts:
                 refusal = 413, f"A request must have at most {self._parts} lists and numbers."
         if refusal:

@@ -45,7 +45,7 @@ def test_it_learns_once_and_goes_on_from_the_file(learner, tmp_path):
     assert ["Learned from five drawings" in out for out in outputs] == [True, False]
     assert (tmp_path / "learned.npz").stat().st_size < 600_000
     for out in outputs:
-        pairs = re.findall(r"^a (\w+) is taken for a (\w+)$", out, re.MULTILINE)
+        pairs = re.findall(r"^(\w+): recognised as (\w+)$", out, re.MULTILINE)
         assert len(pairs) == 10
         # By chance it would be 2 of 10.
         assert sum(shown == guess for shown, guess in pairs) >= 8

@@ -43,8 +43,8 @@ def test_new_drawings_are_given_the_names_of_the_first(tmp_path, capsys):
 
 
 def test_a_folder_of_one_picture_is_refused(tmp_path):
-    with pytest.raises(SystemExit, match="must hold pictures"):
+    with pytest.raises(SystemExit, match="must contain pictures"):
         recognise_drawings.main(tmp_path, tmp_path)
     picture(tmp_path / "one.png", CHARACTERS["plus"])
-    with pytest.raises(SystemExit, match=r"must hold 2 to 60 pictures\. It holds 1"):
+    with pytest.raises(SystemExit, match=r"must contain 2 to 60 pictures\. It contains 1"):
         recognise_drawings.main(tmp_path, tmp_path)

@@ -100,7 +100,7 @@ def changed(**columns):
         ({"time": "effect"}, "`target`, `group`, `time` must be different columns"),
         ({"time": "ill"}, "`time` must be a column of numbers, or of dates .* with 'no'"),
         ({"features": ["dose", "weight"]}, "`features` must name a column"),
-        ({"features": ["dose", "effect"]}, "`features` must not contain the target, which is unknown"),
+        ({"features": ["dose", "effect"]}, "`features` must not contain the target, which is"),
         ({"features": ["dose", "patient"]}, "`features` must not contain the group"),
         ({"features": ["dose", "dose"]}, "`features` must not repeat a column. Received: 'dose'"),
         ({"features": []}, "at least one column"),
