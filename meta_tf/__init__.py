@@ -19,14 +19,14 @@ if _is_the_command():
 
 
 def __dir__() -> list[str]:
-    """The public names, and not what this file imports for itself."""
+    """The public names, without the imports of this file."""
     public = importlib.import_module("meta_tf.public")
     return sorted([*public.__all__, "__all__", "__doc__", "__version__"])
 
 
-# All at once, since Keras finds the classes of a saved learner only if they have been
-# imported. The command alone waits: its help is not to wait for TensorFlow.
-if TYPE_CHECKING:  # which cannot follow a list that is made as the program runs
+# All at once, because Keras finds the classes of a saved learner only if they are imported. Only
+# the command imports on first use, so that its help does not wait for TensorFlow.
+if TYPE_CHECKING:  # type checkers cannot follow a list that is built at run time
     from meta_tf.algorithms import *  # noqa: F403
 if TYPE_CHECKING or not _is_the_command():
     from meta_tf.public import *  # noqa: F403
@@ -36,6 +36,6 @@ else:
     def __getattr__(name: str) -> Any:
         """Imports the public names when the first of them is used."""
         public = importlib.import_module("meta_tf.public")
-        if name not in ("__all__", *getattr(public, "__all__", ())):  # none while it is imported
+        if name not in ("__all__", *getattr(public, "__all__", ())):  # absent during its import
             raise AttributeError(f"module 'meta_tf' has no attribute {name!r}")
         return getattr(public, name)

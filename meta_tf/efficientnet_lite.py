@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: a small network for photographs, with weights learned from ImageNet."""
+"""EfficientNet-Lite0: a small network for photographs, with weights trained on ImageNet."""
 
 from __future__ import annotations
 
@@ -40,28 +40,28 @@ def efficientnet_lite0(
     """Builds EfficientNet-Lite0, which turns a photograph into 1280 features.
 
     A 3x3 convolution of stride 2, sixteen inverted residual blocks, a 1x1 convolution and the
-    mean over height and width. A block widens its input e times, filters each channel by itself,
-    and narrows the result:
+    mean over height and width. A block multiplies the channels of its input by e, filters each
+    channel separately, and reduces the channels of the result:
 
         expand 1x1 -> norm -> ReLU6 -> depthwise k x k -> norm -> ReLU6 -> project 1x1 -> norm
 
-    and adds its input where both have the same shape. *Lite* leaves out squeeze-and-excitation
-    and uses ReLU6 in place of swish, so that every layer converts to LiteRT and ONNX.
+    and adds its input if both have the same shape. *Lite* omits squeeze-and-excitation and uses
+    ReLU6 instead of swish, so that every layer converts to LiteRT and ONNX.
 
     Args:
-      size: height and width of a picture in pixels, at least 32. The weights were learned at 224;
+      size: height and width of a picture in pixels, at least 32. The weights were trained at 224;
         smaller pictures are faster and recognised less well.
-      outputs: logits of a dense layer `head` after the features, which starts from random
-        weights; None, for features, leaves it out.
-      weights: `"imagenet"` for the weights that come with the library (float16, 7 MB), learned
-        from 1.3 million photographs of a thousand classes; None for random ones.
+      outputs: logits of a dense layer `head` after the features, with random initial weights;
+        None omits it and returns features.
+      weights: `"imagenet"` for the weights that come with the library (float16, 7 MB), trained
+        on 1.3 million photographs of a thousand classes; None for random ones.
 
     Returns:
       A built `keras.Model`, pictures [B, size, size, 3] of values from 0 to 1 to features
       [B, 1280], all at least 0, or to logits [B, outputs].
 
     Raises:
-      ValueError: if a size is too small, or `weights` is something else.
+      ValueError: if a size is too small, or `weights` is invalid.
 
     Example:
       >>> model = efficientnet_lite0(64)

@@ -1,4 +1,4 @@
-"""The public names, all of which `import meta_tf` offers."""
+"""The public names of `meta_tf`."""
 
 from meta_tf import algorithms, layers, models, tasks
 from meta_tf.adapted_model import AdaptedModel
@@ -22,5 +22,5 @@ __all__ = [
     "pretrained",
     "tasks",
 ]
-# What the algorithms' room offers is public: a new algorithm is not listed a second time.
+# Everything in `algorithms` is public, so a new algorithm need not be listed here.
 __all__ += [name for name, thing in vars(algorithms).items() if callable(thing)]

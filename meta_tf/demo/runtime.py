@@ -130,7 +130,7 @@ def _check_integrity(archive: Path) -> None:
     digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     if f"sha512-{digest}" != INTEGRITY:
         raise RuntimeError(
-            f"npm fetched something else than the published {PACKAGE} {VERSION}: its checksum is "
+            f"npm fetched a different file than the published {PACKAGE} {VERSION}: its checksum is "
             f"sha512-{digest}; expected {INTEGRITY}. Check npm's settings, or pass the "
             "unpacked package: --runtime=FOLDER."
         )
