@@ -118,7 +118,7 @@ def test_an_adapted_model_is_exported_by_keras(tmp_path):
     np.testing.assert_allclose(loaded.serve(x), fitted(x), rtol=1e-6, atol=1e-7)
 
 
-def test_names_of_classes_travel_with_what_was_learned(tmp_path):
+def test_class_names_are_saved_with_an_adapted_model(tmp_path):
     x, _ = make_batch()
     support_x, query = x["support_x"][0], x["query_x"][0]
     numbers = np.asarray(x["support_y"][0])

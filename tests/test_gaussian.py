@@ -48,7 +48,7 @@ def test_an_interval_covers_its_share_of_draws(level):
 
 
 @pytest.mark.parametrize("level", [0, 1, 1.5, "0.9"])
-def test_a_level_that_is_none_is_refused(level):
+def test_an_invalid_level_is_rejected(level):
     with pytest.raises(ValueError, match="`level`"):
         gaussian.interval(PREDICTIONS, level)
 

@@ -49,7 +49,7 @@ def test_mlp_starts_from_truncated_normal_numbers_and_zeros():
 
 
 @pytest.mark.parametrize("initializer", [None, "he_normal", keras.initializers.RandomNormal()])
-def test_mlp_draws_every_layer_anew(initializer):
+def test_mlp_draws_every_layer_independently(initializer):
     model = mlp(20, 20, (20,), kernel_initializer=initializer)
     first, second = (layer.kernel.numpy() for layer in model.layers)
     assert not np.array_equal(first, second)

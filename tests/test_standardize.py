@@ -242,14 +242,14 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("change", "message"), WRONG, ids=[message for _, message in WRONG])
-def test_what_cannot_be_standardized_is_told(change, message):
+def test_what_cannot_be_standardized_is_rejected(change, message):
     given = {"loss": "mse", "part": source().train, **change}
     learner = meta_tf.MetaLearner(model(), meta_tf.MAML(), given.pop("loss"))
     with pytest.raises(ValueError, match=message):
         learner.standardize(**given)
 
 
-def test_once_is_enough_and_the_given_model_stays_as_it_was():
+def test_standardizing_twice_is_rejected_and_the_given_model_does_not_change():
     own = model()
     learner = meta_tf.MetaLearner(own, meta_tf.MAML(), "mse")
     learner.standardize(source().train)

@@ -256,7 +256,7 @@ def test_a_loss_that_forgets_a_setting_is_refused_by_all_of_them(way, tmp_path):
         (keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2), "axis", -1),
     ],
 )
-def test_so_do_those_of_other_losses(loss, name, value):
+def test_settings_of_other_losses_survive_copying(loss, name, value):
     config = _mlp_learner(loss).get_config()
     assert meta_tf.MetaLearner.from_config(config).network.loss._fn_kwargs[name] == value
 
@@ -344,7 +344,7 @@ def test_a_learner_follows_its_model(change, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_what_was_learned_before_goes_on_when_the_model_is_set_back(tmp_path):
+def test_an_adapted_model_works_again_when_the_change_is_undone(tmp_path):
     x, _ = make_batch(tasks=1)
     learner, query = make_learner(), x["query_x"][0]
     old = learner.adapt(x["support_x"][0], x["support_y"][0])
@@ -387,7 +387,7 @@ def test_a_callback_may_freeze_a_layer_while_fit_runs():
     ids=lambda algorithm: type(algorithm).__name__,
 )
 @pytest.mark.parametrize("change", [_freeze, _enable_lora])
-def test_an_algorithm_that_learns_for_each_weight_refuses_other_ones(algorithm, change):
+def test_an_algorithm_that_learns_for_each_weight_rejects_other_weights(algorithm, change):
     learner = make_learner(classifier(), algorithm, compiled=False)
     change(learner.model)
     for use in (
@@ -403,7 +403,7 @@ def test_an_algorithm_that_learns_for_each_weight_refuses_other_ones(algorithm, 
 
 
 @not_all_are_quantised
-def test_float8_is_refused_and_so_is_quantising_what_was_learned():
+def test_float8_and_quantising_an_adapted_model_are_rejected():
     learner = make_learner(compiled=False)
     fitted = learner.adapt([[0.0] * 3], [0])
     with pytest.raises(ValueError, match=r"cannot be quantised.*'int8'.*learner\.quantize"):
@@ -488,7 +488,7 @@ def test_other_threads_predict_while_variables_are_made(monkeypatch):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_a_forked_process_is_refused_where_it_would_wait_for_ever():
+def test_a_forked_process_raises_an_error_instead_of_waiting_for_ever():
     x, y = [[0.0] * 3], [0]
     learner = make_learner(compiled=False)
     fitted = learner.adapt(x, y)

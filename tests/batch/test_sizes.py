@@ -236,7 +236,7 @@ def test_wrong_sizes_are_named(change, message):
         assert "\n" not in str(error.value)
 
 
-def test_what_is_real_is_still_looked_at():
+def test_real_examples_are_still_checked():
     x, y = padded_with_rubbish(*make_batch(), SMALL)
     learner = make_learner()
     with pytest.raises(ValueError, match="`query_y` must hold class numbers"):

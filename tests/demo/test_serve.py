@@ -39,6 +39,6 @@ def test_files_arrive_as_what_they_are_and_without_a_line_on_the_screen(tmp_path
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_port_that_is_taken_is_told(tmp_path):
+def test_a_used_port_is_reported(tmp_path):
     with served(tmp_path) as server, pytest.raises(OSError, match=r"in use.*Choose another"):
         served(tmp_path, server.server_port).__enter__()

@@ -97,7 +97,7 @@ def test_the_folder_holds_the_page_the_learner_and_what_runs_it(tmp_path, packag
         ),
     ],
 )
-def test_the_page_is_told_what_it_must_know(algorithm, outputs, batch_norm, told):
+def test_the_manifest_describes_the_learner(algorithm, outputs, batch_norm, told):
     learner = learner_of(algorithm, outputs, batch_norm, shape=(20, 20, 1))
     after = [{"steps": steps} for steps in manifests.steps_shown(learner)]
     found = manifests.entry(manifests.Shown(learner, "mine"), after)

@@ -53,7 +53,7 @@ def test_evaluating_again_traces_nothing_again(metric):
     assert len(traced) == count
 
 
-def test_a_metric_without_a_hash_is_one_too():
+def test_a_metric_without_a_hash_works():
     @dataclasses.dataclass
     class Shifted:
         by: float
@@ -289,7 +289,7 @@ class Ending:
             yield x, ones.repeat(tasks, 0)
 
 
-def test_any_part_with_batches_will_do():
+def test_any_part_with_batches_works():
     assert evaluate(sinusoid_learner(), Ending(), 5, tasks_at_once=1).tasks == 5
     with pytest.raises(ValueError, match="ends after 5 tasks, and tasks_number=6"):
         evaluate(sinusoid_learner(), Ending(), 6, tasks_at_once=1)

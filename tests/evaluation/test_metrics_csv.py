@@ -15,7 +15,7 @@ def test_rows_are_numbers_and_gaps_are_nan(tmp_path):
     assert math.isnan(second["seconds"])
 
 
-def test_no_file_is_no_row_but_words_are_refused(tmp_path):
+def test_a_missing_file_has_no_rows_and_text_is_rejected(tmp_path):
     path = tmp_path / "metrics.csv"
     assert read_metrics(path) == []
     path.write_text("iteration,loss\n500,low\n")

@@ -68,7 +68,7 @@ def test_sizes_are_told_as_ranges(tmp_path):
     assert json.loads(result.to_json())["shots"] == [1, 4]
 
 
-def test_what_is_real_is_still_looked_at():
+def test_real_examples_are_still_checked():
     x, y = padded()
     x["query_x"][3, 3] = np.nan
     with pytest.raises(ValueError, match=r"`query_x` must be finite.* example 3 of task 3 "):

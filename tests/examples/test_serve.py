@@ -93,7 +93,7 @@ def test_classes_without_names_are_called_by_their_numbers(client):
     assert learn(client).json()["classes"] == ["0", "1", "2"]
 
 
-def test_the_task_that_was_not_used_for_longest_is_let_go(client):
+def test_the_least_recently_used_task_is_removed(client):
     first, second = (learn(client).json()["id"] for _ in range(KEEP))
     query = task(seed=1)[0]
     assert predict(client, first, query).status_code == 200
@@ -105,7 +105,7 @@ def test_the_task_that_was_not_used_for_longest_is_let_go(client):
     }  # fmt: skip
 
 
-def test_an_unknown_task_is_told(client):
+def test_an_unknown_task_is_reported(client):
     answer = predict(client, "nobody", task()[0])
     assert answer.status_code == 404
     assert answer.json()["detail"].startswith("No task 'nobody' is stored")
@@ -139,7 +139,7 @@ WRONG_TASKS = {
 
 
 @pytest.mark.parametrize("name", WRONG_TASKS)
-def test_a_wrong_task_is_told_in_a_sentence(name, client):
+def test_an_invalid_task_is_reported_in_a_sentence(name, client):
     changes, words = WRONG_TASKS[name]
     body = json.dumps({"support_x": X, "support_y": Y, **changes})
     answer = client.post("/learn", content=body, headers={"Content-Type": "application/json"})
@@ -162,7 +162,7 @@ def test_a_wrong_task_is_told_in_a_sentence(name, client):
     ],
     ids=["nan", "overflow", "missing", "no object", "no json", "empty", "nested"],
 )
-def test_wrong_queries_are_told_in_a_sentence(body, words, client):
+def test_invalid_queries_are_reported_in_a_sentence(body, words, client):
     number = learn(client).json()["id"]
     headers = {"Content-Type": "application/json"}
     answer = client.post(f"/predict/{number}", content=body, headers=headers)
@@ -177,7 +177,7 @@ def test_lists_too_deep_to_be_read_are_refused(client):
     assert answer.json()["detail"]
 
 
-def test_a_body_of_untold_length_is_refused(client):
+def test_a_body_without_a_length_is_rejected(client):
     answer = client.post("/learn", content=iter([b"{}"]))
     assert answer.status_code == 411
     assert "length" in answer.json()["detail"]
@@ -193,7 +193,7 @@ def test_a_body_of_untold_length_is_refused(client):
     ],
     ids=["bytes", "lists", "numbers"],
 )
-def test_a_body_that_is_too_large_or_becomes_too_large_is_refused_unread(body, words, client):
+def test_a_body_that_is_or_becomes_too_large_is_rejected_unread(body, words, client):
     for path in ("/learn", "/predict/nobody"):
         answer = client.post(path, content=body)
         assert answer.status_code == 413
@@ -201,7 +201,7 @@ def test_a_body_that_is_too_large_or_becomes_too_large_is_refused_unread(body, w
 
 
 @pytest.mark.parametrize("host", ["elsewhere.example", "testserver.elsewhere.example", ""])
-def test_a_request_to_another_host_is_refused(host, client):
+def test_a_request_to_another_host_is_rejected(host, client):
     """A page elsewhere could let its own name lead to this machine."""
     answer = client.get("/health", headers={"Host": host})
     assert answer.status_code == 421

@@ -131,7 +131,7 @@ def test_without_bias_and_with_more_axes():
     np.testing.assert_allclose(y, (x @ w).reshape(2, 3, 3), rtol=1e-5, atol=1e-6)
 
 
-def test_weights_start_as_standard_normal_numbers_each_drawn_anew():
+def test_weights_start_as_independent_standard_normal_numbers():
     first, second = MetaDense(1000), MetaDense(1000)
     for layer in (first, second):
         layer.build([None, 200])

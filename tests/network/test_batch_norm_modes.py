@@ -67,7 +67,7 @@ def test_a_query_set_is_normalised_as_declared(mode, frozen):
 @pytest.mark.parametrize(
     ("mode", "alone"), [("support", True), ("running", True), ("transductive", False)]
 )
-def test_whether_a_prediction_depends_on_its_company(mode, alone):
+def test_whether_a_prediction_depends_on_its_batch(mode, alone):
     learner, (sx, sy, qx, _) = _learner(mode, steps=2), _sets()
     fitted = learner.adapt(sx, sy)
     together, one = fitted(qx)[:1].numpy(), fitted(qx[:1]).numpy()
@@ -90,7 +90,7 @@ def test_whether_a_prediction_depends_on_its_company(mode, alone):
     ids=lambda algorithm: type(algorithm).__name__,
 )
 @pytest.mark.slow
-def test_by_the_support_set_a_query_is_seen_alone_with_every_algorithm(algorithm):
+def test_in_mode_support_each_query_is_independent_with_every_algorithm(algorithm):
     rng, labels = np.random.default_rng(0), np.arange(6) % 3
     support, query = rng.random([2, 6, 8, 8, 1], dtype="float32")
     model = meta_tf.models.conv4(
@@ -103,7 +103,7 @@ def test_by_the_support_set_a_query_is_seen_alone_with_every_algorithm(algorithm
         np.testing.assert_allclose(alone, together[:1], rtol=1e-4, atol=1e-5)
 
 
-def test_by_the_support_set_a_layer_is_used_once():
+def test_in_mode_support_a_layer_is_used_once():
     x, norm = keras.Input([3]), layers.BatchNormalization(name="norm")
     twice = keras.Model(x, layers.Dense(2)(norm(layers.Dense(3)(norm(x)))))
     with pytest.raises(ValueError, match=r"used once\. Received: 'norm', used 2 times"):

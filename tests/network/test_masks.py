@@ -159,7 +159,7 @@ def test_metrics_count_what_keras_counts(sizes):
 
 
 @pytest.mark.parametrize("company", ["none", "support"])
-def test_a_mask_stays_where_a_query_is_predicted_in_other_company(company):
+def test_a_mask_stays_when_other_examples_share_the_batch(company):
     # Scale and shift of batch norm keep what was zero: only the mask tells of padding.
     learner = meta_tf.MetaLearner(tagger(layers.BatchNormalization()), meta_tf.MAML(0.5), CE)
     values = [
@@ -209,7 +209,7 @@ def test_labels_besides_the_ignored_one_are_checked():
 
 
 @pytest.mark.parametrize("algorithm", [meta_tf.ProtoNet(ways=3), meta_tf.ProtoMAML()])
-def test_what_an_algorithm_that_reads_labels_cannot_leave_out_is_refused(algorithm):
+def test_algorithms_that_use_labels_directly_reject_masks_and_ignored_classes(algorithm):
     loss = keras.losses.SparseCategoricalCrossentropy(True, ignore_class=0)
     with pytest.raises(ValueError, match=r"must not ignore a class.*ignore_class=0"):
         meta_tf.MetaLearner(meta_tf.models.mlp(3, 3, ()), algorithm, loss)

@@ -145,7 +145,7 @@ def test_models_of_several_outputs_are_refused(single):
     Network(keras.Model(x, [outputs["a"]]), CE)  # Keras takes it out of the list
 
 
-def test_what_a_loss_says_and_nobody_would_heed_is_refused():
+def test_unsupported_settings_of_a_loss_are_rejected():
     class Called(keras.losses.Loss):
         def __call__(self, y_true, y_pred, sample_weight=None):
             return keras.ops.mean((y_true - y_pred) ** 2)
@@ -178,7 +178,7 @@ def test_eager_steps_take_arrays():
     np.testing.assert_allclose(learner.evaluate(x, y, verbose=0), after, rtol=1e-5)
 
 
-def test_a_right_fit_after_a_refused_one():
+def test_a_valid_fit_after_a_rejected_one():
     learner = make_learner(metrics=["accuracy"], jit_compile=False)
     x, y = make_batch()
     with pytest.raises(ValueError, match="query_y"):
@@ -199,7 +199,7 @@ def test_labels_may_be_boolean():
     np.testing.assert_allclose(learner.test_on_batch(as_booleans, y > 0), loss)
 
 
-def test_what_is_no_list_of_names_and_no_array_is_named():
+def test_invalid_class_names_are_rejected():
     Image = pytest.importorskip("PIL.Image")
     learner, (x, _) = make_learner(), make_batch()
     x, y = x["support_x"][0], x["support_y"][0]

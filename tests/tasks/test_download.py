@@ -68,14 +68,14 @@ def test_wrong_checksum_leaves_what_was_there_and_says_which(server, tmp_path):
     assert [f.read_bytes() for f in tmp_path.iterdir()] == [b"from before"]
 
 
-def test_refusal_of_the_server_is_told(server, tmp_path):
+def test_an_error_of_the_server_is_reported(server, tmp_path):
     url, _ = server
     with pytest.raises(OSError, match=r"missing.zip: HTTP Error 404: Not Found.*put the file at"):
         fetch(f"{url}/missing.zip", tmp_path / "missing.zip", MD5)
     assert not list(tmp_path.iterdir())
 
 
-def test_no_connection_is_told(tmp_path):
+def test_a_missing_connection_is_reported(tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -83,6 +83,6 @@ def test_no_connection_is_told(tmp_path):
         fetch(f"http://127.0.0.1:{port}/a.zip", tmp_path / "a.zip", MD5)
 
 
-def test_what_is_no_address_is_told(tmp_path):
+def test_an_invalid_url_is_reported(tmp_path):
     with pytest.raises(OSError, match=r"Cannot download nowhere/a.zip: unknown url type"):
         fetch("nowhere/a.zip", tmp_path / "a.zip", MD5)

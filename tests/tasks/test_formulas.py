@@ -108,7 +108,7 @@ def test_normal_numbers_are_right_and_always_finite():
         (lambda: HiddenTeacher(inputs=0), "`inputs`"),
     ],
 )
-def test_arguments_that_mean_nothing_are_refused(make, message):
+def test_invalid_arguments_are_rejected(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 

@@ -52,7 +52,7 @@ def test_parts_share_no_group_and_the_seed_chooses_them():
     assert groups(split=LISTS) == groups(split=named) == [[str(g) for g in part] for part in LISTS]
 
 
-def test_the_order_of_the_rows_changes_no_task_if_time_tells_theirs():
+def test_the_order_of_the_rows_changes_no_task_if_there_is_a_time():
     order = np.random.default_rng(0).permutation(len(X))
     one = from_groups(X, Y, GROUPS, shots=2, time=NUMBERS)
     other = from_groups(X[order], Y[order], GROUPS[order], shots=2, time=NUMBERS[order])
@@ -81,7 +81,7 @@ def test_the_first_are_the_earliest_by_time_and_the_rest_are_later():
 
 
 @pytest.mark.parametrize(("shots", "sizes"), [(2, {2}), (0.5, {2, 3}), (0.9, {3, 4, 5})])
-def test_whole_groups_ask_for_all_that_is_not_in_the_support_set(shots, sizes):
+def test_queries_of_whole_groups_are_all_other_examples(shots, sizes):
     source = from_groups(X, Y, GROUPS, shots=shots, split=LISTS)
     whole = source.train.whole_groups(draws=2)
     batches = list(whole.batches(25, seed=3))
@@ -93,7 +93,7 @@ def test_whole_groups_ask_for_all_that_is_not_in_the_support_set(shots, sizes):
     assert {x["support_x"].shape[1] for x, _ in batches} == sizes
 
 
-def test_whole_groups_draw_anew_and_are_the_same_every_time():
+def test_whole_groups_draw_again_and_are_the_same_every_time():
     part = from_groups(X, Y, GROUPS, shots=2, split=LISTS).train
 
     def supports(seed):
@@ -176,7 +176,7 @@ def test_pictures_are_scaled_and_several_targets_kept():
     ],
     ids=str,
 )
-def test_wrong_arguments_are_told(change, message):
+def test_invalid_arguments_are_reported(change, message):
     with pytest.raises(ValueError, match=message):
         from_groups(**({"x": X, "y": Y, "groups": GROUPS, "shots": 2} | change))
 

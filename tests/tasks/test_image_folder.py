@@ -125,7 +125,7 @@ def test_what_is_missing_is_named(folder, tmp_path):
         ({"size": (4, 5), "rotations": "task"}, "Only square images"),
     ],
 )
-def test_options_that_mean_nothing_are_refused(folder, options, message):
+def test_invalid_options_are_rejected(folder, options, message):
     with pytest.raises(ValueError, match=message):
         ImageFolder(folder, ways=3, queries=4, **HALVES, **options)
 

@@ -236,7 +236,7 @@ def test_read_only_folder_is_left_alone(data_dir, user_cache, decodings):
     assert [f.name for f in user_cache.iterdir()] == ["omniglot_28.npz"]
 
 
-def test_cache_goes_where_it_is_told(data_dir, tmp_path, decodings):
+def test_cache_is_written_where_requested(data_dir, tmp_path, decodings):
     Omniglot(data_dir, **SMALL, cache_dir=tmp_path / "mine")
     Omniglot(data_dir, **SMALL, cache_dir=tmp_path / "mine")
     assert len(decodings) == 1
@@ -344,7 +344,7 @@ def test_a_mirror_is_asked_in_place_of_the_official_address(data_dir, tmp_path, 
         ({"queries": 3}, "has 3 examples"),
     ],
 )
-def test_options_that_mean_nothing_are_refused(data_dir, options, message):
+def test_invalid_options_are_rejected(data_dir, options, message):
     with pytest.raises(ValueError, match=message):
         Omniglot(data_dir, **(SMALL | options))
 

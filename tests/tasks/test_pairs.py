@@ -38,6 +38,6 @@ def test_pairs_make_the_tasks_of_arrays(kind):
         ([(IMAGES[:3], LABELS[:3])], r"one label.*shape \(3,\) as number 0.*unbatch"),
     ],
 )
-def test_what_is_no_pair_is_named(pairs, told):
+def test_invalid_pairs_are_rejected(pairs, told):
     with pytest.raises(ValueError, match=told):
         from_pairs(pairs, 3, 1, 2)

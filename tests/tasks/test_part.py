@@ -114,7 +114,7 @@ def test_batch_size_changes_no_episode(source):
         assert_equal(expected, episodes(source.train, tasks, 35))
 
 
-def test_start_equals_passing_over(source):
+def test_start_equals_skipping_batches(source):
     whole = episodes(source.train, 3, 30, seed=4)
     for start in (1, 4):
         rest = episodes(source.train, 3, 30 - 3 * start, seed=4, start=start)
@@ -171,7 +171,7 @@ def test_the_block_of_batches_made_at_once_shows_nowhere():
         ({"tasks": 4, "start": -1}, "`start` must be an integer of at least 0.*Received: -1"),
     ],
 )
-def test_counts_that_mean_nothing_are_refused(options, message):
+def test_invalid_counts_are_rejected(options, message):
     with pytest.raises(ValueError, match=message):
         Sinusoid().train.batches(**options)
 
@@ -214,7 +214,7 @@ print(digest.hexdigest())
     assert made.stdout.split()[-1] == digest.hexdigest()
 
 
-def test_the_same_batches_are_made_once_and_begin_anew_each_time():
+def test_the_same_batches_are_made_once_and_begin_again_each_time():
     part = Sinusoid(shots=5).train
     batches = part.batches(3, seed=1)
     first = [y.numpy() for _, y in batches.take(2)]
@@ -229,7 +229,7 @@ def test_the_same_batches_are_made_once_and_begin_anew_each_time():
     np.testing.assert_array_equal([y.numpy() for _, y in again.take(2)], first)
 
 
-def test_the_classes_of_an_episode_are_told():
+def test_the_class_names_of_an_episode():
     # The examples say their class: class i has the vector [i].
     numbers = np.repeat(np.arange(40), 3)
     source = from_arrays(numbers[:, None].astype("float32"), numbers, ways=3, queries=1)

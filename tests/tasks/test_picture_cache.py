@@ -165,7 +165,7 @@ def _cut(path, end):
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_damaged_is_made_anew(folder, user_cache, decodings, damage):
+def test_a_damaged_file_is_rebuilt(folder, user_cache, decodings, damage):
     before = drawn(ImageFolder(folder, **SMALL, cache=True).train)
     (place,) = user_cache.iterdir()
     DAMAGES[damage](place)
@@ -175,7 +175,7 @@ def test_what_is_damaged_is_made_anew(folder, user_cache, decodings, damage):
     assert [path.name for path in user_cache.iterdir()] == [place.name]
 
 
-def test_what_is_outdated_is_made_anew_in_its_place(folder, user_cache, decodings):
+def test_an_outdated_file_is_replaced(folder, user_cache, decodings):
     first = ImageFolder(folder, **SMALL, cache=True)
     before = drawn(first.train)
     changed = folder / "class03" / "2.png"
@@ -253,7 +253,7 @@ def test_what_a_killed_process_left_is_removed(folder, user_cache):
     assert {path.name for path in user_cache.iterdir()} == {place.name, new.name}
 
 
-def test_a_line_tells_of_what_takes_long(folder, monkeypatch, capsys):
+def test_a_line_is_printed_for_slow_decoding(folder, monkeypatch, capsys):
     monkeypatch.setattr(picture_cache, "_SLOW", 0.0)
     monkeypatch.setattr("meta_tf.tasks.decode._CHUNK", 40)
     ImageFolder(folder, **SMALL, cache=True)

@@ -119,7 +119,7 @@ def changed(**columns):
     ],
     ids=lambda case: str(case)[:40] if isinstance(case, str) else next(iter(case)),
 )
-def test_wrong_arguments_are_told(change, message):
+def test_invalid_arguments_are_reported(change, message):
     given = {"data": TABLE, "target": "effect", "group": "patient", "features": FEATURES}
     with pytest.raises(ValueError, match=message):
         from_table(**(given | change))

@@ -125,7 +125,7 @@ def test_pictures_of_every_kind_are_read_as_pillow_reads_them(channels):
         np.testing.assert_array_equal(seen, expected, err_msg=kind)
 
 
-def test_a_picture_lies_as_its_telephone_was_held():
+def test_a_picture_is_upright_by_its_exif_orientation():
     upright = np.zeros([24, 32, 3], np.uint8)
     upright[:8] = 200
     exif = Image.Exif()
@@ -136,7 +136,7 @@ def test_a_picture_lies_as_its_telephone_was_held():
     assert told == ""  # of the size 24 x 32, that is, not 32 x 24
 
 
-def test_ink_on_transparent_paper_is_ink_on_white():
+def test_transparent_pictures_are_read_on_white():
     seen, told = read(encoded("PNG", Image.new("RGBA", (4, 2), (0, 0, 0, 0))), size=(2, 4))
     assert (seen == 255).all() and "1 of them are transparent, and are read on white." in told
     assert "transparent" not in read(KINDS["opaque"])[1]
