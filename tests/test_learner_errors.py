@@ -54,9 +54,9 @@ def test_a_wrong_argument_of_the_learner_is_named(arguments, message):
             {"query_x": np.zeros([4, 6, 3, 1])},
             r"`query_x` must be .*Received: shape \(4, 6, 3, 1\)",
         ),
-        ({"support_x": np.zeros([3, 5, 3])}, "agree in the number of tasks"),
-        ({"support_y": np.zeros([4, 4])}, "agree in the number of support examples"),
-        ({"query_x": np.zeros([4, 7, 3])}, "agree in the number of query examples"),
+        ({"support_x": np.zeros([3, 5, 3])}, "the same number of tasks"),
+        ({"support_y": np.zeros([4, 4])}, "the same number of support examples"),
+        ({"query_x": np.zeros([4, 7, 3])}, "the same number of query examples"),
         ({"support_y": np.zeros([4])}, r"`support_y` must begin with a task axis.*shape \(4,\)"),
     ],
 )

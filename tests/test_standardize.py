@@ -235,7 +235,7 @@ WRONG = [
         {"part": source(x=X[:, :2]).train},
         r"examples have: \(2,\). Received: 'mlp', which takes \[3",
     ),
-    ({"part": source(y=1e-35 * Y).train}, "`y` must be finite, of standard deviations between"),
+    ({"part": source(y=1e-35 * Y).train}, "`y` must be finite, with standard deviations between"),
     ({"loss": "poisson"}, r"`loss` must mean the same.*Received: 'poisson'.*targets=False"),
     ({"loss": keras.losses.MeanAbsolutePercentageError()}, "'mean_absolute_percentage_error'"),
 ]
