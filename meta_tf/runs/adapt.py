@@ -2,57 +2,101 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
+import dataclasses
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated, Literal
 
 import keras
 import numpy as np
+from absl import flags
 
 import meta_tf
+from meta_tf import zoo
+from meta_tf.command.define import settings_of
+from meta_tf.command.read_flags import trained_on
+from meta_tf.command.settings import Import
 from meta_tf.files import whole_file, write_text
-from meta_tf.runs import pictures, preset_files
+from meta_tf.run.settings import AtLeast, Device
+from meta_tf.runs import pictures
 from meta_tf.runs.devices import set_up_device
-from meta_tf.runs.learners import load_learner
-from meta_tf.runs.read_flags import trained_on
+from meta_tf.runs.learners import load
 
 
-def run(flags: argparse.Namespace) -> None:
-    """Prints the class of each picture in `flags.query`, and how sure the learner is of it.
+@dataclasses.dataclass(frozen=True)
+class Adaptation:
+    """What to learn from, and what to predict.
 
     Args:
-      flags: those of `meta_tf.runs.flags.adapt_groups`, as `read_flags` returns them.
+      support: a folder with a subfolder of pictures for each class.
+      query: a folder of new pictures.
+      learner: a .keras file, a run's folder, or a shipped learner.
+      invert: whether to invert light and dark. auto: for a shipped learner or one of Omniglot,
+        which expect ink of 1 on a ground of 0, each picture that is mostly light.
+      eval_steps: inner steps; the learner's own if unset.
+      output: a csv file to write the predictions to.
+      save: a .keras file for the adapted model.
+      device: where to compute; "auto" is a GPU if there is one.
     """
-    for name in ("support", "query"):
-        if not getattr(flags, name):
-            raise ValueError(
-                f"--{name} is needed: meta-tf adapt SUPPORT QUERY, two folders of pictures."
-            )
-    set_up_device(flags.device)
-    classes = pictures.classes_in(Path(flags.support), "support")
-    query = pictures.pictures_in(Path(flags.query), "query")
-    learner = load_learner(flags)
-    size, channels = _takes(learner, flags.learner)
-    _check_ways(learner, classes.names, flags.learner)
+
+    support: str | Path | None = None
+    query: str | Path | None = None
+    learner: str | Path = "omniglot"
+    invert: Literal["auto", "yes", "no"] = "auto"
+    eval_steps: Annotated[int, AtLeast(0)] | None = None
+    output: str | Path | None = None
+    save: str | Path | None = None
+    device: Device = "auto"
+
+
+GROUPS = {"adaptation": [Adaptation, Import]}
+WORDS = ("support", "query")
+EXAMPLES = """
+  meta-tf adapt my_characters new_drawings --output=answers.csv
+Each subfolder of SUPPORT is a class and holds its pictures: PNG, JPEG, GIF, WebP or BMP. Instead,
+SUPPORT may hold one picture for each class, named after it. Pictures are resized to what the
+learner takes.
+"""
+
+
+def settings(values: flags.FlagValues, words: Sequence[str]) -> Adaptation:
+    """What the flags say."""
+    del words
+    return settings_of(Adaptation, values)
+
+
+def run(asked: Adaptation) -> None:
+    """Prints the class of each picture in `query`, and how sure the learner is of it."""
+    if not asked.support or not asked.query:
+        missing = "query" if asked.support else "support"
+        raise ValueError(
+            f"--{missing} is needed: meta-tf adapt SUPPORT QUERY, two folders of pictures."
+        )
+    set_up_device(asked.device)
+    classes = pictures.classes_in(Path(asked.support), "support")
+    query = pictures.pictures_in(Path(asked.query), "query")
+    learner = load(asked.learner)
+    size, channels = _takes(learner, asked.learner)
+    _check_ways(learner, classes.names, asked.learner)
     x = pictures.read_pictures([*classes.pictures, *query], size, channels)
-    x = pictures.inverted(x, _invert(flags))
+    x = pictures.inverted(x, _invert(asked))
     support_x, query_x = np.split(x, [len(classes.pictures)])
     labels = np.array(classes.labels)
-    fitted = learner.adapt(support_x, labels, flags.eval_steps, _different(classes.names))
+    fitted = learner.adapt(support_x, labels, asked.eval_steps, _different(classes.names))
     # What is said of one picture shall not depend on which others are asked about.
     predictions = fitted.predict_one_by_one(query_x, company=support_x)
     sure = probabilities(predictions, len(classes.names), learner)
     names = [pictures.shown_name(path.name) for path in query]
     print(table(names, classes.names, sure))
-    if flags.output:
-        write_text(flags.output, as_csv(names, classes.names, sure))
-        print(f"Written to {flags.output}.")
-    if flags.save:
-        with whole_file(flags.save) as part:
+    if asked.output:
+        write_text(asked.output, as_csv(names, classes.names, sure))
+        print(f"Written to {asked.output}.")
+    if asked.save:
+        with whole_file(asked.save) as part:
             fitted.save(part)
-        print(f"Saved to {flags.save}; its first outputs are {', '.join(classes.names)}.")
+        print(f"Saved to {asked.save}; its first outputs are {', '.join(classes.names)}.")
 
 
 def probabilities(outputs: np.ndarray, classes: int, learner: meta_tf.MetaLearner) -> np.ndarray:
@@ -87,7 +131,7 @@ def _different(names: Sequence[str]) -> Sequence[str] | None:
     return names if len(set(names)) == len(names) else None
 
 
-def _takes(learner: meta_tf.MetaLearner, name: str) -> tuple[tuple[int, int], int]:
+def _takes(learner: meta_tf.MetaLearner, name: str | Path) -> tuple[tuple[int, int], int]:
     """Height and width, and channels, of the pictures that a learner takes."""
     shape = getattr(learner.model, "input_shape", None)
     numbers = shape[1:] if isinstance(shape, tuple) else ()
@@ -99,7 +143,7 @@ def _takes(learner: meta_tf.MetaLearner, name: str) -> tuple[tuple[int, int], in
     return (numbers[0], numbers[1]), numbers[2]
 
 
-def _check_ways(learner: meta_tf.MetaLearner, classes: Sequence[str], name: str) -> None:
+def _check_ways(learner: meta_tf.MetaLearner, classes: Sequence[str], name: str | Path) -> None:
     """Raises ValueError unless the learner tells classes apart, as many as there are."""
     loss = learner.network.loss
     if not isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
@@ -112,13 +156,13 @@ def _check_ways(learner: meta_tf.MetaLearner, classes: Sequence[str], name: str)
         raise ValueError(
             f"--support may hold {ways} classes at most for --learner={name}. Received: "
             f"{len(classes)} classes, {', '.join(classes)}. Take a learner of more ways: one of "
-            f"{', '.join(preset_files.shipped())}, or train one."
+            f"{', '.join(zoo.names())}, or train one."
         )
 
 
-def _invert(flags: argparse.Namespace) -> str:
+def _invert(asked: Adaptation) -> str:
     """Which pictures to invert: with auto, light ones for a learner of ink that is 1 on 0."""
-    if flags.invert != "auto":
-        return flags.invert
-    of_ink = flags.learner in preset_files.shipped()
-    return "light" if of_ink or "--task=omniglot" in trained_on(flags.learner) else "no"
+    if asked.invert != "auto":
+        return asked.invert
+    of_ink = asked.learner in zoo.names()
+    return "light" if of_ink or "--task=omniglot" in trained_on(asked.learner) else "no"

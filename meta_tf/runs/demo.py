@@ -2,43 +2,81 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
+import dataclasses
 import tempfile
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
+
+from absl import flags
 
 from meta_tf import zoo
+from meta_tf.command.define import settings_of
+from meta_tf.command.settings import Import
 from meta_tf.demo.manifest import Shown
 from meta_tf.demo.runtime import runtime_package
 from meta_tf.demo.serve import address_of, served
 from meta_tf.demo.write import check_folder, write_page
-from meta_tf.runs.learners import import_modules, load
+from meta_tf.run.settings import AtLeast
+from meta_tf.runs.learners import load
 from meta_tf.runs.quiet import hidden_stderr
 
 
-def run(flags: argparse.Namespace) -> None:
-    """Writes the page to `flags.output`; without that, shows it until it is interrupted.
+@dataclasses.dataclass(frozen=True)
+class Demo:
+    """What to show, and where.
 
     Args:
-      flags: those of `meta_tf.runs.flags.demo_groups`, as `read_flags` returns them.
+      learner: a .keras file, a run's folder, or a shipped learner. Several, with commas between
+        them, are a choice.
+      output: a folder to write the page to, instead of showing it.
+      runtime: the unpacked npm package onnxruntime-web, where npm cannot fetch it.
+      port: where to show the page; any free one if 0.
+      browser: whether to open it in a browser.
     """
-    if flags.output:
-        check_folder(Path(flags.output))
-    import_modules(flags)
-    shown = learners_of(flags.learner)
-    package = runtime_package(flags.runtime)
-    if flags.output:
-        size = _write(shown, Path(flags.output), package)
+
+    learner: str = "omniglot,chinese_characters"
+    output: str | Path | None = None
+    runtime: str | Path | None = None
+    port: Annotated[int, AtLeast(0)] = 0
+    browser: bool = True
+
+
+GROUPS = {"demo": [Demo, Import]}
+WORDS = ()
+EXAMPLES = """
+  meta-tf demo
+  meta-tf demo --output=page
+  meta-tf demo --learner=runs/mine/learner.keras --output=page
+It needs the extra onnx, and npm once, which fetches what runs the learner in a browser.
+"""
+
+
+def settings(values: flags.FlagValues, words: Sequence[str]) -> Demo:
+    """What the flags say."""
+    del words
+    return settings_of(Demo, values)
+
+
+def run(asked: Demo) -> None:
+    """Writes the page to `output`; without that, shows it until it is interrupted."""
+    if asked.output:
+        check_folder(Path(asked.output))
+    shown = learners_of(asked.learner)
+    package = runtime_package(asked.runtime)
+    if asked.output:
+        size = _write(shown, Path(asked.output), package)
         print(
-            f"Written to {flags.output} ({size / 1e6:.1f} MB). Any static host shows it, this "
-            f"machine by: python -m http.server --directory {flags.output}"
+            f"Written to {asked.output} ({size / 1e6:.1f} MB). Any static host shows it, this "
+            f"machine by: python -m http.server --directory {asked.output}"
         )
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "page"
         _write(shown, folder, package)
-        _show(folder, flags.port, flags.browser)
+        _show(folder, asked.port, asked.browser)
 
 
 def learners_of(names: str) -> list[Shown]:
@@ -68,7 +106,7 @@ def _write(shown: list[Shown], folder: Path, package: Path) -> int:
 
 
 def _show(folder: Path, port: int, browser: bool) -> None:
-    """Shows the page in the browser until the user has seen enough."""
+    """Shows the page in the browser until interrupted."""
     with served(folder, port) as server, contextlib.suppress(KeyboardInterrupt):
         address = address_of(server)
         print(f"The page is at {address}, for this machine alone, until Ctrl+C.", flush=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
+import dataclasses
 import importlib.util
 import json
 import platform
@@ -15,46 +15,49 @@ import tensorflow as tf
 
 import meta_tf
 from meta_tf.batch.map_tasks import cores
+from meta_tf.command.settings import Train
 from meta_tf.files import write_text
-from meta_tf.runs import build, checkpoints, flags_file, outside, run_folder
+from meta_tf.run.made_with import MadeWith
+from meta_tf.runs import build, checkpoints, run_folder
 
 
 def finish(
-    flags: argparse.Namespace,
+    train: Train,
     learner: meta_tf.MetaLearner,
     tasks: meta_tf.tasks.Source,
-    algorithm: meta_tf.Algorithm,
+    made_with: MadeWith,
     writable: bool = True,
 ) -> None:
     """Evaluates a trained learner on new tasks, and writes all that a run leaves.
 
     Args:
-      flags: those of `meta-tf train`.
+      train: what was asked for.
       learner: the learner.
       tasks: their part `test` is what it is evaluated on.
-      algorithm: as the flags built it.
+      made_with: the settings of the run.
       writable: whether the run's folder can be written to; if not, the result is only shown.
     """
-    workdir = Path(flags.workdir)
-    evaluation = meta_tf.evaluate(learner, *build.to_evaluate(flags, tasks), seed=flags.seed)
+    workdir, seed = Path(train.training.workdir), train.training.seed
+    to_evaluate = build.to_evaluate(tasks, train.training.eval_tasks)
+    evaluation = meta_tf.evaluate(learner, *to_evaluate, seed=seed)
     if not writable:
         print(f"{evaluation}\nNothing is written, as {workdir} cannot be written to.")
         return
-    figures = _figures(flags, learner, tasks, evaluation) if _has_matplotlib() else {}
+    figures = _figures(train, learner, tasks, evaluation) if _has_matplotlib() else {}
     for name, figure in figures.items():
         figure.savefig(workdir / f"{name}.png", dpi=120)
     checkpoints.save_learner(learner, workdir / "learner.keras")
     learner.export(workdir / "saved_model")
-    settings = dict(flags_file.pairs_of(flags, algorithm))
-    if flags.set:
-        settings["set"] = ", ".join(flags.set)
+    settings = dict(made_with.pairs())
+    if train.set:
+        settings["set"] = ", ".join(train.set)
     results = {  # what came out, and all that is needed to get it again
         **json.loads(evaluation.to_json()),
         "iterations": checkpoints.latest_checkpoint(workdir)[1],
         "parameters": learner.count_params(),
         "training_minutes": run_folder.training_minutes(workdir),
         "cores": cores(),
-        "command": shlex.join(["meta-tf", "train", *flags.words]),
+        "command": shlex.join(["meta-tf", "train", *train.command]),
         "flags": settings,
         "versions": versions(),
     }
@@ -83,7 +86,7 @@ def _has_matplotlib() -> bool:
 
 
 def _figures(
-    flags: argparse.Namespace,
+    train: Train,
     learner: meta_tf.MetaLearner,
     tasks: meta_tf.tasks.Source,
     evaluation: meta_tf.Evaluation,
@@ -91,18 +94,19 @@ def _figures(
     """The figures of a run, by the name of their file."""
     from meta_tf import plots  # matplotlib takes a second to load
 
-    figures = {"learning_curve": plots.learning_curve(Path(flags.workdir) / "metrics.csv")}
+    seed = train.training.seed
+    curve = plots.learning_curve(Path(train.training.workdir) / "metrics.csv")
+    figures = {"learning_curve": curve}
     if "inner_steps" in evaluation.settings:
         figures["inner_steps"] = plots.inner_steps(evaluation)
     if tasks.kind == "classification" and _are_images(tasks.input_shape):
-        figures["task"] = plots.images(learner, tasks.test, seed=flags.seed)
-    elif flags.task == "sinusoid":
-        settings = outside.assigned(flags, build.makers(flags))["task"]
-        settings |= {"shots": flags.shots, "queries": 200, "grid": True}
-        curves = meta_tf.tasks.Sinusoid(**settings)
+        figures["task"] = plots.images(learner, tasks.test, seed=seed)
+    elif train.tasks.source.name == "sinusoid":
+        source = dataclasses.replace(train.tasks.source, given={"queries": 200, "grid": True})
+        curves = source.make(shots=train.tasks.sizes.shots)
         last = evaluation.steps[-1]
         steps = sorted({0, min(1, last), last})
-        figures["fit"] = plots.regression(learner, curves.test, steps, seed=flags.seed)
+        figures["fit"] = plots.regression(learner, curves.test, steps, seed=seed)
     return figures
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import math
 import sys
@@ -13,6 +12,7 @@ import keras
 
 import meta_tf
 from meta_tf.algorithms import InnerLoop
+from meta_tf.run.settings import Training
 from meta_tf.runs import run_folder
 from meta_tf.runs.checkpoints import Checkpoint, epoch_of, latest_checkpoint
 from meta_tf.runs.stop import StopRequest
@@ -23,7 +23,7 @@ PROFILED_CALLS = (3, 5)  # not the first, which traces and compiles
 
 
 def fit(
-    flags: argparse.Namespace,
+    training: Training,
     learner: meta_tf.MetaLearner,
     train: Any,
     valid: Any,
@@ -34,7 +34,7 @@ def fit(
     """Makes the outer steps that are left; an epoch is what lies between two checkpoints.
 
     Args:
-      flags: those of `meta-tf train`.
+      training: how the training runs.
       learner: with the steps that `start` has.
       train: the part of the tasks to learn from.
       valid: the part to look at after every epoch.
@@ -46,31 +46,31 @@ def fit(
       ValueError: if a loss or a weight is not finite any more.
       Stopped: if `stop` has been asked for.
     """
-    every, stop = min(flags.checkpoint_every, flags.iterations), stop or StopRequest()
+    every, stop = min(training.checkpoint_every, training.iterations), stop or StopRequest()
     workers = workers or Workers()
     epoch = epoch_of(start.path) if start else {}
     log = run_folder.RunLog(
-        flags.workdir,
+        training.workdir,
         start.iteration if start else 0,
-        keep=flags.keep_checkpoints,
+        keep=training.keep_checkpoints,
         epoch=epoch,
         stop=stop,
         workers=workers,
     )
     callbacks: list[keras.callbacks.Callback] = [log]
     if workers.is_chief:
-        callbacks += [TimeLeft(log.iteration, flags.iterations), *_tensorboard(flags)]
+        callbacks += [TimeLeft(log.iteration, training.iterations), *_tensorboard(training)]
     verbose = (1 if sys.stdout.isatty() else 2) if workers.is_chief else 0
-    validation = valid.batches(flags.meta_batch_size, seed=flags.seed + 1)
+    validation = valid.batches(training.meta_batch_size, seed=training.seed + 1)
     if "metrics" in epoch:  # Keras makes the metrics' variables with the first batch of all
         learner.evaluate(validation, steps=1, verbose=0)
     made_for = None
-    while log.iteration < flags.iterations:
+    while log.iteration < training.iterations:
         # Up to the next multiple, so that the last and an interrupted epoch may be shorter.
-        steps = min(every - log.iteration % every, flags.iterations - log.iteration)
-        epochs = 1 if steps < every else (flags.iterations - log.iteration) // every
+        steps = min(every - log.iteration % every, training.iterations - log.iteration)
+        epochs = 1 if steps < every else (training.iterations - log.iteration) // every
         # As asked for, if that divides the epoch; the same in each part of one.
-        per_call = math.gcd(log.iteration % every, steps, flags.steps_per_execution)
+        per_call = math.gcd(log.iteration % every, steps, training.steps_per_execution)
         learner.steps_per_execution = per_call
         learner.make_train_function(force=per_call != made_for)
         made_for = per_call
@@ -78,12 +78,14 @@ def fit(
         try:
             with stop.finishing():
                 learner.fit(
-                    train.batches(flags.meta_batch_size, seed=flags.seed, start=log.iteration),
+                    train.batches(
+                        training.meta_batch_size, seed=training.seed, start=log.iteration
+                    ),
                     steps_per_epoch=steps,
                     initial_epoch=number,
                     epochs=number + epochs,
                     validation_data=validation,
-                    validation_steps=max(1, 200 // flags.meta_batch_size),
+                    validation_steps=max(1, 200 // training.meta_batch_size),
                     callbacks=callbacks,
                     shuffle=False,
                     verbose=verbose,
@@ -92,18 +94,18 @@ def fit(
         except run_folder.DivergedError as error:
             if not workers.is_chief:  # which knows what is left
                 raise ValueError(f"{error}, as the chief tells") from error
-            raise ValueError(_diverged(flags, learner, error)) from error
+            raise ValueError(_diverged(training, learner, error)) from error
 
 
-def check_profile(flags: argparse.Namespace, done: int) -> None:
+def check_profile(training: Training, done: int) -> None:
     """Raises ValueError if `--profile` cannot be: without TensorBoard, or with too few calls."""
     if not _has_tensorboard():
         raise ValueError("--profile needs tensorboard. Install it: pip install tensorboard")
-    left, calls = max(0, flags.iterations - done), PROFILED_CALLS[1]
-    if 0 < left < calls * flags.steps_per_execution:
+    left, calls = max(0, training.iterations - done), PROFILED_CALLS[1]
+    if 0 < left < calls * training.steps_per_execution:
         raise ValueError(
             f"--profile needs at least {calls} calls into TensorFlow. Received: {left} steps left, "
-            f"{flags.steps_per_execution} a call. Raise --iterations or lower "
+            f"{training.steps_per_execution} a call. Raise --iterations or lower "
             "--steps_per_execution."
         )
 
@@ -112,25 +114,25 @@ def _has_tensorboard() -> bool:
     return importlib.util.find_spec("tensorboard") is not None
 
 
-def _tensorboard(flags: argparse.Namespace) -> list[keras.callbacks.Callback]:
+def _tensorboard(training: Training) -> list[keras.callbacks.Callback]:
     """The callback that writes logs for TensorBoard, if that is installed."""
     if not _has_tensorboard():
         return []
-    profiled = PROFILED_CALLS if flags.profile else 0
-    folder = Path(flags.workdir) / "tensorboard"
+    profiled = PROFILED_CALLS if training.profile else 0
+    folder = Path(training.workdir) / "tensorboard"
     return [keras.callbacks.TensorBoard(folder, write_graph=False, profile_batch=profiled)]
 
 
 def _diverged(
-    flags: argparse.Namespace, learner: meta_tf.MetaLearner, error: run_folder.DivergedError
+    training: Training, learner: meta_tf.MetaLearner, error: run_folder.DivergedError
 ) -> str:
     """What to say when a loss or a weight is not finite any more."""
-    rates = [f"--meta_lr={flags.meta_lr:g}"]
+    rates = [f"--meta_lr={training.meta_lr:g}"]
     if isinstance(learner.algorithm, InnerLoop):
         rates.insert(0, f"--inner_lr={learner.algorithm.inner_lr:g}")
     first, last = error.first, error.last
     when = f"iteration {last}" if first == last else f"iterations {first} to {last}"
-    path, left = latest_checkpoint(flags.workdir)
+    path, left = latest_checkpoint(training.workdir)
     cure = "Lower a rate or set --clip_norm"
     kept = "no checkpoint had been made"
     if path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import keras
 
 import meta_tf
@@ -11,7 +13,7 @@ from meta_tf.runs.learners import load
 NAMED = 6
 
 
-def take_weights(learner: meta_tf.MetaLearner, name: str) -> None:
+def take_weights(learner: meta_tf.MetaLearner, name: str | Path) -> None:
     """Gives a learner the weights of another one that have the same names and shapes.
 
     A line says which of its own begin anew, as a last layer for other classes does.

@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
-import argparse
+import re
 from pathlib import Path
 
 import keras
 
 import meta_tf
 from meta_tf import zoo
-from meta_tf.runs import outside
 
 
-def load_learner(flags: argparse.Namespace) -> meta_tf.MetaLearner:
-    """Loads the learner that `flags.learner` says, after the modules that `--import` names.
-
-    Raises:
-      ValueError: if there is none, or it is something else.
-    """
-    import_modules(flags)
-    if not flags.learner:
-        raise ValueError(f"--learner is needed: {_choices()}.")
-    return load(flags.learner, "learner")
-
-
-def import_modules(flags: argparse.Namespace) -> None:
-    """Imports the modules that `--import` names: they define what a learner is made of."""
-    for module in getattr(flags, "import"):
-        outside.import_module("import", module)
-
-
-def load(learner: str, flag: str) -> meta_tf.MetaLearner:
+def load(learner: str | Path | None, flag: str = "learner") -> meta_tf.MetaLearner:
     """Loads a learner, without its optimiser, by its name, its file or its run's folder.
 
     Raises:
       ValueError: if there is none, or it is something else; it names the flag.
     """
+    if not learner:
+        raise ValueError(f"--{flag} is needed: {_choices()}.")
     if learner in zoo.names():
-        return meta_tf.pretrained(learner)
+        return meta_tf.pretrained(str(learner))
     path = Path(learner).expanduser()
     path = path / "learner.keras" if path.is_dir() else path
     if not path.is_file():
@@ -45,7 +28,7 @@ def load(learner: str, flag: str) -> meta_tf.MetaLearner:
     try:
         loaded = keras.models.load_model(path, compile=False)
     except (TypeError, ValueError) as error:
-        why = outside.loading_error(error)
+        why = loading_error(error)
         cure = ""
         if flag == "learner":
             cure = (
@@ -59,6 +42,12 @@ def load(learner: str, flag: str) -> meta_tf.MetaLearner:
             f"which holds a {type(loaded).__name__}."
         )
     return loaded
+
+
+def loading_error(error: Exception) -> str:
+    """What Keras complains of when it cannot load something; it wraps that in pages."""
+    inner = re.search(r"Could not locate \w+ '\w+'\.", str(error))
+    return inner[0] if inner else str(error).split("\n")[0]
 
 
 def _choices() -> str:

@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import argparse
 import shutil
 from pathlib import Path
 
 from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
 from meta_tf.files import sync
+from meta_tf.run.settings import Training
 from meta_tf.runs.checkpoints import FOLDER, Checkpoint, damage, find_checkpoints, set_aside
 
 RESULTS = "results.json"
 
 
-def find_start(flags: argparse.Namespace, restarts: bool) -> Checkpoint | None:
+def find_start(training: Training, restarts: bool) -> Checkpoint | None:
     """The checkpoint to go on from; None for a run that begins. Changes nothing in the folder.
 
     Says in a line what is damaged or missing, where an older checkpoint takes its place.
 
     Args:
-      flags: those of `meta-tf train`.
+      training: how the training runs.
       restarts: whether `--restart_from` is still to be obeyed, and not by an earlier call.
 
     Raises:
       ValueError: if there is something to go on from, but nothing that is whole.
     """
-    workdir = Path(flags.workdir)
-    if flags.restart:
+    workdir = Path(training.workdir)
+    if training.restart:
         return None
     found = find_checkpoints(workdir)
-    if restarts:
-        return _asked_for(flags.restart_from, found, workdir)
+    if restarts and training.restart_from is not None:
+        return _asked_for(training.restart_from, found, workdir)
     wrong = {}
     for checkpoint in found:
         wrong[checkpoint.path] = damage(checkpoint.path)
@@ -48,14 +48,14 @@ def find_start(flags: argparse.Namespace, restarts: bool) -> Checkpoint | None:
     )
 
 
-def clear_way(flags: argparse.Namespace, start: Checkpoint | None, restarts: bool) -> None:
+def clear_way(training: Training, start: Checkpoint | None, restarts: bool) -> None:
     """Removes what the run is not to go on from: the last thing before it is changed.
 
     Damaged checkpoints are kept under another name; those that `--restart` or `--restart_from`
     leave behind are deleted.
     """
-    workdir = Path(flags.workdir)
-    if flags.restart:
+    workdir = Path(training.workdir)
+    if training.restart:
         shutil.rmtree(workdir / FOLDER, ignore_errors=True)
         (workdir / METRICS).unlink(missing_ok=True)
     elif start:
@@ -67,7 +67,7 @@ def clear_way(flags: argparse.Namespace, start: Checkpoint | None, restarts: boo
             else:
                 set_aside(checkpoint)
         sync(start.path.parent)
-    if flags.restart or restarts:
+    if training.restart or restarts:
         (workdir / RESULTS).unlink(missing_ok=True)
         sync(workdir)
 

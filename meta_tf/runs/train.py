@@ -2,124 +2,154 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
+from absl import flags
 
 import meta_tf
 from meta_tf.algorithms import InnerLoop
+from meta_tf.command.configure import made_with, train_of
+from meta_tf.command.flag_types import largest
+from meta_tf.command.settings import (
+    FlagFile,
+    Import,
+    Learner,
+    Others,
+    Preset,
+    Sizes,
+    Train,
+    TrainingSizes,
+)
 from meta_tf.files import write_text
-from meta_tf.runs import build, flags_file
+from meta_tf.run.made_with import NAME, MadeWith
+from meta_tf.run.settings import Training
+from meta_tf.runs import build
 from meta_tf.runs.checkpoints import Checkpoint, latest_checkpoint
 from meta_tf.runs.devices import set_up_device
 from meta_tf.runs.finish import finish
 from meta_tf.runs.fit import check_profile, fit
-from meta_tf.runs.flags import IMAGES
 from meta_tf.runs.initial_weights import take_weights
-from meta_tf.runs.kinds import largest
 from meta_tf.runs.lock import claimed
 from meta_tf.runs.start import clear_way, find_start
 from meta_tf.runs.stop import StopRequest
 from meta_tf.runs.strategy import set_up_strategy
 from meta_tf.runs.workers import Workers
 
+GROUPS = {
+    "run and outer loop": [Preset, FlagFile, Training],
+    "tasks": ["task", Sizes, TrainingSizes],
+    "model": ["model", Learner],
+    "algorithm": ["algorithm"],
+    "from outside the package": [Others, Import],
+}
+WORDS = ()
+EXAMPLES = """
+  meta-tf train                         Finn's 10-shot sinusoid, in about a minute
+  meta-tf train --preset=omniglot_5way_1shot --data_dir=DIR --iterations=3000
+  meta-tf train --task=images --data_dir=DIR
+  meta-tf train --algorithm=my.module:MyAlgorithm --set my_setting=3
+The same command again goes on where an interrupted run stopped, or shows a finished one's results.
+A preset is a file of flags; flags given beside it go over it. --noNAME is the same as --NAME=False.
+"""
 
-def run(flags: argparse.Namespace) -> None:
-    """Does what the flags say, in the folder `flags.workdir`.
 
-    Args:
-      flags: those of `meta_tf.runs.flags.train_groups`, as `read_flags` returns them.
+def settings(values: flags.FlagValues, words: Sequence[str]) -> Train:
+    """What the flags say."""
+    return train_of(values, words)
+
+
+def run(train: Train) -> None:
+    """Trains in the folder `train.training.workdir`.
 
     Raises:
-      ValueError: if they do not fit each other, the tasks, or the run that is in the folder.
+      ValueError: if the settings do not fit each other, the tasks, or the run in the folder.
     """
-    set_up_device(flags.device, dense=flags.model == "mlp")
-    workers = set_up_strategy(flags)
-    keras.config.set_dtype_policy(flags.precision)
-    keras.utils.set_random_seed(flags.seed)
-    flags.workdir = flags.workdir or f"runs/{flags.preset or flags.task.split(':')[-1]}"
+    training = train.training
+    set_up_device(training.device, dense=train.model.name == "mlp")
+    workers = set_up_strategy(training)
+    keras.config.set_dtype_policy(training.precision)
+    keras.utils.set_random_seed(training.seed)
     stop = StopRequest()
     with stop.signals():
         if not workers.is_chief:
-            _run(flags, stop, workers, True)
+            _run(train, stop, workers, True)
             return
-        with claimed(flags.workdir) as writable:
-            _run(flags, stop, workers, writable)
+        with claimed(training.workdir) as writable:
+            _run(train, stop, workers, writable)
 
 
-def _run(flags: argparse.Namespace, stop: StopRequest, workers: Workers, writable: bool) -> None:
+def _run(train: Train, stop: StopRequest, workers: Workers, writable: bool) -> None:
     """Goes on with the run of a folder that is claimed, or begins it; or helps its chief."""
+    training = train.training
     # Only an algorithm that classifies by itself asks for the ways, which a table alone knows.
-    table = build.build_tasks(flags) if flags.task == "table" else None
-    algorithm = build.build_algorithm(flags, build.ways_of(flags, table))
+    is_table = train.tasks.source.name == "table"
+    table = build.build_tasks(train.tasks) if is_table else None
+    algorithm = build.build_algorithm(train, build.ways_of(train, table))
+    made = made_with(train, algorithm)
     restarts = False
     if workers.is_chief:
-        flags_file.check_same_run(flags, algorithm)
-        restarts = flags_file.restarts(flags, algorithm)
-    tasks = table or build.build_tasks(flags)
-    training = build.build_tasks(flags, training=True) if _trains_otherwise(flags) else tasks
-    ways = _most(tasks.ways, largest(flags.train_ways) or training.ways)
+        made.check_same_run(training)
+        restarts = made.restarts(training)
+    tasks = table or build.build_tasks(train.tasks)
+    own = build.trains_otherwise(train.tasks)
+    training_tasks = build.build_tasks(train.tasks, training=True) if own else tasks
+    train_ways = largest(train.tasks.training.train_ways)
+    ways = _most(tasks.ways, train_ways or training_tasks.ways)
     start = None
     if workers.is_chief:
-        start = find_start(flags, restarts)
-        _check_left(flags, start.iteration if start else 0, writable)
+        start = find_start(training, restarts)
+        _check_left(training, start.iteration if start else 0, writable)
     with workers.training(), workers.same_start(start) as begin:
         with workers.strategy.scope():
             if begin:
                 learner = _loaded(begin.path, algorithm)
-                _set_rates(learner, flags)
+                _set_rates(learner, training)
             else:
-                learner = build.build_learner(flags, tasks, ways, algorithm)
-                if flags.initial_weights:
-                    take_weights(learner, flags.initial_weights)
+                learner = build.build_learner(train, tasks, ways, algorithm)
+                if train.learner.initial_weights:
+                    take_weights(learner, train.learner.initial_weights)
         if workers.is_chief and writable:
-            _begin(flags, algorithm, start, restarts)
+            _begin(training, made, start, restarts)
         if writable:
-            fit(flags, learner, training.train, tasks.valid, begin, stop, workers)
+            fit(training, learner, training_tasks.train, tasks.valid, begin, stop, workers)
     if workers.is_chief:
-        if flags.strategy != "none":  # without what it shares with others
-            learner = _loaded(latest_checkpoint(flags.workdir)[0], algorithm)
-        finish(flags, learner, tasks, algorithm, writable)
+        if training.strategy != "none":  # without what it shares with others
+            learner = _loaded(latest_checkpoint(training.workdir)[0], algorithm)
+        finish(train, learner, tasks, made, writable)
         workers.end()
 
 
 def _begin(
-    flags: argparse.Namespace,
-    algorithm: meta_tf.Algorithm,
-    start: Checkpoint | None,
-    restarts: bool,
+    training: Training, made_with: MadeWith, start: Checkpoint | None, restarts: bool
 ) -> None:
     """Says where the run begins, and makes its folder ready for that."""
-    workdir = Path(flags.workdir)
+    workdir = Path(training.workdir)
     told = f"Going on from iteration {start.iteration}" if start else "Beginning at iteration 0"
-    print(f"{told} of {flags.iterations}, in {workdir}.", flush=True)
-    text = flags_file.text_of(flags, algorithm, restarts)
-    clear_way(flags, start, restarts)
-    write_text(workdir / "flags.txt", text)
+    print(f"{told} of {training.iterations}, in {workdir}.", flush=True)
+    text = made_with.text(training, restarts)
+    clear_way(training, start, restarts)
+    write_text(workdir / NAME, text)
 
 
-def _check_left(flags: argparse.Namespace, done: int, writable: bool) -> None:
+def _check_left(training: Training, done: int, writable: bool) -> None:
     """Raises ValueError if the steps that are left cannot be made."""
-    if done > flags.iterations:
+    iterations, workdir = training.iterations, training.workdir
+    if done > iterations:
         raise ValueError(
-            f"--iterations must be at least {done}, which the run in {flags.workdir} has made. "
-            f"Received: --iterations={flags.iterations}. Raise it, or give another --workdir."
+            f"--iterations must be at least {done}, which the run in {workdir} has made. "
+            f"Received: --iterations={iterations}. Raise it, or give another --workdir."
         )
-    if done < flags.iterations and not writable:
+    if done < iterations and not writable:
         raise ValueError(
-            f"--workdir={flags.workdir} cannot be written to, and {flags.iterations - done} "
-            "iterations are left to make. Give another --workdir, or make this one writable."
+            f"--workdir={workdir} cannot be written to, and {iterations - done} iterations are "
+            "left to make. Give another --workdir, or make this one writable."
         )
-    if flags.profile:
-        check_profile(flags, done)
-
-
-def _trains_otherwise(flags: argparse.Namespace) -> bool:
-    """Whether the tasks of the training are of another size, in a source of their own."""
-    return flags.task not in IMAGES and bool(flags.train_ways or flags.train_shots)
+    if training.profile:
+        check_profile(training, done)
 
 
 def _most(ways: int | None, train_ways: int | None) -> int | None:
@@ -136,9 +166,9 @@ def _loaded(checkpoint: Path | None, algorithm: meta_tf.Algorithm) -> Any:
     return learner
 
 
-def _set_rates(learner: meta_tf.MetaLearner, flags: argparse.Namespace) -> None:
-    """Gives the outer optimiser the rates of the flags: others only after `--restart_from`."""
+def _set_rates(learner: meta_tf.MetaLearner, training: Training) -> None:
+    """Gives the outer optimiser the rates of the settings: others only after `--restart_from`."""
     optimizer: Any = learner.optimizer
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of float16
-    optimizer.learning_rate = build.outer_rate(flags)
-    optimizer.global_clipnorm = build.clip_norm(flags)
+    optimizer.learning_rate = build.outer_rate(training)
+    optimizer.global_clipnorm = training.clip_norm

@@ -18,7 +18,7 @@ _FRACTIONS = (0.64, 0.16, 0.20)
 
 
 def from_table(
-    data: Any,
+    data: str | Path | Any,
     target: str,
     group: str,
     features: Sequence[str] | None = None,

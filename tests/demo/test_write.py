@@ -9,9 +9,9 @@ import pytest
 
 import meta_tf
 from meta_tf import zoo
+from meta_tf.command.main import main
 from meta_tf.demo import manifest as manifests
 from meta_tf.demo import runtime, write
-from meta_tf.runs.command import main
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 

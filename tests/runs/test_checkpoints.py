@@ -1,6 +1,5 @@
 """Checkpoints: what damage is found, how many are kept, what is never saved."""
 
-import argparse
 import os
 
 import keras
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 
 import meta_tf
+from meta_tf.run.settings import Training
 from meta_tf.runs import checkpoints
 from meta_tf.runs.start import clear_way, find_start
 
@@ -24,8 +24,7 @@ def names(folder):
 
 
 def flags_of(folder, **others):
-    given = {"restart": False, "restart_from": None, **others}
-    return argparse.Namespace(workdir=str(folder), **given)
+    return Training(workdir=folder, **others)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ steps of this run are a formula, so that the whole of it takes a moment; everyth
 the disk is the product's own.
 """
 
-import argparse
 import shutil
 import sys
 
@@ -16,6 +15,7 @@ import pytest
 import meta_tf
 from meta_tf.evaluation.metrics_csv import read_metrics
 from meta_tf.files import write_text
+from meta_tf.run.settings import Training
 from meta_tf.runs.checkpoints import epoch_of
 from meta_tf.runs.lock import claimed
 from meta_tf.runs.run_folder import RunLog
@@ -28,7 +28,7 @@ ITERATIONS = 4
 
 def train(folder):
     """Goes on with the run in the folder to its end: its weights and the rows of its csv."""
-    flags = argparse.Namespace(workdir=str(folder), restart=False, restart_from=None)
+    flags = Training(workdir=folder)
     with claimed(folder):
         start = find_start(flags, restarts=False)
         learner = keras.models.load_model(start.path) if start else new_learner()

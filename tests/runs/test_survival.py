@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import meta_tf
+from meta_tf.command import main as command
 from meta_tf.evaluation.metrics_csv import read_metrics
-from meta_tf.runs import command
 from meta_tf.runs.run_folder import DivergedError, RunLog
 from tests.command_line import one_after_another, start
 

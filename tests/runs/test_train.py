@@ -239,7 +239,7 @@ WRONG = [
 ONE_AFTER_ANOTHER = """
 import json, sys
 sys.argv[0] = "meta-tf"
-from meta_tf.runs.command import main
+from meta_tf.command.main import main
 for argv in json.loads(sys.argv[1]):
     code = main(["train", *argv])
     print(f"exit code {code}", file=sys.stderr)

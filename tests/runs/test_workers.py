@@ -28,7 +28,7 @@ def together():
 
     def start(workdir, *flags, timeout=60, started=2):
         own = ["--strategy=multi_worker", f"--worker_timeout={timeout}", f"--workdir={workdir}"]
-        program = ["-m", "meta_tf.runs", "train", *FLAGS, *own, *flags]
+        program = ["-m", "meta_tf.command", "train", *FLAGS, *own, *flags]
         workers = start_workers(program, started=started)
         everyone.extend(workers)
         return workers

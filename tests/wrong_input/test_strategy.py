@@ -5,10 +5,8 @@ import json
 import pytest
 import tensorflow as tf
 
+from meta_tf.command.main import main, read
 from meta_tf.runs.cluster import read_cluster
-from meta_tf.runs.command import main, parser_of
-from meta_tf.runs.meaning import check_meaning
-from meta_tf.runs.read_flags import read_flags
 from meta_tf.runs.strategy import set_up_strategy
 
 WORKERS = {"worker": ["host0:2222", "host1:2222"]}
@@ -83,10 +81,9 @@ def test_the_chief_is_the_first_worker_or_one_apart(monkeypatch, cluster, task, 
 
 
 def complaint(*words):
-    flags = read_flags(parser_of("train"), words)
-    check_meaning(flags)
+    training = read("train", words).training
     with pytest.raises(ValueError) as raised:
-        set_up_strategy(flags)
+        set_up_strategy(training)
     return str(raised.value)
 
 

@@ -1,4 +1,4 @@
-"""Settings by name: the files of flags that come with the package, and its trained learners."""
+"""Presets: files of flags by name."""
 
 from __future__ import annotations
 
@@ -6,25 +6,19 @@ import difflib
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent / "presets"
-ZOO = Path(__file__).resolve().parents[1] / "zoo"
-DEFAULT = {
+_DEFAULT = {
     "sinusoid": "sinusoid_10shot",
     "hidden_teacher": "hidden_teacher",
     "omniglot": "omniglot_5way_1shot",
     "images": "images_5way_1shot",
     "table": "table",
 }
-ALGORITHM = {"images": "protonet"}  # has no inner loop: the quickest to train
+_ALGORITHM = {"images": "protonet"}  # has no inner loop: the quickest to train
 
 
 def names() -> list[str]:
     """The presets."""
     return sorted(path.stem for path in FOLDER.glob("*.flags"))
-
-
-def shipped() -> list[str]:
-    """The trained learners, without a need for TensorFlow."""
-    return sorted(path.stem for path in ZOO.glob("*.keras"))
 
 
 def path_of(name: str) -> Path:
@@ -47,9 +41,9 @@ def about(name: str) -> str:
     return path_of(name).read_text(encoding="utf-8").split("\n", 1)[0].lstrip("# ")
 
 
-def default_for(task: str, algorithm: str) -> str | None:
-    """The preset of a task and an algorithm, or of the task; without one the task chooses both."""
-    name, algorithm = DEFAULT.get(task), algorithm or ALGORITHM.get(task, "")
+def default_for(task: str, algorithm: str | None) -> str | None:
+    """The preset of a task and an algorithm, or else of the task; without one the task's own."""
+    name, algorithm = _DEFAULT.get(task), algorithm or _ALGORITHM.get(task, "")
     if name is None:  # a task from outside
         return None
     return f"{name}_{algorithm}" if f"{name}_{algorithm}" in names() else name

@@ -1,0 +1,170 @@
+"""The command `meta-tf`: its subcommands, its help, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from meta_tf import __version__
+from meta_tf.files import write_text
+from meta_tf.runs import quiet
+from meta_tf.runs.stop import Stopped
+
+# Each is a module of this room: its GROUPS of flags, the flags that plain WORDS stand for, its
+# EXAMPLES, `settings`, which makes its settings of the flags, and `run`, which takes these.
+COMMANDS = {
+    "train": "Trains a meta-learner, evaluates it on new tasks and exports it.",
+    "evaluate": "Measures how well a trained learner learns new tasks.",
+    "adapt": "Learns classes from a few pictures of each, and names new pictures.",
+    "export": "Writes a trained learner for TensorFlow alone, or for a device without it.",
+    "demo": "Shows a page that learns what you draw, in your browser alone.",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code; prints what goes wrong in one line.
+
+    Args:
+      argv: the words after `meta-tf`; those of the process if None.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _main(words)
+    except BrokenPipeError:  # `meta-tf train --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _main(words: list[str]) -> int:
+    """The exit code of a command line; the help of all commands needs no TensorFlow."""
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(help_text())
+        return 0
+    if words[0] == "--version":
+        print(f"meta-tf {__version__}")
+        return 0
+    name = words.pop(0)
+    if name not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        return _complain("", f"the first word must be one of {known}. Received: {name!r}.")
+    return _run(name, words)
+
+
+def _run(name: str, words: list[str]) -> int:
+    """Runs a subcommand and returns its exit code."""
+    again = " The same command goes on from the last checkpoint." * (name == "train")
+    settings = None
+    try:
+        quiet.load()
+        if {"-h", "--help"} & set(words):
+            print(help_of(name), flush=True)
+            return 0
+        settings = read(name, words)
+        _module(name).run(settings)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except Stopped as stopped:
+        print(f"meta-tf {name}: {stopped}{again}", file=sys.stderr)
+        return stopped.exit_code
+    except KeyboardInterrupt:
+        print(f"\nInterrupted.{again}", file=sys.stderr)
+        return 130
+    except flags.UnrecognizedFlagError as error:
+        return _complain(name, f"{error}. `meta-tf {name} --help` lists all flags.")
+    except (flags.Error, ValueError, OSError, RuntimeError) as error:
+        return _complain(name, _in_words(error))
+    except Exception as error:
+        details = _log(name, settings)
+        return _complain(name, f"{type(error).__name__}: {error}{details}")
+    return 0
+
+
+def read(name: str, words: Sequence[str]) -> Any:
+    """The settings of a subcommand from its words."""
+    from meta_tf.command.read_flags import read_flags
+    from meta_tf.command.registry import import_module
+
+    command = _module(name)
+    values = read_flags(f"meta-tf {name}", command.GROUPS, words, command.WORDS)
+    for module in values["import"].value or ():
+        import_module("import", module)
+    return command.settings(values, words)
+
+
+def help_text() -> str:
+    """What `meta-tf --help` prints."""
+    return "\n".join(
+        [
+            "usage: meta-tf COMMAND [--flag=value ...]",
+            "",
+            "Meta-learning for TensorFlow and Keras: models that learn new tasks from a handful",
+            "of examples.",
+            "",
+            *(f"  {name:<10}{about}" for name, about in COMMANDS.items()),
+            "",
+            "  meta-tf COMMAND --help    lists a command's flags",
+            "  meta-tf --version         prints the version",
+        ]
+    )
+
+
+def help_of(name: str) -> str:
+    """What `meta-tf NAME --help` prints."""
+    from meta_tf import zoo
+    from meta_tf.command import define, presets
+
+    command = _module(name)
+    words = [f"[{word.upper()}]" for word in command.WORDS]
+    usage = " ".join(["usage: meta-tf", name, *words, "[--flag=value ...]"])
+    values = define.flags_of(command.GROUPS)
+    parts = [usage, COMMANDS[name], define.help_of(values, command.GROUPS)]
+    if {"learner", "initial_weights"} & set(values):
+        parts.append("shipped learners:\n" + "\n".join(f"  {name}" for name in zoo.names()))
+    parts.append(f"examples:\n{command.EXAMPLES.strip()}")
+    if "preset" in values:
+        listed = (f"  {name}\n      {presets.about(name)}" for name in presets.names())
+        parts.append("presets:\n" + "\n".join(listed))
+    return "\n\n".join(parts)
+
+
+def groups_of(name: str) -> dict[str, list[Any]]:
+    """The flags of a subcommand, by their groups."""
+    return _module(name).GROUPS
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"meta_tf.runs.{name}")
+
+
+def _in_words(error: Exception) -> str:
+    """An error in words; one of the disk with the path first."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def _log(name: str, settings: Any) -> str:
+    """Writes the details of an unforeseen error to the run's folder, if there is one."""
+    if not hasattr(settings, "training") or not Path(settings.training.workdir).is_dir():
+        return ""
+    path = Path(settings.training.workdir) / f"{name}_error.log"
+    try:
+        write_text(path, traceback.format_exc())
+    except OSError:
+        return ""
+    return f" (details in {path})"
+
+
+def _complain(name: str, message: str) -> int:
+    """Prints an error in one line and returns the exit code."""
+    program = " ".join(["meta-tf", name]).strip()
+    print(f"{program}: error: {' '.join(message.split())}", file=sys.stderr)
+    return 1
