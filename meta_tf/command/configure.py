@@ -30,7 +30,7 @@ _OF_STRATEGY = {"logical_devices": "mirrored", "worker_timeout": "multi_worker"}
 _OF_ITS_OWN = ("imaml", "reptile")
 
 
-def train_of(values: flags.FlagValues, command: Sequence[str]) -> Train:
+def train_of(values: flags.FlagValues) -> Train:
     """What the flags of `meta-tf train` say.
 
     Raises:
@@ -55,7 +55,6 @@ def train_of(values: flags.FlagValues, command: Sequence[str]) -> Train:
         algorithm=choices["algorithm"],
         learner=learner,
         set=tuple(values.set),
-        command=tuple(command),
     )
 
 

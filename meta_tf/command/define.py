@@ -22,7 +22,17 @@ _ABOUT = {
     "algorithm": "How a task is learned. A package.module:Name is a dataclass derived from "
     "meta_tf.Algorithm.",
 }
-# By its title in the help: dataclasses of settings, and the parts that `registry` knows.
+# Of the command line alone: all but the first may be given several times.
+_OWN = {
+    "--preset": "Settings by name, see below; other flags go over them.",
+    "--flagfile": "A file of flags, one a line; lines that begin with # are comments.",
+    "--set": "An argument of a task, model or algorithm that has no flag: task.phase=(0,1), "
+    "model.units=64, algorithm.name=value. The first word may be left out for parts given as "
+    "module:Name.",
+    "--import": "A module to import first, where a learner's own classes are. A file of flags may "
+    "then name a task, model or algorithm of it too.",
+}
+# By its title in the help: dataclasses of settings, parts that `registry` knows, and own flags.
 Groups = Mapping[str, Sequence[type | str]]
 
 
@@ -32,28 +42,29 @@ def flags_of(groups: Groups) -> flags.FlagValues:
     values.set_gnu_getopt()
     for title, members in groups.items():
         for member in members:
-            if isinstance(member, str):
+            if member == "--preset":
+                flags.DEFINE_string("preset", None, _OWN[member], values, module_name=title)
+            elif member in _OWN:
+                own: dict[str, Any] = {"flag_values": values, "module_name": title}
+                flags.DEFINE_multi_string(member[2:], [], _OWN[member], **own)
+            elif isinstance(member, str):
                 _define_parts(values, title, member)
             else:
                 for name, argument in registry.arguments_of(member).items():
                     about = registry.first_sentence(argument.about)
-                    _define(values, title, name.rstrip("_"), argument, about)
+                    _define(values, title, name, argument, about)
     return values
 
 
 def value_of(values: flags.FlagValues, name: str) -> Any:
     """The value of a flag; None for one that is not given, or given as none."""
-    flag = values[name]
-    value = flag.value
-    if isinstance(flag.parser, OrNone) and value == NONE:
-        return None
-    return tuple(value) if isinstance(value, list) else value
+    value = values[name].value
+    return None if value == NONE and isinstance(values[name].parser, OrNone) else value
 
 
 def settings_of(kind: type, values: flags.FlagValues) -> Any:
     """An object of a dataclass of settings, from the flags of its fields."""
-    fields = registry.arguments_of(kind)
-    return kind(**{name: value_of(values, name.rstrip("_")) for name in fields})
+    return kind(**{name: value_of(values, name) for name in registry.arguments_of(kind)})
 
 
 def help_of(values: flags.FlagValues, groups: Groups) -> str:
@@ -76,9 +87,7 @@ def _define(
 ) -> None:
     options: dict[str, Any] = {"flag_values": values, "module_name": title}
     parser = parser_for(argument.annotation)
-    if argument.annotation == tuple[str, ...]:
-        flags.DEFINE_multi_string(name, argument.default, about, **options)
-    elif isinstance(parser, flags.BooleanParser):
+    if isinstance(parser, flags.BooleanParser):
         flags.DEFINE_bool(name, argument.default, about, **options)
     elif type(parser) is flags.EnumParser:
         flags.DEFINE_enum(name, argument.default, parser.enum_values, about, **options)

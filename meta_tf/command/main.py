@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
 import sys
@@ -17,8 +18,8 @@ from meta_tf.files import write_text
 from meta_tf.runs import quiet
 from meta_tf.runs.stop import Stopped
 
-# Each is a module of this room: its GROUPS of flags, the flags that plain WORDS stand for, its
-# EXAMPLES, `settings`, which makes its settings of the flags, and `run`, which takes these.
+# Each is a module of this room: its GROUPS of flags and its EXAMPLES, for the help; `settings`,
+# which makes typed settings of the flags; and `run`, which takes these.
 COMMANDS = {
     "train": "Trains a meta-learner, evaluates it on new tasks and exports it.",
     "evaluate": "Measures how well a trained learner learns new tasks.",
@@ -26,6 +27,7 @@ COMMANDS = {
     "export": "Writes a trained learner for TensorFlow alone, or for a device without it.",
     "demo": "Shows a page that learns what you draw, in your browser alone.",
 }
+WORDS = {"adapt": ("support", "query")}  # the flags that words without dashes stand for
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,10 +95,11 @@ def read(name: str, words: Sequence[str]) -> Any:
     from meta_tf.command.registry import import_module
 
     command = _module(name)
-    values = read_flags(f"meta-tf {name}", command.GROUPS, words, command.WORDS)
-    for module in values["import"].value or ():
+    values = read_flags(f"meta-tf {name}", command.GROUPS, words, WORDS.get(name, ()))
+    for module in getattr(values, "import"):
         import_module("import", module)
-    return command.settings(values, words)
+    settings = command.settings(values)
+    return dataclasses.replace(settings, command=tuple(words)) if name == "train" else settings
 
 
 def help_text() -> str:
@@ -122,7 +125,7 @@ def help_of(name: str) -> str:
     from meta_tf.command import define, presets
 
     command = _module(name)
-    words = [f"[{word.upper()}]" for word in command.WORDS]
+    words = [f"[{word.upper()}]" for word in WORDS.get(name, ())]
     usage = " ".join(["usage: meta-tf", name, *words, "[--flag=value ...]"])
     values = define.flags_of(command.GROUPS)
     parts = [usage, COMMANDS[name], define.help_of(values, command.GROUPS)]

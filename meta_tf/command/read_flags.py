@@ -94,13 +94,12 @@ def _check_allowed(file: str, values: flags.FlagValues, by_hand: flags.FlagValue
     Files are data: a task, model or algorithm of the form `module:Name` is imported only if the
     command line itself gives it, or names its module by `--import`.
     """
-    allowed = by_hand["import"].value or ()
     if values["import"].present:
         raise ValueError(f"{file}: a file of flags cannot allow itself to --import a module.")
     for what in registry.BUILT_IN:
         name = str(values[what].value) if what in values else ""
         module, colon, _ = name.partition(":")
-        if colon and not by_hand[what].present and module not in allowed:
+        if colon and not by_hand[what].present and module not in getattr(by_hand, "import"):
             raise ValueError(
                 f"{file} asks for --{what}={name}, which is code from outside the package: a file "
                 f"alone does not run any. If you trust that code, add --import={module}, or give "

@@ -61,53 +61,6 @@ class Learner:
 
 
 @dataclasses.dataclass(frozen=True)
-class Others:
-    """Arguments of parts.
-
-    Args:
-      set: an argument of a task, model or algorithm that has no flag: task.phase=(0,1),
-        model.units=64, algorithm.name=value. The first word may be left out for parts given as
-        module:Name.
-    """
-
-    set: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Preset:
-    """Settings by name.
-
-    Args:
-      preset: settings by name, see below; other flags go over them.
-    """
-
-    preset: str | None = None
-
-
-@dataclasses.dataclass(frozen=True)
-class FlagFile:
-    """Settings in a file.
-
-    Args:
-      flagfile: a file of flags, one a line; lines that begin with # are comments.
-    """
-
-    flagfile: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Import:
-    """Modules to import.
-
-    Args:
-      import_: a module to import first, where a learner's own classes are. A file of flags may
-        then name a task, model or algorithm of it too.
-    """
-
-    import_: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
 class Choice:
     """A part, and the arguments that it is given, by name.
 

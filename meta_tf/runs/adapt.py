@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import functools
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,13 +12,11 @@ from typing import Annotated, Literal
 
 import keras
 import numpy as np
-from absl import flags
 
 import meta_tf
 from meta_tf import zoo
 from meta_tf.command.define import settings_of
 from meta_tf.command.read_flags import trained_on
-from meta_tf.command.settings import Import
 from meta_tf.files import whole_file, write_text
 from meta_tf.run.settings import AtLeast, Device
 from meta_tf.runs import pictures
@@ -51,20 +50,14 @@ class Adaptation:
     device: Device = "auto"
 
 
-GROUPS = {"adaptation": [Adaptation, Import]}
-WORDS = ("support", "query")
+GROUPS = {"adaptation": [Adaptation, "--import"]}
 EXAMPLES = """
   meta-tf adapt my_characters new_drawings --output=answers.csv
 Each subfolder of SUPPORT is a class and holds its pictures: PNG, JPEG, GIF, WebP or BMP. Instead,
 SUPPORT may hold one picture for each class, named after it. Pictures are resized to what the
 learner takes.
 """
-
-
-def settings(values: flags.FlagValues, words: Sequence[str]) -> Adaptation:
-    """What the flags say."""
-    del words
-    return settings_of(Adaptation, values)
+settings = functools.partial(settings_of, Adaptation)
 
 
 def run(asked: Adaptation) -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+import tensorflow as tf
+
+# No public name sets how long a worker may be silent.
+from tensorflow.compiler.xla.tsl.protobuf.coordination_config_pb2 import CoordinatedJob
+from tensorflow.python.eager import context
 
 VARIABLE = "TF_CONFIG"
 EXAMPLE = (
     '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
 )
-_JOBS = ("chief", "worker")
 
 
 class Cluster(NamedTuple):
@@ -25,10 +29,10 @@ class Cluster(NamedTuple):
 
 
 def read_cluster() -> Cluster:
-    """What the environment variable `TF_CONFIG` tells.
+    """What TensorFlow reads in the environment variable `TF_CONFIG`.
 
     Raises:
-      ValueError: if it is not set, or is not what TensorFlow expects.
+      ValueError: if it is not set, or no training by workers can follow it.
 
     Example:
       >>> os.environ["TF_CONFIG"] = EXAMPLE
@@ -38,44 +42,53 @@ def read_cluster() -> Cluster:
     text = os.environ.get(VARIABLE, "")
     if not text.strip():
         raise ValueError(
-            f"--strategy=multi_worker needs the environment variable {VARIABLE}, which tells the "
+            f"--strategy=multi_worker needs the environment variable {VARIABLE}, with the "
             f"addresses of all workers and the number of this one: {EXAMPLE}. Received: none."
         )
     try:
-        told = json.loads(text)
-    except ValueError as error:
-        raise _wrong(f"it is no JSON ({error})", text) from None
-    jobs = _jobs(told, text)
-    task = told.get("task")
-    if not isinstance(task, dict) or task.get("type") not in jobs:
-        raise _wrong(f'"task" must have a "type", one of {", ".join(jobs)}', text)
-    # TensorFlow takes the number as a text too, as the environment of a scheduler has it.
-    index, addresses = str(task.get("index")), jobs[task["type"]]
-    if not re.fullmatch("[0-9]+", index) or int(index) >= len(addresses):
-        raise _wrong(f'"task" must have an "index", a number from 0 to {len(addresses) - 1}', text)
-    before = len(jobs.get("chief", [])) if task["type"] == "worker" else 0
-    everyone = [address for job in _JOBS for address in jobs.get(job, [])]
-    if len(set(everyone)) < len(everyone):
-        raise _wrong("two workers have the same address", text)
-    return Cluster(tuple(everyone), before + int(index))
+        resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
+        spec, job, number = resolver.cluster_spec(), resolver.task_type, resolver.task_id
+        jobs = spec.as_dict()
+    except (AttributeError, TypeError, ValueError) as error:
+        raise _wrong(str(error), text) from None
+    lists = all(isinstance(listed, list) and listed for listed in jobs.values())
+    chief = jobs.get("chief", [])
+    addresses = (*chief, *jobs.get("worker", []))
+    no_address = [a for a in addresses if not re.fullmatch(r"\S+:[0-9]+", a)]
+    if not jobs or not lists or jobs.keys() - {"chief", "worker"}:
+        what = '"cluster" must have a list of addresses for "worker", and may have "chief"'
+    elif no_address:
+        what = f"{no_address[0]!r} must be an address such as host0:2222"
+    elif len(chief) > 1:
+        what = 'there can be one "chief" only'
+    elif len(set(addresses)) < len(addresses):
+        what = "two workers have the same address"
+    elif job not in jobs:
+        what = f'"task" must have a "type", one of {", ".join(jobs)}'
+    elif number is None or not 0 <= number < len(jobs[job]):
+        what = f'"task" must have an "index", a number from 0 to {len(jobs[job]) - 1}'
+    else:
+        return Cluster(addresses, number + len(chief) * (job == "worker"))
+    raise _wrong(what, text)
 
 
-def _jobs(told: Any, text: str) -> dict[str, list[str]]:
-    """The addresses by what their processes do."""
-    jobs = told.get("cluster") if isinstance(told, dict) else None
-    if not isinstance(jobs, dict) or not jobs:
-        raise _wrong('it must have "cluster", with the addresses of "worker"', text)
-    if unknown := [job for job in jobs if job not in _JOBS]:
-        raise _wrong(f'"cluster" may have "chief" and "worker", not {unknown[0]!r}', text)
-    for job, addresses in jobs.items():
-        if not isinstance(addresses, list) or not addresses:
-            raise _wrong(f'"{job}" must be a list of addresses', text)
-        for address in addresses:
-            if not isinstance(address, str) or not re.fullmatch(r"\S+:[0-9]+", address):
-                raise _wrong(f"{address!r} must be an address such as host0:2222", text)
-    if len(jobs.get("chief", [])) > 1:
-        raise _wrong('there can be one "chief" only', text)
-    return jobs
+def tolerate_silence(seconds: float) -> None:
+    """Lets the workers that `TF_CONFIG` names be silent for so long.
+
+    Each sends a heartbeat to the first of them, from a thread of its own. TensorFlow's limit is
+    ten seconds, which a busy or a paused machine exceeds. To be called before
+    `tf.distribute.MultiWorkerMirroredStrategy` is made, which otherwise sets its own limit.
+    """
+    cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec()
+    jobs = [job for job in ("chief", "worker") if job in cluster.jobs]
+    context.context().configure_coordination_service(
+        service_type="standalone",
+        service_leader=f"/job:{jobs[0]}/replica:0/task:0",
+        coordinated_jobs=[
+            CoordinatedJob(name=job, num_tasks=cluster.num_tasks(job)) for job in jobs
+        ],
+        heartbeat_timeout_in_ms=int(seconds * 1000),
+    )
 
 
 def _wrong(what: str, text: str) -> ValueError:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import tempfile
 import webbrowser
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from absl import flags
-
 from meta_tf import zoo
 from meta_tf.command.define import settings_of
-from meta_tf.command.settings import Import
 from meta_tf.demo.manifest import Shown
 from meta_tf.demo.runtime import runtime_package
 from meta_tf.demo.serve import address_of, served
@@ -44,20 +41,14 @@ class Demo:
     browser: bool = True
 
 
-GROUPS = {"demo": [Demo, Import]}
-WORDS = ()
+GROUPS = {"demo": [Demo, "--import"]}
 EXAMPLES = """
   meta-tf demo
   meta-tf demo --output=page
   meta-tf demo --learner=runs/mine/learner.keras --output=page
 It needs the extra onnx, and npm once, which fetches what runs the learner in a browser.
 """
-
-
-def settings(values: flags.FlagValues, words: Sequence[str]) -> Demo:
-    """What the flags say."""
-    del words
-    return settings_of(Demo, values)
+settings = functools.partial(settings_of, Demo)
 
 
 def run(asked: Demo) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,7 +11,7 @@ from absl import flags
 import meta_tf
 from meta_tf.command.configure import tasks_of
 from meta_tf.command.define import settings_of
-from meta_tf.command.settings import FlagFile, Import, Others, Sizes, Tasks
+from meta_tf.command.settings import Sizes, Tasks
 from meta_tf.run.settings import AtLeast, Device, Seed
 from meta_tf.runs.build import build_tasks, to_evaluate
 from meta_tf.runs.devices import set_up_device
@@ -44,20 +43,18 @@ class Evaluation:
 
 
 GROUPS = {
-    "evaluation": [Evaluation, FlagFile],
+    "evaluation": [Evaluation, "--flagfile"],
     "tasks, by default those that the learner was trained for": ["task", Sizes],
-    "from outside the package": [Others, Import],
+    "from outside the package": ["--set", "--import"],
 }
-WORDS = ()
 EXAMPLES = """
   meta-tf evaluate --learner=omniglot_5way_1shot --data_dir=DIR
   meta-tf evaluate --learner=runs/sinusoid_10shot/learner.keras --eval_steps=20
 """
 
 
-def settings(values: flags.FlagValues, words: Sequence[str]) -> tuple[Evaluation, Tasks]:
+def settings(values: flags.FlagValues) -> tuple[Evaluation, Tasks]:
     """What the flags say."""
-    del words
     return settings_of(Evaluation, values), tasks_of(values)
 
 

@@ -3,50 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
-from absl import flags
 
 import meta_tf
 from meta_tf.algorithms import InnerLoop
 from meta_tf.command.configure import made_with, train_of
 from meta_tf.command.flag_types import largest
-from meta_tf.command.settings import (
-    FlagFile,
-    Import,
-    Learner,
-    Others,
-    Preset,
-    Sizes,
-    Train,
-    TrainingSizes,
-)
+from meta_tf.command.settings import Learner, Sizes, Train, TrainingSizes
 from meta_tf.files import write_text
 from meta_tf.run.made_with import NAME, MadeWith
 from meta_tf.run.settings import Training
 from meta_tf.runs import build
 from meta_tf.runs.checkpoints import Checkpoint, latest_checkpoint
-from meta_tf.runs.devices import set_up_device
+from meta_tf.runs.devices import set_up_device, set_up_strategy
 from meta_tf.runs.finish import finish
 from meta_tf.runs.fit import check_profile, fit
 from meta_tf.runs.initial_weights import take_weights
 from meta_tf.runs.lock import claimed
 from meta_tf.runs.start import clear_way, find_start
 from meta_tf.runs.stop import StopRequest
-from meta_tf.runs.strategy import set_up_strategy
 from meta_tf.runs.workers import Workers
 
 GROUPS = {
-    "run and outer loop": [Preset, FlagFile, Training],
+    "run and outer loop": ["--preset", "--flagfile", Training],
     "tasks": ["task", Sizes, TrainingSizes],
     "model": ["model", Learner],
     "algorithm": ["algorithm"],
-    "from outside the package": [Others, Import],
+    "from outside the package": ["--set", "--import"],
 }
-WORDS = ()
 EXAMPLES = """
   meta-tf train                         Finn's 10-shot sinusoid, in about a minute
   meta-tf train --preset=omniglot_5way_1shot --data_dir=DIR --iterations=3000
@@ -55,11 +42,7 @@ EXAMPLES = """
 The same command again goes on where an interrupted run stopped, or shows a finished one's results.
 A preset is a file of flags; flags given beside it go over it. --noNAME is the same as --NAME=False.
 """
-
-
-def settings(values: flags.FlagValues, words: Sequence[str]) -> Train:
-    """What the flags say."""
-    return train_of(values, words)
+settings = train_of
 
 
 def run(train: Train) -> None:

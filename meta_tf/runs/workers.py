@@ -21,8 +21,7 @@ import tensorflow as tf
 
 from meta_tf.batch.replicas import replicas_here
 from meta_tf.runs.checkpoints import Checkpoint
-from meta_tf.runs.cluster import Cluster, read_cluster
-from meta_tf.runs.heartbeats import tolerate_silence
+from meta_tf.runs.cluster import Cluster, read_cluster, tolerate_silence
 from meta_tf.runs.stop import SIGNALS
 
 _CHUNK = 2**18  # numbers that are sent in one go

@@ -9,7 +9,7 @@ import pytest
 
 from meta_tf.command import presets
 from meta_tf.command.configure import made_with
-from meta_tf.command.main import groups_of, read
+from meta_tf.command.main import WORDS, groups_of, read
 from meta_tf.command.read_flags import read_flags
 from meta_tf.runs.build import build_algorithm, ways_of
 
@@ -178,6 +178,4 @@ def test_the_commands_in_the_documentation_are_understood(name, words, monkeypat
     monkeypatch.chdir(ROOT)
     if any(word.startswith("--flagfile=runs/") or ":" in word for word in words):
         pytest.skip("it is about a run or a module that is not there")
-    read_flags(
-        f"meta-tf {name}", groups_of(name), words, ("support", "query")[: 2 * (name == "adapt")]
-    )
+    read_flags(f"meta-tf {name}", groups_of(name), words, WORDS.get(name, ()))
