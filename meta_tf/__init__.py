@@ -14,6 +14,9 @@ def _is_the_command() -> bool:
     return program == "meta-tf" or (program == "-m" and "meta_tf.command" in sys.orig_argv)
 
 
+if _is_the_command():
+    importlib.import_module("meta_tf.runs.stop").end_at_once()
+
 # All at once, since Keras finds the classes of a saved learner only if they have been
 # imported. The command alone waits: its help is not to wait for TensorFlow.
 if TYPE_CHECKING:  # which cannot follow a list that is made as the program runs

@@ -7,8 +7,10 @@ import errno
 import os
 import re
 import shutil
+import tempfile
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
@@ -29,19 +31,22 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     part = _beside(path)
-    try:
-        with naming(path):
-            yield part
-        sync(part)
-        os.replace(part, path)
-        sync(path.parent)
-    except OSError as error:
-        if error.filename is None and error.errno:  # of a write, as when the disk is full
-            raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
-        raise
-    finally:
+
+    def remove() -> None:
         with contextlib.suppress(OSError):  # else the next run sweeps it up
             part.unlink(missing_ok=True)
+
+    with undone(remove):
+        try:
+            with naming(path):
+                yield part
+            sync(part)
+            os.replace(part, path)
+            sync(path.parent)
+        except OSError as error:
+            if error.filename is None and error.errno:  # of a write, as when the disk is full
+                raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+            raise
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -56,25 +61,60 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     path = Path(os.path.realpath(path))  # where a link leads to
     make_folder(path.parent)
     part, old = _beside(path), _beside(path)
-    try:
+
+    def remove() -> None:
+        shutil.rmtree(part, ignore_errors=True)
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+
+    with undone(remove):
         with naming(path):
             yield part
         for file in sorted(part.rglob("*")):
             sync(file)
         sync(part)
-        if path.exists():
-            os.rename(path, old)
-        try:
-            os.rename(part, path)
-        except OSError:
-            if old.exists():
-                os.rename(old, path)
-            raise
+        with _undoing:  # or the new folder could be removed once the old one has left
+            if path.exists():
+                os.rename(path, old)
+            try:
+                os.rename(part, path)
+            except OSError:
+                if old.exists():
+                    os.rename(old, path)
+                raise
         sync(path.parent)
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Gives a folder that is gone after the block, however that ends."""
+    folder = Path(tempfile.mkdtemp(prefix="meta_tf_"))
+    with undone(lambda: shutil.rmtree(folder, ignore_errors=True)):
+        yield folder
+
+
+@contextlib.contextmanager
+def undone(undo: Callable[[], None]) -> Iterator[None]:
+    """Calls `undo` after the block, and also if `undo_all` is called within it."""
+    key = object()
+    _to_undo[key] = undo
+    try:
+        yield
     finally:
-        shutil.rmtree(part, ignore_errors=True)
-        if path.exists():
-            shutil.rmtree(old, ignore_errors=True)
+        del _to_undo[key]
+        undo()
+
+
+def undo_all() -> None:
+    """Undoes what other threads are in the middle of, the last first, as the process ends now."""
+    with _undoing:
+        for undo in reversed(list(_to_undo.values())):
+            with contextlib.suppress(OSError):
+                undo()
+
+
+_to_undo: dict[object, Callable[[], None]] = {}
+_undoing = threading.Lock()
 
 
 def sync(path: Path) -> None:

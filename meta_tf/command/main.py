@@ -16,7 +16,7 @@ from absl import flags
 from meta_tf import __version__
 from meta_tf.files import write_text
 from meta_tf.runs import quiet
-from meta_tf.runs.stop import Stopped
+from meta_tf.runs.stop import Stopped, StopRequest
 
 # Each is a module of this room: its GROUPS of flags and its EXAMPLES, for the help; `settings`,
 # which makes typed settings of the flags; and `run`, which takes these.
@@ -55,38 +55,45 @@ def _main(words: list[str]) -> int:
     name = words.pop(0)
     if name not in COMMANDS:
         known = ", ".join(COMMANDS)
-        return _complain("", f"the first word must be one of {known}. Received: {name!r}.")
+        wrong = f"the first word must be one of {known}. Received: {name!r}."
+        print(f"meta-tf: {_complaint(wrong)}", file=sys.stderr)
+        return 1
     return _run(name, words)
 
 
 def _run(name: str, words: list[str]) -> int:
-    """Runs a subcommand and returns its exit code."""
+    """Runs a subcommand and returns its exit code; prints in a line what goes wrong."""
     again = " The same command goes on from the last checkpoint." * (name == "train")
+    stop = StopRequest(f"meta-tf {name}", again)
+    with stop.signals():
+        code, line = _tried(name, words)
+    if line:  # not before: a signal that ends the process has its own
+        print(f"meta-tf {name}: {line}{again if code > 1 else ''}", file=sys.stderr)
+    return code
+
+
+def _tried(name: str, words: list[str]) -> tuple[int, str]:
+    """The exit code of a subcommand, and what goes wrong."""
     settings = None
     try:
         quiet.load()
         if {"-h", "--help"} & set(words):
             print(help_of(name), flush=True)
-            return 0
+            return 0, ""
         settings = read(name, words)
         _module(name).run(settings)
         sys.stdout.flush()
     except BrokenPipeError:
         raise
     except Stopped as stopped:
-        print(f"meta-tf {name}: {stopped}{again}", file=sys.stderr)
-        return stopped.exit_code
-    except KeyboardInterrupt:
-        print(f"\nInterrupted.{again}", file=sys.stderr)
-        return 130
+        return stopped.exit_code, str(stopped)
     except flags.UnrecognizedFlagError as error:
-        return _complain(name, f"{error}. `meta-tf {name} --help` lists all flags.")
+        return 1, _complaint(f"{error}. `meta-tf {name} --help` lists all flags.")
     except (flags.Error, ValueError, OSError, RuntimeError) as error:
-        return _complain(name, _in_words(error))
+        return 1, _complaint(_in_words(error))
     except Exception as error:
-        details = _log(name, settings)
-        return _complain(name, f"{type(error).__name__}: {error}{details}")
-    return 0
+        return 1, _complaint(f"{type(error).__name__}: {error}{_log(name, settings)}")
+    return 0, ""
 
 
 def read(name: str, words: Sequence[str]) -> Any:
@@ -166,8 +173,5 @@ def _log(name: str, settings: Any) -> str:
     return f" (details in {path})"
 
 
-def _complain(name: str, message: str) -> int:
-    """Prints an error in one line and returns the exit code."""
-    program = " ".join(["meta-tf", name]).strip()
-    print(f"{program}: error: {' '.join(message.split())}", file=sys.stderr)
-    return 1
+def _complaint(message: str) -> str:
+    return f"error: {' '.join(message.split())}"

@@ -9,12 +9,11 @@ import json
 import shutil
 import subprocess
 import tarfile
-import tempfile
 from pathlib import Path
 
 import platformdirs
 
-from meta_tf.files import whole_folder
+from meta_tf.files import temporary_folder, whole_folder
 
 PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
 # Of the package's archive: whatever delivers it, it is this one or none.
@@ -95,8 +94,8 @@ def _fetch(folder: Path) -> None:
             "browser. Install npm, which comes with Node.js, or name the unpacked package: "
             "--runtime=FOLDER."
         )
-    with tempfile.TemporaryDirectory() as temporary:
-        archive = _packed(npm, Path(temporary))
+    with temporary_folder() as temporary:
+        archive = _packed(npm, temporary)
         _check_integrity(archive)
         with whole_folder(folder) as part, tarfile.open(archive) as files:
             for name in FILES:

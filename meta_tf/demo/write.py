@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import keras
 from meta_tf.algorithms import InnerLoop
 from meta_tf.demo.manifest import Shown, check_learner, entry, manifest, steps_shown
 from meta_tf.demo.runtime import copy_runtime
-from meta_tf.files import whole_folder
+from meta_tf.files import temporary_folder, whole_folder
 from meta_tf.learner import MetaLearner
 
 PAGE = Path(__file__).resolve().parent / "page"
@@ -81,8 +80,8 @@ def _write_steps(learner: MetaLearner, steps: int, part: Path, name: str) -> dic
     Either pair is of one export: the names of the weights between the two are its own.
     """
     names = {signature: f"{name}/{signature}_{steps}.onnx" for signature in ("adapt", "predict")}
-    with tempfile.TemporaryDirectory() as temporary:
-        exported = Path(temporary) / "learner"
+    with temporary_folder() as temporary:
+        exported = temporary / "learner"
         _in_steps(learner, steps).export(exported, format="onnx", shots=None)
         for signature, path in names.items():
             shutil.copyfile(exported / f"{signature}.onnx", part / path)

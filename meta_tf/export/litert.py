@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import tensorflow as tf
 from meta_tf.export.plan import Plan
 from meta_tf.export.random_tasks import Arrays
 from meta_tf.export.refused import Refused
-from meta_tf.files import whole_file
+from meta_tf.files import temporary_folder, whole_file
 
 PACKAGES = ("ai_edge_litert",)  # what runs the file
 _UNKNOWN = re.compile(r"\btf\.([A-Z]\w+)")
@@ -70,7 +69,7 @@ class _Runner:
 
 def _convert(functions: dict[str, Any], float16: bool) -> bytes:
     """What is written into the file."""
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(tf.Module(), folder, functions, options)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from meta_tf.evaluation.metrics_csv import read_metrics
+from meta_tf.evaluation.metrics_csv import METRICS
 from meta_tf.run.settings import Training
 from meta_tf.runs.checkpoints import find_checkpoints
 
@@ -39,6 +39,19 @@ class MadeWith:
             (n, text) for n, (text, default) in self.settings.items() if {text, default} != {"none"}
         ]
         return [*told, *(("set", text) for text in self.others)]
+
+    def texts(self) -> dict[str, str]:
+        """The texts by name: what a run's files keep."""
+        texts = {name: text for name, (text, _) in self.settings.items()}
+        return {**texts, "set": _joined(self.others)}
+
+    def of_another_run(self, settings: Mapping[str, str]) -> str:
+        """Why a file with these settings is not this run's, in words; empty if it may be."""
+        changed = self._difference(settings, RATES) if settings else None
+        if changed is None:
+            return ""
+        name, old, new = changed
+        return f"it is of another run, with --{name}={old}, and not {new}"
 
     def text(self, training: Training, restarts: bool = False) -> str:
         """What to write to the run's folder: a file that `--flagfile` takes.
@@ -87,20 +100,26 @@ class MadeWith:
         return done != [training.restart_from] or self._changed(training, frozenset()) is not None
 
     def _changed(self, training: Training, free: frozenset[str]) -> tuple[str, str, str] | None:
-        """The first setting that differs from the run in the folder, as it was and as it is.
-
-        One that its file lacks had its default. One that has no meaning now is not compared: the
-        algorithm, the task or the model would differ too.
-        """
+        """The first setting that differs from the run in the folder, as it was and as it is."""
         workdir = Path(training.workdir)
         path = workdir / NAME
-        has_steps = read_metrics(workdir) or find_checkpoints(workdir)
+        has_steps = (workdir / METRICS).exists() or find_checkpoints(workdir)
         if not (has_steps and path.exists()):  # nothing that would be lost, or nothing to compare
             return None
         pairs = told_by(lines_of(path, "the run's flags.txt"))
         before = {name: text for name, text in pairs if name != "set"}
-        before["set"] = ", ".join(sorted(text for name, text in pairs if name == "set"))
-        now = {**self.settings, "set": (", ".join(sorted(self.others)), "")}
+        before["set"] = _joined(text for name, text in pairs if name == "set")
+        return self._difference(before, free)
+
+    def _difference(
+        self, before: Mapping[str, str], free: frozenset[str]
+    ) -> tuple[str, str, str] | None:
+        """The first setting that differs from what it was before, as it was and as it is.
+
+        One that was not known then had its default. One that has no meaning now is not compared:
+        the algorithm, the task or the model would differ too.
+        """
+        now = {**self.settings, "set": (_joined(self.others), "")}
         for name in sorted(now.keys() - self.free - free):
             new, default = now[name]
             old = before.get(name, default)
@@ -146,3 +165,7 @@ def told_by(lines: Iterable[str]) -> list[tuple[str, str]]:
 def _lines(path: Path) -> list[str]:
     # With its comments, and as far as it can be read: `_changed` names what cannot.
     return path.read_text("utf-8", errors="replace").splitlines() if path.exists() else []
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return ", ".join(sorted(texts))

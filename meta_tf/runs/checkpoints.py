@@ -13,7 +13,7 @@ import numpy as np
 from meta_tf.files import make_folder, sync, whole_file
 
 FOLDER = "checkpoints"
-_EPOCH = "meta_tf_epoch.json"  # beside Keras's own members of the archive
+_EPOCH, _RUN = "meta_tf_epoch.json", "meta_tf_run.json"  # beside Keras's own parts of the archive
 _NEEDED = {"config.json", "metadata.json", "model.weights.h5"}
 
 
@@ -35,6 +35,7 @@ def save_checkpoint(
     *,
     keep: int = 2,
     epoch: dict[str, Any] | None = None,
+    settings: dict[str, str] | None = None,
 ) -> Path:
     """Writes the learner as the run's newest checkpoint, and drops the oldest ones.
 
@@ -47,6 +48,7 @@ def save_checkpoint(
       iteration: how many outer steps it has made.
       keep: how many checkpoints stay, with this one.
       epoch: what is known of the epoch, see `epoch_of`.
+      settings: what the run was made with, see `run_of`.
 
     Returns:
       The file.
@@ -57,21 +59,26 @@ def save_checkpoint(
     _check_finite(learner)
     path = Path(folder) / FOLDER / f"{iteration:08d}.keras"
     make_folder(path.parent)
-    save_learner(learner, path, {} if epoch is None else {_EPOCH: json.dumps(epoch)})
+    more = {} if epoch is None else {_EPOCH: epoch}
+    _save(learner, path, {**more, _RUN: {"iteration": iteration, "settings": settings or {}}})
     for old in find_checkpoints(folder)[keep:]:
         old.path.unlink()
     return path
 
 
 def save_learner(
-    learner: keras.Model, path: str | Path, more: dict[str, str] | None = None
+    learner: keras.Model, path: str | Path, iteration: int, settings: dict[str, str]
 ) -> None:
-    """Saves a learner to a `.keras` file that is never half written, with `more` texts in it."""
+    """Saves a run's learner, with what `run_of` tells, to a file that is never half written."""
+    _save(learner, path, {_RUN: {"iteration": iteration, "settings": settings}})
+
+
+def _save(learner: keras.Model, path: str | Path, more: dict[str, Any]) -> None:
     with whole_file(path) as part:
         learner.save(part)
-        for name, text in (more or {}).items():
-            with zipfile.ZipFile(part, "a") as archive:
-                archive.writestr(name, text)
+        with zipfile.ZipFile(part, "a") as archive:
+            for name, content in more.items():
+                archive.writestr(name, json.dumps(content))
 
 
 def find_checkpoints(folder: str | Path) -> list[Checkpoint]:
@@ -102,6 +109,24 @@ def damage(path: str | Path) -> str:
     if wrong:
         return f"the checksum of {wrong} in it is wrong"
     return f"it lacks {', '.join(missing)}" if missing else ""
+
+
+def run_of(path: str | Path) -> dict[str, Any]:
+    """Whose file it is: the `iteration` that it was saved at, and the run's `settings` by name.
+
+    Empty for the file of an earlier version, and for one that no run has made.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return json.loads(archive.read(_RUN)) if _RUN in archive.namelist() else {}
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return {}
+
+
+def misnamed(checkpoint: Checkpoint) -> str:
+    """What is wrong with a checkpoint's number, in a few words; empty if nothing is."""
+    saved = run_of(checkpoint.path).get("iteration", checkpoint.iteration)
+    return "" if saved == checkpoint.iteration else f"it was saved at iteration {saved}"
 
 
 def epoch_of(path: str | Path) -> dict[str, Any]:

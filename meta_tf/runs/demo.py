@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import tempfile
+import threading
 import webbrowser
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +15,9 @@ from meta_tf.demo.manifest import Shown
 from meta_tf.demo.runtime import runtime_package
 from meta_tf.demo.serve import address_of, served
 from meta_tf.demo.write import check_folder, write_page
+from meta_tf.files import temporary_folder
 from meta_tf.run.settings import AtLeast
+from meta_tf.runs import stop
 from meta_tf.runs.learners import load
 from meta_tf.runs.quiet import hidden_stderr
 
@@ -64,8 +65,8 @@ def run(asked: Demo) -> None:
             f"machine by: python -m http.server --directory {asked.output}"
         )
         return
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "page"
+    with temporary_folder() as temporary:
+        folder = temporary / "page"
         _write(shown, folder, package)
         _show(folder, asked.port, asked.browser)
 
@@ -98,9 +99,13 @@ def _write(shown: list[Shown], folder: Path, package: Path) -> int:
 
 def _show(folder: Path, port: int, browser: bool) -> None:
     """Shows the page in the browser until interrupted."""
-    with served(folder, port) as server, contextlib.suppress(KeyboardInterrupt):
+    with served(folder, port) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
         address = address_of(server)
         print(f"The page is at {address}, for this machine alone, until Ctrl+C.", flush=True)
         if browser:
             webbrowser.open(address)
-        server.serve_forever()
+        stop.current().wait()
+        server.shutdown()
+        thread.join()

@@ -16,9 +16,11 @@ import tensorflow as tf
 import meta_tf
 from meta_tf.batch.map_tasks import cores
 from meta_tf.command.settings import Train
-from meta_tf.files import write_text
+from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
+from meta_tf.files import whole_file, write_text
 from meta_tf.run.made_with import MadeWith
 from meta_tf.runs import build, checkpoints, run_folder
+from meta_tf.runs.start import LEARNER, RESULTS
 
 
 def finish(
@@ -45,15 +47,17 @@ def finish(
         return
     figures = _figures(train, learner, tasks, evaluation) if _has_matplotlib() else {}
     for name, figure in figures.items():
-        figure.savefig(workdir / f"{name}.png", dpi=120)
-    checkpoints.save_learner(learner, workdir / "learner.keras")
+        with whole_file(workdir / f"{name}.png") as part:
+            figure.savefig(part, dpi=120)
+    iterations = checkpoints.latest_checkpoint(workdir)[1]
+    checkpoints.save_learner(learner, workdir / LEARNER, iterations, made_with.texts())
     learner.export(workdir / "saved_model")
     settings = dict(made_with.pairs())
     if train.set:
         settings["set"] = ", ".join(train.set)
     results = {  # what came out, and all that is needed to get it again
         **json.loads(evaluation.to_json()),
-        "iterations": checkpoints.latest_checkpoint(workdir)[1],
+        "iterations": iterations,
         "parameters": learner.count_params(),
         "training_minutes": run_folder.training_minutes(workdir),
         "cores": cores(),
@@ -62,10 +66,10 @@ def finish(
         "versions": versions(),
     }
     # The last: with it the run is complete.
-    write_text(workdir / "results.json", json.dumps(results, indent=2) + "\n")
+    write_text(workdir / RESULTS, json.dumps(results, indent=2) + "\n")
     print(evaluation)
     pictures = [f"{name}.png" for name in figures]
-    written = ["results.json", *pictures, "metrics.csv", "learner.keras", "saved_model/"]
+    written = [RESULTS, *pictures, METRICS, LEARNER, "saved_model/"]
     print(f"Written to {workdir}/: {', '.join(written)}")
     if not figures:
         print("No figures, as matplotlib is not installed: pip install matplotlib")
@@ -94,9 +98,10 @@ def _figures(
     """The figures of a run, by the name of their file."""
     from meta_tf import plots  # matplotlib takes a second to load
 
-    seed = train.training.seed
-    curve = plots.learning_curve(Path(train.training.workdir) / "metrics.csv")
-    figures = {"learning_curve": curve}
+    seed, workdir = train.training.seed, Path(train.training.workdir)
+    figures = {}
+    if read_metrics(workdir):  # none, where a damaged one was set aside after the last step
+        figures["learning_curve"] = plots.learning_curve(workdir / METRICS)
     if "inner_steps" in evaluation.settings:
         figures["inner_steps"] = plots.inner_steps(evaluation)
     if tasks.kind == "classification" and _are_images(tasks.input_shape):

@@ -30,6 +30,7 @@ def fit(
     start: Checkpoint | None = None,
     stop: StopRequest | None = None,
     workers: Workers | None = None,
+    settings: dict[str, str] | None = None,
 ) -> None:
     """Makes the outer steps that are left; an epoch is what lies between two checkpoints.
 
@@ -41,6 +42,7 @@ def fit(
       start: the checkpoint that the learner was loaded from, if any.
       stop: whether to stop after the step at hand, with a checkpoint.
       workers: those that train together.
+      settings: what the run was made with, which its checkpoints keep.
 
     Raises:
       ValueError: if a loss or a weight is not finite any more.
@@ -56,6 +58,7 @@ def fit(
         epoch=epoch,
         stop=stop,
         workers=workers,
+        settings=settings,
     )
     callbacks: list[keras.callbacks.Callback] = [log]
     if workers.is_chief:

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from meta_tf.files import make_folder, sweep
+from meta_tf.files import make_folder, sweep, undone
 from meta_tf.runs.checkpoints import FOLDER
 
 try:
@@ -19,6 +19,7 @@ except ImportError:  # Windows
 
 LOCK = ".lock"
 _ALONE = "let no second run write to it."
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -37,7 +38,7 @@ def claimed(folder: str | Path) -> Iterator[bool]:
       Whether the folder can be written to. False on a disk that is read-only.
 
     Raises:
-      ValueError: if another process holds it, or it is no folder.
+      ValueError: if another process holds it, it is no folder, or its lock file is a link.
 
     Example:
       >>> import tempfile
@@ -51,8 +52,13 @@ def claimed(folder: str | Path) -> Iterator[bool]:
     is_new = not folder.exists()
     make_folder(folder)
     try:
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | _NO_LINK, 0o666)
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise ValueError(
+                f"{folder / LOCK} must be a file. Received: a link to "
+                f"{os.readlink(folder / LOCK)}, which the run would write to. Remove it."
+            ) from error
         if is_new or error.errno not in _READ_ONLY:
             raise
         yield False
@@ -61,7 +67,7 @@ def claimed(folder: str | Path) -> Iterator[bool]:
         at_end.callback(os.close, descriptor)
         _lock(descriptor, folder)
         if is_new:
-            at_end.callback(_remove_if_empty, folder)
+            at_end.enter_context(undone(lambda: _remove_if_empty(folder)))
         for part in (folder, folder / FOLDER):
             sweep(part)
         yield True

@@ -5,14 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import signal
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
 from typing import Any
-
-from meta_tf.runs.stop import SIGNALS
 
 
 def load() -> None:
@@ -25,7 +21,7 @@ def load() -> None:
     # What fails is raised too. What TensorFlow logs as an error besides is none of the user's: that
     # a processor lacks AVX-512, say, or pages on a lost worker, which one line names.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _interruptible(), hidden_stderr():
+    with hidden_stderr():
         importlib.import_module("meta_tf.public")
         importlib.import_module("tensorflow").config.list_physical_devices()
 
@@ -55,17 +51,3 @@ def _show(file: Any, screen: int) -> None:
     sys.stderr.flush()
     file.seek(0)
     os.write(screen, file.read())
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Ends the process at once on a signal: an import that is broken off leaves a traceback."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {n: signal.signal(n, lambda signum, _: os._exit(128 + signum)) for n in SIGNALS}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)

@@ -14,6 +14,7 @@ import keras
 from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
 from meta_tf.files import make_folder, write_text
 from meta_tf.runs.checkpoints import NotFiniteError, save_checkpoint
+from meta_tf.runs.start import damaged_metrics
 from meta_tf.runs.stop import StopRequest
 from meta_tf.runs.workers import Workers
 
@@ -43,6 +44,7 @@ class RunLog(keras.callbacks.Callback):
       stop: whether the run has been asked to stop. It then saves a checkpoint after the
         step at hand, or the steps of one call, and raises `Stopped`.
       workers: those that train together. The chief alone writes; all stop when one is asked to.
+      settings: what the run was made with: its checkpoints keep it.
 
     Raises:
       DivergedError: if a loss or a weight is not finite after some step. Nothing is saved then.
@@ -65,6 +67,7 @@ class RunLog(keras.callbacks.Callback):
         epoch: dict[str, Any] | None = None,
         stop: StopRequest | None = None,
         workers: Workers | None = None,
+        settings: dict[str, str] | None = None,
     ) -> None:
         super().__init__()
         self.folder = Path(folder)
@@ -73,6 +76,7 @@ class RunLog(keras.callbacks.Callback):
         self._epoch = epoch or {}
         self._stop = stop or StopRequest()
         self._workers = workers or Workers()
+        self._settings = settings
         self._start = time.perf_counter()
         self._checked = iteration
         self._per_call = 1
@@ -144,7 +148,7 @@ class RunLog(keras.callbacks.Callback):
         asked = self._workers.agreed(self._stop.signal)
         if asked is None:  # what has come since then is for the next step
             return False
-        self._stop.signal = asked
+        self._stop.answer(asked)
         return True
 
     def _save(self, done: int, epoch: dict[str, Any]) -> Path | None:
@@ -152,7 +156,14 @@ class RunLog(keras.callbacks.Callback):
         if not self._workers.is_chief:
             return None
         try:
-            return save_checkpoint(self.model, self.folder, done, keep=self._keep, epoch=epoch)
+            return save_checkpoint(
+                self.model,
+                self.folder,
+                done,
+                keep=self._keep,
+                epoch=epoch,
+                settings=self._settings,
+            )
         except NotFiniteError as error:
             raise DivergedError(str(error), self._checked + 1, done) from error
 
@@ -178,8 +189,11 @@ def training_minutes(folder: str | Path) -> float | None:
     """How long the outer steps of a run took, by its `metrics.csv`.
 
     Adds up the epochs that led to the present weights, whatever stood still between them or
-    was lost by an interruption. None if the csv does not know the time of every one of them.
+    was lost by an interruption. None if the csv does not know the time of every one of them,
+    as when a damaged one was set aside.
     """
+    if damaged_metrics(Path(folder)).exists():
+        return None
     seconds = [row.get("seconds", math.nan) for row in read_metrics(folder)]
     total = sum(seconds) / 60
     return round(total, 2) if seconds and math.isfinite(total) else None

@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
 from meta_tf.files import sync
 from meta_tf.run.settings import Training
-from meta_tf.runs.checkpoints import FOLDER, Checkpoint, damage, find_checkpoints, set_aside
+from meta_tf.runs.checkpoints import (
+    FOLDER,
+    Checkpoint,
+    damage,
+    find_checkpoints,
+    misnamed,
+    run_of,
+    set_aside,
+)
 
-RESULTS = "results.json"
+RESULTS, LEARNER = "results.json", "learner.keras"
 
 
-def find_start(training: Training, restarts: bool) -> Checkpoint | None:
+def wrong_with(checkpoint: Checkpoint) -> str:
+    """What is wrong with a checkpoint, as far as its file alone tells; empty if nothing is."""
+    return damage(checkpoint.path) or misnamed(checkpoint)
+
+
+def find_start(
+    training: Training,
+    restarts: bool,
+    wrong_with: Callable[[Checkpoint], str] = wrong_with,
+) -> Checkpoint | None:
     """The checkpoint to go on from; None for a run that begins. Changes nothing in the folder.
 
     Says in a line what is damaged or missing, where an older checkpoint takes its place.
@@ -21,6 +39,7 @@ def find_start(training: Training, restarts: bool) -> Checkpoint | None:
     Args:
       training: how the training runs.
       restarts: whether `--restart_from` is still to be obeyed, and not by an earlier call.
+      wrong_with: says what is wrong with a checkpoint; empty if nothing is.
 
     Raises:
       ValueError: if there is something to go on from, but nothing that is whole.
@@ -30,14 +49,14 @@ def find_start(training: Training, restarts: bool) -> Checkpoint | None:
         return None
     found = find_checkpoints(workdir)
     if restarts and training.restart_from is not None:
-        return _asked_for(training.restart_from, found, workdir)
+        return _asked_for(training.restart_from, found, workdir, wrong_with)
     wrong = {}
     for checkpoint in found:
-        wrong[checkpoint.path] = damage(checkpoint.path)
+        wrong[checkpoint.path] = wrong_with(checkpoint)
         if not wrong[checkpoint.path]:
             _tell(workdir, wrong, checkpoint.iteration)
             return checkpoint
-    rows = read_metrics(workdir)
+    rows = rows_of(workdir)
     if not wrong and not rows:
         return None
     seen = "; ".join(f"{path}: {what}" for path, what in wrong.items())
@@ -57,7 +76,8 @@ def clear_way(training: Training, start: Checkpoint | None, restarts: bool) -> N
     workdir = Path(training.workdir)
     if training.restart:
         shutil.rmtree(workdir / FOLDER, ignore_errors=True)
-        (workdir / METRICS).unlink(missing_ok=True)
+        for path in (workdir / METRICS, damaged_metrics(workdir)):
+            path.unlink(missing_ok=True)
     elif start:
         for checkpoint in find_checkpoints(workdir):
             if checkpoint.iteration <= start.iteration:
@@ -67,29 +87,75 @@ def clear_way(training: Training, start: Checkpoint | None, restarts: bool) -> N
             else:
                 set_aside(checkpoint)
         sync(start.path.parent)
+    _set_aside_metrics(workdir)
     if training.restart or restarts:
         (workdir / RESULTS).unlink(missing_ok=True)
         sync(workdir)
 
 
-def _asked_for(iteration: int, found: list[Checkpoint], workdir: Path) -> Checkpoint:
+def check_replaceable(workdir: Path) -> None:
+    """Raises ValueError if a run would replace a learner that no run has made.
+
+    One of an earlier version does not say who made it: it is older than the run's results.
+    """
+    path, results = workdir / LEARNER, workdir / RESULTS
+    if not path.exists() or run_of(path):
+        return
+    if not results.exists() or path.stat().st_mtime_ns > results.stat().st_mtime_ns:
+        raise ValueError(
+            f"{path} would be replaced at the end of the run, and no run has made it. Move it, or "
+            "give another --workdir."
+        )
+
+
+def rows_of(workdir: Path) -> list[dict[str, float]]:
+    """The rows of `metrics.csv`; none if it is damaged."""
+    try:
+        return read_metrics(workdir)
+    except ValueError:
+        return []
+
+
+def damaged_metrics(workdir: Path) -> Path:
+    """What a damaged `metrics.csv` becomes."""
+    return workdir / f"{METRICS}.damaged"
+
+
+def _set_aside_metrics(workdir: Path) -> None:
+    try:
+        read_metrics(workdir)
+    except ValueError:
+        aside = damaged_metrics(workdir)
+        (workdir / METRICS).replace(aside)
+        print(f"{workdir / METRICS} is damaged: it is kept as {aside.name}.", flush=True)
+
+
+def _asked_for(
+    iteration: int,
+    found: list[Checkpoint],
+    workdir: Path,
+    wrong_with: Callable[[Checkpoint], str],
+) -> Checkpoint:
     """The checkpoint of this number of steps."""
+    why = ""
     for checkpoint in found:
-        if checkpoint.iteration == iteration and not damage(checkpoint.path):
-            return checkpoint
+        if checkpoint.iteration == iteration:
+            if not (what := wrong_with(checkpoint)):
+                return checkpoint
+            why = f", whose file cannot be used: {what}"
     there = ", ".join(str(c.iteration) for c in reversed(found) if not damage(c.path)) or "none"
     raise ValueError(
         f"--restart_from must be the iteration of a checkpoint in {workdir}: {there}. "
-        f"Received: --restart_from={iteration}. --keep_checkpoints says how many are kept."
+        f"Received: --restart_from={iteration}{why}. --keep_checkpoints says how many are kept."
     )
 
 
 def _tell(workdir: Path, wrong: dict[Path, str], iteration: int) -> None:
     """Says what is lost, if anything is."""
     lost = [f"{path}: {what}" for path, what in wrong.items() if what]
-    last = _last(read_metrics(workdir))
+    last = _last(rows_of(workdir))
     if lost:
-        print(f"Damaged, and kept as *.damaged: {'; '.join(lost)}.", flush=True)
+        print(f"Cannot be gone on from, and kept as *.damaged: {'; '.join(lost)}.", flush=True)
     elif last > iteration:
         print(
             f"{METRICS} tells of {last} iterations, but there is no checkpoint of more than "

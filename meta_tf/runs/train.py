@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,15 @@ from meta_tf.command.settings import Learner, Sizes, Train, TrainingSizes
 from meta_tf.files import write_text
 from meta_tf.run.made_with import NAME, MadeWith
 from meta_tf.run.settings import Training
-from meta_tf.runs import build
-from meta_tf.runs.checkpoints import Checkpoint, latest_checkpoint
+from meta_tf.runs import build, stop
+from meta_tf.runs.checkpoints import Checkpoint, latest_checkpoint, run_of
 from meta_tf.runs.devices import set_up_device, set_up_strategy
 from meta_tf.runs.finish import finish
 from meta_tf.runs.fit import check_profile, fit
 from meta_tf.runs.initial_weights import take_weights
+from meta_tf.runs.learners import loading_error
 from meta_tf.runs.lock import claimed
-from meta_tf.runs.start import clear_way, find_start
-from meta_tf.runs.stop import StopRequest
+from meta_tf.runs.start import check_replaceable, clear_way, find_start, wrong_with
 from meta_tf.runs.workers import Workers
 
 GROUPS = {
@@ -56,16 +57,14 @@ def run(train: Train) -> None:
     workers = set_up_strategy(training)
     keras.config.set_dtype_policy(training.precision)
     keras.utils.set_random_seed(training.seed)
-    stop = StopRequest()
-    with stop.signals():
-        if not workers.is_chief:
-            _run(train, stop, workers, True)
-            return
-        with claimed(training.workdir) as writable:
-            _run(train, stop, workers, writable)
+    if not workers.is_chief:
+        _run(train, workers, True)
+        return
+    with claimed(training.workdir) as writable:
+        _run(train, workers, writable)
 
 
-def _run(train: Train, stop: StopRequest, workers: Workers, writable: bool) -> None:
+def _run(train: Train, workers: Workers, writable: bool) -> None:
     """Goes on with the run of a folder that is claimed, or begins it; or helps its chief."""
     training = train.training
     # Only an algorithm that classifies by itself asks for the ways, which a table alone knows.
@@ -82,14 +81,19 @@ def _run(train: Train, stop: StopRequest, workers: Workers, writable: bool) -> N
     training_tasks = build.build_tasks(train.tasks, training=True) if own else tasks
     train_ways = largest(train.tasks.training.train_ways)
     ways = _most(tasks.ways, train_ways or training_tasks.ways)
-    start = None
+    start, found = None, Usable(made, algorithm)
     if workers.is_chief:
-        start = find_start(training, restarts)
+        # Several workers make a learner's variables together, and so not yet.
+        with contextlib.nullcontext() if workers.are_several else workers.strategy.scope():
+            start = find_start(training, restarts, found.wrong_with)
         _check_left(training, start.iteration if start else 0, writable)
+        if writable:
+            check_replaceable(Path(training.workdir))
     with workers.training(), workers.same_start(start) as begin:
         with workers.strategy.scope():
             if begin:
-                learner = _loaded(begin.path, algorithm)
+                again = workers.are_several
+                learner = _loaded(begin.path, algorithm) if again else found.learner
                 _set_rates(learner, training)
             else:
                 learner = build.build_learner(train, tasks, ways, algorithm)
@@ -98,12 +102,38 @@ def _run(train: Train, stop: StopRequest, workers: Workers, writable: bool) -> N
         if workers.is_chief and writable:
             _begin(training, made, start, restarts)
         if writable:
-            fit(training, learner, training_tasks.train, tasks.valid, begin, stop, workers)
+            parts = training_tasks.train, tasks.valid
+            fit(training, learner, *parts, begin, stop.current(), workers, made.texts())
     if workers.is_chief:
         if training.strategy != "none":  # without what it shares with others
             learner = _loaded(latest_checkpoint(training.workdir)[0], algorithm)
         finish(train, learner, tasks, made, writable)
         workers.end()
+
+
+class Usable:
+    """Finds out which checkpoints a run can go on from, and loads them.
+
+    Attributes:
+      learner: of the last one that it could.
+    """
+
+    def __init__(self, made_with: MadeWith, algorithm: meta_tf.Algorithm) -> None:
+        self.learner: Any = None
+        self._made_with, self._algorithm = made_with, algorithm
+
+    def wrong_with(self, checkpoint: Checkpoint) -> str:
+        """What is wrong with a checkpoint; empty if it has been loaded."""
+        settings = run_of(checkpoint.path).get("settings", {})
+        if what := wrong_with(checkpoint) or self._made_with.of_another_run(settings):
+            return what
+        try:
+            self.learner = _loaded(checkpoint.path, self._algorithm)
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever Keras stumbles over
+            return f"Keras cannot load it: {loading_error(error)}"
+        return ""
 
 
 def _begin(

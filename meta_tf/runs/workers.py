@@ -10,16 +10,15 @@ import contextlib
 import os
 import signal
 import socket
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from meta_tf.batch.replicas import replicas_here
+from meta_tf.files import temporary_folder
 from meta_tf.runs.checkpoints import Checkpoint
 from meta_tf.runs.cluster import Cluster, read_cluster, tolerate_silence
 from meta_tf.runs.stop import SIGNALS
@@ -108,8 +107,8 @@ class Workers:
         if start:
             yield start
             return
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"{iteration:08d}.keras"
+        with temporary_folder() as folder:
+            path = folder / f"{iteration:08d}.keras"
             path.write_bytes(whole)
             yield Checkpoint(path, iteration)
 

@@ -1,15 +1,22 @@
 """Checkpoints: what damage is found, how many are kept, what is never saved."""
 
 import os
+import shutil
+import time
+import zipfile
 
 import keras
 import numpy as np
 import pytest
 
 import meta_tf
+from meta_tf.command.configure import made_with
+from meta_tf.command.main import read
 from meta_tf.run.settings import Training
-from meta_tf.runs import checkpoints
-from meta_tf.runs.start import clear_way, find_start
+from meta_tf.runs import build, checkpoints
+from meta_tf.runs.run_folder import RunLog, training_minutes
+from meta_tf.runs.start import check_replaceable, clear_way, find_start
+from meta_tf.runs.train import Usable
 
 
 @pytest.fixture
@@ -109,12 +116,102 @@ def test_a_run_is_restarted_from_an_earlier_checkpoint(tmp_path, learner):
         find_start(flags_of(tmp_path, restart_from=20), restarts=True)
 
 
+def test_a_copy_under_another_number_is_not_gone_on_from(tmp_path, learner, capsys):
+    first, second = (checkpoints.save_checkpoint(learner, tmp_path, n) for n in (10, 20))
+    shutil.copy(first, second)
+    assert find_start(flags_of(tmp_path), restarts=False) == (first, 10)
+    assert f"{second}: it was saved at iteration 10" in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r"=20, whose file cannot be used: it was saved at .* 10"):
+        find_start(flags_of(tmp_path, restart_from=20), restarts=True)
+
+
+def made(folder, *words):
+    """What a run in a folder is made with, and its algorithm."""
+    settings = read("train", [f"--workdir={folder}", *words])
+    algorithm = build.build_algorithm(settings, None)
+    return made_with(settings, algorithm), algorithm
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["--seed=1"], "--seed=0, and not 1"),
+        (["--hidden=3"], "--hidden=2, and not 3"),
+        (["--set=task.x_range=(0,1)"], "--set="),
+        (["--meta_lr=0.5", "--iterations=7", "--checkpoint_every=3"], ""),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_not_gone_on_from(tmp_path, learner, words, named, capsys):
+    settings = made(tmp_path, "--hidden=2")[0].texts()
+    for iteration in (10, 20):
+        path = checkpoints.save_checkpoint(learner, tmp_path, iteration, settings=settings)
+    usable = Usable(*made(tmp_path, "--hidden=2", *words))
+    if not named:
+        assert find_start(flags_of(tmp_path), False, usable.wrong_with) == (path, 20)
+        assert isinstance(usable.learner, meta_tf.MetaLearner)
+        return
+    with pytest.raises(ValueError, match=r"no checkpoint in .* can be used") as caught:
+        find_start(flags_of(tmp_path), False, usable.wrong_with)
+    assert f"{path}: it is of another run, with {named}" in str(caught.value)
+    assert names(tmp_path) == ["00000010.keras", "00000020.keras"]
+
+
+def test_the_one_before_takes_the_place_of_one_that_keras_cannot_load(tmp_path, learner, capsys):
+    first, second = (checkpoints.save_checkpoint(learner, tmp_path, n) for n in (10, 20))
+    with zipfile.ZipFile(second) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["config.json"] = members["config.json"].replace(b'"Dense"', b'"Dence"')
+    with zipfile.ZipFile(second, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    assert checkpoints.damage(second) == ""  # every checksum is right
+    usable = Usable(*made(tmp_path, "--hidden=2"))
+    assert find_start(flags_of(tmp_path), False, usable.wrong_with) == (first, 10)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert f"{second}: Keras cannot load it: Could not deserialize 'keras.layers.Dence'" in line
+
+
+@pytest.mark.parametrize("content", [b"iteration,loss\n10", b"\xff\x00", b"iteration\nmany\n"])
+def test_a_damaged_csv_is_set_aside(tmp_path, learner, content, capsys):
+    path = checkpoints.save_checkpoint(learner, tmp_path, 10, epoch={"row": {"iteration": 10}})
+    (tmp_path / "metrics.csv").write_bytes(content)
+    flags = flags_of(tmp_path)
+    start = find_start(flags, restarts=False)
+    assert start == (path, 10)
+    clear_way(flags, start, restarts=False)
+    assert "metrics.csv is damaged: it is kept as metrics.csv.damaged" in capsys.readouterr().out
+    assert (tmp_path / "metrics.csv.damaged").read_bytes() == content
+    RunLog(tmp_path, 10, epoch=checkpoints.epoch_of(path))
+    assert (tmp_path / "metrics.csv").read_text() == "iteration\n10\n"
+    assert training_minutes(tmp_path) is None  # some of it is not known any more
+
+
+def test_a_learner_is_replaced_only_if_a_run_has_made_it(tmp_path, learner):
+    path = tmp_path / "learner.keras"
+    check_replaceable(tmp_path)
+    checkpoints.save_learner(learner, path, 10, {})
+    check_replaceable(tmp_path)
+    (tmp_path / "results.json").write_text("{}")
+    keras.models.load_model(path).save(path)  # by hand, after a training of one's own, say
+    os.utime(path, ns=(time.time_ns(), (tmp_path / "results.json").stat().st_mtime_ns + 1))
+    with pytest.raises(ValueError, match=r"learner.keras would be replaced .*--workdir"):
+        check_replaceable(tmp_path)
+    os.utime(tmp_path / "results.json")  # as a run of an earlier version left them
+    os.utime(path, ns=(0, 0))
+    check_replaceable(tmp_path)
+    (tmp_path / "results.json").unlink()
+    with pytest.raises(ValueError, match="no run has made it"):
+        check_replaceable(tmp_path)
+
+
 def test_an_earlier_file_without_anything_more_in_it_is_gone_on_with(tmp_path, learner):
     path = tmp_path / "checkpoints" / "00000010.keras"
     path.parent.mkdir()
     learner.save(path)
     assert find_start(flags_of(tmp_path), restarts=False) == (path, 10)
-    assert checkpoints.epoch_of(path) == {}
+    assert checkpoints.epoch_of(path) == checkpoints.run_of(path) == {}
+    usable = Usable(*made(tmp_path))
+    assert find_start(flags_of(tmp_path), False, usable.wrong_with) == (path, 10)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -96,3 +96,16 @@ def test_the_lock_is_given_back_where_the_folder_cannot_be_removed(tmp_path, mon
             pass
     with claimed(tmp_path / "new") as writable:
         assert writable
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_lock_that_is_a_link_is_refused_and_its_target_stays_as_it_is(tmp_path, there):
+    target = tmp_path / "target"
+    if there:
+        target.write_text("mine")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / LOCK).symlink_to(target)
+    with pytest.raises(ValueError, match=rf"must be a file.*a link to {target}"):
+        claimed(tmp_path / "run").__enter__()
+    assert target.exists() == there
+    assert not there or target.read_text() == "mine"

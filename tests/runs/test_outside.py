@@ -5,6 +5,8 @@ import json
 import keras
 import pytest
 
+from meta_tf.command import main as command
+from meta_tf.command.read_flags import read_flags, trained_on
 from tests.command_line import one_after_another
 
 MODULE = '''
@@ -108,9 +110,15 @@ def answers(folder):
         SMALL,
         [*SMALL, "--iterations=6"],
         [*SMALL, "--set=slope=2"],
-        ["train", "--flagfile=run/flags.txt", "--workdir=again"],
+        ["train", "--flagfile=run/flags.txt", "--import=mine.own", "--workdir=again"],
         ["export", "--learner=run", "--import=mine.own", "--output=exported"],
-        ["evaluate", "--learner=run/learner.keras", "--eval_tasks=2", "--output=results.json"],
+        [
+            "evaluate",
+            "--learner=run/learner.keras",
+            "--import=mine.own",
+            "--eval_tasks=2",
+            "--output=results.json",
+        ],
         ["train", "--set=task.x_range=(-1.0,1.0)", "--iterations=2", "--eval_tasks=2"],
     ]
     return one_after_another(calls, cwd=folder)
@@ -178,6 +186,49 @@ def test_what_does_not_fit_is_answered_in_one_line(refusals, number):
     assert len(err.splitlines()) == 1, err
     for word in WRONG[number][1]:
         assert word in err
+
+
+FILES = {
+    "task": ["--task=harm:run", "--set=task.path=ran"],
+    "model": ["--model=harm:run", "--set=model.path=ran"],
+    "algorithm": ["--algorithm=harm:run"],
+    "a function of the package": ["--task=meta_tf.files:write_text", "--set=task.path=ran"],
+    "import": ["--import=harm"],
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_of_flags_runs_no_code_from_outside(name, tmp_path, monkeypatch, capsys):
+    """Neither one that the user names nor the one beside a learner."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "harm.py").write_text("open('ran', 'w').close()\ndef run(path): pass\n")
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "flags.txt").write_text("\n".join(FILES[name]))
+    commands = [["train", "--flagfile=theirs/flags.txt", "--workdir=run"]]
+    if "task" in FILES[name][0]:  # all that `evaluate` takes from there
+        commands.append(["evaluate", "--learner=theirs"])
+    for words in commands:
+        assert command.main(words) == 1
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "theirs/flags.txt" in line or "the flags.txt of theirs" in line
+        assert "--import" in line
+    assert not (tmp_path / "ran").exists() and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("by_hand", ["--task=theirs.tasks:waves", "--import=theirs.tasks"])
+def test_the_command_line_allows_what_a_file_asks_for(by_hand, tmp_path):
+    (tmp_path / "flags.txt").write_text("--task=theirs.tasks:waves\n--set=task.noise=1\n")
+    words = [f"--flagfile={tmp_path / 'flags.txt'}", by_hand]
+    found = read_flags("meta-tf train", command.groups_of("train"), words)
+    assert (found.task, found.set) == ("theirs.tasks:waves", ["task.noise=1"])
+
+
+def test_the_flags_beside_a_learner_neither_fetch_nor_write(tmp_path):
+    lines = ["--task=omniglot", "--data_dir=data", "--download=True", "--mirror=http://theirs"]
+    lines += [f"--set=task.{a}=1" for a in ("download", "mirror", "cache_dir", "cache", "size")]
+    (tmp_path / "flags.txt").write_text("\n".join(lines))
+    assert trained_on(str(tmp_path)) == ["--task=omniglot", "--data_dir=data", "--set=task.size=1"]
 
 
 @pytest.mark.slow
