@@ -15,7 +15,7 @@ def _is_the_command() -> bool:
 
 
 if _is_the_command():
-    importlib.import_module("meta_tf.runs.stop").end_at_once()
+    importlib.import_module("meta_tf.run.stop").end_at_once()
 
 # All at once, since Keras finds the classes of a saved learner only if they have been
 # imported. The command alone waits: its help is not to wait for TensorFlow.

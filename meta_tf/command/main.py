@@ -14,9 +14,9 @@ from typing import Any
 from absl import flags
 
 from meta_tf import __version__
+from meta_tf.command import quiet
 from meta_tf.files import write_text
-from meta_tf.runs import quiet
-from meta_tf.runs.stop import Stopped, StopRequest
+from meta_tf.run.stop import Stopped, StopRequest
 
 # Each is a module of this room: its GROUPS of flags and its EXAMPLES, for the help; `settings`,
 # which makes typed settings of the flags; and `run`, which takes these.
@@ -151,7 +151,7 @@ def groups_of(name: str) -> dict[str, list[Any]]:
 
 
 def _module(name: str) -> Any:
-    return importlib.import_module(f"meta_tf.runs.{name}")
+    return importlib.import_module(f"meta_tf.command.{name}")
 
 
 def _in_words(error: Exception) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from meta_tf.evaluation.metrics_csv import METRICS
+from meta_tf.run.checkpoints import find_checkpoints
 from meta_tf.run.settings import Training
-from meta_tf.runs.checkpoints import find_checkpoints
 
 NAME = "flags.txt"
 # What may also change with `Training.restart_from`.

@@ -5,11 +5,10 @@ import re
 import pytest
 from absl import flags
 
-from meta_tf.command import define, registry
+from meta_tf.command import build, define, registry
 from meta_tf.command.configure import made_with
 from meta_tf.command.flag_types import Integer, Name, Number, OrNone, Path, Sizes, Words
 from meta_tf.command.main import COMMANDS, groups_of, main, read
-from meta_tf.runs import build
 
 
 def build_all(command, words):

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from meta_tf import tasks
-from meta_tf.command import main
+from meta_tf.command import build, main, pictures
 from meta_tf.files import whole_file, write_text
-from meta_tf.runs import build, pictures
 from meta_tf.tasks.decode import ImageFile, decode_images
 from meta_tf.tasks.picture_files import needs_colour
 

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from meta_tf.command.main import main, read
-from meta_tf.runs.cluster import read_cluster
-from meta_tf.runs.devices import set_up_strategy
+from meta_tf.run.cluster import read_cluster
+from meta_tf.run.devices import set_up_strategy
 
 WORKERS = {"worker": ["host0:2222", "host1:2222"]}
 FIRST = {"type": "worker", "index": 0}
@@ -61,7 +61,7 @@ def test_no_cluster_at_all_is_told_by_the_command(monkeypatch, capsys, text):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     if text is not None:
         monkeypatch.setenv("TF_CONFIG", text)
-    monkeypatch.setattr("meta_tf.runs.train.set_up_device", lambda device, dense: None)
+    monkeypatch.setattr("meta_tf.command.train.set_up_device", lambda device, dense: None)
     assert main(["train", "--strategy=multi_worker"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "needs the environment variable TF_CONFIG" in line and "Received: none." in line

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import meta_tf
-from meta_tf.runs.learners import load
+from meta_tf.command.learners import load
 from meta_tf.tasks.decode import ImageFile, decode_images
 from tools.page.keep import keep
 from tools.page.omniglot import Drawings

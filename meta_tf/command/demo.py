@@ -11,15 +11,15 @@ from typing import Annotated
 
 from meta_tf import zoo
 from meta_tf.command.define import settings_of
+from meta_tf.command.learners import load
+from meta_tf.command.quiet import hidden_stderr
 from meta_tf.demo.manifest import Shown
 from meta_tf.demo.runtime import runtime_package
 from meta_tf.demo.serve import address_of, served
 from meta_tf.demo.write import check_folder, write_page
 from meta_tf.files import temporary_folder
+from meta_tf.run import stop
 from meta_tf.run.settings import AtLeast
-from meta_tf.runs import stop
-from meta_tf.runs.learners import load
-from meta_tf.runs.quiet import hidden_stderr
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import meta_tf
 from meta_tf.command.define import settings_of
+from meta_tf.command.learners import load
+from meta_tf.command.quiet import hidden_stderr
 from meta_tf.run.settings import Count
-from meta_tf.runs.learners import load
-from meta_tf.runs.quiet import hidden_stderr
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import meta_tf
-from meta_tf.runs.initial_weights import take_weights
+from meta_tf.command.initial_weights import take_weights
 from tests.command_line import one_after_another
 
 STILL = ["--iterations=1", "--meta_lr=1e-12", "--eval_tasks=20", "--hidden=8,8", "--eval_steps=2"]

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from meta_tf.batch.map_tasks import cores
 from meta_tf.run.settings import Training
-from meta_tf.runs.workers import Workers
+from meta_tf.run.workers import Workers
 
 
 def set_up_device(device: str, dense: bool = False) -> None:

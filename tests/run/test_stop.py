@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from meta_tf.runs.stop import Stopped, StopRequest
+from meta_tf.run.stop import Stopped, StopRequest
 from tests.command_line import ROOT
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -47,7 +47,7 @@ HEAD = """
 import contextlib, ctypes, gc, sys, time
 sys.argv[0] = "meta-tf"  # which does not import TensorFlow at once
 from meta_tf.files import whole_file
-from meta_tf.runs.stop import StopRequest
+from meta_tf.run.stop import StopRequest
 
 def swallow(phase, info):  # an exception that a handler raises in here would be lost
     time.sleep(0.001)

@@ -15,12 +15,13 @@ import tensorflow as tf
 
 import meta_tf
 from meta_tf.batch.map_tasks import cores
+from meta_tf.command import build
 from meta_tf.command.settings import Train
 from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
 from meta_tf.files import whole_file, write_text
+from meta_tf.run import checkpoints, log
 from meta_tf.run.made_with import MadeWith
-from meta_tf.runs import build, checkpoints, run_folder
-from meta_tf.runs.start import LEARNER, RESULTS
+from meta_tf.run.start import LEARNER, RESULTS
 
 
 def finish(
@@ -59,7 +60,7 @@ def finish(
         **json.loads(evaluation.to_json()),
         "iterations": iterations,
         "parameters": learner.count_params(),
-        "training_minutes": run_folder.training_minutes(workdir),
+        "training_minutes": log.training_minutes(workdir),
         "cores": cores(),
         "command": shlex.join(["meta-tf", "train", *train.command]),
         "flags": settings,

@@ -9,11 +9,11 @@ import keras
 
 import meta_tf
 from meta_tf.command.flag_types import largest
+from meta_tf.command.learners import loading_error
 from meta_tf.command.registry import needs_classes
 from meta_tf.command.settings import Choice, Tasks, Train
 from meta_tf.evaluation.metrics import TaskInterval
 from meta_tf.run.settings import Training
-from meta_tf.runs.learners import loading_error
 
 
 def build_tasks(tasks: Tasks, training: bool = False) -> meta_tf.tasks.Source:

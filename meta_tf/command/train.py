@@ -11,22 +11,23 @@ import keras
 
 import meta_tf
 from meta_tf.algorithms import InnerLoop
+from meta_tf.command import build
 from meta_tf.command.configure import made_with, train_of
+from meta_tf.command.finish import finish
 from meta_tf.command.flag_types import largest
+from meta_tf.command.initial_weights import take_weights
+from meta_tf.command.learners import loading_error
 from meta_tf.command.settings import Learner, Sizes, Train, TrainingSizes
 from meta_tf.files import write_text
+from meta_tf.run import stop
+from meta_tf.run.checkpoints import Checkpoint, latest_checkpoint, run_of
+from meta_tf.run.devices import set_up_device, set_up_strategy
+from meta_tf.run.fit import check_profile, fit
+from meta_tf.run.lock import claimed
 from meta_tf.run.made_with import NAME, MadeWith
 from meta_tf.run.settings import Training
-from meta_tf.runs import build, stop
-from meta_tf.runs.checkpoints import Checkpoint, latest_checkpoint, run_of
-from meta_tf.runs.devices import set_up_device, set_up_strategy
-from meta_tf.runs.finish import finish
-from meta_tf.runs.fit import check_profile, fit
-from meta_tf.runs.initial_weights import take_weights
-from meta_tf.runs.learners import loading_error
-from meta_tf.runs.lock import claimed
-from meta_tf.runs.start import check_replaceable, clear_way, find_start, wrong_with
-from meta_tf.runs.workers import Workers
+from meta_tf.run.start import check_replaceable, clear_way, find_start, wrong_with
+from meta_tf.run.workers import Workers
 
 GROUPS = {
     "run and outer loop": ["--preset", "--flagfile", Training],

@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf.runs import pictures
-from meta_tf.runs.adapt import probabilities
+from meta_tf.command import pictures
+from meta_tf.command.adapt import probabilities
 from tests.command_line import one_after_another
 
 STROKES = {

@@ -19,9 +19,9 @@ import tensorflow as tf
 
 from meta_tf.batch.replicas import replicas_here
 from meta_tf.files import temporary_folder
-from meta_tf.runs.checkpoints import Checkpoint
-from meta_tf.runs.cluster import Cluster, read_cluster, tolerate_silence
-from meta_tf.runs.stop import SIGNALS
+from meta_tf.run.checkpoints import Checkpoint
+from meta_tf.run.cluster import Cluster, read_cluster, tolerate_silence
+from meta_tf.run.stop import SIGNALS
 
 _CHUNK = 2**18  # numbers that are sent in one go
 _PROBES = 4  # in the time after which a worker is given up

@@ -14,7 +14,7 @@ import pytest
 import meta_tf
 from meta_tf.command import main as command
 from meta_tf.evaluation.metrics_csv import read_metrics
-from meta_tf.runs.run_folder import DivergedError, RunLog
+from meta_tf.run.log import DivergedError, RunLog
 from tests.command_line import one_after_another, start
 
 TINY = ["--iterations=4", "--checkpoint_every=2", "--hidden=2", "--eval_tasks=2", "--eval_steps=1"]
@@ -31,7 +31,7 @@ def learner():
 @pytest.fixture
 def in_process(monkeypatch):
     """Lets the command run in the process of the tests, which has set up its devices."""
-    monkeypatch.setattr("meta_tf.runs.train.set_up_device", lambda device, dense: None)
+    monkeypatch.setattr("meta_tf.command.train.set_up_device", lambda device, dense: None)
 
 
 def fit(learner, log, epochs=2, per_call=1):
@@ -188,7 +188,7 @@ def test_an_unforeseen_error_is_logged_in_the_runs_folder_or_nowhere(
         raise LookupError("why")
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("meta_tf.runs.train.build.build_tasks", fail)
+    monkeypatch.setattr("meta_tf.command.train.build.build_tasks", fail)
     (tmp_path / "run").mkdir()
     assert command.main(["train", *TINY, "--workdir=run"]) == 1
     assert "why" in (tmp_path / "run" / "train_error.log").read_text()

@@ -15,13 +15,13 @@ import numpy as np
 
 import meta_tf
 from meta_tf import zoo
+from meta_tf.command import pictures
 from meta_tf.command.define import settings_of
+from meta_tf.command.learners import load
 from meta_tf.command.read_flags import trained_on
 from meta_tf.files import whole_file, write_text
+from meta_tf.run.devices import set_up_device
 from meta_tf.run.settings import AtLeast, Device
-from meta_tf.runs import pictures
-from meta_tf.runs.devices import set_up_device
-from meta_tf.runs.learners import load
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,6 @@
 import pytest
 
-from meta_tf.runs.run_folder import RunLog, training_minutes
+from meta_tf.run.log import RunLog, training_minutes
 
 
 def write(folder, *lines):

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from meta_tf.files import make_folder, sweep, undone
-from meta_tf.runs.checkpoints import FOLDER
+from meta_tf.run.checkpoints import FOLDER
 
 try:
     import fcntl

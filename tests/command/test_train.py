@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_tf.runs.run_folder import read_metrics
+from meta_tf.run.log import read_metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = [

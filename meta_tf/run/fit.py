@@ -12,12 +12,12 @@ import keras
 
 import meta_tf
 from meta_tf.algorithms import InnerLoop
+from meta_tf.run.checkpoints import Checkpoint, epoch_of, latest_checkpoint
+from meta_tf.run.log import DivergedError, RunLog
 from meta_tf.run.settings import Training
-from meta_tf.runs import run_folder
-from meta_tf.runs.checkpoints import Checkpoint, epoch_of, latest_checkpoint
-from meta_tf.runs.stop import StopRequest
-from meta_tf.runs.time_left import TimeLeft
-from meta_tf.runs.workers import Workers
+from meta_tf.run.stop import StopRequest
+from meta_tf.run.time_left import TimeLeft
+from meta_tf.run.workers import Workers
 
 PROFILED_CALLS = (3, 5)  # not the first, which traces and compiles
 
@@ -51,7 +51,7 @@ def fit(
     every, stop = min(training.checkpoint_every, training.iterations), stop or StopRequest()
     workers = workers or Workers()
     epoch = epoch_of(start.path) if start else {}
-    log = run_folder.RunLog(
+    log = RunLog(
         training.workdir,
         start.iteration if start else 0,
         keep=training.keep_checkpoints,
@@ -94,7 +94,7 @@ def fit(
                     verbose=verbose,
                 )
                 log.stop_if_asked()
-        except run_folder.DivergedError as error:
+        except DivergedError as error:
             if not workers.is_chief:  # which knows what is left
                 raise ValueError(f"{error}, as the chief tells") from error
             raise ValueError(_diverged(training, learner, error)) from error
@@ -126,9 +126,7 @@ def _tensorboard(training: Training) -> list[keras.callbacks.Callback]:
     return [keras.callbacks.TensorBoard(folder, write_graph=False, profile_batch=profiled)]
 
 
-def _diverged(
-    training: Training, learner: meta_tf.MetaLearner, error: run_folder.DivergedError
-) -> str:
+def _diverged(training: Training, learner: meta_tf.MetaLearner, error: DivergedError) -> str:
     """What to say when a loss or a weight is not finite any more."""
     rates = [f"--meta_lr={training.meta_lr:g}"]
     if isinstance(learner.algorithm, InnerLoop):

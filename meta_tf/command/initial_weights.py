@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 
 import meta_tf
-from meta_tf.runs.learners import load
+from meta_tf.command.learners import load
 
 # Weights that a line names; a transformer's blocks have dozens.
 NAMED = 6

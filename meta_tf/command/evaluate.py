@@ -9,13 +9,13 @@ from typing import Annotated, Literal
 from absl import flags
 
 import meta_tf
+from meta_tf.command.build import build_tasks, to_evaluate
 from meta_tf.command.configure import tasks_of
 from meta_tf.command.define import settings_of
+from meta_tf.command.learners import load
 from meta_tf.command.settings import Sizes, Tasks
+from meta_tf.run.devices import set_up_device
 from meta_tf.run.settings import AtLeast, Device, Seed
-from meta_tf.runs.build import build_tasks, to_evaluate
-from meta_tf.runs.devices import set_up_device
-from meta_tf.runs.learners import load
 
 
 @dataclasses.dataclass(frozen=True)

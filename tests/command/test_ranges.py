@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_tf.runs.learners import load
+from meta_tf.command.learners import load
 from tests.command_line import one_after_another
 
 RANGES = ["--ways=2-4", "--shots=1-3", "--queries=1-2"]

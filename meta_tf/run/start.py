@@ -8,8 +8,7 @@ from pathlib import Path
 
 from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
 from meta_tf.files import sync
-from meta_tf.run.settings import Training
-from meta_tf.runs.checkpoints import (
+from meta_tf.run.checkpoints import (
     FOLDER,
     Checkpoint,
     damage,
@@ -18,6 +17,7 @@ from meta_tf.runs.checkpoints import (
     run_of,
     set_aside,
 )
+from meta_tf.run.settings import Training
 
 RESULTS, LEARNER = "results.json", "learner.keras"
 

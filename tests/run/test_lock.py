@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from meta_tf.runs.lock import LOCK, claimed
+from meta_tf.run.lock import LOCK, claimed
 from tests.command_line import ROOT
 
 HOLD = """
 import sys
-from meta_tf.runs.lock import claimed
+from meta_tf.run.lock import claimed
 with claimed(sys.argv[1]):
     print("held", flush=True)
     sys.stdin.read()
@@ -74,13 +74,13 @@ def test_a_folder_on_a_disk_that_is_read_only_can_be_looked_at(tmp_path, monkeyp
     def refuse(*_):
         raise PermissionError(30, "Read-only file system")
 
-    monkeypatch.setattr("meta_tf.runs.lock.os.open", refuse)
+    monkeypatch.setattr("meta_tf.run.lock.os.open", refuse)
     with claimed(tmp_path) as writable:
         assert not writable
 
 
 def test_where_there_are_no_locks_the_run_says_so(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("meta_tf.runs.lock.fcntl", None)
+    monkeypatch.setattr("meta_tf.run.lock.fcntl", None)
     with claimed(tmp_path) as writable:
         assert writable
     assert "cannot be locked on this system" in capsys.readouterr().out
@@ -91,7 +91,7 @@ def test_the_lock_is_given_back_where_the_folder_cannot_be_removed(tmp_path, mon
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("meta_tf.runs.lock.Path.unlink", refuse)
+        patch.setattr("meta_tf.run.lock.Path.unlink", refuse)
         with pytest.raises(OSError, match="No space left"), claimed(tmp_path / "new"):
             pass
     with claimed(tmp_path / "new") as writable:

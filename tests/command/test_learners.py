@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 import meta_tf
-from meta_tf.runs import learners
+from meta_tf.command import learners
 
 
 def part(module, class_name, config, registered=None):

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from meta_tf.command import presets
+from meta_tf.command.build import build_algorithm, ways_of
 from meta_tf.command.configure import made_with
 from meta_tf.command.main import WORDS, groups_of, read
 from meta_tf.command.read_flags import read_flags
-from meta_tf.runs.build import build_algorithm, ways_of
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results"

@@ -13,10 +13,10 @@ import keras
 
 from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
 from meta_tf.files import make_folder, write_text
-from meta_tf.runs.checkpoints import NotFiniteError, save_checkpoint
-from meta_tf.runs.start import damaged_metrics
-from meta_tf.runs.stop import StopRequest
-from meta_tf.runs.workers import Workers
+from meta_tf.run.checkpoints import NotFiniteError, save_checkpoint
+from meta_tf.run.start import damaged_metrics
+from meta_tf.run.stop import StopRequest
+from meta_tf.run.workers import Workers
 
 
 class DivergedError(ValueError):

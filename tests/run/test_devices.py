@@ -10,7 +10,7 @@ SETTING = "TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE"
 # oneDNN tells on the standard output what it prepares ("create") and what it does ("exec").
 PROGRAM = """
 import tensorflow as tf
-from meta_tf.runs.devices import set_up_device
+from meta_tf.run.devices import set_up_device
 
 set_up_device("cpu")
 tf.config.threading.set_inter_op_parallelism_threads(1)  # each thread prepares its own

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from meta_tf import __version__
-from meta_tf.command import define, presets, registry
+from meta_tf.command import define, presets, quiet, registry, train
 from meta_tf.command.main import COMMANDS, help_of, main
-from meta_tf.runs import quiet, train
 from tests.command_line import ROOT, run, start
 
 HELPS = """
