@@ -74,7 +74,7 @@ def help_of(values: flags.FlagValues, groups: Groups) -> str:
 
 def _define_parts(values: flags.FlagValues, title: str, what: str) -> None:
     """Defines the flag that chooses a part, and those of the arguments of all built-in ones."""
-    name = Name(*registry.names(what))
+    name = Name(*registry.BUILT_IN[what])
     default = DEFAULT[what]
     flags.DEFINE(name, what, default, _ABOUT[what], values, AsText(), module_name=title)
     for flag, uses in registry.flags_of(what).items():

@@ -129,7 +129,7 @@ def help_text() -> str:
 def help_of(name: str) -> str:
     """What `meta-tf NAME --help` prints."""
     from meta_tf import zoo
-    from meta_tf.command import define, presets
+    from meta_tf.command import define
 
     command = _module(name)
     words = [f"[{word.upper()}]" for word in WORDS.get(name, ())]
@@ -140,7 +140,9 @@ def help_of(name: str) -> str:
         parts.append("shipped learners:\n" + "\n".join(f"  {name}" for name in zoo.names()))
     parts.append(f"examples:\n{command.EXAMPLES.strip()}")
     if "preset" in values:
-        listed = (f"  {name}\n      {presets.about(name)}" for name in presets.names())
+        listed = (
+            f"  {name}\n      {read_flags.about_preset(name)}" for name in read_flags.presets()
+        )
         parts.append("presets:\n" + "\n".join(listed))
     return "\n\n".join(parts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +11,20 @@ from typing import Any
 from absl import flags
 
 from meta_tf import zoo
-from meta_tf.command import presets, registry
+from meta_tf.command import registry
 from meta_tf.command.define import Groups, flags_of
 from meta_tf.command.flag_types import Range
 from meta_tf.run.made_with import lines_of, told_by
 
+_PRESETS = Path(__file__).resolve().parent / "presets"
+_DEFAULT = {
+    "sinusoid": "sinusoid_10shot",
+    "hidden_teacher": "hidden_teacher",
+    "omniglot": "omniglot_5way_1shot",
+    "images": "images_5way_1shot",
+    "table": "table",
+}
+_ALGORITHM = {"images": "protonet"}  # has no inner loop: the quickest to train
 _FILE = "--flagfile"
 _ACTS = {"download", "mirror", "cache", "cache_dir"}  # of a source: where to fetch from, and write
 
@@ -107,6 +117,16 @@ def _check_allowed(file: str, values: flags.FlagValues, by_hand: flags.FlagValue
             )
 
 
+def presets() -> list[str]:
+    """The presets."""
+    return sorted(path.stem for path in _PRESETS.glob("*.flags"))
+
+
+def about_preset(name: str) -> str:
+    """What a preset is: its first line."""
+    return _path_of(name).read_text(encoding="utf-8").split("\n", 1)[0].lstrip("# ")
+
+
 def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
     """The files of flags in a command line, and its other words."""
     files, others = [], []
@@ -147,10 +167,10 @@ def _preset(
     name, algorithm = _first(given, "preset"), _first(given, "algorithm")
     if name is None and has_files:  # a file has all that it needs
         return []
-    name = name or presets.default_for(_first(given, "task") or "sinusoid", algorithm)
+    name = name or _default_for(_first(given, "task") or "sinusoid", algorithm)
     if name is None:
         return []
-    values = _of_file(program, groups, presets.path_of(name))
+    values = _of_file(program, groups, _path_of(name))
     for what in registry.BUILT_IN:
         if ":" in (_first(given, what) or ""):  # its own defaults suit it better than another's
             for flag in registry.flags_of(what):
@@ -165,3 +185,26 @@ def _preset(
 def _first(layers: Sequence[flags.FlagValues], name: str) -> Any:
     """The value of a flag in the first layer that has it."""
     return next((layer[name].value for layer in layers if layer[name].present), None)
+
+
+def _path_of(name: str) -> Path:
+    """The file of a preset.
+
+    Raises:
+      ValueError: if there is none of that name.
+    """
+    if name not in presets():
+        nearest = ", ".join(difflib.get_close_matches(name, presets(), n=5, cutoff=0))
+        raise ValueError(
+            f"--preset must be one that `meta-tf train --help` lists; the nearest are {nearest}. "
+            f"Received: --preset={name}."
+        )
+    return _PRESETS / f"{name}.flags"
+
+
+def _default_for(task: str, algorithm: str | None) -> str | None:
+    """The preset of a task and an algorithm, or else of the task; without one the task's own."""
+    name, algorithm = _DEFAULT.get(task), algorithm or _ALGORITHM.get(task, "")
+    if name is None:  # a task from outside
+        return None
+    return f"{name}_{algorithm}" if f"{name}_{algorithm}" in presets() else name

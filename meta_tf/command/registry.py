@@ -14,7 +14,7 @@ import os
 import re
 import sys
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from meta_tf.command.flag_types import parser_for
@@ -237,11 +237,6 @@ def needs_classes(algorithm: Part) -> bool:
     required = ways is not None and ways.default is inspect.Parameter.empty
     # Prototypes make the last layer of ProtoMAML, one output for each.
     return algorithm.is_built_in and (required or algorithm.name == "protomaml")
-
-
-def names(what: str) -> Iterable[str]:
-    """The built-in names, in the order of the registry."""
-    return BUILT_IN[what]
 
 
 def _check_algorithm(found: Any, name: str) -> None:

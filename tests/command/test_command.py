@@ -11,13 +11,15 @@ from pathlib import Path
 import pytest
 
 from meta_tf import __version__
-from meta_tf.command import define, presets, quiet, registry, train
+from meta_tf.command import define, quiet, registry, train
 from meta_tf.command.main import COMMANDS, help_of, main
+from meta_tf.command.read_flags import about_preset, presets
 from tests.command_line import ROOT, run, start
 
 HELPS = """
 import sys
 sys.argv[0] = "meta-tf"
+from meta_tf.command.read_flags import about_preset, presets
 from meta_tf.command.main import COMMANDS, main
 for words in ([], ["--version"]):
     assert main(words) == 0
@@ -59,8 +61,8 @@ def test_the_help_is_grouped_and_lists_every_flag_and_preset(helps):
     for what in registry.BUILT_IN:
         for name in registry.BUILT_IN[what]:
             assert name in told
-    for name in presets.names():
-        assert f"  {name}\n      {presets.about(name)}" in told
+    for name in presets():
+        assert f"  {name}\n      {about_preset(name)}" in told
 
 
 def test_python_m_is_the_command_and_an_unknown_word_is_answered_in_one_line():

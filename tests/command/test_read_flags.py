@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from meta_tf.command import presets
 from meta_tf.command.build import build_algorithm, ways_of
 from meta_tf.command.configure import made_with
 from meta_tf.command.main import WORDS, groups_of, read
-from meta_tf.command.read_flags import read_flags
+from meta_tf.command.read_flags import about_preset, presets, read_flags
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "results"
+PRESETS = ROOT / "meta_tf" / "command" / "presets"
 
 
 def flags(*words):
@@ -146,10 +146,10 @@ def test_published_runs_are_still_understood(path):
         made.check_same_run(other.training)
 
 
-@pytest.mark.parametrize("name", presets.names())
+@pytest.mark.parametrize("name", presets())
 def test_a_preset_is_told_in_a_sentence_and_means_something_as_a_whole(name):
-    assert presets.about(name).endswith(".")
-    lines = presets.path_of(name).read_text().splitlines()
+    assert about_preset(name).endswith(".")
+    lines = (PRESETS / f"{name}.flags").read_text().splitlines()
     words = [line for line in lines if line.startswith("--")]
     train(f"--preset={name}", *words)  # by hand, so that what has no meaning is refused
     assert flags(f"--preset={name}").preset == name

@@ -2,7 +2,7 @@
 
 import pytest
 
-from meta_tf.run.time_left import TimeLeft, in_words
+from meta_tf.run.fit import TimeLeft, in_words
 
 
 def told_after(calls, capsys, total=1000, steps_per_call=10, pace=2.0, done=0, seconds=10.0):
