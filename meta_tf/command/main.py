@@ -130,6 +130,7 @@ def help_of(name: str) -> str:
     """What `meta-tf NAME --help` prints."""
     from meta_tf import zoo
     from meta_tf.command import define
+    from meta_tf.command.read_flags import about_preset, presets
 
     command = _module(name)
     words = [f"[{word.upper()}]" for word in WORDS.get(name, ())]
@@ -140,9 +141,7 @@ def help_of(name: str) -> str:
         parts.append("shipped learners:\n" + "\n".join(f"  {name}" for name in zoo.names()))
     parts.append(f"examples:\n{command.EXAMPLES.strip()}")
     if "preset" in values:
-        listed = (
-            f"  {name}\n      {read_flags.about_preset(name)}" for name in read_flags.presets()
-        )
+        listed = (f"  {name}\n      {about_preset(name)}" for name in presets())
         parts.append("presets:\n" + "\n".join(listed))
     return "\n\n".join(parts)
 

@@ -159,6 +159,7 @@ def built_in(what: str) -> list[Part]:
     return [find(what, name) for name in BUILT_IN[what]]
 
 
+@functools.cache
 def flags_of(what: str) -> dict[str, list[tuple[Part, Argument]]]:
     """The flags of all built-in tasks, models or algorithms, and whose arguments they are."""
     found: dict[str, list[tuple[Part, Argument]]] = {}
@@ -181,6 +182,7 @@ def import_module(flag: str, name: str) -> Any:
         ) from error
 
 
+@functools.cache
 def arguments_of(maker: Callable[..., Any]) -> dict[str, Argument]:
     """The named arguments of a function or class, by name.
 
