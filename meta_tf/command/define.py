@@ -46,7 +46,7 @@ def flags_of(groups: Groups) -> flags.FlagValues:
                 flags.DEFINE_string("preset", None, _OWN[member], values, module_name=title)
             elif member in _OWN:
                 own: dict[str, Any] = {"flag_values": values, "module_name": title}
-                flags.DEFINE_multi_string(member[2:], [], _OWN[member], **own)
+                flags.DEFINE_multi_string(member[2:], [], _OWN[member].rstrip("."), **own)
             elif isinstance(member, str):
                 _define_parts(values, title, member)
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -88,7 +89,8 @@ def _tried(name: str, words: list[str]) -> tuple[int, str]:
     except Stopped as stopped:
         return stopped.exit_code, str(stopped)
     except flags.UnrecognizedFlagError as error:
-        return 1, _complaint(f"{error}. `meta-tf {name} --help` lists all flags.")
+        end = " " if str(error).endswith("?") else ". "  # after "Did you mean: iterations ?"
+        return 1, _complaint(f"{error}{end}`meta-tf {name} --help` lists all flags.")
     except (flags.Error, ValueError, OSError, RuntimeError) as error:
         return 1, _complaint(_in_words(error))
     except Exception as error:
@@ -159,7 +161,10 @@ def _in_words(error: Exception) -> str:
     """An error in words; one of the disk with the path first."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
-    return str(error)
+    # absl shows the two arguments of an exception.
+    return re.sub(
+        r"\('Non-boolean argument to boolean flag', .*\)", "must be true or false", str(error)
+    )
 
 
 def _log(name: str, settings: Any) -> str:

@@ -50,11 +50,13 @@ BUILT_IN = {
         "reptile": "meta_tf.algorithms:Reptile",
     },
 }
-# The flags that are not called as their arguments are, by argument; one of a task called `split`
-# names a file.
+# The flags that are not called as their arguments are. Where two parts have an argument of one name
+# for two things, the name stands behind that of one of them, or behind its kind.
 RENAMED = {
     "path": "data_dir",
     "size": "image_size",
+    "table.split": "groups_file",
+    "task.scale": "scale_pixels",
     "optimizer": "inner_optimizer",
     "adapted": "adapt",
 }
@@ -103,9 +105,8 @@ class Part:
 
     def flag_of(self, argument: str) -> str:
         """The flag that sets an argument."""
-        if (self.name, argument) == ("table", "split"):
-            return "groups_file"
-        return RENAMED.get(argument, argument)
+        keys = f"{self.name}.{argument}", f"{self.what}.{argument}", argument
+        return next((RENAMED[key] for key in keys if key in RENAMED), argument)
 
     def flags(self) -> dict[str, Argument]:
         """The arguments by their flags: those that a text can say and the command does not give."""

@@ -93,10 +93,9 @@ class Choice:
                 flag = f"--{part.flag_of(argument.name)}"
                 if not part.is_built_in:
                     flag = f"--set {part.what}.{argument.name}=VALUE"
-                about = f": {first_sentence(argument.about)}" if argument.about else "."
+                about = first_sentence(argument.about)
                 raise ValueError(
-                    f"{flag} is needed for --{part.what}={part.name}{about} Received: "
-                    f"{', '.join(arguments) or 'none'}."
+                    f"{flag} is needed for --{part.what}={part.name}. {about} Received: none."
                 )
         try:
             return part.make(**arguments)
