@@ -7,6 +7,8 @@
 
     meta-tf export --learner=omniglot_5way_1shot --format=litert --output=learner.tflite
 
+Any learner of Omniglot's drawings that knows five classes or more will do.
+
 The learned weights are kept in a file of 0.5 MB, so that the device learns once: a second
 call of the program goes on from there.
 """
@@ -17,11 +19,13 @@ import argparse
 import itertools
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 SIZE = 28
+ANY = -1  # examples
 # One symbol a class, as points of a stroke: column and row, from 0 to 1.
 STROKES = {
     "bar": [(0.5, 0.1), (0.5, 0.9)],
@@ -44,6 +48,11 @@ def draw(points: list[tuple[float, float]], rng: np.random.Generator) -> np.ndar
     return picture[..., None]
 
 
+def size_of(signature: Any, name: str) -> int:
+    """How many examples a signature takes, or `ANY`."""
+    return int(signature.get_input_details()[name]["shape_signature"][0])
+
+
 def main() -> None:
     """Runs the program."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -55,6 +64,11 @@ def main() -> None:
 
     if not options.learned.exists():
         adapt = interpreter.get_signature_runner("adapt")
+        if size_of(adapt, "support_x") not in (ANY, len(STROKES)):
+            parser.error(
+                f"{options.learner} learns from {size_of(adapt, 'support_x')} drawings, and not "
+                f"from {len(STROKES)}. Export it without --ways and --shots."
+            )
         drawings = np.stack([draw(points, rng) for points in STROKES.values()])
         start = time.perf_counter()
         weights = adapt(support_x=drawings, support_y=np.arange(5, dtype=np.int32))
@@ -63,8 +77,9 @@ def main() -> None:
 
     weights = dict(np.load(options.learned))
     predict = interpreter.get_signature_runner("predict")
-    # As many as it was exported for, at once: this learner looks at all of them together.
-    count = predict.get_input_details()["query_x"]["shape"][0]
+    # At once, as some learners look at all of them together.
+    count = size_of(predict, "query_x")
+    count = 2 * len(STROKES) if count == ANY else count
     names = list(STROKES)
     shown = [names[i % len(names)] for i in range(count)]
     new = np.stack([draw(STROKES[name], rng) for name in shown])

@@ -216,7 +216,7 @@ def test_it_learns_in_litert_as_in_tensorflow(case, tmp_path):
     path = tmp_path / "learner.tflite"
     if case.model is lstm:
         with pytest.raises(ValueError, match=r"TensorList.*lstm.*unroll=True"):
-            case.learner().export(path, format="litert", shots=2)
+            case.learner().export(path, format="litert", shots=2, queries=6)
         return
-    case.learner().export(path, format="litert", shots=2)  # compares by itself
+    case.learner().export(path, format="litert", shots=2, queries=6)  # compares by itself
     assert path.exists()

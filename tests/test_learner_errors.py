@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from tests.learners import as_dataset, make_batch, make_learner
+from tests.learners import CE, as_dataset, make_batch, make_learner
 
 
 def test_compile_takes_no_loss():
@@ -124,3 +124,16 @@ def test_labels_out_of_range_are_named_in_training_too(call, labels, message):
     with pytest.raises(ValueError, match=message) as raised:
         getattr(learner, call)(x, np.array([labels]), verbose=0)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "words"),
+    [(meta_tf.MAML(), "this machine has"), (meta_tf.ProtoNet(5), "which has no inner loop")],
+)
+def test_steps_whose_predictions_cannot_be_kept_are_refused_before_they_take_memory(
+    algorithm, words
+):
+    learner = meta_tf.MetaLearner(meta_tf.models.mlp([2], 5, [2]), algorithm, CE)
+    x = {"support_x": tf.zeros([1, 5, 2]), "support_y": tf.range(5)[tf.newaxis]}
+    with pytest.raises(ValueError, match=rf"`steps` must be at most .*{words}.* steps=1000000000"):
+        learner.trajectory({**x, "query_x": tf.zeros([1, 5, 2])}, steps=10**9)

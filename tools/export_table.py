@@ -148,7 +148,7 @@ def _cell(
     keras.utils.set_random_seed(0)
     model = NETWORKS[network](None if algorithm in EMBEDDING else WAYS)
     learner = meta_tf.MetaLearner(model, ALGORITHMS[algorithm](), LOSS)
-    request = Request(shots=None if any_sizes else 1)
+    request = Request() if any_sizes else Request(shots=1, queries=6)
     with tempfile.TemporaryDirectory() as folder:
         try:
             path = Path(folder) / f"learner{ENDINGS[format]}"

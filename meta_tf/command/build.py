@@ -23,11 +23,11 @@ def build_tasks(tasks: Tasks, training: bool = False) -> meta_tf.tasks.Source:
     """
     sizes = tasks.of_training() if training else tasks.sizes
     given = {**vars(sizes), **vars(tasks.training)}
-    queries = tasks.source.part.takes.get("queries")
+    takes = tasks.source.part.takes
     if sizes.queries is None:
-        # A source whose own default is None chooses by itself.
         given["queries"] = largest(tasks.sizes.shots)
-        if queries is not None and queries.default is None:
+        # A source whose own default is None chooses by itself.
+        if "shots" not in takes or ("queries" in takes and takes["queries"].default is None):
             del given["queries"]
     source = tasks.source.make(**given)
     if not isinstance(source, meta_tf.tasks.Source):

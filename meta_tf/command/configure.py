@@ -117,16 +117,18 @@ def _choices(values: flags.FlagValues, parts: Mapping[str, Part]) -> dict[str, C
 
 def _tasks(values: flags.FlagValues, source: Choice) -> Tasks:
     groups = [kind for kind in (Sizes, TrainingSizes) if set(_names(kind)) <= set(values)]
+    without: set[str] = set()  # a meaning
     for name in (name for kind in groups for name in _names(kind)):
         argument = _size_argument(source.part, name)
         if argument is None:
             _check_absent(values, name, "task")
+            without.add(name)
         elif isinstance(values[name].value, Range) and not _takes_ranges(argument):
             raise ValueError(
                 f"--{name} must be one number for --task={source.name}. Received: "
                 f"--{name}={values[name].value}. Ranges are for --task=omniglot and images."
             )
-    return Tasks(source, *(settings_of(kind, values) for kind in groups))
+    return Tasks(source, *(settings_of(kind, values, without) for kind in groups))
 
 
 def _names(kind: type) -> list[str]:

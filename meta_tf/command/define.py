@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from absl import flags
@@ -62,9 +62,10 @@ def value_of(values: flags.FlagValues, name: str) -> Any:
     return None if value == NONE and isinstance(values[name].parser, OrNone) else value
 
 
-def settings_of(kind: type, values: flags.FlagValues) -> Any:
-    """An object of a dataclass of settings, from the flags of its fields."""
-    return kind(**{name: value_of(values, name) for name in registry.arguments_of(kind)})
+def settings_of(kind: type, values: flags.FlagValues, without: Collection[str] = ()) -> Any:
+    """An object of a dataclass of settings, from the flags of its fields; None for `without`."""
+    names = registry.arguments_of(kind)
+    return kind(**{n: None if n in without else value_of(values, n) for n in names})
 
 
 def help_of(values: flags.FlagValues, groups: Groups) -> str:

@@ -64,9 +64,12 @@ def run(asked: tuple[Evaluation, Tasks]) -> None:
     set_up_device(how.device)
     learner = load(how.learner)
     part, number = to_evaluate(build_tasks(tasks), how.eval_tasks)
-    evaluation = meta_tf.evaluate(
-        learner, part, number, how.eval_steps, how.seed, company=how.company
-    )
+    try:
+        evaluation = meta_tf.evaluate(
+            learner, part, number, how.eval_steps, how.seed, company=how.company
+        )
+    except ValueError as error:
+        raise ValueError(str(error).replace("`steps`", "--eval_steps")) from error
     print(evaluation)
     if how.output:
         evaluation.save(how.output)

@@ -23,8 +23,9 @@ class Export:
       output: what to write; an earlier export is replaced.
       format: tf_saved_model, a folder for TensorFlow; litert, one file FILE.tflite for devices;
         onnx, a folder of three files. The last two need the extra of their name.
-      ways: classes in a task; the learner's if unset.
-      shots: support examples of a class; with none, all sizes are chosen at run time.
+      ways: classes in a task, for a support set of ways x shots examples. What is unset is chosen
+        at each call, where the format and the learner allow that.
+      shots: support examples of a class.
       queries: examples that one call predicts.
       float16: keep weights in half of the bytes, rounded.
     """
@@ -33,8 +34,8 @@ class Export:
     output: str | Path | None = None
     format: Literal["tf_saved_model", "litert", "onnx"] = "tf_saved_model"
     ways: Count | None = None
-    shots: Count | None = 1
-    queries: Count = 6
+    shots: Count | None = None
+    queries: Count | None = None
     float16: bool = False
 
 

@@ -28,6 +28,11 @@ COMMANDS = {
     "export": "Writes a trained learner for TensorFlow alone, or for a device without it.",
     "demo": "Shows a page that learns what you draw, in your browser alone.",
 }
+# Flags that decide how much memory a command needs, those that help most first.
+_OF_MEMORY = (
+    *("meta_batch_size", "shots", "queries", "ways", "inner_steps", "eval_steps"),
+    *("image_size", "hidden", "filters"),
+)
 WORDS = {"adapt": ("support", "query")}  # the flags that words without dashes stand for
 
 
@@ -94,6 +99,8 @@ def _tried(name: str, words: list[str]) -> tuple[int, str]:
     except (flags.Error, ValueError, OSError, RuntimeError) as error:
         return 1, _complaint(_in_words(error))
     except Exception as error:
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+            return 1, _complaint(_out_of_memory(error, settings))
         return 1, _complaint(f"{type(error).__name__}: {error}{_log(name, settings)}")
     return 0, ""
 
@@ -165,6 +172,18 @@ def _in_words(error: Exception) -> str:
     return re.sub(
         r"\('Non-boolean argument to boolean flag', .*\)", "must be true or false", str(error)
     )
+
+
+def _out_of_memory(error: Exception, settings: Any) -> str:
+    """What to say if there is too little memory: by which flags a command needs less."""
+    from meta_tf.command.settings import names_in
+
+    first = (str(error).strip().splitlines() or ["no more is available"])[0].rstrip(".")
+    first = re.sub(r"\{\{.*?\}\} | on /job:.*", "", first)  # where in TensorFlow
+    names = names_in(settings)
+    there = [f"--{name}" for name in _OF_MEMORY if name in names]
+    cure = f"Lower {' or '.join(there)}" if there else "Give it less at once"
+    return f"out of memory: {first}. {cure}."
 
 
 def _log(name: str, settings: Any) -> str:

@@ -184,7 +184,7 @@ def import_module(flag: str, name: str) -> Any:
 
 
 @functools.cache
-def arguments_of(maker: Callable[..., Any]) -> dict[str, Argument]:
+def arguments_of(maker: Any) -> dict[str, Argument]:
     """The named arguments of a function or class, by name.
 
     Example:

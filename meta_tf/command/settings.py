@@ -119,8 +119,6 @@ class Tasks:
 
     def largest_ways(self) -> int | None:
         """The most classes that a learner has to tell apart; None without classes."""
-        if "ways" not in self.source.part.takes:
-            return None
         return max(largest(self.sizes.ways), largest(self.training.train_ways)) or None
 
 
@@ -145,3 +143,15 @@ class Train:
     learner: Learner
     set: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
+
+
+def names_in(settings: Any) -> set[str]:
+    """The flags of settings that have a value or, of a part, a meaning."""
+    if isinstance(settings, Choice):
+        return set(settings.part.flags())
+    if isinstance(settings, tuple):
+        return set().union(*map(names_in, settings))
+    if not dataclasses.is_dataclass(settings):
+        return set()
+    given = {name for name, value in vars(settings).items() if value is not None}
+    return given.union(*map(names_in, vars(settings).values()))

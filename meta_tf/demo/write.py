@@ -82,7 +82,7 @@ def _write_steps(learner: MetaLearner, steps: int, part: Path, name: str) -> dic
     names = {signature: f"{name}/{signature}_{steps}.onnx" for signature in ("adapt", "predict")}
     with temporary_folder() as temporary:
         exported = temporary / "learner"
-        _in_steps(learner, steps).export(exported, format="onnx", shots=None)
+        _in_steps(learner, steps).export(exported, format="onnx")
         for signature, path in names.items():
             shutil.copyfile(exported / f"{signature}.onnx", part / path)
     return {"steps": steps, **names}

@@ -43,7 +43,9 @@ def save(
     _check_request(format, request)
     if format not in _OTHERS:
         names = saved_model.save(learner, path, input_signature, target_signature)
-        return f"Saved to {path}, with the signatures {', '.join(names)}."
+        return (
+            f"Saved to {path}, for {request.in_words(1)}, with the signatures {', '.join(names)}."
+        )
     writer, path = _OTHERS[format], Path(path)
     _check_installed(format, writer.PACKAGES)
     writer.check_path(path)
@@ -51,13 +53,16 @@ def save(
         plan = Plan(learner, request, input_signature, target_signature)
         difference = writer.write(plan, path)
     except Refused as error:
+        cure = ""
+        if None in (request.shots, request.queries):
+            cure = "sizes that are chosen ask less of it, such as shots=1 and queries=6; "
         raise ValueError(
             f"`format={format!r}` is not possible for this learner: {error} Nothing was written; "
-            'format="tf_saved_model" takes any learner.'
+            f'{cure}format="tf_saved_model" takes any learner.'
         ) from error
     return (
-        f"Saved to {path}, which was run: predictions differ from TensorFlow's by at most "
-        f"{difference:.1e} of the largest."
+        f"Saved to {path}, for {plan.takes}. It was run: predictions differ from TensorFlow's by "
+        f"at most {difference:.1e} of the largest."
     )
 
 
@@ -67,7 +72,7 @@ def _check_request(format: str, request: Request) -> None:
         raise ValueError(
             f'`float16` is for format="litert" alone. Received: float16=True, format={format!r}.'
         )
-    sizes = request.fixed_sizes()
+    sizes = request.chosen()
     if sizes and format not in _OTHERS:
         received = ", ".join(f"{name}={value}" for name, value in sizes.items())
         raise ValueError(
@@ -82,5 +87,5 @@ def _check_installed(format: str, packages: tuple[str, ...]) -> None:
     if missing:
         raise ImportError(
             f"`format={format!r}` needs {' and '.join(missing)}, as what is written is run before "
-            f"it is handed over: pip install 'meta-tf-keras[{format}]'."
+            f"it is handed over. Install it, in a checkout of meta_tf: pip install '.[{format}]'"
         )

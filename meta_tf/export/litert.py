@@ -69,7 +69,8 @@ class _Runner:
 
 def _convert(functions: dict[str, Any], float16: bool) -> bytes:
     """What is written into the file."""
-    with temporary_folder() as folder:
+    with temporary_folder() as path:
+        folder = str(path)
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
         tf.saved_model.save(tf.Module(), folder, functions, options)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))

@@ -20,6 +20,9 @@ class Plan:
       request: for how many examples, and how precise.
       input_signature: as for `meta_tf.export.saved_model.save`.
       target_signature: likewise.
+
+    Attributes:
+      takes: how many examples the functions take, in words.
     """
 
     def __init__(
@@ -36,7 +39,8 @@ class Plan:
         self._learner = learner
         self._classes = ways if classes(learner, inputs) else None
         self._sizes = request.sizes_to_try(ways)
-        support, query = (None, None) if request.any_sizes else self._sizes[0]
+        self.takes = request.in_words(ways)
+        support, query = request.support(ways), request.queries
         signatures = Signatures(learner, inputs, targets, support, query)
         self._functions = signatures.three()
 

@@ -16,15 +16,19 @@ _CLASSIFYING = (
     keras.losses.sparse_categorical_crossentropy,
 )
 
+_SIZES = ("ways", "shots", "queries")
+
 
 @dataclasses.dataclass(frozen=True)
 class Request:
     """The sizes and the precision of an export.
 
+    A size that is None is not chosen: it is open, for each call to choose.
+
     Args:
       ways: classes in a task; the learner's own if None, and 1 for a regression.
-      shots: support examples of a class; any number if None.
-      queries: the examples that are predicted for in one call; any number if `shots` is None.
+      shots: support examples of a class; 1 if None and `ways` is chosen.
+      queries: the examples that are predicted for in one call.
       float16: whether the weights are kept in half of the bytes.
 
     Raises:
@@ -32,26 +36,30 @@ class Request:
     """
 
     ways: int | None = None
-    shots: int | None = 1
-    queries: int = 6
+    shots: int | None = None
+    queries: int | None = None
     float16: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("ways", "shots"):
+        for name in _SIZES:
             if getattr(self, name) is not None:
                 check_integer(name, getattr(self, name), at_least=1)
-        check_integer("queries", self.queries, at_least=1)
 
-    @property
-    def any_sizes(self) -> bool:
-        """Whether the numbers of examples are chosen at run time."""
-        return self.shots is None
+    def chosen(self) -> dict[str, int]:
+        """The sizes that are not open, by name."""
+        return {name: getattr(self, name) for name in _SIZES if getattr(self, name) is not None}
 
-    def fixed_sizes(self) -> dict[str, int]:
-        """The sizes that were asked for by name, as far as they are not the defaults."""
-        chosen = {"ways": self.ways, "shots": self.shots, "queries": self.queries}
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        return {n: v for n, v in chosen.items() if v is not None and v != defaults[n]}
+    def support(self, ways: int) -> int | None:
+        """The number of support examples in a task of so many classes; None if it is open."""
+        is_open = self.ways is None and self.shots is None
+        return None if is_open else ways * (self.shots or 1)
+
+    def in_words(self, ways: int) -> str:
+        """How many examples a file takes in one call."""
+        if not self.chosen():
+            return "support and query sets of any size"
+        support = self.support(ways) or "any number of"
+        return f"{support} support examples and {self.queries or 'any number of'} queries in a call"
 
     def ways_of(self, learner: Any, inputs: Any) -> int:
         """The classes of a task: what was asked for, else as many as the learner tells apart.
@@ -69,9 +77,9 @@ class Request:
 
     def sizes_to_try(self, ways: int) -> list[tuple[int, int]]:
         """Pairs of support and query examples, [(S, Q), …], for which a file is to be right."""
-        if self.shots is not None:
-            return [(ways * self.shots, self.queries)]
-        return [(ways, self.queries), (ways, 1), (3 * ways, 7), (2 * ways + 1, 2 * ways)]
+        sizes = [(ways, 6), (ways, 1), (3 * ways, 7), (2 * ways + 1, 2 * ways), (min(ways, 5), 2)]
+        fixed = self.support(ways), self.queries
+        return list(dict.fromkeys((fixed[0] or s, fixed[1] or q) for s, q in sizes))
 
 
 def classes(learner: Any, inputs: Any) -> int | None:

@@ -33,7 +33,7 @@ def from_table(
 ) -> Source:
     """Makes a task of every group of a table's rows; see `meta_tf.tasks.from_groups`.
 
-    Needs pandas, and for Parquet pyarrow: `pip install 'meta-tf-keras[table]'`.
+    Needs pandas, and for Parquet pyarrow: `pip install '.[table]'` in a checkout.
 
     Args:
       data: the path of a .csv or .parquet file, with column names; or a `pandas.DataFrame`.
@@ -99,7 +99,8 @@ def _read(data: Any) -> Any:
         import pandas
     except ImportError as error:
         raise ValueError(
-            "`data` needs pandas to be read. Install it: pip install 'meta-tf-keras[table]'"
+            "`data` needs pandas to be read. Install it, in a checkout of meta_tf: "
+            "pip install '.[table]'"
         ) from error
     if isinstance(data, pandas.DataFrame):
         return data

@@ -1,7 +1,6 @@
 """What goes over what: defaults, presets, files of flags, the command line."""
 
 import json
-import re
 import shlex
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 
 from meta_tf.command.build import build_algorithm, ways_of
 from meta_tf.command.configure import made_with
-from meta_tf.command.main import WORDS, groups_of, read
+from meta_tf.command.main import groups_of, read
 from meta_tf.command.read_flags import about_preset, presets, read_flags
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -153,29 +152,3 @@ def test_a_preset_is_told_in_a_sentence_and_means_something_as_a_whole(name):
     words = [line for line in lines if line.startswith("--")]
     train(f"--preset={name}", *words)  # by hand, so that what has no meaning is refused
     assert flags(f"--preset={name}").preset == name
-
-
-COMMAND = re.compile(
-    r"^(?:\$ )?(?:meta-tf (\w+)|python (?:\S*/)?train\.py)((?: +[^\s#`|&]+)*)", re.M
-)
-PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), RESULTS / "README.md"]
-
-
-def commands_of(page):
-    """The commands in the blocks of a page; those with PLACEHOLDERS are patterns, not commands."""
-    text = "".join(re.findall(r"```.*?```|^    .*$", page.read_text(), re.DOTALL | re.MULTILINE))
-    for match in COMMAND.finditer(text.replace("\\\n", " ")):
-        words = shlex.split(match[2].split("   ")[0])
-        if not any(re.search(r"=[A-Z]|…|--help", word) for word in words):
-            yield match[1] or "train", words
-
-
-WRITTEN = sorted({(name, tuple(words)) for page in PAGES for name, words in commands_of(page)})
-
-
-@pytest.mark.parametrize(("name", "words"), WRITTEN, ids=lambda value: str(value))
-def test_the_commands_in_the_documentation_are_understood(name, words, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    if any(word.startswith("--flagfile=runs/") or ":" in word for word in words):
-        pytest.skip("it is about a run or a module that is not there")
-    read_flags(f"meta-tf {name}", groups_of(name), words, WORDS.get(name, ()))

@@ -4,15 +4,20 @@ The blocks of Python of a page are run one after another, as one program. Number
 and tasks are made small first. `<!-- not run: why -->` in front of a block leaves it out.
 """
 
+import importlib.util
 import os
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
+
+from meta_tf.command.main import COMMANDS, read
 
 ROOT = Path(__file__).resolve().parents[2]
 FRONT = [
@@ -147,3 +152,87 @@ def test_the_site_has_every_page():
         for link in LINK.finditer(path.read_text()):
             inside = (path.parent / link["file"]).resolve().is_relative_to(ROOT / "docs")
             assert inside, f"{path}: {link[0]}"
+
+
+# What a reader types into a shell: in the pages and in the programs that say how to start them.
+TYPED = [
+    *(p for p in PAGES if p.name != "CHANGELOG.md"),
+    *ROOT.glob("examples/*.py"),
+    *ROOT.glob("*/README.md"),
+]
+COMMAND = re.compile(r"^\s*(?:\S+/bin/)?((?:meta-tf|python3?|pip) (?:.*\\\n)*.*)$", re.MULTILINE)
+INLINE = re.compile(r"`((?:meta-tf|python3?|pip) [^`]+)`")
+
+
+def commands_in(path):
+    """The commands of a page, as words; those with a gap for the reader to fill are left out."""
+    text = path.read_text()
+    blocks = re.findall(r"^```(?:sh|bash)?\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    if path.suffix == ".py":
+        blocks = [text.split('"""')[1]]
+    found = [c for block in blocks for c in COMMAND.findall(block)] + INLINE.findall(text)
+    words = [part for c in found for part in split_at_ends(c)]
+    return [w for w in words if not any(re.search(r"…|\.\.\.|=[A-Z]$", word) for word in w)]
+
+
+def split_at_ends(line):
+    """The words of each command of a line."""
+    lexer = shlex.shlex(line.replace("\\\n", " "), posix=True, punctuation_chars=";&|")
+    lexer.whitespace_split = True
+    commands = [[]]
+    for word in lexer:
+        if set(word) <= set(";&|"):
+            commands.append([])
+        else:
+            commands[-1].append(word)
+    return [words for words in commands if words]
+
+
+@pytest.mark.parametrize("path", TYPED, ids=named)
+def test_its_commands_are_understood(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for program, *words in commands_in(path):
+        program = program.rpartition("/")[2]
+        if words[:1] == ["train.py"] or words[:2] == ["-m", "meta_tf.command"]:
+            words = ["train", *words[1:]] if words[0] == "train.py" else words[2:]
+            program = "meta-tf"
+        if program == "meta-tf" and words[0] in COMMANDS and "--help" not in words:
+            understand(*words)
+        elif program == "meta-tf":
+            assert words[0] in ("train", "COMMAND", "--version"), words
+        elif program == "pip":
+            check_install(words)
+        elif words[0] == "-m":
+            assert importlib.util.find_spec(words[1]), words
+        elif words[0].endswith(".py"):
+            assert (ROOT / words[0]).exists() or (ROOT / "examples" / words[0]).exists(), words
+
+
+def understand(name, *words):
+    """Reads the words of a subcommand as the command itself does."""
+    if any(re.search(r"=runs/|=my_\w+\.|^my_\w+\.|--flagfile", word) for word in words):
+        return  # what they name is the reader's own
+    read(name, words)
+
+
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+
+
+def check_install(words):
+    """Nothing may be installed by a name that no package index has."""
+    assert words[0] == "install", words
+    for word in words[1:]:
+        assert "meta-tf" not in word, words
+        if word.startswith("."):
+            assert set(filter(None, word[1:].strip("[]").split(","))) <= set(EXTRAS), words
+        elif word.endswith(".txt"):
+            assert (ROOT / word).exists(), words
+
+
+def test_no_message_tells_to_install_the_unpublished_name():
+    for path in [*PAGES, *ROOT.glob("examples/*"), *ROOT.glob("meta_tf/**/*.py")]:
+        assert not re.search("pip install .*meta-tf-keras", path.read_text()), path
+    told = [
+        e for p in ROOT.glob("meta_tf/**/*.py") for e in re.findall(r"'\.\[(\w+)\]'", p.read_text())
+    ]
+    assert told and set(told) <= set(EXTRAS)

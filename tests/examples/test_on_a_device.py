@@ -25,10 +25,11 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 @pytest.mark.skipif(
     importlib.util.find_spec("ai_edge_litert") is None, reason="needs the extra [litert]"
 )
-def test_it_learns_once_and_goes_on_from_the_file(tmp_path):
-    meta_tf.pretrained("omniglot_5way_1shot").export(
-        tmp_path / "learner.tflite", format="litert", queries=10
-    )
+@pytest.mark.parametrize(
+    "learner", ["omniglot_5way_1shot", pytest.param("omniglot", marks=pytest.mark.exhaustive)]
+)
+def test_it_learns_once_and_goes_on_from_the_file(learner, tmp_path):
+    meta_tf.pretrained(learner).export(tmp_path / "learner.tflite", format="litert")
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     outputs = [
         subprocess.run(
@@ -42,7 +43,7 @@ def test_it_learns_once_and_goes_on_from_the_file(tmp_path):
         for _ in range(2)
     ]
     assert ["Learned from five drawings" in out for out in outputs] == [True, False]
-    assert 300_000 < (tmp_path / "learned.npz").stat().st_size < 600_000
+    assert (tmp_path / "learned.npz").stat().st_size < 600_000
     for out in outputs:
         pairs = re.findall(r"^a (\w+) is taken for a (\w+)$", out, re.MULTILINE)
         assert len(pairs) == 10

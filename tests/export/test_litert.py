@@ -52,7 +52,7 @@ def sets(shape, support, query):
 def test_the_shipped_learner_learns_in_litert(tmp_path):
     learner = meta_tf.pretrained("omniglot_5way_1shot")
     path = tmp_path / "new folder" / "learner.tflite"
-    learner.export(path, format="litert")
+    learner.export(path, format="litert", shots=1, queries=6)
     run = signatures_of(path)
     assert set(run) == {"adapt", "predict", "adapt_and_predict"}
     x, y, new = sets((28, 28, 1), 5, 6)
@@ -71,7 +71,7 @@ def test_the_shipped_learner_learns_in_litert(tmp_path):
 @pytest.mark.slow
 def test_sizes_can_be_chosen_at_run_time(tmp_path):
     learner = learner_of(layers.Conv2D(4, 3), layers.BatchNormalization(), layers.ReLU())
-    learner.export(tmp_path / "learner.tflite", format="litert", shots=None)
+    learner.export(tmp_path / "learner.tflite", format="litert")
     run = signatures_of(tmp_path / "learner.tflite")["adapt_and_predict"]
     for support, query in ((5, 1), (10, 20), (5, 4)):
         x, y, new = sets((8, 8, 2), support, query)
@@ -87,7 +87,7 @@ def test_float16_takes_less_room_and_says_how_far_off_it_is(tmp_path, capsys):
     found = {}
     for half in (False, True):
         path = tmp_path / f"{half}.tflite"
-        learner.export(path, format="litert", float16=half, verbose=True)
+        learner.export(path, format="litert", shots=1, queries=6, float16=half, verbose=True)
         (difference,) = re.findall(r"at most (\S+) of", capsys.readouterr().out)
         found[half] = path.stat().st_size, float(difference)
     assert found[True][0] < 0.7 * found[False][0]
@@ -129,7 +129,7 @@ STACKS = {
 def test_layers_are_written_with_their_gradients(name, tmp_path):
     keras.utils.set_random_seed(0)
     config = [layers.deserialize(layers.serialize(layer)) for layer in STACKS[name]]
-    learner_of(*config).export(tmp_path / "learner.tflite", format="litert")
+    learner_of(*config).export(tmp_path / "learner.tflite", format="litert", shots=1, queries=6)
     assert (tmp_path / "learner.tflite").exists()  # it was compared, or it would not be there
 
 
@@ -156,7 +156,7 @@ def test_what_litert_cannot_express_is_refused_by_its_name(stack, shape, named, 
     path = tmp_path / "learner.tflite"
     path.write_text("an earlier one")
     with pytest.raises(ValueError, match=r"format='litert'.*Nothing was written") as caught:
-        learner_of(*stack, shape=shape).export(path, format="litert")
+        learner_of(*stack, shape=shape).export(path, format="litert", shots=1, queries=6)
     for words in named:
         assert words in str(caught.value)
     assert path.read_text() == "an earlier one"
@@ -167,9 +167,9 @@ def test_what_litert_cannot_express_is_refused_by_its_name(stack, shape, named, 
 def test_a_matrix_of_unknown_size_is_refused_by_its_name(tmp_path):
     model = meta_tf.models.mlp(4, None, (6,))
     learner = meta_tf.MetaLearner(model, meta_tf.R2D2(3), SPARSE)
-    learner.export(tmp_path / "fixed.tflite", format="litert")
-    with pytest.raises(ValueError, match=r"Cholesky.*known size.*fixed sizes"):
-        learner.export(tmp_path / "any.tflite", format="litert", shots=None)
+    learner.export(tmp_path / "fixed.tflite", format="litert", shots=1, queries=6)
+    with pytest.raises(ValueError, match=r"Cholesky.*known size.*shots=1 and queries=6"):
+        learner.export(tmp_path / "any.tflite", format="litert")
 
 
 @needs_litert
@@ -179,7 +179,7 @@ def test_a_file_must_have_its_ending(tmp_path):
         learner_of().export(tmp_path / "learner", format="litert")
 
 
-@pytest.mark.parametrize("wrong", [{"shots": 0}, {"ways": 1.5}, {"queries": None}])
+@pytest.mark.parametrize("wrong", [{"shots": 0}, {"ways": 1.5}, {"queries": 0.5}])
 def test_sizes_are_whole_numbers(wrong, tmp_path):
     (name,) = wrong
     with pytest.raises(ValueError, match=f"`{name}` must be an integer of at least 1"):
@@ -193,7 +193,7 @@ def test_float16_is_not_for_a_saved_model(tmp_path):
 
 def test_without_the_extra_its_name_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(litert, "PACKAGES", ("no_such_package",))
-    with pytest.raises(ImportError, match=r"no-such-package.*'meta-tf-keras\[litert\]'"):
+    with pytest.raises(ImportError, match=r"no-such-package.*'\.\[litert\]'"):
         learner_of().export(tmp_path / "learner.tflite", format="litert")
 
 
@@ -273,7 +273,17 @@ def test_sizes_follow_from_the_learner():
     assert Request(ways=2).ways_of(learner_of(), inputs) == 2
     with pytest.raises(ValueError, match=r"`ways` must be at most 3.*Received: 4\.$"):
         Request(ways=4).ways_of(learner_of(), inputs)
-    assert Request(shots=2, queries=4).sizes_to_try(3) == [(6, 4)]
+    request = Request(shots=2, queries=4)
+    assert (request.support(3), request.sizes_to_try(3)) == (6, [(6, 4)])
+    assert request.in_words(3) == "6 support examples and 4 queries in a call"
+    assert Request(ways=2).support(2) == 2 and Request().support(3) is None
+    # What is not chosen is tried at several sizes: 3 classes, one example of each or more.
+    assert Request(queries=4).sizes_to_try(3) == [(3, 4), (9, 4), (7, 4)]
+    assert Request(shots=1).sizes_to_try(3) == [(3, 6), (3, 1), (3, 7), (3, 2)]
+    assert (
+        Request().in_words(3)
+        == "any number of support examples and any number of queries in a call"
+    )
     regression = meta_tf.MetaLearner(meta_tf.models.mlp(1, 2), meta_tf.MAML(), "mse")
     assert Request().ways_of(regression, tf.TensorSpec([None, 1])) == 1
     assert formats.FORMATS[0] == "tf_saved_model"

@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import meta_tf
 from meta_tf.command import main as command
@@ -196,3 +197,24 @@ def test_an_unforeseen_error_is_logged_in_the_runs_folder_or_nowhere(
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 2 and "run/train_error.log" in lines[0] and "log" not in lines[1]
     assert os.listdir(tmp_path) == ["run"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 7 TiB"),
+        tf.errors.ResourceExhaustedError(
+            None, None, "{{function_node f}} Unable to allocate 7 TiB on /job:localhost/replica:0"
+        ),
+    ],
+)
+def test_too_little_memory_is_told_in_a_line_with_what_to_lower(
+    tmp_path, in_process, monkeypatch, capsys, error
+):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr("meta_tf.command.build.build_tasks", fail)
+    assert command.main(["train", *TINY, f"--workdir={tmp_path / 'run'}"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "error: out of memory: Unable to allocate 7 TiB. Lower --meta_batch_size or" in line
