@@ -65,10 +65,11 @@ def tasks_of(values: flags.FlagValues) -> Tasks:
 
 def made_with(train: Train, algorithm: meta_tf.Algorithm) -> MadeWith:
     """What a run is made with: every setting with a meaning; the algorithm's as it was built."""
+    groups: list[Any] = [train.training, train.tasks.sizes, train.tasks.training, train.learner]
     settings = {
         name: _texts(value, argument)
-        for group in (train.training, train.tasks.sizes, train.tasks.training, train.learner)
-        for name, argument in registry.arguments_of(type(group)).items()
+        for group in groups
+        for name, argument in registry.arguments_of(type(group)).items()  # type: ignore[arg-type]
         for value in [getattr(group, name)]
         if name not in _NOT_KEPT and _has_meaning(name, train)
     }
