@@ -20,8 +20,8 @@ from meta_tf.command.settings import Train
 from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
 from meta_tf.files import whole_file, write_text
 from meta_tf.run import checkpoints, log
+from meta_tf.run.checkpoints import LEARNER, RESULTS
 from meta_tf.run.made_with import MadeWith
-from meta_tf.run.start import LEARNER, RESULTS
 
 
 def finish(

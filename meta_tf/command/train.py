@@ -20,13 +20,20 @@ from meta_tf.command.learners import loading_error
 from meta_tf.command.settings import Learner, Sizes, Train, TrainingSizes
 from meta_tf.files import write_text
 from meta_tf.run import stop
-from meta_tf.run.checkpoints import Checkpoint, latest_checkpoint, run_of
+from meta_tf.run.checkpoints import (
+    Checkpoint,
+    check_replaceable,
+    clear_way,
+    find_start,
+    latest_checkpoint,
+    run_of,
+    wrong_with,
+)
 from meta_tf.run.devices import set_up_device, set_up_strategy
 from meta_tf.run.fit import check_profile, fit
 from meta_tf.run.lock import claimed
 from meta_tf.run.made_with import NAME, MadeWith
 from meta_tf.run.settings import Training
-from meta_tf.run.start import check_replaceable, clear_way, find_start, wrong_with
 from meta_tf.run.workers import Workers
 
 GROUPS = {

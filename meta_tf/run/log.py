@@ -13,8 +13,7 @@ import keras
 
 from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
 from meta_tf.files import make_folder, write_text
-from meta_tf.run.checkpoints import NotFiniteError, save_checkpoint
-from meta_tf.run.start import damaged_metrics
+from meta_tf.run.checkpoints import NotFiniteError, damaged_metrics, save_checkpoint
 from meta_tf.run.stop import StopRequest
 from meta_tf.run.workers import Workers
 

@@ -15,9 +15,9 @@ from meta_tf.command.configure import made_with
 from meta_tf.command.main import read
 from meta_tf.command.train import Usable
 from meta_tf.run import checkpoints
+from meta_tf.run.checkpoints import check_replaceable, clear_way, find_start
 from meta_tf.run.log import RunLog, training_minutes
 from meta_tf.run.settings import Training
-from meta_tf.run.start import check_replaceable, clear_way, find_start
 
 
 @pytest.fixture

@@ -15,11 +15,10 @@ import pytest
 import meta_tf
 from meta_tf.evaluation.metrics_csv import read_metrics
 from meta_tf.files import write_text
-from meta_tf.run.checkpoints import epoch_of
+from meta_tf.run.checkpoints import clear_way, epoch_of, find_start
 from meta_tf.run.lock import claimed
 from meta_tf.run.log import RunLog
 from meta_tf.run.settings import Training
-from meta_tf.run.start import clear_way, find_start
 from tests.failing_disk import FailingDisk
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")

@@ -7,12 +7,11 @@ import pytest
 
 import meta_tf
 from meta_tf.evaluation.metrics_csv import read_metrics
-from meta_tf.run.checkpoints import find_checkpoints
+from meta_tf.run.checkpoints import find_checkpoints, find_start
 from meta_tf.run.fit import fit
 from meta_tf.run.lock import claimed
 from meta_tf.run.made_with import MadeWith
 from meta_tf.run.settings import Training
-from meta_tf.run.start import find_start
 
 
 def test_a_program_of_ones_own_trains_and_goes_on(tmp_path):
