@@ -2,10 +2,11 @@
 
     python -m benchmarks.backbones [--network MobileNetV3Small] [--size 96] [--shots 5]
 
-Frozen under a classifier, frozen under a head that adapts (ANIL), and adapted through LoRA: the
-weights that are there and that are trained; the seconds of the first new task, which are spent on
-compiling, and of one later, 5-way, with 15 queries; and of the first and a later outer step, of
-one task. The weights are random ones: values do not change what a step costs. A minute or more.
+For the network frozen under a classifier, frozen under a head that adapts (ANIL), and adapted
+through LoRA, measures the numbers of all and of trained weights; the seconds for the first new
+task, mostly compilation, and for a later one, 5-way, with 15 queries; and for the first and a
+later outer step with one task. The weights are random, because their values do not affect the
+cost. Takes a minute or more.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ WAYS, QUERIES = 5, 15
 
 
 def body(name: str, size: int) -> keras.Model:
-    """A network without its classifier; it scales pixels from 0 to 255 itself."""
+    """A network without its classifier, which rescales pixels from 0 to 255."""
     network = getattr(keras.applications, name)
     return network(input_shape=(size, size, 3), include_top=False, pooling="avg", weights=None)
 

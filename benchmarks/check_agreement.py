@@ -1,4 +1,4 @@
-"""Do all contenders compute the same? Same weights and tasks in, same loss and meta-gradient out?
+"""Do all contenders compute the same loss and meta-gradient for the same weights and tasks?
 
     python -m benchmarks.check_agreement
 
@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def all_agree(works: list[Work], limit: float) -> bool:
-    """Prints how far each contender is from the reference, and returns whether all are near."""
+    """Prints each contender's difference from the reference; returns whether all are small."""
     small = list(
         {w.network: w.small() for w in sorted(works, key=lambda w: w.inner_steps)}.values()
     )
@@ -48,7 +48,7 @@ def all_agree(works: list[Work], limit: float) -> bool:
                 try:
                     worker.build(work)
                     errors = differences(worker.agree(), references[work.name])
-                except TooSlowError as error:  # says nothing against its results
+                except TooSlowError as error:  # its results may still be correct
                     print(f"unknown  {work.name:28} {module:20} {error}  {settings}", flush=True)
                     break
                 ok = max(errors) < TOLERANCE
@@ -62,7 +62,7 @@ def all_agree(works: list[Work], limit: float) -> bool:
 
 
 def differences(result: _Result, reference: _Result) -> tuple[float, float]:
-    """How far loss and meta-gradient are off, relative to the reference."""
+    """The errors of loss and meta-gradient, relative to the reference."""
     (loss, gradients), (true_loss, true_gradients) = result, reference
     flat, true = (np.concatenate([g.ravel() for g in gs]) for gs in (gradients, true_gradients))
     return (
@@ -72,12 +72,12 @@ def differences(result: _Result, reference: _Result) -> tuple[float, float]:
 
 
 def _programs(works: list[Work]) -> list[tuple[str, dict[str, Any], list[Work]]]:
-    """Every different program once, with the works that it does: threads make no difference."""
+    """Every distinct program once, with its works; settings of threads are ignored."""
     programs: dict[Any, tuple[str, dict[str, Any], list[Work]]] = {}
     for work in works:
         for contender in contenders(work):
             if contender.name == OURS_GENERATING or "scan" in contender.settings[0]:
-                continue  # the same step as without
+                continue  # the same step
             for settings in _different(contender):
                 key = (contender.module, tuple(sorted(settings.items())))
                 programs.setdefault(key, (contender.module, settings, []))[2].append(work)
@@ -85,7 +85,7 @@ def _programs(works: list[Work]) -> list[tuple[str, dict[str, Any], list[Work]]]
 
 
 def _different(contender: Contender) -> list[dict[str, Any]]:
-    """The settings without those of threads, each once."""
+    """The distinct settings, ignoring those of threads."""
     seen: list[dict[str, Any]] = []
     for settings in contender.settings:
         core = {k: v for k, v in settings.items() if k not in _THREADS}

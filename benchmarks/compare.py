@@ -1,11 +1,11 @@
-"""How fast is a MAML step, here and elsewhere?
+"""How fast is a MAML step, in meta_tf and in other libraries?
 
     python -m benchmarks.compare [--works ...] [--seconds 3] [--rounds 7]
 
-First checks that all compute the same. Then, work by work: every contender finds its
-fastest settings, each in a process of its own; these stay alive and are measured in turn,
-round after round, while the others sleep. Medians and ratios are printed, and written to
-`results/compare.json`; `results/compare.png` shows them.
+First checks that all contenders compute the same. Then, for each work, finds every contender's
+fastest settings, each in its own process. These processes stay alive and are measured in turn,
+round after round, while the others sleep. Prints medians and ratios, and writes them to
+`results/compare.json` and `results/compare.png`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from benchmarks.harness.workloads import WORKS, Work
 def main() -> int:
     parser = results.parser(__doc__)
     parser.add_argument("--works", nargs="*", default=list(WORKS), choices=list(WORKS))
-    parser.add_argument("--skip_check", action="store_true", help="do not compare results first")
+    parser.add_argument("--skip_check", action="store_true", help="skip the check of results")
     options = parser.parse_args()
     works = [WORKS[name] for name in options.works]
     if not options.skip_check and not check_agreement.all_agree(works, options.limit):
-        print("Not all compute the same: nothing is measured.", file=sys.stderr)
+        print("The contenders' results differ: nothing is measured.", file=sys.stderr)
         return 1
     measured = (results.load(options.results, "compare") or {}).get("works", {})
     for work in works:

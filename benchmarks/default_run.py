@@ -2,9 +2,10 @@
 
     python -m benchmarks.default_run [--rounds 3]
 
-`meta-tf train`, 70 000 outer steps on sine waves, against the same protocol written in JAX
-with its scan (`benchmarks/programs/jax_sinusoid.py`): tasks made as it goes, a validation and
-a file of weights every 5 000 steps, 600 new tasks at the end. New processes, in turn.
+Compares `meta-tf train`, 70 000 outer steps on sine waves, with the same protocol written in JAX
+with its scan (`benchmarks/programs/jax_sinusoid.py`): tasks generated during training, a
+validation and a file of weights every 5 000 steps, 600 new tasks at the end. Each run is a new
+process; the two alternate.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How long from a fresh process to the first step done?
+"""How long does a new process take until the first step is done?
 
     python -m benchmarks.first_step [--works omniglot_5_steps] [--rounds 3]
 
-A new process each time. `build` is the import and the making of network and data; `first`
-is the first step alone: tracing, compiling and running it.
+Starts a new process each time. `build` is the import and the construction of network and data;
+`first` is only the first step: tracing, compiling and running it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> None:
             if contender.multiple > 1 or contender.name == OURS_GENERATING:
                 continue
             if contender.name not in (OURS, JAX) and name != "omniglot_5_steps":
-                continue  # JAX compiles everywhere; the others for comparison, once
+                continue  # JAX always compiles; the others are measured once, for comparison
             one = first_step(
                 contender.module, contender.settings[0], work, options.rounds, options.limit
             )
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def first_step(module: str, settings: dict, work: Work, rounds: int, limit: float) -> dict:
-    """Median seconds of building and of the first step."""
+    """Median seconds for building and for the first step."""
     builds, firsts = [], []
     for _ in range(rounds):
         with Worker(module, settings, limit) as worker:

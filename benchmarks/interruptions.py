@@ -1,14 +1,15 @@
-"""Ends runs at random moments by SIGKILL or SIGTERM and compares them with uninterrupted ones.
+"""Ends runs at random moments with SIGKILL or SIGTERM and compares them with uninterrupted runs.
 
     python -m benchmarks.interruptions --trials=50 --omniglot=data/omniglot
 
 Each trial starts a run, ends it after a random time, and starts the same command again until it
-has finished. Then every number of its last checkpoint (weights, optimiser, seeds) and every column
-of `metrics.csv` but `seconds` must be those of the same run that nobody interrupted, bit for bit.
-Of two workers, on loopback, one is ended, and both are started again; they must come within 1e-6
-of one process that nobody interrupted, both in float64: the rounding of float32 depends on the
-number of workers, and sixty steps with batch norm multiply it beyond that. Prints a line for each
-trial, and returns 1 if one differs; all lines are in `benchmarks/results/interruptions.json`.
+has finished. Then every number in its last checkpoint (weights, optimiser, seeds) and every column
+of `metrics.csv` but `seconds` must be the same as in an uninterrupted run, bit for bit.
+
+With two workers, on loopback, one is ended, and both are started again. They must agree within
+1e-6 with one uninterrupted process, both in float64: in float32, rounding depends on the number
+of workers, and sixty steps with batch norm amplify it beyond that. Prints a line for each trial,
+and returns 1 if one differs; all lines are in `benchmarks/results/interruptions.json`.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ OMNIGLOT = ["--task=omniglot", *CONV, "--ways=5"]
 
 
 class Run(NamedTuple):
-    """The flags of a command, and by how many workers it is tried."""
+    """The flags of a command, and its number of workers."""
 
     flags: list[str]
     workers: int = 1
@@ -76,7 +77,7 @@ def noisy(input_shape: tuple[int, ...], outputs: int, dtype: str = "float32"):
 
 
 def start(run: Run, workdir: Path, workers: int = 1) -> list[subprocess.Popen]:
-    """The processes of a run: one, or as many workers."""
+    """Starts a run; returns its processes, one per worker."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "meta_tf.command", "train", *run.flags, f"--workdir={workdir}"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
@@ -93,7 +94,7 @@ def start(run: Run, workdir: Path, workers: int = 1) -> list[subprocess.Popen]:
 
 
 def finish(run: Run, workdir: Path, workers: int = 1) -> float:
-    """Lets a run come to its end; the seconds from when it had its folder until then."""
+    """Runs a command to its end; returns the seconds since the run's folder existed."""
     processes = start(run, workdir, workers)
     wait_for_folder(processes[0], workdir)
     begin = time.perf_counter()
@@ -110,9 +111,9 @@ def wait_for_folder(process: subprocess.Popen, workdir: Path) -> None:
 
 
 def interrupt(run: Run, workdir: Path, signum: int, seconds: float, ended: int) -> str:
-    """Starts a run, ends one of its processes so long after it has claimed its folder; what became.
+    """Starts a run and ends one of its processes `seconds` after its folder exists.
 
-    The other workers must end by themselves.
+    The other workers must exit on their own. Returns a description of the outcome.
     """
     processes = start(run, workdir, run.workers)
     victim = processes[ended]
@@ -132,7 +133,7 @@ def interrupt(run: Run, workdir: Path, signum: int, seconds: float, ended: int) 
 
 
 def numbers(workdir: Path) -> dict[str, np.ndarray]:
-    """All that must be the same, by name."""
+    """All numbers that must be the same, by name."""
     import h5py
 
     found = {}
@@ -151,7 +152,7 @@ def numbers(workdir: Path) -> dict[str, np.ndarray]:
 
 
 def largest_difference(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray]) -> float:
-    """Of any number, by how much; infinite if they have not the same numbers."""
+    """The largest difference of any number; infinite if names or shapes differ."""
     if {n: v.shape for n, v in ours.items()} != {n: v.shape for n, v in theirs.items()}:
         return float("inf")
     return max(float(np.abs(ours[n] - theirs[n]).max(initial=0.0)) for n in theirs)
@@ -164,7 +165,7 @@ def differ(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], tolerance
 
 
 def draw_pictures(folder: Path) -> None:
-    """Classes of noise, each with pictures that resemble each other."""
+    """Writes classes of noise, each with similar pictures."""
     from PIL import Image
 
     rng = np.random.default_rng(0)
@@ -184,7 +185,7 @@ def one_trial(
     lasts: float,
     chance: random.Random,
 ) -> dict[str, object]:
-    """Interrupts a run once, lets it go on to its end, and compares."""
+    """Interrupts a run once, resumes it to its end, and compares."""
     signum = chance.choice([signal.SIGKILL, signal.SIGTERM])
     seconds, ended = chance.uniform(0, lasts), chance.randrange(run.workers)
     told = interrupt(run, workdir, signum, seconds, ended)
@@ -206,7 +207,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--omniglot", help="the folder of its archives; without it, not that run")
+    parser.add_argument("--omniglot", help="the folder of its archives; skips its run if omitted")
     parser.add_argument("--kinds", nargs="+", choices=list(RUNS), default=list(RUNS))
     given = parser.parse_args()
     kinds = [name for name in given.kinds if name != "omniglot" or given.omniglot]

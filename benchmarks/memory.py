@@ -2,8 +2,8 @@
 
     python -m benchmarks.memory
 
-The peak of resident memory of a fresh process that makes two second-order steps, in
-megabytes, all libraries included; `before` is what it was before the first step.
+Measures the peak resident memory of a new process that runs two second-order steps, in
+megabytes, including all libraries; `before` is the memory before the first step.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--steps", nargs="*", type=int, default=STEPS)
     parser.add_argument("--tasks", nargs="*", type=int, default=TASKS)
     options = parser.parse_args()
-    # A small rate, so that a hundred steps stay within range of numbers.
+    # A small learning rate, so that a hundred steps stay finite.
     base = dataclasses.replace(WORKS["omniglot_15_queries"], inner_lr=0.01, per_call=1)
     measured: dict[str, dict] = {"inner_steps": {}, "tasks": {}}
     for name, (module, settings) in CONTENDERS.items():
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def peak(module: str, settings: dict, work: Work, limit: float) -> dict:
-    """Megabytes before and after two steps, in a process of their own."""
+    """Megabytes before and after two steps, in a separate process."""
     with Worker(module, settings, limit) as worker:
         try:
             worker.build(work)

@@ -2,10 +2,10 @@
 
     python -m benchmarks.new_task [--seconds 3] [--rounds 7]
 
-A 5-way 1-shot task, conv4, 5 inner steps without second derivatives, five pictures to be told
-apart: as a user would write it in each library. *Cold* is the first one in a new process, with
-all that is traced and compiled for it; *warm* the median of those that follow. And tasks that
-come 32 at a time, in milliseconds a task.
+A 5-way 1-shot task, conv4, 5 inner steps without second derivatives, five pictures to classify,
+written as a user would in each library. *Cold* is the first task in a new process, including
+tracing and compilation; *warm* is the median of the following ones. Also measures tasks in
+batches of 32, in milliseconds per task.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def measure(contenders: dict[str, tuple[str, dict]], tasks: int, options: Any) -> dict:
-    """`{"cold": {name: ms}, "warm": {name: ms}}`, milliseconds a task, measured in turn."""
+    """`{"cold": {name: ms}, "warm": {name: ms}}`, milliseconds per task, measured in turn."""
     workers: dict[str, Worker] = {}
     cold, times = {}, {}
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
@@ -59,7 +59,7 @@ def measure(contenders: dict[str, tuple[str, dict]], tasks: int, options: Any) -
             times[name] = max(3, round(options.seconds / once))
         for _ in range(options.rounds):
             for name, worker in workers.items():
-                time.sleep(0.3)  # until idle threads sleep
+                time.sleep(0.3)  # so that idle threads sleep
                 answer = worker.ask("new_task", times=times[name])
                 seconds[name].append(statistics.median(answer["seconds"]))
     finally:

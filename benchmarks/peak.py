@@ -2,10 +2,10 @@
 
     python -m benchmarks.peak
 
-The peak is the most that any way of multiplying square matrices reaches here: TensorFlow
-or PyTorch, several sizes, one process on all cores or a process of one thread on each. It
-is measured in turn with training. `harness/flops.py` derives the step's operations, and the count
-in the traced graph is printed next to it.
+The peak is the highest rate of any way of multiplying square matrices on this machine: TensorFlow
+or PyTorch, several sizes, one process on all cores or one single-threaded process per core. It is
+measured in turn with training. `harness/flops.py` derives the step's operations; the script also
+prints the count in the traced graph.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def fraction(work: Work, way: tuple, options: argparse.Namespace) -> dict:
-    """Rounds of products and of training in turn."""
+    """Alternating rounds of matrix products and of training."""
     peaks, derived = [], flops.derived(work)
     with Worker("ours", {}, options.limit) as worker:
         worker.build(work)

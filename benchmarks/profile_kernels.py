@@ -1,11 +1,11 @@
-"""Which machine code does an outer step spend its time in, here and in `torch.compile`?
+"""Which machine code takes the time of an outer step, in meta_tf and in `torch.compile`?
 
     python -m benchmarks.profile_kernels [--works transformer]
 
-Linux's `perf` (package `linux-perf`) looks 199 times a second at a process that makes outer
-steps, after the first ones. Shares of the samples by the kind of function, in %. Kernels that
-oneDNN writes at run time have no name: on a network without convolutions they are products of
-matrices.
+Linux `perf` (package `linux-perf`) samples a process 199 times a second while it runs outer steps,
+after the first ones. Reports the share of samples for each kind of function, in %. Kernels that
+oneDNN generates at run time have no name: in a network without convolutions they are matrix
+products.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from benchmarks.harness.workloads import WORKS, Work
 
 COMPILED = {"threads": 1, "inside": True, "compile": True}
 CONTENDERS = {OURS: ("ours", {}), "torch.compile": ("torch_vmap", COMPILED)}
-KINDS = {  # the first that is found in `library symbol`
+KINDS = {  # the first match in `library symbol` counts
     "products of matrices": r"JIT\] tid|brgemm|gemm|gebp|[Mm]at[Mm]ul|mkl_blas",
     "transposes": r"TensorBlockIO|Shuffling|[Tt]ranspose",
     "sums over axes": r"Reduc",
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def profiled(module: str, settings: dict, work: Work, options) -> Shares:
-    """Shares of the samples of some seconds of outer steps."""
+    """Shares of the samples during some seconds of outer steps."""
     steps = 3 * work.per_call
     with Worker(module, settings, options.limit) as worker, tempfile.TemporaryDirectory() as folder:
         worker.build(work)
@@ -65,9 +65,9 @@ def profiled(module: str, settings: dict, work: Work, options) -> Shares:
             ["perf", "record", "-q", "-F", "199", "-p", str(worker.pid), "-o", data],
             stderr=subprocess.DEVNULL,
         )
-        time.sleep(1)  # until it looks
+        time.sleep(1)  # until it samples
         if looking.poll() is not None:
-            raise SystemExit("`perf` may not look: see /proc/sys/kernel/perf_event_paranoid")
+            raise SystemExit("`perf` has no permission: see /proc/sys/kernel/perf_event_paranoid")
         calls = max(1, round(options.rounds * options.seconds / each))
         worker.ask("run", steps=calls * work.per_call)
         looking.send_signal(signal.SIGINT)
@@ -78,7 +78,7 @@ def profiled(module: str, settings: dict, work: Work, options) -> Shares:
 
 
 def shares(told: str) -> Shares:
-    """Adds up the lines `12.34%|library|[.] symbol` of a report by kind, the largest first."""
+    """Sums the lines `12.34%|library|[.] symbol` of a report by kind, largest first."""
     kinds: dict[str, float] = collections.Counter()
     for line in told.splitlines():
         if line.strip() and not line.startswith("#"):

@@ -1,10 +1,11 @@
-"""Which operations does an outer step spend its time in, here and in JAX?
+"""Which operations take the time of an outer step, in meta_tf and in JAX?
 
     python -m benchmarks.profile_steps [--works sinusoid_1_step]
 
-A trace of some outer steps after the first ones: the parts of the program of XLA, each by its
-kind, with microseconds and calls a step. Tracing takes time too, so only shares and counts mean
-anything. JAX's is of its scan. TensorFlow's own kernels do not show: dense networks alone.
+Traces some outer steps after the first ones, and reports the parts of the XLA program by kind,
+with microseconds and calls per step. Tracing takes time too, so only shares and counts are
+meaningful. For JAX, traces its scan. TensorFlow's own kernels are not shown, so use only dense
+networks.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from benchmarks.harness.workers import Worker
 from benchmarks.harness.workloads import WORKS, Work
 
 TRACED = tuple(name for name, work in WORKS.items() if work.network == "mlp")
-MOST = 12  # kinds that are kept
-# What only holds other parts, or waits for them.
+MOST = 12  # kinds to keep
+# Events that only contain other parts, or wait for them.
 _HOLDS = re.compile(r"::|: |^while|Execute|^_|^<|^\$|Iterator|^Prefetch|[Ff]unction|^Eager|^call\b")
 
 
@@ -43,7 +44,7 @@ def main() -> None:
 
 
 def traced(module: str, settings: dict, work: Work, options) -> dict[str, list[float]]:
-    """`{kind: [microseconds a step, calls a step]}`, the longest first."""
+    """`{kind: [microseconds per step, calls per step]}`, the longest first."""
     steps = max(1, options.steps // work.per_call) * work.per_call
     with Worker(module, settings, options.limit) as worker, tempfile.TemporaryDirectory() as folder:
         worker.build(work)
@@ -53,7 +54,7 @@ def traced(module: str, settings: dict, work: Work, options) -> dict[str, list[f
 
 
 def by_kind(folder: Path, steps: int) -> dict[str, list[float]]:
-    """Adds up the events of a trace by the kinds of operations they are of."""
+    """Sums the events of a trace by kind of operation."""
     from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
     (path,) = folder.rglob("*.xplane.pb")

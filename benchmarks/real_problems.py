@@ -3,8 +3,8 @@
     python -m benchmarks.real_problems vowel
     python -m benchmarks.real_problems remifentanil
 
-after the recipes of benchmarks_data/. All look at the same tasks: every test group whole, with
-several draws of its support set. Penalties are chosen among the training groups alone. Writes
+Run the recipes in benchmarks_data/ first. All methods use the same tasks: every whole test group,
+with several random support sets. Penalties are chosen only on training groups. Writes
 benchmarks/results/real_NAME.json.
 """
 
@@ -24,7 +24,7 @@ from benchmarks.nearest import class_mean, nearest_neighbour, whitening
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-DRAWS = {"vowel": 86, "remifentanil": 10}  # 602 tasks of 7 speakers; 650 of 65 patients
+DRAWS = {"vowel": 86, "remifentanil": 10}  # 602 tasks from 7 speakers; 650 from 65 patients
 FOLDS = 5
 
 
@@ -60,7 +60,7 @@ def vowel(data: Path, train: bool) -> list[dict]:
 
 
 def remifentanil(data: Path, train: bool) -> list[dict]:
-    """Mean squared error of the log concentration, by five folds of the patients."""
+    """Mean squared error of the log concentration, with five folds of the patients."""
     found: dict[str, list[float]] = {}
     groups: list[str] = []
     for fold in range(FOLDS):
@@ -102,7 +102,7 @@ def _whole(task: tuple[np.ndarray, ...]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _trained(preset: str, data: Path, lists: str, tasks: int) -> list[float]:
-    """The metric of every test task after a training by the command."""
+    """The metric of every test task after training with the command."""
     import keras
 
     import meta_tf
@@ -110,7 +110,7 @@ def _trained(preset: str, data: Path, lists: str, tasks: int) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         words = [f"--preset={preset}", f"--data={data}", f"--workdir={folder}"]
         words += [f"--groups_file={ROOT / 'benchmarks_data' / lists}", "--eval_tasks=2"]
-        # A process of its own, as a device can be set up only once.
+        # A separate process, because a device can be set up only once.
         subprocess.run([sys.executable, "-m", "meta_tf.command", "train", *words], check=True)
         learner = keras.models.load_model(Path(folder) / "learner.keras", compile=False)
     target, group = {"vowel": ("vowel", "speaker")}.get(preset, ("log_concentration", "patient"))
@@ -121,7 +121,7 @@ def _trained(preset: str, data: Path, lists: str, tasks: int) -> list[float]:
 
 
 def _by_group(values: list[float], groups: list[str]) -> np.ndarray:
-    """The mean of each group over its draws."""
+    """The mean of each group over its support sets."""
     return np.reshape(values, [-1, len(groups)]).mean(0)
 
 

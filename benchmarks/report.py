@@ -1,4 +1,4 @@
-"""Fills the figures of `README.md` and of docs/serving.md from the JSON results, none by hand.
+"""Updates all figures in `README.md` and docs/serving.md from the JSON results.
 
 python -m benchmarks.report
 """
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def goals(found: dict) -> str:
-    """The table of goals and what was reached."""
+    """The table of goals and results."""
     lines = ["| work | at least | aim | reached |", "|---|---|---|---|"]
     for row in ROWS:
         reached = row.reached(found) or MISSING
@@ -54,7 +54,7 @@ def goals(found: dict) -> str:
 
 
 def rates(compare: dict | None) -> str:
-    """Tasks per second of every contender on every work."""
+    """The table of tasks per second for every contender and work."""
     if not compare:
         return MISSING
     works = compare["works"]
@@ -67,7 +67,7 @@ def rates(compare: dict | None) -> str:
 
 
 def machines(found: dict) -> str:
-    """Where and when each script was run."""
+    """When and where each script was run."""
     lines = []
     for name, one in found.items():
         if one:
@@ -156,11 +156,11 @@ def _number(value: float | None) -> str:
 
 
 def _between(text: str, mark: str, part: str) -> str:
-    """Replaces what stands between the two comments of a mark."""
+    """Replaces the text between the two comments of a mark."""
     pattern = rf"(<!-- {mark} -->\n).*?(<!-- end of {mark} -->)"
     new, count = re.subn(pattern, lambda m: f"{m[1]}\n{part}\n\n{m[2]}", text, flags=re.DOTALL)
     if count != 1:
-        raise ValueError(f"The page must have the mark {mark!r} once. Received: {count} of it.")
+        raise ValueError(f"The page must have the mark {mark!r} once. Received: {count} times.")
     return new
 
 

@@ -1,4 +1,4 @@
-"""Ridge regression for new groups: what all have in common, and what the support set adds."""
+"""Ridge regression for new groups: shared weights, and a correction from the support set."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Task = tuple[np.ndarray, ...]
 def errors(known: list[Group], tasks: list[Task]) -> dict[str, list[float]]:
     """The mean squared errors of three baselines on every task.
 
-    The features are all products of two, besides themselves. Both penalties are those that
-    are best for the known groups, five folds of them held out in turn.
+    The features are extended with all products of two. Both penalties are chosen by five-fold
+    cross-validation on the known groups.
 
     Args:
       known: x [n, D] and y [n, 1] of each known group.
-      tasks: support_x, support_y, query_x, query_y of each new one.
+      tasks: support_x, support_y, query_x, query_y of each new group.
     """
     common = min(PENALTIES, key=lambda p: np.mean(_held_out(known, p, None)))
     own = min(PENALTIES, key=lambda p: np.mean(_held_out(known, common, p)))
@@ -44,19 +44,19 @@ def quadratic(x: np.ndarray) -> np.ndarray:
 
 
 def fit(known: list[Group], penalty: float) -> np.ndarray:
-    """Weights of a ridge regression on all examples of all groups."""
+    """The weights of a ridge regression on all examples of all groups."""
     x, y = (np.concatenate(parts) for parts in zip(*known, strict=True))
     x = quadratic(x)
     return np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ y)
 
 
 def _dual(x: np.ndarray, y: np.ndarray, penalty: float) -> np.ndarray:
-    """The same for few examples of many features."""
+    """The same, for few examples with many features."""
     return x.T @ np.linalg.solve(x @ x.T + penalty * np.eye(len(x)), y)
 
 
 def _held_out(known: list[Group], common: float, own: float | None) -> list[float]:
-    """Errors on groups left out, after five of their examples if a penalty for those is given."""
+    """Errors on held-out groups, after five of their examples if their penalty is given."""
     found = []
     for fold in range(FOLDS):
         weights = fit([g for i, g in enumerate(known) if i % FOLDS != fold], common)

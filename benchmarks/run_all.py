@@ -1,8 +1,8 @@
-"""All benchmarks, one after another, and the report.
+"""Runs all benchmarks, one after another, and the report.
 
-python -m benchmarks.run_all                     a quiet machine, some hours
-python -m benchmarks.run_all --quick             whether all runs; its figures mean little
-python -m benchmarks.run_all --omniglot DIR      with Omniglot itself as a source
+python -m benchmarks.run_all                     needs a quiet machine and some hours
+python -m benchmarks.run_all --quick             only checks that everything runs
+python -m benchmarks.run_all --omniglot DIR      uses Omniglot itself as a source
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tempfile
 
 from benchmarks.harness.workers import ROOT
 
-# What takes long comes last.
+# The slow ones come last.
 SCRIPTS = (
     "peak", "new_task", "default_run", "first_step", "memory", "soak", "sources", "serving",
     "scaling", "compare",

@@ -1,8 +1,8 @@
-"""What happens to throughput as tasks and ways grow?
+"""How does throughput change with more tasks and ways?
 
     python -m benchmarks.scaling
 
-All sizes are kept warm, each in a process of its own, and measured in turn.
+Keeps all sizes warm, each in its own process, and measures them in turn.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""How many requests does examples/serve.py answer, how fast, and does its memory stay the same?
+"""How many requests does examples/serve.py answer, how fast, and does its memory stay constant?
 
     python -m benchmarks.serving [--seconds 10] [--rounds 3] [--minutes 10]
 
-The learner `omniglot_5way_1shot`, exported, behind the example in a process of its own. Clients
-are threads of this process, on the same cores: each has one connection, and sends its next request
-when the last one is answered. *learn* has five drawings, *predict* five others. Then, for
-`--minutes`, eight clients learn once and predict nine times, over and over, where 200 tasks are
-kept, so that most are let go; resident memory is read every second.
+The example serves the exported learner `omniglot_5way_1shot` in its own process. Clients are
+threads of this process, on the same cores: each has one connection, and sends its next request
+after the last answer. *learn* has five drawings, *predict* five others. Then, for `--minutes`,
+eight clients repeatedly learn once and predict nine times, while the service keeps only 200
+tasks, so that most are dropped; resident memory is read every second.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Client:
 
 def main() -> None:
     parser = results.parser(__doc__, seconds=10, rounds=3)
-    parser.add_argument("--minutes", type=float, default=10, help="of the look at memory")
+    parser.add_argument("--minutes", type=float, default=10, help="of the memory test")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         meta_tf.pretrained("omniglot_5way_1shot").export(f"{folder}/saved_model")
@@ -76,7 +76,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def service(saved_model: str, limit: float) -> Iterator[tuple[int, psutil.Process]]:
-    """The example at work: its port and its process."""
+    """Runs the example; yields its port and its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -94,7 +94,7 @@ def service(saved_model: str, limit: float) -> Iterator[tuple[int, psutil.Proces
 
 
 def _wait(port: int, process: subprocess.Popen, log: Path, limit: float) -> None:
-    """Until the service answers."""
+    """Waits until the service answers."""
     end = time.monotonic() + limit
     while True:
         with contextlib.suppress(OSError):
@@ -119,7 +119,7 @@ def measure(port: int, options: Any) -> dict[str, dict[str, dict[str, float]]]:
     found: dict[str, dict[str, dict[str, float]]] = {kind: {} for kind in kinds}
     for clients in CLIENTS:
         for kind, work in kinds.items():
-            task = Client(port).learn()  # the last one may have been let go
+            task = Client(port).learn()  # the last one may have been dropped
             seen = [together(port, clients, options.seconds, work) for _ in range(options.rounds)]
             times = sorted(1000 * t for round_ in seen for t in round_)
             found[kind][str(clients)] = one = {
@@ -133,7 +133,7 @@ def measure(port: int, options: Any) -> dict[str, dict[str, dict[str, float]]]:
 
 
 def together(port: int, clients: int, seconds: float, work: Callable[[Client], object]) -> list:
-    """What each request took, in seconds, of clients that work side by side."""
+    """The seconds of each request, with several clients at the same time."""
     end = time.monotonic() + seconds
 
     def one() -> list[float]:

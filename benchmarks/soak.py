@@ -1,8 +1,8 @@
-"""Does memory stay the same when everything is done again and again?
+"""Does memory stay constant when everything is repeated many times?
 
     python -m benchmarks.soak [--share 1.0]
 
-In one process: 5 000 new tasks by `adapt` and `predict`, 20 calls of `fit`, 200 of
+In one process: 5 000 new tasks with `adapt` and `predict`, 20 calls of `fit`, 200 of
 `meta_tf.evaluate`, 20 exports that are loaded again. Resident memory is read after the first
 fiftieth of each kind (one fit, four evaluations) and after the last.
 """
@@ -28,7 +28,7 @@ TIMES = {"adapt, predict": 5000, "fit": 20, "evaluate": 200, "export, load": 20}
 
 def main() -> None:
     parser = results.parser(__doc__)
-    parser.add_argument("--share", type=float, default=1.0, help="of the times that all is done")
+    parser.add_argument("--share", type=float, default=1.0, help="share of the repetitions to run")
     options = parser.parse_args()
     source = meta_tf.tasks.Sinusoid(shots=10)
     learner = meta_tf.MetaLearner(meta_tf.models.mlp(), meta_tf.MAML(0.01), loss="mse")
@@ -59,7 +59,7 @@ def _works(learner: meta_tf.MetaLearner, source: meta_tf.tasks.Source, folder: s
 
 
 def _growth(work: Callable[[], object], times: int) -> dict[str, float]:
-    """Resident megabytes when a fiftieth of the work is done, and when all is."""
+    """Resident megabytes after a fiftieth of the work, and after all of it."""
     soon, early = max(1, times // 50), 0.0
     for i in range(1, times + 1):
         work()
@@ -69,7 +69,7 @@ def _growth(work: Callable[[], object], times: int) -> dict[str, float]:
 
 
 def _resident() -> float:
-    gc.collect()  # Keras's models hold themselves in circles
+    gc.collect()  # Keras models have reference cycles
     return psutil.Process().memory_info().rss / 2**20
 
 

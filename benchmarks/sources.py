@@ -1,10 +1,10 @@
-"""How many episodes per second does each task source make, against what training consumes?
+"""How many episodes per second does each task source generate, relative to training?
 
     python -m benchmarks.sources [--omniglot DIR]
 
-A source is read on one core, by itself; training runs on all cores, from memory. Without
-`--omniglot` (the folder of its archives), noise of Omniglot's size stands in for it, which
-takes the same way through the sampler.
+Reads each source separately on one core; training runs on all cores, from memory. Without
+`--omniglot` (the folder of its archives), noise of Omniglot's size replaces it, which uses the
+same sampler.
 """
 
 from __future__ import annotations

@@ -1,13 +1,13 @@
-"""The baseline of few-shot learning: a network that classifies, frozen, under a simple classifier.
+"""The transfer-learning baseline: a frozen classification network with a simple classifier.
 
     python -m benchmarks.transfer --data_dir=data/omniglot
 
-The network of the tables, conv4 of 64 filters with strides, learns to tell all training
-characters of Omniglot apart, each in its four turns a class of its own, as any Keras model does.
-Then it is frozen, and a task is learned on its features by their nearest class mean, ridge
-regression or logistic regression. Validation tasks choose the epoch and, for each size of tasks,
-the classifier; the 600 test tasks are those of `meta-tf train`. Writes a folder in results/ for
-each size. Twenty minutes on one core.
+Trains the network of the tables, conv4 with 64 filters and strides, as an ordinary Keras model to
+classify all training characters of Omniglot; each of a character's four rotations is a separate
+class. Then freezes it, and learns a task from its features with the nearest class mean, ridge
+regression or logistic regression. Validation tasks select the epoch and, for each task size, the
+classifier; the 600 test tasks are those of `meta-tf train`. Writes a folder in results/ for each
+size. Takes twenty minutes on one core.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from meta_tf.files import write_text
 from meta_tf.tasks.class_part import ClassPart
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-SIZES = ((5, 1), (5, 5), (20, 1))  # ways and shots of a table each
+SIZES = ((5, 1), (5, 5), (20, 1))  # ways and shots, one table each
 QUERIES, TASKS, BATCH = 5, 600, 64
 HEADS = (meta_tf.ProtoNet, meta_tf.R2D2, meta_tf.LogisticRegression)
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -41,10 +41,10 @@ Row = dict[str, Any]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data_dir", required=True, help="the folder of Omniglot's archives")
-    parser.add_argument("--epochs", type=int, default=10, help="times that each drawing is seen")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="the folder of the folders")
+    parser.add_argument("--epochs", type=int, default=10, help="passes over the drawings")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="where to write the folders")
     options = parser.parse_args()
-    try:  # before anything that takes long
+    try:  # before anything slow
         check_integer("epochs", options.epochs, at_least=1)
         tasks = _tasks(options.data_dir, ways=20, shots=1, rotations="classes")
         options.output.mkdir(parents=True, exist_ok=True)
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def pretrained(tasks: meta_tf.tasks.Omniglot, epochs: int) -> tuple[keras.Model, list[Row]]:
-    """The network without its classifier, of the best epoch; and a row for each epoch."""
+    """The network of the best epoch, without its classifier; and a row for each epoch."""
     body = meta_tf.models.conv4(ways=None)
     drawings = tasks.train.labelled().cache().shuffle(100_000, seed=0).batch(BATCH)
     steps = len(drawings)
@@ -96,7 +96,7 @@ def pretrained(tasks: meta_tf.tasks.Omniglot, epochs: int) -> tuple[keras.Model,
 
 
 def measured(body: keras.Model, data_dir: str, ways: int, shots: int) -> Row:
-    """The test tasks, by the classifier that is best on those of validation."""
+    """Evaluates test tasks with the classifier that is best on validation tasks."""
     tasks = _tasks(data_dir, ways=ways, shots=shots)
     features = tasks.valid.embedded(body)
     valid = {head.__name__: on_features(features, head, ways).mean[-1] for head in HEADS}
@@ -106,7 +106,7 @@ def measured(body: keras.Model, data_dir: str, ways: int, shots: int) -> Row:
 
 
 def on_features(part: ClassPart, head: Any, ways: int) -> meta_tf.Evaluation:
-    """How a classifier does on tasks of features, which it takes as they are."""
+    """Evaluates a classifier on tasks whose inputs are features."""
     x, _ = part.task_spec
     as_they_are = keras.Sequential([keras.Input(x["support_x"].shape[1:]), keras.layers.Identity()])
     learner = meta_tf.MetaLearner(as_they_are, head(ways=ways), LOSS, batch_norm="running")

@@ -3,8 +3,8 @@
     meta-tf train --preset=chinese_characters --workdir=RUN
     python -m benchmarks.unseen_classes chinese_characters --learner=RUN/learner.keras
 
-after the recipes of benchmarks_data/. All look at the same 600 test tasks. Writes
-benchmarks/results/real_NAME.json. A checkpoint of a run that has not ended is a learner too.
+Run the recipes in benchmarks_data/ first. All methods use the same 600 test tasks. Writes
+benchmarks/results/real_NAME.json. The learner can also be a checkpoint of an unfinished run.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ RESULTS = Path(__file__).resolve().parent / "results"
 TASKS = 600
 SETTINGS: dict[str, dict[str, int]] = {
     "chinese_characters": {"queries": 5},
-    "chinese_faces": {"queries": 4},  # five brush faces: one example and four queries
+    "chinese_faces": {"queries": 4},  # five brush typefaces: one example and four queries
     "road_signs": {"queries": 5, "size": 32, "channels": 3},
     "voices": {"queries": 5, "size": 40},
 }
-WAYS = {"voices": 5}  # of seven; 20 otherwise
+WAYS = {"voices": 5}  # out of seven; otherwise 20
 Row = dict[str, Any]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=SETTINGS)
-    parser.add_argument("--data", default="data", help="the folder of the recipes' folders")
+    parser.add_argument("--data", default="data", help="the folder with the recipes' output")
     parser.add_argument(
         "--learner",
         nargs="+",
         default=[],
-        help="learner.keras of a run, or one of its checkpoints; or several runs'",
+        help="learner.keras of one or several runs, or one of their checkpoints",
     )
     parser.add_argument(
         "--part", choices=PARTS[1:], default="test", help="whose classes are unseen"
@@ -79,7 +79,7 @@ def main() -> None:
 
 
 def tasks_of(path: Path, name: str, ways: int, part: str = "test") -> Part:
-    """One part alone; its episodes are those of `--task=images` on the whole folder."""
+    """A single split; its episodes are those of `--task=images` on the whole folder."""
     settings = {"size": 28, "channels": 1, **SETTINGS[name]}
     folders = sorted(f for f in (path / part).iterdir() if f.is_dir())
     files = [image_files(folder) for folder in folders]
@@ -95,7 +95,7 @@ def tasks_of(path: Path, name: str, ways: int, part: str = "test") -> Part:
 
 
 def omniglot_learners(path: Path, name: str, part: Part) -> list[Row]:
-    """What the shipped learners, trained on Omniglot's handwriting, make of the tasks."""
+    """The shipped learners, trained on Omniglot's handwriting, on these tasks."""
     many = learned(pretrained("omniglot_20way_1shot"), part, "Omniglot learner, 20-way")
     five = tasks_of(path, name, ways=5)
     few = learned(pretrained("omniglot_5way_1shot"), five, "Omniglot learner, 5-way")
@@ -103,7 +103,7 @@ def omniglot_learners(path: Path, name: str, part: Part) -> list[Row]:
 
 
 def voice_baselines(path: Path, part: Part) -> list[Row]:
-    """The nearest spectrogram, and the nearest in what `benchmarks.voices` knows of a clip."""
+    """The nearest spectrogram, and the nearest clip in the features of `benchmarks.voices`."""
     whitened = whitened_summaries(path / "train", SETTINGS["voices"]["size"])
     rows = []
     for name, features in (
@@ -121,7 +121,7 @@ def flat(pictures: np.ndarray) -> np.ndarray:
 
 
 def measured(part: Part, name: str, features: Features = flat) -> Row:
-    """Accuracy of the nearest support example in pixels, or in features of them."""
+    """Accuracy of the nearest support example, in pixels or in features."""
     accuracies = []
     for x, y in part.batches(1, seed=0).take(TASKS):
         accuracies.append(np.mean(nearest_class(x, features) == y[0].numpy()))
@@ -129,13 +129,13 @@ def measured(part: Part, name: str, features: Features = flat) -> Row:
 
 
 def nearest_class(x: dict[str, Any], features: Features) -> np.ndarray:
-    """The class of the support example that is nearest to each query of a batch of one task."""
+    """The class of the nearest support example for each query of a batch of one task."""
     support, query = (features(x[k][0].numpy()) for k in ("support_x", "query_x"))
     return x["support_y"][0].numpy()[nearest(query, support)]
 
 
 def most_likely(learner: Any, x: dict[str, Any]) -> np.ndarray:
-    """The class that a learner gives to each query of a batch of one task."""
+    """The class that a learner predicts for each query of a batch of one task."""
     return learner.predict_on_batch(x)[0].argmax(-1)
 
 

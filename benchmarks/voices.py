@@ -1,4 +1,4 @@
-"""What is known of a voice without learning, and how often each of a few voices is recognised."""
+"""Features of a voice without learning, and the accuracy for each voice."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def summaries(spectrograms: np.ndarray) -> np.ndarray:
 
 
 def whitened_summaries(folder: Path, size: int) -> Features:
-    """`summaries` less their mean, turned so that one voice's clips vary alike in all of them.
+    """`summaries` minus their mean, whitened by the variation among one voice's clips.
 
-    Both are learned from the voices of `folder`, but for those at another speed, VOICE--SPEED.
+    Both are computed from the voices in `folder`, except those at another speed, VOICE--SPEED.
     """
     voices = sorted(f for f in folder.iterdir() if f.is_dir() and "--" not in f.name)
     files = [image_files(voice) for voice in voices]
@@ -36,7 +36,7 @@ def whitened_summaries(folder: Path, size: int) -> Features:
 
 
 def of_length_one(features: Features) -> Features:
-    """The features' directions: the nearest is then the one at the smallest angle."""
+    """The features scaled to unit length: the nearest then has the smallest angle."""
 
     def scaled(spectrograms: np.ndarray) -> np.ndarray:
         found = features(spectrograms)
@@ -46,9 +46,9 @@ def of_length_one(features: Features) -> Features:
 
 
 def by_voice(part: Part, choose: Callable[[dict], np.ndarray], tasks: int) -> dict[str, float]:
-    """The share of each voice's clips that is recognised among its task's voices.
+    """The share of each voice's clips that are recognised among its task's voices.
 
-    `choose` gives the class of each query, [Q], of a batch of one task.
+    `choose` returns the class of each query, [Q], for a batch of one task.
     """
     right: dict[str, list[float]] = {name: [] for name in part.classes}
     for number, (x, y) in enumerate(part.batches(1, seed=0).take(tasks)):

@@ -1,16 +1,16 @@
-"""What do two workers gain over one, and what would more of them on a network?
+"""What do two workers gain over one, and what would more workers gain on a network?
 
     python -m benchmarks.workers_scale
 
-Omniglot's conv4, each process on a core of its own. `one`: a process with T tasks in a step;
-`double`: with 2 T. `apart`: two processes at a time that do not know of each other, with T each.
-`together`: two workers that share 2 T. What `apart` takes over `one` is the machine's, whose cores
-share memory and cache; what `together` takes over `apart` is the communication, and the waiting
-for each other.
+Uses Omniglot's conv4, with each process pinned to its own core. `one`: a process with T tasks per
+step; `double`: with 2 T. `apart`: two independent processes at the same time, with T each.
+`together`: two workers that share 2 T. The extra time of `apart` over `one` is due to the machine,
+whose cores share memory and cache. The extra time of `together` over `apart` is due to
+communication, and to the workers waiting for each other.
 
-Then, by the formula of docs/several-machines.md, predicts the efficiency of more workers on a
-network of 10 Gb/s: from the step of two, the step's bytes and sums, which are counted, and the
-time of a hop, which is measured by itself.
+Then predicts, with the formula in docs/several-machines.md, the efficiency of more workers on a
+network of 10 Gb/s: from the step time of two workers, the counted bytes and sums per step, and
+the separately measured time per hop.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from benchmarks.harness.addresses import free_addresses
 from benchmarks.harness.workers import Worker
 from benchmarks.harness.workloads import WORKS, Work
 
-NETWORK = 10e9 / 8  # bytes a second
+NETWORK = 10e9 / 8  # bytes per second
 PREDICTED = (2, 8, 64)
 
 
@@ -81,7 +81,7 @@ class Team:
 
 
 def measure(teams: dict[str, Team], seconds: float, rounds: int) -> dict[str, list[float]]:
-    """Seconds of a step: of every team in turn, round after round."""
+    """Seconds per step, for every team in turn, round after round."""
     steps = {}
     for name, team in teams.items():
         team.step_seconds(2)  # traces
@@ -116,10 +116,10 @@ def told(measured: dict[str, list[float]], sent: dict[str, float]) -> dict[str, 
 
 
 def predicted(one: float, works: float, sent: dict[str, float], workers: int) -> float:
-    """The efficiency of so many machines, each with as many tasks as one has alone.
+    """The efficiency of several machines, each with as many tasks as the single machine.
 
-    A ring of W workers sends each number 2 (W - 1) times on, 1 / W of all of them at a time. A
-    step without that takes `works` seconds, of one machine alone `one`.
+    A ring of W workers sends each number 2 (W - 1) times, 1 / W of all numbers at a time. Without
+    communication, a step takes `works` seconds; on one machine alone, `one` seconds.
     """
     turns = 2 * (workers - 1)
     sends = turns / workers * sent["bytes"] / NETWORK + turns * sent["collectives"] * sent["hop"]

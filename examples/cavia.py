@@ -3,8 +3,8 @@ r"""CAVIA: an algorithm from outside the package, in one file.
     meta-tf train --algorithm=examples.cavia:CAVIA --model=examples.cavia:context_mlp \
         --inner_lr=1.0 --eval_steps=5 --iterations=4000 --workdir=runs/cavia
 
-Each task is learned by a few numbers alone, its *context*, which the model is given beside
-every input; the weights are the same for all tasks.
+Adapting to a task changes only a few numbers, its *context*, which are appended to every input of
+the model; the weights are the same for all tasks.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from meta_tf.types import Tensor, Weights
 @keras.saving.register_keras_serializable("cavia")
 @dataclasses.dataclass(frozen=True)
 class CAVIA(InnerLoop):
-    """Fast context adaptation: a task is a point in a small space, found by gradient steps.
+    """Fast context adaptation: represents a task by a few parameters, found by gradient steps.
 
-    With c the context, C numbers that are appended to every input,
+    With c the context, C numbers appended to every input,
 
         c_0 = 0,   c_{i+1} = c_i - α ∇_c L_S(w, c_i),   i = 0 … inner_steps - 1
         meta-gradient: dL_Q(w, c_k) / dw, through all k steps.
 
-    The model takes inputs [..., D + C] where examples are [..., D].
+    The model takes inputs [..., D + C] for examples [..., D].
 
     Args:
-      context: C, how many numbers describe a task.
+      context: C, the number of context parameters of a task.
 
-    Those of every inner loop (`inner_lr`, `inner_steps`, `eval_steps`, `unroll`) are in
-    `meta_tf.algorithms.InnerLoop`; `adapted` has no meaning here.
+    `meta_tf.algorithms.InnerLoop` describes the arguments of every inner loop (`inner_lr`,
+    `inner_steps`, `eval_steps`, `unroll`); `adapted` has no effect here.
 
     Reference:
       Zintgraf et al. 2019, Fast Context Adaptation via Meta-Learning.
@@ -55,12 +55,12 @@ class CAVIA(InnerLoop):
         declared = network.input_spec
         if declared is not None and declared.shape[-1] <= self.context:
             raise ValueError(
-                f"`model` must take inputs of more than {self.context} numbers, the examples' and "
-                f"behind them the context's. Received: inputs of shape {declared.shape}. Build it "
-                "wider by `context`, as examples.cavia:context_mlp does."
+                f"`model` must take inputs of more than {self.context} numbers: those of an "
+                f"example, followed by the context. Received: inputs of shape {declared.shape}. "
+                "Make its input wider by `context`, as examples.cavia:context_mlp does."
             )
 
-    # Where the loop starts, what adapts, and what one step changes.
+    # The start of the loop, the tensors that adapt, and one step.
 
     def initial(self, network: Network, weights: Weights) -> Weights:
         zeros = tf.zeros([self.context], weights.model[0].dtype)
@@ -88,7 +88,7 @@ class CAVIA(InnerLoop):
         rate = tf.cast(self.inner_lr, state.fast[0].dtype)
         return state._replace(fast=[state.fast[0] - rate * gradients[0]])
 
-    # The model sees more than the examples hold.
+    # The model's inputs are the examples and the context.
 
     def model_inputs(self, weights: Weights, x: Tensor) -> Tensor:
         context = tf.cast(weights.meta["context"], x.dtype)
@@ -110,7 +110,7 @@ def _resized(spec: Any, by: int) -> keras.KerasTensor:
 def context_mlp(
     input_shape: Sequence[int], outputs: int, context: int = 4, hidden: int = 40
 ) -> keras.Model:
-    """A network of two hidden layers for vectors with a context of `context` numbers behind."""
+    """A network with two hidden layers for vectors followed by a context of `context` numbers."""
     return meta_tf.models.mlp(
         (*input_shape[:-1], input_shape[-1] + context),
         outputs,

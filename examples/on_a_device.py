@@ -1,9 +1,9 @@
-"""Learns from five drawings on a device, by LiteRT alone: neither TensorFlow nor meta_tf.
+"""Learns from five drawings on a device with LiteRT only, without TensorFlow or meta_tf.
 
     pip install ai-edge-litert
     python on_a_device.py learner.tflite
 
-`learner.tflite` comes from a computer that has both:
+Create `learner.tflite` on a computer with TensorFlow and meta_tf:
 
     meta-tf export --learner=omniglot_5way_1shot --format=litert --output=learner.tflite
 
@@ -37,7 +37,7 @@ STROKES = {
 
 
 def draw(points: list[tuple[float, float]], rng: np.random.Generator) -> np.ndarray:
-    """A drawing [28, 28, 1] of a stroke by an unsteady hand: ink 1 on a ground of 0."""
+    """A drawing [28, 28, 1] of a stroke with an unsteady hand: ink 1 on a background of 0."""
     picture = np.zeros([SIZE, SIZE], np.float32)
     shaken = np.array(points) + rng.normal(scale=0.03, size=[len(points), 2])
     for start, end in itertools.pairwise(shaken):

@@ -1,8 +1,8 @@
-"""The example this library grew out of, in today's TensorFlow and Keras.
+"""The example that this library grew out of, in current TensorFlow and Keras.
 
-A layer f(x) = relu(x W + b) with 10 inputs and 5 outputs, all weights started
-at N(0, 1), is trained by Adam to make its mean output as large as it can: 1000
-steps, each on ten new inputs from N(0, 1). From the root of the project:
+Trains a layer f(x) = relu(x W + b) with 10 inputs and 5 outputs, with all
+weights initialised from N(0, 1), to maximise its mean output: 1000 Adam steps,
+each on ten new inputs from N(0, 1). From the root of the project:
 
     python -m examples.original_example
 """
@@ -16,7 +16,7 @@ INPUTS, OUTPUTS, BATCH, STEPS = 10, 5, 10, 1000
 
 
 def main() -> None:
-    """Trains, printing the loss of every hundredth step."""
+    """Trains, and prints the loss of every hundredth step."""
     model = keras.Sequential([keras.Input([INPUTS]), meta_tf.layers.MetaDense(OUTPUTS)])
     optimizer = keras.optimizers.Adam(learning_rate=1e-3, epsilon=1e-8)
     optimizer.build(model.trainable_variables)

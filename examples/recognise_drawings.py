@@ -1,13 +1,13 @@
 """Recognises drawings of your own characters, after one drawing of each.
 
-Put a picture (PNG or JPEG, square, dark strokes on a light ground) of each character into a
+Put a picture (PNG or JPEG, square, dark strokes on a light background) of each character into a
 folder, named after its character, and some new drawings of them into another:
 
     python -m examples.recognise_drawings FOLDER NEW_FOLDER
 
-What comes back is a name for each new picture. The learner was trained on Omniglot, whose
-alphabets need not hold yours. Without a line of Python the command `meta-tf adapt FOLDER
-NEW_FOLDER` does the same, and says how sure the learner is.
+The program prints a name for each new picture. The learner was trained on Omniglot, which need
+not include your alphabet. The command `meta-tf adapt FOLDER NEW_FOLDER` does the same without
+Python, and also prints the probability of each prediction.
 """
 
 import sys
@@ -19,11 +19,11 @@ import tensorflow as tf
 import meta_tf
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
-MOST = 60  # characters that the learner tells apart
+MOST = 60  # characters that the learner distinguishes
 
 
 def main(folder: Path, new_folder: Path) -> dict[str, str]:
-    """Prints, and returns, the character's name for each picture in `new_folder`."""
+    """Prints and returns the predicted character for each picture in `new_folder`."""
     learner = meta_tf.pretrained("omniglot")
     names, drawings = read(folder)
     if not 2 <= len(names) <= MOST:
@@ -38,7 +38,7 @@ def main(folder: Path, new_folder: Path) -> dict[str, str]:
 
 
 def read(folder: Path) -> tuple[list[str], np.ndarray]:
-    """The names of a folder's pictures, and the pictures as Omniglot's: strokes 1 on 0."""
+    """The names of a folder's pictures, and the pictures as in Omniglot: strokes 1 on 0."""
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if not paths:
         raise SystemExit(f"{folder} must hold pictures ({', '.join(SUFFIXES)}). It holds none.")

@@ -1,15 +1,17 @@
-"""Serves an exported classifier by HTTP: it learns tasks, keeps what it has learned, and predicts.
+"""Serves an exported classifier over HTTP: it learns tasks, keeps them in memory, and predicts.
 
     pip install tensorflow==2.21.* fastapi uvicorn
     python serve.py saved_model
 
 `saved_model` is what `meta-tf export --learner=LEARNER --output=saved_model` writes; meta_tf is
-not needed here. docs/serving.md shows requests and answers, and how much memory it takes.
+not needed here. A SavedModel is a program: serve only those that you trust. docs/serving.md shows
+requests and answers, and how much memory it takes.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import os
 import threading
@@ -26,9 +28,12 @@ from fastapi import FastAPI, HTTPException
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, StrictInt
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MAX_BYTES, MAX_EXAMPLES = 4_000_000, 200  # of a request
 MAX_CONNECTIONS = 64  # what comes beyond gets 503
+IDLE_SECONDS = 5  # of a connection that waits for its next request
+SEND_SECONDS = 20  # that a client has to send a request
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 
 
@@ -43,7 +48,7 @@ class Query(BaseModel):
 
 
 class Learner:
-    """An exported learner: it learns tasks and predicts for them."""
+    """An exported learner, which learns tasks and predicts with them."""
 
     def __init__(self, folder: str):
         self._loaded = tf.saved_model.load(folder)  # owns the variables
@@ -53,15 +58,22 @@ class Learner:
             raise ValueError("it does not learn class numbers from one input")
         self._x, self._y = inputs["support_x"], inputs["support_y"]
         self.ways = self._predict.structured_outputs["predictions"].shape[-1]
-        self._turns = threading.Semaphore(os.cpu_count() or 1)  # bounds what is at work at once
+        self._turns = threading.Semaphore(os.cpu_count() or 1)  # limits concurrent computations
 
     @property
     def bytes(self) -> int:
-        """The most that the adapted weights of a task take."""
+        """The largest size of a task's adapted weights."""
         weights = self._adapt.structured_outputs.values()
         return sum(
             w.dtype.size * int(np.prod([n or MAX_EXAMPLES for n in w.shape])) for w in weights
         )
+
+    @property
+    def parts(self) -> int:
+        """The most lists and numbers that a request may have."""
+        sizes = [size or MAX_EXAMPLES for size in self._x.shape[1:]]
+        of_an_example = 2 + sum(np.cumprod(sizes, dtype=int).tolist())
+        return MAX_EXAMPLES * of_an_example + 1000
 
     def learn(self, given: Support) -> tuple[dict[str, tf.Tensor], list[str]]:
         """The adapted weights by name, and the names of the classes."""
@@ -94,12 +106,12 @@ class Learner:
         try:
             with self._turns:
                 return signature(**{name: tf.constant(t) for name, t in inputs.items()})
-        except tf.errors.InvalidArgumentError as error:  # a word that no embedding knows, say
+        except tf.errors.InvalidArgumentError as error:  # e.g. an index that an embedding lacks
             raise wrong(f"The learner cannot take this: {str(error).splitlines()[0]}") from error
 
 
 def array_of(name: str, given: list, spec: tf.TensorSpec) -> np.ndarray:
-    """A list as an array of what a signature takes, or an error of one sentence."""
+    """A list as an array with the shape and type of a signature's input, or a clear error."""
     shape = ", ".join(str(size or "any") for size in spec.shape[1:])
     wanted = f"`{name}` must hold numbers of shape [examples, {shape}]. Received:"
     try:
@@ -121,9 +133,104 @@ def wrong(sentence: str) -> HTTPException:
     return HTTPException(422, sentence)
 
 
-def make_app(learner: Learner, keep: int) -> FastAPI:
-    """The service; it keeps the `keep` tasks that were used last."""
+class Door:
+    """What a request must be before anything reads it: small, whole, in time, to this host.
+
+    It stands in front of the service, and hands it the body at once.
+    """
+
+    def __init__(self, app: Any, hosts: list[str], parts: int):
+        self._app, self._hosts, self._parts = app, hosts, parts
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        body = b""
+        refusal = self._refusal(scope["method"], headers)
+        if refusal is None and scope["method"] == "POST":
+            try:
+                body = await asyncio.wait_for(_body(receive), SEND_SECONDS)
+            except TimeoutError:
+                refusal = 408, f"A request must come within {SEND_SECONDS} seconds."
+            except ConnectionError:  # nobody is there to be answered
+                return None
+            # An empty list is three bytes with its comma, and takes twenty times that once parsed.
+            if sum(body.count(sign) for sign in (b"[", b"{", b",")) > self._parts:
+                refusal = 413, f"A request must have at most {self._parts} lists and numbers."
+        if refusal:
+            close = {"connection": "close"}  # the rest of what is being sent is not read
+            answer = JSONResponse({"detail": refusal[1]}, refusal[0], close)
+            return await answer(scope, receive, send)
+
+        whole = iter([{"type": "http.request", "body": body, "more_body": False}])
+
+        async def once() -> Any:
+            return next(whole, None) or await receive()
+
+        return await self._app(scope, once, send)
+
+    def _refusal(self, method: str, headers: dict[bytes, str]) -> tuple[int, str] | None:
+        """The code and the sentence for a request that its headers alone rule out."""
+        host = headers.get(b"host", "").rsplit(":", 1)[0] if b"host" in headers else ""
+        if "*" not in self._hosts and host not in self._hosts:
+            return 421, f"This service answers for {', '.join(self._hosts)}, and not for {host!r}."
+        if method != "POST":
+            return None
+        length = headers.get(b"content-length")
+        if length is None:
+            return 411, "A request must tell its length: send Content-Length."
+        if not length.isdecimal() or int(length) > MAX_BYTES:
+            return 413, f"A request must have at most {MAX_BYTES} bytes."
+        return None
+
+
+class Protocol(H11Protocol):
+    """uvicorn's own, which also closes a connection whose request does not come in time."""
+
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._expect()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._expect()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._expected()
+        super().connection_lost(error)
+
+    def _expect(self) -> None:
+        """Waits for the head of a request, but for one that is being answered."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._expected()
+        elif self._late is None:
+            self._late = self.loop.call_later(SEND_SECONDS, self.transport.close)
+
+    def _expected(self) -> None:
+        if self._late:
+            self._late.cancel()
+            self._late = None
+
+
+async def _body(receive: Any) -> bytes:
+    """The whole body of a request."""
+    parts, more = [], True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+def make_app(learner: Learner, keep: int, hosts: list[str]) -> FastAPI:
+    """The service; it keeps the `keep` tasks that were used last, and answers for these hosts."""
     app = FastAPI(title="A learner of new tasks")
+    app.add_middleware(Door, hosts=hosts, parts=learner.parts)
     tasks: OrderedDict[str, tuple[dict[str, tf.Tensor], list[str]]] = OrderedDict()
     lock = threading.Lock()
 
@@ -153,14 +260,6 @@ def make_app(learner: Learner, keep: int) -> FastAPI:
     def health() -> dict[str, Any]:
         return {"status": "ok", "tasks": len(tasks), "keep": keep, "ways": learner.ways}
 
-    @app.middleware("http")
-    async def refuse_large(request: Any, answer: Any) -> Any:
-        length = request.headers.get("content-length")
-        if request.method == "POST" and not (length and int(length) <= MAX_BYTES):
-            sentence = f"A request must tell its length, and have at most {MAX_BYTES} bytes."
-            return JSONResponse({"detail": sentence}, 422)
-        return await answer(request)
-
     @app.exception_handler(RequestValidationError)
     async def in_a_sentence(request: Any, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
@@ -177,6 +276,11 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0: other computers too")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--keep", type=int, default=1000, help="how many tasks are kept")
+    parser.add_argument(
+        "--allow",
+        action="append",
+        help="a name that clients may call it by, beside localhost; * for any",
+    )
     options = parser.parse_args()
     try:
         learner = Learner(options.saved_model)
@@ -184,9 +288,17 @@ def main() -> None:
         parser.error(f"{options.saved_model} is no exported classifier: {error}")
     each = learner.bytes / 1e6
     print(f"{options.keep} tasks are kept, {each:.2f} MB each: {each * options.keep:.0f} MB.")
-    app = make_app(learner, options.keep)
+    hosts = ["localhost", "127.0.0.1", "[::1]", options.host, *(options.allow or [])]
+    app = make_app(learner, options.keep, list(dict.fromkeys(hosts)))
     gc.freeze()  # or collections would look through all of TensorFlow, a tenth of a second each
-    uvicorn.run(app, host=options.host, port=options.port, limit_concurrency=MAX_CONNECTIONS)
+    uvicorn.run(
+        app,
+        host=options.host,
+        port=options.port,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_keep_alive=IDLE_SECONDS,
+        http=Protocol,
+    )
 
 
 if __name__ == "__main__":

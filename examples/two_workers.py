@@ -2,9 +2,9 @@
 
     python examples/two_workers.py --iterations=200 --workdir=runs/two_workers
 
-The flags are those of `meta-tf train`. Each worker is a process with a `TF_CONFIG` of its own, as
-on a cluster each machine would be; the first one writes the run's folder and speaks. The same
-command again goes on where the run stopped, and so does `meta-tf train` without the workers.
+The flags are those of `meta-tf train`. Each worker is a process with its own `TF_CONFIG`, like a
+machine in a cluster; the first one writes the run's folder and prints messages. To resume a
+stopped run, run the same command again, or `meta-tf train` without workers.
 """
 
 import json

@@ -17,6 +17,13 @@ def _is_the_command() -> bool:
 if _is_the_command():
     importlib.import_module("meta_tf.run.stop").end_at_once()
 
+
+def __dir__() -> list[str]:
+    """The public names, and not what this file imports for itself."""
+    public = importlib.import_module("meta_tf.public")
+    return sorted([*public.__all__, "__all__", "__doc__", "__version__"])
+
+
 # All at once, since Keras finds the classes of a saved learner only if they have been
 # imported. The command alone waits: its help is not to wait for TensorFlow.
 if TYPE_CHECKING:  # which cannot follow a list that is made as the program runs

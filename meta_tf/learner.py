@@ -46,6 +46,8 @@ from meta_tf.network.seeds import load_seeds, save_seeds
 from meta_tf.network.state import store_state
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
+_BEFORE_SHUFFLE = 8  # arguments of Keras's `fit`, from the one after `x` on, if given by place
+
 
 @keras.saving.register_keras_serializable("meta_tf")
 class MetaLearner(keras.Model):
@@ -251,6 +253,8 @@ class MetaLearner(keras.Model):
                 "`trainable = True` on the layers that are to learn."
             )
         check_replicas(self)
+        if isinstance(x, tf.data.Dataset) and len(args) < _BEFORE_SHUFFLE:
+            options.setdefault("shuffle", False)  # Keras warns of its own default
         self.make_train_function()
         if isinstance(self.train_function, WholeExecutions):
             x = self.train_function.stacked(x)

@@ -1,7 +1,7 @@
 """Reference networks: those of Finn et al. (2017) and their usual variants.
 
-Plain functions that return built Keras models of named layers, the last one `head`
-unless it is left out. Nothing in the library depends on them: any Keras model will do.
+Plain functions that return built Keras models with named layers; the last layer is `head`
+unless it is left out. The library does not depend on them: you can use any Keras model.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from typing import Any, Literal
 import keras
 
 from meta_tf.checks import check_choice, check_integer
+from meta_tf.efficientnet_lite import efficientnet_lite0
+
+__all__ = ["conv4", "efficientnet_lite0", "mlp"]
 
 
 def mlp(
@@ -30,14 +33,14 @@ def mlp(
     Args:
       inputs: number of inputs, or the shape of one example, such as
         (28, 28, 1), which is flattened first.
-      outputs: number of outputs, which pass no activation: logits, when the
-        task is classification. None leaves `head` out: the model is an
-        embedding, [B, inputs] to [B, hidden[-1]].
+      outputs: number of outputs, without an activation: logits for
+        classification. None leaves `head` out: the model is an embedding,
+        [B, inputs] to [B, hidden[-1]].
       hidden: widths of the hidden layers, named `dense1`, `dense2`, ...; ()
         for a linear model.
       activation: of the hidden layers, as for `keras.layers.Dense`.
-      kernel_initializer: of every W, each drawn by itself; None for the published
-        truncated normal of σ = 0.01. All b start at 0.
+      kernel_initializer: of every W, each drawn independently; None for the published
+        truncated normal with σ = 0.01. All b start at 0.
 
     Returns:
       A built `keras.Model`, [B, inputs] to [B, outputs].
@@ -64,7 +67,7 @@ def mlp(
         raise ValueError("`hidden` must have a layer if `outputs` is None. Received: ().")
 
     def dense(units: int, name: str, activation: Any = None) -> keras.layers.Layer:
-        # An initialiser draws the same numbers whenever it is called, so each layer has its own.
+        # An initialiser draws the same numbers at each call, so each layer has its own.
         initializer = keras.initializers.get(
             keras.initializers.TruncatedNormal(stddev=0.01)
             if kernel_initializer is None
@@ -107,13 +110,13 @@ def conv4(
 
     Args:
       ways: number of classes N, at least 2; None leaves the dense layer `head`
-        out: the model is an embedding, as ProtoNet, MatchingNet and R2D2 ask for.
+        out: the model is an embedding, as ProtoNet, MatchingNet and R2D2 need.
       filters: channels of every convolution.
       input_shape: of one image, (height, width, channels), channels last.
-      downsample: "stride" for convolutions of stride 2, which round sizes up,
-        or "max_pool" for stride 1 and a pooling, which rounds them down.
-      head: "mean" over height and width, then `head` drawn from N(0, 1), or
-        "flatten", then `head` drawn Glorot uniform. Biases start at 0.
+      downsample: "stride" for convolutions with stride 2, which round sizes up,
+        or "max_pool" for stride 1 and pooling, which rounds them down.
+      head: "mean" over height and width, with `head` drawn from N(0, 1), or
+        "flatten", with `head` drawn Glorot uniform. Biases start at 0.
       normalization: whether each block has `norm{i}`, a batch normalisation.
 
     Returns:
@@ -121,8 +124,8 @@ def conv4(
       embeddings [B, D].
 
     Raises:
-      ValueError: if an argument is out of its range, or if the image is
-        smaller than the 16x16 that four poolings need.
+      ValueError: if an argument is out of range, or if the image is smaller
+        than the 16x16 that four poolings need.
 
     Example:
       >>> model = conv4(ways=5)
@@ -135,10 +138,10 @@ def conv4(
     Adaptation of Deep Networks", ICML 2017, section 5.2; the blocks are those
     of Vinyals et al., "Matching Networks for One Shot Learning", NIPS 2016.
 
-    Known differences from the authors' program: a convolution that is
-    normalised has no bias, since normalising takes it away again; and the
-    normalisation has a learned scale besides its learned shift, as in Keras,
-    where theirs has the shift alone.
+    Known differences from the authors' program: a convolution followed by a
+    normalisation has no bias, because the normalisation cancels it; and the
+    normalisation has a learned scale as well as a learned shift, as in Keras,
+    where theirs has only the shift.
     """
     _check_conv4(ways, filters, tuple(input_shape), downsample, head)
     pooled = downsample == "max_pool"

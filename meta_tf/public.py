@@ -4,6 +4,7 @@ from meta_tf import algorithms, layers, models, tasks
 from meta_tf.adapted_model import AdaptedModel
 from meta_tf.algorithms import *  # noqa: F403
 from meta_tf.evaluation import Evaluation, evaluate
+from meta_tf.gaussian import GaussianLoss, MeanAndScale
 from meta_tf.layers import heads
 from meta_tf.learner import MetaLearner
 from meta_tf.zoo import pretrained
@@ -11,6 +12,8 @@ from meta_tf.zoo import pretrained
 __all__ = [
     "AdaptedModel",
     "Evaluation",
+    "GaussianLoss",
+    "MeanAndScale",
     "MetaLearner",
     "evaluate",
     "heads",

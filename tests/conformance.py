@@ -1,6 +1,6 @@
 """The list of cases, algorithm × model × task source, that must have every property.
 
-A new algorithm is one row here. `tests/test_conformance.py` holds the properties. All
+A new algorithm is one row here. `meta_tf/testing/properties.py` holds most properties. All
 rows are checked for those that cost little; those that build several training steps
 (eager = graph = XLA, resume, export) run for the rows marked `thorough`: each kind of
 model and each kind of inner loop once; two replicas for the rows of `REPLICATED`, many
@@ -26,6 +26,7 @@ from meta_tf import (
     IMAML,
     MAML,
     R2D2,
+    ALPaCA,
     InContext,
     LogisticRegression,
     MAMLPlusPlus,
@@ -37,9 +38,9 @@ from meta_tf import (
     Reptile,
 )
 from meta_tf.algorithms.embedding import EmbeddingLearner
+from meta_tf.testing.trial import TASKS, Trial
 
 layers = keras.layers
-TASKS = 3
 
 
 def mlp():
@@ -149,6 +150,7 @@ class Case:
     source: Callable[[], meta_tf.tasks.Source] = sinusoid
     batch_norm: str = "transductive"
     thorough: bool = False
+    gaussian: bool = False
 
     @property
     def has_dropout(self) -> bool:
@@ -160,39 +162,25 @@ class Case:
         own = EmbeddingLearner | ProtoMAML | MAMLPlusPlus | CAVIA
         return not isinstance(self.algorithm, own)
 
+    @property
+    def trial(self) -> Trial:
+        """What `meta_tf.testing` checks the properties on."""
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        if self.source is sinusoid:
+            loss = meta_tf.GaussianLoss() if self.gaussian else "mse"
+        return Trial(self.algorithm, self.model, self.source, loss, self.batch_norm)
+
     def learner(self) -> meta_tf.MetaLearner:
         """A new learner, the same one every time."""
-        keras.utils.set_random_seed(0)
-        loss = (
-            "mse"
-            if self.source is sinusoid
-            else keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        )
-        learner = meta_tf.MetaLearner(
-            self.model(), self.algorithm, loss, batch_norm=self.batch_norm, name="learner"
-        )
-        # Off the values that hide errors: biases of 0, scales of 1.
-        rng = np.random.default_rng(0)
-        for v in learner.model.trainable_variables:
-            v.assign(v + 0.1 * rng.standard_normal(v.shape))
-        return learner
+        return self.trial.learner()
 
     def batches(self, start: int = 0, tasks: int = TASKS) -> tf.data.Dataset:
         """Batches of tasks in the present float type."""
-        floating = keras.config.floatx()
-
-        def cast(t):
-            return tf.cast(t, floating) if t.dtype.is_floating else t
-
-        return (
-            self.source()
-            .train.batches(tasks, seed=0, start=start)
-            .map(lambda x, y: tf.nest.map_structure(cast, (x, y)))
-        )
+        return self.trial.batches(start, tasks)
 
     def batch(self):
         """The first batch, `(x, y)`."""
-        return next(iter(self.batches()))
+        return self.trial.batch()
 
 
 CASES = [
@@ -260,6 +248,13 @@ CASES = [
         images,
         "support",
     ),
+    Case(
+        "in context, gaussian",
+        InContext(width=4, blocks=1, heads=1, answer="gaussian"),
+        line_embedding,
+        gaussian=True,
+    ),
+    Case("alpaca", ALPaCA(), line_embedding, gaussian=True, thorough=True),
     Case("protomaml", ProtoMAML(0.1, inner_steps=2), classifier, sequences, thorough=True),
     Case("protomaml, head", ProtoMAML(0.1, inner_steps=2, adapted="head"), classifier, sequences),
     Case("protomaml, flat memory", ProtoMAML(0.1, inner_steps=2, unroll=0), conv, images),
@@ -269,6 +264,8 @@ THOROUGH = [case for case in CASES if case.thorough]
 # one row with each.
 _SHARING = ("maml", "meta-sgd", "dropout", "conv", "reptile", "maml++, statistics")
 REPLICATED = [c for c in CASES if c.name in _SHARING]
+# Whose batch norm does not depend on the other queries.
+DECLARED = [c for c in CASES if c.batch_norm != "transductive"]
 # Whose tasks XLA compiles: neither convolutions nor loops.
 COMPILED = [
     case

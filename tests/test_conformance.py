@@ -7,10 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-import meta_tf
-from meta_tf.types import Examples
-from tests.conformance import CASES, COMPILED, REPLICATED, TASKS, THOROUGH, lstm, two_devices
-from tests.finite_differences import meta_gradient_error
+from meta_tf.testing import properties
+from tests.conformance import CASES, COMPILED, DECLARED, REPLICATED, THOROUGH, lstm, two_devices
 
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
 
@@ -42,10 +40,6 @@ def double_precision(fresh_keras):
     keras.config.set_dtype_policy("float64")
 
 
-def _task(tensors, t):
-    return tf.nest.map_structure(lambda x: x[t : t + 1], tensors)
-
-
 def _numbers(learner):
     return [v.numpy() for v in (*learner.trainable_variables, *learner.non_trainable_variables)]
 
@@ -55,26 +49,15 @@ def _assert_close(ours, theirs, **tolerance):
         np.testing.assert_allclose(one, other, **tolerance)
 
 
-def _assert_equal(ours, theirs):
-    for one, other in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
 @every_case
 def test_a_task_adapts_the_same_alone_and_in_a_batch_and_in_any_order(case):
-    learner, (x, _) = case.learner(), case.batch()
-    adapt = tf.function(learner, autograph=False)
-    together = adapt(x)
-    order = [2, 0, 1]
-    np.testing.assert_allclose(
-        adapt(tf.nest.map_structure(lambda t: tf.gather(t, order), x)),
-        tf.gather(together, order),
-        **EXACT,
-    )
-    one = _task(x, 1)
-    np.testing.assert_allclose(adapt(one)[0], together[1], **EXACT)
-    fitted = learner.adapt(x["support_x"][1], x["support_y"][1])
-    np.testing.assert_allclose(fitted(x["query_x"][1]), together[1], **EXACT)
+    properties.adapts_the_same_alone_and_in_a_batch(case.trial)
+
+
+@pytest.mark.parametrize("case", DECLARED, ids=lambda case: case.name)
+def test_statistics_are_those_of_the_declared_mode(case):
+    properties.needs_no_stored_statistics(case.trial)
+    properties.predicts_each_query_alone(case.trial)
 
 
 @every_case
@@ -102,32 +85,12 @@ def test_no_steps_leave_the_plain_model(case):
 
 @every_case
 def test_the_meta_gradient_is_that_of_finite_differences(case):
-    first_order = getattr(case.algorithm, "first_order", False)
-    if first_order or isinstance(case.algorithm, meta_tf.Reptile | meta_tf.IMAML):
-        pytest.skip("not a gradient by definition; see the algorithm's own closed form")
-    learner, (x, y) = case.learner(), case.batch()
-    support = Examples(x["support_x"][0], x["support_y"][0])
-    query = Examples(x["query_x"][0], y[0])
-    error = meta_gradient_error(
-        case.algorithm, learner.network, learner.weights_now, support, query
-    )
-    assert error < 1e-7
+    properties.has_exact_meta_gradients(case.trial)
 
 
 @every_thorough_case
 def test_eager_graph_and_xla_agree(case):
-    (x, y), results = case.batch(), {}
-    for how, options in {
-        "graph": {"jit_compile": False},
-        "eager": {"run_eagerly": True},
-        "xla": {"jit_compile": True},
-    }.items():
-        learner = case.learner()
-        learner.compile(keras.optimizers.SGD(0.1), **options)
-        loss = learner.train_on_batch(x, y)
-        results[how] = [loss, *_numbers(learner)]
-    _assert_close(results["eager"], results["graph"], **EXACT)
-    _assert_close(results["xla"], results["graph"], **EXACT)
+    properties.agrees_eagerly_in_a_graph_and_in_xla(case.trial)
 
 
 @pytest.mark.parametrize("case", REPLICATED, ids=lambda case: case.name)
@@ -161,49 +124,21 @@ def test_steps_in_one_program_are_steps_one_by_one(case):
 
 
 @every_thorough_case
-def test_a_run_that_was_saved_goes_on_bit_by_bit(case, tmp_path):
-    def fit(learner, start, steps):
-        learner.fit(case.batches(start), steps_per_epoch=steps, verbose=0)
-
-    whole, part = case.learner(), case.learner()
-    for learner in (whole, part):
-        learner.compile("adam", jit_compile=False)
-    fit(whole, 0, 3)
-    fit(part, 0, 2)
-    part.save(tmp_path / "learner.keras")
-    resumed = keras.models.load_model(tmp_path / "learner.keras")
-    x, _ = case.batch()
-    np.testing.assert_array_equal(resumed.predict_on_batch(x), part.predict_on_batch(x))
-    fit(resumed, 2, 1)
-    _assert_equal(_numbers(resumed), _numbers(whole))
-    _assert_equal(
-        [v.numpy() for v in resumed.optimizer.variables],
-        [v.numpy() for v in whole.optimizer.variables],
-    )
+def test_a_run_that_was_saved_goes_on_bit_by_bit(case):
+    properties.is_made_again_from_its_config(case.trial)
+    properties.goes_on_bit_for_bit_after_saving(case.trial)
 
 
 @every_thorough_case
 def test_every_task_draws_its_own_dropout_and_counts_the_same(case):
-    # The mean over the tasks of a batch: the same task twice is the same as once, but for dropout.
-    (x, y), results = case.batch(), []
-    for chosen in ([0], [0, 0]):
-        learner = case.learner()
-        learner.compile(keras.optimizers.SGD(0.1), jit_compile=False)
-        learner.train_on_batch(*tf.nest.map_structure(lambda t, c=chosen: tf.gather(t, c), (x, y)))
-        results.append([v.numpy() for v in learner.trainable_variables])
-    same = all(np.allclose(a, b, **EXACT) for a, b in zip(*results, strict=True))
+    once, twice = properties.trained_on([0], [0, 0], trial=case.trial)
+    same = all(np.allclose(a, b, **EXACT) for a, b in zip(once, twice, strict=True))
     assert same != case.has_dropout
 
 
 @every_thorough_case
-def test_an_exported_learner_predicts_the_same(case, tmp_path):
-    learner, (x, _) = case.learner(), case.batch()
-    learner.export(str(tmp_path / "saved_model"))
-    loaded = tf.saved_model.load(str(tmp_path / "saved_model"))
-    learn = loaded.signatures["adapt_and_predict"]
-    for t in range(TASKS):
-        given = learn(**{name: tensor[t] for name, tensor in x.items()})["predictions"]
-        np.testing.assert_allclose(given, learner(_task(x, t))[0], **EXACT)
+def test_an_exported_learner_predicts_the_same(case):
+    properties.is_exported_as_it_is(case.trial)
 
 
 @pytest.mark.skipif(

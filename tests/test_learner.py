@@ -1,5 +1,7 @@
 """`MetaLearner` as a Keras model: fit, evaluate, predict, adapt, save, and its errors."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -25,7 +27,9 @@ def test_fit_evaluate_and_predict_take_arrays_and_datasets():
     (x, y), options = make_batch(8), {"metrics": ["accuracy"]}
     learner = make_learner(**options)
     data = tf.data.Dataset.from_tensor_slices((x, y)).batch(4)
-    of_data = learner.fit(data, validation_data=data, epochs=2, verbose=0).history
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # also that of Keras's own default, `shuffle=True`
+        of_data = learner.fit(data, validation_data=data, epochs=2, verbose=0).history
     again = make_learner(**options)
     of_arrays = again.fit(x, y, batch_size=4, shuffle=False, epochs=2, verbose=0).history
     np.testing.assert_allclose(of_data["loss"], of_arrays["loss"], rtol=1e-5)

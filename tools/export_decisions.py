@@ -1,9 +1,9 @@
-"""Writes into docs/export-differences.md how many decisions an export changes.
+"""Writes to docs/export-differences.md how many predicted classes an export changes.
 
     python -m tools.export_decisions --data_dir=data/omniglot
 
-The shipped learners of handwriting tell apart drawings of 100 test tasks of Omniglot, in
-TensorFlow and in LiteRT, with weights of 32 and of 16 bits.
+The shipped learners of handwriting classify the drawings of 100 Omniglot test tasks in
+TensorFlow and in LiteRT, with 32-bit and 16-bit weights.
 """
 
 from __future__ import annotations

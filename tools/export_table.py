@@ -1,12 +1,12 @@
-"""Writes docs/export-differences.md: how far exports differ from TensorFlow.
+"""Writes docs/export-differences.md: the differences between exports and TensorFlow.
 
     python -m tools.export_table                            every algorithm on every network
     python -m tools.export_table --format=onnx --any_sizes  one of the four tables
 
-Each learner is written as a user would write it, is run by that, and what `export` reports
-goes into the table; a letter stands for what it refuses, with the reason below. It takes half an
-hour or more. Rows that the page has from the same versions stay, so that an interrupted run goes
-on; take them out to have them made again.
+Exports and runs each learner as a user would, and puts the difference that `export` reports into
+the table, or a letter if `export` raises an error, with the reason below the table. It takes half
+an hour or more. Existing rows from the same versions are kept, so that you can resume an
+interrupted run; to regenerate a row, delete it.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def main() -> None:
 
 
 def fill(format: str, any_sizes: bool) -> None:
-    """Writes one table into the page, row by row."""
+    """Writes one table to the page, row by row."""
     table, runtime = format + "_any_sizes" * any_sizes, RUNTIMES[format]
     versions = f"{runtime} {version(runtime)}, tensorflow {tf.__version__}."
     made, reasons = _earlier(table, versions)
@@ -143,7 +143,7 @@ def _earlier(table: str, versions: str) -> tuple[dict[str, str], dict[str, str]]
 def _cell(
     algorithm: str, network: str, format: str, any_sizes: bool, reasons: dict[str, str]
 ) -> str:
-    """The largest relative difference, or the letter of why there is none."""
+    """The largest relative difference, or the letter of the reason for a refused export."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(0)
     model = NETWORKS[network](None if algorithm in EMBEDDING else WAYS)
@@ -161,7 +161,7 @@ def _cell(
 
 
 def _reason(error: str) -> str:
-    """What `export` says, without the names of a graph's nodes."""
+    """The reason that `export` reports, without the names of graph nodes."""
     found = re.search(r"for this learner: (.*) Nothing was written", error, re.DOTALL)
     return re.sub(r" (of|at) '[^']*'", "", " ".join((found[1] if found else error).split()))
 

@@ -2,9 +2,9 @@
 
     python -m tools.ship omniglot_5way_1shot [--as NAME]
 
-reads `results/omniglot_5way_1shot/learner.keras`, which the run's command has written, and
-writes the file that `meta_tf.pretrained("omniglot_5way_1shot")` loads, with the run's
-`results.json` beside it, and any other evaluation in its folder, for the learner's card.
+Reads `results/omniglot_5way_1shot/learner.keras`, which the run's command writes, and writes the
+file that `meta_tf.pretrained("omniglot_5way_1shot")` loads. Copies the run's `results.json` and
+any other evaluation in its folder beside it, for the learner's card.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", help="the run's folder")
     parser.add_argument("--as", dest="learner", help="the learner's name; the folder's if left out")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where the folder is")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder of runs")
     options = parser.parse_args()
     run = options.results / options.name
     for file in ("learner.keras", "results.json"):
         if not (run / file).exists():
-            raise SystemExit(f"tools.ship: error: {run / file} is not there. Train it first.")
+            raise SystemExit(f"tools.ship: error: {run / file} does not exist. Train it first.")
     path = zoo.FOLDER / f"{options.learner or options.name}.keras"
     keras.models.load_model(run / "learner.keras", compile=False).save(path)
     shutil.copyfile(run / "results.json", path.with_suffix(".json"))

@@ -1,13 +1,13 @@
-"""Fills the tables of the README files and of the results page from the published runs.
+"""Updates the tables of the README files and of the results page from the published runs.
 
     python -m tools.tables             writes the tables and figures
-    python -m tools.tables --check     tells which runs lie below their goal, writes nothing
+    python -m tools.tables --check     lists the runs below their goal, writes nothing
 
-A page says where a table goes by a pair of comments, `<!-- table NAME -->` and
-`<!-- end -->`; `<!-- commands NAME -->` asks for the commands of its runs, `<!-- cards all -->`
-for the cards of the shipped learners. What stands between them is replaced: no number there
-is typed by hand. The figures lie in
-`docs/figures`, because the site shows nothing from outside of `docs`.
+A page marks the place of a table with a pair of comments, `<!-- table NAME -->` and
+`<!-- end -->`. `<!-- commands NAME -->` stands for the commands of its runs, and
+`<!-- cards all -->` for the cards of the shipped learners. The text between the comments is
+replaced, so no number there is typed by hand. The figures are in `docs/figures`, because the site
+contains only files in `docs`.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ PAGES = (
     ROOT / "docs" / "learners.md",
     RESULTS / "README.md",
 )
-# Figures of single runs that the site shows: name there → name in `results`.
+# Figures of single runs for the site: name in `docs/figures` → name in `results`.
 SHOWN = {"sinusoid_fit.png": "sinusoid_10shot/fit.png"}
 MISSING = "not yet trained"
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A run: what the table calls it, its folder, and the numbers to hold it against.
+    """A run: its name in the table, its folder, and the numbers to compare it with.
 
-    `published` begins with the number that the figure marks. `goal` is the developers'
-    own, in the unit of `published`: the lowest accuracy to be content with.
+    `published` starts with the number that the figure marks. `goal` is the developers' own
+    minimum accuracy, in the unit of `published`.
     """
 
     name: str
@@ -51,19 +51,19 @@ class Row:
     goal: float | None = None
 
 
-# Of a row, its run and the run of the table's first row.
+# A function of a row, its run and the run of the table's first row.
 Cell: TypeAlias = Callable[[Row, dict[str, Any], dict[str, Any]], str]
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """A table: its columns, heading → cell; its rows; and the inner step to compare at."""
+    """A table: its columns, heading → cell; its rows; and the inner step for the figure."""
 
     name: str
     columns: dict[str, Cell]
     rows: tuple[Row, ...]
     step: int | None = None  # None: each run's last
-    drawn: bool = True  # whether there is a figure of it
+    drawn: bool = True  # whether the table has a figure
 
 
 # --- cells ---
@@ -74,19 +74,19 @@ def accuracy(row, run, first):
 
 
 def alone(row, run, first):
-    """The accuracy when each query is asked about alone, which a transductive one notices."""
+    """The accuracy when each query is predicted alone, which matters for a transductive run."""
     if run["batch_norm"] != "transductive":
         return accuracy(row, run, first)
     return accuracy(row, run["alone"], first) if "alone" in run else "–"
 
 
 def mse(row, run, first):
-    """The error after the last inner step, or without any."""
+    """The error after the last inner step, or without an inner loop."""
     return f"{run['mean'][-1]:.5f} ± {run['ci95'][-1]:.5f}"
 
 
 def at(ways: int | list[int] | None, shots: int | list[int], shown: Cell = accuracy) -> Cell:
-    """The cell of what is shown of tasks of these sizes, wherever the run's folder tells it."""
+    """A cell with the result for tasks of these sizes, from any file in the run's folder."""
 
     def cell(row, run, first):
         for found in (run, *run.get("others", ())):
@@ -98,19 +98,19 @@ def at(ways: int | list[int] | None, shots: int | list[int], shown: Cell = accur
 
 
 def gap(row, run, first):
-    """Points of accuracy lost against the first row."""
+    """The difference from the first row, in points of accuracy."""
     return f"{100 * (run['mean'][-1] - first['mean'][-1]):+.2f}" if first else ""
 
 
 def mse_after(step: int) -> Cell:
-    """The cell of the error after so many inner steps."""
+    """A cell with the error after a number of inner steps."""
 
     def cell(row, run, first):
         if step not in run["steps"]:
             return "–"
         i = run["steps"].index(step)
         mean, ci95 = run["mean"][i], run["ci95"][i]
-        digits = ".3f" if mean < 100 else ".0e"  # some diverge beyond the steps of their training
+        digits = ".3f" if mean < 100 else ".0e"  # some diverge with more steps than in training
         return f"{mean:{digits}} ± {ci95:{digits}}"
 
     return cell
@@ -121,14 +121,14 @@ def inner_steps(row, run, first):
 
 
 def outer_steps(row, run, first):
-    """Their number; a run that began with another one's weights names it."""
+    """The number of outer steps, and the learner that the run started from, if any."""
     steps = by_thousands(run["iterations"])
     begun = run.get("flags", {}).get("initial_weights")
     return f"{steps} after `{begun}`" if begun else steps
 
 
 def weights(row, run, first):
-    """The number of a learner's trained weights."""
+    """The number of a learner's trainable weights."""
     return by_thousands(run["parameters"])
 
 
@@ -137,7 +137,7 @@ def by_thousands(number: int) -> str:
 
 
 def minutes(row, run, first):
-    if run.get("training_minutes") is None:  # not all of its epochs were timed
+    if run.get("training_minutes") is None:  # some of its epochs were not timed
         return ""
     minutes, cores = run["training_minutes"], run["cores"]
     return f"{minutes:.{0 if minutes >= 2 else 1}f} ({cores} core{'s' if cores > 1 else ''})"
@@ -152,7 +152,7 @@ def published(row, run, first):
 
 
 def result(row, run, first):
-    """The one number of a run that the front page tells."""
+    """The number of a run that the front page shows."""
     if run["metric"] == "accuracy":
         return f"{accuracy(row, run, first)} %"
     return f"mse {mse_after(1)(row, run, first)}"
@@ -203,7 +203,7 @@ MODES = {
 
 
 def sinusoid(shots: int, maml: str = "", meta_sgd: str = "") -> Table:
-    """The table of the sinusoid with so many support points."""
+    """The table of the sinusoid with a number of support points."""
     folder = f"sinusoid_{shots}shot"
     rows = (
         Row("MAML", folder, maml),
@@ -307,7 +307,7 @@ TABLES = (
         drawn=False,
     ),
 )
-# The front page's choice of rows that stand in the tables above.
+# The front page's selection of rows from the tables above.
 README = Table(
     "readme",
     SUMMARY,
@@ -325,7 +325,7 @@ README = Table(
 def main() -> None:
     """Runs the program."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="tell which runs miss their goal")
+    parser.add_argument("--check", action="store_true", help="list the runs below their goal")
     options = parser.parse_args()
     try:
         if options.check:
@@ -340,14 +340,14 @@ def main() -> None:
 
 
 def read(results: Path, folder: str) -> dict[str, Any] | None:
-    """What a run has written, or None if there is no such run."""
+    """The results of a run, or None if there is no such run."""
     path = results / folder / "results.json"
     if not path.parent.exists():
         return None
     if not path.exists():
         raise FileNotFoundError(
-            f"{path.parent} must hold results.json, and does not: the run has not come to its "
-            "end. Start it again with the same command, which goes on, or move the folder away."
+            f"{path.parent} must contain results.json, but does not: the run has not finished. "
+            "Resume it with the same command, or move the folder away."
         )
     run = json.loads(path.read_text())
     others = {
@@ -361,7 +361,7 @@ def read(results: Path, folder: str) -> dict[str, Any] | None:
 
 
 def filled(text: str, results: Path, beside: Path) -> str:
-    """The text of a page in the folder `beside`, with its tables and commands made anew."""
+    """The text of a page in the folder `beside`, with updated tables and commands."""
     tables = {table.name: table for table in (*TABLES, README)}
     makers = {"table": rendered, "commands": commands}
 
@@ -371,7 +371,7 @@ def filled(text: str, results: Path, beside: Path) -> str:
             return "\n".join([match["start"], "", *cards(), "", "<!-- end -->"])
         if name not in tables:
             raise ValueError(
-                f"<!-- {kind} {name} --> must name one of {', '.join(tables)}. Mend the comment."
+                f"<!-- {kind} {name} --> must name one of {', '.join(tables)}. Fix the comment."
             )
         lines = makers[kind](tables[name], results, beside)
         return "\n".join([match["start"], "", *lines, "", "<!-- end -->"])
@@ -381,7 +381,7 @@ def filled(text: str, results: Path, beside: Path) -> str:
 
 
 def rendered(table: Table, results: Path, beside: Path) -> list[str]:
-    """The lines of a table, and of its figure, for a page in the folder `beside`."""
+    """The lines of a table and its figure, for a page in the folder `beside`."""
     runs = {row: read(results, row.folder) for row in table.rows}
     first = runs[table.rows[0]]
     lines = [f"| | {' | '.join(table.columns)} | run |", "|---" * (len(table.columns) + 2) + "|"]
@@ -400,20 +400,20 @@ def rendered(table: Table, results: Path, beside: Path) -> list[str]:
 
 
 def named(folder: str, results: Path, beside: Path) -> str:
-    """A run's name, with a link to its results from every page but those of the site."""
+    """A run's name, with a link to its results except on the site."""
     if not results.is_relative_to(beside):
         return f"`{folder}`"
     return f"[`{folder}`]({(results / folder).relative_to(beside).as_posix()}/results.json)"
 
 
 def commands(table: Table, results: Path, beside: Path) -> list[str]:
-    """The commands that made the runs of a table, as a block of shell."""
+    """The commands of a table's runs, as a shell block."""
     runs = [read(results, row.folder) for row in table.rows]
     return ["```sh", *(run["command"].strip() for run in runs if run), "```"]
 
 
 def cards() -> list[str]:
-    """The lines of all shipped learners' cards."""
+    """The lines of the cards of all shipped learners."""
     from meta_tf import zoo  # TensorFlow takes seconds to load
 
     return "\n\n".join(zoo.card(name) for name in zoo.names()).splitlines()
@@ -435,7 +435,7 @@ def below_goal(results: Path) -> list[str]:
 
 
 def draw_all(results: Path) -> None:
-    """Writes the figures that `rendered` shows, and copies those of single runs."""
+    """Writes the figures for `rendered`, and copies those of single runs."""
     FIGURES.mkdir(parents=True, exist_ok=True)
     for table in TABLES:
         figure = drawn(table, results)
@@ -446,7 +446,7 @@ def draw_all(results: Path) -> None:
 
 
 def drawn(table: Table, results: Path):
-    """The figure of a table, or None if it is to have none, or has no run yet."""
+    """The figure of a table, or None if it has no figure or no run yet."""
     from meta_tf import Evaluation, plots  # TensorFlow takes seconds to load
 
     rows = {row.name.strip("`"): row for row in table.rows if read(results, row.folder)}

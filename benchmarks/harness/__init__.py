@@ -1,1 +1,1 @@
-"""What serves the questions: works, contenders, processes, rounds, results and tables."""
+"""Shared by the benchmarks: works, contenders, processes, rounds, results and tables."""

@@ -1,4 +1,4 @@
-"""Addresses on this machine, for workers that find each other by them."""
+"""Addresses on this machine for workers to connect to each other."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 
 
 def free_addresses(count: int) -> list[str]:
-    """As many as are asked for, `localhost:PORT`, that nobody uses now."""
+    """The requested number of free addresses, `localhost:PORT`."""
     probes = [socket.socket() for _ in range(count)]
     for probe in probes:
         probe.bind(("localhost", 0))

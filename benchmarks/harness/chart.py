@@ -14,7 +14,7 @@ COLUMNS = 3
 
 
 def draw(works: dict, path: Path) -> None:
-    """Writes a PNG of tasks per second, the larger the better."""
+    """Writes a PNG of tasks per second; larger is better."""
     rows = -(-len(works) // COLUMNS)
     figure, axes = plt.subplots(rows, COLUMNS, figsize=(15, 2.8 * rows), squeeze=False)
     for ax in axes.flat[len(works) :]:

@@ -1,4 +1,4 @@
-"""Who is measured on what, and in which configurations."""
+"""The contenders for each work, and their settings."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SCAN = f"JAX, {SCAN_STEPS} steps a call"
 
 @dataclasses.dataclass(frozen=True)
 class Contender:
-    """A module of `benchmarks.programs` and the settings to choose the fastest of.
+    """A module of `benchmarks.programs` and the settings to choose the fastest from.
 
-    `multiple`: outer steps come in multiples of this.
+    `multiple`: the number of outer steps must be a multiple of this.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Contender:
 
 
 def contenders(work: Work) -> list[Contender]:
-    """All that can do a work, ours first."""
+    """All contenders that can do a work, ours first."""
     ours = [{}, {"unroll": True}] if work.network == "lstm" else [{}]
     made = [{**settings, "source": True} for settings in ours]
     found = [
@@ -45,7 +45,7 @@ def contenders(work: Work) -> list[Contender]:
     if work.network == "mlp":
         scans = [{**settings, "scan": SCAN_STEPS} for settings in _jax(work)]
         found.insert(3, Contender(SCAN, "jax_peer", scans, SCAN_STEPS))
-    if not work.network.startswith("conv4"):  # kernels of convolutions would stay the same
+    if not work.network.startswith("conv4"):  # it would use the same convolution kernels
         compiled = [{"threads": n, "inside": True, "compile": True} for n in (1, 2)]
         found.insert(-2, Contender("torch.compile", "torch_vmap", compiled))
     return found
@@ -62,7 +62,7 @@ def best_peer(measured: dict) -> str | None:
 
 
 def _loop(work: Work) -> list[dict[str, Any]]:
-    """One or two threads inside operations, or two tasks side by side of one thread each."""
+    """One or two threads inside operations, or two tasks side by side with one thread each."""
     plain = [{"threads": 1}, {"threads": 2}, {"threads": 1, "side_by_side": 2}]
     if work.network.startswith("conv4"):
         return [*plain, {"threads": 1, "side_by_side": 2, "channels_last": True}]

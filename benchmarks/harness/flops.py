@@ -1,23 +1,23 @@
 """Floating-point operations of a MAML step of conv4, derived and counted.
 
 Derivation, for one task. Let F_l be the cost of convolution l on one set (a multiplication
-and an addition for each weight at each output), b that of the same layer's *two* backward
-products: with respect to its weights, and to its input, F_l each. The first layer needs no
+and an addition for each weight at each output). The same layer has *two* backward products,
+with respect to its weights and to its input, at a cost of F_l each. The first layer needs no
 gradient with respect to its input, the image.
 
     an inner step, forward and back      3 F_l     first layer 2 F_1
     the query set, forward and back      3 F_l     first layer 2 F_1
     back through one inner step          6 F_l     first layer 2 F_1
 
-The last row is one Hessian-vector product. Backwards through the product for the weights'
-gradient there are two products, through that for the input's gradient two, and through the
-forward one two. In the first layer only one is left of the first pair, none of the second,
-one of the third. So a task of k inner steps costs
+The last row is one Hessian-vector product. The backward pass has two products for each of the
+product for the weights' gradient, the product for the input's gradient, and the forward product.
+In the first layer, one product remains of the first pair, none of the second, one of the third.
+So a task with k inner steps costs
 
     k (9 F_l(S) + 3 F_l(Q)/k)   and   k 4 F_1(S) + 2 F_1(Q)   for the first layer.
 
-The dense head counts like a layer l > 1. All that is not a product (normalisation, ReLU,
-means) counts as nothing, though it takes time: the fraction of the peak is a lower bound.
+The dense head counts like a layer l > 1. Other operations (normalisation, ReLU, means) take time
+but are not counted, so the fraction of the peak is a lower bound.
 """
 
 from __future__ import annotations
@@ -55,15 +55,15 @@ _COUNTED = ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter", "MatMul")
 
 
 def counted(graph: Any) -> float:
-    """Operations of the products in a `tf.Graph` that its outputs need.
+    """Operations of the products in a `tf.Graph` that its outputs depend on.
 
-    Every size must be static, and the graph without loops.
+    Every size must be static, and the graph must not have loops.
     """
     return float(sum(_operation(op) for op in _needed(graph)))
 
 
 def _needed(graph: Any) -> set[Any]:
-    """The operations that outputs depend on: others are never run."""
+    """The operations that the outputs depend on; others never run."""
     found, stack = set(), [t.op for t in graph.outputs]
     while stack:
         op = stack.pop()
@@ -76,7 +76,7 @@ def _needed(graph: Any) -> set[Any]:
 def _operation(op: Any) -> int:
     if op.type in ("While", "StatelessWhile"):
         raise ValueError("A graph with loops cannot be counted.")
-    if op.type not in _COUNTED:  # some, as fused normalisation's, have inputs of unknown rank
+    if op.type not in _COUNTED:  # some, such as fused normalisation, have inputs of unknown rank
         return 0
     shape = [tuple(t.shape) for t in op.inputs]
     out = tuple(op.outputs[0].shape)

@@ -19,10 +19,10 @@ _PACKAGES = (
 
 
 def parser(doc: str, seconds: float = 3, rounds: int = 7) -> argparse.ArgumentParser:
-    """A parser with the options that scripts share."""
+    """A parser with the options shared by all scripts."""
     shared = argparse.ArgumentParser(description=doc.splitlines()[0])
     shared.add_argument("--seconds", type=float, default=seconds, help="of one measurement")
-    shared.add_argument("--rounds", type=int, default=rounds, help="of which the median counts")
+    shared.add_argument("--rounds", type=int, default=rounds, help="rounds to take the median of")
     shared.add_argument("--limit", type=float, default=300, help="seconds a command may take")
     shared.add_argument("--results", type=Path, default=FOLDER, help="folder to write to")
     return shared
@@ -42,13 +42,13 @@ def save(folder: Path, name: str, values: dict[str, Any]) -> None:
 
 
 def load(folder: Path, name: str) -> dict[str, Any] | None:
-    """What `save` has written, or None."""
+    """The values that `save` wrote, or None."""
     path = folder / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None
 
 
 def versions() -> dict[str, str]:
-    """The versions of the packages that are there: some questions need none of the peers."""
+    """The versions of the installed packages: some benchmarks do not need the peers."""
     found = {}
     for package in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -57,7 +57,7 @@ def versions() -> dict[str, str]:
 
 
 def machine() -> str:
-    """Processor, cores, memory and operating system in a line."""
+    """Processor, cores, memory and operating system in one line."""
     import psutil
 
     info = Path("/proc/cpuinfo")

@@ -1,4 +1,4 @@
-"""Interleaved measurement: all stay alive, one runs at a time, medians over rounds."""
+"""Interleaved measurement: all processes stay alive, one runs at a time; medians over rounds."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from benchmarks.harness.contenders import Contender
 from benchmarks.harness.workers import TooSlowError, Worker, WorkerFailedError
 from benchmarks.harness.workloads import Work
 
-PAUSE = 0.3  # seconds between two measurements, until idle threads sleep
+PAUSE = 0.3  # seconds between two measurements, so that idle threads sleep
 
 
 class Runner:
-    """A warm worker and how many steps last as long as a measurement should."""
+    """A warm worker and the number of steps per measurement."""
 
     def __init__(self, worker: Worker, work: Work, seconds: float, multiple: int = 1):
         self.worker, self.work = worker, work
@@ -22,14 +22,14 @@ class Runner:
         self.failed: str | None = None
         worker.ask("run", steps=multiple)  # trace and compile
         once = worker.ask("run", steps=multiple)["seconds"]
-        if once < seconds / 3:  # too short to tell
+        if once < seconds / 3:  # too short to measure
             some = max(1, int(seconds / 3 / once))
             once = worker.ask("run", steps=multiple * some)["seconds"] / some
         self.steps = multiple * max(1, round(seconds / once))
         self.step_seconds = once / multiple
 
     def measure(self) -> None:
-        """One round: tasks per second. Who fails once is not asked again."""
+        """One round: tasks per second. A worker that failed is not used again."""
         if self.failed:
             return
         time.sleep(PAUSE)
@@ -43,7 +43,7 @@ class Runner:
 
     @property
     def rate(self) -> float:
-        """The median over the rounds, tasks per second; none if it failed."""
+        """The median over the rounds, in tasks per second; None if it failed."""
         return 0.0 if self.failed else statistics.median(self.rates)
 
 
@@ -53,7 +53,7 @@ def start(
     """Starts a contender in each of its settings, and keeps the fastest.
 
     Returns:
-      The runner, None if no setting was ready in time, and what was seen of each.
+      The runner, or None if no setting was ready in time; and the result of each setting.
     """
     best, seen = None, []
     for settings in contender.settings:
@@ -76,7 +76,7 @@ def start(
 
 
 def interleave(runners: list[Runner], rounds: int) -> None:
-    """Measures all in turn, each round in another order."""
+    """Measures all in turn, in a different order each round."""
     for r in range(rounds):
         for runner in runners[r % len(runners) :] + runners[: r % len(runners)]:
             runner.measure()

@@ -1,4 +1,4 @@
-"""The goals, one row each: what is asked, and how the results answer it."""
+"""The goals, one row each, and how to compute from the results what was reached."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ONE_CORE = "one_core/compare"
 
 
 class Row(NamedTuple):
-    """A goal. `reached` takes all results by script, and returns text or None."""
+    """A goal. `reached` takes all results by script and returns text, or None."""
 
     work: str
     least: str
@@ -45,7 +45,7 @@ def _over_best(work: str, ours: str = OURS) -> Callable[[Results], str | None]:
 
 
 def _plain_jax(measured: Results) -> float | None:
-    """Seconds of a step of JAX by `vmap` and `jit` on one device, as seen among its settings."""
+    """Seconds per step of JAX with `vmap` and `jit` on one device, among the tried settings."""
     return min(
         (
             tried["step_seconds"]
@@ -61,7 +61,7 @@ def _plain_jax(measured: Results) -> float | None:
 def _over(
     work: str, peers: dict[str, str], ours: str = OURS, script: str = "compare"
 ) -> Callable[[Results], str | None]:
-    """Our rate over that of several peers, by what the table calls them."""
+    """Our rate over that of several peers, by their names in the table."""
 
     def reached(results: Results) -> str | None:
         rate = _rate(results, work, ours, script)
@@ -82,7 +82,7 @@ def _fraction(results: Results) -> str | None:
 
 
 def _new_task(ours: str) -> Callable[[Results], str | None]:
-    """How many times as fast as PyTorch's loop, on two cores and on one."""
+    """The speed relative to PyTorch's loop, on two cores and on one."""
 
     def reached(results: Results) -> str | None:
         parts = []

@@ -1,9 +1,9 @@
-"""A process that holds one contender and does what it is told, line by line.
+"""A process that runs one contender and executes commands, line by line.
 
     python -m benchmarks.harness.worker ours '{"source": true}'
 
-One JSON object a line on standard input; one a line back on standard output. Libraries
-of different contenders thus never share a process, nor their pools of threads.
+Reads one JSON object per line from standard input, and writes one per line to standard output.
+So the libraries of different contenders never share a process or a thread pool.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from benchmarks.harness.workloads import Work
 def main() -> None:
     module, settings = sys.argv[1], json.loads(sys.argv[2])
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library prints must not get between the answers
+    os.dup2(2, 1)  # output of libraries must not mix with the answers
     held = Held(module, settings)
     for line in sys.stdin:
         command = json.loads(line)
@@ -33,27 +33,27 @@ def main() -> None:
 
 
 class Held:
-    """The contender and its commands; each returns what is answered."""
+    """The contender and its commands; each returns its answer."""
 
     def __init__(self, module: str, settings: dict):
         self.module, self.settings = module, settings
         self.contender: Any = None
 
     def build(self, work: dict) -> dict:
-        """Imports the library and makes network and data."""
+        """Imports the library and builds the network and the data."""
         start = time.perf_counter()
         module = importlib.import_module(f"benchmarks.programs.{self.module}")
         self.contender = module.build(Work(**work), self.settings)
         return {"seconds": time.perf_counter() - start}
 
     def run(self, steps: int) -> dict:
-        """So many outer steps, timed."""
+        """Runs and times outer steps."""
         start = time.perf_counter()
         self.contender.run(steps)
         return {"steps": steps, "seconds": time.perf_counter() - start}
 
     def new_task(self, times: int) -> dict:
-        """So many new tasks, or batches of them, one after another, timed each."""
+        """Runs new tasks, or batches of them, one after another, and times each."""
         seconds = []
         for _ in range(times):
             start = time.perf_counter()
@@ -62,16 +62,16 @@ class Held:
         return {"seconds": seconds}
 
     def profile(self, steps: int, folder: str) -> dict:
-        """Writes a trace of so many outer steps."""
+        """Writes a trace of outer steps."""
         self.contender.profile(steps, folder)
         return {}
 
     def flops(self) -> dict:
-        """Floating-point operations of one outer step's products, counted in the graph."""
+        """Floating-point operations of the products in one outer step, counted in the graph."""
         return {"flops": self.contender.flops()}
 
     def communication(self) -> dict:
-        """What a step sends to other workers."""
+        """The data that a step sends to other workers."""
         return self.contender.communication()
 
     def agree(self, path: str) -> dict:
@@ -81,7 +81,7 @@ class Held:
         return {"loss": loss}
 
     def peak(self) -> dict:
-        """The peak of this process's resident memory so far, in megabytes."""
+        """This process's peak resident memory so far, in megabytes."""
         return {"megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
 
 

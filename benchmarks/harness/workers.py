@@ -1,4 +1,4 @@
-"""The leading side of `worker`: starts workers, commands them, gives up on slow ones."""
+"""The controlling side of `worker`: starts workers, sends commands, closes slow ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class TooSlowError(Exception):
-    """A worker did not answer within its time."""
+    """A worker did not answer in time."""
 
 
 class WorkerFailedError(Exception):
@@ -27,12 +27,12 @@ class WorkerFailedError(Exception):
 
 
 class Worker:
-    """One contender in a process of its own; idle unless commanded.
+    """One contender in its own process; idle between commands.
 
     Args:
       module: a module of this package with `build(work, settings)`.
       settings: its configuration.
-      limit: seconds that a command may take by default.
+      limit: default time limit of a command, in seconds.
     """
 
     def __init__(self, module: str, settings: dict[str, Any], limit: float):
@@ -62,24 +62,24 @@ class Worker:
         """Sends a command and waits for its answer.
 
         Raises:
-          TooSlowError: if there is none in time; the worker is then closed.
+          TooSlowError: if there is no answer in time; the worker is then closed.
           WorkerFailedError: if the process has ended.
         """
         self.tell(do, **arguments)
         return self.answer(do, limit)
 
     def tell(self, do: str, **arguments: Any) -> None:
-        """Sends a command, whose `answer` is to be waited for later."""
+        """Sends a command; call `answer` later to wait for the answer."""
         try:
             print(json.dumps({"do": do, **arguments}), file=self._process.stdin, flush=True)
         except BrokenPipeError:
             raise WorkerFailedError(self._last_words()) from None
 
     def answer(self, do: str, limit: float | None = None) -> dict[str, Any]:
-        """Waits for the answer to what was told."""
+        """Waits for the answer to the last command."""
         limit = self.limit if limit is None else limit
         answers = self._process.stdout
-        assert answers  # a pipe, as was asked for
+        assert answers  # a pipe, as requested
         ready, _, _ = select.select([answers], [], [], limit)
         if not ready:
             self.close()

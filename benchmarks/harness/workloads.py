@@ -1,7 +1,7 @@
-"""The works that are measured: networks, tasks and starting weights, in NumPy alone.
+"""The measured works: networks, tasks and initial weights, in pure NumPy.
 
-Weights are lists in the order and layout of `model.trainable_variables` in Keras, so
-that every library starts from the same numbers.
+Weights are lists in the order and layout of `model.trainable_variables` in Keras, so that
+every library starts from the same numbers.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class Work:
     """Second-order MAML: inner SGD on the mean loss, outer Adam over `tasks` tasks.
 
     `network`: mlp, conv4 (stride 2), conv4_pool (stride 1 and max-pooling), lstm or
-    transformer. For mlp, `shots` and `queries` are points; else examples of a class.
-    `per_call`: outer steps that meta_tf makes in one call. `seed`: of the fixed tasks.
-    `size`: height and width of images.
+    transformer. For mlp, `shots` and `queries` are points; otherwise examples per class.
+    `per_call`: outer steps of meta_tf in one call. `seed`: of the fixed tasks. `size`: height
+    and width of images.
     """
 
     name: str
@@ -54,10 +54,10 @@ class Work:
         return (self.size, self.size, 1) if self.network.startswith("conv4") else SEQUENCE
 
     def small(self) -> Work:
-        """The same network on little data, to compare results.
+        """The same network with little data, to compare results.
 
-        So little, and of such a seed, that no value is within rounding of a kink (of ReLU
-        or a maximum), where float32 and float64 rightly take different sides.
+        The size and the seed are chosen so that no value is within rounding of a kink (of ReLU
+        or a maximum), where float32 and float64 would legitimately take different sides.
         """
         return dataclasses.replace(
             self,
@@ -95,7 +95,7 @@ WORKS = {
 
 
 def initial_weights(work: Work) -> list[np.ndarray]:
-    """Weights of the size that a usual initialiser gives, the same every time."""
+    """Reproducible weights, of the size that common initialisers give."""
     rng = np.random.default_rng(0)
 
     def array(*shape: int) -> np.ndarray:
@@ -110,7 +110,7 @@ def initial_weights(work: Work) -> list[np.ndarray]:
 
 
 def tasks_of(work: Work) -> dict[str, np.ndarray]:
-    """A fixed batch of tasks, [T, S, ...] and [T, Q, ...], the same every time."""
+    """A fixed, reproducible batch of tasks, [T, S, ...] and [T, Q, ...]."""
     rng = np.random.default_rng(work.seed)
     make = _sine_waves if work.network == "mlp" else _classes
     return make(work, rng)
@@ -128,7 +128,7 @@ def _sine_waves(work: Work, rng: np.random.Generator) -> dict[str, np.ndarray]:
 
 
 def _classes(work: Work, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Each class a pattern of its own, each example that pattern in noise."""
+    """Examples of random patterns, one per class, with noise."""
     patterns = _uniform(rng, work.tasks, 1, work.ways, *work.input_shape)
     tasks = {}
     for name, each in (("support", work.shots), ("query", work.queries)):

@@ -1,12 +1,12 @@
-"""What runs in the processes that are measured: meta_tf, and the same for other libraries.
+"""The programs in the measured processes: meta_tf, and the same for other libraries.
 
-Each is written as it runs fastest there. A module here has `build(work, settings)`, which
-returns an object with
+Each is written in the way that is fastest in its library. A module here has
+`build(work, settings)`, which returns an object with
 
-    run(steps)    makes outer steps and returns when the last one is done
+    run(steps)    runs outer steps and returns when the last one is done
     agree()       (loss, meta-gradients) of the first step, in Keras's layout
-    new_task()    new tasks, from support sets to predictions, where that is asked;
+    new_task()    new tasks, from support sets to predictions, if needed;
                   `settings["serve"]` of them at once
 
-`benchmarks.harness.contenders` tells the settings to choose from.
+`benchmarks.harness.contenders` lists the settings to choose from.
 """

@@ -42,7 +42,7 @@ def conv4(w: _Weights, x: jax.Array, convolve: Callable[..., jax.Array], pool: b
         x = convolve(x, w[i], 1 if pool else 2)
         x = jax.nn.relu(_normalized(x, (0, 1, 2), w[i + 1], w[i + 2]))
         x = _max_pool(x) if pool else x
-    return x.mean((1, 2)) @ w[12] + w[13]  # after four poolings one pixel is left
+    return x.mean((1, 2)) @ w[12] + w[13]  # one pixel remains after four poolings
 
 
 def lstm(w: _Weights, x: jax.Array, unroll: int) -> jax.Array:
@@ -93,7 +93,7 @@ def _convolve_by_im2col(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Arr
 
 def _same_padding(size: int, stride: int) -> tuple[int, int]:
     total = max((-(-size // stride) - 1) * stride + 3 - size, 0)
-    # At least as much as the slices reach over; what is more is never looked at.
+    # At least as much as the slices need; the excess is never used.
     return total // 2, total - total // 2 + stride - 1
 
 

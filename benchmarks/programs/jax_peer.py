@@ -13,7 +13,7 @@ from benchmarks.harness.workloads import Work
 
 
 def build(work: Work, settings: dict[str, Any]) -> Any:
-    """Sets the number of devices, which JAX takes from the environment, then imports it."""
+    """Sets the number of devices, which JAX reads from the environment, then imports it."""
     count = settings.get("devices", 1)
     os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={count}"
     from benchmarks.programs.jax_step import Step

@@ -1,8 +1,9 @@
 """The default run of `train.py`, written in JAX: `python -m benchmarks.programs.jax_sinusoid DIR`.
 
-MAML on sine waves, 10-shot, one inner step of 0.01, 25 tasks made for each of 70 000 outer
-steps of Adam; a scan over 5 000 steps at a time, then 200 validation tasks and a file of
-weights; in the end the mean squared error of 600 new tasks after 0 … 10 inner steps.
+MAML on sine waves, 10-shot, one inner step with a learning rate of 0.01, 25 tasks generated for
+each of 70 000 outer Adam steps. After each scan over 5 000 steps, evaluates 200 validation tasks
+and writes a file of weights; at the end, reports the mean squared error of 600 new tasks after
+0 … 10 inner steps.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def mean_loss(weights: _Weights, tasks: tuple[jax.Array, ...]) -> jax.Array:
 
 @partial(jax.jit, static_argnums=2)
 def train(state: Any, key: jax.Array, steps: int) -> tuple[Any, jax.Array]:
-    """So many outer steps, and their mean loss."""
+    """Runs outer steps; returns their mean loss."""
 
     def step(state: Any, key: jax.Array) -> tuple[Any, jax.Array]:
         loss, gradients = jax.value_and_grad(mean_loss)(state[0], tasks_of(key, TASKS))

@@ -21,14 +21,14 @@ _Tasks = dict[str, jax.Array]
 
 
 class Step:
-    """A MAML step with Adam; `settings["scan"]` steps in one call, else one."""
+    """A MAML step with Adam; `settings["scan"]` steps in one call, otherwise one."""
 
     def __init__(self, work: Work, settings: dict):
         self.work, self.settings = work, settings
         self.net, self.loss = nets.network(work, settings), nets.loss(work)
         devices = jax.devices("cpu")[: settings.get("devices", 1)]
         if work.tasks % len(devices):
-            devices = devices[:1]  # tasks cannot be halved
+            devices = devices[:1]  # the number of tasks is odd
         self.mesh = Mesh(np.array(devices), ("tasks",))
         put = partial(jax.device_put, device=NamedSharding(self.mesh, P()))
         self.weights = [put(w) for w in initial_weights(work)]
@@ -65,7 +65,7 @@ class Step:
         return share(weights, tasks)
 
     def _share(self, weights: _Weights, tasks: _Tasks) -> Any:
-        """What one device does: its own tasks, then the mean over devices."""
+        """The work of one device: its own tasks, then the mean over devices."""
         if self.settings["tasks"] == "vmap":
 
             def mean_loss(weights: _Weights) -> jax.Array:
@@ -93,7 +93,7 @@ class Step:
         return fast
 
     def new_task(self) -> None:
-        """Learns new tasks and predicts for their queries, in one compiled program."""
+        """Learns new tasks and predicts their queries, in one compiled program."""
         np.asarray(self.learn(self.weights, self.new))
 
     def _learned(self, weights: _Weights, tasks: _Tasks) -> jax.Array:
@@ -110,7 +110,7 @@ class Step:
 
 
 def adam(state: Any, gradients: _Weights) -> Any:
-    """A step of Adam, as Keras makes it: weights, both moments and the count after it."""
+    """A step of Adam as in Keras: weights, both moments and the count after it."""
     weights, first, second, count = state
     count = count + 1
     rate = META_LR * jnp.sqrt(1 - BETA_2**count) / (1 - BETA_1**count)

@@ -1,4 +1,4 @@
-"""Square matrix products, one after another, for `peak`; as `programs` describes."""
+"""Square matrix products, one after another, for `peak`; has the interface of `programs`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def build(work: Work, settings: dict[str, Any]) -> Products:
 
 
 class Products:
-    """Runs a product so many times."""
+    """Runs a product repeatedly."""
 
     def __init__(self, product: Callable[[], Any]):
         self.product = product

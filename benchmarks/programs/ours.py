@@ -1,6 +1,6 @@
-"""meta_tf through its public face, `MetaLearner.fit`; as `programs` describes.
+"""meta_tf through its public interface, `MetaLearner.fit`; has the interface of `programs`.
 
-`source`: tasks are made by `meta_tf.tasks` as training goes; else one batch stays in
+`source`: `meta_tf.tasks` generates tasks during training; otherwise one batch stays in
 memory. `unroll`: the LSTM's own option, as a user would set it in Keras.
 """
 
@@ -41,7 +41,7 @@ def build(work: Work, settings: dict) -> Fit:
 
 
 class Fit:
-    """A learner, its batches, and `fit` for so many steps."""
+    """A learner, its batches, and `fit` for a number of steps."""
 
     def __init__(self, work: Work, settings: dict):
         set_threads(work)
@@ -60,7 +60,7 @@ class Fit:
             self.run(steps)
 
     def agree(self) -> tuple[float, list[np.ndarray]]:
-        """Loss and meta-gradient, read off one step of SGD of a large rate."""
+        """Loss and meta-gradient, computed from one SGD step with a large learning rate."""
         before = initial_weights(self.work)
         twin = learner(self.work, self.settings)
         twin.compile(keras.optimizers.SGD(GRADIENT_SCALE))
@@ -83,7 +83,7 @@ class Fit:
         return self.work.tasks * counted(graph)
 
     def new_task(self) -> None:
-        """Learns new tasks and predicts for their queries, by one of three ways to do it."""
+        """Learns new tasks and predicts their queries, in one of three ways."""
         if not hasattr(self, "serve"):
             self.serve = getattr(self, f"_by_{self.settings['served_by']}")()
         self.serve()
@@ -114,12 +114,12 @@ class Fit:
 
 
 def set_threads(work: Work) -> None:
-    """As `train.py` does: a task on each core beats kernels over all cores, but in XLA."""
+    """As in `train.py`: one task per core is faster than kernels on all cores, except in XLA."""
     set_up_device("cpu", dense=work.network == "mlp")
 
 
 def learner(work: Work, settings: dict) -> meta_tf.MetaLearner:
-    """The learner of a work, from the starting weights."""
+    """The learner of a work, with the initial weights."""
     model = network(work, settings)
     for variable, value in zip(model.trainable_variables, initial_weights(work), strict=True):
         variable.assign(value)
@@ -159,17 +159,17 @@ def _transformer_block(x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def fixed(work: Work) -> tf.data.Dataset:
-    """One batch of tasks, again and again."""
+    """One batch of tasks, repeated."""
     batch = tasks_of(work)
     query_y = batch.pop("query_y")
     options = tf.data.Options()
-    # Nothing is to be tuned, and the tuner would hold up the end of `fit` until it wakes.
+    # There is nothing to tune, and the tuner would delay the end of `fit` until it wakes up.
     options.autotune.enabled = False
     return tf.data.Dataset.from_tensors((batch, query_y)).repeat().with_options(options)
 
 
 def source(work: Work) -> meta_tf.tasks.Source:
-    """A source of endless new tasks of this kind; its images or sequences are noise."""
+    """An endless source of new tasks for a work; images and sequences are noise."""
     if work.network == "mlp":
         return meta_tf.tasks.Sinusoid(work.shots, work.queries)
     rng = np.random.default_rng(2)

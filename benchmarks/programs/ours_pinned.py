@@ -1,7 +1,7 @@
-"""meta_tf on one core, alone or as one of several workers; as `programs` describes.
+"""meta_tf on one core, alone or as one of several workers; has the interface of `programs`.
 
-`core`: the only one that the process may use. `cluster`: the addresses of all workers, and
-`index`, which of them this is.
+`core`: the only core that the process may use. `cluster`: the addresses of all workers.
+`index`: this worker's index among them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _strategy(settings: dict) -> tf.distribute.Strategy:
 
 
 class Pinned:
-    """`fit` for so many steps, and what a step sends to the other workers."""
+    """`fit` for a number of steps, and the data that a step sends to the other workers."""
 
     def __init__(self, fit: ours.Fit):
         self._fit = fit
@@ -51,9 +51,9 @@ class Pinned:
         self._fit.run(steps)
 
     def communication(self) -> dict[str, float]:
-        """How many sums over workers a step has, their bytes, and the seconds of a hop.
+        """The number of sums over workers in a step, their bytes, and the seconds per hop.
 
-        The first two are found by tracing a step anew and looking at its operations.
+        The first two are found by tracing a step again.
         """
         learner = self._fit.learner
         strategy = learner.distribute_strategy
@@ -67,7 +67,7 @@ class Pinned:
 
 
 def _hop_seconds(strategy: tf.distribute.Strategy) -> float:
-    """Half of what it takes two workers to add up one number."""
+    """Half of the time that two workers take to sum one number."""
 
     def own() -> tf.Tensor:
         return tf.distribute.get_replica_context().all_reduce("SUM", tf.ones([1]))
@@ -83,7 +83,7 @@ def _hop_seconds(strategy: tf.distribute.Strategy) -> float:
 
 @contextlib.contextmanager
 def _noting_collectives(found: list[int]) -> Iterator[None]:
-    """Notes the bytes of every sum over workers that is traced meanwhile."""
+    """Records the bytes of every sum over workers that is traced inside the `with`."""
     from tensorflow.python.distribute import cross_device_utils
 
     launcher = cross_device_utils.CollectiveReplicaLauncher

@@ -1,4 +1,4 @@
-"""A task source read on one core, for `sources`; as `programs` describes."""
+"""Reads a task source on one core, for `sources`; has the interface of `programs`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def build(work: Work, settings: dict) -> Reader:
 
 
 class Reader:
-    """Reads batches and drops them."""
+    """Reads batches and discards them."""
 
     def __init__(self, source: meta_tf.tasks.Source, tasks: int):
         self.batches = iter(source.train.batches(tasks))

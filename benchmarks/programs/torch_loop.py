@@ -1,6 +1,6 @@
-"""PyTorch with a loop over tasks, as learn2learn, higher and most ports of MAML do it.
+"""PyTorch with a loop over tasks, as in learn2learn, higher and most ports of MAML.
 
-Networks are plain functions of their weights, which spares `functional_call`'s share.
+Networks are plain functions of their weights, which avoids the overhead of `functional_call`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def build(work: Work, settings: dict) -> Loop:
 
 
 class Loop:
-    """One backward pass per task; gradients add up in place, and graphs are freed at once."""
+    """One backward pass per task; gradients accumulate in place, and graphs are freed at once."""
 
     def __init__(self, work: Work, settings: dict):
         torch.set_flush_denormal(True)
@@ -93,7 +93,7 @@ class Loop:
         return fast
 
     def new_task(self) -> None:
-        """Learns new tasks, without second derivatives, and predicts for their queries."""
+        """Learns new tasks without second derivatives, and predicts their queries."""
         for t in range(self.serve):
             support_x, support_y, query_x, _ = self.tasks[t % len(self.tasks)]
             fast = self.adapted(support_x, support_y, create_graph=False)

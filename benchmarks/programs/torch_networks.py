@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from benchmarks.harness.workloads import HEADS, NORM_EPSILON, Work, initial_weights
 
 # PyTorch 2.13's own normalisations are faster, but `grad` around `vmap` gets their second
-# derivatives wrong by 1e-3; written out, they are right.
+# derivatives wrong by 1e-3; with explicit formulas they are correct.
 WRITTEN_NORM = False
 _Weights = Sequence[torch.Tensor]
 
@@ -54,7 +54,7 @@ def conv4_pool(w: _Weights, x: torch.Tensor) -> torch.Tensor:
 
 
 def lstm(w: _Weights, x: torch.Tensor) -> torch.Tensor:
-    # All inputs are projected at once; fused LSTMs have no second derivative.
+    # Projects all inputs at once; fused LSTMs have no second derivative.
     inputs = F.linear(x, w[0], w[2]).unbind(1)
     h = c = torch.zeros_like(inputs[0].chunk(4, -1)[0])
     for now in inputs:
@@ -72,7 +72,7 @@ def transformer(w: _Weights, x: torch.Tensor) -> torch.Tensor:
 
 
 def _attention(w: _Weights, x: torch.Tensor) -> torch.Tensor:
-    # Written out: the fused kernels have no second derivative.
+    # Explicit formulas, because the fused kernels have no second derivative.
     q, k, v = (
         F.linear(x, w[i], w[i + 1]).unflatten(-1, (HEADS, -1)).transpose(1, 2) for i in (0, 2, 4)
     )
@@ -104,7 +104,7 @@ def weights_to_torch(work: Work, weights: list[np.ndarray]) -> list[torch.Tensor
 
 
 def weights_to_keras(work: Work, tensors: _Weights) -> list[np.ndarray]:
-    """The way back, for gradients."""
+    """The inverse, for gradients."""
     shapes = [w.shape for w in initial_weights(work)]
     return [
         _turned_back(work, i, t.detach().numpy(), shape)
@@ -124,8 +124,8 @@ def tasks_to_torch(work: Work, tasks: dict[str, np.ndarray]) -> dict[str, torch.
 
 
 def _mirrored(work: Work, value: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
-    # "Same" padding of a stride of 2 is one row behind in Keras, and one in front in
-    # PyTorch. Mirrored images and kernels make the two the same, at no cost.
+    # With a stride of 2, "same" padding adds a row at the end in Keras, and at the start in
+    # PyTorch. Mirrored images and kernels make the two equal, at no cost.
     return np.flip(value, axes) if work.network == "conv4" else value
 
 

@@ -1,4 +1,4 @@
-"""PyTorch with `torch.func`: all tasks in one program by `vmap`."""
+"""PyTorch with `torch.func`: all tasks in one program with `vmap`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def build(work: Work, settings: dict) -> Vmap:
 
 
 class Vmap:
-    """The gradient is taken around `vmap`, or `inside` it: which is faster depends."""
+    """Takes the gradient around `vmap`, or `inside` it; which is faster depends on the work."""
 
     def __init__(self, work: Work, settings: dict):
         torch.set_flush_denormal(True)

@@ -1,4 +1,4 @@
-"""TorchOpt: the loop over tasks, its inner SGD by a differentiable optimiser."""
+"""TorchOpt: the loop over tasks, with a differentiable optimiser for the inner SGD."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def build(work: Work, settings: dict) -> TorchOptLoop:
 
 
 class TorchOptLoop(Loop):
-    """TorchOpt's functional interface, its fastest; all else as in `Loop`."""
+    """Uses TorchOpt's functional interface, its fastest; everything else is as in `Loop`."""
 
     def adapted(
         self, x: torch.Tensor, y: torch.Tensor, create_graph: bool

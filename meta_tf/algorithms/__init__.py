@@ -1,8 +1,9 @@
-"""Algorithms of meta-learning, one paper a file, each a frozen dataclass of settings.
+"""Meta-learning algorithms, one paper per file, each a frozen dataclass of settings.
 
-What is imported here has a public name, `meta_tf.NAME`, and a flag, `--algorithm=NAME`.
+Every class imported here is public as `meta_tf.NAME` and as the flag `--algorithm=NAME`.
 """
 
+from meta_tf.algorithms.alpaca import ALPaCA as ALPaCA
 from meta_tf.algorithms.base import Algorithm as Algorithm
 from meta_tf.algorithms.imaml import IMAML as IMAML
 from meta_tf.algorithms.in_context import InContext as InContext

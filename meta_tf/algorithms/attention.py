@@ -9,17 +9,17 @@ import tensorflow as tf
 
 from meta_tf.types import Tensor
 
-_EPSILON = 1e-6  # of the normalisation: features that are all alike have no deviation
+_EPSILON = 1e-6  # keeps the normalisation finite if all features of a vector are equal
 
 
 class Blocks:
-    """Pre-norm attention and a network of two layers, for sets of vectors of one width.
+    """Pre-norm attention and a two-layer network, for sets of vectors of the same width.
 
         a = x + attention(norm(x), seen),   block(x) = a + gelu(norm(a) W1 + b1) W2 + b2
 
     Args:
-      width: of the vectors, D.
-      heads: among how many the width is divided.
+      width: the size of the vectors, D.
+      heads: the number of attention heads that share the width.
 
     Example:
       >>> blocks = Blocks(width=8, heads=2)
@@ -33,7 +33,7 @@ class Blocks:
         self.width, self.heads = width, heads
 
     def weights(self, name: str) -> dict[str, Tensor]:
-        """Start values of a block's weights, by names that begin with its own."""
+        """Initial values of a block's weights, by name; the names start with the block's."""
         width = self.width
         found: dict[str, Tensor] = {}
         for part in ("query", "key", "value", "output"):
@@ -45,14 +45,14 @@ class Blocks:
         return found
 
     def seen(self, weights: Mapping[str, Tensor], name: str, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What attention looks at in the vectors `x` [S, D]: keys and values, [S, D] each."""
+        """The keys and values of the vectors `x` [S, D] for attention, [S, D] each."""
         x = norm(weights, f"{name}_norm_seen", x)
         return linear(weights, f"{name}_key", x), linear(weights, f"{name}_value", x)
 
     def apply(
         self, weights: Mapping[str, Tensor], name: str, x: Tensor, seen: tuple[Tensor, Tensor]
     ) -> Tensor:
-        """The block for vectors `x` [Q, D] that look at what is `seen`: [Q, D]."""
+        """Applies the block to vectors `x` [Q, D] that attend to `seen`; returns [Q, D]."""
         query = linear(weights, f"{name}_query", norm(weights, f"{name}_norm", x))
         found = linear(weights, f"{name}_output", self._attention(query, *seen))
         x = x + found
@@ -71,25 +71,25 @@ class Blocks:
 
 
 def layer_weights(name: str, inputs: int, outputs: int) -> dict[str, Tensor]:
-    """Start values of a dense layer, Glorot uniform and 0."""
+    """Initial values of a dense layer: Glorot uniform and 0."""
     kernel = keras.initializers.GlorotUniform()((inputs, outputs), dtype=keras.config.floatx())
     bias = tf.zeros([outputs], keras.config.floatx())
     return {f"{name}_kernel": tf.convert_to_tensor(kernel), f"{name}_bias": bias}
 
 
 def norm_weights(name: str, width: int) -> dict[str, Tensor]:
-    """Start values of a normalisation of each vector by itself."""
+    """Initial values of a layer normalisation."""
     dtype = keras.config.floatx()
     return {f"{name}_scale": tf.ones([width], dtype), f"{name}_shift": tf.zeros([width], dtype)}
 
 
 def linear(weights: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
-    """A dense layer without an activation."""
+    """Applies a dense layer without an activation."""
     return tf.matmul(x, weights[f"{name}_kernel"]) + weights[f"{name}_bias"]
 
 
 def norm(weights: Mapping[str, Tensor], name: str, x: Tensor) -> Tensor:
-    """Each vector shifted and scaled to mean 0 and variance 1, then by the weights."""
+    """Shifts and scales each vector to mean 0 and variance 1, then by the weights."""
     mean, variance = tf.nn.moments(x, [-1], keepdims=True)
     x = (x - mean) * tf.math.rsqrt(variance + _EPSILON)
     return x * weights[f"{name}_scale"] + weights[f"{name}_shift"]

@@ -1,4 +1,4 @@
-"""The contract of an algorithm: how one task is learned, and what to learn from that."""
+"""The contract of an algorithm: how to learn one task, and the meta-gradient of that."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 
 class TaskResult(NamedTuple):
-    """What one task gives to the outer loop.
+    """The results of one task for the outer loop.
 
-    `loss`: on the query set, a scalar. `predictions`: for it, [Q, ...]. `state`: the
-    model's state afterwards. `gradients`: the meta-gradients of the model's weights, in the
-    order of `Weights.model`. `meta_gradients`: those of the meta-weights, by name.
-    `moved`: how far the task moved what moves without being learned, by name.
+    `loss`: the query loss, a scalar. `predictions`: for the query set, [Q, ...]. `state`: the
+    model's non-trainable state afterwards. `gradients`: the meta-gradients of the model's
+    weights, in the order of `Weights.model`. `meta_gradients`: those of the meta-weights, by
+    name. `moved`: the task's changes to the algorithm's non-trainable state, by name.
     """
 
     loss: Tensor
@@ -35,51 +35,51 @@ class TaskResult(NamedTuple):
 class Algorithm(abc.ABC):
     """How a network learns a task, written for one task.
 
-    A subclass is a frozen dataclass: its fields are the hyper-parameters, its
-    methods are pure. It must say `adapt`; the rest has defaults that fit any
-    algorithm whose meta-gradient is the gradient of the query loss. One that learns in
-    steps extends `meta_tf.algorithms.InnerLoop` and says what a step changes. Decorate it
-    with `keras.saving.register_keras_serializable` to have it saved with a model.
+    A subclass is a frozen dataclass: its fields are the hyperparameters, its methods are
+    pure. It must define `adapt`; the other methods have defaults that fit any algorithm
+    whose meta-gradient is the gradient of the query loss. An algorithm that learns in steps
+    extends `meta_tf.algorithms.InnerLoop` and defines `change`. To save it with a model,
+    decorate it with `keras.saving.register_keras_serializable`.
 
     Example:
       >>> @dataclasses.dataclass(frozen=True)
       ... class Plain(Algorithm):
-      ...     '''No adaptation: the joint training that others are compared with.'''
+      ...     '''No adaptation: joint training, the baseline for other algorithms.'''
       ...     def adapt(self, network, weights, support, *, steps=None, training=False):
       ...         return weights
     """
 
-    # --- what others ask of an algorithm before anything is learned ---
+    # --- used before learning ---
 
-    def check(self, network: Network) -> None:  # noqa: B027 - most have nothing to say
+    def check(self, network: Network) -> None:  # noqa: B027 - most algorithms accept any
         """Raises ValueError if the algorithm cannot work with this network."""
 
     def steps_to_evaluate(self) -> int:
-        """How many inner steps a new task takes unless told otherwise; 0 without an inner loop."""
+        """The default number of inner steps for a new task; 0 without an inner loop."""
         return 0
 
     def with_rate(self, rate: Tensor) -> Algorithm | None:
-        """The algorithm with this inner rate, or None if it has none that can be chosen freely."""
+        """The algorithm with this inner learning rate; None if the rate is not a free setting."""
         del rate
         return None
 
     def input_spec(self, network: Network) -> Tensors | None:
-        """What examples look like, as `keras.KerasTensor` [None, ...]; None if that is not known.
+        """The shape and type of examples, as `keras.KerasTensor` [None, ...]; None if unknown.
 
-        The model's own inputs by default. An algorithm that gives the model more than the
-        examples (a context appended to them, say) tells here what is left for the examples.
+        By default, those of the model's inputs. Override it if the algorithm passes more than
+        the examples to the model, such as a context that is appended to them.
         """
         return network.input_spec
 
     def prediction_size(self, network: Network) -> int | None:
-        """The size of a prediction's last axis, where that is not the model's own; else None."""
+        """The size of a prediction's last axis if it differs from the model's; otherwise None."""
         del network
         return None
 
     def output_spec(self, network: Network, x: Tensors) -> Tensors:
         """Shape and type of the predictions for inputs of the shape and type of `x`, [B, ...].
 
-        An algorithm with an `input_spec` of its own has to override this as well.
+        An algorithm that overrides `input_spec` must override this as well.
         """
         spec, size = network.model.compute_output_spec(x), self.prediction_size(network)
         if size is None:
@@ -88,25 +88,25 @@ class Algorithm(abc.ABC):
         return keras.KerasTensor((*spec.shape[:-1], size), dtype=dtype)
 
     def meta_weights(self, network: Network) -> dict[str, Tensor]:
-        """Initial values of what is learned besides the weights, by name; none by default."""
+        """Initial values of weights learned besides the model's, by name; none by default."""
         del network
         return {}
 
     def moving(self, network: Network) -> dict[str, Tensor]:
-        """Initial values of what moves in training without being learned, by name.
+        """Initial values of the algorithm's non-trainable state, by name; none by default.
 
-        Like the meta-weights it is found in `Weights.meta`; `TaskResult.moved` says how
-        far a task moved it, of which the mean over the tasks is added. None by default.
+        Like the meta-weights, it is part of `Weights.meta`. `TaskResult.moved` is the change
+        by one task; training adds the mean over the tasks.
         """
         del network
         return {}
 
-    # --- learning one task, and predicting for it ---
+    # --- learning one task, and predicting with it ---
 
     def initial(self, network: Network, weights: Weights) -> Weights | None:
-        """What the network computes with before any inner step; the weights by default.
+        """The weights that predict before any inner step; by default `weights`.
 
-        None if it can say nothing before it has seen a support set.
+        None if the algorithm cannot predict without a support set.
         """
         del network
         return weights
@@ -128,11 +128,11 @@ class Algorithm(abc.ABC):
           weights: where to start.
           support: the support set, [S, ...].
           steps: the number of inner steps; the algorithm's own if None.
-          training: whether this happens inside meta-training.
+          training: whether this is part of meta-training.
 
         Returns:
-          What `predict` needs; an algorithm with more to hand on than weights (say,
-          prototypes) puts it into `Weights.meta`.
+          The weights for `predict`. If `predict` needs more than weights (prototypes, for
+          example), put it into `Weights.meta`.
         """
 
     def trajectory(
@@ -144,31 +144,31 @@ class Algorithm(abc.ABC):
         *,
         steps: int,
     ) -> Tensors:
-        """What `read` says of the adapted weights after 0, 1, … `steps` inner steps.
+        """The values of `read` for the adapted weights after 0, 1, … `steps` inner steps.
 
         Args:
           network: the model and its loss.
           weights: where to start.
           support: the support set, [S, ...].
-          read: a pure function of what `adapt` returns, to a structure of tensors.
+          read: a pure function from what `adapt` returns to a structure of tensors.
           steps: the last number of inner steps.
 
         Returns:
-          The structure that `read` returns, each tensor with an axis [steps + 1, ...]
-          in front.
+          The structure that `read` returns, each tensor with a leading axis,
+          [steps + 1, ...].
         """
         values = [read(self.adapt(network, weights, support, steps=k)) for k in range(steps + 1)]
         return tf.nest.map_structure(lambda *each: tf.stack(each), *values)
 
     def model_inputs(self, weights: Weights, x: Tensors) -> Tensors:
-        """What the model is given for the examples `x`, [B, ...]: these by default."""
+        """The model's inputs for the examples `x`, [B, ...]; by default `x`."""
         del weights
         return x
 
     def predict(self, network: Network, adapted: Weights, query_x: Tensors) -> Tensors:
         """Predictions [Q, ...] of an adapted network for a query set [Q, ...].
 
-        Meta-training goes through it too: what it predicts is what is learned.
+        Meta-training uses this method too, and minimises the loss of these predictions.
         """
         return network(adapted, self.model_inputs(adapted, query_x))
 
@@ -177,7 +177,7 @@ class Algorithm(abc.ABC):
     def query_loss(
         self, network: Network, adapted: Weights, query: Examples
     ) -> tuple[Tensor, Tensors, list[Tensor]]:
-        """The loss of what `predict` says in meta-training: `(loss, predictions, new state)`."""
+        """The query loss of `predict` in meta-training: `(loss, predictions, new state)`."""
         return network.query_loss(
             adapted,
             query,
@@ -196,7 +196,7 @@ class Algorithm(abc.ABC):
     ) -> tuple[Tensor, Tensors, list[Tensor]]:
         """The loss that meta-training minimises: `(loss, predictions, new state)`.
 
-        `iteration` is the number of outer steps made, for what changes with it.
+        `iteration` is the number of completed outer steps, for schedules.
         """
         del iteration
         adapted = self.adapt(network, weights, support, training=True)
@@ -214,9 +214,9 @@ class Algorithm(abc.ABC):
     ) -> TaskResult:
         """The value of `task_loss` and its gradient times `scale`.
 
-        `scale` is the loss scale of float16 training: it has to be in before the
+        `scale` is the loss scale of float16 training. It multiplies the loss before the
         gradient is taken, so that small gradients do not vanish. `iteration` is the number
-        of outer steps made.
+        of completed outer steps.
         """
         (loss, predictions, state), gradients, meta = gradients_of(
             lambda: self.task_loss(network, weights, support, query, iteration=iteration),
@@ -228,7 +228,7 @@ class Algorithm(abc.ABC):
     # --- saving ---
 
     def get_config(self) -> dict[str, Any]:
-        """The settings, for saving; an algorithm among them as Keras writes objects."""
+        """The settings, for saving; objects among them are serialized by Keras."""
         settings = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {name: _written(value) for name, value in settings.items()}
 
@@ -241,16 +241,16 @@ class Algorithm(abc.ABC):
 def gradients_of(
     outcome: Callable[[], tuple[Any, ...]], weights: Weights, scale: float | Tensor
 ) -> tuple[tuple[Any, ...], list[Tensor], dict[str, Tensor]]:
-    """What `outcome` returns, a loss in front, and the gradients of that loss times `scale`.
+    """The result of `outcome`, whose first entry is a loss, and the gradients of loss * `scale`.
 
     Args:
-      outcome: computes the loss and what else is wanted, from `weights`.
-      weights: by whose model and meta-weights the gradients are taken.
+      outcome: computes the loss and other results from `weights`.
+      weights: the gradients are taken with respect to its model and meta-weights.
       scale: the loss scale of float16 training.
 
     Returns:
-      `(outcome, gradients, meta-gradients)`, the two in the structure of `Weights.model` and
-      `Weights.meta`.
+      `(outcome, gradients, meta-gradients)`; the gradients have the structures of
+      `Weights.model` and `Weights.meta`.
     """
     sources = (weights.model, weights.meta)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -264,7 +264,7 @@ def gradients_of(
 
 
 def dense(gradients: list[Any]) -> list[Tensor]:
-    """Gradients as tensors; that of an embedding comes as its rows alone."""
+    """Gradients as dense tensors; TensorFlow returns an embedding's as `IndexedSlices`."""
     return [tf.convert_to_tensor(g) for g in gradients]
 
 

@@ -1,4 +1,4 @@
-"""Conjugate gradients: a linear system solved by products of its matrix alone."""
+"""Conjugate gradients: solves a linear system with matrix-vector products only."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from meta_tf.types import Tensor
 def conjugate_gradient(
     product: Callable[[list], list], b: list[Tensor], steps: int
 ) -> list[Tensor]:
-    """Solves A x = b for a symmetric positive definite A that is known by its products alone.
+    """Solves A x = b for a symmetric positive definite A, given as the function v ↦ A v.
 
-    Exact after as many steps as A has distinct eigenvalues; a residual of 0 stays 0. With an A
-    that is not positive definite the steps may lead away from the solution.
+    Exact after as many steps as A has distinct eigenvalues; a residual of 0 stays 0. If A is
+    not positive definite, the steps may lead away from the solution.
 
     Args:
-      product: v ↦ A v, on lists of tensors of the shapes of `b`.
-      b: the right side.
-      steps: how many products to take.
+      product: v ↦ A v, on lists of tensors with the shapes of `b`.
+      b: the right-hand side.
+      steps: the number of products.
     """
     x, r = [tf.zeros_like(t) for t in b], b
     p, rr = r, _dot(r, r)

@@ -1,4 +1,4 @@
-"""`EmbeddingLearner`: no inner loop; predictions are made of embeddings of the two sets."""
+"""`EmbeddingLearner`: predicts from embeddings of the support and query set, no inner loop."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 @dataclasses.dataclass(frozen=True)
 class EmbeddingLearner(Algorithm):
-    """An algorithm whose model is an embedding f; a support set makes what reads embeddings.
+    """An algorithm whose model is an embedding f, with a predictor fitted to the support set.
 
         fitted = fit(f(support_x), support_y),   predictions = read(fitted, f(query_x))
 
-    There are no inner steps: the argument `steps` of `adapt` changes nothing.
+    There are no inner steps: the argument `steps` of `adapt` has no effect.
 
     Raises:
-      ValueError: at the construction of the learner if the model's output is not one vector
+      ValueError: when the learner is constructed, if the model's output is not one vector
         for each example.
     """
 
@@ -29,28 +29,28 @@ class EmbeddingLearner(Algorithm):
         shape = getattr(network.model, "output_shape", None)
         if shape is not None and not (isinstance(shape, tuple) and len(shape) == 2):
             raise ValueError(
-                f"`model` must give {type(self).__name__} an embedding [B, D], one vector for each "
-                f"example. Received: {network.model.name!r} with outputs of shape {shape}. End it "
-                "in a Flatten or a GlobalAveragePooling2D layer, and leave the last layer out, as "
-                "meta_tf.models.conv4(ways=None) does."
+                f"`model` must return an embedding [B, D] for {type(self).__name__}, one vector "
+                f"for each example. Received: {network.model.name!r} with outputs of shape "
+                f"{shape}. End it with a Flatten or a GlobalAveragePooling2D layer, and leave out "
+                "the classifier, as meta_tf.models.conv4(ways=None) does."
             )
         if takes_logits(network.loss) is False:
             raise ValueError(
-                f"`loss` must take logits, which {type(self).__name__} gives. Received: a "
+                f"`loss` must take logits, which {type(self).__name__} returns. Received: a "
                 "cross-entropy of probabilities. Pass "
                 "loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True)."
             )
 
     def initial(self, network: Network, weights: Weights) -> None:
-        """None: what reads embeddings is made of the support set."""
+        """None: the algorithm cannot predict without a support set."""
 
     @abc.abstractmethod
     def fit(self, weights: Weights, embeddings: Tensor, y: Tensor) -> dict[str, Tensor]:
-        """What reads embeddings, by name, of the support set's [S, D] and its targets [S, ...]."""
+        """The predictor fitted to embeddings [S, D] and targets [S, ...]: tensors by name."""
 
     @abc.abstractmethod
     def read(self, adapted: Weights, embeddings: Tensor) -> Tensor:
-        """Predictions [Q, ...] of embeddings [Q, D], by what `fit` has put into `adapted.meta`."""
+        """Predictions [Q, ...] for embeddings [Q, D]; `adapted.meta` has the result of `fit`."""
 
     def adapt(
         self,
@@ -63,7 +63,7 @@ class EmbeddingLearner(Algorithm):
     ) -> Weights:
         x = self.model_inputs(weights, support.x)
         embeddings, state = network.support_outputs(weights, x, training=training)
-        # Outside of training no query depends on how the support set moved the averages.
+        # Outside of training, the support set's update of the moving averages is not used.
         after = weights._replace(state=state) if training else weights
         after = network.settle(after, x, training=training)
         return after._replace(meta={**after.meta, **self.fit(after, embeddings, support.y)})
@@ -74,14 +74,14 @@ class EmbeddingLearner(Algorithm):
 
 @dataclasses.dataclass(frozen=True)
 class EmbeddingClassifier(EmbeddingLearner):
-    """An `EmbeddingLearner` whose support set makes a classifier: its predictions are logits.
+    """An `EmbeddingLearner` that fits a classifier to the support set and predicts logits.
 
     Args:
       ways: number of classes N, the size of the logits.
 
     Raises:
-      ValueError: if a setting is out of its range, or at the construction of the
-        learner if the model's output is not one vector for each example.
+      ValueError: if a setting is out of range; when the learner is constructed, if the
+        model's output is not one vector for each example.
     """
 
     ways: int
@@ -97,4 +97,4 @@ class EmbeddingClassifier(EmbeddingLearner):
 
     @abc.abstractmethod
     def logits(self, adapted: Weights, embeddings: Tensor) -> Tensor:
-        """Logits [Q, N] of embeddings [Q, D], by what `fit` has put into `adapted.meta`."""
+        """Logits [Q, N] for embeddings [Q, D]; `adapted.meta` has the result of `fit`."""

@@ -1,4 +1,4 @@
-"""iMAML: the meta-gradient from where the inner loop ends, not from the steps that led there."""
+"""iMAML: the implicit meta-gradient at the end of the inner loop, not through its steps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from meta_tf.types import Examples, Tensor, Tensors, Weights
 @keras.saving.register_keras_serializable("meta_tf")
 @dataclasses.dataclass(frozen=True)
 class IMAML(InnerLoop):
-    """Implicit MAML: an inner loop that is held near its start, and the implicit gradient.
+    """Implicit MAML: a regularised inner loop, and the implicit gradient.
 
     The adapted weights φ approach the minimum of a regularised support loss,
 
@@ -36,29 +36,30 @@ class IMAML(InnerLoop):
 
         meta-gradient: v = (I + H/(λ + δ))⁻¹ ∇L_Q(φ),   exact for δ = 0,
 
-    solved by conjugate gradients with products of H alone. So memory and time of the
-    meta-gradient do not grow with the inner steps; its error does with their distance
-    from the minimum. I + H/(λ + δ) has to be positive definite: λ + δ larger than the
-    steepest downward bend of L_S. For weights ψ that do not adapt it is
+    solved by conjugate gradients with products of H only. So the memory and time of the
+    meta-gradient do not grow with the inner steps; its error grows with the distance of φ
+    from the minimum. I + H/(λ + δ) must be positive definite: λ + δ must exceed the
+    largest negative curvature of L_S. For weights ψ that do not adapt, the meta-gradient is
     ∂L_Q/∂ψ - (∂²L_S/∂ψ∂φ) v / (λ + δ).
 
     Args:
       inner_lr: the step size α of the inner loop, for the mean loss over the support set.
-      inner_steps: inner steps in meta-training; enough to come near the minimum.
+      inner_steps: inner steps in meta-training; use enough to get close to the minimum.
       eval_steps: inner steps in evaluation, `adapt` and export; `inner_steps` if None.
-      regularization: λ; the paper takes 2 for Omniglot. The larger, the nearer φ stays to w.
+      regularization: λ; the paper uses 2 for Omniglot. A larger λ keeps φ closer to w.
       cg_steps: steps of conjugate gradients; the paper takes 5.
-      damping: δ, added to λ in the meta-gradient alone: 0 for the exact one; the larger, the
-        steadier where L_S bends downwards, and the nearer to first-order MAML. The authors'
-        program has a matrix of 2I + H/12 for λ = 2, which is δ = 22 and half the length.
+      damping: δ, added to λ only in the meta-gradient, which is exact for 0. A larger δ is
+        more stable where L_S has negative curvature, and closer to first-order MAML. The
+        authors' program uses the matrix 2I + H/12 for λ = 2, which is δ = 22 and half the
+        length.
       optimizer: the inner optimiser, `"sgd"`, `"momentum"` or `"adam"`.
       momentum: β₁ of momentum and Adam.
       adapted: which weights adapt, as in `MAML`; all if None.
-      unroll: up to this many inner steps are written out; more run in a loop.
+      unroll: up to this many inner steps are unrolled; more run in a loop.
 
     Raises:
-      ValueError: if a setting is out of its range, or at the construction of the learner
-        if `adapted` matches no weight.
+      ValueError: if a setting is out of range; when the learner is constructed, if
+        `adapted` matches no weight.
 
     Example:
       >>> learner = meta_tf.MetaLearner(meta_tf.models.mlp(), IMAML(inner_lr=0.05), loss="mse")
@@ -136,7 +137,7 @@ class IMAML(InnerLoop):
     def _implicit(
         self, network: Network, adapted: Weights, support: Examples, direct: list[Tensor]
     ) -> list[Tensor]:
-        """The meta-gradient, from the query loss's gradient at the adapted weights."""
+        """The meta-gradient, computed from the query loss's gradient at the adapted weights."""
         positions = self.positions(network)
         held = self.regularization + self.damping
         with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:

@@ -1,4 +1,4 @@
-"""In-context learning: a transformer that reads the support set, and has no inner loop."""
+"""In-context learning: a transformer that reads the support set, without an inner loop."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import dataclasses
 import keras
 import tensorflow as tf
 
+from meta_tf import gaussian
 from meta_tf.algorithms.attention import Blocks, layer_weights, linear, norm, norm_weights
 from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.checks import check_choice, check_integer
@@ -14,52 +15,55 @@ from meta_tf.layers import classifiers
 from meta_tf.network.network import Network
 from meta_tf.types import Tensor, Tensors, Weights
 
-_SCALE = 10.0  # of the votes at the start; cosines alone, from -1 to 1, decide too little
+_SCALE = 10.0  # initial scale of the votes; cosines, from -1 to 1, would give a flat softmax
 
 
 @keras.saving.register_keras_serializable("meta_tf")
 @dataclasses.dataclass(frozen=True)
 class InContext(EmbeddingLearner):
-    """Attention over the support pairs: a task is learned in the forward pass.
+    """Attention over the support pairs: the forward pass learns the task.
 
-    With f the model, whose outputs [B, E] are embeddings, one token for each example:
+    With f the model, whose outputs [B, E] are embeddings, and one token for each example:
 
         s_0 = MLP([f(support_x), support_y]),   q_0 = f(query_x) W_q
         s_{i+1} = Block(s_i, looking at s_i),   q_{i+1} = Block(q_i, looking at s_i)
         predictions = norm(q_B) W
         meta-gradient: that of the loss of the predictions.
 
-    With `answer="votes"` both sets pass the same blocks, and a query looks for its class in the
-    tokens of the support set, with u(·) of length 1 and Y the classes' rows:
+    With `answer="votes"`, both sets pass through the same blocks, and a query attends to the
+    tokens of the support set to find its class, with u(·) the unit vector and Y one row per
+    class:
 
         s_0 = f(support_x) W_q + Y[support_y],   q_0 = f(query_x) W_q
         s_{i+1} = Block(s_i, looking at s_i),   q_{i+1} = Block(q_i, looking at s_i)
         a = softmax over the support set of scale · u(norm(q_B)) · u(norm(s_B))
         predictions[q, n] = log Σ_s a[q, s] [support_y_s = n].
 
-    A block is attention of several heads and a network of two layers. No token tells
-    where its example stands, so the order of the support set does not matter; its size
-    is free; and no query looks at another. The weights of the blocks are meta-weights of
-    the algorithm and the model is any that gives a vector for each example: `mlp` and `conv4`
-    without their last layer, say. There are no inner steps: the argument `steps` of `adapt`
-    changes nothing.
+    A block is multi-head attention followed by a two-layer network. Tokens have no position,
+    so the order of the support set does not matter. The support set can have any size, and
+    each query is predicted independently of the others. The weights of the blocks are
+    meta-weights of the algorithm. The model can be any that returns one vector for each
+    example, such as `mlp` and `conv4` without their last layer. There are no inner steps: the
+    argument `steps` of `adapt` has no effect.
 
-    Unlike an inner loop, which learns any task a little, it knows what it was trained on:
-    tasks of another kind, or far more support examples, are beyond it.
+    An inner loop can make some progress on any task. This algorithm cannot: it fails on tasks
+    of another kind than it was trained on, or with far more support examples.
 
     Args:
-      ways: number of classes N of a classification; None for regression.
-      targets: size of a target of a regression.
-      width: of the tokens, D.
-      blocks: how many blocks each set passes, B.
-      heads: among how many the width is divided in attention.
-      answer: "linear", or "votes" for a classification, which is a matching network in the
-        context of the support set: it need not learn that classes may be numbered in any way,
-        so it learns to tell many apart where the other stays at chance.
+      ways: number of classes N for classification; None for regression.
+      targets: size of a target for regression.
+      width: size of the tokens, D.
+      blocks: number of blocks that each set passes through, B.
+      heads: number of attention heads, which share the width.
+      answer: "linear", or "votes" for classification. Votes are a matching network in the
+        context of the support set. It is invariant to the numbering of the classes, so it
+        learns to distinguish many classes where "linear" stays at chance. "gaussian", for
+        regression, predicts a mean and a scale of each target, [Q, 2 targets], for
+        `meta_tf.GaussianLoss`: a Conditional Neural Process with attention.
 
     Raises:
-      ValueError: if a setting is out of its range, or at the construction of the
-        learner if the model's output is not one vector for each example.
+      ValueError: if a setting is out of range; when the learner is constructed, if the
+        model's output is not one vector for each example.
 
     Example:
       >>> model = meta_tf.models.mlp(1, None, (64, 64), "gelu", "glorot_uniform")
@@ -88,15 +92,20 @@ class InContext(EmbeddingLearner):
         check_integer("width", self.width, 1)
         check_integer("blocks", self.blocks, 1)
         check_integer("heads", self.heads, 1)
-        check_choice("answer", self.answer, ("linear", "votes"))
+        check_choice("answer", self.answer, ("linear", "votes", "gaussian"))
         if self.answer == "votes" and self.ways is None:
             raise ValueError(
-                '`answer` must be "linear" for a regression: votes are for classes. Received: '
-                "answer='votes', ways=None. Give `ways`, the number of classes."
+                '`answer` must be "linear" for regression: votes are for classes. Received: '
+                "answer='votes', ways=None. Pass `ways`, the number of classes."
+            )
+        if self.answer == "gaussian" and self.ways is not None:
+            raise ValueError(
+                '`answer` must be "linear" or "votes" for classes: a Gaussian is for regression. '
+                f"Received: answer='gaussian', ways={self.ways}. Leave `ways` out."
             )
         if self.width % self.heads:
             raise ValueError(
-                "`width` must be a multiple of `heads`, among which it is divided. Received: "
+                "`width` must be a multiple of `heads`, which share it. Received: "
                 f"width={self.width}, heads={self.heads}."
             )
 
@@ -105,13 +114,13 @@ class InContext(EmbeddingLearner):
         shape = getattr(network.model, "output_shape", None)
         if shape is None or shape[-1] is None:
             raise ValueError(
-                "`model` must say how wide its outputs are, for InContext to be built on them. "
-                f"Received: {network.model.name!r} with outputs of shape {shape}. Take a "
-                "Functional or Sequential model of known sizes."
+                "`model` must have outputs of a known size for InContext. "
+                f"Received: {network.model.name!r} with outputs of shape {shape}. Use a "
+                "Functional or Sequential model with known sizes."
             )
 
     def prediction_size(self, network: Network) -> int | None:
-        """The number of classes; None for regression, whose targets are no labels."""
+        """The number of classes; None for regression, whose targets are not labels."""
         return self.ways
 
     def output_spec(self, network: Network, x: Tensors) -> Tensors:
@@ -121,23 +130,23 @@ class InContext(EmbeddingLearner):
     def meta_weights(self, network: Network) -> dict[str, Tensor]:
         embedded, width, blocks = network.model.output_shape[-1], self.width, self._blocks
         found: dict[str, Tensor] = {}
-        # In this order they are saved, and are looked for in files.
+        # Files store and load them in this order.
         if not self._votes:
-            found |= layer_weights("pair1", embedded + self._outputs, width)
+            found |= layer_weights("pair1", embedded + self._target_size, width)
             found |= layer_weights("pair2", width, width)
         found |= layer_weights("query", embedded, width)
         for i in range(self.blocks):
-            if i and not self._votes:  # the first tokens are looked at as they are
+            if i and not self._votes:  # queries attend to the first tokens directly
                 found |= blocks.weights(f"support{i}")
             found |= blocks.weights(f"query{i + 1}")
         found |= norm_weights("norm", width)
         if self._votes:
             dtype = keras.config.floatx()
-            labels = tf.zeros([self._outputs, width], dtype)  # at first all are alike
+            labels = tf.zeros([self._target_size, width], dtype)  # initially, all classes are equal
             return found | {"labels": labels, "scale": tf.constant(_SCALE, dtype)}
         return found | layer_weights("prediction", width, self._outputs)
 
-    # What the support set leaves are the keys and values that queries look at, block by block.
+    # The support set is reduced to the keys and values that queries attend to in each block.
 
     def fit(self, weights: Weights, embeddings: Tensor, y: Tensor) -> dict[str, Tensor]:
         meta, blocks = weights.meta, self._blocks
@@ -165,10 +174,11 @@ class InContext(EmbeddingLearner):
         x = norm(meta, "norm", x)
         if self._votes:
             return classifiers.attention_logits(meta, x, meta["scale"])
-        return linear(meta, "prediction", x)
+        outputs = linear(meta, "prediction", x)
+        return gaussian.positive_scale(outputs) if self._gaussian else outputs
 
     def _support_tokens(self, weights: Weights, embeddings: Tensor, y: Tensor) -> Tensor:
-        """What the pairs are to the first block, [S, D]."""
+        """The support pairs as tokens for the first block, [S, D]."""
         meta, x = weights.meta, self._as_weights(weights, embeddings)
         y = self._targets(weights, y)
         if self._votes:
@@ -181,19 +191,28 @@ class InContext(EmbeddingLearner):
         return self.answer == "votes"
 
     @property
-    def _outputs(self) -> int:
+    def _gaussian(self) -> bool:
+        return self.answer == "gaussian"
+
+    @property
+    def _target_size(self) -> int:
         return self.targets if self.ways is None else self.ways
+
+    @property
+    def _outputs(self) -> int:
+        """Numbers in a prediction: with a Gaussian, a mean and a scale for each target."""
+        return 2 * self._target_size if self._gaussian else self._target_size
 
     @property
     def _blocks(self) -> Blocks:
         return Blocks(self.width, self.heads)
 
     def _as_weights(self, weights: Weights, x: Tensor) -> Tensor:
-        """In the weights' own type: a model may compute in another."""
+        """`x` in the dtype of the weights; the model may compute in another."""
         return tf.cast(x, weights.meta["query_kernel"].dtype)
 
     def _targets(self, weights: Weights, y: Tensor) -> Tensor:
-        """The support set's targets as numbers, [S, outputs]."""
+        """The support set's targets as numbers, [S, targets]."""
         if self.ways is not None:
             y = tf.one_hot(tf.cast(tf.reshape(y, [-1]), tf.int32), self.ways)
-        return tf.reshape(self._as_weights(weights, y), [-1, self._outputs])
+        return tf.reshape(self._as_weights(weights, y), [-1, self._target_size])

@@ -1,4 +1,4 @@
-"""`InnerLoop`: learning a task in steps by the gradient of its support loss."""
+"""`InnerLoop`: learns a task in steps along the gradient of its support loss."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 
 class LoopState(NamedTuple):
-    """Where an inner loop stands after some of its steps.
+    """The state of an inner loop after some of its steps.
 
-    `fast`: the tensors that adapt. `state`: the model's state. `memory`: what a step keeps
-    for the next one, for example an optimiser's slots.
+    `fast`: the tensors that adapt. `state`: the model's non-trainable state. `memory`: what a
+    step keeps for the next one, for example an optimiser's slots.
     """
 
     fast: list[Tensor]
@@ -30,29 +30,28 @@ class LoopState(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class InnerLoop(Algorithm):
-    """An algorithm that learns a task in steps: where they start, and what each one changes.
+    """An algorithm that learns a task in steps.
 
     With L_S the loss on a task's support set,
 
         w_0 = start(w),   w_{i+1} = change(w_i, ∇L_S(w_i)),   i = 0 … steps - 1
 
-    A subclass must say `change`. It may say where the loop starts (`start`), what
-    a step hands on to the next (`memory`) and which tensors adapt (`fast` and `with_fast`).
-    How derivatives come back through the steps is the business of `repeat`, and of
-    `first_order`.
+    A subclass must define `change`. It may override where the loop starts (`start`), what
+    one step keeps for the next (`memory`) and which tensors adapt (`fast` and `with_fast`).
+    `repeat` and `first_order` control how gradients are computed through the steps.
 
     Args:
       inner_lr: the step size of the inner loop, for the *mean* loss over the support set.
       inner_steps: inner steps in meta-training.
       eval_steps: inner steps in evaluation, `adapt` and export; `inner_steps` if None.
-      adapted: which weights adapt; all if None. A pattern or several over the names
+      adapted: which weights adapt; all if None. One or several patterns over the names
         of weights or layers: `"head"`, `"conv*"`, `"!norm*"` for all but those.
-      unroll: up to this many inner steps are written out; more run in a loop that
-        takes hardly any memory per step and about a third more time.
+      unroll: up to this many inner steps are unrolled; more run in a loop that takes
+        hardly any memory per step and about a third more time.
 
     Raises:
-      ValueError: if a setting is out of its range, or at the construction of the
-        learner if `adapted` matches no weight.
+      ValueError: if a setting is out of range; when the learner is constructed, if
+        `adapted` matches no weight.
     """
 
     inner_lr: float = 0.01
@@ -61,8 +60,8 @@ class InnerLoop(Algorithm):
     adapted: str | tuple[str, ...] | None = dataclasses.field(default=None, kw_only=True)
     unroll: int = dataclasses.field(default=8, kw_only=True)
 
-    least_steps: ClassVar[int] = 0  # of `inner_steps`
-    # Whether the meta-gradient takes ∇L_S for a constant; a field where one may choose.
+    least_steps: ClassVar[int] = 0  # the minimum of `inner_steps`
+    # Whether the meta-gradient treats ∇L_S as a constant; a field in algorithms with a choice.
     first_order = False
 
     def __post_init__(self) -> None:
@@ -83,7 +82,7 @@ class InnerLoop(Algorithm):
     def with_rate(self, rate: Tensor) -> Algorithm | None:
         return dataclasses.replace(self, inner_lr=rate)
 
-    # --- what a subclass says ---
+    # --- what a subclass defines ---
 
     @abc.abstractmethod
     def change(
@@ -96,38 +95,38 @@ class InnerLoop(Algorithm):
         *,
         training: bool,
     ) -> LoopState:
-        """What step i makes of the state before it.
+        """The state after step i.
 
         Args:
           network: the model and its loss.
           i: the step's number, from 0.
-          state: the tensors that adapt, the memory, and the model's state as the pass over
-            the support set has left it.
+          state: the tensors that adapt, the memory, and the model's state after the pass over
+            the support set.
           gradients: ∇L_S, one for each of `state.fast`.
           start: the weights that the loop started from.
-          training: whether this happens inside meta-training.
+          training: whether this is part of meta-training.
         """
 
     def start(
         self, network: Network, weights: Weights, support: Examples, *, training: bool
     ) -> Weights:
-        """The weights that the loop starts from; by default those before any task."""
+        """The weights that the loop starts from; by default the initial weights."""
         del support, training
         initial = self.initial(network, weights)
         if initial is None:
             raise ValueError(
-                f"{type(self).__name__} has no `initial` weights, and so must say where the inner "
-                "loop starts. Override `start`."
+                f"{type(self).__name__} has no `initial` weights, so it must define where the "
+                "inner loop starts. Override `start`."
             )
         return initial
 
     def memory(self, network: Network, start: Weights, *, training: bool) -> Tensors:
-        """What the first step finds in `LoopState.memory`; nothing by default."""
+        """`LoopState.memory` before the first step; empty by default."""
         del network, start, training
         return ()
 
     def positions(self, network: Network) -> list[int]:
-        """Where the weights that adapt stand among `Weights.model`."""
+        """The indices in `Weights.model` of the weights that adapt."""
         return network.positions(self.adapted)
 
     def fast(self, network: Network, weights: Weights) -> list[Tensor]:
@@ -135,7 +134,7 @@ class InnerLoop(Algorithm):
         return [weights.model[p] for p in self.positions(network)]
 
     def with_fast(self, network: Network, weights: Weights, fast: list[Tensor]) -> Weights:
-        """The weights, with those that adapt replaced."""
+        """The weights, with those that adapt replaced by `fast`."""
         model = list(weights.model)
         for p, w in zip(self.positions(network), fast, strict=True):
             model[p] = w
@@ -222,7 +221,7 @@ class InnerLoop(Algorithm):
         training: bool,
         first_order: bool | None = None,
     ) -> LoopState:
-        """The state after step i: the support loss's gradient, and what `change` makes of it."""
+        """The state after step i: computes the support loss's gradient and calls `change`."""
         gradients, after = self.support_gradients(
             network, state, start, self.minibatch(i, support), training=training
         )
@@ -240,7 +239,7 @@ class InnerLoop(Algorithm):
         *,
         training: bool,
     ) -> tuple[list[Tensor], list[Tensor]]:
-        """The gradient of the support loss by each of `state.fast`, and the model's new state."""
+        """The support loss's gradients for `state.fast`, and the model's new state."""
 
         def loss(fast: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
             weights = self.weights_at(network, state._replace(fast=fast), start)
@@ -264,7 +263,7 @@ class InnerLoop(Algorithm):
         *,
         training: bool,
     ) -> Weights:
-        """The weights of a state, ready to predict with: they know the support set's statistics."""
+        """The weights of a state, ready to predict: with the support set's batch statistics."""
         weights = self.weights_at(network, state, start)
         inputs = self.model_inputs(weights, support.x)
         return network.settle(weights, inputs, training=training)
@@ -272,7 +271,7 @@ class InnerLoop(Algorithm):
     def _step(
         self, network: Network, training: bool, first_order: bool | None = None
     ) -> Callable[[Any, LoopState, tuple[Weights, Examples]], LoopState]:
-        """One step as `repeat` and `record` take it."""
+        """One step, in the form that `repeat` and `record` need."""
 
         def step(
             i: int | Tensor, state: LoopState, constants: tuple[Weights, Examples]

@@ -1,7 +1,8 @@
 """The optimisers of the inner loop and their learned step sizes, as pure functions.
 
-Keras has none to offer here: its optimisers keep their state in variables, and
-assigning a variable breaks the gradient. Each follows its Keras namesake.
+Keras's optimisers cannot be used here: they keep their state in variables, and assigning a
+variable breaks the gradient. Each function computes the same as the Keras optimiser with
+that name.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ LEARNED_RATES = (None, "scalar", "tensor", "tensor_step", "weight")
 
 
 def initial_slots(optimizer: str, weights: list[Tensor]) -> list[list[Tensor]]:
-    """The optimiser's memory before the first step: for each kind, zeros like the weights."""
+    """The optimiser's slots before the first step: for each kind, zeros like the weights."""
     kinds = {"sgd": 0, "momentum": 1, "adam": 2}[optimizer]
     return [[tf.zeros_like(w) for w in weights] for _ in range(kinds)]
 
@@ -45,8 +46,8 @@ def update(
       i: the number of the step, from 0.
       weights: the weights to change.
       gradients: their gradients.
-      slots: as returned by `initial_slots` or the step before.
-      rates: the step sizes α, one for each weight, a scalar or of its shape.
+      slots: as returned by `initial_slots` or the previous step.
+      rates: the step sizes α, one for each weight: a scalar or a tensor of its shape.
       beta_1: decay of the mean gradient.
       beta_2: decay of the mean squared gradient.
       epsilon: keeps a step finite where the gradients are zero.
@@ -81,15 +82,15 @@ def descend(
 def initial_rates(
     kind: str | None, rate: float, steps: int, weights: dict[str, Tensor]
 ) -> dict[str, Tensor]:
-    """The meta-weights of learned step sizes, before training.
+    """Initial meta-weights for learned step sizes.
 
     Args:
-      kind: what is learned: nothing (None), one for all (`"scalar"`), one per
+      kind: what is learned: nothing (None), one step size for all (`"scalar"`), one per
         tensor (`"tensor"`), one per tensor and step (`"tensor_step"`) or one per single weight
         (`"weight"`).
-      rate: where they start.
+      rate: the initial step size.
       steps: the number of inner steps in training.
-      weights: those that adapt, by path.
+      weights: the weights that adapt, by path.
     """
     if kind is None:
         return {}
@@ -107,7 +108,7 @@ def rates_at(
     i: int | Tensor,
     paths: list[str],
 ) -> list[float | Tensor]:
-    """The step sizes of step i, one for each of `paths`; beyond the learned steps, the last."""
+    """The step sizes of step i, one for each of `paths`; later steps use the last learned one."""
     if kind is None:
         return [rate] * len(paths)
     if kind == "weight":
@@ -119,16 +120,16 @@ def rates_at(
 
 
 def row(table: Tensor, i: int | Tensor) -> Tensor:
-    """Row i of a table of inner steps; beyond its last, the last."""
+    """Row i of a table with one row per inner step; the last row for later steps."""
     return table[tf.minimum(i, table.shape[0] - 1)]
 
 
 def _like(w: Tensor, rate: float | Tensor) -> float | Tensor:
-    # A Python number takes on the type of `w` by itself; tf.cast would round it to float32 first.
+    # TensorFlow converts a Python number to the dtype of `w`; tf.cast would first round to float32.
     return tf.cast(rate, w.dtype) if tf.is_tensor(rate) else rate
 
 
 def _root(v: Tensor) -> Tensor:
-    """√v, whose derivative at 0, infinite by itself, is 0."""
+    """√v, with a derivative of 0 at 0, where it would be infinite."""
     positive = v > 0
     return tf.where(positive, tf.sqrt(tf.where(positive, v, tf.ones_like(v))), tf.zeros_like(v))

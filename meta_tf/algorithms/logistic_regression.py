@@ -15,7 +15,7 @@ from meta_tf.types import Tensor, Weights
 @keras.saving.register_keras_serializable("meta_tf")
 @dataclasses.dataclass(frozen=True)
 class LogisticRegression(EmbeddingClassifier):
-    """Logistic regression on the embeddings of the support set, each of length 1.
+    """Logistic regression on the unit-length embeddings of the support set.
 
     With f the model, which has no classifier of its own, and u(x) = f(x) / |f(x)|,
 
@@ -23,20 +23,20 @@ class LogisticRegression(EmbeddingClassifier):
         logits = scale · u(query) W
         meta-gradient: that of the loss of the query logits, through the minimisation.
 
-    Over a network that was trained to tell other classes apart, and that learns no more, it is
-    the baseline that newer studies find hard to beat. There are no inner steps: the argument
-    `steps` of `adapt` changes nothing. A class without a support example is never the likeliest.
+    On a frozen network that was trained to classify other classes, it is the baseline that
+    newer studies find hard to beat. There are no inner steps: the argument `steps` of `adapt`
+    has no effect. A class without a support example is never predicted.
 
     Args:
       ways: number of classes N, the size of the logits.
       regularization: λ; 1 is scikit-learn's default, there called 1 / C.
-      scale: the steepness. A strong λ makes small logits, whose softmax is never sure; the
-        class that is chosen does not depend on it. 10 is right where the network is trained
-        through it, 1 gives the probabilities of the regression itself.
+      scale: the steepness. A large λ gives small logits, whose softmax is nearly flat; the
+        predicted class does not depend on the scale. Use 10 if the network is trained through
+        this algorithm; 1 gives the probabilities of the regression itself.
 
     Raises:
-      ValueError: if a setting is out of its range, or at the construction of the
-        learner if the model's output is not one vector for each example.
+      ValueError: if a setting is out of range; when the learner is constructed, if the
+        model's output is not one vector for each example.
 
     Example:
       >>> model = meta_tf.models.conv4(ways=None, filters=8)

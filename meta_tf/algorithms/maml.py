@@ -1,4 +1,4 @@
-"""MAML and what differs from it in a setting: FOMAML, ANIL, BOIL and Meta-SGD."""
+"""MAML and its variants that differ in one setting: FOMAML, ANIL, BOIL and Meta-SGD."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from meta_tf.types import Tensor, Tensors, Weights
 @keras.saving.register_keras_serializable("meta_tf")
 @dataclasses.dataclass(frozen=True)
 class MAML(InnerLoop):
-    """Model-agnostic meta-learning: weights from which a few gradient steps suffice.
+    """Model-agnostic meta-learning: initial weights from which a few gradient steps suffice.
 
     With L_S and L_Q the losses of a task on its support and query set,
 
@@ -28,8 +28,8 @@ class MAML(InnerLoop):
         meta-gradient: dL_Q(w_k) / dw, through all k steps (second order).
 
     Args:
-      inner_lr: the step size α of the inner loop; with learned rates, where they
-        start. It refers to the *mean* loss over the support set.
+      inner_lr: the step size α of the inner loop, or the initial value of learned step
+        sizes. It applies to the *mean* loss over the support set.
       inner_steps: inner steps in meta-training.
       eval_steps: inner steps in evaluation, `adapt` and export; `inner_steps` if
         None.
@@ -37,18 +37,18 @@ class MAML(InnerLoop):
         cheaper, and often nearly as good.
       optimizer: the inner optimiser, `"sgd"`, `"momentum"` or `"adam"`.
       momentum: β₁ of momentum and Adam.
-      adapted: which weights adapt; all if None. A pattern or several over the names
+      adapted: which weights adapt; all if None. One or several patterns over the names
         of weights or layers: `"head"`, `"conv*"`, `"!norm*"` for all but those.
       learned_lr: what the outer loop learns of α: None (nothing), `"scalar"` (one
         for all), `"tensor"` (one per weight tensor), `"tensor_step"` (one per tensor and
         step, as in MAML++; steps beyond the trained ones use the last), `"weight"`
         (one for every single weight: Meta-SGD).
-      unroll: up to this many inner steps are written out; more run in a loop that
+      unroll: up to this many inner steps are unrolled; more run in a loop that
         takes hardly any memory per step and about a third more time.
 
     Raises:
-      ValueError: if a setting is out of its range, or at the construction of the
-        learner if `adapted` matches no weight.
+      ValueError: if a setting is out of range; when the learner is constructed, if
+        `adapted` matches no weight.
 
     Example:
       >>> MAML(inner_lr=0.4, inner_steps=1, eval_steps=3).first_order
@@ -56,8 +56,8 @@ class MAML(InnerLoop):
 
     Reference:
       Finn, Abbeel & Levine 2017, Model-Agnostic Meta-Learning for Fast Adaptation
-      of Deep Networks. Their classification loss is summed over the ways: their
-      0.4 on 5 ways is 2.0 here.
+      of Deep Networks. Their classification loss is a sum over the ways, so their 0.4 on
+      5 ways is 2.0 here.
     """
 
     first_order: bool = False
@@ -131,7 +131,7 @@ def FOMAML(**settings: Any) -> MAML:
 
 @_without("adapted")
 def ANIL(head: str = "head", **settings: Any) -> MAML:
-    """Almost no inner loop: only the layer `head` adapts, the body is shared by all tasks.
+    """Almost no inner loop: only the layer `head` adapts; all tasks share the body.
 
     Reference: Raghu et al. 2020, Rapid Learning or Feature Reuse?
     """
@@ -140,7 +140,7 @@ def ANIL(head: str = "head", **settings: Any) -> MAML:
 
 @_without("adapted")
 def BOIL(head: str = "head", **settings: Any) -> MAML:
-    """Body only in the inner loop: all but the layer `head` adapts.
+    """Body only in the inner loop: all layers but `head` adapt.
 
     Reference: Oh et al. 2021, BOIL: Towards Representation Change for Few-shot Learning.
     """
@@ -149,7 +149,7 @@ def BOIL(head: str = "head", **settings: Any) -> MAML:
 
 @_without("learned_lr")
 def MetaSGD(**settings: Any) -> MAML:
-    """Meta-SGD: every single weight has a learned step size of its own, of any sign.
+    """Meta-SGD: every single weight has its own learned step size, of any sign.
 
     Reference: Li et al. 2017, Meta-SGD: Learning to Learn Quickly for Few-Shot Learning.
     """
@@ -159,7 +159,7 @@ def MetaSGD(**settings: Any) -> MAML:
 def _maml(name: str, settings: dict[str, Any], **own: Any) -> MAML:
     for setting in own.keys() & settings.keys():
         raise ValueError(
-            f"`{setting}` is what {name} settles itself, as {own[setting]!r}. Received: "
+            f"{name} sets `{setting}` itself, to {own[setting]!r}. Received: "
             f"{settings[setting]!r}. Leave it out, or use MAML."
         )
     return MAML(**own, **settings)

@@ -1,4 +1,4 @@
-"""MAML++: MAML with the settings that make its training steady."""
+"""MAML++: MAML with settings that stabilise its training."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NORM, _STATISTICS = "step_norm", "step_statistics"
 @keras.saving.register_keras_serializable("meta_tf")
 @dataclasses.dataclass(frozen=True)
 class MAMLPlusPlus(InnerLoop):
-    """MAML++: MAML with a loss after every step, and rates and normalisation by step.
+    """MAML++: MAML with a loss after every step, and learning rates and normalisation per step.
 
     With w_i the weights after i of k inner steps and a_i the step's own scale and shift of
     batch normalisation,
@@ -32,40 +32,41 @@ class MAMLPlusPlus(InnerLoop):
         v_i = (1 - p)/k for i < k,   v_k = 1 - (k - 1)(1 - p)/k
 
     where p grows from 0 to 1 over the first `multi_step_loss` outer steps: at first all
-    steps count alike, then the last alone. Each option can be switched off by itself;
-    with all of them off this is MAML. The paper's cosine annealing is the outer
-    optimiser's: `keras.optimizers.schedules.CosineDecay`.
+    steps have the same weight, in the end only the last step counts. Each option can be
+    switched off independently; with all options off, this is MAML. For the paper's cosine
+    annealing, use `keras.optimizers.schedules.CosineDecay` in the outer optimiser.
 
-    The authors' program differs in three points: it has a_{i-1} where L_Q(w_i; a_i) stands,
-    so that the query set passes the step that was just taken; p grows by the epoch, and v_i
-    not below 0.03/k until its end; and query sets after every step, not after the last
-    alone, move the moving averages.
+    The authors' program differs in three points. It uses a_{i-1} instead of a_i in
+    L_Q(w_i; a_i): the query set uses the normalisation of the step that was just taken.
+    p grows once per epoch, and v_i stays at or above 0.03/k until p reaches its end. The
+    query sets after every step, not only after the last, update the moving averages.
 
     Args:
       inner_lr: the step size α of the inner loop, for the mean loss over the support set,
-        or where the learned ones start.
+        or the initial value of learned step sizes.
       inner_steps: inner steps k in meta-training.
       eval_steps: inner steps in evaluation, `adapt` and export; `inner_steps` if None. Steps
-        beyond k take the rates and the normalisation of the last.
-      learned_lr: what is learned of α, as in `MAML`; the authors' is one per tensor and step.
+        beyond k use the learning rates and the normalisation of step k.
+      learned_lr: which step sizes α are learned, as in `MAML`; the authors learn one per
+        tensor and step.
       multi_step_loss: outer steps during which the losses after earlier steps count; 0 for
         none. The authors' 10 epochs are 5000.
-      derivative_order_annealing: outer steps made in first order before second order
-        begins; 0 for none, as in the paper's Omniglot settings.
+      derivative_order_annealing: first-order outer steps before second order begins; 0 for
+        none, as in the paper's Omniglot settings.
       per_step_norm: learns a scale and a shift of each batch normalisation for every
-        inner step, whatever `adapted` says; gradient steps leave these alone, and the
-        model's own are where they start. No effect on a model without.
+        inner step, regardless of `adapted`. Gradient steps do not change them; they start
+        from the model's own. No effect on a model without batch normalisation.
       per_step_statistics: keeps moving averages for every inner step, and evaluates step i
-        with those of step i. Only the batch-norm mode `running` ever looks at them.
+        with those of step i. Only the batch-norm mode `running` uses them.
       adapted: which weights adapt, as in `MAML`; all if None.
-      unroll: up to this many inner steps are written out; more run in a loop that takes
-        hardly any memory per step and about a third more time. With `multi_step_loss`
-        those of meta-training are always written out.
+      unroll: up to this many inner steps are unrolled; more run in a loop that takes
+        hardly any memory per step and about a third more time. With `multi_step_loss`,
+        the steps of meta-training are always unrolled.
 
     Raises:
-      ValueError: if a setting is out of its range, or at the construction of the learner
-        if `adapted` matches no weight, or `per_step_statistics` finds no batch
-        normalisation or another batch-norm mode.
+      ValueError: if a setting is out of range; when the learner is constructed, if `adapted`
+        matches no weight, or if `per_step_statistics` is set without batch normalisation
+        or with another batch-norm mode.
 
     Example:
       >>> learner = meta_tf.MetaLearner(
@@ -102,9 +103,9 @@ class MAMLPlusPlus(InnerLoop):
         if not self._descending(network):
             chosen = ", ".join(network.paths[p] for p in network.positions(self.adapted))
             raise ValueError(
-                "`adapted` must choose a weight besides batch normalisation's scale and shift, "
-                "which `per_step_norm` takes out of the gradient steps. Received: "
-                f"{self.adapted!r}, which chooses {chosen} alone. Set "
+                "`adapted` must select a weight besides batch normalisation's scale and shift, "
+                "which `per_step_norm` excludes from the gradient steps. Received: "
+                f"{self.adapted!r}, which selects only {chosen}. Set "
                 "`per_step_norm=False`, or let other weights adapt."
             )
         if self.per_step_statistics and not (
@@ -112,7 +113,7 @@ class MAMLPlusPlus(InnerLoop):
         ):
             raise ValueError(
                 "`per_step_statistics` needs a model with batch normalisation, and "
-                'MetaLearner(..., batch_norm="running"): the other modes never look at moving '
+                'MetaLearner(..., batch_norm="running"): the other modes do not use moving '
                 f"averages. Received: batch_norm={network.batch_norm!r} and "
                 f"{len(network.batch_norms)} such layers in {network.model.name!r}."
             )
@@ -135,7 +136,7 @@ class MAMLPlusPlus(InnerLoop):
         }
 
     def initial(self, network: Network, weights: Weights) -> Weights:
-        """The weights with the first rows of scale, shift and moving averages in their places."""
+        """The weights, with the first step's scale, shift and moving averages inserted."""
         model, state = list(weights.model), list(weights.state)
         for p in self._norms(network):
             model[p] = weights.meta[f"{_NORM}/{network.paths[p]}"][0]
@@ -147,11 +148,11 @@ class MAMLPlusPlus(InnerLoop):
         return super().with_rate(rate) if self.learned_lr is None else None
 
     def positions(self, network: Network) -> list[int]:
-        """The weights that gradients change, and behind them those that the step's number does."""
+        """The weights updated by gradients, followed by those that depend on the step's number."""
         return [*self._descending(network), *self._norms(network)]
 
     def memory(self, network: Network, start: Weights, *, training: bool) -> Tensors:
-        """In training, the tables of moving averages by step."""
+        """In training, the tables of moving averages per step."""
         if not training:
             return {}
         names = [f"{_STATISTICS}/{s}" for s in self._statistics(network)]
@@ -167,10 +168,10 @@ class MAMLPlusPlus(InnerLoop):
         *,
         training: bool,
     ) -> LoopState:
-        """A step of the rates of step i; then scale, shift and averages of the next step.
+        """Updates with the rates of step i, then inserts the next step's scale, shift, averages.
 
-        Those stand in their places in the weights and the state before a step; its moving
-        averages go back to their table after it.
+        Before a step, its scale, shift and averages are in the weights and the state. After
+        the step, its moving averages are written back to their table.
         """
         descending = self._descending(network)
         paths = network.paths_at(descending)
@@ -222,8 +223,8 @@ class MAMLPlusPlus(InnerLoop):
             moved = {name: table - weights.meta[name] for name, table in tables.items()}
             return TaskResult(loss, predictions, state, gradients, meta, moved)
 
-        # A program for each phase: many losses and second derivatives cost nothing while they
-        # do not count.
+        # A separate program for each phase, so that losses and second derivatives are not
+        # computed while they are not used.
         def by_order(several: bool) -> TaskResult:
             return _until(
                 self.derivative_order_annealing, iteration, lambda first: learn(several, first)
@@ -266,7 +267,7 @@ class MAMLPlusPlus(InnerLoop):
         return total, predictions, after, self._tables(state, after)
 
     def _tables(self, state: LoopState, after: list[Tensor]) -> dict[str, Tensor]:
-        """The tables of statistics at the end: the query set moves the last row."""
+        """The tables of statistics at the end: the query set updates the last row."""
         last = self.inner_steps - 1
         return {
             name: _with_row(table, last, after[int(name.split("/")[1])])
@@ -274,19 +275,19 @@ class MAMLPlusPlus(InnerLoop):
         }
 
     def _descending(self, network: Network) -> list[int]:
-        """Where the weights stand that gradients change."""
+        """The indices of the weights that gradients update."""
         norms = self._norms(network)
         return [p for p in network.positions(self.adapted) if p not in norms]
 
     def _norms(self, network: Network) -> list[int]:
-        """Where the scales and shifts stand that change with the step's number."""
+        """The indices of the scales and shifts that depend on the step's number."""
         if not self.per_step_norm:
             return []
         own = {id(v) for layer in network.batch_norms for v in layer.trainable_variables}
         return [i for i, v in enumerate(network.model.trainable_variables) if id(v) in own]
 
     def _statistics(self, network: Network) -> list[int]:
-        """Where the moving averages of batch normalisation stand in the state."""
+        """The indices of batch normalisation's moving averages in the state."""
         if not self.per_step_statistics:
             return []
         own = {
@@ -298,14 +299,14 @@ class MAMLPlusPlus(InnerLoop):
         return [i for i, v in enumerate(network.model.non_trainable_variables) if id(v) in own]
 
     def _table(self, value: Tensor) -> Tensor:
-        """A row for each inner step, all of them `value`."""
+        """A table with one row per inner step, each equal to `value`."""
         return tf.repeat(value[tf.newaxis], self.inner_steps, axis=0)
 
 
 def loss_shares(
     steps: int, iteration: int | Tensor, annealed: int, dtype: Any = tf.float32
 ) -> Tensor:
-    """The shares v_1 … v_k of the losses after each inner step, [k]; they add up to 1.
+    """The weights v_1 … v_k of the losses after each inner step, [k]; their sum is 1.
 
     p = min(1, iteration / annealed),   v_i = (1 - p)/k,   v_k = 1 - (k - 1)(1 - p)/k
     """
@@ -317,7 +318,7 @@ def loss_shares(
 def _until(
     iterations: int, iteration: int | Tensor, program: Callable[[bool], TaskResult]
 ) -> TaskResult:
-    """`program(True)` during the first outer steps, so many, and `program(False)` after them."""
+    """`program(True)` during the first `iterations` outer steps, then `program(False)`."""
     if not iterations:
         return program(False)
     return tf.cond(
@@ -328,6 +329,6 @@ def _until(
 
 
 def _with_row(table: Tensor, i: int | Tensor, value: Tensor) -> Tensor:
-    """The table with row i, or its last if there are fewer, replaced."""
+    """The table with row i replaced, or the last row if there are fewer."""
     here = tf.range(table.shape[0]) == tf.minimum(i, table.shape[0] - 1)
     return tf.where(here[:, tf.newaxis], value, table)

@@ -1,4 +1,4 @@
-"""Matching networks: attention over the support examples, in a space learned for it."""
+"""Matching networks: attention over the support examples, in a learned embedding."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class MatchingNet(EmbeddingClassifier):
         meta-gradient: that of the loss of the query logits.
 
     The logits are log probabilities. There are no inner steps: the argument `steps` of
-    `adapt` changes nothing. A class without a support example is never the likeliest.
+    `adapt` has no effect. A class without a support example is never predicted.
 
     Args:
       ways: number of classes N, the size of the logits.
-      scale: sharpens the attention; 1 is the paper's, with which the likeliest of five
-        classes of one example has a probability of at most 0.65.
+      scale: sharpens the attention. The paper uses 1, which limits the probability of the
+        predicted class to 0.65 for five classes with one example each.
 
     Raises:
-      ValueError: if a setting is out of its range, or at the construction of the
-        learner if the model's output is not one vector for each example.
+      ValueError: if a setting is out of range; when the learner is constructed, if the
+        model's output is not one vector for each example.
 
     Example:
       >>> model = meta_tf.models.conv4(ways=None, filters=8)

@@ -1,4 +1,4 @@
-"""Meta-Curvature: MAML whose inner gradients are bent by learned matrices."""
+"""Meta-Curvature: MAML with inner gradients transformed by learned matrices."""
 
 from __future__ import annotations
 
@@ -19,33 +19,34 @@ from meta_tf.types import Tensor, Weights
 @keras.saving.register_keras_serializable("meta_tf")
 @dataclasses.dataclass(frozen=True)
 class MetaCurvature(InnerLoop):
-    """Meta-Curvature: learned matrices turn and scale each gradient before an inner step.
+    """Meta-Curvature: learned matrices transform each gradient before an inner step.
 
-    A gradient G of shape [..., I, O] has three matrices, identities at first: M_o [O, O] over
-    its outputs, M_i [I, I] over its inputs and M_f [F, F] over the F positions in front of
-    them (the 3 · 3 of an image filter):
+    A gradient G of shape [..., I, O] has three matrices, initially identities: M_o [O, O] over
+    its outputs, M_i [I, I] over its inputs and M_f [F, F] over the F positions of the leading
+    axes (the 3 · 3 of an image filter):
 
         MC(G)_gjp = Σ_fio G_fio M_f[f, g] M_i[i, j] M_o[o, p]
         w_0 = w,   w_{i+1} = w_i - α MC(∇L_S(w_i)),   i = 0 … inner_steps - 1
         meta-gradient: dL_Q(w_k) / d(w, M), through all k steps.
 
-    A bias has M_o alone, a matrix M_o and M_i. Meta-SGD would be one diagonal matrix over
-    all numbers of a tensor; these can mix, and are much smaller than that matrix in full.
-    Leave out large embeddings, `adapted="!embedding*"`: M_i would be vocabulary by vocabulary.
+    A bias has only M_o, a matrix M_o and M_i. Meta-SGD is one diagonal matrix over all numbers
+    of a tensor; these matrices can also mix the numbers, and are much smaller than a full
+    matrix over all of them. Exclude large embeddings with `adapted="!embedding*"`: their M_i
+    would be vocabulary by vocabulary.
 
     Args:
       inner_lr: the step size α of the inner loop, for the mean loss over the support set.
       inner_steps: inner steps in meta-training.
       eval_steps: inner steps in evaluation, `adapt` and export; `inner_steps` if None.
-      first_order: treats ∇L_S as a constant in the meta-gradient; the matrices learn all
-        the same.
+      first_order: treats ∇L_S as a constant in the meta-gradient; the matrices are still
+        learned.
       adapted: which weights adapt, as in `MAML`; all if None.
-      unroll: up to this many inner steps are written out; more run in a loop that takes
+      unroll: up to this many inner steps are unrolled; more run in a loop that takes
         hardly any memory per step and about a third more time.
 
     Raises:
-      ValueError: if a setting is out of its range, or at the construction of the learner
-        if `adapted` matches no weight.
+      ValueError: if a setting is out of range; when the learner is constructed, if
+        `adapted` matches no weight.
 
     Example:
       >>> learner = meta_tf.MetaLearner(meta_tf.models.mlp(), MetaCurvature(), loss="mse")
@@ -81,7 +82,7 @@ class MetaCurvature(InnerLoop):
         training: bool,
     ) -> LoopState:
         places = self.positions(network)
-        # A gradient does not always know its own shape, if the number of examples is open.
+        # A gradient's static shape can be unknown if the number of examples is.
         shapes = [start.model[p].shape for p in places]
         bent = [
             _bent(g, shape, start.meta, path)
@@ -93,7 +94,7 @@ class MetaCurvature(InnerLoop):
 
 
 def _sizes(shape: tf.TensorShape) -> dict[str, int]:
-    """The sizes F, I and O of a weight tensor, of those axes that it has."""
+    """The sizes F, I and O of a weight tensor, for the axes that it has."""
     sizes = {"outputs": shape[-1] if len(shape) else 1}
     if len(shape) > 1:
         sizes["inputs"] = shape[-2]

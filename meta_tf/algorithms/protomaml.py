@@ -1,4 +1,4 @@
-"""ProtoMAML: MAML from a classifier of class prototypes."""
+"""ProtoMAML: MAML that starts from a classifier of class prototypes."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ from meta_tf.types import Examples, Tensor, Weights
 @keras.saving.register_keras_serializable("meta_tf")
 @dataclasses.dataclass(frozen=True)
 class ProtoMAML(InnerLoop):
-    """ProtoMAML: inner steps from the linear classifier that a prototypical network is.
+    """ProtoMAML: inner steps that start from a prototypical network as a linear classifier.
 
-    With f the model below its last layer, a dense one, c_n the mean of f(x) over the
-    support examples of class n, and L_S and L_Q the losses on the two sets,
+    With f the model without its last, dense layer, c_n the mean of f(x) over the support
+    examples of class n, and L_S and L_Q the losses on the two sets,
 
         W_0 = 2 s [c_1 … c_N],   b_0 = -s [|c_1|² … |c_N|²],   s = scale
         w_{i+1} = w_i - α ∇L_S(w_i),   i = 0 … inner_steps - 1
         meta-gradient: dL_Q(w_k) / dw, through the k steps and the prototypes.
 
-    With no steps the logits are -s |f(query) - c_n|² + s |f(query)|², so the classes
-    are those of a prototypical network. The last layer's own weights are used by no
-    task, and so learn nothing; its number of units is N. A class without a support
-    example starts as one that is never the likeliest.
+    With no steps, the logits are -s |f(query) - c_n|² + s |f(query)|², so the predicted
+    classes are those of a prototypical network. No task uses the last layer's own weights, so
+    they are not trained; its number of units is N. Before the first step, a class without a
+    support example is never predicted.
 
     Args:
       inner_lr: the step size α of the inner loop, for the mean loss over the support set.
       inner_steps: inner steps in meta-training.
       eval_steps: inner steps in evaluation, `adapt` and export; `inner_steps` if None.
       first_order: treats ∇L_S as a constant in the meta-gradient, as the paper does to
-        save memory. The gradient through the prototypes stays.
-      scale: the steepness s of the first classifier; 1 is the paper's. Squared distances
-        of hundreds of features are so large that its softmax has no doubt about the
-        support set, and steps from there learn nothing: with 256 features 0.01 did better.
+        save memory. The gradient through the prototypes remains.
+      scale: the steepness s of the initial classifier; the paper uses 1. Squared distances
+        of hundreds of features are so large that the softmax is saturated on the support
+        set, and the inner steps learn nothing: with 256 features, 0.01 did better.
       head: the name of the last layer.
       adapted: which weights adapt, as in `MAML`; all if None.
-      unroll: up to this many steps are written out, more run in a loop that takes hardly
+      unroll: up to this many inner steps are unrolled; more run in a loop that takes hardly
         any memory per step and about a third more time.
 
     Raises:
-      ValueError: if a setting is out of its range, or at the construction of the learner
-        if the model does not end in a dense layer of that name.
+      ValueError: if a setting is out of range; when the learner is constructed, if the model
+        does not end in a dense layer with that name.
 
     Example:
       >>> learner = meta_tf.MetaLearner(
@@ -84,25 +84,25 @@ class ProtoMAML(InnerLoop):
             and last.use_bias
             and last.trainable
             and last.activation is keras.activations.linear
-            # The layers of a subclassed model have no input that is known beforehand.
+            # The layers of a subclassed model have no symbolic input.
             and len(getattr(getattr(last, "input", None), "shape", ())) == 2
         ):
             raise ValueError(
                 f"`model` must end in a trainable Dense layer named {self.head!r}, with a bias and "
-                "without an activation, of one vector for each example: its weights become the "
-                f"prototypes. Received: {network.model.name!r}, which ends in {last!r}. Name the "
-                "layer with ProtoMAML(head=...), and build the model of Keras inputs and layers."
+                "without an activation, that takes one vector for each example: its weights become "
+                f"the prototypes. Received: {network.model.name!r}, which ends in {last!r}. Pass "
+                "the layer's name in ProtoMAML(head=...), and use a Functional or Sequential model."
             )
 
     def initial(self, network: Network, weights: Weights) -> None:
-        """None: its classifier is made of the support set."""
+        """None: the algorithm cannot predict without a support set."""
 
     def start(
         self, network: Network, weights: Weights, support: Examples, *, training: bool
     ) -> Weights:
-        """The weights, with the last layer's made of the support set."""
+        """The weights, with the last layer's computed from the support set."""
         last, model = network.model.layers[-1], list(weights.model)
-        # The state stays as it was: the first inner step passes the same examples again.
+        # The state is not updated here: the first inner step passes over the same examples again.
         x, _ = network.support_outputs(weights, support.x, training=training, before=self.head)
         x = classifiers.single(x)
         y = classifiers.one_hot(support.y, last.units, x.dtype)

@@ -1,4 +1,4 @@
-"""Prototypical networks: the nearest class mean, in a space learned for it."""
+"""Prototypical networks: the nearest class mean, in a learned embedding."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from meta_tf.types import Tensor, Weights
 @keras.saving.register_keras_serializable("meta_tf")
 @dataclasses.dataclass(frozen=True)
 class ProtoNet(EmbeddingClassifier):
-    """Prototypical networks: an embedding in which the class means classify.
+    """Prototypical networks: classification by the nearest class mean in an embedding.
 
     With f the model, which has no classifier of its own, S_n the support examples of
     class n and d a distance,
@@ -24,18 +24,18 @@ class ProtoNet(EmbeddingClassifier):
         logits[q, n] = -scale · d(f(query_q), c_n)
         meta-gradient: that of the loss of the query logits.
 
-    There are no inner steps: the argument `steps` of `adapt` changes nothing. A class
-    without a support example is never the likeliest.
+    There are no inner steps: the argument `steps` of `adapt` has no effect. A class
+    without a support example is never predicted.
 
     Args:
       ways: number of classes N, the size of the logits.
-      distance: `"euclidean"` (squared, the paper's choice) or `"cosine"` (1 less the
+      distance: `"euclidean"` (squared, the paper's choice) or `"cosine"` (1 minus the
         cosine).
-      scale: the steepness; 1 is the paper's. For cosines, 10 or more is usual.
+      scale: the steepness; the paper uses 1. For cosines, 10 or more is usual.
 
     Raises:
-      ValueError: if a setting is out of its range, or at the construction of the
-        learner if the model's output is not one vector for each example.
+      ValueError: if a setting is out of range; when the learner is constructed, if the
+        model's output is not one vector for each example.
 
     Example:
       >>> model = meta_tf.models.conv4(ways=None, filters=8)

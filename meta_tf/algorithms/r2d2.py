@@ -1,4 +1,4 @@
-"""R2D2: ridge regression in closed form, in a space learned for it."""
+"""R2D2: ridge regression in closed form, in a learned embedding."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from meta_tf.types import Tensor, Weights
 @keras.saving.register_keras_serializable("meta_tf")
 @dataclasses.dataclass(frozen=True)
 class R2D2(EmbeddingClassifier):
-    """Ridge regression differentiable discriminator: a linear classifier solved at once.
+    """Ridge regression differentiable discriminator: a linear classifier in closed form.
 
     With X [S, D] the support embeddings by the model, which has no classifier of its
     own, and Y [S, N] their classes, one-hot,
@@ -28,20 +28,20 @@ class R2D2(EmbeddingClassifier):
         meta-gradient: that of the loss of the query logits, through the solution.
 
     The smaller of the two systems is solved. log λ, α and β are learned in the outer
-    loop. There are no inner steps: the argument `steps` of `adapt` changes nothing. A
-    class without a support example is never the likeliest. This is the paper's formula; the
+    loop. There are no inner steps: the argument `steps` of `adapt` has no effect. A
+    class without a support example is never predicted. This is the paper's formula; the
     authors' program also appends a constant feature to X, a bias for each class, and divides
     X and Y by √S, so that λ means the same for support sets of all sizes.
 
     Args:
       ways: number of classes N, the size of the logits.
-      regularization: where λ starts.
-      scale: where α starts. The regression answers with numbers about 0 to 1, whose
-        softmax would never be sure. β starts at 0; a softmax does not notice it.
+      regularization: the initial value of λ.
+      scale: the initial value of α. The regression predicts numbers of about 0 to 1, whose
+        softmax would be nearly flat. β starts at 0; softmax is invariant to it.
 
     Raises:
-      ValueError: if a setting is out of its range, or at the construction of the
-        learner if the model's output is not one vector for each example.
+      ValueError: if a setting is out of range; when the learner is constructed, if the
+        model's output is not one vector for each example.
 
     Example:
       >>> model = meta_tf.models.conv4(ways=None, filters=8)

@@ -1,4 +1,4 @@
-"""Many steps: `repeat` for taking derivatives through them, `record` for looking at each."""
+"""Many steps: `repeat` for gradients through all of them, `record` for values after each."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def repeat(
 ) -> Tensors:
     """Applies `carry = step(i, carry, constants)` for i = 0 … count - 1.
 
-    Up to `unroll` steps are written out one after another: fastest, but what
-    the outer gradient needs of every step is kept. More steps run in a loop that
-    keeps each step's carry alone and computes the step again on the way back.
+    Up to `unroll` steps are unrolled, which is fastest, but keeps all intermediate values of
+    every step for the outer gradient. More steps run in a loop that keeps only each step's
+    carry and recomputes the step in the backward pass.
 
     Args:
-      step: a pure function of the step's number, the carry and the constants. It
-        must not use any other tensor that a gradient is wanted for.
-      carry: a structure of tensors; `step` returns the same.
+      step: a pure function of the step's number, the carry and the constants. It must not
+        use any other tensor that needs a gradient.
+      carry: a structure of tensors; `step` returns the same structure.
       constants: a structure of tensors that do not change from step to step;
         gradients flow to them too.
       count: the number of steps, an int or a scalar tensor.
-      unroll: how many steps are written out at most, if `count` is an int.
+      unroll: the largest number of steps to unroll, if `count` is an int.
 
     Returns:
       The carry after the last step.
@@ -66,21 +66,19 @@ def record(
     count: int,
     read: Callable[[Any], Tensors],
 ) -> Tensors:
-    """What `read` says of the carry after 0, 1, … `count` steps.
+    """The values of `read` for the carry after 0, 1, … `count` steps.
 
-    A loop of one step, so that fifty steps are traced as quickly as one. Not made
-    for gradients through it.
+    Uses a loop, so that fifty steps are traced as quickly as one. Not intended for gradients.
 
     Args:
       step: a pure function of the step's number, the carry and the constants.
-      carry: a structure of tensors; `step` returns the same.
+      carry: a structure of tensors; `step` returns the same structure.
       constants: a structure of tensors that do not change from step to step.
       count: the number of steps.
-      read: a pure function of the carry, to a structure of tensors.
+      read: a pure function from the carry to a structure of tensors.
 
     Returns:
-      The structure that `read` returns, each tensor with an axis [count + 1, ...]
-      in front.
+      The structure that `read` returns, each tensor with a leading axis, [count + 1, ...].
     """
     first, flat = read(carry), tf.nest.flatten(carry)
     records = [
@@ -107,7 +105,7 @@ def record(
 
 
 def _recomputing(step: Step) -> Step:
-    """`step`, with a gradient that runs the step again instead of storing its inside."""
+    """`step`, with a gradient that reruns the step instead of storing intermediate values."""
 
     def wrapped(i: Tensor, carry: Tensors, constants: Tensors) -> Tensors:
         inputs = tf.nest.flatten((carry, constants))
@@ -117,12 +115,12 @@ def _recomputing(step: Step) -> Step:
             outputs = step(i, *tf.nest.pack_sequence_as((carry, constants), inputs))
             return tf.nest.flatten(outputs)
 
-        # Every tensor goes in as an argument: inside a while_loop a custom gradient
-        # may not capture any.
+        # Every tensor is an argument, because a custom gradient inside a while_loop cannot
+        # capture tensors.
         @tf.custom_gradient
         def pure(i: Tensor, *inputs: Tensor) -> tuple[Any, Any]:
             def backward(*upstream: Tensor) -> list[Tensor | None]:
-                # Not before the gradient arrives, or all steps would be recomputed at once.
+                # Wait for the incoming gradient; otherwise all steps are recomputed at once.
                 with tf.control_dependencies([u for u in upstream if u is not None]):
                     again = [tf.identity(t) for t in inputs]
                 watched = [again[k] for k in floating]

@@ -1,4 +1,4 @@
-"""Reptile: learn each task by plain training, then move towards where it ended."""
+"""Reptile: train on each task, then move the initial weights towards the result."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from meta_tf.types import Examples, Tensor, Tensors, Weights
 @keras.saving.register_keras_serializable("meta_tf")
 @dataclasses.dataclass(frozen=True)
 class Reptile(InnerLoop):
-    """Reptile: the outer loop follows the displacement that training on each task made.
+    """Reptile: the outer loop follows the displacement of the weights by training on each task.
 
     With U the inner optimiser's step on a minibatch of the support set,
 
         w_0 = w,   w_{i+1} = U(w_i),   i = 0 … inner_steps - 1
         meta-gradient: w - w_k
 
-    No second derivatives, and the query set is only reported on. Use an outer
-    SGD: with rate ε it makes the paper's step w ← w + ε (w_k - w); the paper lets ε
-    fall linearly from 1 to 0.
+    There are no second derivatives, and the query set is used only for reporting. Use SGD as
+    the outer optimiser: with learning rate ε it takes the paper's step w ← w + ε (w_k - w).
+    The paper decreases ε linearly from 1 to 0.
 
     Args:
       inner_lr: the inner optimiser's step size.
       inner_steps: inner steps in meta-training; with one, Reptile is joint training.
       eval_steps: inner steps in evaluation, `adapt` and export; `inner_steps` if None.
-      inner_batch: examples of the support set a step, taken in turn and from the
-        start again, without shuffling: give a support set in mixed order. All if None.
-      optimizer: `"sgd"`, `"momentum"` or `"adam"`, which starts afresh in each task.
-      beta_1: decay of the mean gradient; the paper's Adam has 0.
+      inner_batch: support examples per step; all if None. Steps cycle through the support set
+        without shuffling, so pass it in mixed order.
+      optimizer: `"sgd"`, `"momentum"` or `"adam"`; its slots start at zero in each task.
+      beta_1: decay of the mean gradient; the paper's Adam uses 0.
       adapted: which weights adapt, as in `MAML`; all if None.
-      unroll: up to this many steps are written out, more run in a loop.
+      unroll: up to this many inner steps are unrolled; more run in a loop.
 
     Raises:
-      ValueError: if a setting is out of its range.
+      ValueError: if a setting is out of range.
 
     Example:
       >>> Reptile(inner_steps=5, inner_batch=10).optimizer

@@ -1,13 +1,14 @@
-"""`map_tasks` and `sum_tasks`: a function of one task, run for all tasks of a batch.
+"""`map_tasks` and `sum_tasks`: run a function of one task for all tasks of a batch.
 
-The only place that knows how tasks run side by side. Two ways, measured:
+This module alone implements how tasks run side by side. There are two ways, chosen by
+measurement:
 
-- *parallel*: each task is a small program of its own, several in flight at a
-  time, each on one thread. Right for convolutions and recurrent loops, whose
-  kernels have no form with weights of many tasks.
-- *vectorized*: programs in which each operation works on many tasks, one for each
-  core, compiled by XLA if they are small. Right for dense networks, where calling
-  kernels for one task would cost more than they do.
+- *parallel*: each task is a separate small program, several in flight at a time,
+  each on one thread. Best for convolutions and recurrent loops, whose kernels
+  cannot take the weights of many tasks.
+- *vectorized*: each operation works on many tasks, in one program per core,
+  compiled by XLA if it is small. Best for dense networks, where calling a kernel
+  for one task takes longer than running it.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from meta_tf.checks import check_choice
 from meta_tf.types import Tensor, Tensors
 
 SumFunction: TypeAlias = Callable[[Any], tuple[Tensors, Tensors]]
-"""Of one task: what is kept of each, and what is added up over all."""
+"""A function of one task that returns values to stack and values to sum over the tasks."""
 
 TASK_MODES = ("auto", "parallel", "vectorized")
 
-# Operations with weights that cannot be stacked over tasks, and loops.
+# Operations whose weights cannot be stacked over tasks, and loops.
 _KEPT_APART = (
     "Conv",
     "DepthwiseConv",
@@ -39,10 +40,10 @@ _KEPT_APART = (
 )
 # XLA's second derivative of max-pooling is wrong in float32 and missing in float64.
 _WRONG_IN_XLA = ("MaxPoolGradGrad", "MaxPool3DGradGrad")
-# Beyond this many operations a task, XLA takes ever longer to compile, and its programs were
-# seen to be slower than TensorFlow's own kernels.
+# With more operations per task than this, XLA compiles for too long, and its programs were
+# measured to be slower than TensorFlow's own kernels.
 _MOST_COMPILED = 2000
-# Fewer tasks than this are not worth the call of a program of their own.
+# With fewer tasks than this, the call of a separate program costs more than it saves.
 _LEAST_SHARE = 4
 
 
@@ -56,24 +57,24 @@ def map_tasks(
 ) -> Tensors:
     """Applies `fn` to every task of a batch: `result[t] = fn(tasks[t])`.
 
-    Take gradients inside `fn`: that is many times faster than around `map_tasks`,
-    which is possible too.
+    Take gradients inside `fn`. Taking them around `map_tasks` is possible, but many times
+    slower.
 
     Args:
       fn: a function of one task (a structure of tensors) that returns a structure
         of tensors. It must be pure.
       tasks: a structure of tensors, each [T, ...].
-      mode: `"parallel"`, `"vectorized"`, or `"auto"`, which looks at the operations
-        that `fn` consists of.
+      mode: `"parallel"`, `"vectorized"`, or `"auto"`, which chooses by the operations
+        in `fn`.
       jit: whether XLA compiles the result; `"auto"` does so when vectorized, unless `fn`
-        has thousands of operations. Not done where XLA's second derivatives are wrong
-        (max-pooling), nor when called eagerly.
-      in_flight: how many tasks run at a time in the mode `parallel`, which bounds
-        the memory; how many programs share the tasks when vectorized. The number of
-        `cores()` by default.
+        has thousands of operations. XLA is never used where its second derivatives are
+        wrong (max-pooling), nor when called eagerly.
+      in_flight: in mode `parallel`, the number of tasks that run at a time, which limits
+        the memory; when vectorized, the number of programs that share the tasks. By
+        default the number of `cores()`.
 
     Returns:
-      The structure that `fn` returns, each tensor with an axis [T, ...] in front.
+      The structure that `fn` returns, each tensor with a leading axis, [T, ...].
 
     Example:
       >>> map_tasks(lambda t: t["a"] * 2, {"a": tf.constant([1, 2, 3])})
@@ -91,10 +92,10 @@ def sum_tasks(
     jit: bool | str = False,
     in_flight: int | None = None,
 ) -> tuple[Tensors, Tensors]:
-    """As `map_tasks`, for a function that returns a pair, of which the second is added up.
+    """Like `map_tasks`, for a function that returns a pair; sums the second over the tasks.
 
-    The sums grow as the tasks are done, so that the memory they take does not depend
-    on the number of tasks.
+    The sums are accumulated as tasks finish, so their memory does not depend on the number
+    of tasks.
 
     Args:
       fn: a pure function of one task that returns two structures of tensors.
@@ -104,7 +105,7 @@ def sum_tasks(
       in_flight: as in `map_tasks`.
 
     Returns:
-      The first structure, each tensor with an axis [T, ...] in front, and the second,
+      The first structure, each tensor with a leading axis, [T, ...], and the second,
       summed over the tasks.
 
     Example:
@@ -137,10 +138,10 @@ def sum_tasks(
 
 
 def cores() -> int:
-    """The cores that this process may run on: those of the machine, unless it was given fewer.
+    """The number of cores available to this process.
 
     Returns:
-      Their number. Only Linux tells which a process was given; elsewhere it is all.
+      On Linux, the cores that the process may use; on other systems, those of the machine.
 
     Example:
       >>> cores() >= 1
@@ -159,7 +160,7 @@ def _one_after_another(fn: SumFunction, tasks: Tensors) -> tuple[Tensors, Tensor
 
 
 def _parallel(one: Any, tasks: Tensors, in_flight: int) -> tuple[Tensors, Tensors]:
-    """A loop whose rounds overlap; only the adding up waits for the round before."""
+    """A loop whose iterations overlap; only the sums wait for the previous iteration."""
     each, total = one.structured_outputs
     flat = tf.nest.flatten(tasks)
     count = tf.shape(flat[0])[0]
@@ -186,7 +187,7 @@ def _parallel(one: Any, tasks: Tensors, in_flight: int) -> tuple[Tensors, Tensor
 def _vectorized(
     fn: SumFunction, tasks: Tensors, shares: int, compiled: bool
 ) -> tuple[Tensors, Tensors]:
-    """As many programs as there are shares, each for its part of the tasks."""
+    """Runs one program per share, each for its part of the tasks."""
 
     def run(tasks: Tensors, first: Any = None, size: Any = None) -> tuple[Tensors, Tensors]:
         if size is not None:
@@ -207,25 +208,25 @@ def _vectorized(
 
 
 def _part(t: Tensor, first: Tensor, size: int) -> Tensor:
-    # The size alone decides what is compiled: programs of the same size are one.
+    # Only the size is static, so shares of the same size use the same program.
     rest = t.shape.rank - 1
     return tf.slice(t, [first, *[0] * rest], [size, *t.shape[1:]])
 
 
 def _shares(tasks: Tensors, most: int) -> int:
-    """How many programs share the tasks."""
+    """The number of programs that share the tasks."""
     shape = tf.nest.flatten(tasks)[0].shape
     known = all(t.shape.is_fully_defined() for t in tf.nest.flatten(tasks))
     return max(1, min(most, shape[0] // _LEAST_SHARE)) if known else 1
 
 
 def _programs() -> int:
-    # Programs for a GPU run one after another whatever we do.
+    # Programs on a GPU run one after another anyway.
     return 1 if tf.config.list_logical_devices("GPU") else cores()
 
 
 def _all_at_once(fn: SumFunction, tasks: Tensors) -> tuple[Tensors, Tensors]:
-    # The random numbers of dropout take a loop, which is all right.
+    # Dropout's random numbers use a loop, which is expected.
     tf.get_logger().addFilter(_not_about_loops)
     try:
         return tf.vectorized_map(fn, tasks, fallback_to_while_loop=True)
@@ -238,5 +239,5 @@ def _not_about_loops(record: Any) -> bool:
 
 
 def _operations(graph: Any) -> set[str]:
-    """Names of all kinds of operations in a graph and the functions that it calls."""
+    """The types of all operations in a graph and in the functions that it calls."""
     return {node.op for node in graph_nodes(graph.as_graph_def())}

@@ -1,4 +1,4 @@
-"""One step of the outer loop: what all tasks of a batch have to say about the weights."""
+"""One step of the outer loop: the mean of the tasks' meta-gradients."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 
 class OuterStep(NamedTuple):
-    """What a batch of T tasks asks for.
+    """The results of a batch of T tasks.
 
-    `losses`: of the query sets, [T]. `predictions`: for them, [T, Q, ...]. `gradients` and
-    `meta_gradients`: this replica's share of the mean meta-gradients over the tasks of all
-    replicas, as in `TaskResult`; it is all of it where there is one. `moved`: the mean move of
-    what moves without being learned, by name. `state_moved`, `counters` and `seeds`: what
-    becomes of the model's state, for `store_state`.
+    `losses`: of the query sets, [T]. `predictions`: for the query sets, [T, Q, ...].
+    `gradients` and `meta_gradients`: this replica's share of the mean meta-gradients over the
+    tasks of all replicas, as in `TaskResult`; with one replica, the whole mean. `moved`: the
+    mean change of the algorithm's non-trainable state, by name. `state_moved`, `counters` and
+    `seeds`: the updates of the model's state, for `store_state`.
     """
 
     losses: Tensor
@@ -48,17 +48,17 @@ def outer_step(
     mode: str,
     jit: bool | str,
 ) -> OuterStep:
-    """Learns each task of a batch by itself, and takes the mean of their meta-gradients.
+    """Learns each task of a batch independently, and computes the mean of their meta-gradients.
 
     Args:
-      algorithm: how a task is learned.
+      algorithm: the algorithm that learns a task.
       network: the model and its loss.
-      weights: the present weights.
-      x: the batch, `{"support_x", "support_y", "query_x"}`, each [T, ...]; with sizes for one
-        that is padded (see `sizes`).
+      weights: the current weights.
+      x: the batch, `{"support_x", "support_y", "query_x"}`, each [T, ...]; a padded batch has
+        sizes too (see `sizes`).
       y: its query targets, [T, Q, ...].
       scale: the loss scale of float16 training.
-      iteration: the number of outer steps made.
+      iteration: the number of completed outer steps.
       mode: how the tasks run side by side (see `map_tasks`), unless the batch is padded.
       jit: whether XLA compiles them, unless the batch is padded.
     """
@@ -102,11 +102,11 @@ def outer_step(
 
 
 def _check_moved(algorithm: Algorithm, network: Network, moved: dict[str, Tensor]) -> None:
-    """Raises ValueError unless the algorithm moves all that it says moves."""
+    """Raises ValueError unless the algorithm returns the changes of all its `moving` state."""
     named = algorithm.moving(network)
     if named.keys() != moved.keys():
         raise ValueError(
-            f"{type(algorithm).__name__}.meta_gradients must tell in `TaskResult.moved` how far "
-            f"each of `moving` moved: {', '.join(named) or 'nothing'}. Received: "
-            f"{', '.join(moved) or 'nothing'}. Override `meta_gradients` as well as `moving`."
+            f"{type(algorithm).__name__}.meta_gradients must return in `TaskResult.moved` the "
+            f"change of each name in `moving`: {', '.join(named) or 'none'}. Received: "
+            f"{', '.join(moved) or 'none'}. Override `meta_gradients` as well as `moving`."
         )

@@ -1,4 +1,4 @@
-"""What a step over all tasks asks of `tf.distribute`: two replicas do what one device would."""
+"""Makes a step with several replicas of `tf.distribute` compute the same as on one device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from meta_tf.types import Tensor
 
 
 def share_of_tasks(count: Tensor) -> tuple[int | Tensor, Tensor]:
-    """Where this replica's `count` tasks begin among those of all, and how many all have."""
+    """The index of this replica's first task among those of all, and the number of all tasks.
+
+    Args:
+      count: the number of this replica's tasks.
+    """
     replica = tf.distribute.get_replica_context()
     replicas = replica.num_replicas_in_sync
     if replicas == 1:
@@ -23,9 +27,9 @@ def share_of_tasks(count: Tensor) -> tuple[int | Tensor, Tensor]:
 
 
 def mean_of_sums(sums: list[Tensor], total: Tensor) -> list[Tensor]:
-    """The means over the tasks of all replicas, from the sums that each has over its own.
+    """The means over the tasks of all replicas, from each replica's sums over its own tasks.
 
-    A mean of the replicas' means would give the tasks of a short last batch more weight.
+    A mean of the replicas' means would give more weight to the tasks of smaller shares.
     """
     replica = tf.distribute.get_replica_context()
     if sums and replica.num_replicas_in_sync > 1:
@@ -34,21 +38,21 @@ def mean_of_sums(sums: list[Tensor], total: Tensor) -> list[Tensor]:
 
 
 def replicas_here(strategy: tf.distribute.Strategy) -> int:
-    """How many of a strategy's replicas this process runs: one for each of its devices."""
+    """The number of a strategy's replicas in this process: one for each of its devices."""
     if strategy.num_replicas_in_sync == 1:  # TensorFlow's default names no devices
         return 1
     return len(strategy.extended.worker_devices)
 
 
 def workers_of(strategy: tf.distribute.Strategy) -> int:
-    """How many processes a strategy's replicas are in."""
+    """The number of processes that share a strategy's replicas."""
     return strategy.num_replicas_in_sync // replicas_here(strategy)
 
 
 def logs_for_keras(logs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A replica's logs as Keras takes them.
+    """A replica's logs in the form that Keras needs.
 
-    With several workers it means over the first axis of what the replicas return, and fails
+    With several workers, Keras averages the replicas' logs over their first axis, and fails
     with scalars.
     """
     if workers_of(tf.distribute.get_strategy()) == 1:
@@ -57,11 +61,11 @@ def logs_for_keras(logs: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def for_optimizer(gradients: list[Tensor], optimizer: keras.optimizers.Optimizer) -> list[Tensor]:
-    """Gradients to be given to `optimizer.apply` on each replica, from its shares of the mean.
+    """The gradients to pass to `optimizer.apply` on each replica, from its shares of the mean.
 
-    A Keras optimiser adds up what the replicas give it, after it has clipped each of them. Where
-    it would clip, or look for infinities, the shares are therefore added up and clipped here, and
-    divided by the number of replicas, which leaves nothing to be clipped.
+    A Keras optimiser clips each replica's gradients and then sums them. If it clips gradients or
+    checks them for infinities, this function therefore sums and clips the shares first, and
+    divides by the number of replicas, so that the optimiser has nothing left to clip.
     """
     replica = tf.distribute.get_replica_context()
     if replica.num_replicas_in_sync == 1 or not _looks_at_the_whole(optimizer):

@@ -1,13 +1,13 @@
-"""Tasks of different sizes in one batch: padded outside, cut where a single task is learned.
+"""Tasks of different sizes in one batch: padded in the batch, cut before a task is learned.
 
-A padded batch says how many examples of each task are real, which are the first ones:
+A padded batch has the numbers of real examples per task; these come first, then the padding:
 
     x = {..., "support_size": [T], "query_size": [T]}
 
-No mask goes into a loss, an algorithm or a layer. The function of one task cuts its sets, and so
-learns from the very tensors that it would be given alone. Such tasks run in the mode `parallel`,
-and without XLA, whose programs know one shape only; so do the steps of a `fit` with
-`steps_per_execution`, which would be one program of it otherwise.
+Losses, algorithms and layers get no mask. The function of one task cuts off the padding, so it
+learns from exactly the same tensors as without padding. Such tasks run in mode `parallel` and
+without XLA, whose programs have one fixed shape. For the same reason, the steps of a `fit` with
+`steps_per_execution` do not run as one XLA program.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from meta_tf.batch.require import require
 from meta_tf.types import Tensor, Tensors
 
 SIZE_KEYS = ("support_size", "query_size")
-# The size that counts the real rows of each.
+# The size with the number of real rows of each entry.
 _SIZE_OF = {
     "support_x": "support_size",
     "support_y": "support_size",
@@ -33,22 +33,22 @@ _SIZE_OF = {
 
 
 def sizes_in(x: dict[str, Tensors]) -> dict[str, Tensor]:
-    """The sizes that a batch (or a task) carries, by their keys; none of one without padding."""
+    """The sizes of a batch (or a task), by key; empty without padding."""
     return {name: x[name] for name in SIZE_KEYS if name in x}
 
 
 def how_to_run(x: dict[str, Tensors], mode: str, jit: bool | str) -> dict[str, Any]:
-    """The options of `map_tasks` for a batch: `mode` and `jit`, unless it carries sizes."""
+    """The options of `map_tasks` for a batch: `mode` and `jit`, unless the batch has sizes."""
     return {"mode": "parallel", "jit": False} if sizes_in(x) else {"mode": mode, "jit": jit}
 
 
 def check_sizes(x: dict[str, Any]) -> None:
-    """Raises ValueError unless a batch has both sizes or none, as whole numbers [T]."""
+    """Raises ValueError unless a batch has both sizes or none, as integers [T]."""
     sizes = sizes_in(x)
     if len(sizes) == 1:
         raise ValueError(
             "A padded batch must have both `support_size` [T] and `query_size` [T]. Received: "
-            f"`{next(iter(sizes))}` alone. Give the other too, or neither."
+            f"only `{next(iter(sizes))}`. Pass both, or neither."
         )
     for name, size in sizes.items():
         shape, dtype = getattr(size, "shape", None), getattr(size, "dtype", None)
@@ -58,22 +58,22 @@ def check_sizes(x: dict[str, Any]) -> None:
             if shape is not None:
                 got = f"{tf.as_dtype(dtype).name} of shape {tuple(shape)}"
             raise ValueError(
-                f"`{name}` must be integers [T], how many examples of each task are real. "
+                f"`{name}` must be integers [T], the number of real examples of each task. "
                 f"Received: {got}."
             )
         if None not in (tasks, shape[0]) and shape[0] != tasks:
             raise ValueError(
-                f"`{name}` must hold a number for each of the {tasks} tasks. Received: shape "
+                f"`{name}` must have one number for each of the {tasks} tasks. Received: shape "
                 f"{tuple(shape)}."
             )
 
 
 def blank_padding(x: dict[str, Tensors]) -> dict[str, Tensors]:
-    """A batch with zeros for padding, which may have been NaN or labels that are none.
+    """A batch with its padding replaced by zeros; padding may contain NaN or invalid labels.
 
     Args:
-      x: a batch, with its targets as `query_y` or without. One without sizes comes back as
-        it is.
+      x: a batch, with or without its targets as `query_y`. A batch without sizes is returned
+        unchanged.
 
     Raises:
       ValueError: if a size is below 1 or above the number of rows; see `require`.
@@ -86,8 +86,8 @@ def blank_padding(x: dict[str, Tensors]) -> dict[str, Tensors]:
         checks.append(
             require(
                 (size >= 1) & (size <= tf.cast(rows, size.dtype)),
-                f"`{name}` must be between 1 and the number of rows that the batch has for each "
-                "task. Received: others. Leave tasks without examples out.",
+                f"`{name}` must be between 1 and the batch's number of rows per task. Received: "
+                "other sizes. Leave out tasks without examples.",
             )
         )
         with tf.control_dependencies([check for check in checks if check is not None]):
@@ -98,16 +98,16 @@ def blank_padding(x: dict[str, Tensors]) -> dict[str, Tensors]:
 
 
 def blank_batch(x: dict[str, Tensors], y: Tensors) -> tuple[dict[str, Tensors], Tensors]:
-    """As `blank_padding`, of a batch `(x, y)`."""
+    """Like `blank_padding`, for a batch `(x, y)`."""
     x = blank_padding({**x, "query_y": y})
     return x, x.pop("query_y")
 
 
 def cut(task: dict[str, Tensors]) -> dict[str, Tensors]:
-    """A task without its padding; one without sizes comes back as it is.
+    """A task without its padding; a task without sizes is returned unchanged.
 
     Args:
-      task: some of `support_x`, `support_y`, `query_x`, `query_y` and `predictions` of one task,
+      task: any of `support_x`, `support_y`, `query_x`, `query_y` and `predictions` of one task,
         and its sizes, scalars.
     """
     real = dict(task)
@@ -119,12 +119,12 @@ def cut(task: dict[str, Tensors]) -> dict[str, Tensors]:
 
 
 def padded(predictions: Tensors, task: dict[str, Tensors], axis: int = 0) -> Tensors:
-    """Predictions for a task's real queries with zeros behind them, as many rows as `query_x` has.
+    """Predictions for a task's real queries, padded with zeros to the number of rows of `query_x`.
 
     Args:
-      predictions: for what `cut` leaves of the task.
-      task: the whole task; predictions of one without sizes come back as they are.
-      axis: that of the queries.
+      predictions: for the task after `cut`.
+      task: the whole task. If it has no sizes, predictions are returned unchanged.
+      axis: the axis of the queries.
     """
     if not sizes_in(task):
         return predictions
@@ -140,11 +140,11 @@ def padded(predictions: Tensors, task: dict[str, Tensors], axis: int = 0) -> Ten
 
 
 def each_by_itself(fn: Callable[[dict[str, Tensors]], Any], tasks: dict[str, Tensors]) -> None:
-    """Calls a function that changes variables once for each task, cut, as a batch of one.
+    """Calls a function that updates variables once for each task, cut, as a batch of one task.
 
     Args:
-      fn: takes a batch of one task without padding. What it returns is dropped.
-      tasks: as `cut` takes them, with a tasks axis in front.
+      fn: takes a batch of one task without padding. Its return value is ignored.
+      tasks: as for `cut`, with a leading task axis.
     """
 
     def body(t: Tensor) -> tuple[Tensor]:
@@ -162,7 +162,7 @@ def _rows(tensors: Tensors, axis: int) -> int | Tensor:
 
 
 def _where(real: Tensor, tensor: Tensor) -> Tensor:
-    """The tensor [T, S, ...] where `real` [T, S], zeros elsewhere."""
+    """The tensor [T, S, ...] where `real` [T, S] is true, zeros elsewhere."""
     tensor = tf.convert_to_tensor(tensor)
     for _ in range(tensor.shape.rank - 2):
         real = real[..., tf.newaxis]

@@ -1,4 +1,4 @@
-"""Batches of tasks for the replicas of a strategy of `tf.distribute`; what cannot be done there."""
+"""Batches of tasks for the replicas of a `tf.distribute` strategy, and checks of its limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from meta_tf.types import Tensor, Tensors
 
 
 def check_replicas(learner: keras.Model) -> None:
-    """Raises ValueError if a learner on several replicas is to do what TensorFlow cannot there."""
+    """Raises ValueError if a setting does not work with several replicas in TensorFlow."""
     replicas = learner.distribute_strategy.num_replicas_in_sync
     if replicas == 1:
         return
@@ -21,32 +21,32 @@ def check_replicas(learner: keras.Model) -> None:
         raise ValueError(
             f"`steps_per_execution` must be 1 with {replicas} replicas. Received: "
             f"{learner.steps_per_execution}. TensorFlow cannot run a step over several replicas "
-            "within its loop over steps: it misses the value of a placeholder of that loop."
+            "within its loop over steps: one of that loop's placeholders has no value there."
         )
     optimizer: Any = learner.optimizer
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of float16
     if getattr(optimizer, "gradient_accumulation_steps", None):
         raise ValueError(
             f"`gradient_accumulation_steps` must be None with {replicas} replicas. Received: "
-            f"{optimizer.gradient_accumulation_steps}. Keras updates in a condition then, within "
-            "which TensorFlow lets replicas not wait for each other. Take more tasks in a batch."
+            f"{optimizer.gradient_accumulation_steps}. With accumulation, Keras updates inside a "
+            "condition, where TensorFlow cannot synchronise replicas. Use more tasks per batch."
         )
 
 
 def spread(
     strategy: tf.distribute.Strategy, data: Any, options: dict[str, Any], steps: str
 ) -> tuple[Any, dict[str, Any]]:
-    """Batches for all replicas, and the options of a call of Keras: `(data, options)`.
+    """Batches for all replicas, and the options of the Keras call: `(data, options)`.
 
-    Each replica gets its tasks of every batch, in the order of the replicas, whatever the
-    number of tasks. Within one process TensorFlow sees to that. Of several workers, each is
-    given the whole dataset and takes its part out of every batch.
+    Each replica gets its share of the tasks of every batch, in the order of the replicas, for
+    any number of tasks. Within one process, TensorFlow does that. With several workers, each
+    gets the whole dataset and takes its share of every batch.
 
     Args:
       strategy: the strategy.
       data: what `fit` or `evaluate` was given; None for nothing.
       options: the other arguments of the call.
-      steps: the option that says how many batches to take. It is set for a dataset that ends.
+      steps: the name of the option for the number of batches. It is set for a finite dataset.
 
     Raises:
       ValueError: if a batch has fewer tasks than there are replicas; or if, with several
@@ -61,8 +61,8 @@ def spread(
         return data, options
     if not isinstance(data, tf.data.Dataset):
         raise ValueError(
-            "With several workers, batches must come as a tf.data.Dataset, the same for all of "
-            f"them. Received: {type(data).__name__}. Arrays become one by "
+            "With several workers, batches must be a tf.data.Dataset, the same for all of them. "
+            f"Received: {type(data).__name__}. Convert arrays with "
             "tf.data.Dataset.from_tensor_slices((x, y)).batch(tasks)."
         )
     whole = int(data.cardinality())
@@ -71,7 +71,7 @@ def spread(
     def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
         first = context.input_pipeline_id * here
         parts = _parts(data, range(first, first + here), replicas)
-        # Endless for TensorFlow, so that workers need not ask each other whether one has no more.
+        # Endless for TensorFlow, so that workers need not synchronise to detect the end.
         return parts if whole == tf.data.UNKNOWN_CARDINALITY else parts.repeat()
 
     if whole >= 0 and options.get(steps) is None:
@@ -80,12 +80,12 @@ def spread(
 
 
 def spec_of_share(iterator: Any) -> Any:
-    """Shapes and types of what one replica gets of a batch of Keras's iterator over epochs.
+    """Shapes and types of one replica's share of a batch from Keras's iterator over epochs.
 
-    A batch drawn to look at would do as well, but for a fault of TensorFlow: now and then the
-    process dies when an iterator over several devices is given up while it fetches the next one.
+    Drawing a batch would work too, except for a bug in TensorFlow: occasionally, the process
+    crashes when an iterator over several devices is deleted while it fetches the next batch.
     """
-    whole = iterator._get_iterator().element_spec  # no public name leads to Keras's dataset
+    whole = iterator._get_iterator().element_spec  # there is no public way to Keras's dataset
     return keras.tree.map_structure(lambda spec: getattr(spec, "_value_specs", [spec])[0], whole)
 
 
@@ -108,7 +108,7 @@ def _parts(data: tf.data.Dataset, mine: range, replicas: int) -> tf.data.Dataset
 
 
 def _share(tensor: Tensor, replica: int, replicas: int) -> Tensor:
-    """A replica's tasks: as many as another's, or one more or less."""
+    """A replica's tasks; the numbers of two replicas differ by at most one."""
     count = tensor.shape[0] or tf.shape(tensor)[0]
     return tensor[count * replica // replicas : count * (replica + 1) // replicas]
 
@@ -117,6 +117,6 @@ def _check_tasks(spec: Any, replicas: int) -> None:
     tasks = keras.tree.flatten(spec)[0].shape[0]
     if tasks is not None and tasks < replicas:
         raise ValueError(
-            f"A batch must hold a task for each of the {replicas} replicas. Received: batches of "
-            f"{tasks} tasks."
+            f"A batch must have at least one task for each of the {replicas} replicas. Received: "
+            f"batches of {tasks} tasks."
         )

@@ -1,8 +1,8 @@
-"""`WholeExecutions`: the outer steps of one call of `fit`, as one XLA program.
+"""`WholeExecutions`: runs the outer steps of one execution of `fit` as one XLA program.
 
-For small dense networks a step takes less time than calling what it consists of: the tasks'
-programs, the optimiser's and the metrics' operations. All of them, many steps over, are
-compiled together, and read a stack of batches that the dataset makes meanwhile.
+For small dense networks, a step takes less time than calling its parts: the tasks' programs and
+the operations of the optimiser and the metrics. Here all of them, for many steps, are compiled
+into one program. It reads a stack of batches, which the dataset prepares in the meantime.
 """
 
 from __future__ import annotations
@@ -16,24 +16,25 @@ from meta_tf.batch.graph_nodes import graph_nodes
 from meta_tf.types import Tensor, Tensors
 
 Step: TypeAlias = Callable[[Any], dict[str, Tensor]]
-"""One outer step over a batch `(x, y)`, which changes variables and returns logs."""
+"""One outer step over a batch `(x, y)`, which updates variables and returns logs."""
 
-_STACKED = "batches"  # the key that tells a stack of batches from a batch
-# A stack is in memory three times: used, ready, and being made.
+_STACKED = "batches"  # the key that distinguishes a stack of batches from a batch
+# Three stacks are in memory: one in use, one ready, one in preparation.
 _MOST_BYTES = 64 * 2**20
 
 
 class WholeExecutions:
-    """A `train_function` for Keras, which runs stacks of batches as one program each.
+    """A `train_function` for Keras that runs each stack of batches as one program.
 
-    The steps are the same as one by one, and give the same weights but for rounding.
+    Apart from rounding, the weights are the same as after single steps.
 
     Args:
       step: one outer step.
-      looks_right: whether nothing is wrong with the values of batches. A program of XLA raises
-        no errors; where something is, the steps run without it, up to the one that does.
+      looks_right: whether the values of a stack of batches are valid. An XLA program cannot
+        raise errors; if values are invalid, the steps run without XLA, up to the one that
+        raises.
       otherwise: Keras's own function, for batches that are not stacked.
-      steps: how many a call makes.
+      steps: the number of steps per call.
     """
 
     def __init__(
@@ -49,13 +50,13 @@ class WholeExecutions:
         self._steps = steps
         self._program = tf.function(self._loop, jit_compile=True, autograph=False)
         self._without_xla = tf.function(self._loop, autograph=False)
-        self.calls = 0  # that went through
+        self.calls = 0  # completed calls
 
     def stacked(self, data: Any) -> Any:
-        """The dataset with its batches in stacks, or `data` as it is where that is of no use.
+        """The dataset with its batches in stacks, or `data` unchanged if that would not help.
 
-        It must be an endless `tf.data.Dataset`, as Keras counts the batches of others, of
-        batches of one shape; and the tasks must be so small that XLA compiles them anyway.
+        It must be an endless `tf.data.Dataset`, because Keras counts the batches of others, with
+        batches of one shape; and the tasks must be small enough that XLA compiles them.
         """
         if (
             not isinstance(data, tf.data.Dataset)
@@ -82,7 +83,7 @@ class WholeExecutions:
         try:
             logs = self._program(batches)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
-            # XLA cannot compile a metric, say, of which nothing has been run then.
+            # XLA cannot compile something, such as a metric; nothing has run yet.
             if self.calls:
                 raise
             self._program = self._without_xla
@@ -91,12 +92,12 @@ class WholeExecutions:
         return logs
 
     def traces(self) -> int:
-        """How many programs were made: one for each shape of batches."""
+        """The number of traced programs: one for each shape of batches."""
         return self._program.experimental_get_tracing_count()
 
     def _loop(self, batches: Tensors) -> Any:
         def body(i: Tensor, logs: Any) -> tuple[Tensor, Any]:
-            del logs  # those of the last step are kept
+            del logs  # only those of the last step are kept
             return i + 1, self._step(tf.nest.map_structure(lambda t: t[i], batches))
 
         one = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), batches)
@@ -108,5 +109,5 @@ class WholeExecutions:
 
 
 def _calls_xla(graph: Any) -> bool:
-    """Whether a part of the graph is compiled by XLA."""
+    """Whether XLA compiles a part of the graph."""
     return any(node.attr["_XlaMustCompile"].b for node in graph_nodes(graph.as_graph_def()))

@@ -55,7 +55,7 @@ EXAMPLES = """
   meta-tf adapt my_characters new_drawings --output=answers.csv
 Each subfolder of SUPPORT is a class and holds its pictures: PNG, JPEG, GIF, WebP or BMP. Instead,
 SUPPORT may hold one picture for each class, named after it. Pictures are resized to what the
-learner takes.
+learner takes. Each new picture is named by itself, whichever others are in its folder.
 """
 settings = functools.partial(settings_of, Adaptation)
 

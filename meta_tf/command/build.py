@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 import meta_tf
+from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.command.flag_types import largest
 from meta_tf.command.learners import loading_error
 from meta_tf.command.registry import needs_classes
@@ -138,9 +139,10 @@ def build_learner(
 
 
 def _embeds(algorithm: Choice) -> bool:
-    """Whether the algorithm classifies by itself: the model then has no last layer for it."""
-    takes = algorithm.part.takes
-    return "ways" in takes and "inner_steps" not in takes
+    """Whether the algorithm predicts from embeddings: the model then has no last layer."""
+    takes, maker = algorithm.part.takes, algorithm.part.make
+    is_one = isinstance(maker, type) and issubclass(maker, EmbeddingLearner)
+    return is_one or ("ways" in takes and "inner_steps" not in takes)
 
 
 def _check_loads(model: keras.Model, name: str) -> None:

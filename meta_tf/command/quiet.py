@@ -23,7 +23,9 @@ def load() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with hidden_stderr():
         importlib.import_module("meta_tf.public")
-        importlib.import_module("tensorflow").config.list_physical_devices()
+        tensorflow = importlib.import_module("tensorflow")
+        tensorflow.get_logger().setLevel("ERROR")  # tracing anew for each size of a group is meant
+        tensorflow.config.list_physical_devices()
 
 
 @contextlib.contextmanager

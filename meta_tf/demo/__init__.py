@@ -1,1 +1,1 @@
-"""The demo: a static page in whose reader's browser a learner learns from drawings."""
+"""The demo: a static page on which a learner learns from drawings, in the browser."""

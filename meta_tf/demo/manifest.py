@@ -1,4 +1,4 @@
-"""What the page has to know of a learner; it asks for no algorithm by its name."""
+"""The page's description of a learner, which does not depend on the algorithm's name."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from meta_tf.algorithms import InnerLoop, ProtoNet
 from meta_tf.learner import MetaLearner
 from meta_tf.zoo import OMNIGLOT, TrainedOn
 
-MOST_WAYS = 5  # as many as the page has room for
-_MOST_COLUMNS = 4  # of a table of steps
+MOST_WAYS = 5  # the most symbols that fit on the page
+_MOST_COLUMNS = 4  # in the table of steps
 
 
 class Shown(NamedTuple):
-    """A learner of the page.
+    """A learner on the page.
 
     Attributes:
-      learner: what tells classes of drawings apart: pictures [size, size, 1], ink 1 on 0.
-      name: what the page calls it.
-      trained_on: the data set of a shipped one. A drawing becomes like those; for another
-        learner, like Omniglot's.
+      learner: a classifier of drawings: pictures [size, size, 1], ink 1 on 0.
+      name: its name on the page.
+      trained_on: the data set of a shipped learner; None for another one. The page makes
+        drawings look like that data set, or like Omniglot if None.
     """
 
     learner: MetaLearner
@@ -31,31 +31,31 @@ class Shown(NamedTuple):
 
 
 def check_learner(shown: Shown) -> None:
-    """Raises ValueError unless a learner tells classes of square grey pictures apart."""
+    """Raises ValueError unless a learner classifies square greyscale pictures."""
     learner, name, _ = shown
     shape = getattr(learner.model, "input_shape", None)
     sizes = shape[1:] if isinstance(shape, tuple) else ()
     if len(sizes) != 3 or None in sizes or sizes[0] != sizes[1] or sizes[2] != 1:
         raise ValueError(
-            "`learner` must take drawings, grey and square: [size, size, 1]. Received: "
+            "`learner` must take square greyscale drawings, [size, size, 1]. Received: "
             f"{name}, whose model takes {shape}."
         )
     if not isinstance(learner.network.loss, keras.losses.SparseCategoricalCrossentropy):
         raise ValueError(
-            f"`learner` must tell classes apart. Received: {name}, which was trained with the "
+            f"`learner` must be a classifier. Received: {name}, which was trained with the "
             f"loss {getattr(learner.network.loss, 'name', learner.network.loss)}."
         )
 
 
 def ways_of(learner: MetaLearner) -> int:
-    """How many classes a learner tells apart, by the number of its outputs."""
+    """The number of classes that a learner distinguishes: its number of outputs."""
     return learner.algorithm.prediction_size(learner.network) or learner.model.output_shape[-1]
 
 
 def steps_shown(learner: MetaLearner) -> list[int]:
     """The numbers of inner steps that the page compares; [0] for an algorithm without any.
 
-    The last is that of the learner's own.
+    The last is the learner's own number.
     """
     last = learner.algorithm.steps_to_evaluate()
     if not isinstance(learner.algorithm, InnerLoop) or last < 2:
@@ -65,29 +65,31 @@ def steps_shown(learner: MetaLearner) -> list[int]:
 
 
 def manifest(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The content of `manifest.json`, of what `entry` tells of each learner.
+    """The content of `manifest.json`, from the `entry` of each learner.
 
     Returns:
-      `learners`, the entries, of which the page begins with the first; `ways`, how many
-      classes it offers: as many as all of them tell apart.
+      `learners`, the entries; the page starts with the first. `ways`, the number of classes
+      that the page offers: as many as every learner distinguishes.
     """
     return {"ways": min(entry["ways"] for entry in entries), "learners": list(entries)}
 
 
 def entry(shown: Shown, after: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """What the page has to know of one learner.
+    """The page's description of one learner.
 
     Args:
       shown: the learner.
-      after: for each number of steps that is shown `steps`, and the files that learn in so
-        many (`adapt`) and predict then (`predict`); the learner's own number last.
+      after: for each number of inner steps that the page shows: `steps`, the file that adapts
+        with that number (`adapt`), and the file that predicts afterwards (`predict`). The
+        learner's own number comes last.
 
     Returns:
-      `learner`, its name; `writing`, what trained it, if it is a shipped one; `pen` and
-      `side`, of drawings as it knows them; `size`, of its pictures; `ways`, how many classes
-      the page may offer; `company`, whether a single new drawing needs the learned ones beside
-      it; `shows`, what the page tells of an answer: `"steps"`, `"distances"` with their
-      `scale`, or `"confidence"` alone; `after`, as it is given.
+      `learner`: its name. `writing`: the training data of a shipped learner, or None. `pen`
+      and `side`: the pen width and size of its drawings. `size`: of its pictures. `ways`: the
+      most classes that the page may offer. `company`: whether a single new drawing must be
+      predicted in one batch with the support drawings. `shows`: how the page explains an
+      answer: `"steps"`, `"distances"` with their `scale`, or `"confidence"` only. `after`: as
+      passed.
     """
     learner, algorithm = shown.learner, shown.learner.algorithm
     shows = "steps" if isinstance(algorithm, InnerLoop) else "confidence"

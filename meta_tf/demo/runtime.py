@@ -1,4 +1,4 @@
-"""onnxruntime-web, what runs the learner in a browser: fetched by npm, once, and checked."""
+"""onnxruntime-web, which runs the learner in a browser: fetched once by npm, and verified."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import platformdirs
 from meta_tf.files import temporary_folder, whole_folder
 
 PACKAGE, VERSION = "onnxruntime-web", "1.30.0"
-# Of the package's archive: whatever delivers it, it is this one or none.
+# The checksum of the package's archive.
 INTEGRITY = (
     "sha512-q0y+JrrtukXSzsBWEMccVfqX25LRmosXHF+CaRJmg8pZ"
     "ClzcV7svNc4rKY3jL02Vb7QmRMDs1SigqR4CXAfKYQ=="
 )
-LICENCE = Path(__file__).resolve().parent / "onnxruntime-web.LICENSE.txt"  # it has none in it
-# Of its files, the smallest set that computes on the processor.
+LICENCE = Path(__file__).resolve().parent / "onnxruntime-web.LICENSE.txt"  # not in the package
+# The smallest set of its files that runs on the CPU.
 FILES = (
     "package.json",
     "dist/ort.wasm.min.mjs",
@@ -32,15 +32,15 @@ FILES = (
 
 
 def runtime_package(package: str | Path | None = None) -> Path:
-    """The folder of the unpacked package, fetched if it is not there yet.
+    """The folder of the unpacked package; fetches it if necessary.
 
     Args:
-      package: the folder, if somebody else has fetched it; None for the user's cache
-        folder, into which npm fetches it (of the files, the page's alone stay).
+      package: the folder, if the package is already unpacked; None for the user's cache
+        folder, where npm fetches it (only the files for the page are kept).
 
     Raises:
       ValueError: if `package` is something else, or another version.
-      RuntimeError: if npm is missing, cannot fetch it, or brings something else.
+      RuntimeError: if npm is missing, cannot fetch the package, or fetches something else.
     """
     if package is not None:
         return _checked(Path(package).expanduser())
@@ -52,10 +52,11 @@ def runtime_package(package: str | Path | None = None) -> Path:
 
 
 def copy_runtime(package: Path, folder: Path) -> None:
-    """Copies what the page needs of the unpacked package, side by side, into a new folder.
+    """Copies the package's files for the page into a new folder.
 
-    WebAssembly of 14 MB becomes 4 MB by gzip, which the page undoes by itself, as few static
-    hosts compress. The ending is not `.gz`: some hosts would have the browser undo that.
+    Gzip reduces the WebAssembly from 14 MB to 4 MB; the page decompresses it, because few
+    static hosts compress files. The suffix is not `.gz`, because some hosts would make the
+    browser decompress it.
     """
     folder.mkdir()
     for name in FILES:
@@ -69,7 +70,7 @@ def copy_runtime(package: Path, folder: Path) -> None:
 
 
 def _checked(package: Path) -> Path:
-    """The folder, if it is the unpacked package."""
+    """Returns the folder if it is the unpacked package."""
     try:
         about = json.loads((package / "package.json").read_text(encoding="utf-8"))
         found = f"{about['name']} {about['version']}"
@@ -86,12 +87,12 @@ def _checked(package: Path) -> Path:
 
 
 def _fetch(folder: Path) -> None:
-    """Has npm fetch the package, and keeps the page's files of it."""
+    """Fetches the package with npm, and keeps the files for the page."""
     npm = shutil.which("npm")
     if npm is None:
         raise RuntimeError(
             f"npm is needed once, to fetch {PACKAGE} {VERSION}, which runs the learner in a "
-            "browser. Install npm, which comes with Node.js, or name the unpacked package: "
+            "browser. Install npm, which comes with Node.js, or pass the unpacked package: "
             "--runtime=FOLDER."
         )
     with temporary_folder() as temporary:
@@ -108,7 +109,7 @@ def _fetch(folder: Path) -> None:
 
 
 def _packed(npm: str, folder: Path) -> Path:
-    """The package's archive, as npm fetches it."""
+    """The package's archive, fetched by npm."""
     done = subprocess.run(
         [npm, "pack", f"{PACKAGE}@{VERSION}", "--silent", "--pack-destination", str(folder)],
         capture_output=True,
@@ -119,7 +120,7 @@ def _packed(npm: str, folder: Path) -> Path:
     if done.returncode or len(archives) != 1:
         said = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
         raise RuntimeError(
-            f"npm cannot fetch {PACKAGE} {VERSION}: {said}. Try again with a network, or name the "
+            f"npm cannot fetch {PACKAGE} {VERSION}: {said}. Check your network, or pass the "
             "unpacked package: --runtime=FOLDER."
         )
     return archives[0]
@@ -129,7 +130,7 @@ def _check_integrity(archive: Path) -> None:
     digest = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     if f"sha512-{digest}" != INTEGRITY:
         raise RuntimeError(
-            f"What npm has fetched is not {PACKAGE} {VERSION} as it was published: its checksum is "
-            f"sha512-{digest}, where {INTEGRITY} was expected. Check npm's settings, or name the "
+            f"npm fetched something else than the published {PACKAGE} {VERSION}: its checksum is "
+            f"sha512-{digest}; expected {INTEGRITY}. Check npm's settings, or pass the "
             "unpacked package: --runtime=FOLDER."
         )

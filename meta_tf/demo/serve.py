@@ -1,4 +1,4 @@
-"""Showing a folder as a site on this machine, to this machine alone."""
+"""Serves a folder as a site, on this machine only."""
 
 from __future__ import annotations
 
@@ -13,10 +13,17 @@ HOST = "127.0.0.1"
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
-    """Answers without a line on the screen for each file, and in time if a page changes."""
+    """Serves files without logging each, and without caching, so that changes show up."""
 
     def log_message(self, format: str, *values: Any) -> None:
-        """Says nothing."""
+        """Logs nothing."""
+
+    def send_head(self) -> Any:
+        try:
+            return super().send_head()
+        except ValueError:  # no file can have such a name: %00
+            self.send_error(http.HTTPStatus.NOT_FOUND)
+            return None
 
     def end_headers(self) -> None:
         self.send_header("Cache-Control", "no-cache")
@@ -25,11 +32,11 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 
 @contextlib.contextmanager
 def served(folder: Path, port: int = 0) -> Iterator[http.server.HTTPServer]:
-    """Gives a server of a folder, as `python -m http.server` is one; `serve_forever` runs it.
+    """Yields a server for a folder, like `python -m http.server`; `serve_forever` runs it.
 
     Args:
-      folder: what to show.
-      port: where; any free one if 0.
+      folder: the folder to serve.
+      port: the port; any free one if 0.
 
     Raises:
       OSError: if the port is taken.
@@ -44,12 +51,12 @@ def served(folder: Path, port: int = 0) -> Iterator[http.server.HTTPServer]:
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or error
         raise OSError(
-            f"--port={port} cannot be used: {why}. Take another, or none for any that is free."
+            f"--port={port} cannot be used: {why}. Choose another, or leave it out for a free one."
         ) from error
     with server:
         yield server
 
 
 def address_of(server: http.server.HTTPServer) -> str:
-    """Where a browser on this machine finds it."""
+    """The server's address for a browser on this machine."""
     return f"http://{HOST}:{server.server_port}/"

@@ -1,4 +1,4 @@
-"""Writing the page's folder: the page itself, the learners and what runs them."""
+"""Writes the page's folder: the page itself, the learners and their runtime."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from meta_tf.learner import MetaLearner
 
 PAGE = Path(__file__).resolve().parent / "page"
 RUNTIME = "runtime"
-_MARK = "manifest.json"  # a folder with this in it is an earlier page
+_MARK = "manifest.json"  # identifies an earlier page
 
 
 def write_page(shown: Sequence[Shown], folder: str | Path, package: Path) -> int:
-    """Writes a static page in which a learner learns what its reader draws.
+    """Writes a static page on which a learner learns what the user draws.
 
-    Every file of the learners is run and compared with TensorFlow first, as `export` does.
+    Every learner's files are first run and compared with TensorFlow, as in `export`.
 
     Args:
-      shown: the learners; the reader chooses among several, the first is there at once.
-      folder: where to write; new, empty, or an earlier page, which is replaced.
-      package: the unpacked package of what runs them, as `runtime_package` gives it.
+      shown: the learners; the user can choose between them, and the page starts with the first.
+      folder: the folder to write: new, empty, or an earlier page, which is replaced.
+      package: the unpacked runtime package, as returned by `runtime_package`.
 
     Returns:
       The size of the folder in bytes.
 
     Raises:
       ImportError: if the extra `onnx` is not installed.
-      ValueError: if the folder holds something else, or the page cannot show a learner.
+      ValueError: if the folder contains something else, or the page cannot show a learner.
 
     Example:
       >>> shown = [Shown(learner, "mine")]
@@ -57,7 +57,7 @@ def write_page(shown: Sequence[Shown], folder: str | Path, package: Path) -> int
 
 
 def check_folder(folder: Path) -> None:
-    """Raises ValueError unless a page can be written there without a loss of something else."""
+    """Raises ValueError if writing a page there would overwrite something else."""
     if not folder.exists():
         return
     if not folder.is_dir() or (any(folder.iterdir()) and not (folder / _MARK).is_file()):
@@ -68,16 +68,16 @@ def check_folder(folder: Path) -> None:
 
 
 def _write_learner(shown: Shown, part: Path, name: str) -> dict[str, Any]:
-    """Writes a learner's files into a folder of that name; returns what the page is told."""
+    """Writes a learner's files into a folder with that name; returns its manifest entry."""
     (part / name).mkdir()
     after = [_write_steps(shown.learner, n, part, name) for n in steps_shown(shown.learner)]
     return entry(shown, after)
 
 
 def _write_steps(learner: MetaLearner, steps: int, part: Path, name: str) -> dict[str, Any]:
-    """Writes the files that learn in so many steps, and that predict then; tells their names.
+    """Writes the files that adapt with `steps` inner steps and then predict; returns their names.
 
-    Either pair is of one export: the names of the weights between the two are its own.
+    Each pair comes from one export, because the two must use the same names for weights.
     """
     names = {signature: f"{name}/{signature}_{steps}.onnx" for signature in ("adapt", "predict")}
     with temporary_folder() as temporary:
@@ -89,7 +89,7 @@ def _write_steps(learner: MetaLearner, steps: int, part: Path, name: str) -> dic
 
 
 def _in_steps(learner: MetaLearner, steps: int) -> MetaLearner:
-    """The same learner, but for the number of its inner steps."""
+    """The same learner with another number of inner steps."""
     algorithm = learner.algorithm
     if not isinstance(algorithm, InnerLoop) or algorithm.steps_to_evaluate() == steps:
         return learner

@@ -1,1 +1,1 @@
-"""Learners taken away: files that adapt to new tasks without this library."""
+"""Export: files that adapt to new tasks without this library."""

@@ -1,4 +1,4 @@
-"""The names of classes beside an exported model, which itself gives numbers."""
+"""Class names beside an exported model, whose own outputs are numbers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from meta_tf.files import write_text
 
 
 def write_class_names(exported: Path, names: Sequence[str]) -> Path:
-    """Writes them as a JSON list in the order of the classes' numbers, and returns where.
+    """Writes the names as a JSON list in the order of the class numbers; returns its path.
 
     Args:
-      exported: a SavedModel, which has a place for such files, or a file.
+      exported: a SavedModel, which has a folder for such files, or a file.
       names: the names.
     """
     path = exported.with_name(f"{exported.name}.class_names.json")

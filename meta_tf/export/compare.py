@@ -1,4 +1,4 @@
-"""Running what was written, beside TensorFlow: a file that computes something else is refused."""
+"""Compares an exported file with TensorFlow: one that computes something else is refused."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from meta_tf.export.refused import Refused
 from meta_tf.layers.classifiers import UNSEEN
 
 Run: TypeAlias = Callable[[str, Arrays], Arrays]
-"""`outputs = run(signature, inputs)`, in the runtime that the file is for."""
+"""`outputs = run(signature, inputs)`, in the file's runtime."""
 
 TOLERANCE = 1e-4
-FLOAT16_TOLERANCE = 1e-1  # the weights are rounded by up to 5e-4, and the steps enlarge that
+FLOAT16_TOLERANCE = 1e-1  # the weights are rounded by up to 5e-4, and the steps amplify that
 _AGREEING, _DRAWN = 3, 8
-_FAR_BELOW = -3e4  # all other logits; half precision ends at -65504
+_FAR_BELOW = -3e4  # below all other logits; half precision ends at -65504
 
 
 def compare(
@@ -30,30 +30,31 @@ def compare(
 ) -> float:
     """The largest difference between a file and TensorFlow, on random tasks of several sizes.
 
-    It is that of the predictions, relative to the largest of them, where classes without an
-    example, whose logits say only that, do not count: by `adapt_and_predict`, by
-    `predict` with TensorFlow's weights, and with those that `adapt` of the file gives. The
-    weights are judged by that, as some may be anything: Adam makes whole steps of a gradient
-    that is rounding alone, like that of a bias in front of a batch normalisation.
+    The difference is that of the predictions, relative to the largest prediction. It ignores
+    classes without an example, whose logits are constant. It covers `adapt_and_predict`,
+    `predict` with TensorFlow's weights, and `predict` with the weights from the file's
+    `adapt`. The adapted weights are not compared directly, because some are arbitrary: Adam
+    takes full steps along a gradient that is only rounding error, such as that of a bias in
+    front of a batch normalisation.
 
-    Three tasks of each size must agree, of at most eight. Not all of them do even if the
-    file is right: the derivative of a ReLU jumps at 0, and where an activation is 0 but for
-    the last bits, the sum's order decides on which side it is. TensorFlow's own results
-    jump as far on the same tasks, if the inputs are changed by a millionth.
+    Three tasks of each size must agree, out of at most eight. Some disagree even if the file
+    is correct: the derivative of a ReLU jumps at 0, and if an activation is 0 up to the last
+    bits, the order of a sum decides its sign. TensorFlow's own results jump as far on the
+    same tasks if the inputs change by a millionth.
 
     Args:
       run: runs a signature of the file.
       functions: `adapt`, `predict` and `adapt_and_predict` as concrete functions.
-      tasks: where tasks come from.
+      tasks: the source of tasks.
       sizes: the numbers of support and query examples to try.
-      tolerance: the largest difference that is allowed.
+      tolerance: the largest allowed difference.
 
     Returns:
       The largest difference among the tasks that agree.
 
     Raises:
-      Refused: if too few agree, or if nothing could be compared, because TensorFlow's own
-        results are not finite.
+      Refused: if too few tasks agree, or if TensorFlow's own results are not finite, so
+        that they cannot be compared.
     """
     return max(_of_size(run, functions, tasks, pair, tolerance) for pair in sizes)
 
@@ -74,7 +75,7 @@ def _of_size(
             found = found or _worst(run, functions, task)
         if found is None:
             raise Refused(
-                "what is written is compared with TensorFlow on random inputs, and there the "
+                "the export is compared with TensorFlow on random inputs, but there the "
                 "learner's own predictions are not finite. Check its weights and its inner_lr."
             )
         if found[0] <= tolerance:
@@ -85,14 +86,14 @@ def _of_size(
             return max(agreeing)
     value, name = min(wrong)
     raise Refused(
-        f"it was written and run, and the predictions (of {name}) differ from TensorFlow's by "
-        f"{value:.1e} of the largest or more, where at most {tolerance:.0e} is allowed (with "
+        f"in a test run, the predictions (of {name}) differ from TensorFlow's by at least "
+        f"{value:.1e} of the largest prediction; at most {tolerance:.0e} is allowed (with "
         f"{sizes[0]} support and {sizes[1]} query examples)."
     )
 
 
 def _worst(run: Run, functions: dict[str, Any], task: Arrays) -> tuple[float, str] | None:
-    """The largest difference and where it is; None if TensorFlow's results are not finite."""
+    """The largest difference and its name; None if TensorFlow's results are not finite."""
     support = {name: a for name, a in task.items() if not name.startswith("query_x")}
     query = {name: a for name, a in task.items() if name.startswith("query_x")}
     weights = _call(functions["adapt"], support)
@@ -103,7 +104,7 @@ def _worst(run: Run, functions: dict[str, Any], task: Arrays) -> tuple[float, st
     predictions = {
         "adapt_and_predict": run("adapt_and_predict", task),
         "predict": run("predict", {**query, **weights}),
-        "predict, by what adapt gives": run("predict", {**query, **own}),
+        "predict, with the weights from adapt": run("predict", {**query, **own}),
     }
     worst = (0.0, "")
     for name, found in predictions.items():
@@ -112,7 +113,7 @@ def _worst(run: Run, functions: dict[str, Any], task: Arrays) -> tuple[float, st
 
 
 def _difference(found: Any, expected: Any) -> float:
-    """The largest, relative to the largest of what is expected; not a number is infinitely far."""
+    """The largest difference, relative to the largest expected value; infinite for NaN."""
     seen = expected > UNSEEN / 2
     if not (found[~seen] <= _FAR_BELOW).all():
         return np.inf

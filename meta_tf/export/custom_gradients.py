@@ -1,4 +1,4 @@
-"""The marks of custom gradients, which an export has no use for."""
+"""Removes the references to custom gradients, which an export does not need."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _MARK = "_gradient_op_type"
 
 
 def save_without_custom_gradients(module: tf.Module, folder: Path, signatures: dict) -> None:
-    """Writes a SavedModel whose operations do not ask for gradients that are not saved with it.
+    """Writes a SavedModel without references to custom gradients that are not saved with it.
 
-    The gradients of the inner loop are part of the graph. An operation of a custom gradient
-    still bears the name of that, which is known to this process alone, and TensorFlow would
-    warn of each as it loads the model: 80 lines that nothing can be done about.
+    The gradients of the inner loop are already part of the graph. But an operation with a
+    custom gradient still has the gradient's name, which exists only in this process, and
+    TensorFlow would warn about each while loading the model: 80 lines that users cannot fix.
 
     Args:
-      module: what holds the variables.
+      module: holds the variables.
       folder: the folder to write.
       signatures: the concrete functions by name.
     """
@@ -32,4 +32,4 @@ def save_without_custom_gradients(module: tf.Module, folder: Path, signatures: d
         for node in graph_nodes(meta_graph.graph_def):
             node.attr.pop(_MARK, None)
     path.write_bytes(saved.SerializeToString(deterministic=True))
-    (folder / "fingerprint.pb").unlink(missing_ok=True)  # of the graph before
+    (folder / "fingerprint.pb").unlink(missing_ok=True)  # it belongs to the unchanged graph

@@ -25,19 +25,19 @@ def save(
     input_signature: Any = None,
     target_signature: Any = None,
 ) -> str:
-    """Writes a learner in one of the `FORMATS` and returns a sentence about it.
+    """Writes a learner in one of the `FORMATS`; returns a sentence for the user.
 
     Args:
       learner: a `MetaLearner`; see its `export`.
       path: the file or folder to write.
       format: one of the `FORMATS`.
-      request: for how many examples, and how precise. A SavedModel takes any number.
-      input_signature: `tf.TensorSpec` of a batch of inputs; read off the model if None.
-      target_signature: likewise of the targets.
+      request: the sizes and the precision. A SavedModel takes sets of any size.
+      input_signature: `tf.TensorSpec` of a batch of inputs; the model's own if None.
+      target_signature: likewise for the targets.
 
     Raises:
       ImportError: if the package that runs the file is not installed.
-      ValueError: if the format cannot express the learner, or an argument is wrong.
+      ValueError: if the format cannot express the learner, or an argument is invalid.
     """
     check_choice("format", format, FORMATS)
     _check_request(format, request)
@@ -67,22 +67,22 @@ def save(
 
 
 def _check_request(format: str, request: Request) -> None:
-    """Raises ValueError if a format cannot have what is asked of it."""
+    """Raises ValueError if a format does not support the request."""
     if request.float16 and format != "litert":
         raise ValueError(
-            f'`float16` is for format="litert" alone. Received: float16=True, format={format!r}.'
+            f'`float16` is only for format="litert". Received: float16=True, format={format!r}.'
         )
     sizes = request.chosen()
     if sizes and format not in _OTHERS:
         received = ", ".join(f"{name}={value}" for name, value in sizes.items())
         raise ValueError(
-            f"`format={format!r}` takes support and query sets of any size, chosen at each call: "
-            f"leave `ways`, `shots` and `queries` out. Received: {received}."
+            f"`format={format!r}` takes support and query sets of any size in each call: leave "
+            f"out `ways`, `shots` and `queries`. Received: {received}."
         )
 
 
 def _check_installed(format: str, packages: tuple[str, ...]) -> None:
-    """Raises ImportError unless what makes and runs the files of a format is there."""
+    """Raises ImportError unless the packages that write and run the files are installed."""
     missing = [p.replace("_", "-") for p in packages if importlib.util.find_spec(p) is None]
     if missing:
         raise ImportError(

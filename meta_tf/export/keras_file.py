@@ -1,4 +1,4 @@
-"""Saving to `.keras` files, honestly: what could not be loaded again is refused beforehand."""
+"""Checks before saving to a `.keras` file that it can be loaded again."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import keras
 
 
 def check_keras_file(filepath: Any, parts: dict[str, Any]) -> None:
-    """Raises ValueError unless a file of this name with these parts can be loaded again.
+    """Raises ValueError unless a file with this name and these parts can be loaded again.
 
     Args:
-      filepath: where it is to be saved.
-      parts: what is in it (model, loss, algorithm), by the argument that it was given as.
+      filepath: the file to save to.
+      parts: its content (model, loss, algorithm), by the name of the argument.
     """
     if isinstance(filepath, str | Path) and Path(filepath).suffix in (".h5", ".hdf5"):
         raise ValueError(
-            "`filepath` must end in .keras: the older format of .h5 files keeps weights by their "
-            "place alone, and neither an algorithm nor a loss. Received: "
+            "`filepath` must end in .keras: the older .h5 format stores weights only by their "
+            "position, and neither the algorithm nor the loss. Received: "
             f"{str(filepath)!r}. Save to {Path(filepath).with_suffix('.keras').name!r} instead."
         )
     for name, part in parts.items():
         for unknown in _unknown(keras.saving.serialize_keras_object(part)):
             raise ValueError(
-                f"`{name}` could not be loaded again from a file: it holds {unknown}, which Keras "
-                "would not find. Decorate the class or function with "
+                f"`{name}` could not be loaded again from a file: it contains {unknown}, which "
+                "Keras would not find. Decorate the class or function with "
                 '@keras.saving.register_keras_serializable("my_package"), and import its module '
                 "before loading."
             )
@@ -34,7 +34,7 @@ def check_keras_file(filepath: Any, parts: dict[str, Any]) -> None:
 
 
 def _check_settings(loss: Any) -> None:
-    """Raises ValueError if Keras would forget a setting of its loss, as it does `Huber(delta)`."""
+    """Raises ValueError if Keras does not save a setting of the loss, as for `Huber(delta)`."""
     settings = getattr(loss, "_fn_kwargs", None)
     if not settings:
         return
@@ -43,14 +43,14 @@ def _check_settings(loss: Any) -> None:
         if again._fn_kwargs.get(name) != value:
             raise ValueError(
                 f"`loss` could not be loaded again from a file as it is: Keras does not save the "
-                f"setting {name!r} of {type(loss).__name__}. Received: {name}={value!r}. Pass a "
-                "function of your own instead, registered with "
+                f"setting {name!r} of {type(loss).__name__}. Received: {name}={value!r}. Pass "
+                "your own function instead, registered with "
                 '@keras.saving.register_keras_serializable("my_package").'
             )
 
 
 def _unknown(written: Any) -> Iterator[str]:
-    """What Keras could not find again, in an object as it writes it."""
+    """The parts of a serialized object that Keras could not find when loading it."""
     if isinstance(written, list | tuple):
         for part in written:
             yield from _unknown(part)

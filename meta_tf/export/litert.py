@@ -1,4 +1,4 @@
-"""LiteRT (formerly TensorFlow Lite): one small file that learns and predicts on a device."""
+"""LiteRT (formerly TensorFlow Lite): one small file that adapts and predicts on a device."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ _ERRORS = (RuntimeError, ValueError)
 
 
 def check_path(path: Path) -> None:
-    """Raises ValueError unless a file for LiteRT can be written there."""
+    """Raises ValueError unless `path` is valid for a LiteRT file."""
     if path.suffix != ".tflite" or path.is_dir():
         raise ValueError(
-            '`filepath` must end in .tflite for format="litert", which is one file. '
-            f"Received: {str(path)!r}."
+            '`filepath` must end in .tflite for format="litert", which writes one file. Received: '
+            f"{str(path)!r}."
         )
 
 
 def write(plan: Plan, path: Path) -> float:
-    """Writes a file of built-in operations alone; it is run before it takes its place.
+    """Writes a file that uses only built-in operations, after a test run.
 
     Args:
-      plan: what to write.
+      plan: the functions to write.
       path: the file.
 
     Returns:
-      The largest relative difference from TensorFlow that was seen.
+      The largest relative difference from TensorFlow in the test run.
 
     Raises:
-      Refused: if LiteRT cannot express what the learner does, or computes something else.
+      Refused: if LiteRT cannot express the learner, or computes something else.
     """
     functions = plan.lowered()
     content = _convert(functions, plan.request.float16)
@@ -47,7 +47,7 @@ def write(plan: Plan, path: Path) -> float:
     except Refused:
         raise
     except _ERRORS as error:  # the interpreter's own
-        raise Refused(f"LiteRT cannot run what its converter made: {_first_line(error)}") from error
+        raise Refused(f"LiteRT cannot run its converter's file: {_first_line(error)}") from error
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as part:
         part.write_bytes(content)
@@ -63,7 +63,7 @@ class _Runner:
         self._interpreter = Interpreter(model_content=content)
 
     def run(self, name: str, inputs: Arrays) -> Arrays:
-        """The outputs of a signature, by name; the inputs may be of any size that it allows."""
+        """The outputs of a signature, by name, for inputs of any size that it allows."""
         return self._interpreter.get_signature_runner(name)(**inputs)
 
 
@@ -80,23 +80,23 @@ def _convert(functions: dict[str, Any], float16: bool) -> bytes:
             converter.target_spec.supported_types = [tf.float16]
         try:
             return converter.convert()
-        except Exception as error:  # the converter has errors of many kinds
+        except Exception as error:  # the converter raises many kinds of errors
             raise Refused(_reason(error, functions)) from error
 
 
 def _reason(error: Exception, functions: dict[str, Any]) -> str:
-    """The operations that the converter does not know, and where they are; or what it says."""
+    """The operations that the converter does not support, with their names; or its message."""
     places = dict.fromkeys(_UNKNOWN.findall(str(error)), "")
     for function in functions.values():
         inner = [f.graph for f in function.graph._functions.values() if hasattr(f, "graph")]
         for graph in (function.graph, *inner):
             places |= {op.type: op.name for op in graph.get_operations() if op.type in places}
     if not places:
-        return f"the converter for LiteRT says: {_first_line(error)}"
+        return f"the LiteRT converter reports: {_first_line(error)}"
     listed = ", ".join(f"{kind} of {name!r}" if name else kind for kind, name in places.items())
     cure = ""
     if any("TensorList" in kind for kind in places):
-        cure = " It comes from a loop inside of a layer: give a recurrent layer unroll=True."
+        cure = " It comes from a loop inside a layer: in a recurrent layer, set unroll=True."
     return f"LiteRT has no operation for {listed}.{cure}"
 
 

@@ -1,4 +1,4 @@
-"""ONNX: a file for each signature, for onnxruntime and what else reads the format."""
+"""ONNX: a file for each signature, for onnxruntime and other runtimes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from meta_tf.export.random_tasks import Arrays
 from meta_tf.export.refused import Refused
 from meta_tf.files import whole_folder
 
-PACKAGES = ("onnxruntime", "tf2onnx")  # what runs the files, and what makes them
-_OPSET = 17  # from 18 on tf2onnx 1.17 takes means of images of one pixel over wrong axes
+PACKAGES = ("onnxruntime", "tf2onnx")  # to run the files and to write them
+_OPSET = 17  # from 18 on, tf2onnx 1.17 takes means of one-pixel images over wrong axes
 
 
 def check_path(path: Path) -> None:
-    """Raises ValueError unless a folder of files for ONNX can be written there."""
+    """Raises ValueError unless `path` is valid for a folder of ONNX files."""
     if not path.exists():
         return
     if not path.is_dir() or any(file.suffix != ".onnx" for file in path.iterdir()):
@@ -30,19 +30,17 @@ def check_path(path: Path) -> None:
 
 
 def write(plan: Plan, path: Path) -> float:
-    """Writes `adapt.onnx`, `predict.onnx` and `adapt_and_predict.onnx` into a folder.
-
-    They are run before the folder takes its place.
+    """Writes `adapt.onnx`, `predict.onnx` and `adapt_and_predict.onnx` after a test run.
 
     Args:
-      plan: what to write.
+      plan: the functions to write.
       path: the folder.
 
     Returns:
-      The largest relative difference from TensorFlow that was seen.
+      The largest relative difference from TensorFlow in the test run.
 
     Raises:
-      Refused: if ONNX cannot express what the learner does, or computes something else.
+      Refused: if ONNX cannot express the learner, or computes something else.
     """
     models = {name: _convert(name, f) for name, f in plan.lowered().items()}
     runner = _Runner(models)
@@ -55,21 +53,21 @@ def write(plan: Plan, path: Path) -> float:
 
 
 class _Runner:
-    """Runs files that are still in memory."""
+    """Runs ONNX models in memory."""
 
     def __init__(self, models: dict[str, bytes]):
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # what goes wrong is raised
+        options.log_severity_level = 4  # errors are raised
         self._sessions = {}
         for name, model in models.items():
             try:
                 self._sessions[name] = onnxruntime.InferenceSession(
                     model, options, providers=["CPUExecutionProvider"]
                 )
-            except Exception as error:  # onnxruntime has errors of many kinds
-                raise Refused(f"onnxruntime does not load it: {_one_line(error)}") from error
+            except Exception as error:  # onnxruntime raises many kinds of errors
+                raise Refused(f"onnxruntime cannot load it: {_one_line(error)}") from error
 
     def run(self, name: str, inputs: Arrays) -> Arrays:
         """The outputs of a signature, by name."""
@@ -78,12 +76,12 @@ class _Runner:
         try:
             values = session.run(names, {n: np.asarray(a) for n, a in inputs.items()})
         except Exception as error:
-            raise Refused(f"onnxruntime does not run it: {_one_line(error)}") from error
+            raise Refused(f"onnxruntime cannot run it: {_one_line(error)}") from error
         return dict(zip(names, values, strict=True))
 
 
 def _convert(name: str, function: Any) -> bytes:
-    """A concrete function of tensors by name as a model of ONNX."""
+    """Converts a concrete function of named tensors to an ONNX model."""
     import onnx
     import tf2onnx
 
@@ -92,15 +90,15 @@ def _convert(name: str, function: Any) -> bytes:
     def positional(*tensors: Any) -> Any:
         return function(**{s.name: t for s, t in zip(specs, tensors, strict=True)})
 
-    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # what goes wrong is found below
+    logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # errors are handled below
     try:
         model, _ = tf2onnx.convert.from_function(
             tf.function(positional, input_signature=specs, autograph=False),
             input_signature=specs,
             opset=_OPSET,
         )
-    except Exception as error:  # tf2onnx has errors of many kinds
-        raise Refused(f"the converter for ONNX says of {name}: {_one_line(error)}") from error
+    except Exception as error:  # tf2onnx raises many kinds of errors
+        raise Refused(f"the ONNX converter reports for {name}: {_one_line(error)}") from error
     unknown = [
         f"{node.op_type} of {node.name!r}"
         for node in model.graph.node

@@ -1,4 +1,4 @@
-"""`Plan`: a learner's functions for a runtime other than TensorFlow, and what they must give."""
+"""`Plan`: a learner's functions for a runtime other than TensorFlow, and their test run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from meta_tf.export.specs import input_specs, target_spec
 
 
 class Plan:
-    """What is to be written for a learner.
+    """The functions of an export, and their comparison with TensorFlow.
 
     Args:
       learner: a `MetaLearner`.
-      request: for how many examples, and how precise.
+      request: the sizes and the precision.
       input_signature: as for `meta_tf.export.saved_model.save`.
       target_signature: likewise.
 
@@ -48,18 +48,18 @@ class Plan:
         """`adapt`, `predict` and `adapt_and_predict` as concrete functions of simple operations.
 
         Raises:
-          Refused: if an operation cannot be written down.
+          Refused: if an operation cannot be exported.
         """
         return {name: lower(function) for name, function in self._functions.items()}
 
     def compare(self, run: Run) -> float:
-        """The largest relative difference between what was written and TensorFlow.
+        """The largest relative difference between the runtime and TensorFlow.
 
         Args:
           run: `outputs = run(signature, inputs)` in the runtime, both by name.
 
         Raises:
-          Refused: if it is too large.
+          Refused: if the difference is too large.
         """
         tolerance = FLOAT16_TOLERANCE if self.request.float16 else TOLERANCE
         tasks = RandomTasks(self._functions["adapt_and_predict"], self._learner, self._classes)

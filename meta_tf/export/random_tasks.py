@@ -1,4 +1,4 @@
-"""Random tasks for a traced learner, on which two runtimes can be compared."""
+"""Random tasks for a traced learner, to compare two runtimes."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ Arrays: TypeAlias = dict[str, Any]  # by name
 
 
 class RandomTasks:
-    """Draws tasks of any size that a learner can be given.
+    """Draws tasks of any size for a learner.
 
-    Numbers are drawn from the normal distribution, or, where a learner cannot take them,
-    between 0 and 1; whole ones from those that all embeddings know, labels from the classes.
+    Floats come from the normal distribution or, with `positive`, from between 0 and 1.
+    Integers come from the vocabulary that all embedding layers share, labels from the classes.
 
     Args:
       function: the concrete function `adapt_and_predict`.
-      learner: the `MetaLearner` that it is of.
-      classes: how many labels there are; None for a regression.
+      learner: its `MetaLearner`.
+      classes: the number of classes; None for regression.
     """
 
     def __init__(self, function: Any, learner: Any, classes: int | None):
@@ -34,7 +34,7 @@ class RandomTasks:
         self._vocabulary = min(vocabularies, default=2)
 
     def draw(self, number: int, support: int, query: int, *, positive: bool = False) -> Arrays:
-        """The task of this number: `support_x`, `support_y` and `query_x` by name."""
+        """The task with this number: `support_x`, `support_y` and `query_x` by name."""
         rng = np.random.default_rng(number)
         return {
             name: self._array(rng, spec, query if name.startswith("query_x") else support, positive)

@@ -1,4 +1,4 @@
-"""Which inputs of a traced function its outputs depend on."""
+"""The inputs of a traced function that its outputs depend on."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 
 def inputs_that_matter(function: Any) -> set[str]:
-    """The names of the inputs of a concrete function that any of its outputs depends on.
+    """The names of a concrete function's inputs that any of its outputs depends on.
 
-    A function that it calls counts as using all that it is given.
+    A called function counts as using all of its inputs.
     """
     waiting = [t.op for t in function.outputs]
     seen = set(waiting)

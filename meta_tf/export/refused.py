@@ -1,5 +1,5 @@
-"""The error of a learner that another runtime cannot express."""
+"""The error for a learner that another runtime cannot express."""
 
 
 class Refused(ValueError):
-    """What a learner does cannot be written for a runtime, or would not be the same there."""
+    """A learner cannot be exported to a runtime, or would compute something else there."""

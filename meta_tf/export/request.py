@@ -1,4 +1,4 @@
-"""What a file for another runtime is to be made for: how many examples, and how precise."""
+"""The sizes and the precision of an export to another runtime."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Request:
       float16: whether the weights are kept in half of the bytes.
 
     Raises:
-      ValueError: if a number is not a whole one of at least 1.
+      ValueError: if a number is not an integer of at least 1.
     """
 
     ways: int | None = None
@@ -62,16 +62,16 @@ class Request:
         return f"{support} support examples and {self.queries or 'any number of'} queries in a call"
 
     def ways_of(self, learner: Any, inputs: Any) -> int:
-        """The classes of a task: what was asked for, else as many as the learner tells apart.
+        """The number of classes per task: as requested, or else the learner's.
 
         Raises:
-          ValueError: if more are asked for than that.
+          ValueError: if more classes are requested than the learner has.
         """
         most = classes(learner, inputs)
         if self.ways and most and self.ways > most:
             raise ValueError(
-                f"`ways` must be at most {most}, the number of classes that this learner tells "
-                f"apart. Received: {self.ways}."
+                f"`ways` must be at most {most}, the number of classes that this learner "
+                f"distinguishes. Received: {self.ways}."
             )
         return self.ways or most or 1
 
@@ -83,7 +83,7 @@ class Request:
 
 
 def classes(learner: Any, inputs: Any) -> int | None:
-    """How many classes a learner tells apart; None if it is no classifier.
+    """The number of classes that a learner distinguishes; None if it is not a classifier.
 
     Args:
       learner: a `MetaLearner`.

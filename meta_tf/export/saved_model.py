@@ -1,4 +1,4 @@
-"""Export: a SavedModel that still learns new tasks, and needs TensorFlow alone to do so."""
+"""Export: a SavedModel that learns new tasks and needs only TensorFlow."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from meta_tf.files import whole_folder
 def save(
     learner: Any, path: str | Path, input_signature: Any = None, target_signature: Any = None
 ) -> list[str]:
-    """Writes a learner as a SavedModel, in place of an earlier one only once it is complete.
+    """Writes a learner as a SavedModel; replaces an earlier one only once it is complete.
 
     Args:
       learner: a `MetaLearner`; see its `export` for the signatures.
       path: the folder to write.
       input_signature: `tf.TensorSpec` of a batch of the model's inputs, [None, ...],
-        in the model's structure; read off the model if None.
-      target_signature: likewise of the targets; follows from the loss if None.
+        in the model's structure; the model's own if None.
+      target_signature: likewise for the targets; derived from the loss if None.
 
     Returns:
       The signatures' names.
 
     Raises:
-      ValueError: if the inputs are unknown, or `path` holds something else.
+      ValueError: if the inputs are unknown, or `path` contains something else.
     """
     path = Path(path)
     _check_replaceable(path)
@@ -46,7 +46,7 @@ def save(
 
 
 def _describe(learner: Any, folder: Path) -> None:
-    """Puts beside the model what it is: the settings that a reader cannot see in a graph."""
+    """Writes the settings beside the model, because they are not visible in its graph."""
     algorithm = learner.algorithm
     about = {
         "algorithm": type(algorithm).__name__,

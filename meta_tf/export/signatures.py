@@ -1,4 +1,4 @@
-"""The functions of a learner that are exported: tensors by name in, tensors by name out."""
+"""The exported functions of a learner: named tensors in, named tensors out."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from meta_tf.export.reachable import inputs_that_matter
 from meta_tf.types import Examples, Tensor, Weights
 
 Tensors = dict[str, Any]  # by name
-Place = tuple[str, Any]  # of a weight: ("model", 0), ("state", 2), ("meta", "inner_lr")
+Place = tuple[str, Any]  # identifies a weight: ("model", 0), ("state", 2), ("meta", "inner_lr")
 
 
 class Signatures:
-    """Traces what is exported; every function takes and gives tensors by name.
+    """Traces the exported functions; each takes and returns named tensors.
 
     Args:
       learner: a `MetaLearner`.
       inputs: `tf.TensorSpec` of a batch of inputs, [None, ...], in the model's structure.
-      targets: likewise of the targets.
+      targets: likewise for the targets.
       support: S, the number of support examples; any if None.
       query: Q, the number of query examples; any if None.
     """
@@ -46,7 +46,7 @@ class Signatures:
             "support_y": _renamed(targets, "support_y", support),
         }
         self.query = _named("query_x", inputs, query)
-        self.adapted: list[Place] = []  # of the weights that a task changes, and `predict` needs
+        self.adapted: list[Place] = []  # the weights that `adapt` changes and `predict` needs
         model = learner.model
         self.paths: dict[Place, str] = {
             **{("model", i): v.path for i, v in enumerate(model.trainable_variables)},
@@ -76,13 +76,13 @@ class Signatures:
         return functions
 
     def _adapt_and_predict_apart(self) -> tuple[Any, Any]:
-        """`adapt` and `predict`; what the one gives is all that the other needs, and no more."""
+        """`adapt` and `predict`; `adapt` returns exactly the weights that `predict` needs."""
         _trace(self._find_adapted, self.support)
         while True:
             adapt = _trace(self.adapt, self.support)
             weights = {n: _renamed(t, n) for n, t in adapt.structured_outputs.items()}
             predict = _trace(self.predict, {**self.query, **weights})
-            # Batch normalisation by the statistics of the batch needs no moving ones, say.
+            # For example, batch normalisation with batch statistics needs no moving averages.
             needed = inputs_that_matter(predict)
             kept = [place for name, place in self._names().items() if name in needed]
             if len(kept) == len(self.adapted):
@@ -124,7 +124,7 @@ class Signatures:
         self, algorithm: Algorithm, weights: Weights, given: Tensors, steps: Tensor | None = None
     ) -> Weights:
         labels = {"support_y": given["support_y"]}
-        # Outside of this library nothing else says that a label is beyond the ways.
+        # Outside of this library, nothing else reports a label beyond the ways.
         y = with_right_labels(algorithm, self.network, labels, given["support_y"])
         support = Examples(_packed("support_x", self.inputs, given), y)
         return algorithm.adapt(self.network, weights, support, steps=steps)
@@ -134,7 +134,7 @@ class Signatures:
         return {"predictions": algorithm.predict(self.network, adapted, query_x)}
 
     def _names(self) -> dict[str, Place]:
-        """The changed weights' places by name: `conv1_kernel` for `conv1/kernel`."""
+        """The places of the adapted weights by name: `conv1_kernel` for `conv1/kernel`."""
         names = {}
         for place in self.adapted:
             name = first = re.sub(r"\W", "_", self.paths.get(place, str(place[1])))
@@ -160,7 +160,7 @@ def _by_place(weights: Weights) -> dict[Place, Tensor]:
 
 
 def _exchanged(weights: Weights, changed: dict[Place, Tensor]) -> Weights:
-    """The weights with others at some places."""
+    """The weights with those in `changed` replaced."""
     merged = {**_by_place(weights), **changed}
     return Weights(
         [merged["model", i] for i in range(len(weights.model))],
@@ -170,7 +170,7 @@ def _exchanged(weights: Weights, changed: dict[Place, Tensor]) -> Weights:
 
 
 def _names_of(prefix: str, inputs: Any) -> list[str]:
-    """`prefix` itself for a single input, else with the input's key or number behind."""
+    """`prefix` for a single input; otherwise `prefix` followed by each input's key or number."""
     return [
         "_".join([prefix, *(re.sub(r"\W", "_", str(key)) for key in keys)])
         for keys, _ in keras.tree.flatten_with_path(inputs)
@@ -187,6 +187,6 @@ def _packed(prefix: str, inputs: Any, given: Tensors) -> Any:
 
 
 def _renamed(spec: Any, name: str, count: int | None = None) -> tf.TensorSpec:
-    """The spec by another name, for `count` examples if that is given."""
+    """The spec with another name, and for `count` examples if given."""
     shape = spec.shape if count is None else [count, *spec.shape[1:]]
     return tf.TensorSpec(shape, spec.dtype, name)

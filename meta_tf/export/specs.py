@@ -1,4 +1,4 @@
-"""What an exported learner takes: inputs and targets as `tf.TensorSpec`, read off the learner."""
+"""The inputs and targets of an exported learner as `tf.TensorSpec`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from meta_tf.network.network import Network
 
 
 def input_specs(algorithm: Algorithm, network: Network, signature: Any) -> Any:
-    """What examples look like, as `tf.TensorSpec` [None, ...], for any number of them."""
+    """The shape and type of examples as `tf.TensorSpec`, [None, ...], for any number of them."""
     if signature is None:
         declared, model = algorithm.input_spec(network), network.model
         if declared is None:
             raise ValueError(
                 "`input_signature` is needed for a model that declares no inputs. Received: the "
-                f"model {model.name!r} of type {type(model).__name__}, and None. Say what a batch "
-                "looks like: learner.export(path, input_signature=tf.TensorSpec([None, 28, 28, 1], "
-                "tf.float32))."
+                f"model {model.name!r} of type {type(model).__name__}, and None. Describe a batch, "
+                "for example: learner.export(path, input_signature=tf.TensorSpec([None, 28, 28, "
+                "1], tf.float32))."
             )
         signature = keras.tree.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), declared)
 
@@ -37,7 +37,7 @@ def input_specs(algorithm: Algorithm, network: Network, signature: Any) -> Any:
 
 
 def target_spec(learner: Any, inputs: Any, signature: Any) -> tf.TensorSpec:
-    """The targets as a `tf.TensorSpec`: labels for the sparse loss, else like the outputs."""
+    """The targets as a `tf.TensorSpec`: labels for a sparse loss, otherwise like the outputs."""
     if signature is not None:
         return tf.TensorSpec([None, *signature.shape[1:]], signature.dtype)
     shape = output_shape(learner, inputs)
@@ -47,7 +47,7 @@ def target_spec(learner: Any, inputs: Any, signature: Any) -> tf.TensorSpec:
 
 
 def output_shape(learner: Any, inputs: Any) -> tuple[int | None, ...]:
-    """The shape of the predictions, [None, ...], for inputs as `input_specs` tells them."""
+    """The shape of the predictions, [None, ...], for inputs as returned by `input_specs`."""
     tensors = keras.tree.map_structure(
         lambda s: keras.KerasTensor(tuple(s.shape), dtype=s.dtype.name), inputs
     )

@@ -1,4 +1,4 @@
-"""Keras layers for any model: a dense layer, and classifiers made of a support set."""
+"""Keras layers for any model: a dense layer, and classifiers computed from a support set."""
 
 from meta_tf.layers.dense import MetaDense
 

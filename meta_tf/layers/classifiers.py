@@ -1,9 +1,9 @@
-"""Classifiers made of a support set: class means, attention, ridge and logistic regression.
+"""Classifiers computed from a support set: class means, attention, ridge, logistic regression.
 
 Pure functions of tensors, for one task: S support examples, Q query examples, N ways and
-embeddings of D numbers. Each classifier is a pair: `fit_…` makes of the support set a dict
-of tensors, `…_logits` answers a query set by it. Half precision is computed with, and
-answered, in float32.
+embeddings of D numbers. Each classifier is a pair: `fit_…` computes a dict of tensors from the
+support set, and `…_logits` uses it to predict a query set. Half-precision inputs are computed
+and returned in float32.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from meta_tf.types import Tensor
 
 DISTANCES = ("euclidean", "cosine")
 
-# The logit of a class without a support example: no class is less likely, and unlike -inf
-# it has finite gradients.
+# The logit of a class without a support example: small enough that it is never predicted, and,
+# unlike -inf, with finite gradients.
 UNSEEN = -1e9
 
-# Of the accelerated gradient method: at λ = 1 and 100 examples the last one changes 1e-6.
+# Steps of the accelerated gradient method: with λ = 1 and 100 examples, the last changes 1e-6.
 _STEPS = 100
 
 
@@ -40,7 +40,7 @@ def prototype_logits(
 
 
 def fit_attention(x: Tensor, labels: Tensor, ways: int) -> dict[str, Tensor]:
-    """The support embeddings `x` [S, D] with their classes, to look at."""
+    """The support embeddings `x` [S, D] and their classes, for attention."""
     x = single(x)
     return {"embeddings": x, "classes": one_hot(labels, ways, x.dtype)}
 
@@ -77,33 +77,33 @@ def logistic_logits(fitted: dict[str, Tensor], query: Tensor, scale: float) -> T
 
 
 def single(x: Tensor) -> Tensor:
-    """`x`, in float32 at least: distances of half precision have hardly a digit."""
+    """`x` in at least float32: distances in half precision have hardly one correct digit."""
     return tf.cast(x, tf.float32) if x.dtype in (tf.float16, tf.bfloat16) else x
 
 
 def one_hot(labels: Tensor, ways: int, dtype: Any) -> Tensor:
-    """Class numbers [S] as rows of zeros and a one, [S, N].
+    """Class numbers [S] as one-hot rows, [S, N].
 
     Raises:
-      ValueError: if the labels have another axis or, where they are known before the program
-        runs, are not numbers from 0 to N - 1.
+      ValueError: if the labels have another shape or, if they are known statically, are not
+        numbers from 0 to N - 1.
     """
     if labels.shape.rank not in (1, None):
         raise ValueError(
             "The labels of a support set must be class numbers [S], one for each example. "
-            f"Received: shape {labels.shape}. Pass numbers 0, 1, 2 ... instead of rows of targets."
+            f"Received: shape {labels.shape}. Pass numbers 0, 1, 2 ... instead of one-hot rows."
         )
     known = tf.get_static_value(labels)
     if known is not None and not all(n in range(ways) for n in known.tolist()):
         raise ValueError(
             f"The labels of a support set must be class numbers 0 to {ways - 1}, below `ways`. "
-            f"Received: {known!r}. Number the classes of each task from 0, or give more ways."
+            f"Received: {known!r}. Number the classes of each task from 0, or pass a larger `ways`."
         )
     return tf.one_hot(tf.cast(labels, tf.int32), ways, dtype=dtype)
 
 
 def class_means(x: Tensor, y: Tensor) -> Tensor:
-    """The mean of each class [N, D]: c_n = Σ_s y_sn x_s / Σ_s y_sn; 0 for one without examples.
+    """The mean of each class [N, D]: c_n = Σ_s y_sn x_s / Σ_s y_sn; 0 for an empty class.
 
     Args:
       x: embeddings, [S, D].
@@ -114,7 +114,7 @@ def class_means(x: Tensor, y: Tensor) -> Tensor:
 
 
 def unseen(y: Tensor) -> Tensor:
-    """What to add to the classes' logits, so that one without a support example never wins.
+    """The value to add to the logits so that a class without support examples is never predicted.
 
     Args:
       y: the classes of the support set, one-hot, [S, N].
@@ -132,7 +132,7 @@ def distances(a: Tensor, b: Tensor, kind: str) -> Tensor:
     """
     if kind == "cosine":
         return 1 - cosines(a, b)
-    # As a product of matrices, which tasks share better than a tensor [Q, N, D].
+    # As a matrix product, which vectorises over tasks better than a tensor [Q, N, D].
     squares = tf.reduce_sum(a**2, 1)[:, tf.newaxis] + tf.reduce_sum(b**2, 1)
     return squares - 2 * tf.matmul(a, b, transpose_b=True)
 
@@ -143,7 +143,7 @@ def cosines(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _unit(rows: Tensor) -> Tensor:
-    """The rows [n, D] over their lengths; 0, with a gradient of 0, for one without direction."""
+    """The rows [n, D] divided by their lengths; 0, with a gradient of 0, for a row of zeros."""
     squares = tf.reduce_sum(rows**2, 1, keepdims=True)
     long = squares > 1e-12
     return tf.where(long, rows * tf.math.rsqrt(tf.where(long, squares, 1.0)), 0.0)
@@ -161,7 +161,7 @@ def attention(query: Tensor, x: Tensor, y: Tensor, scale: float | Tensor = 1.0) 
       scale: sharpens the attention.
     """
     similar = scale * cosines(query, x)
-    # The logarithm of a sum of exponentials, so that no small probability is rounded to 0.
+    # Log-sum-exp, so that small probabilities are not rounded to 0.
     by_class = similar[:, :, tf.newaxis] + UNSEEN * (1 - y)
     return tf.reduce_logsumexp(by_class, 1) - tf.reduce_logsumexp(similar, 1, keepdims=True)
 
@@ -169,8 +169,8 @@ def attention(query: Tensor, x: Tensor, y: Tensor, scale: float | Tensor = 1.0) 
 def ridge(x: Tensor, y: Tensor, lam: Tensor) -> Tensor:
     """The weights W [D, N] that minimise |x W - y|² + λ |W|².
 
-    The smaller of two equal systems is solved, of D or of S equations (Woodbury), and that of S
-    where the sizes are not known before it runs:
+    Solves the smaller of two equivalent systems, with D or S equations (Woodbury); the one with S
+    if the sizes are not known statically:
 
         W = (xᵀ x + λ I)⁻¹ xᵀ y = xᵀ (x xᵀ + λ I)⁻¹ y
 
@@ -191,13 +191,13 @@ def ridge(x: Tensor, y: Tensor, lam: Tensor) -> Tensor:
 def logistic(x: Tensor, y: Tensor, lam: float) -> Tensor:
     """The weights W [D, N] that minimise Σ_s cross-entropy(x_s W, y_s) + λ/2 |W|².
 
-    The minimum is a combination of the examples, W = xᵀ A, and Nesterov's method finds it:
+    The minimum is a combination of the examples, W = xᵀ A, found with Nesterov's method:
 
         B = A + m (A - A'),   A'' = B - η (softmax(x xᵀ B) - y + λ B)
 
-    over the classes that have an example; the others' columns stay 0. Here η = 1 / (|x|² / 2 + λ),
-    below which no step is too long, and m = (1 - √(η λ)) / (1 + √(η λ)), the best for a function
-    that is λ-convex.
+    over the classes that have an example; the columns of the others stay 0. Here
+    η = 1 / (|x|² / 2 + λ), a step size that cannot diverge, and
+    m = (1 - √(η λ)) / (1 + √(η λ)), the best momentum for a λ-strongly convex function.
 
     Args:
       x: inputs, [S, D].

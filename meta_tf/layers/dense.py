@@ -1,4 +1,4 @@
-"""The layer of the example that this library grew out of."""
+"""`MetaDense`: the layer of the example that this library grew out of."""
 
 from __future__ import annotations
 
@@ -9,34 +9,34 @@ import keras
 from meta_tf.checks import check_integer
 
 
-# A layer of its own rather than a `keras.layers.Dense` with other defaults: what
-# it computes is all in sight, and Dense's quantisation and LoRA stay out of it.
+# A separate layer rather than a `keras.layers.Dense` with other defaults: all of its
+# computation is visible here, without Dense's quantisation and LoRA.
 @keras.saving.register_keras_serializable("meta_tf")
 class MetaDense(keras.layers.Layer):
-    """A dense layer whose weights, bias included, start as N(0, 1).
+    """A dense layer whose weights, including the bias, are initialised from N(0, 1).
 
     For x [..., D], with W [D, units] the attribute `kernel` and b [units] the
     attribute `bias`:
 
         f(x) = activation(x W + b)
 
-    It is an ordinary layer for any Keras model. Beside `keras.layers.Dense` it
-    differs in its defaults alone. The wide start makes the outputs large, of
-    variance D + 1 before the activation for inputs N(0, 1): right for one
-    layer, mostly too wide for a deep stack.
+    It is an ordinary layer for any Keras model, and differs from
+    `keras.layers.Dense` only in its defaults. The wide initialisation makes the
+    outputs large: their variance before the activation is D + 1 for inputs
+    N(0, 1). That is right for one layer, but usually too wide for a deep stack.
 
     Args:
       units: number of outputs, at least 1.
-      activation: the activation σ, as a name known to `keras.activations` or a
+      activation: the activation function, as a name in `keras.activations` or a
         function of a tensor; None for none.
-      use_bias: whether b is there.
-      kernel_initializer: how W starts; None for N(0, 1).
-      bias_initializer: how b starts; None for N(0, 1).
+      use_bias: whether to add b.
+      kernel_initializer: initializer of W; None for N(0, 1).
+      bias_initializer: initializer of b; None for N(0, 1).
       **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
 
     Raises:
       ValueError: if `units` is not an integer of at least 1, if `activation` is
-        unknown, or if the last axis of the input is of unknown size.
+        unknown, or if the size of the input's last axis is unknown.
 
     Example:
       >>> layer = MetaDense(5)
@@ -70,9 +70,9 @@ class MetaDense(keras.layers.Layer):
         features = input_shape[-1]
         if features is None:
             raise ValueError(
-                "The last axis of the input of MetaDense must be of a known size, which is the "
-                f"number of rows of W. Received: input_shape={tuple(input_shape)}. Give the "
-                "model an Input of that size, for example keras.Input([10])."
+                "The last axis of MetaDense's input must have a known size, which is the number "
+                f"of rows of W. Received: input_shape={tuple(input_shape)}. Start the model with "
+                "an Input of that size, for example keras.Input([10])."
             )
         self.kernel = self.add_weight(
             name="kernel", shape=(features, self.units), initializer=self.kernel_initializer
@@ -96,7 +96,7 @@ class MetaDense(keras.layers.Layer):
         return (*input_shape[:-1], self.units)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments, from which `from_config` makes a like layer."""
+        """Returns the constructor's arguments, from which `from_config` recreates the layer."""
         return {
             **super().get_config(),
             "units": self.units,
@@ -113,13 +113,13 @@ def _activation(activation: Any) -> Any:
     except ValueError as error:
         raise ValueError(
             "`activation` of MetaDense must be the name of a function in keras.activations, a "
-            f"function of a tensor, or None. Received: activation={activation!r}. Pass for "
-            "example 'relu', 'tanh' or None."
+            f"function of a tensor, or None. Received: activation={activation!r}. Pass, for "
+            "example, 'relu', 'tanh' or None."
         ) from error
 
 
 def _initializer(initializer: Any) -> Any:
-    # A new one for each weight: an initialiser draws the same numbers whenever it is called.
+    # A new one for each weight: an initialiser draws the same numbers at each call.
     if initializer is None:
         return keras.initializers.RandomNormal(mean=0.0, stddev=1.0)
     return keras.initializers.get(initializer)

@@ -1,8 +1,8 @@
-"""Classifiers without training, as Keras layers: from a support set to logits of a query set.
+"""Training-free classifiers as Keras layers: from a support set to logits of a query set.
 
-Each takes embeddings of one task and is a function of them, through which gradients flow to
-the network that made the embeddings. Any Keras model can use them. Half precision is
-computed with, and answered, in float32.
+Each layer is a function of the embeddings of one task; gradients flow through it to the
+network that computed the embeddings. Any Keras model can use them. Half-precision inputs are
+computed and returned in float32.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ class Prototypes(keras.layers.Layer):
 
         logits[q, n] = -scale · d(query_q, c_n)
 
-    A class without a support example is never the likeliest.
+    A class without a support example is never predicted.
 
     Args:
       ways: number of classes N.
       distance: `"euclidean"` (squared, the paper's choice: it makes this a linear
-        classifier) or `"cosine"` (1 less the cosine).
-      scale: the steepness. 1 suits squared distances; cosines lie so close together
+        classifier) or `"cosine"` (1 minus the cosine).
+      scale: the steepness. 1 suits squared distances; cosines are so close together
         that 10 or more is usual.
       **kwargs: `name` and `dtype`, as for every Keras layer.
 
     Raises:
-      ValueError: if a setting is out of its range; in a call, if labels are not 0 to N - 1.
+      ValueError: if a setting is out of range; in a call, if labels are not 0 to N - 1.
 
     Example:
       >>> classify = Prototypes(ways=2)
@@ -57,7 +57,7 @@ class Prototypes(keras.layers.Layer):
         self.ways, self.distance, self.scale = ways, distance, scale
 
     def call(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
-        """Logits [Q, N] for query [Q, D], by support [S, D] and labels [S]."""
+        """Logits [Q, N] for query [Q, D], given support [S, D] and labels [S]."""
         fitted = classifiers.fit_prototypes(support, labels, self.ways)
         return classifiers.prototype_logits(fitted, query, self.distance, self.scale)
 
@@ -74,15 +74,15 @@ class AttentionMatching(keras.layers.Layer):
         a_qs = softmax over s of scale · cos(query_q, support_s)
         logits[q, n] = log Σ_s a_qs [label_s = n]
 
-    The logits are log probabilities already: log_softmax leaves them as they are.
+    The logits are log probabilities already: log_softmax does not change them.
 
     Args:
       ways: number of classes N.
-      scale: sharpens the attention; the paper's 1 keeps it wide.
+      scale: sharpens the attention; with the paper's 1 it is broad.
       **kwargs: `name` and `dtype`, as for every Keras layer.
 
     Raises:
-      ValueError: if a setting is out of its range; in a call, if labels are not 0 to N - 1.
+      ValueError: if a setting is out of range; in a call, if labels are not 0 to N - 1.
 
     Example:
       >>> classify = AttentionMatching(ways=2)
@@ -103,7 +103,7 @@ class AttentionMatching(keras.layers.Layer):
         self.ways, self.scale = ways, scale
 
     def call(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
-        """Log probabilities [Q, N] for query [Q, D], by support [S, D] and labels [S]."""
+        """Log probabilities [Q, N] for query [Q, D], given support [S, D] and labels [S]."""
         fitted = classifiers.fit_attention(support, labels, self.ways)
         return classifiers.attention_logits(fitted, query, self.scale)
 
@@ -122,17 +122,17 @@ class RidgeRegressionHead(keras.layers.Layer):
         logits = α query W + β
 
     The smaller of the two systems is solved. log λ, α and β are weights of the layer. A class
-    without a support example is never the likeliest.
+    without a support example is never predicted.
 
     Args:
       ways: number of classes N.
-      regularization: where λ starts.
-      scale: where α starts. The regression answers with numbers about 0 to 1, whose
-        softmax would never be sure. β starts at 0; a softmax does not notice it.
+      regularization: the initial value of λ.
+      scale: the initial value of α. The regression predicts numbers of about 0 to 1, whose
+        softmax would be nearly flat. β starts at 0; softmax is invariant to it.
       **kwargs: `name`, `dtype` and `trainable`, as for every Keras layer.
 
     Raises:
-      ValueError: if a setting is out of its range; in a call, if labels are not 0 to N - 1.
+      ValueError: if a setting is out of range; in a call, if labels are not 0 to N - 1.
 
     Example:
       >>> classify = RidgeRegressionHead(ways=2, regularization=1.0, scale=1.0)
@@ -166,7 +166,7 @@ class RidgeRegressionHead(keras.layers.Layer):
         self.bias = weight("bias", 0.0)
 
     def call(self, support: Tensor, labels: Tensor, query: Tensor) -> Tensor:
-        """Logits [Q, N] for query [Q, D], by support [S, D] and labels [S]."""
+        """Logits [Q, N] for query [Q, D], given support [S, D] and labels [S]."""
         log_lambda, scale, bias = (
             tf.convert_to_tensor(v) for v in (self.log_lambda, self.scale, self.bias)
         )

@@ -1,4 +1,4 @@
-"""One model: a Keras model and its loss as pure functions of the weights, exact at every order."""
+"""A Keras model and its loss as pure functions of the weights, with exact derivatives."""
 
 from meta_tf.network.network import Network
 

@@ -1,4 +1,4 @@
-"""The check that a cross-entropy is given what it takes: logits or probabilities."""
+"""Checks that a cross-entropy gets what it expects: logits or probabilities."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ _PROBABILITIES = (keras.activations.softmax, keras.activations.sigmoid)
 
 
 def check_loss(model: keras.Model, given: Any, loss: Any) -> None:
-    """Raises ValueError if a cross-entropy takes the model's outputs for what they are not.
+    """Raises ValueError if a cross-entropy does not match the model's outputs.
 
-    Taken for the other, logits or probabilities still give a loss, and a learner that learns
-    badly. A bare name says nothing of what is meant: with one, the model has to end in a softmax
-    or sigmoid. Of a loss object, only what is known to be wrong is refused.
+    Logits in place of probabilities, or the reverse, still give a loss, but the learner learns
+    badly. A loss given by name means probabilities, so the model must end in a softmax or
+    sigmoid. A loss object is refused only if it is known to be wrong.
 
     Args:
       model: the model.
-      given: the loss as it was given.
-      loss: the Keras loss that it stands for.
+      given: the loss as passed by the user.
+      loss: the corresponding Keras loss.
     """
     function = loss_function(loss)
     if function not in _CROSS_ENTROPIES:
@@ -37,29 +37,29 @@ def check_loss(model: keras.Model, given: Any, loss: Any) -> None:
     if right:
         return
     name = _CROSS_ENTROPIES[function]
-    end = f"ends in {gives.__name__}" if gives else "does not tell what its last layer gives"
+    end = f"ends in {gives.__name__}" if gives else "has an unknown last activation"
     raise ValueError(
         f"`loss` must fit the model's outputs. Received: {function.__name__} of "
         f"{'logits' if wants_logits else 'probabilities'}, and the model {model.name!r}, which "
         f"{end}. Pass loss=keras.losses.{name}(from_logits={not wants_logits})"
-        + (", or take the softmax off the model." if probabilities else ", or end it in a softmax.")
+        + (", or remove the model's softmax." if probabilities else ", or end it with a softmax.")
     )
 
 
 def loss_function(loss: Any) -> Any:
-    """The function that a Keras loss object wraps, of the same name; other losses as they are."""
+    """The function that a Keras loss object wraps; other losses are returned unchanged."""
     return getattr(loss, "fn", loss)
 
 
 def takes_logits(loss: Any) -> bool | None:
-    """Whether a cross-entropy of Keras takes logits; None for any other loss."""
+    """Whether a Keras cross-entropy takes logits; None for any other loss."""
     if loss_function(loss) not in _CROSS_ENTROPIES:
         return None
     return isinstance(loss, keras.losses.Loss) and bool(loss.get_config().get("from_logits"))
 
 
 def last_activation(model: Any) -> Any:
-    """The activation that a model's outputs went through; None if that is not known.
+    """The last activation of a model; None if it is unknown.
 
     `keras.activations.linear` means that there is none.
     """

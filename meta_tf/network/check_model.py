@@ -1,4 +1,4 @@
-"""Checks of a model and its loss, before anything is traced."""
+"""Checks of a model and its loss before tracing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import keras
 
 
 def check_momentum(layers: list[keras.layers.BatchNormalization]) -> None:
-    """Raises ValueError if a layer stores no statistics, as the mode `support` needs them."""
+    """Raises ValueError if a layer does not store statistics, which mode `support` needs."""
     for layer in layers:
         if layer.trainable and layer.momentum >= 1:
             raise ValueError(
@@ -19,9 +19,9 @@ def check_momentum(layers: list[keras.layers.BatchNormalization]) -> None:
 
 
 def check_used_once(model: keras.Model, layers: list[keras.layers.BatchNormalization]) -> None:
-    """Raises ValueError if a layer of the mode `support` is used at several places."""
-    # Used twice, a layer would store a blend of two sets' statistics. A subclassed model does
-    # not tell.
+    """Raises ValueError in mode `support` if a layer is used at several places."""
+    # Used twice, a layer would store a mixture of the statistics of two inputs. In a subclassed
+    # model, this cannot be detected.
     depths = getattr(model, "_nodes_by_depth", {}).values()
     used = [node.operation for nodes in depths for node in nodes]
     for layer in layers:
@@ -29,7 +29,7 @@ def check_used_once(model: keras.Model, layers: list[keras.layers.BatchNormaliza
         if layer.trainable and uses > 1:
             raise ValueError(
                 '`batch_norm="support"` needs batch normalisations that are used once. Received: '
-                f"{layer.name!r}, used {uses} times. Give each place a layer of its own."
+                f"{layer.name!r}, used {uses} times. Use a separate layer at each place."
             )
 
 
@@ -40,15 +40,15 @@ def check_model(model: Any) -> None:
     if not model.built:
         raise ValueError(
             f"`model` must be built, so that its weights exist. Received: {model.name!r}, not "
-            "built. Give it a keras.Input, or call it once on a batch of examples."
+            "built. Add a keras.Input, or call it once on a batch of examples."
         )
 
 
 def as_loss(loss: Any) -> Any:
-    """The loss, as Keras finds it by its name.
+    """The Keras loss for a name, an object or a function.
 
     Raises:
-      ValueError: if it is none.
+      ValueError: if it is not a loss.
     """
     try:
         found = keras.losses.get(loss)

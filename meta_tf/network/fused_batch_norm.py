@@ -1,8 +1,8 @@
-"""Batch normalisation by TensorFlow's fused kernels, with right derivatives of every order.
+"""Batch normalisation with TensorFlow's fused kernels and correct derivatives of every order.
 
-The kernels make one pass over an image where the formula written out makes five. Their
-own second derivative is the one built from `tf.nn.moments`; here it is written in closed
-form, by the kernels again.
+The kernels pass over an image once, the explicit formula five times. TensorFlow's second
+derivative of the kernels is built from `tf.nn.moments`, and is wrong. Here it is computed in
+closed form with the same kernels.
 """
 
 from __future__ import annotations
@@ -74,8 +74,8 @@ def fused_batch_norm(
         )[:3]
 
         def backward(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            # a, b, c are what the loss changes by with those three. P is symmetric, and
-            #   d loss / dz = u (beyond what y says),  d loss / dr = γ n h.
+            # a, b, c are the gradients of the loss with respect to those three. P is symmetric,
+            # and   d loss / dz = u (besides the part through y),  d loss / dr = γ n h.
             center, spread = statistics(x, mean, variance)
             r = tf.math.rsqrt(spread + epsilon)
             z = (x - center) * r
@@ -98,7 +98,7 @@ def fused_batch_norm(
 
 
 def _forward(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Any:
-    """The kernel: y, mean, unbiased variance, and three tensors that its gradient wants back."""
+    """The kernel: y, mean, unbiased variance, and three tensors for its gradient."""
     return tf.raw_ops.FusedBatchNormV3(
         x=x,
         scale=gamma,

@@ -1,4 +1,4 @@
-"""Second derivatives that TensorFlow does not have, for activations of Keras."""
+"""Second derivatives that TensorFlow lacks, for Keras activations."""
 
 from __future__ import annotations
 
@@ -16,5 +16,5 @@ def _softsign_grad_grad(op: tf.Operation, upstream: Tensor) -> tuple[Tensor, Ten
     return upstream / d**2, -2 * upstream * g * tf.sign(x) / d**3
 
 
-with contextlib.suppress(KeyError):  # it is there already
+with contextlib.suppress(KeyError):  # it is already registered
     tf.RegisterGradient("SoftsignGrad")(_softsign_grad_grad)

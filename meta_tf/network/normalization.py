@@ -1,11 +1,10 @@
-"""Normalisation as adaptation needs it: exact at second order, in a declared mode.
+"""Normalisation for adaptation: exact at second order, with an explicit batch-norm mode.
 
-`tf.nn.moments` stops the gradient at the mean it subtracts. The first derivative
-of the variance does not notice (the sum of deviations is zero), the second one
-does: a meta-gradient through Keras's batch, layer or group normalisation is off
-by up to a fifth. While a network is traced here, `tf.nn.moments` is therefore
-exchanged for the formula written out, and with it every normalisation that calls
-it, in layers of Keras and of others alike.
+`tf.nn.moments` stops the gradient at the mean that it subtracts. The first derivative
+of the variance is still correct (the sum of deviations is zero), but the second is not:
+a meta-gradient through Keras's batch, layer or group normalisation is wrong by up to a
+fifth. Therefore, while a network is traced, `tf.nn.moments` is replaced with the explicit
+formula, which corrects every normalisation that calls it, in Keras's layers and in others.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from meta_tf.network.fused_batch_norm import can_be_fused, fused_batch_norm
 from meta_tf.types import Tensor
 
 BATCH_NORM_MODES = ("transductive", "support", "running")
-"""Which statistics batch normalisation uses once a task is being learned.
+"""The statistics that batch normalisation uses while learning a task and predicting.
 
-`transductive`: those of the set at hand, support or query (as published results
-do). `support`: the query set is normalised with the adapted support set's.
-`running`: moving averages outside of training.
+`transductive`: those of the current set, support or query (as in published results).
+`support`: the query set is normalised with the adapted support set's. `running`: moving
+averages outside of training.
 """
 
 _tracing = threading.RLock()
@@ -39,10 +38,10 @@ def exact_moments(
     keepdims: bool = False,
     name: str | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Mean and variance over `axes`, with right derivatives of every order.
+    """Mean and variance over `axes`, with correct derivatives of every order.
 
     mean = Σ x / n,  variance = Σ (x - mean)² / n. The arguments are those of
-    `tf.nn.moments`; `shift` is ignored, as it is there.
+    `tf.nn.moments`, which ignores `shift` too.
     """
     del shift
     with tf.name_scope(name or "moments"):
@@ -57,14 +56,14 @@ def exact_moments(
 
 @contextlib.contextmanager
 def exact_normalization(batch_statistics: bool | None) -> Iterator[None]:
-    """Makes normalisation exact inside the `with`, and decides batch norm's statistics.
+    """Makes normalisation exact inside the `with`, and selects batch norm's statistics.
 
     Args:
       batch_statistics: True makes every batch normalisation use the statistics of
-        its own input, False those it has stored, whatever `training` says; None
-        leaves it to `training`. Frozen layers use the stored ones always.
+        its own input, False the stored ones, regardless of `training`; None
+        follows `training`. Frozen layers always use the stored ones.
     """
-    with _tracing:  # one network is traced at a time, so that no other sees these two
+    with _tracing:  # one network is traced at a time, so that no other uses these two
         owner = threading.get_ident()
         moments, call = tf.nn.moments, keras.layers.BatchNormalization.call
 
@@ -88,11 +87,11 @@ def exact_normalization(batch_statistics: bool | None) -> Iterator[None]:
 
 
 def _check_synchronized(layer: Any) -> None:
-    # Its replicas would also wait for each other here, for ever.
+    # Also, its replicas would wait for each other here forever.
     if layer.synchronized and tf.distribute.get_strategy().num_replicas_in_sync > 1:
         raise ValueError(
             f"The layer {layer.name!r} has `synchronized=True`, which mixes the statistics of the "
-            "tasks of different replicas. Set it to False: each task is normalised by itself."
+            "tasks of different replicas. Set it to False: each task is normalised separately."
         )
 
 
@@ -101,7 +100,7 @@ def _can_be_fused(layer: Any, x: Tensor) -> bool:
 
 
 def _fused(layer: Any, x: Tensor) -> Tensor:
-    """What the layer's own `call` does on its batch's statistics."""
+    """Does the same as the layer's own `call` with batch statistics."""
     channels = x.shape[-1]
     y, mean, variance = fused_batch_norm(
         x,

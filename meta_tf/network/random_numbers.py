@@ -1,9 +1,9 @@
-"""Random numbers of layers that are the same with and without XLA.
+"""Random numbers for layers that are the same with and without XLA.
 
-TensorFlow makes floats in [0, 1) of the lowest bits of a random integer, XLA of the highest ones,
-and it chooses other generators besides: the masks of dropout would depend on how a step is run.
-The integers of Philox are the same everywhere. While a network is traced here, uniform numbers
-are made of these, in TensorFlow's way.
+TensorFlow builds floats in [0, 1) from the lowest bits of a random integer, XLA from the highest
+bits, and with other generators: dropout masks would depend on how a step runs. The integers of
+the Philox generator are the same everywhere. Therefore, while a network is traced, uniform
+numbers are built from these, in the way that TensorFlow does it.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ _uniform = tf.random.stateless_uniform
 
 @contextlib.contextmanager
 def same_random_numbers() -> Iterator[None]:
-    """Makes what layers draw inside the `with` depend on the seed alone: dropout, uniform numbers.
+    """Makes dropout and uniform numbers of layers inside the `with` depend only on the seed.
 
-    Normal numbers are left as they are: XLA computes them by another formula.
+    Normal numbers are not changed: XLA computes them with another formula.
     """
     dropout = tf.nn.experimental.stateless_dropout
     tf.nn.experimental.stateless_dropout = _dropout
@@ -47,7 +47,7 @@ def uniform(
     name: str | None = None,
     alg: str = PHILOX,
 ) -> Tensor:
-    """As `tf.random.stateless_uniform`, with the numbers that it gives without XLA.
+    """Like `tf.random.stateless_uniform`, always with its numbers without XLA.
 
     Example:
       >>> numbers = uniform([2], seed=tf.constant([1, 2]))
@@ -63,7 +63,7 @@ def uniform(
 
 def _fractions(shape: Any, seed: Tensor, dtype: Any) -> Tensor:
     """Numbers in [0, 1)."""
-    if dtype == tf.float64:  # of the first integer's 20 bits and all of the second
+    if dtype == tf.float64:  # from 20 bits of the first integer and all of the second
         pair = _uniform(shape, seed, None, None, tf.uint64, alg=PHILOX)
         first = tf.bitwise.bitwise_and(pair, tf.constant(2**20 - 1, tf.uint64))
         second = tf.bitwise.right_shift(pair, tf.constant(32, tf.uint64))
@@ -82,7 +82,7 @@ def _dropout(
     noise_shape: Any = None,
     name: str | None = None,
 ) -> Tensor:
-    """As `tf.nn.experimental.stateless_dropout`."""
+    """Like `tf.nn.experimental.stateless_dropout`."""
     del rng_alg
     sampler = functools.partial(uniform, seed=seed)
     return tf.nn.experimental.general_dropout(x, rate, sampler, noise_shape, name)

@@ -1,7 +1,7 @@
-"""Seeds of dropout and the like: one for each task, and kept when a model is saved.
+"""Seeds of dropout and similar layers: one for each task, and saved with the model.
 
-Keras keeps such a seed in a variable [2] that belongs to no layer's weights: it
-is in no checkpoint, and tasks that share it would share their dropout masks.
+Keras keeps such a seed in a variable [2] that is not among any layer's weights: checkpoints
+do not contain it, and tasks that share it would share their dropout masks.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _KEY = "seed_"
 
 
 def seed_positions(model: keras.Model) -> list[int]:
-    """Where seeds stand among `model.non_trainable_variables`."""
+    """The indices of seeds in `model.non_trainable_variables`."""
     return [
         i
         for i, v in enumerate(model.non_trainable_variables)
@@ -29,7 +29,7 @@ def seed_positions(model: keras.Model) -> list[int]:
 def split_seeds(
     positions: list[int], state: list[Tensor], tasks: int | Tensor
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Draws a seed for each task, and one to go on from: `(seeds, next seeds)`.
+    """Draws a seed for each task, and the next state of the generator: `(seeds, next seeds)`.
 
     Args:
       positions: as returned by `seed_positions`.
@@ -41,7 +41,7 @@ def split_seeds(
     """
     seeds, following = {}, {}
     for i in positions:
-        # Below 2³¹, as Keras narrows a seed to int32 before use.
+        # Below 2³¹, because Keras casts a seed to int32 before use.
         drawn = tf.random.stateless_uniform(
             [tasks + 1, 2], tf.cast(state[i], tf.int64), 0, 2**31 - 1, tf.int64, alg=PHILOX
         )
@@ -51,7 +51,7 @@ def split_seeds(
 
 
 def with_seeds(state: list[Tensor], seeds: dict[str, Tensor]) -> list[Tensor]:
-    """The state with these seeds in place of its own."""
+    """The state with its seeds replaced by these."""
     return [seeds.get(str(i), s) for i, s in enumerate(state)]
 
 
@@ -62,7 +62,7 @@ def save_seeds(model: keras.Model, store: Any) -> None:
 
 
 def load_seeds(model: keras.Model, store: Any) -> dict[str, Any]:
-    """Reads the model's seeds from the store, and returns what else is in it."""
+    """Reads the model's seeds from the store, and returns its other entries."""
     for i in seed_positions(model):
         model.non_trainable_variables[i].assign(store[f"{_KEY}{i}"])
     return {key: store[key] for key in store.keys() if not key.startswith(_KEY)}  # noqa: SIM118

@@ -1,4 +1,4 @@
-"""The model's state (moving statistics, counters) after tasks that each moved it."""
+"""Updates the model's state (moving averages, counters) after the tasks of a batch."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from meta_tf.types import Tensor
 def split_state(
     before: list[Tensor], after: list[Tensor]
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """How far a task moved the state, and what it counted: `(moved, counters)`.
+    """A task's changes of the state, and its counters: `(moved, counters)`.
 
-    Moves can be averaged over tasks; a counter cannot. Both are dicts by position among
+    Changes can be averaged over tasks; a counter cannot. Both are dicts by position in
     `model.non_trainable_variables`.
     """
     moved, counters = {}, {}
     for i, (b, a) in enumerate(zip(before, after, strict=True)):
         if b.dtype.is_floating:
-            # As a difference, so that a frozen weight stays what it is to the last bit.
+            # As a difference, so that a frozen weight stays the same bit for bit.
             moved[str(i)] = a - b
         else:
             counters[str(i)] = a
@@ -31,7 +31,7 @@ def store_state(
     counters: dict[str, Tensor],
     seeds: dict[str, Tensor],
 ) -> None:
-    """Moves the model's state by the tasks' mean; counters [T, ...] become the last task's."""
+    """Adds the tasks' mean change to the state; counters [T, ...] become the last task's."""
     for i, variable in enumerate(model.non_trainable_variables):
         if str(i) in seeds:
             variable.assign(seeds[str(i)])

@@ -1,4 +1,4 @@
-"""Choosing weights of a model by patterns over their names."""
+"""Selects weights of a model by patterns over their names."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 
 def choose(paths: Sequence[str], patterns: Sequence[str] | None) -> list[int]:
-    """The positions of the paths that the patterns choose; all without a pattern.
+    """The positions of the paths that the patterns select; all without a pattern.
 
-    A pattern (`*` and `?` as in file names) matches a weight if it matches the
-    weight's path (`conv1/kernel`) or one part of it (`conv1`); with `!` in
-    front it takes away. If the first one takes away, it does so from all.
+    A pattern (with `*` and `?` as in file names) matches a weight if it matches the
+    weight's path (`conv1/kernel`) or one part of it (`conv1`). A pattern with `!` in
+    front excludes weights. If the first pattern excludes, selection starts with all.
 
     Args:
       paths: the weights' names.
@@ -36,7 +36,7 @@ def choose(paths: Sequence[str], patterns: Sequence[str] | None) -> list[int]:
             )
         chosen = chosen - found if pattern.startswith("!") else chosen | found
     if not chosen:
-        raise ValueError(f"`adapted`={tuple(patterns)!r} leaves no weight to be adapted.")
+        raise ValueError(f"`adapted`={tuple(patterns)!r} selects no weight.")
     return sorted(chosen)
 
 

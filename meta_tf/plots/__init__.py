@@ -1,7 +1,7 @@
-"""Figures: what a learner does on tasks, and how it learned to. Needs matplotlib.
+"""Figures of predictions, learning curves and comparisons. Needs matplotlib.
 
-Each function returns a `matplotlib.figure.Figure` that belongs to no window and to
-no global state: `figure.savefig("fit.png")`.
+Each function returns a `matplotlib.figure.Figure` without a window or global state:
+`figure.savefig("fit.png")`.
 """
 
 try:

@@ -32,24 +32,23 @@ def compare(
     step: int | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Draws evaluations side by side: their means and intervals, and curves by inner steps.
+    """Draws evaluations side by side: their means and intervals, and curves over inner steps.
 
-    Each evaluation has a colour of its own. The curves, of those that have more than one number
-    of steps, are of the error (1 - accuracy) where the metric is accuracy, with a logarithmic
-    axis, and have their names at their ends; one that rises far above all starts leaves the
-    picture.
+    Each evaluation has its own colour. Evaluations with several inner steps also have a curve,
+    on a logarithmic axis and labelled at its end. If the metric is accuracy, the curves show
+    the error (1 - accuracy). A curve that rises far above all initial values is clipped.
 
     Args:
-      evaluations: results of `meta_tf.evaluate`, of one metric, by name; drawn from top to
-        bottom. `Evaluation.load` reads those of earlier runs.
+      evaluations: results of `meta_tf.evaluate` with the same metric, by name; drawn from top
+        to bottom. `Evaluation.load` reads those of earlier runs.
       published: numbers to compare with, by the same names, in the metric's own unit
         (0.987 for an accuracy of 98.7 %).
-      step: after how many inner steps the means on the left are; each one's last if None.
-      title: the figure's title; it names the tasks if None.
+      step: the number of inner steps of the means on the left; the last of each if None.
+      title: the figure's title; if None, it names the tasks.
 
     Raises:
-      ValueError: if there is no evaluation, the metrics differ, a name of `published` is
-        unknown, or an evaluation has no such step.
+      ValueError: if there is no evaluation, the metrics differ, a name in `published` is
+        unknown, or an evaluation lacks the step.
 
     Example:
       >>> part = meta_tf.tasks.Sinusoid().test
@@ -83,7 +82,7 @@ def _draw_means(
     step: int | None,
     styles: _Styles,
 ) -> None:
-    """One row per evaluation: its mean and interval, and a mark for what was published."""
+    """Draws one row per evaluation: mean and interval, and a mark for the published number."""
     first = next(iter(evaluations.values()))
     scale, unit = unit_of(first.metric)
     for row, (name, evaluation) in enumerate(evaluations.items()):
@@ -112,7 +111,7 @@ def _draw_means(
 def _draw_curves(
     axes: Axes, evaluations: Mapping[str, Evaluation], styles: _Styles
 ) -> list[LineEnd]:
-    """One line per evaluation, of error by inner steps; returns where they end."""
+    """Draws one line per evaluation, the error over inner steps; returns the lines' ends."""
     most = max(e.steps[-1] for e in evaluations.values())
     first = next(iter(evaluations.values()))
     scale, unit = unit_of(first.metric)
@@ -137,13 +136,13 @@ def _draw_curves(
         band(axes, np.asarray(evaluation.steps), mean, ci95, colour, alpha=0.12)
         ends.append(LineEnd(name, evaluation.steps[-1], mean[-1], colour))
     axes.set_yscale("log")
-    axes.set_ylim(top=min(axes.get_ylim()[1], 2 * max(starts)))  # what diverges leaves the picture
+    axes.set_ylim(top=min(axes.get_ylim()[1], 2 * max(starts)))  # clips curves that diverge
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("")
     tidy(axes, "inner steps", f"{unit} (logarithmic)", "after each number of inner steps")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if most > 20:  # so that the first steps of the shorter ones can be seen
+    if most > 20:  # so that the first steps stay visible
         axes.set_xscale("symlog", linthresh=5)
         ticks = [k for k in (0, 1, 2, 3, 5, 10, 20, 50, 100, 200, 500) if k <= most]
         axes.set_xticks(ticks, [str(k) for k in ticks])
@@ -159,13 +158,13 @@ def _check_comparable(
     metrics = sorted({e.metric for e in evaluations.values()})
     if len(metrics) > 1:
         raise ValueError(
-            f"`evaluations` must be of one metric. Received: {', '.join(metrics)}. Draw a figure "
-            "for each."
+            f"`evaluations` must all have the same metric. Received: {', '.join(metrics)}. Draw "
+            "one figure for each."
         )
     if unknown := set(published) - set(evaluations):
         raise ValueError(
-            "`published` must have names of `evaluations`. Received: "
-            f"{', '.join(map(repr, sorted(unknown)))}; there are {', '.join(evaluations)}."
+            "The names in `published` must be names in `evaluations`. Received: "
+            f"{', '.join(map(repr, sorted(unknown)))}; `evaluations` has {', '.join(evaluations)}."
         )
     for name, evaluation in evaluations.items():
         if step is not None and step not in evaluation.steps:

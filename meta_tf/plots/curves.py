@@ -1,4 +1,4 @@
-"""Figures of one run: its training, and its evaluation by inner steps."""
+"""Figures of one run: its training, and its evaluation over inner steps."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def learning_curve(metrics: str | Path, metric: str | None = None) -> Figure:
     """Draws the training and validation curve of a run, with the interval over tasks.
 
     Args:
-      metrics: the run's `metrics.csv`: one row per epoch, with a column `iteration` (outer
-        steps made), and `<metric>`, `val_<metric>`, `val_<metric>_ci95` as far as
-        they are known.
-      metric: which one; by default accuracy where there is one, otherwise the loss.
+      metrics: the run's `metrics.csv`: one row per epoch, with a column `iteration`
+        (completed outer steps) and, if available, `<metric>`, `val_<metric>` and
+        `val_<metric>_ci95`.
+      metric: the metric to draw; by default accuracy if available, otherwise the loss.
 
     Raises:
-      ValueError: if the file holds no rows, or not the metric.
+      ValueError: if the file has no rows or lacks the metric.
 
     Example:
       >>> figure = learning_curve("runs/sinusoid/metrics.csv")         # doctest: +SKIP
@@ -35,10 +35,10 @@ def learning_curve(metrics: str | Path, metric: str | None = None) -> Figure:
         metric = "accuracy" if {"accuracy", "val_accuracy"} & set(table) else "loss"
     if not {metric, f"val_{metric}"} & set(table):
         raise ValueError(
-            f"`metric` must be a column of {metrics}. Received: {metric!r}; there are "
+            f"`metric` must be a column of {metrics}. Received: {metric!r}; the columns are "
             f"{', '.join(table)}."
         )
-    # The interval of a regression's loss is that of the mean squared error.
+    # For regression, the interval of the loss is that of the mean squared error.
     interval = table.get(f"val_{metric}_ci95")
     if metric == "loss" and interval is None:
         interval = table.get("val_mse_ci95")
@@ -56,7 +56,7 @@ def learning_curve(metrics: str | Path, metric: str | None = None) -> Figure:
             if column.startswith("val_") and interval is not None:
                 band(axes, table["iteration"], values, scale * interval, colour)
     tidy(axes, "outer steps", f"{unit} on query sets, after adaptation", "Learning curve")
-    # Training begins at 0, so that few points, even two or one, show how far it has come.
+    # The axis starts at 0, so that even one or two points show the progress.
     axes.set_xlim(0, 1.03 * table["iteration"].max())
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, steps=[1, 2, 5, 10]))
     axes.legend(frameon=False)
@@ -64,7 +64,7 @@ def learning_curve(metrics: str | Path, metric: str | None = None) -> Figure:
 
 
 def inner_steps(evaluation: Evaluation) -> Figure:
-    """Draws what `evaluate` measured: the metric after 0 … K inner steps, with its interval.
+    """Draws a result of `evaluate`: the metric after 0 … K inner steps, with its interval.
 
     Args:
       evaluation: the result of `meta_tf.evaluate`.
@@ -95,6 +95,6 @@ def _columns(path: Path) -> dict[str, np.ndarray]:
     if not rows or "iteration" not in rows[0]:
         raise ValueError(
             "`metrics` must be a csv file with a column `iteration` and at least one row. "
-            f"Received: {str(path)!r}. Train until the first epoch has ended."
+            f"Received: {str(path)!r}. Train for at least one epoch."
         )
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}

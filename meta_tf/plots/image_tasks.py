@@ -1,4 +1,4 @@
-"""A figure of one task of image classification, and what a learner makes of it."""
+"""A figure of one image-classification task and a learner's predictions."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from meta_tf.checks import check_integer
 from meta_tf.learner import MetaLearner
 from meta_tf.plots.style import GREEN, GREY, RED, headline
 
-_LARGE, _SMALL = 1.15, 0.65  # inches that an image takes, of few classes and of many
-_LETTERS = 18  # of a line of a class's name
+_LARGE, _SMALL = 1.15, 0.65  # inches per image, with few classes and with many
+_LETTERS = 18  # per line of a class's name
 _LETTERS_AN_INCH = 10  # of a name above an image
-_TALL = 14.0  # inches that all rows take together, as far as the images are not too small
+_TALL = 14.0  # inches of all rows together, unless that makes the images too small
 
 
 def images(learner: MetaLearner, part: Any, seed: int = 0, most: int = 6) -> Figure:
-    """Draws one task of image classification and what the learner makes of it.
+    """Draws one image-classification task and the learner's predictions.
 
-    One row per class, with its name where the part knows it: its support images, then query
-    images of it, each with the predicted class, ✓ and green if right, ✗ and red if wrong. The
-    wrong ones come first. Where a name has no room above an image, rows are numbered, and the
-    number stands there.
+    There is one row per class, with its name if known: its support images, then its query
+    images, each with the predicted class, ✓ and green if right, ✗ and red if wrong, mistakes
+    first. If the names do not fit above the images, rows are numbered, and images show the
+    number of the predicted class.
 
     Args:
       learner: a learner of images [height, width, channels] or [height, width].
-      part: where the task comes from.
-      seed: chooses the task.
-      most: how many support and query images of each class are drawn at most. All of them
-        are learned and counted.
+      part: the split to draw the task from.
+      seed: selects the task.
+      most: the largest number of support and of query images drawn per class. All images are
+        learned and counted.
 
     Raises:
-      ValueError: if the examples are not images, or the targets not class numbers.
+      ValueError: if the examples are not images, or the targets are not class numbers.
 
     Example:
       >>> pixels = np.random.default_rng(0).uniform(size=[120, 8, 8, 1])
@@ -69,7 +69,7 @@ def images(learner: MetaLearner, part: Any, seed: int = 0, most: int = 6) -> Fig
 
 
 class _Row(NamedTuple):
-    """A class, and the places of its images in the two sets."""
+    """A class, and the indices of its images in the support and query set."""
 
     label: int
     supports: np.ndarray
@@ -89,7 +89,7 @@ def _rows(
 
 
 def _names(part: Any, seed: int) -> list[str]:
-    """The names of the first task's classes: without folders if they share one, else with it."""
+    """The names of the first task's classes, with the folder unless all share it."""
     names = part.class_names(0, seed) if hasattr(part, "class_names") else []
     folders = {name.rpartition("/")[0] for name in names}
     parts = 1 if len(folders) == 1 else 2
@@ -133,7 +133,7 @@ def _drawn(
 
 
 def _name_row(axes: Axes, name: str, font: float) -> None:
-    """Writes a class's name before its row, in a few lines if it is long."""
+    """Writes a class's name in front of its row, wrapped if it is long."""
     lines = textwrap.wrap(name.replace("/", "/ "), _LETTERS, max_lines=3, placeholder=" …")
     told = "\n".join(lines).replace("/ ", "/")
     axes.set_ylabel(told, fontsize=min(font, 9), rotation=0, ha="right", va="center", labelpad=6)
@@ -141,7 +141,7 @@ def _name_row(axes: Axes, name: str, font: float) -> None:
 
 def _show(axes: Axes, picture: np.ndarray, colour: str) -> None:
     low, high = float(picture.min()), float(picture.max())
-    if low < 0 or high > 1:  # standardised pixels, say
+    if low < 0 or high > 1:  # standardised pixels, for example
         picture = (picture - low) / (high - low)
     axes.imshow(picture[..., 0] if picture.shape[-1] == 1 else picture, cmap="gray", vmin=0, vmax=1)
     axes.set(xticks=[], yticks=[])

@@ -1,4 +1,4 @@
-"""Names of lines at their ends, beside the axes."""
+"""Labels of lines at their ends, beside the axes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GAP = 1.15 * _SIZE / 72  # inches from one label to the next
 
 
 class LineEnd(NamedTuple):
-    """Where a line ends, in the data's own units, its name and its colour."""
+    """The end of a line, in data units, with its name and colour."""
 
     name: str
     x: float
@@ -23,15 +23,14 @@ class LineEnd(NamedTuple):
 
 
 def label_ends(axes: Axes, ends: Sequence[LineEnd], inches: float) -> None:
-    """Writes each line's name to the right of the axes, a thin line leading to it.
+    """Writes each line's name to the right of the axes, connected to its end by a thin line.
 
-    To be called when scales and limits are final. A line that leaves the picture is named
-    where it leaves.
+    Call it when scales and limits are final. A clipped line is labelled where it is clipped.
 
     Args:
       axes: the axes.
       ends: the lines' ends.
-      inches: height of the axes, about.
+      inches: approximate height of the axes.
     """
     to_axes = axes.transScale + axes.transLimits
     with np.errstate(all="ignore"):
@@ -61,10 +60,10 @@ def label_ends(axes: Axes, ends: Sequence[LineEnd], inches: float) -> None:
 
 
 def spread(heights: Sequence[float], gap: float) -> list[float]:
-    """Moves heights apart until no two are nearer than `gap`, in the order that they have.
+    """Moves heights apart until no two are closer than `gap`, keeping their order.
 
-    Those that are far enough from each other stay where they are; of those that are not, some
-    move up and some down. What would rise above 1 pushes the ones below it down.
+    Heights that are far enough apart do not move; of the others, some move up and some down.
+    Heights that would exceed 1 are moved down, along with those below them.
 
     Example:
       >>> spread([0.5, 0.5, 0.0], gap=0.25)
@@ -78,7 +77,7 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
         up[high] = max(up[high], up[low] + gap)
     for high, low in itertools.pairwise(reversed(order)):
         down[low] = min(down[low], down[high] - gap)
-    # Both keep the distances, and so does the mean of the two.
+    # Both keep the gap, and so does their mean.
     placed = [(a + b) / 2 for a, b in zip(up, down, strict=True)]
     ceiling = 1.0
     for i in reversed(order):

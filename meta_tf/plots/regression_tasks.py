@@ -1,4 +1,4 @@
-"""A figure of three regression tasks, and of what a learner makes of them."""
+"""A figure of three regression tasks and a learner's predictions."""
 
 from __future__ import annotations
 
@@ -26,15 +26,14 @@ def regression(
 
     Args:
       learner: a learner of functions of one variable.
-      part: where the tasks come from. The query set is drawn as the true curve:
-        give a part with many points, such as
-        `meta_tf.tasks.Sinusoid(queries=200, grid=True).test`. Of padded tasks the real
-        points are drawn.
+      part: the split to draw the tasks from. The query set is drawn as the true curve, so
+        use a split with many points, such as
+        `meta_tf.tasks.Sinusoid(queries=200, grid=True).test`. Padding is not drawn.
       steps: the numbers of inner steps.
-      seed: chooses the tasks.
+      seed: selects the tasks.
 
     Raises:
-      ValueError: if inputs or targets are more than one number, or `steps` are wrong.
+      ValueError: if inputs or targets are more than one number, or `steps` is invalid.
 
     Example:
       >>> curves = meta_tf.tasks.Sinusoid(shots=5, queries=100, grid=True)
@@ -74,7 +73,7 @@ def _real(task: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
 
 
 def _draw_fit(axes: Axes, task: dict[str, np.ndarray], steps: Sequence[int]) -> None:
-    """One task: true curve, support points and the curves after each number of steps."""
+    """Draws one task: true curve, support points and the curves after each number of steps."""
     order = np.argsort(task["query_x"][:, 0])
     points = task["query_x"][order, 0]
     axes.plot(points, task["query_y"][order, 0], color="black", lw=1.2, label="true curve")
@@ -99,6 +98,6 @@ def _check_curves(query_x: Any, query_y: Any) -> None:
         if tf.is_tensor(tensor) and tensor.shape[2:] == [1]:
             continue
         raise ValueError(
-            f"`part` must have tasks of one number each, `{name}` [T, Q, 1], to be drawn as a "
+            f"`part` must have `{name}` [T, Q, 1], one number per example, to be drawn as a "
             f"curve. Received: shape {getattr(tensor, 'shape', type(tensor).__name__)}."
         )

@@ -1,4 +1,4 @@
-"""What the figures have in common: colours, axes, and how they name things."""
+"""The shared style of the figures: colours, axes, and names of units."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which colour-blind people can tell apart.
+# Okabe and Ito's colours, which colour-blind people can distinguish.
 BLUE, RED, GREEN, ORANGE, GREY = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#767676"
 _DISTINCT = (
     *(BLUE, RED, GREEN, ORANGE, "#CC79A7", "#56B4E9", "black"),
     *("#882255", "#8A8A00", "#4B3BB5", "#8C564B", "#66B84C", "#E31A1C", "#00A5B5"),
 )
 INTERVAL = "95 % confidence interval"
-_LETTERS_PER_INCH = 10.5  # of size 11
+_LETTERS_PER_INCH = 10.5  # at font size 11
 
 
 def colours(count: int) -> list[Any]:
-    """Gives as many colours as are asked for, none of them twice."""
+    """Returns `count` different colours."""
     if count <= len(_DISTINCT):
         return list(_DISTINCT[:count])
-    # All around the rainbow, darkened for a white ground; neighbours in the list lie far apart.
+    # From the whole rainbow, darkened for a white background; neighbours in the list differ a lot.
     around = 0.85 * matplotlib.colormaps["turbo"](np.linspace(0.03, 0.97, count))[:, :3]
     half = -(-count // 2)
     return [tuple(around[i // 2 + half * (i % 2)]) for i in range(count)]
@@ -45,7 +45,7 @@ def band(
 def tidy(
     axes: Axes, x_label: str, y_label: str | None, title: str | None, inches: float = 6.0
 ) -> None:
-    """Labels axes that are so many inches wide, and removes what only distracts."""
+    """Labels axes that are `inches` wide, and removes distracting lines."""
     axes.set_xlabel(x_label)
     if y_label:
         axes.set_ylabel(y_label)
@@ -61,12 +61,12 @@ def headline(figure: Figure, title: str) -> None:
 
 
 def wrapped(text: str, inches: float) -> str:
-    """Breaks each line of a text where it would become wider than so many inches."""
+    """Wraps each line of a text at a width in inches."""
     width = max(12, int(_LETTERS_PER_INCH * inches))
     return "\n".join(textwrap.fill(line, width) for line in text.split("\n"))
 
 
 def unit_of(metric: str) -> tuple[float, str]:
-    """The factor that a metric is shown with, and its name with the unit."""
+    """The factor to multiply a metric by for display, and its name with the unit."""
     named = {"accuracy": (100.0, "accuracy in %"), "mse": (1.0, "mean squared error")}
     return named.get(metric, (1.0, metric))

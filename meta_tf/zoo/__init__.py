@@ -1,4 +1,4 @@
-"""Trained learners that come with the library."""
+"""Trained learners that ship with the library."""
 
 from meta_tf.zoo.card import FOLDER, card, names
 from meta_tf.zoo.pretrained import pretrained

@@ -1,4 +1,4 @@
-"""`card`: what is known of a trained learner that comes with the library."""
+"""`card`: the description of a pretrained learner that ships with the library."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ FOLDER = Path(__file__).resolve().parent
 
 
 def names() -> tuple[str, ...]:
-    """The names of the learners that come with the library."""
+    """The names of the learners that ship with the library."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.keras")))
 
 
 def card(name: str) -> str:
-    """What a shipped learner is for, what it was trained on, how well it does, and its licence.
+    """A shipped learner's purpose, training data, accuracy and licence.
 
-    The numbers are those of the files beside the learner, which its training and
-    `meta-tf evaluate` have written.
+    The numbers come from the files beside the learner, which its training and
+    `meta-tf evaluate` wrote.
 
     Args:
       name: one of `meta_tf.zoo.names()`.
@@ -31,7 +31,7 @@ def card(name: str) -> str:
       The card, as Markdown.
 
     Raises:
-      ValueError: if there is no learner of that name.
+      ValueError: if there is no learner with that name.
 
     Example:
       >>> print(card("omniglot_5way_1shot").splitlines()[0])
@@ -42,7 +42,7 @@ def card(name: str) -> str:
     data = trained_on(name)
     parts = [
         f"### {name}",
-        f"Tells {data.tells} apart, {_ways(run)}, after {_examples(run, data)} of each.",
+        f"Distinguishes {_ways(run)} {data.tells} at a time after {_examples(run, data)} of each.",
         "\n".join(
             [
                 f"- **Learner**: {run['algorithm']} over a convolutional network, "
@@ -51,9 +51,10 @@ def card(name: str) -> str:
                 f"- **Takes**: {data.takes}",
                 f"- **Trained on**: {data.data}",
                 *_measured(name, run, data),
-                f"- **Never shown**: the {data.tested} test characters; {data.never_shown}",
+                f"- **Never seen in training**: the {data.tested} test characters; "
+                f"{data.never_shown}",
                 f"- **Licence**: {data.licence}",
-                f"- **Made by** `{run['command']}`",
+                f"- **Trained with** `{run['command']}`",
             ]
         ),
     ]
@@ -61,14 +62,14 @@ def card(name: str) -> str:
 
 
 def _begun(run: dict[str, Any]) -> str:
-    """Whose weights the training began with, if not with new ones."""
+    """The learner whose weights the training started from, if any."""
     other = run["flags"].get("initial_weights")
-    return f", which began with the weights of `{other}`" if other else ""
+    return f", starting from the weights of `{other}`" if other else ""
 
 
 def _ways(run: dict[str, Any]) -> str:
     most = run["settings"].get("ways", run["ways"])
-    return f"up to {most if isinstance(most, int) else most[1]} at a time"
+    return f"up to {most if isinstance(most, int) else most[1]}"
 
 
 def _examples(run: dict[str, Any], data: TrainedOn) -> str:
@@ -80,7 +81,7 @@ def _examples(run: dict[str, Any], data: TrainedOn) -> str:
 
 
 def _measured(name: str, run: dict[str, Any], data: TrainedOn) -> list[str]:
-    """Lines of its accuracy on new characters, in company and alone."""
+    """Lines with its accuracy on new characters, predicted together and alone."""
     others = sorted(FOLDER.glob(f"{name}.*.json"))
     evaluations = [run, *(json.loads(path.read_text(encoding="utf-8")) for path in others)]
     lines = [
@@ -91,17 +92,17 @@ def _measured(name: str, run: dict[str, Any], data: TrainedOn) -> list[str]:
     ]
     if run["batch_norm"] == "transductive":
         lines.append(
-            f"- **To give one {data.example} company**: `fitted.predict_one_by_one(x, support_x)`."
+            f"- **To predict one {data.example}**, in one batch with the support set: "
+            "`fitted.predict_one_by_one(x, support_x)`."
         )
     return lines
 
 
 def _company(evaluation: dict[str, Any], example: str) -> str:
-    if evaluation["batch_norm"] != "transductive":
+    """Which examples share a query's batch."""
+    if evaluation["batch_norm"] != "transductive" or evaluation.get("company") == "none":
         return f"each new {example} alone"
-    if evaluation.get("company") == "none":
-        return f"each new {example} alone, without company"
-    return f"the new {example}s of a task all at once"
+    return f"all new {example}s of a task in one batch"
 
 
 def _percent(evaluation: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""`pretrained`: trained learners that come with the library."""
+"""`pretrained`: trained learners that ship with the library."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from meta_tf.zoo.card import FOLDER, card, names
 
 
 def pretrained(name: str, verbose: bool = False) -> MetaLearner:
-    """Loads a learner that has already been trained, to be used or trained further.
+    """Loads a pretrained learner, to use or to train further.
 
-    It learns to tell characters apart that it has never seen, from one example of each:
-    `chinese_characters` Chinese ones, the others handwriting. It expects images
-    [28, 28, 1] of floats, the ink 1 on a ground of 0; its card tells how much of the image
-    the ink fills. `verbose=True` prints the card: the data, the accuracy on new characters,
-    what it was never shown, the licence. `meta_tf.zoo.card` gives the same as text.
+    The learners distinguish characters that they have never seen, from one example of each:
+    `chinese_characters` Chinese characters, the others handwriting. They expect float images
+    [28, 28, 1], ink 1 on a background of 0; each card says how much of the image the ink
+    fills. `verbose=True` prints the card: the data, the accuracy on new characters, what the
+    training data lacks, the licence. `meta_tf.zoo.card` returns the same text.
 
-    Where the card says *batch norm transductive*, answers depend on what else is asked
-    about in the same call: ask for drawings of all classes at once, or give each the
-    company of the support set, `fitted.predict_one_by_one(x, support_x)`.
+    If the card says *batch norm transductive*, predictions depend on the other inputs of the
+    same call: predict drawings of all classes in one call, or each drawing in one batch with
+    the support set, `fitted.predict_one_by_one(x, support_x)`.
 
     Args:
       name: one of `meta_tf.zoo.names()`; the error for a wrong one lists them.
       verbose: whether to print the card.
 
     Returns:
-      A `MetaLearner` with the weights of the end of its training. It has no optimiser:
-      `adapt`, `predict`, `export` and `meta_tf.evaluate` work at once; `compile` it to train
-      it further.
+      A `MetaLearner` with the weights from the end of training. It has no optimiser:
+      `adapt`, `predict`, `export` and `meta_tf.evaluate` work right away; `compile` it to
+      train it further.
 
     Raises:
-      ValueError: if there is no learner of that name.
+      ValueError: if there is no learner with that name.
 
     Example:
       >>> learner = pretrained("omniglot_5way_1shot")

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import meta_tf
 
@@ -112,5 +113,31 @@ def test_at_first_votes_know_no_class_by_its_number():
 
 
 def test_votes_need_classes():
-    with pytest.raises(ValueError, match=r'`answer` must be "linear".*Give `ways`'):
+    with pytest.raises(ValueError, match=r'`answer` must be "linear".*Pass `ways`'):
         meta_tf.InContext(answer="votes")
+
+
+def test_a_gaussian_answer_learns_the_mean_and_the_spread():
+    # Constant functions: y = c + 0.3 ε, c ~ N(0, 1), of four support points. The best prediction
+    # has the variance 0.09 + 1 / (1 + 4 / 0.09), a log-likelihood of -0.2303 a point.
+    def constants(seed):
+        numbers = tf.random.stateless_normal([9, 1], seed)
+        y = numbers[:1] + 0.3 * numbers[1:]
+        x = tf.zeros([8, 1])
+        return x[:4], y[:4], x[4:], y[4:]
+
+    tasks = meta_tf.tasks.from_function(constants)
+    model = meta_tf.models.mlp(1, None, (8,), "gelu", "glorot_uniform")
+    algorithm = meta_tf.InContext(width=16, blocks=1, heads=2, answer="gaussian")
+    learner = meta_tf.MetaLearner(model, algorithm, meta_tf.GaussianLoss())
+    learner.compile(keras.optimizers.Adam(3e-3))
+    learner.fit(tasks.train.batches(64), steps_per_epoch=400, verbose=0, shuffle=False)
+    x, y = next(iter(tasks.test.batches(500)))
+    loss = meta_tf.GaussianLoss()(y, learner.predict_on_batch(x))
+    best = 0.5 * np.log(2 * np.pi * np.e * (0.09 + 1 / (1 + 4 / 0.09)))
+    assert loss < best + 0.1
+
+
+def test_a_gaussian_is_for_regression():
+    with pytest.raises(ValueError, match="a Gaussian is for regression"):
+        meta_tf.InContext(3, answer="gaussian")

@@ -403,7 +403,7 @@ def _two_outputs():
 @pytest.mark.parametrize("algorithm", list(EMBEDDING.values())[1:], ids=lambda a: type(a).__name__)
 @pytest.mark.parametrize("model", [_images, _two_outputs])
 def test_a_model_that_is_no_embedding_is_named(algorithm, model):
-    message = rf"`model` must give {type(algorithm).__name__} an embedding.*{model().name!r}"
+    message = rf"`model` must return an embedding.* {type(algorithm).__name__}.*{model().name!r}"
     with pytest.raises(ValueError, match=message):
         meta_tf.MetaLearner(model(), algorithm, CE)
 

@@ -67,5 +67,5 @@ def test_what_tensorflow_cannot_do_on_several_replicas_is_refused():
     with pytest.raises(ValueError, match=r"`gradient_accumulation_steps` must be None"):
         gathered.fit(x, y, verbose=0)
     alone = tf.data.Dataset.from_tensor_slices((x, y)).batch(1, drop_remainder=True)
-    with pytest.raises(ValueError, match=r"a task for each of the 2 replicas.* batches of 1 tasks"):
+    with pytest.raises(ValueError, match=r"one task for each .* batches of 1 tasks"):
         learner.fit(alone, verbose=0)

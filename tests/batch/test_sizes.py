@@ -211,12 +211,12 @@ def test_two_replicas_share_padded_tasks():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"query_size": None}, "must have both.*Received: `support_size` alone"),
+        ({"query_size": None}, "must have both.*Received: only `support_size`"),
         ({"support_size": [5, 2, 3, 0]}, "`support_size` must be between 1 and"),
         ({"query_size": [7, 1, 2, 4]}, "`query_size` must be between 1 and"),
         ({"query_size": [6.0, 1.0, 2.0, 4.0]}, r"`query_size` must be integers \[T\]"),
         ({"query_size": 4}, r"`query_size` must be integers \[T\]"),
-        ({"query_size": [6, 1, 2]}, "`query_size` must hold a number for each of the 4 tasks"),
+        ({"query_size": [6, 1, 2]}, "`query_size` must have one number for each of the 4 tasks"),
     ],
 )
 def test_wrong_sizes_are_named(change, message):

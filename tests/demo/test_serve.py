@@ -1,6 +1,7 @@
 """Showing the page on this machine."""
 
 import threading
+import urllib.error
 import urllib.request
 
 import pytest
@@ -29,6 +30,9 @@ def test_files_arrive_as_what_they_are_and_without_a_line_on_the_screen(tmp_path
                     assert answer.read().decode() == name
             with urllib.request.urlopen(address_of(server)) as answer:
                 assert answer.read() == b"index.html"
+            for name in ("%00", "a%00b", "nothing"):
+                with pytest.raises(urllib.error.HTTPError, match="404"):
+                    urllib.request.urlopen(address_of(server) + name)
         finally:
             server.shutdown()
             thread.join()
@@ -36,5 +40,5 @@ def test_files_arrive_as_what_they_are_and_without_a_line_on_the_screen(tmp_path
 
 
 def test_a_port_that_is_taken_is_told(tmp_path):
-    with served(tmp_path) as server, pytest.raises(OSError, match=r"--port=.*in use.*Take another"):
+    with served(tmp_path) as server, pytest.raises(OSError, match=r"in use.*Choose another"):
         served(tmp_path, server.server_port).__enter__()

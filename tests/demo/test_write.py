@@ -133,7 +133,7 @@ def test_an_earlier_page_is_replaced_and_nothing_else(tmp_path, package, exporte
     [
         ({"shape": (28, 28, 3)}, r"\[size, size, 1\].*mine.*28, 28, 3"),
         ({"shape": (28, 20, 1)}, r"\[size, size, 1\].*28, 20, 1"),
-        ({"loss": keras.losses.MeanSquaredError()}, "tell classes apart.*mean_squared_error"),
+        ({"loss": keras.losses.MeanSquaredError()}, "be a classifier.*mean_squared_error"),
     ],
 )
 def test_a_learner_of_something_else_is_refused(wrong, told, tmp_path, package):

@@ -280,10 +280,7 @@ def test_sizes_follow_from_the_learner():
     # What is not chosen is tried at several sizes: 3 classes, one example of each or more.
     assert Request(queries=4).sizes_to_try(3) == [(3, 4), (9, 4), (7, 4)]
     assert Request(shots=1).sizes_to_try(3) == [(3, 6), (3, 1), (3, 7), (3, 2)]
-    assert (
-        Request().in_words(3)
-        == "any number of support examples and any number of queries in a call"
-    )
+    assert Request().in_words(3) == "support and query sets of any size"
     regression = meta_tf.MetaLearner(meta_tf.models.mlp(1, 2), meta_tf.MAML(), "mse")
     assert Request().ways_of(regression, tf.TensorSpec([None, 1])) == 1
     assert formats.FORMATS[0] == "tf_saved_model"

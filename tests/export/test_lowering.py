@@ -36,8 +36,8 @@ def test_rows_are_put_together_and_the_last_given_holds():
 @pytest.mark.parametrize(
     ("stitch", "why"),
     [
-        (lambda x: tf.dynamic_stitch([[0, 2]], [x]), "given nowhere"),
-        (lambda x: tf.dynamic_stitch([tf.range(tf.shape(x)[0])], [x]), "run time only"),
+        (lambda x: tf.dynamic_stitch([[0, 2]], [x]), "rows are missing"),
+        (lambda x: tf.dynamic_stitch([tf.range(tf.shape(x)[0])], [x]), "only at run time"),
     ],
 )
 def test_what_cannot_be_put_together_is_refused(stitch, why):

@@ -352,9 +352,12 @@ def test_compare_without_any_curve_gives_each_a_colour_of_its_own():
         ({"evaluations": {}}, "`evaluations` must hold at least one"),
         (
             {"evaluations": {"a": LONG, "b": evaluated((0,), (1.0,), (0.1,), "mse")}},
-            "`evaluations` must be of one metric. Received: accuracy, mse",
+            "`evaluations` must all have the same metric. Received: accuracy, mse",
         ),
-        ({"evaluations": {"a": LONG}, "published": {"b": 1.0}}, "`published` .* 'b'; there are a"),
+        (
+            {"evaluations": {"a": LONG}, "published": {"b": 1.0}},
+            "`published` .* 'b'; `evaluations` has a",
+        ),
         ({"evaluations": {"a": SHORT}, "step": 2}, "`step` must .* 2; 'a' has 0 to 1"),
     ],
 )

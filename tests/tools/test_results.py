@@ -205,7 +205,7 @@ def test_runs_below_their_goal_are_told(tmp_path):
 def test_a_folder_without_results_and_an_unknown_table_are_told(tmp_path):
     (tmp_path / "omniglot_5way_1shot").mkdir()
     text = "<!-- table omniglot_5way_1shot -->\n<!-- end -->"
-    with pytest.raises(FileNotFoundError, match=r"omniglot_5way_1shot must hold results.json"):
+    with pytest.raises(FileNotFoundError, match=r"omniglot_5way_1shot must contain results.json"):
         tables.filled(text, tmp_path, tmp_path)
     with pytest.raises(ValueError, match="<!-- table omniglot --> must name one of omniglot_5way"):
         tables.filled("<!-- table omniglot -->\n<!-- end -->", tmp_path, tmp_path)

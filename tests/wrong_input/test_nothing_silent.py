@@ -335,13 +335,13 @@ def test_what_a_model_does_not_tell_is_taken_from_an_object_alone():
     model = keras.Model(inputs, layers.Reshape([2])(layers.Dense(2)(inputs)))
     meta_tf.MetaLearner(model, loss=keras.losses.SparseCategoricalCrossentropy())
     meta_tf.MetaLearner(model, loss=CE)
-    with pytest.raises(ValueError, match="does not tell what its last layer gives"):
+    with pytest.raises(ValueError, match="has an unknown last activation"):
         meta_tf.MetaLearner(model, loss="sparse_categorical_crossentropy")
 
 
 def test_an_algorithm_of_logits_takes_no_loss_of_probabilities():
     model = keras.Sequential([keras.Input([3]), layers.Dense(4, "softmax")])
-    with pytest.raises(ValueError, match=r"`loss` must take logits, which ProtoNet gives"):
+    with pytest.raises(ValueError, match=r"`loss` must take logits, which ProtoNet returns"):
         meta_tf.MetaLearner(model, meta_tf.ProtoNet(2), "sparse_categorical_crossentropy")
 
 
@@ -355,5 +355,5 @@ class MovesNothing(meta_tf.MAML):
 
 
 def test_an_algorithm_that_overrides_moving_alone_is_told_what_is_missing():
-    with pytest.raises(ValueError, match=r"MovesNothing.meta_gradients must tell.*count"):
+    with pytest.raises(ValueError, match=r"MovesNothing.meta_gradients must return.*count"):
         make_learner(algorithm=MovesNothing(0.1)).fit(as_dataset(*make_batch()), verbose=0)

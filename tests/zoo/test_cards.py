@@ -16,12 +16,12 @@ def test_a_card_tells_data_numbers_and_licence(name):
     assert card.startswith(f"### {name}\n")
     assert f"{100 * run['mean'][-1]:.2f} ± {100 * run['ci95'][-1]:.2f} %" in card
     data = "typefaces" if name == "chinese_characters" else "Omniglot"
-    for word in (data, "Never shown", "MIT", f"batch norm {run['batch_norm']}"):
+    for word in (data, "Never seen in training", "MIT", f"batch norm {run['batch_norm']}"):
         assert word in card
     assert f"`{run['command']}`" in card
     begun = run["flags"].get("initial_weights")
-    assert ("began with the weights" in card) == bool(begun)
-    assert not begun or f"began with the weights of `{begun}`" in card
+    assert ("starting from the weights" in card) == bool(begun)
+    assert not begun or f"starting from the weights of `{begun}`" in card
 
 
 @pytest.mark.parametrize("name", zoo.names())
@@ -44,7 +44,7 @@ def test_a_card_of_tasks_of_different_sizes_tells_the_ranges(tmp_path, monkeypat
     (tmp_path / "ranges.keras").touch()
     monkeypatch.setattr(sys.modules["meta_tf.zoo.card"], "FOLDER", tmp_path)
     card = zoo.card("ranges")
-    assert "apart, up to 20 at a time, after 1–10 drawings of each." in card
+    assert "up to 20 handwritten characters at a time after 1–10 drawings of each." in card
     assert "characters, 2–20-way 1–10-shot, " in card
 
 

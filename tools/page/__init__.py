@@ -1,1 +1,1 @@
-"""Measuring the page of `meta-tf demo`, by the drawings of Omniglot and in a real browser."""
+"""Measures the page of `meta-tf demo`, with Omniglot's drawings and in a real browser."""

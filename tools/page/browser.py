@@ -1,11 +1,11 @@
-"""The page in a real browser: how often it is right, and whether it computes as Python does.
+"""The page in a real browser: its accuracy, and whether it computes the same as Python.
 
     python -m tools.page.browser --data_dir=DIR [--picture]
 
-Chromium, driven by puppeteer-core, draws characters of Omniglot's test part by pointer
-events: five are taught by one drawing each, then another drawing of each is asked about, one
-at a time. Writes benchmarks/results/page_browser.json, and with `--picture` the picture of the
-page with the first task that docs/demo.md shows.
+Chromium, driven by puppeteer-core, draws characters of Omniglot's test split with pointer
+events: it teaches five characters with one drawing each, then asks for another drawing of each,
+one at a time. Writes benchmarks/results/page_browser.json and, with `--picture`, the picture in
+docs/demo.md of the page with the first task.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument(
         "--learner",
         default="omniglot,chinese_characters",
-        help="those of the page; the first is tried",
+        help="those of the page; the first one is measured",
     )
     parser.add_argument("--tasks", type=int, default=100)
     parser.add_argument("--results", type=Path, default=RESULTS)
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def tasks_of(options: argparse.Namespace) -> list[dict[str, Any]]:
-    """Tasks of the test part's characters, upright as a person draws them."""
+    """Tasks of the test split's characters, not rotated, as a person draws them."""
     characters = meta_tf.tasks.Omniglot(options.data_dir, rotations=None).test.classes
     drawn = Drawings(options.data_dir)
     rng = np.random.default_rng(1)
@@ -89,7 +89,7 @@ def tasks_of(options: argparse.Namespace) -> list[dict[str, Any]]:
 
 @contextmanager
 def shown(folder: Path) -> Iterator[str]:
-    """The address of a folder, served as `meta-tf demo` serves it."""
+    """The address of a folder, served as in `meta-tf demo`."""
     with served(folder) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -99,7 +99,7 @@ def shown(folder: Path) -> Iterator[str]:
 
 
 def in_browser(work: dict[str, Any]) -> dict[str, Any]:
-    """What `browser.mjs` finds."""
+    """The results of `browser.mjs`."""
     driver = fetched_driver()
     given = {"puppeteer": str(driver), "chromium": chromium(), **work}
     done = subprocess.run(
@@ -111,19 +111,19 @@ def in_browser(work: dict[str, Any]) -> dict[str, Any]:
 
 
 def missing() -> str:
-    """What is lacking for a browser's test, in words; empty if nothing is."""
+    """What is missing for a test in a browser, in words; empty if nothing is."""
     lacking = [name for name in ("node", "npm") if shutil.which(name) is None]
     return ", ".join(lacking if chromium() else [*lacking, "chromium"])
 
 
 def chromium() -> str | None:
-    """Where Chromium is."""
+    """The path of Chromium."""
     names = ("chromium", "chromium-browser", "google-chrome")
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
 def fetched_driver() -> Path:
-    """The driver's module, in the user's cache folder, fetched by npm once."""
+    """The driver's module in the user's cache folder; npm fetches it once."""
     cache = platformdirs.user_cache_path("meta_tf", appauthor=False) / DRIVER
     module = cache / "node_modules" / "puppeteer-core" / "lib" / "puppeteer" / "puppeteer-core.js"
     if not module.is_file():
@@ -134,7 +134,7 @@ def fetched_driver() -> Path:
 
 
 def summary(learner: meta_tf.MetaLearner, found: dict[str, Any]) -> dict[str, Any]:
-    """What is told of the tasks: how many answers are right, and whether Python gives the same."""
+    """The summary of the tasks: how many answers are right, and whether Python agrees."""
     answers = [answer for task in found["tasks"] for answer in task["answers"]]
     right = [int(np.argmax(a["logits"])) == a["label"] for a in answers]
     differences, same = zip(*(in_python(learner, task) for task in found["tasks"]), strict=True)
@@ -153,7 +153,7 @@ def summary(learner: meta_tf.MetaLearner, found: dict[str, Any]) -> dict[str, An
 
 
 def in_python(learner: meta_tf.MetaLearner, task: dict[str, Any]) -> tuple[float, int]:
-    """The largest difference of a task's logits, relative to the largest, and equal answers."""
+    """The largest difference of a task's logits, relative to the largest, and the equal answers."""
     size = learner.model.input_shape[1]
     classes = [np.array(pictures, "float32") for pictures in task["support"]]
     support = np.concatenate(classes).reshape(-1, size, size, 1)

@@ -1,13 +1,13 @@
-"""Whether a learner knows Chinese characters that a pen has drawn on the page.
+"""Measures whether a learner recognises Chinese characters drawn on the page with a pen.
 
     pip install kanjivg fonttools
     python -m tools.page.chinese [--learner=chinese_characters] [--part=test]
 
-Two public collections hold how characters are written, stroke by stroke: KanjiVG (Python's
-package `kanjivg`, CC BY-SA 3.0) and hanzi-writer-data (npm, Arphic Public License). Characters
-of the held-out parts that both have go, as paths of a pen, through the page's own code: one
-collection's drawing teaches each of five, and the other's is asked about, alone. Writes
-benchmarks/results/page_chinese.json; nothing of either collection is kept.
+Two public collections contain the strokes of characters: KanjiVG (the Python package `kanjivg`,
+CC BY-SA 3.0) and hanzi-writer-data (npm, Arphic Public License). Held-out characters that are in
+both collections pass, as paths of a pen, through the page's own code: one collection's drawings
+teach five characters, and the other's drawing of each is predicted alone. Writes
+benchmarks/results/page_chinese.json; keeps nothing of either collection.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from tools.page.trace import Stroke
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "page_chinese.json"
 PACKAGE = "hanzi-writer-data@2.0.1"
 SIZE, WAYS, TASKS = 28, 5, 600
-_KANJI = 109  # side of the paper of KanjiVG
-_HANZI, _TOP = 1024, 900  # side of the other's, whose ordinate 900 is the top
-_SHARES = np.linspace(0, 1, 9)[1:]  # of a curve, where a point of it is taken
+_KANJI = 109  # side of KanjiVG's canvas
+_HANZI, _TOP = 1024, 900  # side of hanzi-writer-data's canvas, and the ordinate of its top
+_SHARES = np.linspace(0, 1, 9)[1:]  # positions on a curve at which to take points
 
 
 def main() -> None:
@@ -71,14 +71,14 @@ def main() -> None:
 
 
 def both(characters: list[str]) -> tuple[list[str], tuple[list[list[Stroke]], ...]]:
-    """The characters that both collections have, and their strokes in either."""
+    """The characters in both collections, and their strokes in each."""
     kanji, hanzi = kanji_of(characters), hanzi_of(characters)
     common = [character for character in characters if character in kanji and character in hanzi]
     return common, tuple([known[character] for character in common] for known in (kanji, hanzi))
 
 
 def kanji_of(characters: list[str]) -> dict[str, list[Stroke]]:
-    """Strokes by KanjiVG."""
+    """Strokes from KanjiVG."""
     wanted = {f"{ord(character):05x}.svg": character for character in characters}
     found = {}
     for file in importlib.metadata.files("kanjivg") or ():
@@ -89,7 +89,7 @@ def kanji_of(characters: list[str]) -> dict[str, list[Stroke]]:
 
 
 def hanzi_of(characters: list[str]) -> dict[str, list[Stroke]]:
-    """Strokes by hanzi-writer-data, which npm fetches."""
+    """Strokes from hanzi-writer-data, fetched by npm."""
     with tempfile.TemporaryDirectory() as folder:
         command = ["npm", "pack", PACKAGE, "--silent", "--pack-destination", folder]
         subprocess.run(command, check=True, capture_output=True)
@@ -107,7 +107,7 @@ def hanzi_of(characters: list[str]) -> dict[str, list[Stroke]]:
 
 
 def accuracies(learner: Any, teaching: np.ndarray, asking: np.ndarray) -> list[float]:
-    """The share of right answers in each task, each drawing asked about alone."""
+    """The accuracy in each task, with each drawing predicted alone."""
     rng = np.random.default_rng(0)
     shares = []
     for _ in range(TASKS // 2):
@@ -119,7 +119,7 @@ def accuracies(learner: Any, teaching: np.ndarray, asking: np.ndarray) -> list[f
 
 
 def _points(path: str) -> Stroke:
-    """A path of SVG as a line of points, as shares of the paper."""
+    """An SVG path as a line of points, in fractions of the canvas."""
     from fontTools.pens.recordingPen import RecordingPen
     from fontTools.svgLib.path import parse_path
 

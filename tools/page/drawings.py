@@ -1,10 +1,10 @@
-"""How far the page's pictures are from those that the learners were trained on.
+"""Compares the page's pictures with those that the learners were trained on.
 
     python -m tools.page.drawings --data_dir=DIR [--learner=omniglot]
 
-Drawings of Omniglot go, as paths of a pen, through the page's own code, and are compared
-with what `meta_tf.tasks.Omniglot` makes of the same drawings: pixel by pixel, and by what a
-learner makes of both. Writes benchmarks/results/page_drawings.json.
+Omniglot's drawings pass, as paths of a pen, through the page's own code. The results are compared
+with the pictures of the same drawings from `meta_tf.tasks.Omniglot`: pixel by pixel, and by a
+learner's predictions for both. Writes benchmarks/results/page_drawings.json.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """Differences of pixels, and accuracies of a learner, as they are written."""
+    """The differences of pixels and a learner's accuracies, as written to the file."""
     tasks = meta_tf.tasks.Omniglot(options.data_dir, rotations=None)
     characters = getattr(tasks, options.part).classes
     drawn = Drawings(options.data_dir)
@@ -71,7 +71,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _compared(found: np.ndarray, trained_on: np.ndarray) -> dict[str, float]:
-    """How pictures differ from those of the training, pixel by pixel."""
+    """The differences between pictures and those in training, pixel by pixel."""
     return {
         "mean_difference": float(abs(found - trained_on).mean()),
         "correlation": float(np.corrcoef(found.ravel(), trained_on.ravel())[0, 1]),
@@ -80,7 +80,7 @@ def _compared(found: np.ndarray, trained_on: np.ndarray) -> dict[str, float]:
 
 
 def _chosen(characters: int, tasks: int) -> np.ndarray:
-    """For each task and class: the character, a drawing to teach and one to ask for."""
+    """For each task and class: the character, a support drawing and a query drawing."""
     rng = np.random.default_rng(0)
     return np.array(
         [
@@ -91,7 +91,7 @@ def _chosen(characters: int, tasks: int) -> np.ndarray:
 
 
 def _trained_on(drawn: Drawings, names: list[tuple[str, int]]) -> np.ndarray:
-    """What training makes of the drawings, [n, SIZE, SIZE, 1]."""
+    """The drawings as pictures for training, [n, SIZE, SIZE, 1]."""
     files = [ImageFile(*drawn.file(*name)) for name in names]
     return (255 - decode_images(files, (SIZE, SIZE), channels=1)).astype("float32") / 255
 
@@ -99,7 +99,7 @@ def _trained_on(drawn: Drawings, names: list[tuple[str, int]]) -> np.ndarray:
 def _accuracy(
     learner: meta_tf.MetaLearner, pictures: np.ndarray, rows: dict, chosen: np.ndarray
 ) -> float:
-    """The share of right answers to one new drawing at a time."""
+    """The accuracy for one new drawing at a time."""
     right = []
     for task in chosen:
         support = pictures[[rows[c, n] for c, n, _ in task]]

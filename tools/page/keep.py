@@ -1,4 +1,4 @@
-"""Results of several learners in one file."""
+"""Keeps results of several learners in one file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 def keep(path: Path, learner: str, found: dict[str, Any]) -> None:
-    """Puts what was found of a learner into a JSON file, beside the others', and prints it."""
+    """Adds a learner's results to a JSON file, keeping the others', and prints them."""
     known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     text = json.dumps({**known, learner: found}, indent=2, sort_keys=True)
     path.write_text(text + "\n", encoding="utf-8")

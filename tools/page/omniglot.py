@@ -1,4 +1,4 @@
-"""Omniglot's drawings as pens would draw them, by the characters of a part of the data."""
+"""Omniglot's drawings as paths of a pen, by character."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HALVES = ("images_background", "images_evaluation")
 
 
 class Drawings:
-    """Drawings by the names that `meta_tf.tasks.Omniglot` gives the characters.
+    """Drawings by the character names of `meta_tf.tasks.Omniglot`.
 
     Args:
       data_dir: the folder of the two archives.
@@ -32,13 +32,13 @@ class Drawings:
                     self._files[name.rpartition("/")[0]].append(name)
 
     def file(self, character: str, number: int) -> tuple[str, Callable[[], bytes]]:
-        """The name of a drawing's picture, and a function that reads it."""
+        """The file name of a drawing, and a function that reads it."""
         name = self._files[character][number]
         archive = self._archives[name.split("/")[0]]
         return name, functools.partial(archive.read, name)
 
     def ink(self, character: str, number: int) -> np.ndarray:
-        """Where the ink of a drawing is, [105, 105] of bool."""
+        """The ink of a drawing, [105, 105] of bool."""
         _, read = self.file(character, number)
         return tf.io.decode_png(read(), channels=1).numpy()[..., 0] < 128
 

@@ -1,4 +1,4 @@
-"""What the page makes of drawings, without a browser: its own module, in Node.js."""
+"""Runs the page's own code for drawings in Node.js, without a browser."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def pixels_of(
     pen: float = OMNIGLOT.pen,
     side: float | None = OMNIGLOT.side,
 ) -> np.ndarray:
-    """The pictures [n, size, size, 1] that the page would give the learner.
+    """The pictures [n, size, size, 1] that the page would pass to the learner.
 
-    Without a `side`, drawings stay where they were drawn, and of that size.
+    Without a `side`, drawings keep their position and size.
     """
     done = subprocess.run(
         ["node", "--no-warnings", str(PROGRAM), str(size), str(pen), str(side or "drawn")],

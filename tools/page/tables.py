@@ -21,7 +21,7 @@ def main() -> None:
 
 
 def filled(text: str) -> str:
-    """The page with its tables as the results say."""
+    """The page with its tables updated from the results."""
     for name, path, table in (
         ("drawings", drawings.RESULTS, _drawings),
         ("browser", browser.RESULTS, _browser),

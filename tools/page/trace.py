@@ -1,7 +1,7 @@
-"""From a drawing's pixels back to the paths of a pen: its lines thinned, and walked along.
+"""Recovers the paths of a pen from a drawing's pixels: thins its lines and walks along them.
 
-Omniglot's archives of pictures hold no paths. Where a pen went, in which order and how fast
-is lost; where its ink is, is not, and nothing else counts for what the page makes of paths.
+Omniglot's archives of pictures contain no paths. The pen's order and speed are lost, but the
+page's pictures depend only on where the ink is.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from collections import defaultdict
 
 import numpy as np
 
-Point = tuple[float, float]  # from the left and from the top, as shares of the picture
+Point = tuple[float, float]  # from the left and from the top, as fractions of the picture
 Stroke = list[Point]
 _Pixel = tuple[int, int]  # row and column
 _Graph = dict[_Pixel, set[_Pixel]]
 
 _AROUND = [(-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1)]  # clockwise
-_STRAIGHT_ON = 4  # pixels back that tell the direction at a crossing
-_TOLERANCE = 0.6  # pixels that a line may lie beside the pixels it stands for
+_STRAIGHT_ON = 4  # number of previous pixels that define the direction at a crossing
+_TOLERANCE = 0.6  # largest distance, in pixels, of a line from the pixels that it replaces
 
 
 def strokes_of(ink: np.ndarray) -> list[Stroke]:
-    """The paths of a pen that left this ink.
+    """The paths of a pen that would leave this ink.
 
     Args:
       ink: the picture, [size, size] of bool.
@@ -36,7 +36,7 @@ def strokes_of(ink: np.ndarray) -> list[Stroke]:
 
 
 def thinned(ink: np.ndarray) -> np.ndarray:
-    """Lines of one pixel, by the method of Zhang and Suen (1984)."""
+    """Thins lines to one pixel with the method of Zhang and Suen (1984)."""
     ink = np.pad(ink.astype(bool), 1)
     while True:
         before = ink.sum()
@@ -47,7 +47,7 @@ def thinned(ink: np.ndarray) -> np.ndarray:
 
 
 def _removable(ink: np.ndarray, odd: bool) -> np.ndarray:
-    """Pixels at an edge, of two sides in turn, without which the lines hang together still."""
+    """Edge pixels, of alternating sides, that can be removed without breaking a line."""
     around = np.stack([np.roll(ink, (-row, -column), (0, 1)) for row, column in _AROUND])
     count = around.sum(0)
     changes = (~around & np.roll(around, -1, 0)).sum(0)
@@ -57,7 +57,7 @@ def _removable(ink: np.ndarray, odd: bool) -> np.ndarray:
 
 
 def _graph(lines: np.ndarray) -> _Graph:
-    """Neighbouring pixels; across a corner only where no third pixel joins the two anyway."""
+    """Neighbouring pixels; diagonal ones only if no third pixel connects the two."""
     pixels = {(int(row), int(column)) for row, column in np.argwhere(lines)}
     graph: _Graph = {pixel: set() for pixel in pixels}
     for row, column in pixels:
@@ -70,7 +70,7 @@ def _graph(lines: np.ndarray) -> _Graph:
 
 
 def _walks(graph: _Graph) -> list[list[_Pixel]]:
-    """Walks over all edges, each once: from ends first, then from crossings, then around."""
+    """Walks over all edges, each once: first from ends, then from crossings, then on loops."""
     left = defaultdict(set, {pixel: set(others) for pixel, others in graph.items()})
     walks = [[pixel] for pixel in sorted(graph) if not graph[pixel]]  # dots
     starts = sorted(graph, key=lambda pixel: (len(graph[pixel]) != 1, len(graph[pixel]) < 3, pixel))
@@ -88,7 +88,7 @@ def _walks(graph: _Graph) -> list[list[_Pixel]]:
 
 
 def _next(walk: list[_Pixel], others: set[_Pixel]) -> _Pixel:
-    """Where a pen would go on: straight."""
+    """The next pixel for a pen, which continues straight on."""
     here = np.array(walk[-1])
     came = here - np.array(walk[max(0, len(walk) - 1 - _STRAIGHT_ON)])
 
@@ -100,7 +100,7 @@ def _next(walk: list[_Pixel], others: set[_Pixel]) -> _Pixel:
 
 
 def _simplified(points: np.ndarray) -> np.ndarray:
-    """Fewer points, whose lines pass all others nearby (Douglas and Peucker, 1973)."""
+    """Fewer points, with lines close to all others (Douglas and Peucker, 1973)."""
     if len(points) < 3:
         return points
     start, along = points[0], points[-1] - points[0]

@@ -1,3 +1,3 @@
-"""A traced function written anew, in operations that runtimes other than TensorFlow have."""
+"""Rewrites a traced function in operations that runtimes other than TensorFlow support."""
 
 from meta_tf.export.lowering.lower import lower as lower

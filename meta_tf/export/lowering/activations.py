@@ -1,4 +1,4 @@
-"""Activations, and the gradients that TensorFlow keeps for them."""
+"""Activations, and TensorFlow's gradient operations for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _SELU_SCALE_ALPHA = 1.7580993408473768599402175208123
 
 @rule("BiasAddGrad")
 def bias_add(op: tf.Operation, g: Tensor) -> list[Any]:
-    """The gradient by a bias: the sum of g over all axes but the channels."""
+    """The gradient of a bias: the sum of g over all axes but the channels."""
     return [tf.reduce_sum(g, list(range(g.shape.rank - 1)))]
 
 
@@ -46,7 +46,7 @@ def elu(op: tf.Operation, g: Tensor, y: Tensor) -> list[Any]:
 
 @rule("Selu")
 def selu(op: tf.Operation, x: Tensor) -> list[Any]:
-    """Value: s max(x, 0) + s α (exp(min(x, 0)) - 1), with s α in one number."""
+    """Value: s max(x, 0) + s α (exp(min(x, 0)) - 1), with s α as one number."""
     return [_SELU_SCALE * tf.nn.relu(x) + _SELU_SCALE_ALPHA * (tf.exp(-tf.nn.relu(-x)) - 1)]
 
 

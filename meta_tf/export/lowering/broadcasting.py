@@ -1,4 +1,4 @@
-"""What gradients ask about broadcast axes, and sums over axes."""
+"""The axes that gradients sum over after broadcasting, and sums over axes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _MOST_AXES = 5  # LiteRT's fast kernels accept more, and then fail
 
 @rule("BroadcastGradientArgs")
 def broadcast_axes(op: tf.Operation, a: Tensor, b: Tensor) -> list[Any]:
-    """The axes along which a sum undoes the broadcasting of either shape.
+    """For each shape, the axes to sum over to undo its broadcasting.
 
-    Only shapes of unknown sizes come here; two unknown ones are taken for the same. What that
-    gets wrong is found when the export is compared with TensorFlow at several sizes.
+    Only shapes with unknown sizes reach this rule; two unknown sizes are assumed to be equal.
+    If that is wrong, the comparison with TensorFlow at several sizes detects it.
     """
     one, other = (constant_value_as_shape(shape) for shape in (a, b))
     if one.rank is None or other.rank is None:
@@ -39,7 +39,8 @@ def broadcast_axes(op: tf.Operation, a: Tensor, b: Tensor) -> list[Any]:
 def reduce(op: tf.Operation, x: Tensor, axes: Tensor) -> list[Any]:
     """A sum or a mean over some axes.
 
-    Of a tensor with many, neighbours that are both summed, or both not, are made one first.
+    In a tensor with many axes, adjacent axes that are both summed, or both kept, are first
+    merged.
     """
     function = tf.reduce_sum if op.type == "Sum" else tf.reduce_mean
     chosen = tf.get_static_value(axes)
@@ -52,7 +53,7 @@ def reduce(op: tf.Operation, x: Tensor, axes: Tensor) -> list[Any]:
 
 
 def _merge_neighbours(shape: list[int], summed: set[int]) -> tuple[list[int], list[int]]:
-    """The shape with equal neighbours as one axis each, and the axes that are summed in it."""
+    """The shape with adjacent axes of the same kind merged, and its axes to sum over."""
     merged: list[int] = []
     kinds: list[bool] = []
     for axis, size in enumerate(shape):

@@ -13,10 +13,10 @@ from meta_tf.types import Tensor
 
 @rule("Conv2DBackpropFilter")
 def by_the_kernel(op: tf.Operation, x: Tensor, shape: Tensor, g: Tensor) -> list[Any]:
-    """The gradient by the kernel, as products of matrices: all windows by the gradient.
+    """The gradient of the kernel, as matrix products of all windows and g.
 
-    Written as a convolution of x by g, the converter for LiteRT would take it for another one,
-    and be wrong without a word.
+    Written as a convolution of x with g, the LiteRT converter would mistake it for another
+    convolution and silently give wrong results.
     """
     height, width, channels, filters = _kernel_shape(op, shape)
     groups = x.shape[-1] // channels
@@ -35,7 +35,7 @@ def by_the_kernel(op: tf.Operation, x: Tensor, shape: Tensor, g: Tensor) -> list
 
 @rule("Conv2DBackpropInput")
 def by_the_input(op: tf.Operation, shape: Tensor, kernel: Tensor, g: Tensor) -> list[Any]:
-    """As it is, but for groups, which are taken one by one."""
+    """Unchanged, except that groups are computed one by one."""
     channels = op.outputs[0].shape[-1]
     groups = 1 if channels is None else channels // kernel.shape[2]
     shape = shape if groups == 1 else tf.concat([shape[:3], [channels // groups]], 0)
@@ -59,7 +59,7 @@ def by_the_input(op: tf.Operation, shape: Tensor, kernel: Tensor, g: Tensor) -> 
 
 @rule("DepthwiseConv2dNativeBackpropFilter")
 def by_the_depthwise_kernel(op: tf.Operation, x: Tensor, shape: Tensor, g: Tensor) -> list[Any]:
-    """For each place of the kernel, the sum of what it saw times the gradient."""
+    """For each position of the kernel, the sum of its inputs times the gradient."""
     height, width, channels, each = _kernel_shape(op, shape)
     windows = windows_of(op, (height, width), x.shape[1:3], g.shape[1:3])
     apart = tf.reshape(g, [-1, *windows.number, channels, each])
@@ -69,7 +69,7 @@ def by_the_depthwise_kernel(op: tf.Operation, x: Tensor, shape: Tensor, g: Tenso
 
 @rule("DepthwiseConv2dNativeBackpropInput")
 def by_the_depthwise_input(op: tf.Operation, shape: Tensor, kernel: Tensor, g: Tensor) -> list[Any]:
-    """The gradient times each place of the kernel, put back where it was seen."""
+    """The gradient times each position of the kernel, added to the pixels that it read."""
     height, width, channels, each = kernel.shape
     image = tf.get_static_value(shape, partial=True)
     image = op.outputs[0].shape[1:3] if image is None else tuple(image[1:3])
@@ -80,16 +80,16 @@ def by_the_depthwise_input(op: tf.Operation, shape: Tensor, kernel: Tensor, g: T
 
 
 def _kernel_shape(op: tf.Operation, shape: Tensor) -> list[int]:
-    """The kernel's four sizes, from the input that says them or from the graph."""
+    """The kernel's four sizes, from the shape input or from the graph."""
     known = tf.get_static_value(shape)
     if known is not None:
         return [int(size) for size in known]
     static = op.outputs[0].shape
     if static.rank is None or None in static.as_list():
-        refuse(op, "the shape of its kernel is not known, as in a convolution in groups.")
+        refuse(op, "the shape of its kernel is not known, as in a grouped convolution.")
     return static.as_list()
 
 
 def _split(t: Tensor, groups: int) -> list[Tensor]:
-    """The channels in equal parts."""
+    """Splits the channels into equal parts."""
     return [t] if groups == 1 else tf.split(t, groups, -1)

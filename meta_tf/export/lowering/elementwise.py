@@ -1,4 +1,4 @@
-"""Operations on single numbers, and those that hand on what they are given."""
+"""Elementwise operations, and those that return their inputs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from meta_tf.types import Tensor
 
 @rule("IdentityN")
 def identities(op: tf.Operation, *xs: Tensor) -> list[Any]:
-    """Several tensors, as they are."""
+    """Returns the tensors unchanged."""
     return list(xs)
 
 
 @rule("Identity", "StopGradient", "PreventGradient", "CheckNumerics", "Snapshot")
 def identity(op: tf.Operation, x: Tensor) -> list[Any]:
-    """The tensor as it is: gradients are written down already, and nothing is checked."""
+    """Returns the tensor unchanged: gradients are already in the graph, nothing is checked."""
     return [x]
 
 
@@ -87,7 +87,7 @@ def expm1(op: tf.Operation, x: Tensor) -> list[Any]:
 
 @rule("Erf")
 def erf(op: tf.Operation, x: Tensor) -> list[Any]:
-    """Value: erf x, by a series."""
+    """Value: erf x, from a series."""
     return [_erf(x)]
 
 
@@ -98,7 +98,7 @@ def erfc(op: tf.Operation, x: Tensor) -> list[Any]:
 
 
 def _erf(x: Tensor) -> Tensor:
-    """Abramowitz and Stegun 7.1.26: to 1.5e-7, about what float32 holds."""
+    """Abramowitz and Stegun 7.1.26: exact to 1.5e-7, about the precision of float32."""
     size = tf.abs(x)
     t = 1 / (1 + 0.3275911 * size)
     series = tf.zeros_like(x)
@@ -109,10 +109,10 @@ def _erf(x: Tensor) -> Tensor:
 
 @rule("Sub")
 def difference(op: tf.Operation, a: Tensor, b: Tensor) -> list[Any]:
-    """Value: a - b, as a + (-1) b where a is a constant.
+    """Value: a - b, as a + (-1) b if a is a constant.
 
-    LiteRT's converter takes a reshape out of a difference, constant - reshape(b), and then
-    turns the sign round: the first step of weights would go from -w.
+    LiteRT's converter moves a reshape out of a difference, constant - reshape(b), and then
+    flips the sign: the first inner step would start from -w.
     """
     constant = a.op.type == "Const" and a.dtype.is_floating
     return [a + b * tf.constant(-1, b.dtype) if constant else a - b]

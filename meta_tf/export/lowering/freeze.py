@@ -1,7 +1,7 @@
-"""A traced function as a graph of its own: weights as constants, calls inlined, sizes folded.
+"""A traced function as a self-contained graph: constant weights, inlined calls, folded sizes.
 
-TensorFlow has no public way to this; its minor version is pinned, and every export is compared
-with TensorFlow after it was written.
+TensorFlow has no public API for this. Its minor version is pinned, and every export is compared
+with TensorFlow.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from tensorflow.python.training.saver import export_meta_graph
 
 
 def freeze(function: Any) -> tuple[tf.Graph, dict[str, Any]]:
-    """The graph of a concrete function, and the functions that loops in it call, by name.
+    """The graph of a concrete function, and the functions that its loops call, by name.
 
-    The graph has `inputs` and `outputs` in the order of the function's.
+    The graph's `inputs` and `outputs` are in the function's order.
     """
     frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
     folded = _fold(frozen)
@@ -31,9 +31,9 @@ def freeze(function: Any) -> tuple[tf.Graph, dict[str, Any]]:
 
 
 def _fold(frozen: Any) -> Any:
-    """The graph after constant folding, and no other of grappler's passes.
+    """The graph after constant folding, without any other grappler pass.
 
-    With it go most sizes, and what only asks which axes were broadcast.
+    Folding removes most size computations, and the operations that find broadcast axes.
     """
     config = config_pb2.ConfigProto()
     options = config.graph_options.rewrite_options

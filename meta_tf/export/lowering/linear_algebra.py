@@ -1,4 +1,4 @@
-"""Small systems of linear equations, written out row by row."""
+"""Small systems of linear equations, unrolled row by row."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import tensorflow as tf
 from meta_tf.export.lowering.rules import known_shape, refuse, rule
 from meta_tf.types import Tensor
 
-_MOST_ROWS = 64  # as every row is a few operations of its own
+_MOST_ROWS = 64  # every row adds a few operations
 
 
 @rule("Cholesky")
 def cholesky(op: tf.Operation, a: Tensor) -> list[Any]:
-    """L with A = L Lᵀ: column k of what is left, over the root of its pivot, and so on."""
+    """L with A = L Lᵀ: column by column, each divided by the root of its pivot."""
     rows = _rows(op, a)
     columns, rest = [], a
     for k in range(rows):
@@ -28,7 +28,7 @@ def cholesky(op: tf.Operation, a: Tensor) -> list[Any]:
 
 @rule("MatrixTriangularSolve")
 def triangular_solve(op: tf.Operation, triangle: Tensor, b: Tensor) -> list[Any]:
-    """X with A X = B or Aᵀ X = B, for a triangle A: one row after another."""
+    """X with A X = B or Aᵀ X = B, for a triangular A, row by row."""
     rows = _rows(op, triangle)
     if op.get_attr("adjoint"):
         triangle = tf.transpose(triangle)
@@ -47,5 +47,5 @@ def triangular_solve(op: tf.Operation, triangle: Tensor, b: Tensor) -> list[Any]
 def _rows(op: tf.Operation, matrix: Tensor) -> int:
     shape = known_shape(op, matrix)
     if len(shape) != 2 or shape[0] > _MOST_ROWS:
-        refuse(op, f"its matrix is of shape {shape}; one of up to {_MOST_ROWS} rows can be.")
+        refuse(op, f"its matrix has shape {shape}; at most {_MOST_ROWS} rows are supported.")
     return shape[0]

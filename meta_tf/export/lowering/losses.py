@@ -12,14 +12,14 @@ from meta_tf.types import Tensor
 
 @rule("SparseSoftmaxCrossEntropyWithLogits")
 def sparse_cross_entropy(op: tf.Operation, logits: Tensor, labels: Tensor) -> list[Any]:
-    """-log softmax(logits)[label], and its gradient by the logits."""
+    """-log softmax(logits)[label], and its gradient with respect to the logits."""
     labels = tf.cast(labels, tf.int32)
     return _cross_entropy(logits, tf.one_hot(labels, logits.shape[-1], dtype=logits.dtype))
 
 
 @rule("SoftmaxCrossEntropyWithLogits")
 def cross_entropy(op: tf.Operation, logits: Tensor, target: Tensor) -> list[Any]:
-    """-Σ target · log softmax(logits), and its gradient by the logits.
+    """-Σ target · log softmax(logits), and its gradient with respect to the logits.
 
     The target need not sum to 1: the gradient is softmax(logits) · Σ target - target.
     """

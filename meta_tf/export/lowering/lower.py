@@ -1,9 +1,9 @@
-"""`lower`: emits a finished graph anew, operation by operation.
+"""`lower`: rewrites a finished graph, operation by operation.
 
-The graph of an adaptation holds the gradients of its forward pass as operations of their own,
+The graph of an adaptation contains the gradients of its forward pass as separate operations,
 which other runtimes lack: the gradient of a convolution, of a pooling, of a normalisation. Here
-each operation that has a rule is written as the rule says, every other one as it was. Nothing
-about algorithms or layers is known or needed.
+each operation that has a rule is replaced by that rule, and every other one is copied. The code
+does not depend on algorithms or layers.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ def lower(function: Any) -> Any:
     """A concrete function that computes the same in simpler operations, without variables.
 
     Args:
-      function: a concrete function of tensors by name that returns a dictionary of tensors.
+      function: a concrete function of named tensors that returns a dictionary of tensors.
 
     Returns:
       A concrete function with the same names.
 
     Raises:
-      Refused: if an operation cannot be written down.
+      Refused: if an operation cannot be exported.
     """
     graph, library = freeze(function)
     names = [t.op.name for t in graph.inputs]
@@ -58,7 +58,7 @@ def lower(function: Any) -> Any:
 
 
 class _Writer:
-    """Writes graphs into the one that is being traced.
+    """Writes graphs into the current graph.
 
     Args:
       library: the functions that they call, by name.
@@ -87,7 +87,7 @@ class _Writer:
     def _write_one(self, op: tf.Operation, inputs: list[Tensor]) -> list[Any]:
         write = self._calls.get(op.type) or RULES.get(op.type)
         if write:
-            with tf.name_scope(op.name):  # the layer's name is in it, for errors and for readers
+            with tf.name_scope(op.name):  # includes the layer's name, for errors and readers
                 return write(op, *inputs)
         attributes = {k: v for k, v in op.node_def.attr.items() if not k.startswith("_")}
         here = tf.compat.v1.get_default_graph()

@@ -1,7 +1,7 @@
-"""Batch normalisation by TensorFlow's fused kernels, written out.
+"""Explicit formulas for batch normalisation with TensorFlow's fused kernels.
 
-The forward kernel gives its gradient two tensors that only they know: here, in both modes,
-mean and variance. The two rules belong together.
+The forward kernel passes two internal tensors to its gradient: here, in both modes, the mean
+and the variance. The two rules belong together.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _AXES = [0, 1, 2]  # batch, height, width
 def batch_norm(
     op: tf.Operation, x: Tensor, gamma: Tensor, beta: Tensor, mean: Tensor, variance: Tensor
 ) -> list[Any]:
-    """Value: y = γ z + β with z = (x - mean) / √(variance + ε), and what is kept of it."""
+    """Value: y = γ z + β with z = (x - mean) / √(variance + ε), and the statistics."""
     need(op, "data_format", b"NHWC")
     epsilon, unbiased = op.get_attr("epsilon"), variance
     if op.get_attr("is_training"):

@@ -15,7 +15,7 @@ _BELOW_ALL = -3e38
 
 @rule("MaxPoolGrad")
 def max_pool(op: tf.Operation, x: Tensor, y: Tensor, g: Tensor) -> list[Any]:
-    """The first of a window's largest pixels gets all of its gradient, as in TensorFlow."""
+    """The first maximum of a window gets all of its gradient, as in TensorFlow."""
     windows = windows_of(op, op.get_attr("ksize")[1:3], x.shape[1:3], y.shape[1:3])
     free, parts = tf.ones_like(y), []
     for seen in windows.of(x, _BELOW_ALL):
@@ -27,7 +27,7 @@ def max_pool(op: tf.Operation, x: Tensor, y: Tensor, g: Tensor) -> list[Any]:
 
 @rule("AvgPoolGrad")
 def average_pool(op: tf.Operation, shape: Tensor, g: Tensor) -> list[Any]:
-    """Every pixel of a window gets the same share of its gradient."""
+    """Every pixel of a window gets an equal share of its gradient."""
     image = tf.get_static_value(shape, partial=True)
     image = op.outputs[0].shape[1:3] if image is None else tuple(image[1:3])
     windows = windows_of(op, op.get_attr("ksize")[1:3], image, g.shape[1:3])

@@ -1,4 +1,4 @@
-"""The registry of rules: what an operation of TensorFlow is written as instead."""
+"""The registry of rules: replacements for TensorFlow operations."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RULES: dict[str, Rule] = {}
 
 
 def rule(*kinds: str) -> Callable[[Rule], Rule]:
-    """Registers a rule for operations of these kinds.
+    """Registers a rule for these kinds of operations.
 
     Example:
       >>> @rule("Half")
@@ -36,26 +36,26 @@ def rule(*kinds: str) -> Callable[[Rule], Rule]:
 
 
 def refuse(op: tf.Operation, why: str) -> NoReturn:
-    """Raises Refused, naming the operation and with it the layer that it belongs to."""
-    raise Refused(f"the operation {op.type} of {op.name!r} cannot be written down: {why}")
+    """Raises Refused with the name of the operation, which includes its layer."""
+    raise Refused(f"the operation {op.type} of {op.name!r} cannot be exported: {why}")
 
 
 def need(op: tf.Operation, attribute: str, value: Any) -> None:
-    """Refuses an operation unless an attribute has the one value that the rule is made for."""
+    """Refuses an operation unless an attribute has the value that the rule supports."""
     found = op.get_attr(attribute)
     if found != value:
-        refuse(op, f"its {attribute} is {found!r}, and only {value!r} can be.")
+        refuse(op, f"its {attribute} is {found!r}; only {value!r} is supported.")
 
 
 def known_shape(op: tf.Operation, t: Any) -> list[int]:
-    """The shape of a tensor whose every size must be known."""
+    """The shape of a tensor; all its sizes must be known."""
     if t.shape.rank is None or None in t.shape.as_list():
-        refuse(op, f"it needs a known size, and this one is {t.shape}. Export for fixed sizes.")
+        refuse(op, f"it needs a known size, but its size is {t.shape}. Export with fixed sizes.")
     return t.shape.as_list()
 
 
 def sizes(t: Tensor) -> list[Any]:
-    """The shape of a tensor as numbers, and as tensors where they are known at run time only."""
+    """The shape of a tensor as numbers, or as tensors for sizes known only at run time."""
     static = t.shape.as_list()
     if None not in static:
         return static

@@ -1,4 +1,4 @@
-"""Parts of tensors, and where they are in the whole."""
+"""Parts of tensors, and their positions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from meta_tf.types import Tensor
 
 @rule("ConcatOffset")
 def offsets(op: tf.Operation, axis: Tensor, *shapes: Tensor) -> list[Any]:
-    """Where each tensor of a concatenation begins: at what those before it take up."""
+    """The start of each tensor in a concatenation: the total size of those before it."""
     along = tf.one_hot(axis, shapes[0].shape[0], dtype=tf.int32)
     begin, begins = tf.zeros_like(shapes[0]), []
     for shape in shapes:
@@ -24,18 +24,18 @@ def offsets(op: tf.Operation, axis: Tensor, *shapes: Tensor) -> list[Any]:
 
 @rule("DynamicStitch")
 def stitch(op: tf.Operation, *inputs: Tensor) -> list[Any]:
-    """Rows put together at known places, of which the last given holds: a gather.
+    """Rows placed at known indices, the last one if an index repeats: as a gather.
 
-    So a gradient writes a shape with ones at the axes that were summed over.
+    Gradients use it to build a shape with ones at the summed axes.
     """
     given, rows = inputs[: len(inputs) // 2], inputs[len(inputs) // 2 :]
     places = [tf.get_static_value(place) for place in given]
     if any(place is None for place in places):
-        refuse(op, "the places of its rows are known at run time only.")
+        refuse(op, "the indices of its rows are known only at run time.")
     place = np.concatenate([np.ravel(p) for p in places])
     last = {int(at): row for row, at in enumerate(place)}
     if sorted(last) != list(range(len(last))):
-        refuse(op, "some of its rows are given nowhere.")
+        refuse(op, "some of its rows are missing.")
     flat = [
         tf.reshape(r, [np.size(p), *r.shape[np.ndim(p) :]])
         for p, r in zip(places, rows, strict=True)
@@ -45,7 +45,7 @@ def stitch(op: tf.Operation, *inputs: Tensor) -> list[Any]:
 
 @rule("StridedSlice")
 def part(op: tf.Operation, x: Tensor, begin: Tensor, end: Tensor, step: Tensor) -> list[Any]:
-    """As it is, but for what adds axes: the converter for LiteRT wants all sizes for that."""
+    """Unchanged, except for new axes, for which the LiteRT converter needs all sizes."""
     new = [i for i in range(begin.shape[0]) if op.get_attr("new_axis_mask") >> i & 1]
     masks = ("begin_mask", "end_mask", "shrink_axis_mask", "ellipsis_mask", "new_axis_mask")
     given = {name: op.get_attr(name) for name in masks}
@@ -62,6 +62,6 @@ def part(op: tf.Operation, x: Tensor, begin: Tensor, end: Tensor, step: Tensor) 
 
 
 def _without(mask: int, gone: list[int]) -> int:
-    """The bits of a mask with those at some places taken out, the higher ones moved down."""
+    """The mask without the bits at some positions; higher bits move down."""
     bits = [mask >> i & 1 for i in range(mask.bit_length()) if i not in gone]
     return sum(bit << i for i, bit in enumerate(bits))

@@ -1,4 +1,4 @@
-"""The windows that a convolution or a pooling looks at, as shifted views of the images."""
+"""The windows of a convolution or a pooling, as shifted views of the images."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from meta_tf.types import Tensor
 
 
 class Windows(NamedTuple):
-    """Where the windows of an operation lie: rows and columns, each a pair.
+    """The positions of an operation's windows; each field is a pair (rows, columns).
 
     `size`: of a window. `number`: of windows. `image`: its size. `before`, `after`: the padding.
-    `stride`: from window to window. `dilation`: from pixel to pixel inside of one.
+    `stride`: from window to window. `dilation`: from pixel to pixel inside a window.
     """
 
     size: tuple[int, int]
@@ -28,7 +28,7 @@ class Windows(NamedTuple):
 
     @property
     def places(self) -> list[tuple[int, int]]:
-        """The pixels of a window, as distances from its first one in the image."""
+        """The pixels of a window, as offsets from its first pixel."""
         rows, columns = self.size
         return [
             (i * self.dilation[0], j * self.dilation[1])
@@ -37,7 +37,7 @@ class Windows(NamedTuple):
         ]
 
     def of(self, x: Tensor, padding: float = 0.0) -> list[Tensor]:
-        """For each pixel of a window, what all windows see there: [B, *number, C] each."""
+        """For each pixel of a window, its values in all windows: [B, *number, C] each."""
         padded = self.pad(x, padding)
         height, width = ((n - 1) * s + 1 for n, s in zip(self.number, self.stride, strict=True))
         return [
@@ -53,7 +53,7 @@ class Windows(NamedTuple):
         return tf.pad(x, [[0, 0], list(rows), list(columns), [0, 0]], constant_values=value)
 
     def put_back(self, parts: list[Tensor]) -> Tensor:
-        """The transpose of `of`: what lies on the same pixel is added, the padding dropped."""
+        """The transpose of `of`: adds the values at each pixel and drops the padding."""
         height, width = (
             b + n + a for b, n, a in zip(self.before, self.image, self.after, strict=True)
         )
@@ -66,34 +66,34 @@ class Windows(NamedTuple):
         return self.without_padding(total)
 
     def apart(self, part: Tensor) -> Tensor:
-        """What belongs to each window, [B, *number, C], as far apart as they lie in the image."""
+        """The windows' values, [B, *number, C], spread out to the windows' positions."""
         return _spread(_spread(part, 1, self.stride[0]), 2, self.stride[1])
 
     def without_padding(self, x: Tensor) -> Tensor:
-        """Padded images, back at their own size."""
+        """Padded images, cropped to their original size."""
         top, left = self.before
         return x[:, top : top + self.image[0], left : left + self.image[1]]
 
 
 def windows_of(op: tf.Operation, size: Any, image: Any, count: Any) -> Windows:
-    """The windows of an operation, by its attributes.
+    """The windows of an operation, from its attributes.
 
     Args:
       op: a convolution, a pooling, or the gradient of one.
       size: height and width of a window.
       image: height and width of the images.
-      count: how many windows fit, in each direction.
+      count: the number of windows in each direction.
     """
     need(op, "data_format", b"NHWC")
     if None in (*image, *count):
-        refuse(op, "its images have no fixed size. Use a model whose input says it.")
+        refuse(op, "its images have no fixed size. Use a model whose Input has one.")
     stride = tuple(op.get_attr("strides")[1:3])
     dilation = (1, 1)
     if any(a.name == "dilations" for a in op.op_def.attr):
         dilation = tuple(op.get_attr("dilations")[1:3])
     padding = op.get_attr("padding")
     if padding not in (b"SAME", b"VALID"):
-        refuse(op, f"its padding is {padding!r}, and only 'same' or 'valid' can be.")
+        refuse(op, f"its padding is {padding!r}; only 'same' and 'valid' are supported.")
     before, after = (0, 0), (0, 0)
     if padding == b"SAME":
         extent = [(s - 1) * d + 1 for s, d in zip(size, dilation, strict=True)]
@@ -107,7 +107,7 @@ def windows_of(op: tf.Operation, size: Any, image: Any, count: Any) -> Windows:
 
 
 def covered(windows: Windows) -> np.ndarray:
-    """How many pixels of the image each window holds, [1, *number, 1]: fewer at the padding."""
+    """The number of image pixels in each window, [1, *number, 1]: fewer where there is padding."""
     rows, columns = (
         [sum(0 <= n * s - b + k * d < i for k in range(size)) for n in range(count)]
         for size, count, i, b, s, d in zip(

@@ -1,11 +1,11 @@
-// What the page says in English.
+// The page's words in English.
 
 const several = (n, one, many) => `${n} ${n === 1 ? one : many}`;
 
 export const en = {
   title: "Teach it your own symbols",
-  lead: "Draw each symbol once. Then draw one of them again, and it says which.",
-  private: "It learns in this page, from your drawings alone. Nothing is sent anywhere.",
+  lead: "Draw each symbol once. Then draw one of them again, and the page recognises it.",
+  private: "It learns in your browser, only from your drawings. Nothing is sent anywhere.",
   teachTitle: "Your symbols",
   askTitle: "Draw one of them again",
   howTitle: "How it decides",
@@ -16,8 +16,8 @@ export const en = {
   teach: "Teach it this drawing as",
   seen: "What it sees",
   keys:
-    "With keys: the arrows move the pen, with Shift further; the space bar puts it down and " +
-    "lifts it; Backspace takes the last stroke away, Escape all.",
+    "Keyboard: the arrow keys move the pen, with Shift in larger steps; the space bar lowers and " +
+    "lifts it; Backspace removes the last stroke, Escape all strokes.",
 
   names: ["A", "B", "C", "D", "E"],
   nameOf: (number) => `Name of symbol ${number}`,
@@ -37,24 +37,24 @@ export const en = {
   learned: (drawings, ms) => `Learned from ${several(drawings, "drawing", "drawings")} in ${ms} ms.`,
   explained: {
     steps:
-      "It takes a few small steps that make your own drawings more certain. " +
-      "This is how sure it is of each symbol after every step.",
+      "It takes a few small steps that make it more certain of your drawings. " +
+      "The table shows its confidence in each symbol after each step.",
     distances:
-      "It turns drawings into points, alike ones close together. The nearer a symbol's mean is " +
-      "to the new drawing, the likelier that symbol.",
+      "It maps drawings to points, with similar drawings close together. The closer a symbol's " +
+      "mean is to the new drawing, the more likely that symbol is.",
     confidence: "It compares the new drawing with the drawings of each symbol.",
   },
   symbol: "Symbol",
   afterSteps: (n) => `After ${several(n, "step", "steps")}`,
   distance: "Distance",
   confidence: "Confidence",
-  learners: "What it knows",
+  learners: "Trained on",
   writings: { alphabets: "Many alphabets", chinese: "Chinese characters" },
   about: {
     alphabets: (learner) =>
-      `The learner, ${learner}, was trained on handwritten characters of many alphabets, and has never seen yours.`,
+      `The learner, ${learner}, was trained on handwritten characters of many alphabets. It has never seen yours.`,
     chinese: (learner) =>
-      `The learner, ${learner}, was trained on Chinese characters in print and in brush writing, and has never seen your hand.`,
+      `The learner, ${learner}, was trained on Chinese characters in print and brush writing. It has never seen your handwriting.`,
     other: (learner) => `The learner is ${learner}.`,
   },
   failed: (reason) => `The learner does not work here: ${reason}`,

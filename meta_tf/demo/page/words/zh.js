@@ -1,9 +1,9 @@
-// What the page says in Chinese.
+// The page's words in Chinese.
 
 export const zh = {
   title: "教它认识你的符号",
   lead: "每个符号画一次。然后任选一个再画一遍，它会说出是哪一个。",
-  private: "学习只在本页进行，只用你画的图。不会发送任何内容。",
+  private: "学习完全在你的浏览器中进行，只用你画的图，不会上传任何内容。",
   teachTitle: "你的符号",
   askTitle: "再画其中一个",
   howTitle: "它如何判断",
@@ -32,15 +32,15 @@ export const zh = {
   nowThis: (name, percent, before, was) => `学会了。之前：“${before}”，${was}。现在：“${name}”，${percent}。`,
   learned: (drawings, ms) => `用 ${drawings} 张图学习，耗时 ${ms} 毫秒。`,
   explained: {
-    steps: "它走几小步，使自己对你画的图越来越有把握。下表是每一步之后它对各个符号的把握。",
-    distances: "它把图变成点，相像的图彼此靠近。新图离哪个符号的平均点最近，就最可能是哪个符号。",
-    confidence: "它把新图与各个符号的图相比较。",
+    steps: "它做几步小幅更新，对你画的图越来越有把握。下表是每一步之后它对各个符号的把握。",
+    distances: "它把每张图映射成一个点，相似的图彼此靠近。新图离哪个符号的均值最近，就最可能是哪个符号。",
+    confidence: "它把新图与各个符号的图进行比较。",
   },
   symbol: "符号",
   afterSteps: (n) => `${n} 步之后`,
   distance: "距离",
   confidence: "把握",
-  learners: "它熟悉什么",
+  learners: "训练数据",
   writings: { alphabets: "多种文字", chinese: "汉字" },
   about: {
     alphabets: (learner) => `学习器 ${learner} 用多种文字的手写字符训练而成，从未见过你的符号。`,

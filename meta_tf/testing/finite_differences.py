@@ -1,10 +1,15 @@
 """Meta-gradients compared with finite differences, in float64."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
+from meta_tf.algorithms import Algorithm
 from meta_tf.network.network import Network
-from meta_tf.types import Examples, Weights
+from meta_tf.types import Examples, Tensor, Weights
 
 _STEP = 1e-5  # small, so that no relu bends on the way
 
@@ -13,7 +18,7 @@ def wiggled(weights: Weights, amount: float = 0.3, seed: int = 1) -> Weights:
     """The weights, moved at random: biases off 0 and scales off 1, where they would hide errors."""
     rng = np.random.default_rng(seed)
 
-    def move(w):
+    def move(w: Tensor) -> Tensor:
         return w + amount * rng.standard_normal(w.shape) if w.dtype.is_floating else w
 
     meta = {
@@ -23,7 +28,12 @@ def wiggled(weights: Weights, amount: float = 0.3, seed: int = 1) -> Weights:
 
 
 def meta_gradient_error(
-    algorithm, network: Network, weights: Weights, support: Examples, query: Examples, directions=2
+    algorithm: Algorithm,
+    network: Network,
+    weights: Weights,
+    support: Examples,
+    query: Examples,
+    directions: int = 2,
 ) -> float:
     """How far `algorithm.meta_gradients` is from the slope of `algorithm.task_loss`, relatively.
 
@@ -38,7 +48,11 @@ def meta_gradient_error(
     start = np.concatenate([np.ravel(w) for w in _flat(algorithm, network, weights)])
     gradient = gradient_at(start).numpy()
     unit = np.linalg.norm(gradient) / np.sqrt(gradient.size)
-    assert unit > 0, "The gradient is zero, and so the comparison says nothing."
+    if not unit > 0:
+        raise AssertionError(
+            "The meta-gradient is zero: `task_loss` depends on nothing that is learned, or "
+            "tf.stop_gradient cuts it off."
+        )
     rng = np.random.default_rng(0)
     errors = []
     for _ in range(directions):
@@ -50,13 +64,16 @@ def meta_gradient_error(
     return max(errors)
 
 
-def _compiled(algorithm, network, weights, support, query):
+def _compiled(
+    algorithm: Algorithm, network: Network, weights: Weights, support: Examples, query: Examples
+) -> tuple[Callable[[np.ndarray], Tensor], Callable[[np.ndarray], Tensor]]:
+    """The loss of a task, and its gradient, as functions of one vector of all that is learned."""
     learned = [name for name in weights.meta if name not in algorithm.moving(network)]
     shapes = [w.shape for w in _flat(algorithm, network, weights)]
     sizes = [s.num_elements() for s in shapes]
     spec = tf.TensorSpec([sum(sizes)], tf.float64)
 
-    def unflatten(vector):
+    def unflatten(vector: Tensor) -> Weights:
         parts = tf.split(vector, sizes)
         parts = [tf.reshape(p, s) for p, s in zip(parts, shapes, strict=True)]
         count = len(weights.model)
@@ -64,11 +81,11 @@ def _compiled(algorithm, network, weights, support, query):
         return Weights(parts[:count], weights.state, {**weights.meta, **own})
 
     @tf.function(autograph=False, input_signature=[spec])
-    def loss_at(vector):
+    def loss_at(vector: Tensor) -> Tensor:
         return algorithm.task_loss(network, unflatten(vector), support, query)[0]
 
     @tf.function(autograph=False, input_signature=[spec])
-    def gradient_at(vector):
+    def gradient_at(vector: Tensor) -> Tensor:
         result = algorithm.meta_gradients(network, unflatten(vector), support, query)
         flat = [*result.gradients, *(result.meta_gradients[name] for name in learned)]
         return tf.concat([tf.reshape(g, [-1]) for g in flat], 0)
@@ -76,7 +93,7 @@ def _compiled(algorithm, network, weights, support, query):
     return loss_at, gradient_at
 
 
-def _flat(algorithm, network, weights):
+def _flat(algorithm: Algorithm, network: Network, weights: Weights) -> list[Tensor]:
     """What is learned: all but what only moves in training."""
     moving = algorithm.moving(network)
     return [*weights.model, *(w for name, w in weights.meta.items() if name not in moving)]

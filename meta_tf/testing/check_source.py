@@ -1,0 +1,116 @@
+"""`check_source`: whether a task source of your own keeps the contract of the library's."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+
+from meta_tf.tasks.part import Part
+from meta_tf.tasks.source import PARTS, Source
+
+_EPISODES = 6
+
+
+def check_source(source: Source) -> None:
+    """Checks a task source by the properties that the library's own sources have.
+
+    Episode i of a part is a function of the seed and i alone: neither the size of a batch nor the
+    place where a run resumes changes it. The three parts, and two seeds, give different
+    episodes. Values are finite, shapes are those that the source declares, and the labels of a
+    classification are 0 … N - 1. The parts share no class.
+
+    Args:
+      source: the source.
+
+    Raises:
+      AssertionError: if a property is missing; its text has one sentence for each.
+
+    Example:
+      >>> meta_tf.testing.check_source(meta_tf.tasks.Sinusoid(shots=5))
+    """
+    failures = []
+    for name in PARTS:
+        failures += [f"{name}: {failure}" for failure in _of_a_part(source, getattr(source, name))]
+    failures += _between_parts(source)
+    if failures:
+        raise AssertionError("\n".join([f"{source!r} fails:", *failures]))
+
+
+def _of_a_part(source: Source, part: Part) -> list[str]:
+    failures = []
+    first = _episodes(part, 1)
+    for tasks in (2, _EPISODES):
+        if not _equal(_episodes(part, tasks), first):
+            failures.append(
+                f"An episode must not depend on the size of its batch: those in batches of {tasks} "
+                "differ from those one by one. Use the uniform numbers of an episode's own row "
+                "alone, and no other generator."
+            )
+    if not _equal(_episodes(part, 2, start=1), [t[2:] for t in _episodes(part, 2, 2 + _EPISODES)]):
+        failures.append("A part must go on at any number: `start=1` gives other episodes.")
+    if _equal(_episodes(part, 1, seed=1), first):
+        failures.append("Another seed must give other episodes. Received: the same for 0 and 1.")
+    x, y = next(iter(part.batches(2)))
+    for name, value, shape in (
+        ("support_x", x["support_x"], source.input_shape),
+        ("query_x", x["query_x"], source.input_shape),
+        ("support_y", x["support_y"], source.target_shape),
+        ("query_y", y, source.target_shape),
+    ):
+        failures += _of_a_set(source, name, value, shape)
+    return failures
+
+
+def _of_a_set(source: Source, name: str, value: tf.Tensor, shape: tuple[int, ...]) -> list[str]:
+    failures = []
+    for tensor, declared in zip(tf.nest.flatten(value), _shapes(value, shape), strict=True):
+        if tuple(tensor.shape[2:]) != tuple(declared):
+            failures.append(
+                f"`{name}` must be [T, …] of the declared shape {declared}. Received: "
+                f"{tuple(tensor.shape)}."
+            )
+        if tensor.dtype.is_floating and not np.isfinite(tensor).all():
+            failures.append(f"`{name}` must be finite. Received: nan or infinity.")
+    if name.endswith("_y") and source.kind == "classification":
+        labels, ways = np.asarray(value), source.ways or 0
+        if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= ways:
+            failures.append(
+                f"`{name}` must hold class numbers 0 … {ways - 1}. Received: {labels.dtype} "
+                f"from {labels.min()} to {labels.max()}."
+            )
+    return failures
+
+
+def _between_parts(source: Source) -> list[str]:
+    failures = []
+    parts = {name: getattr(source, name) for name in PARTS}
+    for one, other in (("train", "valid"), ("train", "test"), ("valid", "test")):
+        shared = set(parts[one].classes) & set(parts[other].classes)
+        if shared:
+            failures.append(
+                f"{one} and {other} must share no class. Received: {sorted(shared)[0]!r} in both."
+            )
+        if _equal(_episodes(parts[one], 1), _episodes(parts[other], 1)):
+            failures.append(
+                f"{one} and {other} must give different episodes: give each part a stream of its "
+                "own."
+            )
+    return failures
+
+
+def _episodes(part: Part, tasks: int, number: int = _EPISODES, **options: int) -> list[np.ndarray]:
+    """The first episodes as flat arrays, taken in batches of `tasks`."""
+    batches = part.batches(tasks, **options).take(-(-number // tasks))
+    flat = [tf.nest.flatten(batch) for batch in batches]
+    return [np.concatenate([t.numpy() for t in ts])[:number] for ts in zip(*flat, strict=True)]
+
+
+def _equal(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def _shapes(value: tf.Tensor, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """The declared shapes in the order of the flat tensors."""
+    if isinstance(value, tf.Tensor):
+        return [shape]
+    return tf.nest.flatten_up_to(value, shape)
