@@ -23,11 +23,15 @@ def test_every_argument_that_is_a_flag_is_described(part):
         assert argument.about, f"{part.name} does not describe {argument.name} (--{flag})"
 
 
-def test_every_algorithm_and_source_of_the_package_can_be_chosen():
+# It predicts Gaussians, for which the command line has no loss and no metric.
+NOT_CHOSEN = {meta_tf.ALPaCA}
+
+
+def test_every_algorithm_of_the_package_can_be_chosen():
     classes = {name for name in meta_tf.__all__ if isinstance(getattr(meta_tf, name), type)}
     derived = {n for n in classes if issubclass(getattr(meta_tf, n), meta_tf.Algorithm)}
     concrete = {getattr(meta_tf, n) for n in derived if not getattr(meta_tf, n).__abstractmethods__}
-    assert concrete <= {part.make for part in registry.built_in("algorithm")}
+    assert concrete - NOT_CHOSEN <= {part.make for part in registry.built_in("algorithm")}
 
 
 @pytest.mark.parametrize(
