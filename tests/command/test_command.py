@@ -19,7 +19,6 @@ from tests.command_line import ROOT, run, start
 HELPS = """
 import sys
 sys.argv[0] = "meta-tf"
-from meta_tf.command.read_flags import about_preset, presets
 from meta_tf.command.main import COMMANDS, main
 for words in ([], ["--version"]):
     assert main(words) == 0
