@@ -40,12 +40,14 @@ from meta_tf.batch.spread import check_replicas, spec_of_share, spread
 from meta_tf.batch.whole_executions import WholeExecutions
 from meta_tf.checks import check_choice, check_integer, check_switch
 from meta_tf.export import formats
-from meta_tf.export.keras_file import check_keras_file
+from meta_tf.export.keras_file import check_keras_file, read_parts, write_parts
 from meta_tf.export.request import Request
+from meta_tf.forks import check_not_forked
 from meta_tf.network.finite import all_finite, nan_unless_finite
+from meta_tf.network.layer_state import ExactState, prepare_layers
 from meta_tf.network.masks import packed, unpacked
 from meta_tf.network.network import Network
-from meta_tf.network.seeds import load_seeds, save_seeds
+from meta_tf.network.seeds import load_seeds
 from meta_tf.network.state import store_state
 from meta_tf.standardize import standardized
 from meta_tf.tasks.part import Part
@@ -107,6 +109,8 @@ class MetaLearner(keras.Model):
       (3, 1)
     """
 
+    train_function: Any
+
     def __init__(
         self,
         model: keras.Model,
@@ -131,6 +135,7 @@ class MetaLearner(keras.Model):
         self.task_parallelism = task_parallelism
         self._meta = self._variables(algorithm.meta_weights(network))
         self._moving = self._variables(algorithm.moving(network), trainable=False)
+        self._exact = ExactState(lambda: self.model)
         self._jit = "auto"
         self._compile_for_use()
         self.built = True
@@ -144,24 +149,20 @@ class MetaLearner(keras.Model):
     def algorithm(self, algorithm: Algorithm) -> None:
         _check_algorithm(algorithm)
         algorithm.check(self.network)
-        own = {**algorithm.meta_weights(self.network), **algorithm.moving(self.network)}
-        present = {**self._meta, **self._moving}
-        if {n: v.shape for n, v in own.items()} != {n: v.shape for n, v in present.items()}:
+        if not self._learns_the_same(algorithm, self.network):
+            own = {**algorithm.meta_weights(self.network), **algorithm.moving(self.network)}
             raise ValueError(
                 "`algorithm` must learn the same besides the weights as the one before: "
-                f"{', '.join(present) or 'nothing'}. Received: {algorithm!r}, which learns "
+                f"{', '.join(self._besides) or 'nothing'}. Received: {algorithm!r}, which learns "
                 f"{', '.join(own) or 'nothing'}. Build a new MetaLearner for it."
             )
         self._algorithm = algorithm
         self._compile_for_use()
-        # Keras traces these again when they are asked for.
-        self.train_function = self.test_function = self.predict_function = None
 
     @property
     def weights_now(self) -> Weights:
         """The present weights, as tensors."""
-        own = {**self._meta, **self._moving}
-        meta = {name: tf.convert_to_tensor(v.value) for name, v in own.items()}
+        meta = {name: tf.convert_to_tensor(v.value) for name, v in self._besides.items()}
         return self.network.weights._replace(meta=meta)
 
     def standardize(self, part: Part, targets: bool = True) -> None:
@@ -203,6 +204,43 @@ class MetaLearner(keras.Model):
         # Keras traces these again when they are asked for.
         self.train_function = self.test_function = self.predict_function = None
 
+    @property
+    def _besides(self) -> dict[str, keras.Variable]:
+        """What is learned, or moves in training, besides the model's weights."""
+        return {**self._meta, **self._moving}
+
+    def _learns_the_same(self, algorithm: Algorithm, network: Network) -> bool:
+        own = {**algorithm.meta_weights(network), **algorithm.moving(network)}
+        return {n: v.shape for n, v in own.items()} == {
+            n: v.shape for n, v in self._besides.items()
+        }
+
+    def _get_ready(self) -> None:
+        """What comes first wherever compiled functions run."""
+        check_not_forked()
+        self._follow_the_model()
+
+    def _follow_the_model(self) -> None:
+        """Compiles anew if layers were frozen, quantised, given LoRA or loaded meanwhile.
+
+        Raises:
+          ValueError: if what the algorithm learns besides the weights no longer fits them.
+        """
+        changed = self.network.structure.changes()
+        if not changed:
+            return
+        network = Network(self.model, self.network.loss, self.network.batch_norm)
+        self.algorithm.check(network)
+        if not self._learns_the_same(self.algorithm, network):
+            raise ValueError(
+                f"{type(self.algorithm).__name__} learns something for each weight that adapts, so "
+                "these must be the same as when the learner was made. Received: the model "
+                f"{self.model.name!r}, changed since at: {', '.join(changed[:4])}. Set it back, or "
+                "change the model first and make the learner then: MetaLearner(model, ...)."
+            )
+        self.network = network
+        self._compile_for_use()
+
     def compile(
         self, optimizer: Any = "adam", *, jit_compile: Any = "auto", **options: Any
     ) -> None:
@@ -228,6 +266,7 @@ class MetaLearner(keras.Model):
         check_integer("steps_per_execution", options.get("steps_per_execution", 1), at_least=1)
         for name in ("run_eagerly", "auto_scale_loss"):
             check_switch(name, options.get(name, False))
+        self._follow_the_model()
         super().compile(optimizer, jit_compile=False, **options)
         given = [options.get("metrics"), options.get("weighted_metrics")]
         metrics = keras.tree.flatten([m for m in given if m is not None])
@@ -238,7 +277,6 @@ class MetaLearner(keras.Model):
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
         self._jit = jit_compile
-        self._compile_for_use()  # what is frozen may have changed
 
     def get_compile_config(self) -> dict[str, Any] | None:
         config = super().get_compile_config()
@@ -261,6 +299,7 @@ class MetaLearner(keras.Model):
         Returns:
           The predictions, [T, Q, ...], zeros for padding.
         """
+        self._get_ready()
         tasks = self._right_tasks(inputs)
         weights = self.weights_now
 
@@ -308,6 +347,7 @@ class MetaLearner(keras.Model):
                 "which is frozen. `adapt` and `evaluate` need no `fit` then; or set "
                 "`trainable = True` on the layers that are to learn."
             )
+        self._get_ready()
         check_replicas(self)
         if isinstance(x, tf.data.Dataset) and len(args) < _BEFORE_SHUFFLE:
             options.setdefault("shuffle", False)  # Keras warns of its own default
@@ -333,7 +373,16 @@ class MetaLearner(keras.Model):
             iterator = None
         super()._maybe_symbolic_build(iterator, data_batch)
 
+    def make_test_function(self, force: bool = False) -> None:
+        self._get_ready()
+        super().make_test_function(force)
+
+    def make_predict_function(self, force: bool = False) -> None:
+        self._get_ready()
+        super().make_predict_function(force)
+
     def make_train_function(self, force: bool = False) -> None:
+        self._get_ready()
         if self.train_function is not None and not force:
             return
         super().make_train_function(force)
@@ -446,6 +495,7 @@ class MetaLearner(keras.Model):
           ValueError: if the two do not fit each other or the model, hold values that
             are not finite, or labels beyond the model's outputs; or if the inner loop diverges.
         """
+        self._get_ready()
         names: tuple[str, ...] = ()
         if wants_labels(self.algorithm, self.network):
             support_y, names = numbered(support_y, class_names)
@@ -505,10 +555,10 @@ class MetaLearner(keras.Model):
         steps = self.algorithm.steps_to_evaluate() if steps is None else steps
         check_integer("steps", steps, at_least=0)
         check_choice("company", company, COMPANIES)
+        self._get_ready()
         tasks = self._right_tasks(x)
         check_steps(self.algorithm, self.network, tasks["query_x"], int(steps))
-        frozen = tuple(not v.trainable for v in self.model.variables)
-        return unpacked(self._trajectory(tasks, int(steps), company, frozen))
+        return unpacked(self._trajectory(tasks, int(steps), company))
 
     def export(
         self,
@@ -578,6 +628,7 @@ class MetaLearner(keras.Model):
           >>> learn = loaded.signatures["adapt_and_predict"]             # doctest: +SKIP
           >>> learn(support_x=x, support_y=y, query_x=new)["predictions"]  # doctest: +SKIP
         """
+        self._follow_the_model()
         request = Request(ways, shots, queries, float16)
         said = formats.save(self, filepath, format, request, input_signature, target_signature)
         if verbose:
@@ -590,16 +641,14 @@ class MetaLearner(keras.Model):
           ValueError: if the file does not end in `.keras`, or the model, loss or algorithm
             holds something that Keras could not find again when loading.
         """
-        parts = {"model": self.model, "algorithm": self.algorithm, "loss": self.network.loss}
-        check_keras_file(filepath, parts)
+        check_keras_file(filepath, self)
         super().save(filepath, overwrite=overwrite, **options)
 
     def get_config(self) -> dict[str, Any]:
+        self._follow_the_model()
         return {
             **super().get_config(),
-            "model": keras.saving.serialize_keras_object(self.model),
-            "algorithm": keras.saving.serialize_keras_object(self.algorithm),
-            "loss": keras.saving.serialize_keras_object(self.network.loss),
+            **write_parts(self.model, self.algorithm, self.network.loss),
             "batch_norm": self.network.batch_norm,
             "task_parallelism": self.task_parallelism,
         }
@@ -608,14 +657,15 @@ class MetaLearner(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> MetaLearner:
         del custom_objects
         config = dict(config)
-        for name in ("model", "algorithm", "loss"):
-            config[name] = keras.saving.deserialize_keras_object(config[name])
-        return cls(**config)
+        return cls(*read_parts(config), **config)
 
     def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
-        save_seeds(self.model, store)
         self._range.save(store)
+
+    def set_weights(self, weights: list[Any]) -> None:
+        super().set_weights(weights)
+        prepare_layers(self.model)
 
     def load_own_variables(self, store: Any) -> None:
         super().load_own_variables(self._range.load(load_seeds(self.model, store)))
@@ -644,10 +694,7 @@ class MetaLearner(keras.Model):
             adapted = self.algorithm.adapt(self.network, self.weights_now, support, steps=steps)
             return adapted, all_finite(adapted)
 
-        def trajectory(
-            tasks: dict[str, Tensors], steps: int, company: str, frozen: tuple[bool, ...]
-        ) -> tuple[Tensors, ...]:
-            del frozen  # another program for other frozen layers
+        def trajectory(tasks: dict[str, Tensors], steps: int, company: str) -> tuple[Tensors, ...]:
             network, algorithm, weights = self.network, self.algorithm, self.weights_now
 
             def learn(task: dict[str, Tensors]) -> Tensors:
@@ -668,6 +715,9 @@ class MetaLearner(keras.Model):
         self._adapt = tf.function(adapt, autograph=False, reduce_retracing=True)
         self._trajectory = tf.function(trajectory, autograph=False)
         self._predict = compiled_predict(self.network, self.algorithm)
+        for name in ("train", "test", "predict"):  # Keras's own; `fit` may be running one
+            if getattr(self, f"{name}_function") is not None:
+                getattr(self, f"make_{name}_function")(force=True)
 
     def _checked(self, data: Any) -> tuple[dict[str, Tensors], Tensors]:
         """The parts `(x, y)` of a batch, once they are known to be one."""

@@ -40,6 +40,8 @@ _KEPT_APART = (
 )
 # XLA's second derivative of max-pooling is wrong in float32 and missing in float64.
 _WRONG_IN_XLA = ("MaxPoolGradGrad", "MaxPool3DGradGrad")
+# XLA has no lookup tables, as in `StringLookup`, and crashes on texts.
+_NOT_IN_XLA = ("LookupTable",)
 # With more operations per task than this, XLA compiles for too long, and its programs were
 # measured to be slower than TensorFlow's own kernels.
 _MOST_COMPILED = 2000
@@ -127,7 +129,12 @@ def sum_tasks(
     )
     if jit == "auto":
         jit = vectorize and len(one.graph.get_operations()) <= _MOST_COMPILED
-    compiled = bool(jit) and not operations.intersection(_WRONG_IN_XLA)
+    compiled = (
+        bool(jit)
+        and not operations.intersection(_WRONG_IN_XLA)
+        and not any(op.startswith(_NOT_IN_XLA) for op in operations)
+        and all(t.dtype != tf.string for t in tf.nest.flatten(tasks))
+    )
     if vectorize:
         shares = _shares(tasks, in_flight or _programs())
         return _vectorized(fn, tasks, shares, compiled)

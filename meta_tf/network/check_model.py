@@ -71,6 +71,13 @@ def check_model(model: Any) -> None:
             "built. Add a keras.Input, or call it once on a batch of examples."
         )
     check_outputs(model, getattr(model, "_outputs_struct", None))
+    for layer in model._flatten_layers():
+        if any(v.overwrite_with_gradient for v in layer._trainable_variables):
+            raise ValueError(
+                "`model` must not be quantised to float8: Keras hands on the scales of its layers "
+                "as gradients, which inner steps would take for such. Received: "
+                f"{layer.name!r} of {model.name!r}. Quantise it to int8 instead, or not at all."
+            )
 
 
 def as_loss(loss: Any) -> Any:

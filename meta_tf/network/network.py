@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from meta_tf.checks import check_choice
+from meta_tf.forks import note_use
 from meta_tf.network import missing_gradients  # noqa: F401 - registers them
 from meta_tf.network.check_loss import check_loss
 from meta_tf.network.check_model import (
@@ -29,6 +30,7 @@ from meta_tf.network.normalization import (
     uses_of_batch_norms,
 )
 from meta_tf.network.random_numbers import same_random_numbers
+from meta_tf.network.structure import Structure
 from meta_tf.network.weight_patterns import choose
 from meta_tf.pixels import largest_pixel, takes_numbers_of_things
 from meta_tf.types import Examples, Tensor, Tensors, Weights
@@ -37,11 +39,15 @@ _QUERY_STATISTICS = {"transductive": True, "support": False, "running": None}
 
 
 class _Outcome(NamedTuple):
-    """What a pass leaves: outputs [B, ...], the new state and the regularisers' loss."""
+    """What a pass leaves: outputs [B, ...], the new state and the regularisers' loss.
+
+    `added`: those parts of the loss that come from the pass, such as activity regularisers.
+    """
 
     outputs: Tensors
     state: list[Tensor]
     losses: Tensor | float
+    added: list[Tensor]
 
 
 class Network:
@@ -73,9 +79,11 @@ class Network:
     """
 
     def __init__(self, model: keras.Model, loss: Any, batch_norm: str = "transductive"):
+        note_use()
         check_model(model)
         check_choice("batch_norm", batch_norm, BATCH_NORM_MODES)
         self.model = model
+        self.structure = Structure(model)
         self.batch_norm = batch_norm
         self.loss = as_loss(loss)
         check_loss(model, loss, self.loss)
@@ -199,8 +207,7 @@ class Network:
             and keeps what the model leaves besides its outputs: state and regularisers of
             its last pass.
         """
-        recording = copy.copy(self)
-        recording._recorded, recording._in_training = [], training
+        recording = self.recording(training)
         if predict is None:
             predictions = recording(weights, query.x)
         else:
@@ -210,6 +217,17 @@ class Network:
             last = recording._recorded[-1]
             loss, state = loss + _of_type(last.losses, loss), last.state
         return nan_unless_finite(weights, loss), predictions, state
+
+    def recording(self, training: bool = False) -> Network:
+        """A copy that keeps what its last pass leaves, and acts as in training if that is said."""
+        recording = copy.copy(self)
+        recording._recorded, recording._in_training = [], training
+        return recording
+
+    @property
+    def added_losses(self) -> list[Tensor]:
+        """Of a `recording` network: what layers added to the loss in its last pass."""
+        return self._recorded[-1].added if self._recorded else []
 
     def support_loss(
         self, weights: Weights, support: Examples, *, training: bool
@@ -377,9 +395,9 @@ class Network:
             run = model if part is None else part
             outputs = run(x, training=training)
             check_outputs(model, outputs)
-            losses = run.losses
+            losses, added = run.losses, list(scope.losses)
         state = [scope.get_current_value(v) for v in model.non_trainable_variables]
-        return _Outcome(outputs, state, _added_up(losses))
+        return _Outcome(outputs, state, _added_up(losses), added)
 
 
 def _input_of(model: keras.Model, name: str) -> keras.KerasTensor:

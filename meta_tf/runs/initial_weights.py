@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 
 import meta_tf
+from meta_tf.network.layer_state import prepare_layers
 from meta_tf.runs.learners import load
 
 # Weights that a line names; a transformer's blocks have dozens.
@@ -30,6 +31,7 @@ def take_weights(learner: meta_tf.MetaLearner, name: str) -> None:
             weight.assign(known[path])
         else:
             anew.append(path)
+    prepare_layers(learner.model)  # such as `Normalization`, which computes with constants
     if len(anew) == len(own):
         theirs, ours = (f"{p} {list(w.shape)}" for p, w in (_first(known), _first(own)))
         raise ValueError(
