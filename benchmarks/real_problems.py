@@ -45,8 +45,7 @@ def main() -> None:
 def vowel(data: Path, train: bool) -> list[dict]:
     """Accuracy on the vowels of speakers 8 to 14."""
     source = _source(data, "vowel", "speaker", "vowel_groups.json", shots=1)
-    known = [_whole(task) for part in (source.train, source.valid) for task in _tasks(part, 1)]
-    tasks = _tasks(source.test, DRAWS["vowel"])
+    known, tasks = _standardized(source, DRAWS["vowel"])
     turned = whitening(known)
     rows = {
         "nearest neighbour among the known speakers": [nearest_neighbour(known, t) for t in tasks],
@@ -66,8 +65,7 @@ def remifentanil(data: Path, train: bool) -> list[dict]:
     for fold in range(FOLDS):
         lists = f"remifentanil_groups_{fold}.json"
         source = _source(data, "log_concentration", "patient", lists, shots=5, features=FEATURES)
-        known = [_whole(task) for part in (source.train, source.valid) for task in _tasks(part, 1)]
-        tasks = _tasks(source.test, DRAWS["remifentanil"])
+        known, tasks = _standardized(source, DRAWS["remifentanil"])
         rows = ridge.errors(known, tasks)
         if train:
             trained = _trained("remifentanil", data, lists, len(tasks))
@@ -87,6 +85,21 @@ def _source(data: Path, target: str, group: str, lists: str, shots: int, feature
 
     split = ROOT / "benchmarks_data" / lists
     return meta_tf.tasks.from_table(data, target, group, features, split=split, shots=shots)
+
+
+def _standardized(source, draws: int):
+    """The known groups whole, and the test's tasks, of features scaled by the training groups."""
+    rows, _ = source.train.examples()
+    mean, deviation = rows.mean(0), rows.std(0)
+    deviation = np.where(deviation > 0, deviation, 1.0)
+
+    def scaled(task: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        support_x, support_y, query_x, query_y = task
+        support_x, query_x = ((x - mean) / deviation for x in (support_x, query_x))
+        return support_x, support_y, query_x, query_y
+
+    known = [scaled(t) for part in (source.train, source.valid) for t in _tasks(part, 1)]
+    return [_whole(t) for t in known], [scaled(t) for t in _tasks(source.test, draws)]
 
 
 def _tasks(part, draws: int) -> list[tuple[np.ndarray, ...]]:

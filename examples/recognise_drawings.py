@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
+from PIL import Image, ImageOps
 
 import meta_tf
 
@@ -44,9 +44,11 @@ def read(folder: Path) -> tuple[list[str], np.ndarray]:
         raise SystemExit(f"{folder} must hold pictures ({', '.join(SUFFIXES)}). It holds none.")
     images = []
     for path in paths:
-        image = tf.io.decode_image(path.read_bytes(), channels=1, expand_animations=False)
-        small = tf.image.resize(image, [28, 28], method="lanczos3", antialias=True)
-        images.append(1 - tf.clip_by_value(small / 255, 0, 1))
+        upright = ImageOps.exif_transpose(Image.open(path)).convert("RGBA")
+        page = Image.new("RGBA", upright.size, "white")
+        page.alpha_composite(upright)
+        small = page.convert("L").resize((28, 28), Image.Resampling.LANCZOS)
+        images.append(1 - np.asarray(small, "float32")[..., np.newaxis] / 255)
     return [path.stem for path in paths], np.stack(images)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import copy
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -13,28 +15,66 @@ from tensorflow.python.eager.record import could_possibly_record  # no public na
 
 from meta_tf.algorithms import Algorithm
 from meta_tf.batch.check_batch import check_inputs
+from meta_tf.batch.check_finite import require_finite
 from meta_tf.batch.company import beside, feels_company
 from meta_tf.batch.inputs import as_input, number_of
 from meta_tf.export.class_names import write_class_names
-from meta_tf.export.keras_file import check_keras_file
+from meta_tf.export.keras_file import (
+    check_keras_file,
+    lora_alphas,
+    read_parts,
+    set_lora_alphas,
+    write_parts,
+)
 from meta_tf.export.specs import input_specs
+from meta_tf.forks import check_not_forked
+from meta_tf.network.layer_state import (
+    load_layer_assets,
+    load_layers,
+    prepare_layers,
+    save_layer_assets,
+    save_layers,
+    tables_of,
+)
+from meta_tf.network.masks import packed, unpacked
 from meta_tf.network.network import Network
 from meta_tf.types import Tensor, Tensors, Weights
 
-Predict: TypeAlias = Callable[[Weights, Tensors], Tensors]
+Predict: TypeAlias = Callable[[Weights, Tensors], tuple[tuple[Tensors, ...], list[Tensor]]]
 
 
 def compiled_predict(network: Network, algorithm: Algorithm) -> Predict:
-    """The function `(weights, x) -> predictions` of a task that has been learned, compiled.
+    """The function `(weights, x) -> (packed predictions, losses)` of a learned task, compiled.
 
-    The weights are an argument, so that one function serves every task of a learner: it is
-    traced for the first batch it is given, and once more when a batch of another size comes.
+    The losses are what layers add to the loss, as activity regularisers do. The weights are an
+    argument, so that one function serves every task of a learner: it is traced for the first
+    batch it is given, and once more when a batch of another size comes.
     """
 
-    def predict(weights: Weights, x: Tensors) -> Tensors:
-        return algorithm.predict(network, weights, x)
+    def predict(weights: Weights, x: Tensors) -> tuple[tuple[Tensors, ...], list[Tensor]]:
+        return _predictions_and_losses(network, algorithm, weights, x)
 
     return tf.function(predict, autograph=False, reduce_retracing=True)
+
+
+def _predictions_and_losses(
+    network: Network, algorithm: Algorithm, weights: Weights, x: Tensors
+) -> tuple[tuple[Tensors, ...], list[Tensor]]:
+    _check_unchanged(network)
+    recording = network.recording()
+    predictions = algorithm.predict(recording, weights, x)
+    return packed(predictions), recording.added_losses
+
+
+def _check_unchanged(network: Network) -> None:
+    changed = network.structure.changes()
+    if changed:
+        raise ValueError(
+            "The learner's model must be as it was when the adapted model was made. Received: "
+            f"{network.model.name!r}, since then frozen, unfrozen, quantised or loaded at: "
+            f"{', '.join(changed[:4])}. Set it back, or call learner.adapt(support_x, support_y) "
+            "again."
+        )
 
 
 @keras.saving.register_keras_serializable("meta_tf")
@@ -58,6 +98,7 @@ class AdaptedModel(keras.Model):
       predict: `compiled_predict(network, algorithm)`, where several models share it; one of
         its own if None.
       class_names: the names of the classes, in the order of their numbers, if they have any.
+      classes: how many outputs a prediction has, the first of the network's; all of them if None.
 
     Example:
       >>> fitted = learner.adapt(support_x, support_y)
@@ -72,6 +113,7 @@ class AdaptedModel(keras.Model):
         weights: Weights,
         predict: Predict | None = None,
         class_names: Sequence[str] = (),
+        classes: int | None = None,
         **options: Any,
     ):
         options.setdefault("dtype", network.model.dtype_policy)
@@ -79,21 +121,34 @@ class AdaptedModel(keras.Model):
         self.network = network
         self.algorithm = algorithm
         self.class_names = tuple(class_names)
+        self.classes = classes
         self._predict = predict or compiled_predict(network, algorithm)
         self._learned: Weights | None = weights  # None once there are variables
+        self._making_variables = threading.Lock()
+        self._has_own_model = False  # until then it is the learner's
         self.built = True
 
     def call(self, inputs: Tensors, training: bool = False) -> Tensors:
         """Predictions [B, ...] for the inputs [B, ...]."""
         del training
+        check_not_forked()
         check_inputs(self.algorithm, self.network, "inputs", inputs, axes=1)
         eagerly = tf.executing_eagerly()
+        if eagerly:
+            require_finite({"inputs": inputs}, axes=1)
         if not eagerly or could_possibly_record():
             # A larger graph shall follow the weights when they change, and a tape reach them.
             self._make_variables()
+        weights = self.weights_now
         if eagerly:
-            return self._predict(self.weights_now, inputs)
-        return self.algorithm.predict(self.network, self.weights_now, inputs)
+            predictions, losses = self._predict(weights, inputs)
+        else:
+            predictions, losses = _predictions_and_losses(
+                self.network, self.algorithm, weights, inputs
+            )
+        if losses:
+            self.add_loss(losses)
+        return self._of_task(unpacked(predictions))
 
     def predict(
         self,
@@ -110,13 +165,16 @@ class AdaptedModel(keras.Model):
         """
         if steps is None and not callbacks and number_of(x) in range(1, (batch_size or 32) + 1):
             return self.predict_on_batch(x)
+        if number_of(x) is not None:  # Keras would name an example by its place in a batch of 32
+            self._as_inputs("x", x)
         return super().predict(x, batch_size, verbose, steps, callbacks)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Predictions [B, ...] for the inputs [B, ...], as arrays."""
-        x = keras.tree.map_structure(as_input, x)
-        check_inputs(self.algorithm, self.network, "inputs", x, axes=1)
-        return keras.tree.map_structure(lambda p: p.numpy(), self._predict(self.weights_now, x))
+        check_not_forked()
+        x = self._as_inputs("x", x)
+        (predictions, *_), _ = self._predict(self.weights_now, x)
+        return self._of_task(keras.tree.map_structure(lambda p: p.numpy(), predictions))
 
     def predict_one_by_one(self, x: Any, company: Any = None) -> Any:
         """Predictions in which no input has a say in another's.
@@ -139,19 +197,20 @@ class AdaptedModel(keras.Model):
           >>> fitted.predict_one_by_one(tf.zeros([7, 1]), company=support_x).shape
           (7, 1)
         """
-        x = keras.tree.map_structure(as_input, x)
-        check_inputs(self.algorithm, self.network, "x", x, axes=1)
+        check_not_forked()
+        x = self._as_inputs("x", x)
+        if number_of(x) == 0:
+            raise ValueError("`x` must hold at least one input. Received: an empty array.")
         if not feels_company(self.network):
             return self.predict(x, verbose=0)
         if company is not None:
-            company = keras.tree.map_structure(as_input, company)
-            check_inputs(self.algorithm, self.network, "company", company, axes=1)
+            company = self._as_inputs("company", company)
         inputs = [tf.nest.map_structure(lambda t, i=i: t[i], x) for i in range(number_of(x) or 0)]
         last = [
-            keras.tree.map_structure(lambda p: p[-1], self._predict(self.weights_now, batch))
+            keras.tree.map_structure(lambda p: p[-1], self._predict(self.weights_now, batch)[0][0])
             for batch in (beside(one, company) for one in inputs)
         ]
-        return keras.tree.map_structure(lambda *p: np.stack(p), *last)
+        return self._of_task(keras.tree.map_structure(lambda *p: np.stack(p), *last))
 
     def predict_names(self, x: Any, company: Any = None) -> np.ndarray:
         """The name of each input's most likely class, [B]; as `predict_one_by_one` otherwise.
@@ -188,12 +247,48 @@ class AdaptedModel(keras.Model):
         """
         if input_signature is None:
             input_signature = [input_specs(self.algorithm, self.network, None)]
+        self._tables = tables_of(self.network.model)  # TensorFlow finds them as an attribute
         super().export(filepath, format, verbose, input_signature, **options)
         if self.class_names:
             write_class_names(Path(filepath), self.class_names)
 
     def compute_output_spec(self, inputs: Tensors, training: bool = False) -> Tensors:
-        return self.algorithm.output_spec(self.network, inputs)
+        spec = self.algorithm.output_spec(self.network, inputs)
+        if self.classes is None:
+            return spec
+        return keras.KerasTensor((*spec.shape[:-1], self.classes), dtype=spec.dtype)
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of the inputs, [None, ...], in the model's structure."""
+        return keras.tree.map_structure(lambda t: tuple(t.shape), self._declared_inputs())
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the predictions, [None, ...]."""
+        outputs = self.algorithm.output_spec(self.network, self._declared_inputs())
+        return keras.tree.map_structure(lambda t: tuple(t.shape), outputs)
+
+    def summary(self, *args: Any, print_fn: Any = None, **options: Any) -> None:
+        """Prints what was learned, and the layers as `keras.Model.summary` does.
+
+        Their shapes and sizes are the adapted model's; other values are here than in the learner.
+        """
+        (print_fn or print)(
+            f"Adapted model {self.name!r}: one task, learned by {type(self.algorithm).__name__} "
+            f'(batch_norm="{self.network.batch_norm}")'
+            + (f", classes {', '.join(self.class_names)}" if self.class_names else "")
+        )
+        self.network.model.summary(*args, print_fn=print_fn, **options)
+
+    def _declared_inputs(self) -> Any:
+        inputs = self.algorithm.input_spec(self.network)
+        if inputs is None:
+            raise AttributeError(
+                f"The model {self.network.model.name!r} declares no inputs, as subclassed models "
+                "do not, and so has no shapes before it is called."
+            )
+        return inputs
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -205,40 +300,65 @@ class AdaptedModel(keras.Model):
         self._make_variables()
         return super().weights
 
+    def set_weights(self, weights: list[Any]) -> None:
+        super().set_weights(weights)
+        if self._has_own_model:
+            self._prepare(prepare_layers)
+
     def save_own_variables(self, store: Any) -> None:
+        _check_unchanged(self.network)
         self._make_variables()
         super().save_own_variables(store)
+        with keras.StatelessScope(state_mapping=list(self._of_model())):
+            save_layers(self.network.model, store)
 
     def load_own_variables(self, store: Any) -> None:
+        self._take_own_model()
         self._make_variables()
-        super().load_own_variables(store)
+        kept = {name: store[name] for name in store.keys()}  # noqa: SIM118 - a store is no dict
+        super().load_own_variables({n: value for n, value in kept.items() if n.isdecimal()})
+        self._prepare(lambda model: load_layers(model, kept))
+
+    def save_assets(self, folder: str) -> None:
+        """The files of layers that have some, such as vocabularies; Keras's `save` calls it."""
+        save_layer_assets(self.network.model, folder)
+
+    def load_assets(self, folder: str) -> None:
+        """Reads what `save_assets` has written; Keras's loading calls it."""
+        load_layer_assets(self.network.model, folder)
+        self._take(self.network.model)
 
     @property
     def weights_now(self) -> Weights:
         """The weights, as tensors."""
-        if self._learned is not None:
-            return self._learned
+        learned = self._learned  # once: another thread may be making variables of them
+        if learned is not None:
+            return learned
         return Weights(
-            [tf.convert_to_tensor(v.value) for v in self._fast],
-            [tf.convert_to_tensor(v.value) for v in self._state],
-            {name: tf.convert_to_tensor(v.value) for name, v in self._own_meta.items()},
+            [tf.convert_to_tensor(v.value) for v in self._own.model],
+            [tf.convert_to_tensor(v.value) for v in self._own.state],
+            {name: tf.convert_to_tensor(v.value) for name, v in self._own.meta.items()},
         )
 
     def save(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
         """Saves to a `.keras` file; what could not be loaded again is refused, as by a learner."""
-        network = self.network
-        parts = {"model": network.model, "algorithm": self.algorithm, "loss": network.loss}
-        check_keras_file(filepath, parts)
+        check_keras_file(filepath, self)
         super().save(filepath, overwrite=overwrite, **options)
 
+    def save_weights(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
+        """Saves the weights alone, as `keras.Model.save_weights` does."""
+        _check_unchanged(self.network)  # before Keras opens the file, and so empties an earlier one
+        super().save_weights(filepath, overwrite=overwrite, **options)
+
     def get_config(self) -> dict[str, Any]:
+        network = self.network
+        _check_unchanged(network)
         return {
             **super().get_config(),
-            "model": keras.saving.serialize_keras_object(self.network.model),
-            "loss": keras.saving.serialize_keras_object(self.network.loss),
-            "batch_norm": self.network.batch_norm,
+            **write_parts(network.model, self.algorithm, network.loss),
+            "batch_norm": network.batch_norm,
             "class_names": list(self.class_names),
-            "algorithm": keras.saving.serialize_keras_object(self.algorithm),
+            "classes": self.classes,
             "meta": {
                 name: [value.shape.as_list(), value.dtype.name]
                 for name, value in self.weights_now.meta.items()
@@ -249,32 +369,87 @@ class AdaptedModel(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> AdaptedModel:
         del custom_objects
         config = dict(config)
-        model, loss, algorithm = (
-            keras.saving.deserialize_keras_object(config.pop(name))
-            for name in ("model", "loss", "algorithm")
-        )
+        model, algorithm, loss = read_parts(config)
         network = Network(model, loss, config.pop("batch_norm"))
         meta = {n: tf.zeros(shape, dtype) for n, (shape, dtype) in config.pop("meta").items()}
-        return cls(network, algorithm, network.weights._replace(meta=meta), **config)
+        adapted = cls(network, algorithm, network.weights._replace(meta=meta), **config)
+        adapted._has_own_model = True
+        return adapted
+
+    def quantize(self, mode: Any = None, **options: Any) -> None:
+        self._make_variables()  # Keras lets a model have no more of them after this
+        raise ValueError(
+            "An adapted model cannot be quantised: its layers are the learner's. Received: "
+            f"mode={mode!r}. Call learner.quantize({mode!r}) first, and learner.adapt(support_x, "
+            "support_y) then."
+        )
+
+    def _of_task(self, predictions: Tensors) -> Tensors:
+        """Predictions without the outputs for classes that the task does not have."""
+        return predictions if self.classes is None else predictions[..., : self.classes]
+
+    def _as_inputs(self, name: str, x: Any) -> Tensors:
+        """Arrays as tensors, once they are known to be inputs [B, ...] and finite."""
+        x = keras.tree.map_structure(as_input, x)
+        check_inputs(self.algorithm, self.network, name, x, axes=1)
+        require_finite({name: x}, axes=1)
+        return x
 
     def _make_variables(self) -> None:
         """Keras variables in the place of the tensors that were learned, once."""
         if self._learned is None:
             return
-        weights, self._learned = self._learned, None
-        model = self.network.model
-        with tf.init_scope():
-            self._fast = [
-                self._variable(v.path, w, trainable=True)
-                for v, w in zip(model.trainable_variables, weights.model, strict=True)
-            ]
-            self._state = [
-                self._variable(v.path, w)
-                for v, w in zip(model.non_trainable_variables, weights.state, strict=True)
-            ]
-            self._own_meta = {n: self._variable(n, w) for n, w in weights.meta.items()}
+        with self._making_variables:
+            if self._learned is None:  # another thread has made them meanwhile
+                return
+            _check_unchanged(self.network)
+            weights, model = self._learned, self.network.model
+            with tf.init_scope():
+                self._own = Weights(
+                    [
+                        self._variable(v.path, w, v)
+                        for v, w in zip(model.trainable_variables, weights.model, strict=True)
+                    ],
+                    [
+                        self._variable(v.path, w)
+                        for v, w in zip(model.non_trainable_variables, weights.state, strict=True)
+                    ],
+                    {n: self._variable(n, w) for n, w in weights.meta.items()},
+                )
+            self._learned = None  # last: whoever finds it None finds the variables
+
+    def _of_model(self) -> Iterator[tuple[keras.Variable, Tensor]]:
+        """The model's variables, each with the value that it has here."""
+        model, values = self.network.model, self.weights_now
+        yield from zip(model.trainable_variables, values.model, strict=True)
+        yield from zip(model.non_trainable_variables, values.state, strict=True)
+
+    def _take_own_model(self) -> None:
+        """Parts from the learner's model, whose layers a file must not change."""
+        if self._has_own_model:
+            return
+        _check_unchanged(self.network)
+        model = copy.deepcopy(self.network.model)
+        set_lora_alphas(model, lora_alphas(self.network.model))
+        self._take(model)
+        self._has_own_model = True
+
+    def _prepare(self, prepare: Callable[[keras.Model], Any]) -> None:
+        """Gives the own model the present weights, and lets its layers prepare themselves."""
+        for variable, value in self._of_model():
+            variable.assign(value)
+        prepare(self.network.model)
+        self._take(self.network.model)
+
+    def _take(self, model: keras.Model) -> None:
+        """Computes with this model, as it is now, from here on."""
+        self.network = Network(model, self.network.loss, self.network.batch_norm)
+        self._predict = compiled_predict(self.network, self.algorithm)
+        if self.train_function is not None:  # Keras's own; `fit` may be running it
+            self.make_train_function(force=True)
 
     def _without_compiling(self, make: Callable[[bool], None], force: bool) -> None:
+        check_not_forked()
         # What Keras would compile for each model by itself is compiled already, for all.
         eagerly, self.run_eagerly = super().run_eagerly, True
         try:
@@ -282,12 +457,17 @@ class AdaptedModel(keras.Model):
         finally:
             self.run_eagerly = eagerly
 
-    def _variable(self, path: str, value: Tensor, trainable: bool = False) -> keras.Variable:
+    def _variable(
+        self, path: str, value: Tensor, trained: keras.Variable | None = None
+    ) -> keras.Variable:
+        """A variable of this value; one to train on, if `trained` says which one it stands for."""
         return self.add_weight(
             name=path.replace("/", "_"),
             shape=value.shape,
             dtype=value.dtype.name,
             initializer=lambda shape, dtype=None: tf.cast(value, dtype),
-            trainable=trainable,
+            trainable=trained is not None,
+            regularizer=trained.regularizer if trained is not None else None,
+            constraint=trained.constraint if trained is not None else None,
             autocast=False,
         )

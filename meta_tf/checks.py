@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Hashable
 from typing import Any
+
+_LONGEST = 300  # characters of a value in an error
 
 
 def check_integer(name: str, value: Any, at_least: int, why: str = "") -> None:
     """Raises ValueError unless `value` is an integer of `at_least` or more."""
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or value < at_least:
+    if not _is_integer(value) or value < at_least:
         raise ValueError(
             f"`{name}` must be an integer of at least {at_least}{_so(why)}{_got(value)}"
         )
+
+
+def check_seed(name: str, value: Any) -> None:
+    """Raises ValueError unless `value` is an integer that random numbers can be drawn by."""
+    if not _is_integer(value) or not -(2**63) <= value < 2**63:
+        raise ValueError(f"`{name}` must be an integer of 64 bits, such as 0{_got(value)}")
 
 
 def check_number(name: str, value: Any, above: float, below: float = math.inf) -> None:
@@ -43,9 +51,21 @@ def check_switch(name: str, value: Any) -> None:
 
 def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
     """Raises ValueError unless `value` is one of `choices`."""
-    if value not in choices:
+    if not isinstance(value, Hashable) or value not in choices:  # arrays compare by element
         listed = ", ".join(repr(c) for c in choices)
         raise ValueError(f"`{name}` must be one of {listed}{_got(value)}")
+
+
+def check_text(name: str, value: Any, such_as: str) -> None:
+    """Raises ValueError unless `value` is a text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"`{name}` must be a text such as {such_as!r}{_got(value)}")
+
+
+def check_kind(name: str, value: Any, kind: type, wanted: str) -> None:
+    """Raises ValueError unless `value` is of this kind, which is `wanted` in words."""
+    if not isinstance(value, kind):
+        raise ValueError(f"`{name}` must be {wanted}. Received: {type(value).__name__}.")
 
 
 def as_patterns(name: str, value: Any) -> tuple[str, ...] | None:
@@ -66,6 +86,10 @@ def as_patterns(name: str, value: Any) -> tuple[str, ...] | None:
     return tuple(patterns)
 
 
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
 def _is_number(value: Any) -> bool:
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     return number and math.isfinite(value)
@@ -76,4 +100,10 @@ def _so(why: str) -> str:
 
 
 def _got(value: Any) -> str:
-    return f". Received: {value!r}."
+    return f". Received: {shown(value)}."
+
+
+def shown(value: Any) -> str:
+    """A value in one line of an error, cut off where it is long, as arrays are."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

@@ -10,24 +10,25 @@ import tensorflow as tf
 
 from meta_tf.adapted_model import AdaptedModel, compiled_predict
 from meta_tf.algorithms import MAML, Algorithm
-from meta_tf.batch.check_adapted import is_finite, not_finite
+from meta_tf.batch.check_adapted import not_finite
 from meta_tf.batch.check_batch import BATCH_KEYS, check_batch, check_support
+from meta_tf.batch.check_finite import check_trained, require_finite_step
+from meta_tf.batch.check_metrics import check_metrics
 from meta_tf.batch.check_steps import check_steps
-from meta_tf.batch.check_targets import wants_labels
+from meta_tf.batch.check_targets import outputs_of, wants_labels
 from meta_tf.batch.check_values import (
     checked_call,
-    labels_of,
     looks_right,
-    with_finite_examples,
-    with_right_labels,
+    right_values,
 )
 from meta_tf.batch.class_names import numbered
 from meta_tf.batch.company import COMPANIES, predict_in_company
+from meta_tf.batch.input_range import InputRange
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.outer_step import outer_step
 from meta_tf.batch.replicas import for_optimizer, logs_for_keras, replicas_here
+from meta_tf.batch.require import after
 from meta_tf.batch.sizes import (
-    blank_batch,
     blank_padding,
     cut,
     each_by_itself,
@@ -37,13 +38,19 @@ from meta_tf.batch.sizes import (
 )
 from meta_tf.batch.spread import check_replicas, spec_of_share, spread
 from meta_tf.batch.whole_executions import WholeExecutions
-from meta_tf.checks import check_choice, check_integer
+from meta_tf.checks import check_choice, check_integer, check_switch
 from meta_tf.export import formats
-from meta_tf.export.keras_file import check_keras_file
+from meta_tf.export.keras_file import check_keras_file, read_parts, write_parts
 from meta_tf.export.request import Request
+from meta_tf.forks import check_not_forked
+from meta_tf.network.finite import all_finite, nan_unless_finite
+from meta_tf.network.layer_state import ExactState, prepare_layers
+from meta_tf.network.masks import packed, unpacked
 from meta_tf.network.network import Network
-from meta_tf.network.seeds import load_seeds, save_seeds
+from meta_tf.network.seeds import load_seeds
 from meta_tf.network.state import store_state
+from meta_tf.standardize import standardized
+from meta_tf.tasks.part import Part
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 _BEFORE_SHUFFLE = 8  # arguments of Keras's `fit`, from the one after `x` on, if given by place
@@ -102,6 +109,8 @@ class MetaLearner(keras.Model):
       (3, 1)
     """
 
+    train_function: Any
+
     def __init__(
         self,
         model: keras.Model,
@@ -122,9 +131,11 @@ class MetaLearner(keras.Model):
         self.model = model
         self._algorithm = algorithm
         self.network = network
+        self._range = InputRange(network)
         self.task_parallelism = task_parallelism
         self._meta = self._variables(algorithm.meta_weights(network))
         self._moving = self._variables(algorithm.moving(network), trainable=False)
+        self._exact = ExactState(lambda: self.model)
         self._jit = "auto"
         self._compile_for_use()
         self.built = True
@@ -138,25 +149,97 @@ class MetaLearner(keras.Model):
     def algorithm(self, algorithm: Algorithm) -> None:
         _check_algorithm(algorithm)
         algorithm.check(self.network)
-        own = {**algorithm.meta_weights(self.network), **algorithm.moving(self.network)}
-        present = {**self._meta, **self._moving}
-        if {n: v.shape for n, v in own.items()} != {n: v.shape for n, v in present.items()}:
+        if not self._learns_the_same(algorithm, self.network):
+            own = {**algorithm.meta_weights(self.network), **algorithm.moving(self.network)}
             raise ValueError(
                 "`algorithm` must learn the same besides the weights as the one before: "
-                f"{', '.join(present) or 'nothing'}. Received: {algorithm!r}, which learns "
+                f"{', '.join(self._besides) or 'nothing'}. Received: {algorithm!r}, which learns "
                 f"{', '.join(own) or 'nothing'}. Build a new MetaLearner for it."
             )
         self._algorithm = algorithm
+        self._compile_for_use()
+
+    @property
+    def weights_now(self) -> Weights:
+        """The present weights, as tensors."""
+        meta = {name: tf.convert_to_tensor(v.value) for name, v in self._besides.items()}
+        return self.network.weights._replace(meta=meta)
+
+    def standardize(self, part: Part, targets: bool = True) -> None:
+        """Has the learner take inputs and targets in their own units, whatever these are.
+
+        The mean and the standard deviation of each input, and in a regression of each target,
+        over `part` become part of the model: `keras.layers.Rescaling` at its inputs and at its
+        outputs, or within an algorithm that makes the predictions itself. So files and exports
+        have them too, and `adapt`, `predict` and `evaluate` take raw rows and give predictions in
+        the targets' own units. Losses are in standard units, so that inner rates mean the same for
+        every table; metrics such as `"mse"` are in the targets' own.
+
+        The layers and their weights stay the same; the model that was given is not changed.
+
+        Args:
+          part: the tasks that the learner is going to be trained on, such as `tasks.train`. Of
+            a part of groups (`from_table`, `from_groups`) all examples count, of others a sample.
+          targets: whether a regression's targets are standardized too. That has to be so with
+            none but losses of the difference between target and prediction.
+
+        Raises:
+          ValueError: if that has been done before, examples are no floats, `loss` means something
+            else in other units, or the model takes something else than the examples.
+
+        Example:
+          >>> patient = np.arange(300) % 30
+          >>> celsius = np.random.default_rng(0).normal(37, 0.5, [300, 1])
+          >>> pulse = 70 + 9 * (celsius[:, 0] - 37) + patient
+          >>> tasks = meta_tf.tasks.from_groups(celsius, pulse, patient)
+          >>> learner = MetaLearner(meta_tf.models.mlp(1), meta_tf.MAML(), loss="mse")
+          >>> learner.standardize(tasks.train)
+          >>> [layer.name for layer in learner.model.layers]
+          ['standardize', 'dense1', 'dense2', 'head', 'restore_units']
+        """
+        network = standardized(self.algorithm, self.network, part, targets)
+        self.algorithm.check(network)
+        self.network, self.model = network, network.model
         self._compile_for_use()
         # Keras traces these again when they are asked for.
         self.train_function = self.test_function = self.predict_function = None
 
     @property
-    def weights_now(self) -> Weights:
-        """The present weights, as tensors."""
-        own = {**self._meta, **self._moving}
-        meta = {name: tf.convert_to_tensor(v.value) for name, v in own.items()}
-        return self.network.weights._replace(meta=meta)
+    def _besides(self) -> dict[str, keras.Variable]:
+        """What is learned, or moves in training, besides the model's weights."""
+        return {**self._meta, **self._moving}
+
+    def _learns_the_same(self, algorithm: Algorithm, network: Network) -> bool:
+        own = {**algorithm.meta_weights(network), **algorithm.moving(network)}
+        return {n: v.shape for n, v in own.items()} == {
+            n: v.shape for n, v in self._besides.items()
+        }
+
+    def _get_ready(self) -> None:
+        """What comes first wherever compiled functions run."""
+        check_not_forked()
+        self._follow_the_model()
+
+    def _follow_the_model(self) -> None:
+        """Compiles anew if layers were frozen, quantised, given LoRA or loaded meanwhile.
+
+        Raises:
+          ValueError: if what the algorithm learns besides the weights no longer fits them.
+        """
+        changed = self.network.structure.changes()
+        if not changed:
+            return
+        network = Network(self.model, self.network.loss, self.network.batch_norm)
+        self.algorithm.check(network)
+        if not self._learns_the_same(self.algorithm, network):
+            raise ValueError(
+                f"{type(self.algorithm).__name__} learns something for each weight that adapts, so "
+                "these must be the same as when the learner was made. Received: the model "
+                f"{self.model.name!r}, changed since at: {', '.join(changed[:4])}. Set it back, or "
+                "change the model first and make the learner then: MetaLearner(model, ...)."
+            )
+        self.network = network
+        self._compile_for_use()
 
     def compile(
         self, optimizer: Any = "adam", *, jit_compile: Any = "auto", **options: Any
@@ -177,18 +260,23 @@ class MetaLearner(keras.Model):
                     "loss without `compile` too. Pass it to the constructor: "
                     f"MetaLearner(model, algorithm, loss=...). Received: {options[name]!r}."
                 )
-        if isinstance(options.get("steps_per_execution"), str):
-            raise ValueError(
-                "`steps_per_execution` must be an integer of at least 1. "
-                f"Received: {options['steps_per_execution']!r}."
-            )
+        _check_optimizer(optimizer)
+        if jit_compile is not None:
+            check_choice("jit_compile", jit_compile, ("auto", True, False))
+        check_integer("steps_per_execution", options.get("steps_per_execution", 1), at_least=1)
+        for name in ("run_eagerly", "auto_scale_loss"):
+            check_switch(name, options.get(name, False))
+        self._follow_the_model()
         super().compile(optimizer, jit_compile=False, **options)
+        given = [options.get("metrics"), options.get("weighted_metrics")]
+        metrics = keras.tree.flatten([m for m in given if m is not None])
+        # Not a list, whose metrics Keras would take for more of this model's.
+        self._check_metrics = lambda *shapes: check_metrics("metrics", metrics, *shapes)
         if self.optimizer is not None:
             # Now, so that its slots have the order that they get when a saved learner is loaded.
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)
         self._jit = jit_compile
-        self._compile_for_use()  # what is frozen may have changed
 
     def get_compile_config(self) -> dict[str, Any] | None:
         config = super().get_compile_config()
@@ -211,6 +299,7 @@ class MetaLearner(keras.Model):
         Returns:
           The predictions, [T, Q, ...], zeros for padding.
         """
+        self._get_ready()
         tasks = self._right_tasks(inputs)
         weights = self.weights_now
 
@@ -218,9 +307,11 @@ class MetaLearner(keras.Model):
             real = cut(task)
             support = Examples(real["support_x"], real["support_y"])
             adapted = self.algorithm.adapt(self.network, weights, support, training=training)
-            return padded(self.algorithm.predict(self.network, adapted, real["query_x"]), task)
+            predictions = self.algorithm.predict(self.network, adapted, real["query_x"])
+            return padded(nan_unless_finite(adapted, packed(predictions)), task)
 
-        return map_tasks(learn, tasks, **how_to_run(tasks, self.task_parallelism, jit=False))
+        options = how_to_run(tasks, self.task_parallelism, jit=False)
+        return unpacked(map_tasks(learn, tasks, **options))
 
     def compute_output_spec(self, inputs: dict[str, Tensors], training: bool = False) -> Tensors:
         check_batch(self.algorithm, self.network, inputs)
@@ -246,12 +337,17 @@ class MetaLearner(keras.Model):
         several workers all of them call this, with the same `tf.data.Dataset`s.
         """
         self._assert_compile_called("fit")
+        if self.optimizer is None:
+            raise ValueError(
+                "`optimizer` must be given for `fit`. Received: compile(optimizer=None)."
+            )
         if not self.trainable_variables:
             raise ValueError(
                 f"`model` must have trainable weights for `fit`. Received: {self.model.name!r}, "
                 "which is frozen. `adapt` and `evaluate` need no `fit` then; or set "
                 "`trainable = True` on the layers that are to learn."
             )
+        self._get_ready()
         check_replicas(self)
         if isinstance(x, tf.data.Dataset) and len(args) < _BEFORE_SHUFFLE:
             options.setdefault("shuffle", False)  # Keras warns of its own default
@@ -265,7 +361,9 @@ class MetaLearner(keras.Model):
                 strategy, options["validation_data"], options, "validation_steps"
             )
             options = {**options, "validation_data": data}
-        return super().fit(x, *args, **options)
+        history = super().fit(x, *args, **options)
+        check_trained(self.weights_now)
+        return history
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         # Keras's own adds up the replicas' parts of a batch, which have to be alike for that, and
@@ -275,14 +373,24 @@ class MetaLearner(keras.Model):
             iterator = None
         super()._maybe_symbolic_build(iterator, data_batch)
 
+    def make_test_function(self, force: bool = False) -> None:
+        self._get_ready()
+        super().make_test_function(force)
+
+    def make_predict_function(self, force: bool = False) -> None:
+        self._get_ready()
+        super().make_predict_function(force)
+
     def make_train_function(self, force: bool = False) -> None:
+        self._get_ready()
         if self.train_function is not None and not force:
             return
         super().make_train_function(force)
         if self._may_run_whole():
             one_by_one: Any = self.train_function
             whole: Any = WholeExecutions(
-                self.train_step,
+                self._step,
+                lambda: [*self.variables, *self.metrics_variables, *self.optimizer.variables],
                 lambda batches: looks_right(self.algorithm, self.network, *batches),
                 one_by_one,
                 self.steps_per_execution,
@@ -300,11 +408,17 @@ class MetaLearner(keras.Model):
         )
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
+        return self._step(data)[0]
+
+    def _step(self, data: Any) -> tuple[dict[str, Tensor], Tensor]:
+        """The logs of an outer step, and whether what the tasks ask of the weights is finite."""
         x, y = self._checked(data)
+        self._range.note(x["support_x"])
+        weights = self.weights_now
         step = outer_step(
             self.algorithm,
             self.network,
-            self.weights_now,
+            weights,
             x,
             y,
             scale=self.optimizer.scale_loss(tf.ones([])),
@@ -313,14 +427,19 @@ class MetaLearner(keras.Model):
             # TensorFlow compiles for a process's first device alone.
             jit=self._jit if replicas_here(self.distribute_strategy) == 1 else False,
         )
-        step = with_finite_examples(step.losses, x, y, step)
+        # Float16's optimiser has infinities now and then, and leaves such steps out.
+        if not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            right = require_finite_step(self.algorithm, weights, step.finite, step.first_wrong)
+            step = after([right], step)
         gradients = [*step.gradients, *(step.meta_gradients[name] for name in self._meta)]
         variables = [*self.model.trainable_variables, *self._meta.values()]
-        self.optimizer.apply(for_optimizer(gradients, self.optimizer), variables)
-        store_state(self.model, step.state_moved, step.counters, step.seeds)
-        for name, variable in self._moving.items():
-            variable.assign_add(step.moved[name])
-        return self._report(x, y, step.predictions, step.losses)
+        # What depends on no gradient, such as the number of steps, has to wait for the checks too.
+        with tf.control_dependencies([step.losses]):
+            self.optimizer.apply(for_optimizer(gradients, self.optimizer), variables)
+            store_state(self.model, step.state_moved, step.counters, step.seeds)
+            for name, variable in self._moving.items():
+                variable.assign_add(step.moved[name])
+            return self._report(x, y, step.predictions, step.losses), step.finite
 
     def test_step(self, data: Any) -> dict[str, Tensor]:
         """One batch of `evaluate`; its loss is the tasks' own, without the model's regularisers."""
@@ -329,12 +448,11 @@ class MetaLearner(keras.Model):
 
         def loss(task: dict[str, Tensors]) -> Tensor:
             real = cut(task)
-            return self.network.mean_loss(real["query_y"], real["predictions"])
+            return self.network.mean_loss(real["query_y"], unpacked(real["predictions"]))
 
-        tasks = {"query_y": y, "predictions": predictions, **sizes_in(x)}
+        tasks = {"query_y": y, "predictions": packed(predictions), **sizes_in(x)}
         losses = map_tasks(loss, tasks, **how_to_run(tasks, self.task_parallelism, jit=False))
-        losses = with_finite_examples(losses, x, y, losses)
-        return self._report(x, y, predictions, losses)
+        return self._report(x, y, packed(predictions), losses)
 
     @checked_call
     def evaluate(self, x: Any = None, *args: Any, **options: Any) -> Any:
@@ -369,12 +487,15 @@ class MetaLearner(keras.Model):
         Returns:
           A `keras.Model` from [B, ...] to predictions [B, ...], with weights of its
           own: it predicts, evaluates, trains on and is saved as any other, and later
-          changes of this learner do not reach it.
+          changes of this learner do not reach it. Where the algorithm never predicts a class
+          without a support example (ProtoNet, say), it has outputs for the task's classes alone,
+          up to the last one of `support_y` or of `class_names`.
 
         Raises:
           ValueError: if the two do not fit each other or the model, hold values that
             are not finite, or labels beyond the model's outputs; or if the inner loop diverges.
         """
+        self._get_ready()
         names: tuple[str, ...] = ()
         if wants_labels(self.algorithm, self.network):
             support_y, names = numbered(support_y, class_names)
@@ -384,6 +505,7 @@ class MetaLearner(keras.Model):
                 f"{class_names!r}."
             )
         support = check_support(self.algorithm, self.network, support_x, support_y)
+        self._range.check("support_x", support.x)
         if steps is not None:
             check_integer("steps", steps, at_least=0)
             steps = int(steps)  # NumPy's integers would become tensors
@@ -394,10 +516,12 @@ class MetaLearner(keras.Model):
         adapted, finite = self._adapt(support, steps, ranks)
         if not finite:
             raise not_finite(self.algorithm, self.network, self.weights_now, support, steps)
-        network, algorithm = self.network, self.algorithm
-        return AdaptedModel(
-            network, algorithm, adapted, self._predict, class_names=names, name=name
-        )
+        network, algorithm, classes = self.network, self.algorithm, None
+        if algorithm.only_seen_classes():
+            classes = len(names) or int(tf.reduce_max(support.y)) + 1
+            if classes >= (outputs_of(algorithm, network) or classes):
+                classes = None  # all that there are
+        return AdaptedModel(network, algorithm, adapted, self._predict, names, classes, name=name)
 
     def trajectory(
         self, x: dict[str, Tensors], steps: int | None = None, company: str = "queries"
@@ -431,10 +555,10 @@ class MetaLearner(keras.Model):
         steps = self.algorithm.steps_to_evaluate() if steps is None else steps
         check_integer("steps", steps, at_least=0)
         check_choice("company", company, COMPANIES)
+        self._get_ready()
         tasks = self._right_tasks(x)
         check_steps(self.algorithm, self.network, tasks["query_x"], int(steps))
-        frozen = tuple(not v.trainable for v in self.model.variables)
-        return self._trajectory(tasks, int(steps), company, frozen)
+        return unpacked(self._trajectory(tasks, int(steps), company))
 
     def export(
         self,
@@ -504,6 +628,7 @@ class MetaLearner(keras.Model):
           >>> learn = loaded.signatures["adapt_and_predict"]             # doctest: +SKIP
           >>> learn(support_x=x, support_y=y, query_x=new)["predictions"]  # doctest: +SKIP
         """
+        self._follow_the_model()
         request = Request(ways, shots, queries, float16)
         said = formats.save(self, filepath, format, request, input_signature, target_signature)
         if verbose:
@@ -516,16 +641,14 @@ class MetaLearner(keras.Model):
           ValueError: if the file does not end in `.keras`, or the model, loss or algorithm
             holds something that Keras could not find again when loading.
         """
-        parts = {"model": self.model, "algorithm": self.algorithm, "loss": self.network.loss}
-        check_keras_file(filepath, parts)
+        check_keras_file(filepath, self)
         super().save(filepath, overwrite=overwrite, **options)
 
     def get_config(self) -> dict[str, Any]:
+        self._follow_the_model()
         return {
             **super().get_config(),
-            "model": keras.saving.serialize_keras_object(self.model),
-            "algorithm": keras.saving.serialize_keras_object(self.algorithm),
-            "loss": keras.saving.serialize_keras_object(self.network.loss),
+            **write_parts(self.model, self.algorithm, self.network.loss),
             "batch_norm": self.network.batch_norm,
             "task_parallelism": self.task_parallelism,
         }
@@ -534,16 +657,18 @@ class MetaLearner(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> MetaLearner:
         del custom_objects
         config = dict(config)
-        for name in ("model", "algorithm", "loss"):
-            config[name] = keras.saving.deserialize_keras_object(config[name])
-        return cls(**config)
+        return cls(*read_parts(config), **config)
 
     def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
-        save_seeds(self.model, store)
+        self._range.save(store)
+
+    def set_weights(self, weights: list[Any]) -> None:
+        super().set_weights(weights)
+        prepare_layers(self.model)
 
     def load_own_variables(self, store: Any) -> None:
-        super().load_own_variables(load_seeds(self.model, store))
+        super().load_own_variables(self._range.load(load_seeds(self.model, store)))
 
     def _variables(
         self, values: dict[str, Tensor], trainable: bool = True
@@ -567,22 +692,20 @@ class MetaLearner(keras.Model):
         ) -> tuple[Weights, Tensor]:
             del ranks
             adapted = self.algorithm.adapt(self.network, self.weights_now, support, steps=steps)
-            return adapted, is_finite(adapted)
+            return adapted, all_finite(adapted)
 
-        def trajectory(
-            tasks: dict[str, Tensors], steps: int, company: str, frozen: tuple[bool, ...]
-        ) -> Tensors:
-            del frozen  # another program for other frozen layers
+        def trajectory(tasks: dict[str, Tensors], steps: int, company: str) -> tuple[Tensors, ...]:
             network, algorithm, weights = self.network, self.algorithm, self.weights_now
 
             def learn(task: dict[str, Tensors]) -> Tensors:
                 real = cut(task)
                 support = Examples(real["support_x"], real["support_y"])
 
-                def predictions(adapted: Weights) -> Tensors:
-                    return predict_in_company(
+                def predictions(adapted: Weights) -> tuple[Tensors, ...]:
+                    found = predict_in_company(
                         algorithm, network, adapted, support.x, real["query_x"], company
                     )
+                    return nan_unless_finite(adapted, packed(found))
 
                 after = algorithm.trajectory(network, weights, support, predictions, steps=steps)
                 return padded(after, task, axis=1)
@@ -592,29 +715,35 @@ class MetaLearner(keras.Model):
         self._adapt = tf.function(adapt, autograph=False, reduce_retracing=True)
         self._trajectory = tf.function(trajectory, autograph=False)
         self._predict = compiled_predict(self.network, self.algorithm)
+        for name in ("train", "test", "predict"):  # Keras's own; `fit` may be running one
+            if getattr(self, f"{name}_function") is not None:
+                getattr(self, f"make_{name}_function")(force=True)
 
     def _checked(self, data: Any) -> tuple[dict[str, Tensors], Tensors]:
         """The parts `(x, y)` of a batch, once they are known to be one."""
         x, y = _unpack(data)
         check_batch(self.algorithm, self.network, x, y)
-        x, y = blank_batch(x, y)
-        return with_right_labels(self.algorithm, self.network, labels_of(x, y), (x, y))
+        sets = blank_padding(tf.nest.map_structure(tf.convert_to_tensor, {**x, "query_y": y}))
+        x = right_values(self.algorithm, self.network, sets)
+        return x, x.pop("query_y")
 
     def _right_tasks(self, x: dict[str, Tensors]) -> dict[str, Tensors]:
         """The tasks of a batch without targets, as tensors, once they are known to be right."""
         check_batch(self.algorithm, self.network, x)
         tasks = {name: x[name] for name in (*BATCH_KEYS, *sizes_in(x))}
         tasks = blank_padding(tf.nest.map_structure(tf.convert_to_tensor, tasks))
-        labels = {"support_y": tasks["support_y"]}
-        return with_right_labels(self.algorithm, self.network, labels, tasks)
+        return right_values(self.algorithm, self.network, tasks)
 
-    def _report(self, x: Any, y: Any, predictions: Tensors, losses: Tensor) -> dict[str, Tensor]:
+    def _report(
+        self, x: Any, y: Any, predictions: tuple[Tensors, ...], losses: Tensor
+    ) -> dict[str, Tensor]:
+        self._check_metrics(y.shape, predictions[0].shape)
         next(m for m in self.metrics if m.name == "loss").update_state(losses)
         if not sizes_in(x):
-            return logs_for_keras(self.compute_metrics(x, y, predictions, sample_weight=None))
+            return logs_for_keras(self.compute_metrics(x, y, unpacked(predictions)))
         # Weights would not do: Keras keeps them from `metrics`.
         each_by_itself(
-            lambda task: self.compute_metrics(task, task["query_y"], task["predictions"]),
+            lambda task: self.compute_metrics(task, task["query_y"], unpacked(task["predictions"])),
             {**x, "query_y": y, "predictions": predictions},
         )
         return logs_for_keras(self.get_metrics_result())
@@ -626,6 +755,17 @@ def _check_algorithm(algorithm: Any) -> None:
             "`algorithm` must be an object such as meta_tf.MAML(inner_lr=0.1). "
             f"Received: {algorithm!r}."
         )
+
+
+def _check_optimizer(optimizer: Any) -> None:
+    try:
+        if optimizer is not None:  # as for `evaluate`
+            keras.optimizers.get(optimizer)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            "`optimizer` must be a Keras optimizer or the name of one, such as 'adam'. "
+            f"Received: {optimizer!r}."
+        ) from error
 
 
 def _unpack(data: Any) -> tuple[Any, Any]:

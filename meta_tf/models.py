@@ -6,12 +6,12 @@ unless it is left out. The library does not depend on them: you can use any Kera
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import keras
 
-from meta_tf.checks import check_choice, check_integer
+from meta_tf.checks import check_choice, check_integer, check_kind, check_switch
 from meta_tf.efficientnet_lite import efficientnet_lite0
 
 __all__ = ["conv4", "efficientnet_lite0", "mlp"]
@@ -60,7 +60,9 @@ def mlp(
     if not shape:
         raise ValueError("`inputs` must have an axis. Received: (). Pass 1 for single numbers.")
     _check_sizes("inputs", shape)
-    _check_sizes("hidden", tuple(hidden))
+    _check_sizes("hidden", hidden)
+    _check_known("activation", activation, keras.activations.get)
+    _check_known("kernel_initializer", kernel_initializer, keras.initializers.get)
     if outputs is not None:
         check_integer("outputs", outputs, 1)
     elif not hidden:
@@ -143,7 +145,8 @@ def conv4(
     normalisation has a learned scale as well as a learned shift, as in Keras,
     where theirs has only the shift.
     """
-    _check_conv4(ways, filters, tuple(input_shape), downsample, head)
+    _check_conv4(ways, filters, input_shape, downsample, head)
+    check_switch("normalization", normalization)
     pooled = downsample == "max_pool"
     layers = [keras.Input(tuple(input_shape), name="x")]
     for i in range(1, 5):
@@ -178,14 +181,14 @@ def conv4(
 
 
 def _check_conv4(
-    ways: int | None, filters: int, input_shape: tuple[int, ...], downsample: str, head: str
+    ways: int | None, filters: int, input_shape: Sequence[int], downsample: str, head: str
 ) -> None:
     if ways is not None:
         check_integer("ways", ways, 2, "the number of classes to tell apart")
     check_integer("filters", filters, 1)
     check_choice("downsample", downsample, ("stride", "max_pool"))
     check_choice("head", head, ("mean", "flatten"))
-    if len(input_shape) != 3:
+    if not isinstance(input_shape, Sequence) or len(input_shape) != 3:
         raise ValueError(
             "`input_shape` must be (height, width, channels). Received: "
             f"{input_shape}. Grey images need a last axis of 1, as in (28, 28, 1)."
@@ -199,6 +202,17 @@ def _check_conv4(
         )
 
 
-def _check_sizes(name: str, sizes: tuple[int, ...]) -> None:
+def _check_known(name: str, value: Any, get: Callable[[Any], Any]) -> None:
+    """Raises ValueError unless Keras knows an activation or an initialiser."""
+    try:
+        get(value)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            f"`{name}` must be one of Keras's, its name, or None. Received: {value!r}."
+        ) from error
+
+
+def _check_sizes(name: str, sizes: Any) -> None:
+    check_kind(name, sizes, Sequence, "a list or tuple of integers")
     for i, size in enumerate(sizes):
         check_integer(f"{name}[{i}]", size, 1)

@@ -164,3 +164,59 @@ def test_a_regression_has_no_names():
     learner = meta_tf.MetaLearner(meta_tf.models.mlp(1), meta_tf.MAML(), loss="mse")
     with pytest.raises(ValueError, match="does not classify"):
         learner.adapt([[1.0]], [[1.0]], class_names=["a"])
+
+
+@pytest.mark.parametrize(
+    "algorithm",
+    [
+        meta_tf.ProtoNet(6),
+        meta_tf.ProtoMAML(0.1, head="dense"),
+        *(
+            pytest.param(algorithm, marks=pytest.mark.slow)
+            for algorithm in (
+                meta_tf.MatchingNet(6),
+                meta_tf.R2D2(6),
+                meta_tf.LogisticRegression(6),
+                meta_tf.InContext(6, width=4, blocks=1, heads=1, answer="votes"),
+            )
+        ),
+    ],
+    ids=lambda algorithm: type(algorithm).__name__,
+)
+def test_only_the_classes_of_the_task_have_outputs(algorithm, tmp_path):
+    # Of the 6 ways the task has 3: the rest of the batch's predictions is what no query is.
+    model = keras.Sequential([keras.Input([3]), keras.layers.Dense(6, name="dense")])
+    learner = make_learner(model, algorithm)
+    (x, _), names = make_batch(), ["a", "b", "c"]
+    support, query = x["support_x"][0], x["query_x"][0]
+    labels = np.array([2, 0, 2, 1, 1])
+    batch = {"support_x": support[None], "support_y": labels[None], "query_x": query[None]}
+    whole = learner.predict(batch, verbose=0)[0]
+    assert whole.shape == (6, 6) and whole[:, 3:].max() < whole[:, :3].min() - 100
+    fitted = learner.adapt(support, labels, class_names=names)
+    fitted.save(tmp_path / "fitted.keras")
+    loaded = keras.models.load_model(tmp_path / "fitted.keras")
+    for one in (fitted, loaded):
+        for found in (
+            one.predict(query, verbose=0),
+            one.predict(query, batch_size=2, verbose=0),
+            one.predict_one_by_one(query),
+            one(tf.constant(query)),
+            tf.function(one)(tf.constant(query)),
+        ):
+            np.testing.assert_allclose(found, whole[:, :3], rtol=1e-5, atol=1e-5)
+        assert one.compute_output_spec(keras.KerasTensor((None, 3))).shape == (None, 3)
+    assert set(fitted.predict_names(query)) <= set(names)
+    # Names may be of more classes than have examples, labels of fewer than the highest one.
+    assert learner.adapt(support, labels % 2, class_names=names).predict(query).shape == (6, 3)
+    assert learner.adapt(support, labels * 2).predict(query).shape == (6, 5)
+    assert learner.adapt(support, labels + 3).predict(query).shape == (6, 6)
+
+
+def test_a_network_with_outputs_of_its_own_keeps_them():
+    x, _ = make_batch()
+    fitted = make_learner().adapt(x["support_x"][0], [0] * 5)
+    assert fitted.predict(x["query_x"][0]).shape == (6, 2)
+    config = fitted.get_config()
+    del config["classes"]  # as earlier files have it
+    assert type(fitted).from_config(config).classes is None

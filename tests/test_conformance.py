@@ -1,6 +1,8 @@
 """What every algorithm must do with every model: the properties, for the rows of conformance.py."""
 
+import functools
 import importlib.util
+import pickle
 
 import keras
 import numpy as np
@@ -127,6 +129,26 @@ def test_steps_in_one_program_are_steps_one_by_one(case):
 def test_a_run_that_was_saved_goes_on_bit_by_bit(case):
     properties.is_made_again_from_its_config(case.trial)
     properties.goes_on_bit_for_bit_after_saving(case.trial)
+
+
+@few_in_ci(CASES)
+def test_what_is_saved_and_copied_predicts_the_same(case, tmp_path):
+    learner, (x, _) = case.learner(), case.batch()
+    support, query = (x["support_x"][0], x["support_y"][0]), x["query_x"][0]
+    fitted = learner.adapt(*support)
+    expected = fitted(query)
+    for copy_of in (pickled, functools.partial(saved, folder=tmp_path)):
+        np.testing.assert_array_equal(copy_of(fitted)(query), expected)
+        np.testing.assert_array_equal(copy_of(learner).adapt(*support)(query), expected)
+
+
+def pickled(model):
+    return pickle.loads(pickle.dumps(model))
+
+
+def saved(model, folder):
+    model.save(folder / "model.keras")
+    return keras.models.load_model(folder / "model.keras")
 
 
 @every_thorough_case

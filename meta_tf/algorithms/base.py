@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -49,6 +50,11 @@ class Algorithm(abc.ABC):
       ...         return weights
     """
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "adapt" in vars(cls):
+            cls.adapt = _normalised_by_the_support_set(cls.adapt)  # type: ignore[method-assign]
+
     # --- used before learning ---
 
     def check(self, network: Network) -> None:  # noqa: B027 - most algorithms accept any
@@ -75,6 +81,13 @@ class Algorithm(abc.ABC):
         """The size of a prediction's last axis if it differs from the model's; otherwise None."""
         del network
         return None
+
+    def only_seen_classes(self) -> bool:
+        """Whether a class without a support example is never predicted; it may be by default.
+
+        The model that `adapt` returns then has outputs for the task's own classes alone.
+        """
+        return False
 
     def output_spec(self, network: Network, x: Tensors) -> Tensors:
         """Shape and type of the predictions for inputs of the shape and type of `x`, [B, ...].
@@ -124,7 +137,9 @@ class Algorithm(abc.ABC):
         """Learns one task from its support set.
 
         Args:
-          network: the model and its loss.
+          network: the model and its loss. Called in here, it takes inputs for those of a
+            support set; in the batch-norm mode `support` it then uses their own statistics,
+            and what is returned holds them for the query set.
           weights: where to start.
           support: the support set, [S, ...].
           steps: the number of inner steps; the algorithm's own if None.
@@ -236,6 +251,22 @@ class Algorithm(abc.ABC):
     def from_config(cls, config: dict[str, Any]) -> Algorithm:
         """The algorithm with these settings."""
         return cls(**{name: _read(value) for name, value in config.items()})
+
+
+def _normalised_by_the_support_set(adapt: Callable[..., Weights]) -> Callable[..., Weights]:
+    """An `adapt` with the right statistics of batch norm, however it calls the network."""
+
+    @functools.wraps(adapt)
+    def right(
+        self: Algorithm, network: Network, weights: Weights, support: Examples, **options: Any
+    ) -> Weights:
+        return network.of_support(
+            lambda network: adapt(self, network, weights, support, **options),
+            lambda adapted: self.model_inputs(adapted, support.x),
+            training=bool(options.get("training")),
+        )
+
+    return right
 
 
 def gradients_of(

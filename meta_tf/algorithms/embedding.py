@@ -5,10 +5,15 @@ from __future__ import annotations
 import abc
 import dataclasses
 
+import keras
+import tensorflow as tf
+
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.checks import check_integer
-from meta_tf.network.check_loss import takes_logits
+from meta_tf.network.check_loss import check_nothing_ignored, takes_logits
+from meta_tf.network.masks import check_unmasked
 from meta_tf.network.network import Network
+from meta_tf.network.standardized import StandardizedLoss
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 
@@ -34,6 +39,7 @@ class EmbeddingLearner(Algorithm):
                 f"{shape}. End it with a Flatten or a GlobalAveragePooling2D layer, and leave out "
                 "the classifier, as meta_tf.models.conv4(ways=None) does."
             )
+        check_nothing_ignored(self, network.loss)
         if takes_logits(network.loss) is False:
             raise ValueError(
                 f"`loss` must take logits, which {type(self).__name__} returns. Received: a "
@@ -63,18 +69,27 @@ class EmbeddingLearner(Algorithm):
     ) -> Weights:
         x = self.model_inputs(weights, support.x)
         embeddings, state = network.support_outputs(weights, x, training=training)
+        check_unmasked(self, embeddings)
         # Outside of training, the support set's update of the moving averages is not used.
         after = weights._replace(state=state) if training else weights
         after = network.settle(after, x, training=training)
-        return after._replace(meta={**after.meta, **self.fit(after, embeddings, support.y)})
+        y, loss = support.y, network.loss
+        if isinstance(loss, StandardizedLoss):  # `fit` and `read` work in standard units
+            y = loss.of_targets.standard(tf.cast(y, keras.config.floatx()))
+        return after._replace(meta={**after.meta, **self.fit(after, embeddings, y)})
 
     def predict(self, network: Network, adapted: Weights, query_x: Tensors) -> Tensor:
-        return self.read(adapted, super().predict(network, adapted, query_x))
+        predictions = self.read(adapted, super().predict(network, adapted, query_x))
+        if isinstance(network.loss, StandardizedLoss):
+            predictions = network.loss.of_predictions.restored(predictions)
+        return predictions
 
 
 @dataclasses.dataclass(frozen=True)
 class EmbeddingClassifier(EmbeddingLearner):
     """An `EmbeddingLearner` that fits a classifier to the support set and predicts logits.
+
+    A class without a support example is never predicted.
 
     Args:
       ways: number of classes N, the size of the logits.
@@ -91,6 +106,9 @@ class EmbeddingClassifier(EmbeddingLearner):
 
     def prediction_size(self, network: Network) -> int | None:
         return self.ways
+
+    def only_seen_classes(self) -> bool:
+        return True
 
     def read(self, adapted: Weights, embeddings: Tensor) -> Tensor:
         return self.logits(adapted, embeddings)

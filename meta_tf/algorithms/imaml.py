@@ -59,7 +59,7 @@ class IMAML(InnerLoop):
 
     Raises:
       ValueError: if a setting is out of range; when the learner is constructed, if
-        `adapted` matches no weight.
+        `adapted` matches no weight, or one with a constraint.
 
     Example:
       >>> learner = meta_tf.MetaLearner(meta_tf.models.mlp(), IMAML(inner_lr=0.05), loss="mse")
@@ -86,6 +86,16 @@ class IMAML(InnerLoop):
         check_not_negative("damping", self.damping)
         check_choice("optimizer", self.optimizer, inner_optimizers.OPTIMIZERS)
         check_decay("momentum", self.momentum)
+
+    def check(self, network: Network) -> None:
+        super().check(network)
+        for p in self.positions(network):
+            if network.model.trainable_variables[p].constraint is not None:
+                raise ValueError(
+                    "`model` must not constrain weights that IMAML adapts: its meta-gradient is "
+                    f"that of a minimum without constraints. Received: a constraint of "
+                    f"{network.paths[p]!r}. Remove it, or take MAML."
+                )
 
     def memory(self, network: Network, start: Weights, *, training: bool) -> Tensors:
         return inner_optimizers.initial_slots(self.optimizer, self.fast(network, start))

@@ -123,6 +123,9 @@ class InContext(EmbeddingLearner):
         """The number of classes; None for regression, whose targets are not labels."""
         return self.ways
 
+    def only_seen_classes(self) -> bool:
+        return self._votes
+
     def output_spec(self, network: Network, x: Tensors) -> Tensors:
         rows = keras.tree.flatten(x)[0].shape[0]
         return keras.KerasTensor((rows, self._outputs), dtype=keras.config.floatx())

@@ -221,14 +221,20 @@ class InnerLoop(Algorithm):
         training: bool,
         first_order: bool | None = None,
     ) -> LoopState:
-        """The state after step i: computes the support loss's gradient and calls `change`."""
+        """The state after step i: computes the support loss's gradient and calls `change`.
+
+        Constraints of the model's weights (`kernel_constraint`) hold after every step.
+        """
         gradients, after = self.support_gradients(
             network, state, start, self.minibatch(i, support), training=training
         )
         if self.first_order if first_order is None else first_order:
             gradients = [tf.stop_gradient(g) for g in gradients]
         state = state._replace(state=after)
-        return self.change(network, i, state, gradients, start, training=training)
+        state = self.change(network, i, state, gradients, start, training=training)
+        if type(self).fast is not InnerLoop.fast:  # what adapts are no weights of the model
+            return state
+        return state._replace(fast=network.constrained(self.positions(network), state.fast))
 
     def support_gradients(
         self,

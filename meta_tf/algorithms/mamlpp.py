@@ -13,6 +13,7 @@ from meta_tf.algorithms import inner_optimizers
 from meta_tf.algorithms.base import Algorithm, TaskResult, gradients_of
 from meta_tf.algorithms.inner_loop import InnerLoop, LoopState
 from meta_tf.checks import check_choice, check_integer, check_switch
+from meta_tf.network.masks import packed, unpacked
 from meta_tf.network.network import Network
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
@@ -321,11 +322,15 @@ def _until(
     """`program(True)` during the first `iterations` outer steps, then `program(False)`."""
     if not iterations:
         return program(False)
-    return tf.cond(
-        tf.cast(iteration, tf.int32) < iterations,
-        lambda: program(True),
-        lambda: program(False),
+
+    def branch(first: bool) -> TaskResult:
+        result = program(first)
+        return result._replace(predictions=packed(result.predictions))
+
+    result = tf.cond(
+        tf.cast(iteration, tf.int32) < iterations, lambda: branch(True), lambda: branch(False)
     )
+    return result._replace(predictions=unpacked(result.predictions))
 
 
 def _with_row(table: Tensor, i: int | Tensor, value: Tensor) -> Tensor:

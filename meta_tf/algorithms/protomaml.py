@@ -9,8 +9,10 @@ import tensorflow as tf
 
 from meta_tf.algorithms import inner_optimizers
 from meta_tf.algorithms.inner_loop import InnerLoop, LoopState
-from meta_tf.checks import check_number, check_switch
+from meta_tf.checks import check_number, check_switch, check_text
 from meta_tf.layers import classifiers
+from meta_tf.network.check_loss import check_nothing_ignored
+from meta_tf.network.masks import check_unmasked
 from meta_tf.network.network import Network
 from meta_tf.types import Examples, Tensor, Weights
 
@@ -74,9 +76,11 @@ class ProtoMAML(InnerLoop):
         super().__post_init__()
         check_switch("first_order", self.first_order)
         check_number("scale", self.scale, above=0)
+        check_text("head", self.head, "head")
 
     def check(self, network: Network) -> None:
         super().check(network)
+        check_nothing_ignored(self, network.loss)
         last = network.model.layers[-1] if network.model.layers else None
         if not (
             isinstance(last, keras.layers.Dense)
@@ -94,6 +98,9 @@ class ProtoMAML(InnerLoop):
                 "the layer's name in ProtoMAML(head=...), and use a Functional or Sequential model."
             )
 
+    def only_seen_classes(self) -> bool:
+        return True
+
     def initial(self, network: Network, weights: Weights) -> None:
         """None: the algorithm cannot predict without a support set."""
 
@@ -104,6 +111,7 @@ class ProtoMAML(InnerLoop):
         last, model = network.model.layers[-1], list(weights.model)
         # The state is not updated here: the first inner step passes over the same examples again.
         x, _ = network.support_outputs(weights, support.x, training=training, before=self.head)
+        check_unmasked(self, x)
         x = classifiers.single(x)
         y = classifiers.one_hot(support.y, last.units, x.dtype)
         means = classifiers.class_means(x, y)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import tensorflow as tf
@@ -116,15 +117,18 @@ def _recomputing(step: Step) -> Step:
             return tf.nest.flatten(outputs)
 
         # Every tensor is an argument, because a custom gradient inside a while_loop cannot
-        # capture tensors.
+        # capture tensors. For constants of layers, see `_known_to_this_graph`.
         @tf.custom_gradient
         def pure(i: Tensor, *inputs: Tensor) -> tuple[Any, Any]:
-            def backward(*upstream: Tensor) -> list[Tensor | None]:
+            def backward(*upstream: Tensor, variables: Any = ()) -> Any:
                 # Wait for the incoming gradient; otherwise all steps are recomputed at once.
                 with tf.control_dependencies([u for u in upstream if u is not None]):
                     again = [tf.identity(t) for t in inputs]
                 watched = [again[k] for k in floating]
-                with tf.GradientTape(watch_accessed_variables=False) as tape:
+                with (
+                    _known_to_this_graph(constants_inside),
+                    tf.GradientTape(watch_accessed_variables=False) as tape,
+                ):
                     tape.watch(watched)
                     outputs = run(i, again)
                 pairs = [
@@ -139,10 +143,49 @@ def _recomputing(step: Step) -> Step:
                 gradients: list[Tensor | None] = [None] * (1 + len(inputs))
                 for k, gradient in zip(floating, found, strict=True):
                     gradients[1 + k] = tf.convert_to_tensor(gradient)
-                return gradients
+                # A layer may hold variables that Keras does not know of: no weights either.
+                return (
+                    (gradients, [tf.zeros_like(v) for v in variables]) if variables else gradients
+                )
 
-            return tuple(run(i, list(inputs))), backward
+            outputs = tuple(run(i, list(inputs)))
+            constants_inside = _constants_in_this_graph()
+            return outputs, backward
 
         return tf.nest.pack_sequence_as(carry, pure(i, *inputs))
 
     return wrapped
+
+
+def _constants_in_this_graph() -> list[tuple[Tensor, Tensor]]:
+    """Eager tensors that the graph that is being traced has captured, and what each is in it."""
+    if tf.executing_eagerly():
+        return []
+    captures = tf.compat.v1.get_default_graph().captures
+    return [(one, inside) for one, inside in captures if not tf.is_symbolic_tensor(one)]
+
+
+@contextlib.contextmanager
+def _known_to_this_graph(constants: list[tuple[Tensor, Tensor]]) -> Iterator[None]:
+    """Lets a step run in the graph of a loop's gradient, where it uses eager tensors.
+
+    TensorFlow fails at eager tensors that such a graph captures itself (a constant that a layer
+    made when it was built, say), but not at what the loop has already captured for them.
+    """
+    if tf.executing_eagerly():
+        yield
+        return
+    graph = tf.compat.v1.get_default_graph()
+    known = graph.function_captures
+    added = [
+        (constant, graph.capture(inside))
+        for constant, inside in constants
+        if inside.graph is not graph and id(constant) not in known.by_val_internal
+    ]
+    for constant, inside in added:
+        known.add_or_replace(key=id(constant), external=constant, internal=inside)
+    try:
+        yield
+    finally:
+        for constant, _ in added:
+            known.pop(id(constant))

@@ -6,14 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
+from meta_tf.network.finite import all_finite
 from meta_tf.network.network import Network
 from meta_tf.types import Examples, Tensor, Weights
-
-
-def is_finite(weights: Weights) -> Tensor:
-    """Whether weights and states are free of nan and infinity, a boolean tensor."""
-    floats = [t for t in (*weights.model, *weights.state) if t.dtype.is_floating]
-    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(t)) for t in floats])
 
 
 def not_finite(
@@ -31,13 +26,13 @@ def not_finite(
     last = algorithm.steps_to_evaluate() if steps is None else steps
 
     def trajectory() -> Tensor:
-        return algorithm.trajectory(network, before, support, is_finite, steps=last)
+        return algorithm.trajectory(network, before, support, all_finite, steps=last)
 
     finite = tf.function(trajectory, autograph=False)().numpy()
     first = int(np.argmin(finite)) if not finite.all() else last
     if first == 0:
         cause = "The learner's weights are not finite themselves: load or train it again."
-        if is_finite(before):
+        if all_finite(before):
             cause = "The support set's values are too large: scale them as in training."
     else:
         cause = "The inner loop diverges: lower its `inner_lr`, take fewer `steps`, or scale the "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from typing import Any
 
@@ -9,9 +10,11 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
-from meta_tf.batch.check_input_types import check_input_types
+from meta_tf.batch.check_finite import require_finite
+from meta_tf.batch.check_input_types import check_input_types, wanted_of_ranges
 from meta_tf.batch.check_targets import check_labels, check_targets, differ, wants_labels
-from meta_tf.batch.sizes import check_sizes
+from meta_tf.batch.require import require
+from meta_tf.batch.sizes import SIZE_KEYS, check_sizes
 from meta_tf.network.network import Network
 from meta_tf.types import Examples, Tensor, Tensors
 
@@ -21,13 +24,19 @@ BATCH_KEYS = ("support_x", "support_y", "query_x")
 def check_batch(algorithm: Algorithm, network: Network, x: Any, y: Any = None) -> None:
     """Raises ValueError unless `x` (and `y`) are a batch of tasks for the model and algorithm.
 
-    Only what is known before anything runs is looked at: names and shapes.
+    Names and shapes are looked at, and the range of values where the model shows which it takes.
     """
     if not isinstance(x, dict) or not set(BATCH_KEYS) <= set(x):
         got = sorted(x) if isinstance(x, dict) else type(x).__name__
         raise ValueError(
             'A batch must be (x, y) with x = {"support_x": [T, S, ...], "support_y": [T, S, ...], '
             f'"query_x": [T, Q, ...]}} and y = query_y [T, Q, ...]. Received as x: {got}.'
+        )
+    for key in set(x) - {*BATCH_KEYS, *SIZE_KEYS}:
+        nearest = difflib.get_close_matches(str(key), (*BATCH_KEYS, *SIZE_KEYS), 1)
+        raise ValueError(
+            f"A batch must have no keys but {', '.join((*BATCH_KEYS, *SIZE_KEYS))}. Received: "
+            f"{key!r}. {f'Did you mean {nearest[0]!r}?' if nearest else 'Leave it out.'}"
         )
     sets = {"support_x": x["support_x"], "support_y": x["support_y"], "query_x": x["query_x"]}
     if y is not None:
@@ -60,6 +69,7 @@ def check_batch(algorithm: Algorithm, network: Network, x: Any, y: Any = None) -
             )
     for name in ("support_x", "query_x"):
         check_inputs(algorithm, network, name, x[name], axes=2)
+        _check_ranges(algorithm, network, name, x[name])
     for name in sets.keys() & {"support_y", "query_y"}:
         if hasattr(sets[name], "dtype"):
             check_targets(algorithm, network, name, shapes[name], sets[name].dtype, axes=2)
@@ -72,6 +82,7 @@ def check_support(
     declared = algorithm.input_spec(network)
     x, y = _inputs(declared, "support_x", support_x), _tensor("support_y")(support_y)
     check_inputs(algorithm, network, "support_x", x, axes=1)
+    _check_ranges(algorithm, network, "support_x", x, in_steps=False)
     size, targets = keras.tree.flatten(x)[0].shape[0], tuple(y.shape)
     if not targets or targets[0] != size or not size:
         raise ValueError(
@@ -79,6 +90,7 @@ def check_support(
             f"Received: {size} in `support_x` and shape {targets} of `support_y`."
         )
     check_targets(algorithm, network, "support_y", targets, y.dtype, axes=1)
+    require_finite({"support_x": x, "support_y": y}, axes=1)
     if wants_labels(algorithm, network):
         check_labels(algorithm, network, "support_y", y)
     return Examples(x, y)
@@ -117,6 +129,14 @@ def check_inputs(
             )
 
 
+def _check_ranges(
+    algorithm: Algorithm, network: Network, name: str, value: Tensors, in_steps: bool = True
+) -> None:
+    """Raises ValueError if values were scaled for a model that scales; in a graph, asserts it."""
+    for wanted in wanted_of_ranges(network, name, value, algorithm.input_spec(network), in_steps):
+        require(*wanted)
+
+
 def _shape(name: str, value: Any) -> Any:
     """The shape of the first tensor of a structure."""
     first: Any = next(iter(keras.tree.flatten(value)), None)
@@ -141,16 +161,18 @@ def _tensor(name: str) -> Callable[[Any], Tensor]:
         try:
             tensor = tf.convert_to_tensor(value)
         except (TypeError, ValueError) as error:
+            first = next(iter(keras.tree.flatten(value)), None)
+            if type(first).__module__.startswith("PIL."):
+                raise ValueError(
+                    f"`{name}` must be numbers. Received: pictures ({type(first).__name__}). Make "
+                    "an array of them, scaled as in training: "
+                    "np.stack([np.asarray(p) / 255 for p in pictures])."
+                ) from None
             raise ValueError(
                 f"`{name}` must be numbers of one shape. Received: {type(value).__name__}. {error}"
             ) from error
         if tensor.dtype == tf.float64 and keras.config.floatx() != "float64":
             tensor = tf.cast(tensor, keras.config.floatx())
-        if tensor.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(tensor))):
-            raise ValueError(
-                f"`{name}` must be finite. Received: values that are nan or infinite. "
-                "Remove or replace them before adapting."
-            )
         return tensor
 
     return convert

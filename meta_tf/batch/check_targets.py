@@ -9,12 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
-from meta_tf.network.check_loss import loss_function
+from meta_tf.network.check_loss import ignored_class, loss_function
 from meta_tf.network.network import Network
 from meta_tf.types import Tensors
 
 # Losses of Keras that compare number by number, and would broadcast other shapes silently.
-_NUMBER_BY_NUMBER = {
+NUMBER_BY_NUMBER = {
     keras.losses.mean_squared_error,
     keras.losses.mean_absolute_error,
     keras.losses.mean_absolute_percentage_error,
@@ -55,7 +55,7 @@ def check_targets(
     if outputs is None:
         return
     labels = wants_labels(algorithm, network)
-    if not labels and loss_function(network.loss) not in _NUMBER_BY_NUMBER:
+    if not labels and loss_function(network.loss) not in NUMBER_BY_NUMBER:
         return
     wanted, given = outputs[:-1] if labels else outputs, tuple(shape[axes:])
     if len(given) == len(wanted) and not any(map(differ, given, wanted)):
@@ -76,8 +76,15 @@ def check_labels(algorithm: Algorithm, network: Network, name: str, labels: Any)
     """
     ways, outputs = algorithm.prediction_size(network), outputs_of(algorithm, network)
     values = np.asarray(labels)
+    if values.dtype.kind == "b":
+        values = values.astype("int32")
     if values.dtype.kind not in "iuf":
         raise _class_names(name)
+    ignored = ignored_class(network.loss)
+    if ignored is not None:
+        values = values[values != ignored]
+    if not values.size:
+        return
     if not np.all(values == np.floor(values)) or values.min() < 0:
         raise ValueError(
             f"`{name}` must hold class numbers 0, 1, 2 ... Received: {_some(values)}. Number the "

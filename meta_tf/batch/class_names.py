@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,10 +70,13 @@ def _texts(labels: Any) -> np.ndarray | None:
 
 
 def _checked(class_names: Sequence[str]) -> tuple[str, ...]:
-    names = () if isinstance(class_names, str) else tuple(class_names)
+    # Neither a single text nor a set, which has no order.
+    unordered = isinstance(class_names, str | bytes | set | frozenset | dict)
+    listed = isinstance(class_names, Iterable) and not unordered
+    names = tuple(class_names) if listed else ()
     if not names or len(set(names)) < len(names) or not all(isinstance(n, str) for n in names):
         raise ValueError(
-            "`class_names` must be different texts, one for each class number from 0. Received: "
-            f"{class_names!r}."
+            "`class_names` must be a list of different texts, one for each class number from 0. "
+            f"Received: {class_names!r}."
         )
     return tuple(map(str, names))

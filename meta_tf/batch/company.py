@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import keras
 import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
+from meta_tf.network.masks import packed, unpacked
 from meta_tf.network.network import Network
 from meta_tf.types import Tensors, Weights
 
@@ -41,14 +41,18 @@ def predict_in_company(
     if company == "queries" or not feels_company(network):
         return algorithm.predict(network, adapted, query_x)
 
-    def one(query: Tensors) -> Tensors:
+    def one(query: Tensors) -> tuple[Tensors, ...]:
         batch = beside(query, support_x if company == "support" else None)
-        predictions = algorithm.predict(network, adapted, batch)
+        predictions = packed(algorithm.predict(network, adapted, batch))
         return tf.nest.map_structure(lambda p: p[-1], predictions)
 
-    shapes = algorithm.output_spec(network, query_x)
-    spec = keras.tree.map_structure(lambda s: tf.TensorSpec(s.shape[1:], s.dtype), shapes)
-    return tf.map_fn(one, query_x, fn_output_signature=spec)
+    specs = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), query_x)
+    program = tf.function(one, autograph=False).get_concrete_function(specs)
+    # As traced: an algorithm need not say how it changes a prediction's shape, or its mask's.
+    spec = tf.nest.map_structure(
+        lambda p: tf.TensorSpec(p.shape, p.dtype), program.structured_outputs
+    )
+    return unpacked(tf.map_fn(program, query_x, fn_output_signature=spec))
 
 
 def feels_company(network: Network) -> bool:

@@ -40,6 +40,8 @@ _KEPT_APART = (
 )
 # XLA's second derivative of max-pooling is wrong in float32 and missing in float64.
 _WRONG_IN_XLA = ("MaxPoolGradGrad", "MaxPool3DGradGrad")
+# XLA has no lookup tables, as in `StringLookup`, and crashes on texts.
+_NOT_IN_XLA = ("LookupTable",)
 # With more operations per task than this, XLA compiles for too long, and its programs were
 # measured to be slower than TensorFlow's own kernels.
 _MOST_COMPILED = 2000
@@ -121,11 +123,18 @@ def sum_tasks(
     )
     operations = _operations(one.graph)
     vectorize = mode == "vectorized" or (
-        mode == "auto" and not any(op.startswith(_KEPT_APART) for op in operations)
+        mode == "auto"
+        and not any(op.startswith(_KEPT_APART) for op in operations)
+        and not _has_differentiated_branch(one.graph)
     )
     if jit == "auto":
         jit = vectorize and len(one.graph.get_operations()) <= _MOST_COMPILED
-    compiled = bool(jit) and not operations.intersection(_WRONG_IN_XLA)
+    compiled = (
+        bool(jit)
+        and not operations.intersection(_WRONG_IN_XLA)
+        and not any(op.startswith(_NOT_IN_XLA) for op in operations)
+        and all(t.dtype != tf.string for t in tf.nest.flatten(tasks))
+    )
     if vectorize:
         shares = _shares(tasks, in_flight or _programs())
         return _vectorized(fn, tasks, shares, compiled)
@@ -236,6 +245,15 @@ def _all_at_once(fn: SumFunction, tasks: Tensors) -> tuple[Tensors, Tensors]:
 
 def _not_about_loops(record: Any) -> bool:
     return "Using a while_loop for converting" not in record.getMessage()
+
+
+def _has_differentiated_branch(graph: Any) -> bool:
+    """Whether a gradient goes through a branch: a layer's own, such as SpectralNormalization's.
+
+    TensorFlow cannot vectorise it. Branches in which gradients are taken are all right.
+    """
+    nodes = graph_nodes(graph.as_graph_def())
+    return any(node.op in ("If", "StatelessIf") and "grad" in node.name for node in nodes)
 
 
 def _operations(graph: Any) -> set[str]:

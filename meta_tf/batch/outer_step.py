@@ -8,8 +8,10 @@ import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.batch.map_tasks import sum_tasks
-from meta_tf.batch.replicas import mean_of_sums, share_of_tasks
+from meta_tf.batch.replicas import mean_of_sums, of_each_replica, share_of_tasks
 from meta_tf.batch.sizes import cut, how_to_run, padded
+from meta_tf.network.finite import all_finite, all_squares_finite
+from meta_tf.network.masks import packed
 from meta_tf.network.network import Network
 from meta_tf.network.seeds import seed_positions, split_seeds, with_seeds
 from meta_tf.network.state import split_state
@@ -19,21 +21,25 @@ from meta_tf.types import Examples, Tensor, Tensors, Weights
 class OuterStep(NamedTuple):
     """The results of a batch of T tasks.
 
-    `losses`: of the query sets, [T]. `predictions`: for the query sets, [T, Q, ...].
+    `losses`: of the query sets, [T]. `predictions`: for the query sets, [T, Q, ...], `packed`.
     `gradients` and `meta_gradients`: this replica's share of the mean meta-gradients over the
     tasks of all replicas, as in `TaskResult`; with one replica, the whole mean. `moved`: the
     mean change of the algorithm's non-trainable state, by name. `state_moved`, `counters` and
-    `seeds`: the updates of the model's state, for `store_state`.
+    `seeds`: the updates of the model's state, for `store_state`. `finite`: whether the results of
+    all tasks are finite, on all replicas. `first_wrong`: if not, the number of the first task
+    whose results are not.
     """
 
     losses: Tensor
-    predictions: Tensors
+    predictions: tuple[Tensors, ...]
     gradients: list[Tensor]
     meta_gradients: dict[str, Tensor]
     moved: dict[str, Tensor]
     state_moved: dict[str, Tensor]
     counters: dict[str, Tensor]
     seeds: dict[str, Tensor]
+    finite: Tensor
+    first_wrong: Tensor
 
 
 def outer_step(
@@ -79,16 +85,21 @@ def outer_step(
         )
         state_moved, counters = split_state(weights.state, result.state)
         gradients = (result.gradients, result.meta_gradients)
-        predictions = padded(result.predictions, task)
-        return (result.loss, predictions, counters), (gradients, result.moved, state_moved)
+        predictions = padded(packed(result.predictions), task)
+        moves = (result.moved, state_moved)
+        finite = all_squares_finite(gradients) & all_finite((result.loss, moves))
+        return (result.loss, predictions, counters, finite), (gradients, *moves)
 
-    (losses, predictions, counters), (sums, *moves) = sum_tasks(
+    (losses, predictions, counters, finite), (sums, *moves) = sum_tasks(
         learn, {**x, "query_y": y, "seeds": seeds}, **how_to_run(x, mode, jit)
     )
     gradients, meta_gradients = tf.nest.map_structure(lambda s: s / tf.cast(total, s.dtype), sums)
     means = mean_of_sums(tf.nest.flatten(moves), total)
     moved, state_moved = tf.nest.pack_sequence_as(moves, means)
     _check_moved(algorithm, network, moved)
+    # Tasks before the first wrong one. The replicas have theirs in a row.
+    wrong = first + tf.argmin(tf.cast(finite, tf.int32), output_type=tf.int32)
+    first_wrong = tf.reduce_min(of_each_replica(tf.where(tf.reduce_all(finite), total, wrong)))
     return OuterStep(
         losses,
         predictions,
@@ -98,6 +109,8 @@ def outer_step(
         state_moved,
         counters,
         next_seeds,
+        tf.equal(first_wrong, total),
+        first_wrong,
     )
 
 

@@ -17,13 +17,21 @@ def share_of_tasks(count: Tensor) -> tuple[int | Tensor, Tensor]:
       count: the number of this replica's tasks.
     """
     replica = tf.distribute.get_replica_context()
+    if replica.num_replicas_in_sync == 1:
+        return 0, count
+    counts = of_each_replica(count)
+    before = tf.range(replica.num_replicas_in_sync) < replica.replica_id_in_sync_group
+    return tf.reduce_sum(tf.where(before, counts, 0)), tf.reduce_sum(counts)
+
+
+def of_each_replica(number: Tensor) -> Tensor:
+    """What this replica and the others have of a whole number, [replicas]."""
+    replica = tf.distribute.get_replica_context()
     replicas = replica.num_replicas_in_sync
     if replicas == 1:
-        return 0, count
-    numbers = tf.range(replicas)
-    mine = replica.replica_id_in_sync_group
-    counts = replica.all_reduce("SUM", tf.where(numbers == mine, count, 0))
-    return tf.reduce_sum(tf.where(numbers < mine, counts, 0)), tf.reduce_sum(counts)
+        return number[tf.newaxis]
+    mine = tf.range(replicas) == replica.replica_id_in_sync_group
+    return replica.all_reduce("SUM", tf.where(mine, number, 0))
 
 
 def mean_of_sums(sums: list[Tensor], total: Tensor) -> list[Tensor]:

@@ -15,8 +15,9 @@ import tensorflow as tf
 from meta_tf.batch.graph_nodes import graph_nodes
 from meta_tf.types import Tensor, Tensors
 
-Step: TypeAlias = Callable[[Any], dict[str, Tensor]]
-"""One outer step over a batch `(x, y)`, which updates variables and returns logs."""
+Step: TypeAlias = Callable[[Any], tuple[dict[str, Tensor], Tensor]]
+"""One outer step over a batch `(x, y)`, which updates variables. It returns logs, and whether the
+update is finite."""
 
 _STACKED = "batches"  # the key that distinguishes a stack of batches from a batch
 # Three stacks are in memory: one in use, one ready, one in preparation.
@@ -30,9 +31,10 @@ class WholeExecutions:
 
     Args:
       step: one outer step.
+      variables: returns all variables that a step may change.
       looks_right: whether the values of a stack of batches are valid. An XLA program cannot
         raise errors; if values are invalid, the steps run without XLA, up to the one that
-        raises.
+        raises. If an update is not finite, they run again without XLA.
       otherwise: Keras's own function, for batches that are not stacked.
       steps: the number of steps per call.
     """
@@ -40,11 +42,13 @@ class WholeExecutions:
     def __init__(
         self,
         step: Step,
+        variables: Callable[[], list[Any]],
         looks_right: Callable[[Any], Tensor],
         otherwise: Callable[..., Any],
         steps: int,
     ):
         self._step = tf.function(step, autograph=False)
+        self._variables = variables
         self._looks_right = tf.function(looks_right, autograph=False)
         self._otherwise = otherwise
         self._steps = steps
@@ -79,15 +83,19 @@ class WholeExecutions:
             return self._otherwise(iterator)
         batches = next(iterator)[_STACKED]
         if not self._looks_right(batches):
-            return self._without_xla(batches)
+            return self._without_xla(batches)[0]
         try:
-            logs = self._program(batches)
+            logs, finite, before = self._program(batches)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
             # XLA cannot compile something, such as a metric; nothing has run yet.
             if self.calls:
                 raise
             self._program = self._without_xla
-            logs = self._program(batches)
+            logs, finite, before = self._program(batches)
+        if not finite:
+            for variable, value in zip(self._variables(), before, strict=True):
+                variable.assign(value)
+            return self._without_xla(batches)[0]
         self.calls += 1
         return logs
 
@@ -96,16 +104,23 @@ class WholeExecutions:
         return self._program.experimental_get_tracing_count()
 
     def _loop(self, batches: Tensors) -> Any:
-        def body(i: Tensor, logs: Any) -> tuple[Tensor, Any]:
-            del logs  # only those of the last step are kept
-            return i + 1, self._step(tf.nest.map_structure(lambda t: t[i], batches))
+        """The logs of the last step, whether all updates are finite, and the variables before."""
+        before = [tf.identity(variable.value) for variable in self._variables()]
+
+        def body(i: Tensor, *results: Any) -> tuple[Tensor, Any, Tensor]:
+            del results  # only those of the last step are kept
+            return i + 1, *self._step(tf.nest.map_structure(lambda t: t[i], batches))
 
         one = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), batches)
-        logs = self._step.get_concrete_function(one).structured_outputs
+        logs, _ = self._step.get_concrete_function(one).structured_outputs
         none = tf.nest.map_structure(lambda t: tf.zeros(t.shape, t.dtype), logs)
-        return tf.while_loop(
-            lambda i, _: i < self._steps, body, (tf.constant(0), none), parallel_iterations=1
-        )[1]
+        _, logs, finite = tf.while_loop(
+            lambda i, _, finite: finite & (i < self._steps),
+            body,
+            (tf.constant(0), none, tf.constant(True)),
+            parallel_iterations=1,
+        )
+        return logs, finite, before
 
 
 def _calls_xla(graph: Any) -> bool:

@@ -75,6 +75,8 @@ def run(asked: Adaptation) -> None:
     _check_ways(learner, classes.names, asked.learner)
     x = pictures.read_pictures([*classes.pictures, *query], size, channels)
     x = pictures.inverted(x, _invert(asked))
+    if learner.network.largest_pixel == 255:  # which it then was given in training, too
+        x = 255 * x
     support_x, query_x = np.split(x, [len(classes.pictures)])
     labels = np.array(classes.labels)
     fitted = learner.adapt(support_x, labels, asked.eval_steps, _different(classes.names))

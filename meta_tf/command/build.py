@@ -14,6 +14,7 @@ from meta_tf.command.learners import loading_error
 from meta_tf.command.registry import needs_classes
 from meta_tf.command.settings import Choice, Tasks, Train
 from meta_tf.evaluation.metrics import TaskInterval
+from meta_tf.network.standardized import standardizes
 from meta_tf.run.settings import Training
 
 
@@ -132,10 +133,29 @@ def build_learner(
         raise ValueError(train.algorithm.part.by_flags(str(error))) from error
     # With a mean loss, the loss of a regression is the mean squared error already.
     metrics = ["accuracy", TaskInterval("accuracy")] if classify else [TaskInterval("mse")]
+    if _are_in_units(tasks):
+        learner.standardize(tasks.train)
+        metrics = metrics if classify else ["mse", *metrics]  # the loss is in standard units
     learner.compile(build_optimizer(train.training, train.algorithm.name), metrics=metrics)
     if not train.model.part.is_built_in:
         _check_loads(model, train.model.name)
     return learner
+
+
+def check_units(train: Train, learner: meta_tf.MetaLearner) -> None:
+    """Raises ValueError if a run's learner was trained on a table that was scaled outside of it."""
+    if train.tasks.source.name == "table" and not standardizes(learner.model):
+        raise ValueError(
+            f"--workdir={train.training.workdir} holds a run of an earlier version, which scaled "
+            "the table's columns outside of the learner. Begin again with --restart, or give "
+            "another --workdir."
+        )
+
+
+def _are_in_units(tasks: meta_tf.tasks.Source) -> bool:
+    """Whether the examples are what has been measured, in any units, as those of a table are."""
+    spec = tasks.train.task_spec[0]["query_x"]
+    return isinstance(tasks.train, meta_tf.tasks.GroupPart) and spec.dtype.is_floating
 
 
 def _embeds(algorithm: Choice) -> bool:

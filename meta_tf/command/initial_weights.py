@@ -8,6 +8,7 @@ import keras
 
 import meta_tf
 from meta_tf.command.learners import load
+from meta_tf.network.layer_state import prepare_layers
 
 # Weights that a line names; a transformer's blocks have dozens.
 NAMED = 6
@@ -32,6 +33,7 @@ def take_weights(learner: meta_tf.MetaLearner, name: str | Path) -> None:
             weight.assign(known[path])
         else:
             anew.append(path)
+    prepare_layers(learner.model)  # such as `Normalization`, which computes with constants
     if len(anew) == len(own):
         theirs, ours = (f"{p} {list(w.shape)}" for p, w in (_first(known), _first(own)))
         raise ValueError(

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from meta_tf.tasks.conversion import Conversion
-from meta_tf.tasks.decode import ImageFile, decode_images
-from meta_tf.tasks.picture_files import SUFFIXES, pictures_of
+from meta_tf.tasks.decode import decode_images
+from meta_tf.tasks.picture import ImageFile
+from meta_tf.tasks.picture_files import KINDS, passed_over, pictures_of
 
 
 class Classes(NamedTuple):
@@ -32,8 +33,8 @@ def pictures_in(folder: Path, flag: str) -> list[Path]:
     found = pictures_of(folder)
     if not found:
         raise ValueError(
-            f"--{flag} must be a folder of pictures ({', '.join(SUFFIXES)}). Received: {folder}, "
-            "which holds none."
+            f"--{flag} must be a folder of pictures ({KINDS}). Received: {folder}, which holds "
+            "none."
         )
     return found
 
@@ -73,9 +74,11 @@ def shown_name(name: str) -> str:
 def read_pictures(paths: Sequence[Path], size: tuple[int, int], channels: int) -> np.ndarray:
     """The pictures as numbers from 0 to 1, [n, height, width, channels], resized.
 
-    Where they lose size or colour, a line is printed.
+    Where they lose size or colour, a line is printed; another counts files that are no pictures.
     """
     files = [ImageFile(str(path), path.read_bytes) for path in paths]
+    if left := passed_over(sorted({path.parent for path in paths})):
+        print(left)
     conversion = Conversion(size, channels)
     images = decode_images(files, size, channels, conversion)
     if told := conversion.told():

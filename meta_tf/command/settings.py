@@ -100,7 +100,8 @@ class Choice:
         try:
             return part.make(**arguments)
         except ValueError as error:
-            raise ValueError(part.by_flags(str(error))) from error
+            message = str(error).replace("kind='regression'", "--kind=regression")
+            raise ValueError(part.by_flags(message)) from error
 
 
 @dataclasses.dataclass(frozen=True)

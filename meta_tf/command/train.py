@@ -102,6 +102,7 @@ def _run(train: Train, workers: Workers, writable: bool) -> None:
             if begin:
                 again = workers.are_several
                 learner = _loaded(begin.path, algorithm) if again else found.learner
+                build.check_units(train, learner)
                 _set_rates(learner, training)
             else:
                 learner = build.build_learner(train, tasks, ways, algorithm)

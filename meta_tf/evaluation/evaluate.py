@@ -15,15 +15,16 @@ import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
 from meta_tf.batch.check_batch import check_batch
-from meta_tf.batch.check_values import with_right_labels
+from meta_tf.batch.check_values import right_values
 from meta_tf.batch.company import COMPANIES
 from meta_tf.batch.map_tasks import map_tasks
 from meta_tf.batch.sizes import blank_batch, cut, how_to_run, sizes_in
-from meta_tf.checks import check_choice, check_integer
+from meta_tf.checks import check_choice, check_integer, check_seed
 from meta_tf.evaluation.result import Evaluation
 from meta_tf.evaluation.task_metric import TaskMetric, check_metric, task_metric
 from meta_tf.evaluation.task_sizes import TaskSizes
 from meta_tf.learner import MetaLearner
+from meta_tf.network.masks import packed, unpacked
 from meta_tf.types import Batch, Tensor
 
 _AT_ONCE = 25  # tasks held in memory at a time, unless told otherwise
@@ -64,7 +65,8 @@ def evaluate(
       metric: `"accuracy"`, `"mse"`, `"loss"`, or a function `(query_y, predictions)
         -> values` that is averaged over the query set, or a `keras.metrics.Metric`,
         which starts anew for each task. If None, accuracy for integer labels, mse where
-        that is the loss, else the loss.
+        that is the loss, else the loss. What a mask of the model leaves out does not count, nor
+        does `ignore_class` of the loss in the accuracy.
       verbose: 1 shows a progress bar, 0 does not, `"auto"` does so on a terminal.
       company: in whose company a query is predicted, where batch norm in the mode
         `transductive` lets it matter: `"queries"`, all those of its task, as published
@@ -89,6 +91,7 @@ def evaluate(
       Finn, Abbeel & Levine 2017 report 600 tasks and this interval.
     """
     _check_arguments(learner, part, tasks_number, tasks_at_once, metric, verbose)
+    check_seed("seed", seed)
     steps = learner.algorithm.steps_to_evaluate() if steps is None else steps
     check_integer("steps", steps, at_least=0)
     steps = int(steps)
@@ -154,9 +157,9 @@ def _collect(
     collected, done = [], 0
     for x, y in batches:
         left = tasks_number - done  # the last batch may hold more
-        with_right_labels(learner.algorithm, learner.network, {"query_y": y}, ())
+        right_values(learner.algorithm, learner.network, {**x, "query_y": y}, first=done)
         values, finite = (result.numpy()[:left] for result in measure(x, y))
-        _check_finite(values, finite, done, {**x, "query_y": y})
+        _check_finite(values, finite, done)
         if not done or sizes_in(x):
             sizes.see(x, y, left)
         collected.append(values)
@@ -175,30 +178,31 @@ def _measure(
 ) -> Callable[[Any, Any], tuple[Tensor, Tensor]]:
     """The function of a batch to each task's metric and finiteness, [T, steps + 1]."""
     of_each = _of_each(metric)
-    return lambda x, y: of_each(y, learner.trajectory(x, steps, company), sizes_in(x))
+    return lambda x, y: of_each(y, packed(learner.trajectory(x, steps, company)), sizes_in(x))
 
 
 @functools.lru_cache(maxsize=8)
-def _of_each(metric: TaskMetric) -> Callable[[Tensor, Tensor, Any], tuple[Tensor, Tensor]]:
-    """Of query_y [T, Q, ...], predictions [T, steps + 1, Q, ...] and the batch's sizes, if any.
+def _of_each(metric: TaskMetric) -> Callable[[Tensor, Any, Any], tuple[Tensor, Tensor]]:
+    """Of query_y [T, Q, ...], packed predictions [T, steps + 1, Q, ...] and sizes, if any.
 
     Compiled once a metric.
     """
 
-    def one(task: tuple[Tensor, Tensor, dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
+    def one(task: tuple[Tensor, Any, dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
         y, after_each_step, sizes = task
 
-        def value_of(predictions: Tensor) -> Tensor:
+        def value_of(predictions: Any) -> Tensor:
             real = cut({"query_y": y, "predictions": predictions, **sizes})
-            return tf.cast(metric(real["query_y"], real["predictions"]), tf.float32)
+            return tf.cast(metric(real["query_y"], unpacked(real["predictions"])), tf.float32)
 
         value = tf.map_fn(value_of, after_each_step, fn_output_signature=tf.float32)
         # A metric may hide it: the largest of NaNs is the first class.
-        axes = range(1, after_each_step.shape.rank)
-        nan = tf.reduce_any(tf.math.is_nan(after_each_step), axes)
+        predictions = after_each_step[0]
+        axes = range(1, predictions.shape.rank)
+        nan = tf.reduce_any(tf.math.is_nan(predictions), axes)
         return value, tf.math.is_finite(value) & ~nan
 
-    def of_batch(y: Tensor, predictions: Tensor, sizes: dict[str, Tensor]) -> Any:
+    def of_batch(y: Tensor, predictions: Any, sizes: dict[str, Tensor]) -> Any:
         return map_tasks(one, (y, predictions, sizes), **how_to_run(sizes, "auto", jit=False))
 
     return tf.function(of_batch, autograph=False)
@@ -214,9 +218,8 @@ def _described(algorithm: Algorithm) -> str:
     return f"{type(algorithm).__name__}({', '.join(shown)})"
 
 
-def _check_arguments(
-    learner: Any, part: Any, tasks_number: Any, tasks_at_once: Any, metric: Any, verbose: Any
-) -> None:
+def check_learner_and_part(learner: Any, part: Any) -> None:
+    """Raises ValueError unless there are a learner, and tasks for it."""
     if not isinstance(learner, MetaLearner):
         raise ValueError(
             "`learner` must be a meta_tf.MetaLearner. Received: "
@@ -228,6 +231,12 @@ def _check_arguments(
             "`part` must have a method `batches(tasks, seed)`, as the parts of a task source do. "
             f"Received: {type(part).__name__}. Of a source, pass a part: tasks.test."
         )
+
+
+def _check_arguments(
+    learner: Any, part: Any, tasks_number: Any, tasks_at_once: Any, metric: Any, verbose: Any
+) -> None:
+    check_learner_and_part(learner, part)
     check_integer("tasks_number", tasks_number, at_least=2, why="an interval needs two")
     if tasks_at_once is not None:
         check_integer("tasks_at_once", tasks_at_once, at_least=1)
@@ -239,16 +248,9 @@ def _verbosity(verbose: Any) -> int:
     return int(sys.stdout.isatty()) if verbose == "auto" else int(verbose)
 
 
-def _check_finite(values: np.ndarray, finite: np.ndarray, first: int, batch: Any) -> None:
+def _check_finite(values: np.ndarray, finite: np.ndarray, first: int) -> None:
     if finite.all():
         return
-    for name, part in batch.items():
-        floats = [t for t in tf.nest.flatten(part) if t.dtype.is_floating]
-        if not all(np.isfinite(t.numpy()).all() for t in floats):
-            raise ValueError(
-                f"`{name}` of the tasks must be finite. Received: values that are nan or infinite, "
-                f"in the batch that begins with task {first}. Remove or replace them."
-            )
     step = int(np.flatnonzero(~finite.all(0))[0])
     tasks = np.flatnonzero(~finite[:, step])
     raise ValueError(

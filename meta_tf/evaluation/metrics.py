@@ -8,19 +8,21 @@ import keras
 import tensorflow as tf
 
 from meta_tf.checks import check_choice
+from meta_tf.network.masks import mask_of, masked_mean
 from meta_tf.types import Tensor
 
 
 def accuracy(y: Tensor, predictions: Tensor) -> Tensor:
     """The share of right answers in each task: labels [T, Q], logits [T, Q, N] → [T]."""
     right = tf.argmax(predictions, -1, tf.int32) == tf.cast(y, tf.int32)
-    return tf.reduce_mean(tf.cast(right, tf.float32), range(1, len(y.shape)))
+    right = tf.cast(right, tf.float32)
+    return masked_mean(right, mask_of(predictions), range(1, len(y.shape)))
 
 
 def mse(y: Tensor, predictions: Tensor) -> Tensor:
     """The mean squared error of each task: [T, Q, ...] → [T]."""
     squares = tf.square(tf.cast(predictions, tf.float32) - tf.cast(y, tf.float32))
-    return tf.reduce_mean(squares, range(1, len(squares.shape)))
+    return masked_mean(squares, mask_of(predictions), range(1, len(squares.shape)))
 
 
 TASK_METRICS = {"accuracy": accuracy, "mse": mse}
@@ -49,13 +51,16 @@ class TaskInterval(keras.metrics.Metric):
         check_choice("metric", metric, tuple(TASK_METRICS))
         super().__init__(name=name or f"{metric}_ci95", **options)
         self.metric = metric
+        # In float64: the difference of two large sums is what is left of them. And sums, as
+        # Keras adds up the variables of several replicas.
         self._totals = [
-            self.add_variable((), initializer="zeros", name=n) for n in ("count", "sum", "square")
+            self.add_variable((), initializer="zeros", dtype="float64", name=n)
+            for n in ("count", "sum", "square")
         ]
 
     def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Any = None) -> None:
         del sample_weight
-        values = TASK_METRICS[self.metric](y_true, y_pred)
+        values = tf.cast(TASK_METRICS[self.metric](y_true, y_pred), tf.float64)
         news = (tf.ones_like(values), values, tf.square(values))
         for total, new in zip(self._totals, news, strict=True):
             total.assign_add(tf.reduce_sum(new))
@@ -64,7 +69,7 @@ class TaskInterval(keras.metrics.Metric):
         count, total, square = self._totals
         # σ² with the divisor n - 1; rounding may take it below zero.
         spread = tf.maximum(square - total * total / count, 0.0) / tf.maximum(count - 1.0, 1.0)
-        return 1.96 * tf.sqrt(spread / count)
+        return tf.cast(1.96 * tf.sqrt(spread / count), self.dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "metric": self.metric}

@@ -9,11 +9,13 @@ from typing import Any, TypeAlias
 import keras
 import tensorflow as tf
 
+from meta_tf.batch.check_metrics import check_metrics
 from meta_tf.batch.check_targets import check_labels
 from meta_tf.checks import check_choice
 from meta_tf.evaluation.metrics import TASK_METRICS
 from meta_tf.learner import MetaLearner
-from meta_tf.network.check_loss import loss_function
+from meta_tf.network.check_loss import ignored_class, loss_function
+from meta_tf.network.masks import both, mask_of, masked_mean, packed, unpacked, with_mask
 from meta_tf.types import Tensor, Tensors
 
 TaskMetric: TypeAlias = Callable[[Tensor, Tensors], Tensor]
@@ -54,25 +56,39 @@ def task_metric(learner: MetaLearner, metric: Any, x: Any, y: Any) -> tuple[str,
             f"`metric='mse'` needs targets of the predictions' shape {tuple(outputs)}. Received: "
             f"query_y of shape {tuple(y.shape)}. Take 'accuracy' or 'loss'."
         )
+    check_metrics("metric", [metric], y.shape, outputs)
     if isinstance(metric, keras.metrics.Metric):
         return metric.name, _afresh(metric, y[0], outputs[1:])
     if isinstance(metric, str):
         if metric == "loss":
             return "loss", learner.network.mean_loss
-        return metric, _of_one(TASK_METRICS[metric])
+        ignored = ignored_class(learner.network.loss) if metric == "accuracy" else None
+        return metric, _of_one(TASK_METRICS[metric], ignored)
     mean_of = _mean_of if isinstance(metric, Hashable) else _mean_of.__wrapped__
     return getattr(metric, "__name__", type(metric).__name__), mean_of(metric)
 
 
 # The same function for the same metric, so that what was compiled for it is found again.
 @functools.lru_cache(maxsize=8)
-def _of_one(metric: Callable[[Tensor, Tensors], Tensor]) -> TaskMetric:
-    return lambda y, p: metric(y[tf.newaxis], p[tf.newaxis])[0]
+def _of_one(metric: Callable[[Tensor, Tensors], Tensor], ignored: int | None) -> TaskMetric:
+    def of_one(y: Tensor, predictions: Tensors) -> Tensor:
+        if ignored is not None:
+            counts = tf.cast(y, tf.float32) != float(ignored)
+            predictions = with_mask(predictions, both(mask_of(predictions), counts))
+        batch = tf.nest.map_structure(lambda t: t[tf.newaxis], packed(predictions))
+        return metric(y[tf.newaxis], unpacked(batch))[0]
+
+    return of_one
 
 
 @functools.lru_cache(maxsize=8)
 def _mean_of(metric: Callable[[Any, Any], Any]) -> TaskMetric:
-    return lambda y, p: tf.reduce_mean(tf.cast(metric(y, p), tf.float32))
+    def mean_of(y: Tensor, predictions: Tensors) -> Tensor:
+        values = metric(y, predictions)
+        mask = both(mask_of(predictions), mask_of(values))
+        return masked_mean(tf.cast(values, tf.float32), mask)
+
+    return mean_of
 
 
 def _default(learner: MetaLearner, y: Any, outputs: Any) -> str:

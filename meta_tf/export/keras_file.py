@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,44 +10,102 @@ from typing import Any
 import keras
 
 
-def check_keras_file(filepath: Any, parts: dict[str, Any]) -> None:
-    """Raises ValueError unless a file with this name and these parts can be loaded again.
-
-    Args:
-      filepath: the file to save to.
-      parts: its content (model, loss, algorithm), by the name of the argument.
-    """
+def check_keras_file(filepath: Any, model: keras.Model) -> None:
+    """Raises ValueError unless a file of this name with this model can be loaded again."""
     if isinstance(filepath, str | Path) and Path(filepath).suffix in (".h5", ".hdf5"):
         raise ValueError(
             "`filepath` must end in .keras: the older .h5 format stores weights only by their "
             "position, and neither the algorithm nor the loss. Received: "
             f"{str(filepath)!r}. Save to {Path(filepath).with_suffix('.keras').name!r} instead."
         )
-    for name, part in parts.items():
-        for unknown in _unknown(keras.saving.serialize_keras_object(part)):
+    model.get_config()  # before Keras opens the file, and so empties an earlier one
+
+
+def write_parts(model: keras.Model, algorithm: Any, loss: Any) -> dict[str, Any]:
+    """The parts of a learner or an adapted model as Keras writes them, for its `get_config`.
+
+    Every way of saving and copying goes through it: `save`, `keras.saving.save_model`, pickle,
+    `deepcopy`, `clone_model`, and saving a larger model.
+
+    Raises:
+      ValueError: if a part could not be read again.
+    """
+    parts = {
+        "model": keras.saving.serialize_keras_object(model),
+        "algorithm": keras.saving.serialize_keras_object(algorithm),
+        "loss": _write_loss(loss),
+    }
+    for name, written in parts.items():
+        for unknown in _unknown(written):
             raise ValueError(
                 f"`{name}` could not be loaded again from a file: it contains {unknown}, which "
                 "Keras would not find. Decorate the class or function with "
                 '@keras.saving.register_keras_serializable("my_package"), and import its module '
                 "before loading."
             )
-    _check_settings(parts.get("loss"))
+    _check_loss(loss, parts["loss"])
+    alphas = lora_alphas(model)
+    return {**parts, "lora_alpha": alphas} if alphas else parts
 
 
-def _check_settings(loss: Any) -> None:
-    """Raises ValueError if Keras does not save a setting of the loss, as for `Huber(delta)`."""
-    settings = getattr(loss, "_fn_kwargs", None)
+def read_parts(config: dict[str, Any]) -> tuple[keras.Model, Any, Any]:
+    """`(model, algorithm, loss)` as written by `write_parts`, taken out of `config`."""
+    model, algorithm, loss = (
+        keras.saving.deserialize_keras_object(config.pop(name))
+        for name in ("model", "algorithm", "loss")
+    )
+    set_lora_alphas(model, config.pop("lora_alpha", {}))
+    return model, algorithm, loss
+
+
+def lora_alphas(model: keras.Model) -> dict[str, Any]:
+    """The scales of LoRA by the number of their layer, where they are not the rank.
+
+    Keras writes `lora_alpha`, and takes the rank for it when it reads a layer.
+    """
+    return {
+        str(i): layer.lora_alpha
+        for i, layer in enumerate(model._flatten_layers())
+        if getattr(layer, "lora_enabled", False) and layer.lora_alpha != layer.lora_rank
+    }
+
+
+def set_lora_alphas(model: keras.Model, alphas: dict[str, Any]) -> None:
+    """Gives a model the scales that `lora_alphas` has found."""
+    layers = list(model._flatten_layers())
+    for i, alpha in alphas.items():
+        layers[int(i)].lora_alpha = alpha
+
+
+def _write_loss(loss: Any) -> Any:
+    """A loss as Keras writes it, with the settings that Keras leaves out, as `Huber(delta)`."""
+    written = keras.saving.serialize_keras_object(loss)
+    takes = inspect.signature(type(loss).__init__).parameters
+    for name, value in _settings(loss).items():
+        if name in takes:
+            written["config"].setdefault(name, keras.saving.serialize_keras_object(value))
+    return written
+
+
+def _check_loss(loss: Any, written: Any) -> None:
+    """Raises ValueError if a loss has a setting that it would not have when it is read again."""
+    settings = _settings(loss)
     if not settings:
         return
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    again = _settings(keras.saving.deserialize_keras_object(written))
     for name, value in settings.items():
-        if again._fn_kwargs.get(name) != value:
+        if again.get(name) != value:
             raise ValueError(
-                f"`loss` could not be loaded again from a file as it is: Keras does not save the "
-                f"setting {name!r} of {type(loss).__name__}. Received: {name}={value!r}. Pass "
-                "your own function instead, registered with "
+                f"`loss` could not be loaded again from a file as it is: {type(loss).__name__} "
+                f"does not save its setting {name!r}. Received: {name}={value!r}. Return it from "
+                "the `get_config` of the loss, or pass a function of your own, registered with "
                 '@keras.saving.register_keras_serializable("my_package").'
             )
+
+
+def _settings(loss: Any) -> dict[str, Any]:
+    """What a loss object of Keras hands on to its function besides targets and predictions."""
+    return getattr(loss, "_fn_kwargs", {})
 
 
 def _unknown(written: Any) -> Iterator[str]:

@@ -8,14 +8,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from meta_tf.network.standardized import input_statistics
+
 Arrays: TypeAlias = dict[str, Any]  # by name
 
 
 class RandomTasks:
     """Draws tasks of any size for a learner.
 
-    Floats come from the normal distribution or, with `positive`, from between 0 and 1.
-    Integers come from the vocabulary that all embedding layers share, labels from the classes.
+    Floats come from the normal distribution or, with `positive`, from between 0 and 1; for a
+    standardized learner, in the units of its tasks. Integers come from the vocabulary that all
+    embedding layers share, labels from the classes.
 
     Args:
       function: the concrete function `adapt_and_predict`.
@@ -32,6 +35,8 @@ class RandomTasks:
             if isinstance(layer, keras.layers.Embedding)
         ]
         self._vocabulary = min(vocabularies, default=2)
+        self._inputs = input_statistics(learner.model)
+        self._loss = learner.network.loss
 
     def draw(self, number: int, support: int, query: int, *, positive: bool = False) -> Arrays:
         """The task with this number: `support_x`, `support_y` and `query_x` by name."""
@@ -51,4 +56,13 @@ class RandomTasks:
             return np.broadcast_to(chosen, shape).astype(dtype)
         if not spec.dtype.is_floating:
             return rng.integers(0, self._vocabulary, shape).astype(dtype)
-        return (rng.random(shape) if positive else rng.normal(size=shape)).astype(dtype)
+        drawn = rng.random(shape) if positive else rng.normal(size=shape)
+        return self._in_units(spec.name, drawn).astype(dtype)
+
+    def _in_units(self, name: str, drawn: np.ndarray) -> np.ndarray:
+        """Numbers of mean 0 and deviation 1 in the units of the tasks."""
+        if name == "support_y":
+            statistics = getattr(self._loss, "of_targets", None)
+        else:
+            statistics = self._inputs
+        return drawn if statistics is None else statistics.restored(drawn)

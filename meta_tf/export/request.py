@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from meta_tf.checks import check_integer
+from meta_tf.checks import check_integer, check_switch
 from meta_tf.export.specs import output_shape
 from meta_tf.network.check_loss import loss_function
 
@@ -44,6 +44,7 @@ class Request:
         for name in _SIZES:
             if getattr(self, name) is not None:
                 check_integer(name, getattr(self, name), at_least=1)
+        check_switch("float16", self.float16)
 
     def chosen(self) -> dict[str, int]:
         """The sizes that are not open, by name."""

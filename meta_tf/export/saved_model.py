@@ -12,6 +12,7 @@ from meta_tf.export.custom_gradients import save_without_custom_gradients
 from meta_tf.export.signatures import Signatures
 from meta_tf.export.specs import input_specs, target_spec
 from meta_tf.files import whole_folder
+from meta_tf.network.layer_state import tables_of
 
 
 def save(
@@ -39,6 +40,7 @@ def save(
     signatures = Signatures(learner, inputs, targets).all()
     module = tf.Module()
     module.learned = [v.value for v in learner.variables]
+    module.tables = tables_of(learner.model)
     with whole_folder(path) as part:
         save_without_custom_gradients(module, part, signatures)
         _describe(learner, part)

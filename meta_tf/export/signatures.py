@@ -46,7 +46,8 @@ class Signatures:
             "support_y": _renamed(targets, "support_y", support),
         }
         self.query = _named("query_x", inputs, query)
-        self.adapted: list[Place] = []  # the weights that `adapt` changes and `predict` needs
+        self.made: list[Place] = []  # the weights that `adapt` changes
+        self.adapted: list[Place] = []  # those of them that `predict` needs
         model = learner.model
         self.paths: dict[Place, str] = {
             **{("model", i): v.path for i, v in enumerate(model.trainable_variables)},
@@ -94,6 +95,7 @@ class Signatures:
         after = _by_place(self._adapted(self.algorithm, before, given))
         unchanged = {id(t) for t in tf.nest.flatten(before)}
         self.adapted = [place for place, t in after.items() if id(t) not in unchanged]
+        self.made = self.adapted
         return {}
 
     def adapt(self, **given: Any) -> Tensors:
@@ -105,7 +107,8 @@ class Signatures:
         return self._predictions(self.algorithm, adapted, given)
 
     def adapt_steps_and_predict(self, *, inner_steps: Any, inner_lr: Any, **given: Any) -> Tensors:
-        algorithm = self.algorithm.with_rate(inner_lr)
+        # In the weights' own type, for algorithms that just multiply by it.
+        algorithm = self.algorithm.with_rate(tf.cast(inner_lr, self.learner.model.variable_dtype))
         adapted = self._adapted(algorithm, self.learner.weights_now, given, inner_steps)
         return self._predictions(algorithm, adapted, given)
 
@@ -118,7 +121,10 @@ class Signatures:
         return self._predictions(self.algorithm, self._initial(), given)
 
     def _initial(self) -> Weights | None:
-        return self.algorithm.initial(self.network, self.learner.weights_now)
+        """The weights before any task; None if `predict` needs what a support set leaves."""
+        initial = self.algorithm.initial(self.network, self.learner.weights_now)
+        made = {name for kind, name in self.made if kind == "meta"}
+        return None if initial is None or made - initial.meta.keys() else initial
 
     def _adapted(
         self, algorithm: Algorithm, weights: Weights, given: Tensors, steps: Tensor | None = None

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from meta_tf.checks import check_integer
+from meta_tf.checks import check_integer, check_switch
 
 
 # A separate layer rather than a `keras.layers.Dense` with other defaults: all of its
@@ -57,9 +57,10 @@ class MetaDense(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         check_integer("units", units, 1, "the number of outputs of MetaDense")
+        check_switch("use_bias", use_bias)
         self.units = int(units)
         self.activation = _activation(activation)
-        self.use_bias = bool(use_bias)
+        self.use_bias = use_bias
         self.kernel_initializer = _initializer(kernel_initializer)
         self.bias_initializer = _initializer(bias_initializer)
         self.supports_masking = True

@@ -58,6 +58,22 @@ def takes_logits(loss: Any) -> bool | None:
     return isinstance(loss, keras.losses.Loss) and bool(loss.get_config().get("from_logits"))
 
 
+def ignored_class(loss: Any) -> int | None:
+    """The class number that a loss of Keras leaves out (`ignore_class`); None without one."""
+    return getattr(loss, "ignore_class", None)
+
+
+def check_nothing_ignored(algorithm: Any, loss: Any) -> None:
+    """Raises ValueError if a loss leaves out a class, for an algorithm that reads labels itself."""
+    if ignored_class(loss) is not None:
+        raise ValueError(
+            f"`loss` must not ignore a class for {type(algorithm).__name__}, which makes a "
+            "classifier of all examples of the support set. Received: "
+            f"ignore_class={loss.ignore_class!r}. Leave it out, or take an algorithm that learns "
+            "by the gradient of the loss, such as MAML."
+        )
+
+
 def last_activation(model: Any) -> Any:
     """The last activation of a model; None if it is unknown.
 

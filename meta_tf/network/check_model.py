@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import keras
@@ -18,19 +19,46 @@ def check_momentum(layers: list[keras.layers.BatchNormalization]) -> None:
             )
 
 
-def check_used_once(model: keras.Model, layers: list[keras.layers.BatchNormalization]) -> None:
-    """Raises ValueError in mode `support` if a layer is used at several places."""
-    # Used twice, a layer would store a mixture of the statistics of two inputs. In a subclassed
-    # model, this cannot be detected.
-    depths = getattr(model, "_nodes_by_depth", {}).values()
-    used = [node.operation for nodes in depths for node in nodes]
-    for layer in layers:
-        uses = sum(operation is layer for operation in used)
-        if layer.trainable and uses > 1:
+def check_used_once(uses: Counter[Any]) -> None:
+    """Raises ValueError in mode `support` if a layer is used at several places.
+
+    Args:
+      uses: how often each layer is used. Used twice, a batch normalisation would store a
+        mixture of the statistics of two inputs.
+    """
+    for layer, count in uses.items():
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable and count > 1:
             raise ValueError(
                 '`batch_norm="support"` needs batch normalisations that are used once. Received: '
-                f"{layer.name!r}, used {uses} times. Use a separate layer at each place."
+                f"{layer.name!r}, used {count} times. Use a separate layer at each place."
             )
+
+
+def uses_in(model: Any) -> Counter[Any]:
+    """How often each layer is used in a model of Keras inputs and layers, and in those within.
+
+    A subclassed model shows it only when it runs.
+    """
+    if isinstance(model, keras.Sequential):
+        operations = list(model.layers)
+    else:
+        nodes = getattr(model, "_nodes_by_depth", {}).values()
+        operations = [node.operation for several in nodes for node in several]
+    uses = Counter(operations)
+    for operation in operations:
+        uses += uses_in(operation)
+    return uses
+
+
+def check_outputs(model: Any, outputs: Any) -> None:
+    """Raises ValueError unless a model's outputs are one tensor."""
+    if isinstance(outputs, dict) or (isinstance(outputs, list | tuple) and len(outputs) > 1):
+        raise ValueError(
+            "`model` must have a single output, which the loss compares with the targets. "
+            f"Received: {model.name!r}, which gives a {type(outputs).__name__} of "
+            f"{len(keras.tree.flatten(outputs))} outputs. Concatenate them, or choose one: "
+            "keras.Model(model.inputs, model.outputs[0])."
+        )
 
 
 def check_model(model: Any) -> None:
@@ -42,13 +70,21 @@ def check_model(model: Any) -> None:
             f"`model` must be built, so that its weights exist. Received: {model.name!r}, not "
             "built. Add a keras.Input, or call it once on a batch of examples."
         )
+    check_outputs(model, getattr(model, "_outputs_struct", None))
+    for layer in model._flatten_layers():
+        if any(v.overwrite_with_gradient for v in layer._trainable_variables):
+            raise ValueError(
+                "`model` must not be quantised to float8: Keras hands on the scales of its layers "
+                "as gradients, which inner steps would take for such. Received: "
+                f"{layer.name!r} of {model.name!r}. Quantise it to int8 instead, or not at all."
+            )
 
 
 def as_loss(loss: Any) -> Any:
     """The Keras loss for a name, an object or a function.
 
     Raises:
-      ValueError: if it is not a loss.
+      ValueError: if it is not a loss, or has a setting that meta_tf does not support.
     """
     try:
         found = keras.losses.get(loss)
@@ -58,4 +94,15 @@ def as_loss(loss: Any) -> Any:
         raise ValueError(
             "`loss` must be a Keras loss, its name or a function (y_true, y_pred). Received: None."
         )
+    if isinstance(found, keras.losses.Loss):
+        if type(found).__call__ is not keras.losses.Loss.__call__:
+            raise ValueError(
+                "`loss` must compute its values in `call`, from which the mean over a task is "
+                f"taken. Received: {type(found).__name__}, which overrides `__call__`. Rename it."
+            )
+        if found.dtype in ("float16", "bfloat16"):
+            raise ValueError(
+                "`loss` must compute in the type of the predictions, at least float32, as it does "
+                f"here whatever its `dtype`. Received: dtype={found.dtype!r}. Leave it out."
+            )
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -10,23 +11,43 @@ import keras
 import tensorflow as tf
 
 from meta_tf.checks import check_choice
+from meta_tf.forks import note_use
 from meta_tf.network import missing_gradients  # noqa: F401 - registers them
 from meta_tf.network.check_loss import check_loss
-from meta_tf.network.check_model import as_loss, check_model, check_momentum, check_used_once
-from meta_tf.network.normalization import BATCH_NORM_MODES, exact_normalization
+from meta_tf.network.check_model import (
+    as_loss,
+    check_model,
+    check_momentum,
+    check_outputs,
+    check_used_once,
+    uses_in,
+)
+from meta_tf.network.finite import nan_unless_finite
+from meta_tf.network.masks import both, mask_of, masked_mean, masked_sum
+from meta_tf.network.normalization import (
+    BATCH_NORM_MODES,
+    exact_normalization,
+    uses_of_batch_norms,
+)
 from meta_tf.network.random_numbers import same_random_numbers
+from meta_tf.network.structure import Structure
 from meta_tf.network.weight_patterns import choose
+from meta_tf.pixels import largest_pixel, takes_numbers_of_things
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 _QUERY_STATISTICS = {"transductive": True, "support": False, "running": None}
 
 
 class _Outcome(NamedTuple):
-    """What a pass leaves: outputs [B, ...], the new state and the regularisers' loss."""
+    """What a pass leaves: outputs [B, ...], the new state and the regularisers' loss.
+
+    `added`: those parts of the loss that come from the pass, such as activity regularisers.
+    """
 
     outputs: Tensors
     state: list[Tensor]
     losses: Tensor | float
+    added: list[Tensor]
 
 
 class Network:
@@ -46,9 +67,9 @@ class Network:
         `"support"` or `"running"` (see `meta_tf.network.normalization.BATCH_NORM_MODES`).
 
     Raises:
-      ValueError: if the model is not built, a name is unknown, or
-        a batch normalisation cannot take the statistics of the support set, or a
-        cross-entropy takes the outputs for what they are not.
+      ValueError: if the model is not built or has several outputs, a name is unknown, a
+        batch normalisation cannot take the statistics of the support set, a cross-entropy
+        takes the outputs for what they are not, or the loss says what is not heeded here.
 
     Example:
       >>> net = Network(keras.Sequential([keras.Input([3]), keras.layers.Dense(2)]), "mse")
@@ -58,9 +79,11 @@ class Network:
     """
 
     def __init__(self, model: keras.Model, loss: Any, batch_norm: str = "transductive"):
+        note_use()
         check_model(model)
         check_choice("batch_norm", batch_norm, BATCH_NORM_MODES)
         self.model = model
+        self.structure = Structure(model)
         self.batch_norm = batch_norm
         self.loss = as_loss(loss)
         check_loss(model, loss, self.loss)
@@ -71,10 +94,12 @@ class Network:
         ]
         if batch_norm == "support":
             check_momentum(self.batch_norms)
-            check_used_once(model, self.batch_norms)
+            check_used_once(uses_in(model))
         # Only `query_loss` changes these two, in a copy.
         self._recorded: list[_Outcome] | None = None
         self._in_training = False
+        # And `of_support` these, likewise.
+        self._adapts, self._settled = False, False
 
     @property
     def weights(self) -> Weights:
@@ -106,8 +131,20 @@ class Network:
         except (AttributeError, ValueError, TypeError):  # a subclassed model declares none
             return None
 
+    @functools.cached_property
+    def largest_pixel(self) -> int | None:
+        """What white is to the model: 255, 1, or None if its layers do not show it."""
+        return largest_pixel(self.model)
+
+    @functools.cached_property
+    def takes_numbers_of_things(self) -> bool:
+        """Whether the model looks its inputs up, as words are by their numbers."""
+        return takes_numbers_of_things(self.model)
+
     def __call__(self, weights: Weights, x: Tensors, *, training: bool = False) -> Tensors:
         """Predictions [B, ...] for the inputs `x` [B, ...] of a query set.
+
+        Inside `Algorithm.adapt` they are those of a support set, and normalised as such.
 
         Args:
           weights: as in `Network.weights`, each of its variable's own shape.
@@ -115,10 +152,39 @@ class Network:
           training: whether layers such as dropout act as in training.
         """
         training = training or self._in_training
-        outcome = self._run(weights, x, training, _QUERY_STATISTICS[self.batch_norm])
+        of_query = _QUERY_STATISTICS[self.batch_norm]
+        statistics = self._support_statistics if self._adapts else of_query
+        outcome = self._run(weights, x, training, statistics)
         if self._recorded is not None:
             self._recorded.append(outcome)
         return outcome.outputs
+
+    def of_support(
+        self,
+        adapt: Callable[[Network], Weights],
+        inputs: Callable[[Weights], Tensors],
+        *,
+        training: bool,
+    ) -> Weights:
+        """What `adapt` makes of this network, with the support set's statistics.
+
+        The network that `adapt` is given takes every input for one of the support set, as all
+        that `adapt` has is of it. Where it does not `settle` the statistics itself, that is
+        done here.
+
+        Args:
+          adapt: from a network to the adapted weights.
+          inputs: from these to the inputs of the support set.
+          training: whether layers such as dropout act as in training.
+        """
+        if self._adapts:  # an `adapt` that calls another
+            return adapt(self)
+        adapting = copy.copy(self)
+        adapting._adapts = True
+        weights = adapt(adapting)
+        if adapting._settled:
+            return weights
+        return self.settle(weights, inputs(weights), training=training)
 
     def query_loss(
         self,
@@ -130,6 +196,8 @@ class Network:
     ) -> tuple[Tensor, Tensors, list[Tensor]]:
         """The loss of a query set, regularisers included: `(loss, predictions, new state)`.
 
+        It is NaN if the weights are not finite, whatever the predictions are.
+
         Args:
           weights: as in `Network.weights`.
           query: the query examples of one task.
@@ -139,8 +207,7 @@ class Network:
             and keeps what the model leaves besides its outputs: state and regularisers of
             its last pass.
         """
-        recording = copy.copy(self)
-        recording._recorded, recording._in_training = [], training
+        recording = self.recording(training)
         if predict is None:
             predictions = recording(weights, query.x)
         else:
@@ -148,15 +215,27 @@ class Network:
         loss, state = self.mean_loss(query.y, predictions), weights.state
         if recording._recorded:
             last = recording._recorded[-1]
-            loss, state = loss + last.losses, last.state
-        return loss, predictions, state
+            loss, state = loss + _of_type(last.losses, loss), last.state
+        return nan_unless_finite(weights, loss), predictions, state
+
+    def recording(self, training: bool = False) -> Network:
+        """A copy that keeps what its last pass leaves, and acts as in training if that is said."""
+        recording = copy.copy(self)
+        recording._recorded, recording._in_training = [], training
+        return recording
+
+    @property
+    def added_losses(self) -> list[Tensor]:
+        """Of a `recording` network: what layers added to the loss in its last pass."""
+        return self._recorded[-1].added if self._recorded else []
 
     def support_loss(
         self, weights: Weights, support: Examples, *, training: bool
     ) -> tuple[Tensor, list[Tensor]]:
         """The loss of a support set, regularisers included: `(loss, new state)`."""
         outcome = self._run(weights, support.x, training, self._support_statistics)
-        return self.mean_loss(support.y, outcome.outputs) + outcome.losses, outcome.state
+        loss = self.mean_loss(support.y, outcome.outputs)
+        return loss + _of_type(outcome.losses, loss), outcome.state
 
     def gradients(
         self,
@@ -221,7 +300,7 @@ class Network:
         part = self.model
         if before is not None:  # shares the layers, and so their weights
             inputs = part.inputs if isinstance(part, keras.Sequential) else part.input
-            part = keras.Model(inputs, part.get_layer(before).input, name=part.name)
+            part = keras.Model(inputs, _input_of(part, before), name=part.name)
         outcome = self._run(weights, support_x, training, self._support_statistics, part)
         return outcome.outputs, outcome.state
 
@@ -230,7 +309,11 @@ class Network:
 
         In the other modes, and for a model without batch normalisation, `weights`
         come back as they are.
+
+        Raises:
+          ValueError: if the model uses a batch normalisation several times.
         """
+        self._settled = self._adapts  # of a network of one `adapt` alone
         if self.batch_norm != "support" or not self.batch_norms:
             return weights
         # A layer of momentum m stores m · old + (1 - m) · batch: from zero, a
@@ -243,21 +326,39 @@ class Network:
         }
         shares = [share.get(id(v)) for v in self.model.non_trainable_variables]
         blank = [tf.zeros_like(s) if r else s for s, r in zip(weights.state, shares, strict=True)]
-        after = self._run(weights._replace(state=blank), support_x, training, True).state
+        with uses_of_batch_norms() as uses:
+            after = self._run(weights._replace(state=blank), support_x, training, True).state
+        check_used_once(uses)
         return weights._replace(
             state=[a / r if r else a for a, r in zip(after, shares, strict=True)]
         )
 
     def mean_loss(self, y: Tensor, predictions: Tensors) -> Tensor:
-        """The loss of one set, a scalar: the mean over its examples."""
+        """The loss of one set, a scalar: the mean over its examples, as Keras takes it.
+
+        What a mask leaves out does not count: that of the predictions (`Masking`,
+        `Embedding(mask_zero=True)`), or of the loss (`ignore_class`).
+        """
+        mask, summed = mask_of(predictions), False
         if predictions.dtype in (tf.float16, tf.bfloat16):
             predictions = tf.cast(predictions, tf.float32)
-        if not isinstance(self.loss, keras.losses.Loss):
-            return tf.reduce_mean(self.loss(y, predictions))
-        # Not loss(y, predictions): under tf.distribute that divides by the number of
-        # replicas, and so would divide every inner step.
-        values = self.loss.call(tf.cast(y, predictions.dtype), predictions)
-        return (tf.reduce_sum if self.loss.reduction == "sum" else tf.reduce_mean)(values)
+        if isinstance(self.loss, keras.losses.Loss):
+            # Not loss(y, predictions): under tf.distribute that divides by the number of
+            # replicas, and so would divide every inner step.
+            values = self.loss.call(tf.cast(y, predictions.dtype), predictions)
+            summed = self.loss.reduction == "sum"
+        else:
+            values = self.loss(y, predictions)
+        mask = both(mask, mask_of(values))
+        return masked_sum(values, mask) if summed else masked_mean(values, mask)
+
+    def constrained(self, positions: Sequence[int], weights: list[Tensor]) -> list[Tensor]:
+        """The weights at some positions, projected as a Keras optimiser does after a step."""
+        variables = self.model.trainable_variables
+        return [
+            w if variables[p].constraint is None else variables[p].constraint(w)
+            for p, w in zip(positions, weights, strict=True)
+        ]
 
     def positions(self, patterns: Sequence[str] | None) -> list[int]:
         """Positions among the trainable weights that `patterns` choose (see `choose`)."""
@@ -293,6 +394,27 @@ class Network:
         ):
             run = model if part is None else part
             outputs = run(x, training=training)
-            losses = run.losses
+            check_outputs(model, outputs)
+            losses, added = run.losses, list(scope.losses)
         state = [scope.get_current_value(v) for v in model.non_trainable_variables]
-        return _Outcome(outputs, state, tf.add_n(losses) if losses else 0.0)
+        return _Outcome(outputs, state, _added_up(losses), added)
+
+
+def _input_of(model: keras.Model, name: str) -> keras.KerasTensor:
+    """The input of a layer in this model; `layer.input` is that in the first model it was in."""
+    graph: Any = getattr(model, "_functional", model)  # that of a Sequential model
+    layer = model.get_layer(name)
+    nodes = (node for nodes in graph._nodes_by_depth.values() for node in nodes)
+    return next(node.input_tensors[0] for node in nodes if node.operation is layer)
+
+
+def _of_type(losses: Tensor | float, loss: Tensor) -> Tensor | float:
+    return tf.cast(losses, loss.dtype) if tf.is_tensor(losses) else losses
+
+
+def _added_up(losses: list[Tensor]) -> Tensor | float:
+    """Regularisers and `add_loss` as a scalar, as Keras adds them up, whatever their types."""
+    if not losses:
+        return 0.0
+    wide = tf.float64 if any(loss.dtype == tf.float64 for loss in losses) else tf.float32
+    return tf.add_n([tf.reduce_sum(tf.cast(loss, wide)) for loss in losses])

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,6 +30,7 @@ averages outside of training.
 """
 
 _tracing = threading.RLock()
+_uses: list[Counter[Any]] = []  # that count, innermost last; only who holds the lock looks
 
 
 def exact_moments(
@@ -72,6 +74,8 @@ def exact_normalization(batch_statistics: bool | None) -> Iterator[None]:
         ) -> Tensor:
             if threading.get_ident() == owner:
                 _check_synchronized(layer)
+                for uses in _uses:
+                    uses[layer] += 1
                 training = training if batch_statistics is None else batch_statistics
                 if training is True and mask is None and _can_be_fused(layer, inputs):
                     return _fused(layer, inputs)
@@ -84,6 +88,17 @@ def exact_normalization(batch_statistics: bool | None) -> Iterator[None]:
         finally:
             tf.nn.moments = moments
             keras.layers.BatchNormalization.call = call
+
+
+@contextlib.contextmanager
+def uses_of_batch_norms() -> Iterator[Counter[Any]]:
+    """Counts how often each batch normalisation is called inside the `with`."""
+    with _tracing:
+        _uses.append(Counter())
+        try:
+            yield _uses[-1]
+        finally:
+            _uses.pop()
 
 
 def _check_synchronized(layer: Any) -> None:

@@ -55,14 +55,13 @@ def with_seeds(state: list[Tensor], seeds: dict[str, Tensor]) -> list[Tensor]:
     return [seeds.get(str(i), s) for i, s in enumerate(state)]
 
 
-def save_seeds(model: keras.Model, store: Any) -> None:
-    """Writes the model's seeds into the store of a Keras file."""
-    for i in seed_positions(model):
-        store[f"{_KEY}{i}"] = model.non_trainable_variables[i].numpy()
-
-
 def load_seeds(model: keras.Model, store: Any) -> dict[str, Any]:
-    """Reads the model's seeds from the store, and returns its other entries."""
+    """Reads the model's seeds where earlier versions kept them; returns what else is in the store.
+
+    Today `layer_state.ExactState` saves them.
+    """
+    kept = {key: store[key] for key in store.keys()}  # noqa: SIM118 - a store is no dict
     for i in seed_positions(model):
-        model.non_trainable_variables[i].assign(store[f"{_KEY}{i}"])
-    return {key: store[key] for key in store.keys() if not key.startswith(_KEY)}  # noqa: SIM118
+        if f"{_KEY}{i}" in kept:
+            model.non_trainable_variables[i].assign(kept[f"{_KEY}{i}"])
+    return {key: value for key, value in kept.items() if not key.startswith(_KEY)}

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
+from meta_tf.checks import check_kind, check_text
 from meta_tf.evaluation import Evaluation
 from meta_tf.plots.line_labels import LineEnd, label_ends
 from meta_tf.plots.style import (
@@ -58,6 +59,12 @@ def compare(
       ['before', 'after']
     """
     published = published or {}
+    check_kind("evaluations", evaluations, Mapping, "evaluations by their names, a dict")
+    check_kind("published", published, Mapping, "numbers by the names of evaluations, a dict")
+    for evaluation in evaluations.values():
+        check_kind("evaluations", evaluation, Evaluation, "what `meta_tf.evaluate` returns")
+    if title is not None:
+        check_text("title", title, "New tasks")
     _check_comparable(evaluations, published, step)
     curves = {n: e for n, e in evaluations.items() if len(e.steps) > 1}
     height = 0.34 * max(len(evaluations), 6)  # of the axes

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from meta_tf.checks import check_kind
 from meta_tf.evaluation import Evaluation
 from meta_tf.evaluation.metrics_csv import read_metrics
 from meta_tf.plots.style import BLUE, GREY, band, tidy, unit_of
@@ -75,6 +76,7 @@ def inner_steps(evaluation: Evaluation) -> Figure:
       >>> figure.axes[0].get_xlabel()
       'inner steps'
     """
+    check_kind("evaluation", evaluation, Evaluation, "what `meta_tf.evaluate` returns")
     scale, unit = unit_of(evaluation.metric)
     steps, mean, ci95 = (
         np.asarray(v) for v in (evaluation.steps, evaluation.mean, evaluation.ci95)

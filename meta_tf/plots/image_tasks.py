@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from meta_tf.batch.sizes import cut
 from meta_tf.checks import check_integer
+from meta_tf.evaluation.evaluate import check_learner_and_part
 from meta_tf.learner import MetaLearner
 from meta_tf.plots.style import GREEN, GREY, RED, headline
 
@@ -48,6 +49,7 @@ def images(learner: MetaLearner, part: Any, seed: int = 0, most: int = 6) -> Fig
       >>> len(figure.axes)  # 3 classes, 1 support and 4 query images of each
       15
     """
+    check_learner_and_part(learner, part)
     check_integer("most", most, at_least=1)
     x, query_y = next(iter(part.batches(1, seed=seed)))
     _check_images(x["query_x"], query_y)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from meta_tf.batch.sizes import cut
 from meta_tf.checks import check_integer
+from meta_tf.evaluation.evaluate import check_learner_and_part
 from meta_tf.evaluation.result import shown_size
 from meta_tf.learner import MetaLearner
 from meta_tf.plots.style import BLUE, GREEN, GREY, ORANGE, RED, headline, tidy
@@ -43,6 +44,11 @@ def regression(
 
     Reference: figure 2 of Finn, Abbeel & Levine 2017.
     """
+    check_learner_and_part(learner, part)
+    if not isinstance(steps, Sequence) or not steps:
+        raise ValueError(
+            f"`steps` must be numbers of steps such as (0, 1, 10). Received: {steps!r}."
+        )
     for k in steps:
         check_integer("steps", k, at_least=0)
     x, query_y = next(iter(part.batches(3, seed=seed)))

@@ -13,6 +13,7 @@ import keras
 
 import meta_tf
 from meta_tf.algorithms import InnerLoop
+from meta_tf.batch.check_finite import DivergedStepError
 from meta_tf.run.checkpoints import Checkpoint, epoch_of, latest_checkpoint
 from meta_tf.run.log import DivergedError, RunLog
 from meta_tf.run.settings import Training
@@ -95,7 +96,11 @@ def fit(
                     verbose=verbose,
                 )
                 log.stop_if_asked()
-        except DivergedError as error:
+        except (DivergedError, DivergedStepError) as error:
+            if isinstance(error, DivergedStepError):
+                made = int(learner.optimizer.iterations) + 1
+                what = f"{error.what} became nan or infinite"
+                error = DivergedError(what, made, made)
             if not workers.is_chief:  # which knows what is left
                 raise ValueError(f"{error}, as the chief tells") from error
             raise ValueError(_diverged(training, learner, error)) from error

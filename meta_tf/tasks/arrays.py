@@ -23,6 +23,7 @@ def from_arrays(
     queries: SizeRange | None = None,
     split: Sequence[float] = (0.64, 0.16, 0.20),
     rotations: Rotations = None,
+    scale: bool = True,
 ) -> Source:
     """Makes N-way K-shot tasks from examples that are already in memory.
 
@@ -40,6 +41,8 @@ def from_arrays(
       split: fractions of the classes for training, validation and test. Which
         class goes where depends on the labels alone, not on their order.
       rotations: `"task"`, `"classes"` or `None`, for square images.
+      scale: whether uint8 is scaled from 0 … 255 to [0, 1]. With False it stays as it is, for
+        a model that scales pixels itself, as most of `keras.applications` do.
 
     Returns:
       A `Source` of kind "classification".
@@ -76,6 +79,7 @@ def from_arrays(
         shots=shots,
         queries=queries,
         rotations=rotations,
+        scale=scale,
     )
     return Source("classification", parts, ways=ways, shots=shots, queries=queries)
 

@@ -15,7 +15,7 @@ import platformdirs
 from meta_tf.files import whole_file
 from meta_tf.tasks.episodes import ClassData
 
-_DAMAGE = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
+_DAMAGE = (OSError, EOFError, KeyError, MemoryError, ValueError, zipfile.BadZipFile, zlib.error)
 
 
 def cached(

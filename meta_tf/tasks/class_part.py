@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_tf.checks import check_integer
-from meta_tf.tasks.examples import cut_out
+from meta_tf.checks import check_integer, check_kind
+from meta_tf.pixels import largest_pixel
 from meta_tf.tasks.mapped import MappedExamples
 from meta_tf.tasks.meta_dataset import MetaDatasetSizes
 from meta_tf.tasks.part import Part
@@ -46,7 +46,7 @@ class ClassPart(Part):
         sampler = self._sampler
         labels = np.repeat(np.arange(len(self.classes)), sampler.counts)
         places = tf.data.Dataset.from_tensor_slices((sampler.rows(), labels))
-        return places.map(lambda row, label: (cut_out(sampler.examples, row), label))
+        return places.map(lambda row, label: (sampler.cut_out(row), label))
 
     def embedded(self, model: keras.Model, batch_size: int = 256) -> ClassPart:
         """The same episodes, of what a model makes of the examples: computed now, once.
@@ -62,17 +62,27 @@ class ClassPart(Part):
         Returns:
           A part whose episode of a seed and number is this one's, of features.
 
+        Raises:
+          ValueError: if the model scales pixels, and so does this source; or if `batch_size` is
+            none.
+
         Example:
           >>> vectors = np.random.default_rng(0).normal(size=[60, 8])
           >>> part = meta_tf.tasks.from_arrays(vectors, np.arange(60) % 15, ways=2, queries=3).test
           >>> part.embedded(meta_tf.models.mlp(8, None, (4,))).task_spec[1].shape
           TensorShape([6])
         """
+        check_kind("model", model, keras.Model, "a Keras model")
         check_integer("batch_size", batch_size, at_least=1)
         sampler, rows = self._sampler, self._sampler.rows()
         places = np.concatenate([rows + turn * sampler.copy for turn in range(sampler.turns)])
+        if sampler.scale and sampler.examples.dtype == tf.uint8 and largest_pixel(model) == 255:
+            raise ValueError(
+                f"`model` must not scale what this source has scaled. Received: {model.name!r}, "
+                "which scales pixels from 0 to 255 itself. Make the source with scale=False."
+            )
         features = [
-            model.predict_on_batch(cut_out(sampler.examples, places[i : i + batch_size]))
+            model.predict_on_batch(sampler.cut_out(places[i : i + batch_size]))
             for i in range(0, len(places), batch_size)
         ]
         of_features = sampler.of(tf.constant(np.concatenate(features)))

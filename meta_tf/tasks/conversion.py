@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+from meta_tf.tasks.picture import WHITE_OF_16_BITS, Picture
 
 
 class Conversion:
@@ -14,24 +14,40 @@ class Conversion:
 
     Example:
       >>> conversion = Conversion((28, 28), 1)
-      >>> conversion.add(np.array([[28, 28], [40, 40]]), [False, True])
-      >>> conversion.told()[-32:]
-      ' are resized to 28 x 28 in grey.'
+      >>> pixels = np.zeros([40, 40, 1], np.uint8)
+      >>> conversion.add(Picture(pixels, (40, 40), colour=True))
+      >>> conversion.told()[-20:]
+      ' to 28 x 28 in grey.'
     """
 
     def __init__(self, size: tuple[int, int], channels: int):
         self._size, self._channels = size, channels
         self._sizes: set[tuple[int, int]] = set()
-        self._pictures = self._colours = 0
+        self._white: int | None = None
+        self._pictures = self._colours = self._transparent = self._several = 0
 
-    def add(self, sizes: np.ndarray, colours: list[bool]) -> None:
-        """Counts pictures of the sizes [n, 2], height and width, and whether each has colours."""
-        self._sizes |= {(int(height), int(width)) for height, width in sizes}
-        self._pictures += len(colours)
-        self._colours += sum(colours)
+    def add(self, picture: Picture) -> None:
+        """Counts a picture."""
+        self._sizes.add(picture.size)
+        self._pictures += 1
+        self._colours += picture.colour
+        self._transparent += picture.transparent
+        self._several += picture.several
+        self._white = picture.white or self._white
 
     def told(self) -> str:
-        """One sentence on what is lost; empty if nothing is."""
+        """A sentence on what is lost, and one on each other choice; empty if there is nothing."""
+        others = []
+        if self._transparent:
+            others.append(f"{self._transparent} of them are transparent, and are read on white.")
+        if self._several:
+            others.append(f"{self._several} of the files hold several, of which the first is read.")
+        if self._white not in (None, WHITE_OF_16_BITS):
+            others.append(f"Those of 16 bits are read with {self._white} as white.")
+        lost = self._lost() or (f"{self._pictures} pictures are read." if others else "")
+        return " ".join([lost, *others])
+
+    def _lost(self) -> str:
         greyed = self._colours if self._channels == 1 else 0
         if not greyed and self._sizes <= {self._size}:
             return ""

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from meta_tf.checks import check_choice
+from meta_tf.checks import check_choice, check_switch
 from meta_tf.tasks.class_part import ClassPart
 from meta_tf.tasks.mapped import MappedExamples
 from meta_tf.tasks.sampler import TURNS, Sampler
@@ -42,12 +42,12 @@ def class_parts(
     rotations: Rotations,
     train_ways: SizeRange | None = None,
     train_shots: SizeRange | None = None,
+    scale: bool = True,
 ) -> list[ClassPart]:
     """Makes the three parts of a source of classes.
 
     Args:
-      data: the examples. `uint8` is scaled from 0 … 255 to [0, 1], float32 and
-        int32 (token numbers, say) pass unchanged.
+      data: the examples. float32 and int32 (token numbers, say) pass unchanged.
       split: names of the classes of training, validation and test.
       ways: N, classes per task; a range `(2, 20)` lets every task draw its own, as it does for
         the next two.
@@ -58,6 +58,7 @@ def class_parts(
         only; `None` turns nothing. Turning takes four copies in memory.
       train_ways: N of the training part alone; `ways` if None.
       train_shots: K of the training part alone; `shots` if None.
+      scale: whether `uint8` is scaled from 0 … 255 to [0, 1]; else it passes unchanged too.
 
     Returns:
       The parts, in the order training, validation, test.
@@ -73,6 +74,7 @@ def class_parts(
         each[2],
     )
     check_choice("rotations", rotations, ("task", "classes", None))
+    check_switch("scale", scale)
     if rotations is not None:
         _check_square(data.examples.shape, rotations)
     starts = np.cumsum(data.counts) - data.counts
@@ -93,6 +95,7 @@ def class_parts(
             *most,
             rotations == "task",
             None if all(first == last for first, last in sizes) else sizes,
+            scale,
         )
         if rotations == "classes" and part == "train":
             sampler = sampler.with_turned_classes(len(data.examples))

@@ -50,11 +50,11 @@ def as_examples(name: str, examples: np.ndarray) -> np.ndarray:
     return examples
 
 
-def cut_out(examples: tf.Tensor | MappedExamples, rows: Any) -> tf.Tensor:
-    """The examples at `rows` [T, B], [T, B, ...]; uint8 scaled from 0 … 255 to [0, 1]."""
+def cut_out(examples: tf.Tensor | MappedExamples, rows: Any, scale: bool = True) -> tf.Tensor:
+    """The examples at `rows` [T, B], [T, B, ...]; with `scale`, uint8 from 0 … 255 to [0, 1]."""
     mapped = isinstance(examples, MappedExamples)
     x = examples.gather(rows) if mapped else tf.gather(examples, rows)
-    return tf.cast(x, tf.float32) * (1 / 255) if x.dtype == tf.uint8 else x
+    return tf.cast(x, tf.float32) * (1 / 255) if scale and x.dtype == tf.uint8 else x
 
 
 def drawn_places(order: tf.Tensor, counts: tf.Tensor, size: int) -> tf.Tensor:

@@ -13,6 +13,8 @@ from meta_tf.tasks.examples import as_tasks, cut_out, drawn_places
 from meta_tf.tasks.part import Part, uniforms
 from meta_tf.types import Batch
 
+_MOST_TASKS = 10**7  # of `whole_groups`, which lists them all
+
 
 class Cells(NamedTuple):
     """Examples sorted by group, within a group by class, within a class by time.
@@ -93,7 +95,29 @@ class GroupPart(Part):
                 "`draws` must be 1 where the support set is a group's earliest examples: another "
                 f"draw would be the same. Received: {draws}."
             )
+        if draws * len(self.groups) > _MOST_TASKS:
+            raise ValueError(
+                f"`draws` must make at most {_MOST_TASKS} tasks of the {len(self.groups)} groups. "
+                f"Received: {draws}."
+            )
         return WholeGroups(self, draws)
+
+    def examples(self) -> tuple[np.ndarray, np.ndarray]:
+        """All examples of the part's groups.
+
+        Returns:
+          Inputs [n, ...], and targets [n, D] or labels [n], as arrays.
+
+        Example:
+          >>> y = np.arange(300.0)
+          >>> tasks = meta_tf.tasks.from_groups(y[:, None], y, np.arange(300) % 30)
+          >>> [len(part.examples()[0]) for part in (tasks.train, tasks.valid, tasks.test)]
+          [190, 50, 60]
+        """
+        cells = self._cells
+        ends = zip(cells.starts.flat, (cells.starts + cells.counts).flat, strict=True)
+        rows = np.concatenate([np.arange(*pair) for pair in ends])
+        return cut_out(cells.x, rows).numpy(), tf.gather(cells.y, rows).numpy()
 
     def _drawn(self, u: tf.Tensor) -> Batch:
         """Tasks [T] from uniform numbers [T, E]: a group, and some of its examples."""

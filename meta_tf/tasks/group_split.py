@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from meta_tf.checks import shown
 from meta_tf.tasks.source import PARTS
 from meta_tf.tasks.split import split_by_fractions
 
@@ -17,7 +19,7 @@ def split_groups(
 
     Args:
       names: all groups.
-      split: the three parts' shares, or three lists of groups.
+      split: the three parts' shares, or three lists of groups, also by "train", "valid" and "test".
       seed: chooses who goes where, for shares.
 
     Returns:
@@ -26,7 +28,10 @@ def split_groups(
     Raises:
       ValueError: if `split` is neither, or a list names an unknown group, or one twice.
     """
-    parts: list[Any] = list(split)
+    given: Any = split
+    if isinstance(given, Mapping) and set(given) == set(PARTS):
+        given = [given[part] for part in PARTS]
+    parts = _listed(given)
     if all(isinstance(part, numbers.Real) for part in parts):
         chosen = split_by_fractions(names, parts, seed)
     else:
@@ -35,20 +40,29 @@ def split_groups(
     for part, groups in zip(PARTS, chosen, strict=True):
         if not groups:
             raise ValueError(
-                f"`split` must leave groups for each part. Received: none for {part}, of "
-                f"{len(names)} groups and split={split}. Give it a larger share, or a list."
+                f"`split` must leave groups for each part. Received: none for {part}, where there "
+                f"are {len(names)}: {_few(names)}. Give it a larger share, or a list."
             )
     rows = {name: row for row, name in enumerate(names)}
     return [sorted(rows[name] for name in groups) for groups in chosen]
 
 
 def _names_in(part: Any) -> list[str]:
-    if isinstance(part, str) or not hasattr(part, "__iter__"):
-        raise ValueError(
-            "`split` must be three shares of the groups that add up to 1, or three lists of "
-            f"groups. Received: {part!r} in it."
-        )
-    return [name.decode() if isinstance(name, bytes) else str(name) for name in part]
+    names = _listed(part, " in it")
+    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+
+
+def _listed(split: Any, where: str = "") -> list[Any]:
+    """The members of `split`, or of a list in it; ValueError if it has none."""
+    try:
+        if not isinstance(split, str):
+            return list(split)
+    except TypeError:
+        pass
+    raise ValueError(
+        "`split` must be three shares of the groups that add up to 1, or three lists of groups. "
+        f"Received: {shown(split)}{where}."
+    )
 
 
 def _check_lists(names: Sequence[str], parts: Sequence[Sequence[str]]) -> None:
@@ -63,7 +77,7 @@ def _check_lists(names: Sequence[str], parts: Sequence[Sequence[str]]) -> None:
         raise ValueError(
             f"`split` must name groups that there are: {_few(names)}. Received: {_few(unknown)}."
         )
-    twice = sorted({name for name in listed if listed.count(name) > 1})
+    twice = sorted(name for name, times in Counter(listed).items() if times > 1)
     if twice:
         raise ValueError(
             "`split` must name no group twice: what is learned from must not be tested on. "

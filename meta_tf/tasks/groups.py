@@ -10,11 +10,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from meta_tf.checks import check_choice, check_integer
+from meta_tf.checks import check_choice, check_integer, shown
 from meta_tf.tasks.examples import as_examples
 from meta_tf.tasks.group_part import Cells, GroupPart, shots_of
 from meta_tf.tasks.group_split import split_groups
 from meta_tf.tasks.source import Kind, Source
+
+_NO_CLASSES = "if these are no classes, pass floats as `y` (for a table, kind='regression')"
 
 
 def from_groups(
@@ -39,9 +41,9 @@ def from_groups(
     Args:
       x: the inputs, [n, ...] with any shape after the first axis. uint8 is scaled from
         0 … 255 to [0, 1]; floats become float32, other integers int32.
-      y: floats, [n] or [n, D], make regressions, with targets [n, 1] or [n, D]; integers or
-        strings, [n], make classifications: numbered in sorted order, in all tasks alike, N of
-        them. A regression of whole numbers needs .astype(float).
+      y: floats, [n] or [n, D], make regressions, with targets [n, 1] or [n, D]; integers,
+        strings or booleans, [n], make classifications: numbered in sorted order, in all tasks
+        alike, N of them. A regression of whole numbers needs .astype(float).
       groups: the group of each example, [n], integers or strings.
       shots: the size of a support set, in a classification of each class: a number, or
         a share below 1.0 of a group's examples. In `batches` a share is that of the smallest
@@ -77,17 +79,19 @@ def from_groups(
     """
     check_choice("support", support, ("random", "first"))
     check_integer("seed", seed, at_least=0)
-    inputs, targets, of_group = np.asarray(x), np.asarray(y), np.asarray(groups)
+    inputs, targets, of_group = (
+        _array(*given) for given in (("x", x), ("y", y), ("groups", groups))
+    )
     _check_shapes(inputs, targets, of_group)
     inputs = as_examples("x", inputs)
     kind, targets, classes = _targets(targets)
     names, of_group = _named(of_group)
     parts = split_groups(names, split, seed)
     used = sorted(row for part in parts for row in part)
+    _check_rows(np.bincount(of_group), used, names, classes)
     cells = _cells(inputs, targets, of_group, len(names), classes, _times(time, len(inputs)))
     _check_sizes(cells.counts[used], [names[row] for row in used], classes)
-    least = int(cells.counts[used].min())
-    per_task = _per_task(shots, queries, least, kind)
+    per_task = _per_task(shots, queries, cells.counts[used], [names[row] for row in used], kind)
     share = None if isinstance(shots, numbers.Integral) else float(shots)
     made = [
         GroupPart(
@@ -129,12 +133,18 @@ def _targets(y: np.ndarray) -> tuple[Kind, np.ndarray, list[Any]]:
     if y.dtype.kind == "f" and y.ndim in (1, 2):
         targets = as_examples("y", y if y.ndim == 2 else y[:, np.newaxis])
         return "regression", targets, []
-    if y.dtype.kind in "iuSU" and y.ndim == 1:
+    if y.dtype.kind in "biuSU" and y.ndim == 1:
         classes, labels = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
+            raise ValueError(
+                f"`y` must hold two classes at least. Received: {classes.tolist()[0]!r} alone. "
+                "Pass floats for a regression."
+            )
         return "classification", labels.reshape(-1).astype(np.int32), classes.tolist()
     raise ValueError(
-        "`y` must be floats, [n] or [n, D], for regressions; or integers or strings, [n], for "
-        f"classifications. Received: y of shape {y.shape} and dtype {y.dtype}."
+        "`y` must be floats, [n] or [n, D], for regressions; or integers, strings or booleans, "
+        f"[n], for classifications. Received: y of shape {y.shape} and dtype {y.dtype}. Convert it "
+        "with .astype(float), .astype(int) or .astype(str)."
     )
 
 
@@ -153,7 +163,7 @@ def _named(of_group: np.ndarray) -> tuple[list[str], np.ndarray]:
 def _times(time: ArrayLike | None, examples: int) -> np.ndarray:
     if time is None:
         return np.arange(examples)
-    times = np.asarray(time)
+    times = _array("time", time)
     if times.shape != (examples,) or times.dtype.kind not in "iufM" or np.isnan(times).any():
         raise ValueError(
             f"`time` must be [n] numbers or dates, one for each of the {examples} examples, and "
@@ -162,8 +172,14 @@ def _times(time: ArrayLike | None, examples: int) -> np.ndarray:
     return times
 
 
-def _per_task(shots: int | float, queries: int | None, least: int, kind: Kind) -> tuple[int, int]:
-    """How many support and query examples, of each class, every group has; or ValueError."""
+def _per_task(
+    shots: int | float, queries: int | None, counts: np.ndarray, names: Sequence[str], kind: Kind
+) -> tuple[int, int]:
+    """How many support and query examples, of each class, every group has; or ValueError.
+
+    `counts`: how many examples of each class the groups `names` have, [G, N].
+    """
+    smallest, least = names[int(counts.min(1).argmin())], int(counts.min())
     if isinstance(shots, numbers.Integral):
         check_integer("shots", shots, at_least=1)
         number = int(shots)
@@ -172,7 +188,7 @@ def _per_task(shots: int | float, queries: int | None, least: int, kind: Kind) -
     else:
         raise ValueError(
             "`shots` must be a number of examples of at least 1, or a share of them above 0.0 and "
-            f"below 1.0. Received: {shots!r}."
+            f"below 1.0. Received: {shown(shots)}."
         )
     if queries is not None:
         check_integer("queries", queries, at_least=1)
@@ -181,19 +197,47 @@ def _per_task(shots: int | float, queries: int | None, least: int, kind: Kind) -
         of_class = "" if kind == "regression" else " of a class"
         raise ValueError(
             f"Every group must have shots + queries = {number} + {max(rest, 1)} examples{of_class}"
-            f", as none may be in both sets. Received: a group with {least}. Lower `shots` or "
-            "`queries`, or leave small groups out."
+            f", as none may be in both sets. Received: group {smallest!r} with {least}. Lower "
+            "`shots` or `queries`, or leave small groups out."
         )
     return number, rest
 
 
+def _array(name: str, values: ArrayLike) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except ValueError as error:  # rows of several lengths
+        raise ValueError(
+            f"`{name}` must be an array, or lists of one length. Received: "
+            f"{type(values).__name__}; {error}"
+        ) from error
+
+
 def _check_shapes(x: np.ndarray, y: np.ndarray, of_group: np.ndarray) -> None:
     lengths = {len(a) if a.ndim else None for a in (x, y, of_group)}
-    if x.ndim < 2 or of_group.ndim != 1 or not x.size or len(lengths) != 1:
+    if x.ndim < 2 or of_group.ndim != 1 or not x.size * y.size or len(lengths) != 1:
         raise ValueError(
             "`x` must be [n, ...], with at least one axis after the first, `y` [n] or [n, D] and "
-            f"`groups` [n], with n above 0. Received: x of shape {x.shape}, y of shape {y.shape} "
-            f"and groups of shape {of_group.shape}. Single numbers become [n, 1] by x[:, None]."
+            f"`groups` [n], with n and D above 0. Received: x of shape {x.shape}, y of shape "
+            f"{y.shape} and groups of shape {of_group.shape}. Single numbers become [n, 1] by "
+            "x[:, None]."
+        )
+
+
+def _check_rows(
+    rows: np.ndarray, used: Sequence[int], names: Sequence[str], classes: Sequence[Any]
+) -> None:
+    """Raises ValueError if there are far too many classes, as of numbers that are none.
+
+    Before the table of groups x classes is made, which may not fit into memory.
+    """
+    smallest = min(used, key=lambda row: int(rows[row]))
+    if len(rows) * len(classes) > rows.sum() and rows[smallest] < 2 * len(classes):
+        raise ValueError(
+            "Every group must have at least 2 examples of each class, one to learn from and one "
+            f"to ask for. Received: {len(classes)} classes, and group {names[smallest]!r} with "
+            f"{rows[smallest]} examples. Leave small groups and rare classes out; or, "
+            f"{_NO_CLASSES}."
         )
 
 
@@ -202,11 +246,7 @@ def _check_sizes(counts: np.ndarray, names: Sequence[str], classes: Sequence[Any
     group, label = divmod(int(np.argmin(counts)), counts.shape[1])
     if counts[group, label] < 2:
         of_class = f" of class {classes[label]!r}" if classes else ""
-        cure = (
-            "leave out the group or the class, or pass floats as `y` if they are no classes"
-            if classes
-            else "leave it out"
-        )
+        cure = f"leave out the group or the class; or, {_NO_CLASSES}" if classes else "leave it out"
         raise ValueError(
             f"Every group must have at least 2 examples{' of each class' if classes else ''}, one "
             f"to learn from and one to ask for. Received: group {names[group]!r} with "

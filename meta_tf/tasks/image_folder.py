@@ -9,12 +9,13 @@ from typing import Literal
 
 import numpy as np
 
-from meta_tf.checks import check_choice, check_integer
+from meta_tf.checks import check_choice, check_integer, check_switch
 from meta_tf.tasks.conversion import Conversion
-from meta_tf.tasks.decode import ImageFile, decode_images
+from meta_tf.tasks.decode import decode_images
 from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
+from meta_tf.tasks.picture import ImageFile
 from meta_tf.tasks.picture_cache import mapped_pictures
-from meta_tf.tasks.picture_files import SUFFIXES, pictures_of
+from meta_tf.tasks.picture_files import KINDS, passed_over, pictures_of
 from meta_tf.tasks.query_number import queries_or_default
 from meta_tf.tasks.sampler import TURNS
 from meta_tf.tasks.size_range import SizeRange
@@ -30,10 +31,12 @@ class ImageFolder(Source):
 
     If `path` holds `train`, `valid` (or `val`, `validation`) and `test`, these are
     the parts, with the class folders inside; otherwise the class folders directly in
-    `path` are divided by `split`. PNG, JPEG, GIF (the first picture), WebP and BMP are
-    read; hidden files and files that are no pictures are ignored.
+    `path` are divided by `split`. All kinds of pictures are read that Pillow reads (PNG, JPEG,
+    GIF, WebP, BMP, TIFF …; HEIC where `pillow_heif` is registered), turned upright by their
+    EXIF orientation. Of several pictures in a file the first is read, transparent ones are
+    read on white paper, and 16-bit grey by the white of as many bits as the set needs.
     The images stay in memory as uint8, or on disk if they are many. Where they lose colour
-    or size, a line is printed.
+    or size, a line is printed; another counts the files that are no pictures.
 
     Args:
       path: the folder.
@@ -55,6 +58,8 @@ class ImageFolder(Source):
         (`~/.cache/meta_tf` on Linux) and read from there as they are drawn: `True`, `False`
         for memory, or `"auto"`, for those that would take 256 MB of memory or more, turned
         copies counted. The tasks are the same.
+      scale: whether pixels are scaled from 0 … 255 to [0, 1]. With False they stay uint8, for
+        a model that scales them itself, as most of `keras.applications` do.
 
     Raises:
       FileNotFoundError: if there is no such folder, or it holds no class folders.
@@ -78,14 +83,18 @@ class ImageFolder(Source):
         train_ways: SizeRange | None = None,
         train_shots: SizeRange | None = None,
         cache: Literal["auto"] | bool = "auto",
+        scale: bool = True,
     ):
         size = _check_size(size)
         check_choice("channels", channels, (1, 3))
+        check_switch("scale", scale)
         check_choice("cache", cache, ("auto", True, False))
         path = Path(path).expanduser()
         classes_of_parts = _classes_of_parts(path, split)
         names = sorted(name for names in classes_of_parts for name in names)
         files = {name: image_files(path / name) for name in names}
+        if left := passed_over([path / name for name in names], above=path):
+            print(left, flush=True)
         number = sum(len(of_class) for of_class in files.values())
         held = number * math.prod(size) * channels * (1 if rotations is None else TURNS)
         on_disk = held >= _LARGE if cache == "auto" else bool(cache)
@@ -103,6 +112,7 @@ class ImageFolder(Source):
             rotations=rotations,
             train_ways=train_ways,
             train_shots=train_shots,
+            scale=scale,
         )
         super().__init__("classification", parts, ways=ways, shots=shots, queries=queries)
 
@@ -171,7 +181,7 @@ def image_files(folder: Path) -> list[ImageFile]:
     paths = pictures_of(folder)
     if not paths:
         raise ValueError(
-            f"The class folder {folder} holds no image (looked for {', '.join(SUFFIXES)}). "
+            f"The class folder {folder} holds no image (looked for {KINDS}). "
             "Delete the folder or put the class's images right into it."
         )
     return [ImageFile(str(path), path.read_bytes) for path in paths]

@@ -32,6 +32,11 @@ class MappedExamples:
         """That of the array of all turns."""
         return (self.turns * len(self.array), *self.array.shape[1:])
 
+    @property
+    def dtype(self) -> tf.DType:
+        """That of pixels."""
+        return tf.uint8
+
     def gather(self, rows: Any) -> tf.Tensor:
         """The examples at `rows`, as `tf.gather` gives those of a tensor."""
         examples = tf.numpy_function(self.read, [rows], tf.uint8)

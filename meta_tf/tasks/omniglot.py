@@ -14,14 +14,16 @@ import numpy as np
 
 from meta_tf.checks import check_choice, check_integer
 from meta_tf.tasks.cache import cached
-from meta_tf.tasks.decode import ImageFile, decode_images
+from meta_tf.tasks.decode import decode_images
 from meta_tf.tasks.download import OMNIGLOT_URL, fetch_omniglot
 from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
+from meta_tf.tasks.picture import ImageFile
 from meta_tf.tasks.size_range import SizeRange
 from meta_tf.tasks.source import Source
 from meta_tf.tasks.split import shuffled, split_by_fractions
 
 _BACKGROUND, _EVALUATION = HALVES = ("images_background", "images_evaluation")
+_MOST_BYTES = 2**20  # of a drawing, whose file has some hundreds
 _FINN = (1100 / 1623, 100 / 1623, 423 / 1623)
 _LAKE_VALID = 0.1
 # <half>/<alphabet>/<character>/<drawing>.png, whatever lies above
@@ -189,8 +191,12 @@ def _in_archive(place: Path) -> Iterator[_Drawing]:
 def _reader(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[], bytes]:
     def read() -> bytes:
         try:
-            return archive.read(entry)
-        except (zipfile.BadZipFile, OSError, EOFError, zlib.error) as error:
+            with archive.open(entry) as file:
+                content = file.read(_MOST_BYTES + 1)  # whatever size the archive states
+            if len(content) > _MOST_BYTES:
+                raise zipfile.BadZipFile(f"it holds more than {_MOST_BYTES} bytes")
+            return content
+        except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, zlib.error) as error:
             raise ValueError(
                 f"Cannot read {entry.filename} in {archive.filename}: {error}. Replace the "
                 "archive, or delete it and pass download=True."

@@ -20,6 +20,7 @@ def from_pairs(
     queries: SizeRange | None = None,
     split: Sequence[float] = (0.64, 0.16, 0.20),
     rotations: Rotations = None,
+    scale: bool = True,
 ) -> Source:
     """Makes N-way K-shot tasks from an iterable of `(example, label)`, which is read once.
 
@@ -35,6 +36,8 @@ def from_pairs(
         most 15.
       split: fractions of the classes for training, validation and test.
       rotations: `"task"`, `"classes"` or `None`, for square images.
+      scale: whether uint8 is scaled from 0 … 255 to [0, 1]. With False it stays as it is, for
+        a model that scales pixels itself, as most of `keras.applications` do.
 
     Returns:
       A `Source` of kind "classification".
@@ -49,6 +52,11 @@ def from_pairs(
       >>> meta_tf.tasks.from_pairs(dataset, ways=3, queries=5).input_shape
       (8,)
     """
+    if not isinstance(pairs, Iterable):
+        raise ValueError(
+            "`pairs` must be an iterable of pairs (example, label), such as a tf.data.Dataset. "
+            f"Received: {pairs!r}."
+        )
     examples: list[np.ndarray] = []
     labels: list[Any] = []
     for number, pair in enumerate(pairs):
@@ -76,4 +84,6 @@ def from_pairs(
         labels.append(label.item())
     if not examples:
         raise ValueError("`pairs` must give examples. Received: none; a generator is read once.")
-    return from_arrays(np.stack(examples), np.array(labels), ways, shots, queries, split, rotations)
+    return from_arrays(
+        np.stack(examples), np.array(labels), ways, shots, queries, split, rotations, scale
+    )

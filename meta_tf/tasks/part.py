@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
-from meta_tf.checks import check_integer
+from meta_tf.checks import check_integer, check_seed
 from meta_tf.types import Batch
 
 _PHILOX = 1  # the algorithm's number in tf.random.Algorithm
 _NUMBERS_PER_COUNT = 4  # one step of Philox's counter yields four 32-bit numbers
 _BLOCK_BYTES = 4 * 2**20  # made in one go; larger blocks fall out of the processor's cache
 _DATASETS = 4  # that are kept
+_SAMPLE_TASKS, _SAMPLE_BYTES = 1000, 64 * 2**20  # of `examples`, whichever is less
 _BLOCK_BATCHES = 256  # beyond this the cost of a call no longer shows
 
 
@@ -96,9 +97,10 @@ class Part:
           >>> part = meta_tf.tasks.Sinusoid().train
           >>> fourth = next(iter(part.batches(8, seed=0, start=3)))
         """
-        tasks, seed, start = (operator.index(n) for n in (tasks, seed, start))
         check_integer("tasks", tasks, at_least=1, why="in a batch")
+        check_seed("seed", seed)
         check_integer("start", start, at_least=0, why="batches to pass over")
+        tasks, seed, start = int(tasks), int(seed), int(start)
         if not tf.executing_eagerly():  # where a dataset belongs to the graph that is made
             return self._dataset(tasks, seed, start)
         # TensorFlow never frees all of a dataset that was made: the last ones are kept, so that
@@ -146,12 +148,36 @@ class Part:
           >>> tasks.test.class_names() == tasks.test.classes
           True
         """
+        check_integer("episode", episode, at_least=0)
+        check_seed("seed", seed)
         if self._drawn is None:
             return []
         with tf.device("CPU:0"):
-            first = tf.constant(operator.index(episode), tf.int64)
-            numbers = uniforms(operator.index(seed), self._stream, first, 1, self._numbers)
+            first = tf.constant(episode, tf.int64)
+            numbers = uniforms(int(seed), self._stream, first, 1, self._numbers)
             return [self.classes[i] for i in self._drawn(numbers)[0].numpy() if i >= 0]
+
+    def examples(self) -> tuple[Any, Any]:
+        """A sample of the part's examples: those of its first tasks, one thousand or 64 MB.
+
+        Returns:
+          Inputs [n, ...] and targets [n, ...], as arrays in the structure that tasks have.
+
+        Example:
+          >>> x, y = meta_tf.tasks.Sinusoid(shots=5).train.examples()
+          >>> x.shape
+          (10000, 1)
+        """
+        tasks = max(1, min(_SAMPLE_TASKS, _SAMPLE_BYTES // self._task_bytes()))
+        x, query_y = next(iter(self.batches(tasks)))
+
+        def both(support: tf.Tensor, query: tf.Tensor) -> Any:
+            return tf.reshape(tf.concat([support, query], 1), [-1, *query.shape[2:]]).numpy()
+
+        return tuple(
+            tf.nest.map_structure(both, *sets)
+            for sets in ((x["support_x"], x["query_x"]), (x["support_y"], query_y))
+        )
 
     def _make(self, seed: int, first: tf.Tensor, count: int) -> Batch:
         padded = -(-count // self._multiple) * self._multiple
@@ -160,10 +186,12 @@ class Part:
 
     def _block(self, tasks: int) -> int:
         """How many batches to make in one go: as many as fit in the block's bytes."""
+        return max(1, min(_BLOCK_BYTES // (self._task_bytes() * tasks), self._most_batches))
+
+    def _task_bytes(self) -> int:
+        """What one task and its random numbers take in memory."""
         specs = tf.nest.flatten(self.task_spec)
-        task_bytes = sum(s.shape.num_elements() * s.dtype.size for s in specs)
-        task_bytes += 4 * self._numbers
-        return max(1, min(_BLOCK_BYTES // (task_bytes * tasks), self._most_batches))
+        return sum(s.shape.num_elements() * s.dtype.size for s in specs) + 4 * self._numbers
 
 
 def uniforms(seed: int, stream: int, first: tf.Tensor, count: int, numbers: int) -> tf.Tensor:

@@ -11,20 +11,24 @@ import os
 import shutil
 import sys
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import PIL
 import platformdirs
 import tensorflow as tf
 
 from meta_tf.files import make_folder, whole_folder
 from meta_tf.tasks.conversion import Conversion
-from meta_tf.tasks.decode import ImageFile, decoded_chunks
+from meta_tf.tasks.decode import decoded_chunks
+from meta_tf.tasks.picture import ImageFile
 
-_FORMAT = 1  # of the files below; what is decoded otherwise has another
+_FORMAT = 2  # of the files below; pictures that are decoded in another way have another
 _PICTURES, _ABOUT = "pictures.npy", "about.json"
 _DAMAGE = (OSError, EOFError, KeyError, TypeError, ValueError)
+_READ_BYTES = 2**20  # at a time
 _SLOW = 5.0  # seconds of decoding, before a line tells of it
 _LEFT = 3600.0  # seconds after which what nobody writes to any more was left by a killed process
 
@@ -35,7 +39,7 @@ def mapped_pictures(
     """The pictures of a folder, out of a file that is made at the first time.
 
     It is made anew when the name, size or modification time of a picture has changed, or when
-    it is damaged.
+    its checksum shows damage; all of it is read once for that.
 
     Args:
       path: the folder: there is one file for each, and for each `size` and `channels`.
@@ -78,7 +82,7 @@ def _folder(path: Path, size: tuple[int, int], channels: int) -> Path:
 
 def _mark(files: Mapping[str, Sequence[ImageFile]]) -> str:
     """A digest of all that the decoded pictures depend on, but for their size and channels."""
-    digest = hashlib.sha256(f"{_FORMAT} {tf.__version__}\n".encode())
+    digest = hashlib.sha256(f"{_FORMAT} {tf.__version__} {PIL.__version__}\n".encode())
     for name, of_class in files.items():
         digest.update(os.fsencode(name) + b"\n")
         for file in of_class:
@@ -95,11 +99,23 @@ def _opened(folder: Path, mark: str, shape: tuple[int, ...]) -> tuple[np.memmap,
         about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
         array = np.lib.format.open_memmap(path, mode="r")
         whole = path.stat().st_size == array.offset + array.nbytes
-        if about["mark"] == mark and array.shape == shape and array.dtype == np.uint8 and whole:
-            return array, str(about["told"])
+        fits = about["mark"] == mark and array.shape == shape and array.dtype == np.uint8
+        told = str(about["told"])
+        if fits and whole and about["checksum"] == _checksum(path, array.offset, told):
+            return array, told
     except _DAMAGE:
         pass
     return None
+
+
+def _checksum(path: Path, start: int, told: str) -> int:
+    """That of a file from `start` on, and of what is told."""
+    checksum = 0
+    with path.open("rb") as file:  # not by the map: all of it would count as memory in use
+        file.seek(start)
+        while read := file.read(_READ_BYTES):
+            checksum = zlib.crc32(read, checksum)
+    return zlib.crc32(told.encode(), checksum)
 
 
 def _write(folder: Path, mark: str, files: Sequence[ImageFile], shape: tuple[int, ...]) -> None:
@@ -110,7 +126,7 @@ def _write(folder: Path, mark: str, files: Sequence[ImageFile], shape: tuple[int
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
     _, height, width, channels = shape
     conversion = Conversion((height, width), channels)
-    start, done, told = time.monotonic(), 0, False
+    start, done, told, checksum = time.monotonic(), 0, False, 0
     with whole_folder(folder) as part:
         part.mkdir()
         # In order, and not by a memory map: on a full disk that would end the process.
@@ -119,11 +135,13 @@ def _write(folder: Path, mark: str, files: Sequence[ImageFile], shape: tuple[int
             np.lib.format.write_array_header_1_0(file, header)
             for images in decoded_chunks(files, (height, width), channels, conversion):
                 file.write(images.data)
+                checksum = zlib.crc32(images.data, checksum)
                 done += len(images)
                 if not told and done < len(files) and time.monotonic() - start > _SLOW:
                     told = True
                     _tell(folder, done, shape)
-        about = {"mark": mark, "told": conversion.told()}
+        checksum = zlib.crc32(conversion.told().encode(), checksum)
+        about = {"mark": mark, "told": conversion.told(), "checksum": checksum}
         (part / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
 

@@ -1,50 +1,73 @@
-"""Which files of a folder are pictures, and of which kind."""
+"""Which files of a folder are pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp")
-# Pictures too, of kinds that TensorFlow does not read: to pass them over would go unseen.
-_UNREADABLE = (".tif", ".tiff", ".heic", ".heif", ".avif", ".svg", ".psd", ".ico", ".jp2")
+from PIL import Image
+
+KINDS = "PNG, JPEG, GIF, WebP, BMP, TIFF and others that Pillow reads"
+# Pillow knows these and does not decode them: it would start another program, or none is there.
+_NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"}
+# Pictures that Pillow does not read: to pass them over would go unseen.
+_HEIC = {".heic", ".heif", ".hif"}
+_UNREADABLE = _HEIC | {".svg", ".eps", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf"}
+_SHOWN = 3  # names of what is passed over
+
+HEIC_CURE = (
+    "Pillow does not read HEIC, the format of Apple's cameras. Convert it to JPEG (an iPhone "
+    "writes JPEG after Settings, Camera, Formats, Most Compatible), or run `pip install "
+    "pillow-heif` and, in your program, `pillow_heif.register_heif_opener()` first."
+)
+
+
+def formats() -> list[str]:
+    """The formats that are read, by Pillow's names for them; the common ones come first."""
+    Image.init()
+    return [name for name in Image.ID if name not in _NOT_DECODED]
+
+
+def endings() -> set[str]:
+    """The endings of picture files, in lower case."""
+    read = {*formats(), "MPO"}  # an MPO file is opened as JPEG
+    return {end for end, format in Image.registered_extensions().items() if format in read}
 
 
 def pictures_of(folder: Path) -> list[Path]:
-    """The pictures right in a folder, by name; hidden files and what is no picture are passed over.
+    """The pictures right in a folder, by name; hidden files and other files are left out.
 
     Raises:
       ValueError: if one is of a kind that cannot be read.
     """
-    shown = [f for f in sorted(folder.iterdir()) if not f.name.startswith(".") and f.is_file()]
-    for file in shown:
-        if file.suffix.lower() in _UNREADABLE:
-            raise ValueError(
-                f"Pictures must be of the kinds {', '.join(SUFFIXES)}. Received: {file}. Convert "
-                "it, to PNG for example, or move it away."
-            )
-    return [file for file in shown if file.suffix.lower() in SUFFIXES]
+    known = endings()
+    files = [f for f in _shown(folder) if f.is_file()]
+    for file in files:
+        ending = file.suffix.lower()
+        if ending in _UNREADABLE and ending not in known:
+            cure = HEIC_CURE if ending in _HEIC else "Convert it, to PNG for example, or move it."
+            raise ValueError(f"Pictures must be {KINDS}. Received: {file}. {cure}")
+    return [file for file in files if file.suffix.lower() in known]
 
 
-def needs_colour(content: bytes) -> bool:
-    """Whether a picture is decoded in colour alone: a GIF, WebP or BMP, or a JPEG of four inks."""
-    if content[:4] == b"GIF8" or content[:2] == b"BM" or content[8:12] == b"WEBP":
-        return True
-    return content[:2] == b"\xff\xd8" and _components(content) == 4
+def passed_over(folders: Sequence[Path], above: Path | None = None) -> str:
+    """One sentence that counts and names what is not read; empty if that is nothing.
+
+    Args:
+      folders: class folders: all in them but pictures counts, and folders, whatever is in them.
+      above: where these lie; pictures that lie beside them count. Hidden files never do.
+    """
+    known = endings()
+    left = [] if above is None else [f for f in _shown(above) if f.suffix.lower() in known]
+    for folder in folders:
+        left += [f for f in _shown(folder) if f.suffix.lower() not in known or not f.is_file()]
+    if not left:
+        return ""
+    names = ", ".join(f"{path.parent.name}/{path.name}" for path in left[:_SHOWN])
+    more = ", …" if len(left) > _SHOWN else ""
+    are = "1 file is" if len(left) == 1 else f"{len(left)} files are"
+    return f"{are} passed over, as no picture right in a class folder: {names}{more}."
 
 
-def is_stored_in_colour(content: bytes) -> bool:
-    """Whether a picture's file has colours, be they all grey."""
-    if content[:8] == b"\x89PNG\r\n\x1a\n":
-        return content[25:26] in (b"\x02", b"\x03", b"\x06")  # true colour, palette, with alpha
-    return needs_colour(content) or (content[:2] == b"\xff\xd8" and _components(content) >= 3)
-
-
-def _components(jpeg: bytes) -> int:
-    """The number of colours of a JPEG, from its frame header; 0 if there is none."""
-    at = 2
-    while at + 9 < len(jpeg) and jpeg[at] == 0xFF:
-        marker = jpeg[at + 1]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return jpeg[at + 9]
-        at += 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
-    return 0
+def _shown(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]

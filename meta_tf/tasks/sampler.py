@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -39,7 +39,7 @@ class Sampler(NamedTuple):
     `starts` and `counts` [C] say where in `examples` each class is; with `turn` each
     class is turned at random, the turned copies following one another. With `sizes`, which
     draws them for each task, `ways` is the largest number of classes, and `shots + queries`
-    that of a class's examples.
+    that of a class's examples. With `scale`, uint8 is given as floats from 0 to 1.
     """
 
     examples: tf.Tensor | MappedExamples
@@ -50,6 +50,11 @@ class Sampler(NamedTuple):
     queries: int
     turn: bool
     sizes: Sizes | None = None
+    scale: bool = True
+
+    def cut_out(self, rows: Any) -> tf.Tensor:
+        """The examples at `rows`."""
+        return cut_out(self.examples, rows, self.scale)
 
     @property
     def turns(self) -> int:
@@ -96,7 +101,7 @@ class Sampler(NamedTuple):
         if self.sizes is not None:
             shots, queries = self.sizes.draw(for_sizes, tf.gather(self._counts, classes))
             return self._padded(rows, shots, queries)
-        x = cut_out(self.examples, tf.reshape(rows, [rows.shape[0], -1]))
+        x = self.cut_out(tf.reshape(rows, [rows.shape[0], -1]))
         labels = tf.broadcast_to(tf.range(self.ways), tf.shape(rows))
         y = tf.reshape(labels, [u.shape[0], -1])
         return as_tasks(x, y, self.shots * self.ways)
@@ -146,5 +151,5 @@ class Sampler(NamedTuple):
         real = tf.range(size) < found[:, tf.newaxis]
         chosen = tf.where(real, chosen, chosen[:, :1])
         flat = tf.reshape(rows, [rows.shape[0], -1])
-        x = cut_out(self.examples, tf.gather(flat, chosen, batch_dims=1))
+        x = self.cut_out(tf.gather(flat, chosen, batch_dims=1))
         return x, chosen % self.ways, found

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from meta_tf.checks import check_integer
+from meta_tf.checks import check_integer, check_switch
 from meta_tf.tasks.formula import between, check_range, formula_parts
 from meta_tf.tasks.source import Source
 from meta_tf.types import Batch
@@ -52,6 +52,7 @@ class Sinusoid(Source):
         queries = shots if queries is None else queries
         check_integer("shots", shots, at_least=1)
         check_integer("queries", queries, at_least=1)
+        check_switch("grid", grid)
         for name, limits in [("amplitude", amplitude), ("phase", phase), ("x_range", x_range)]:
             check_range(name, limits)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+import numbers
 from collections.abc import Sequence
+
+from meta_tf.checks import shown
 
 
 def shuffled(names: Sequence[str], seed: int = 0) -> list[str]:
@@ -38,13 +41,16 @@ def split_by_fractions(
     Raises:
       ValueError: unless `fractions` are three numbers of 0 or more with sum 1.
     """
-    fractions = [float(f) for f in fractions]
-    if len(fractions) != 3 or min(fractions) < 0 or not math.isclose(sum(fractions), 1.0):
+    try:
+        parts = [part for part in fractions if isinstance(part, numbers.Real) and part >= 0]
+        right = len(parts) == len(fractions) == 3 and math.isclose(sum(parts), 1.0)
+    except TypeError:  # no sequence
+        right = False
+    if not right:
         raise ValueError(
-            "`split` must be three fractions, for training, validation and "
-            f"test, that add up to 1, such as (0.64, 0.16, 0.2). Received: split={fractions}."
+            "`split` must be three fractions, for training, validation and test, that add up to "
+            f"1, such as (0.64, 0.16, 0.2). Received: split={shown(fractions)}."
         )
     ordered = shuffled(names, seed)
-    first = round(len(names) * fractions[0])
-    second = round(len(names) * (fractions[0] + fractions[1]))
-    return [ordered[:first], ordered[first:second], ordered[second:]]
+    one, two = (round(len(names) * float(sum(parts[:end]))) for end in (1, 2))
+    return [ordered[:one], ordered[one:two], ordered[two:]]

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from meta_tf.checks import check_choice, check_switch
-from meta_tf.tasks.group_split import split_groups
+from meta_tf.checks import check_choice, shown
 from meta_tf.tasks.groups import from_groups
-from meta_tf.tasks.source import PARTS, Source
+from meta_tf.tasks.read_table import read_table
+from meta_tf.tasks.source import PARTS, Kind, Source
 
 _FRACTIONS = (0.64, 0.16, 0.20)
+_MOST_CLASSES = 20  # that whole numbers are taken for
+_EXACT = 2**53  # whole numbers below are exact as floats
+_WHY_NOT = {
+    "target": "which is not known of what is to be predicted",
+    "group": "as training has seen none of the groups that are to be learned",
+}
 
 
 def from_table(
@@ -29,139 +35,247 @@ def from_table(
     support: Literal["random", "first"] = "random",
     split: Sequence[float] | Sequence[Sequence[Any]] | str | Path = _FRACTIONS,
     seed: int = 0,
-    standardize: bool = True,
 ) -> Source:
     """Makes a task of every group of a table's rows; see `meta_tf.tasks.from_groups`.
+
+    Rows are given as they are. `MetaLearner.standardize(tasks.train)` has the learner scale them.
 
     Needs pandas, and for Parquet pyarrow: `pip install '.[table]'` in a checkout.
 
     Args:
-      data: the path of a .csv or .parquet file, with column names; or a `pandas.DataFrame`.
+      data: the path of a .csv or .parquet file, with column names; a `pandas.DataFrame` (or
+        another library's table that has `to_pandas`); or a dictionary of columns.
       target: the column to predict.
-      group: the column that tells whose row it is.
-      features: the columns to predict from, numbers or True and False; all others but
-        `target`, `group` and `time` if None.
-      time: the column by which a group's rows are ordered, for `support="first"`. Name it in
-        `features` too if it is to be predicted from.
-      kind: `"auto"` takes a target of whole numbers or text for classes.
+      group: the column that says whose row it is.
+      features: the columns to predict from, numbers or True and False. If None, all but
+        `target`, `group` and `time`, and without columns that only number the rows: those
+        without a name, as pandas and R write them, and those that count 0, 1, 2 … or 1, 2, 3 …
+        from row to row. A line says which these are.
+      time: the column of numbers or dates by which a group's rows are ordered, for
+        `support="first"`. Name it in `features` too if it is to be predicted from.
+      kind: `"auto"` takes text, True and False, and whole numbers of at most 20 distinct values
+        (as integers or floats) for classes, and other numbers for targets of a regression. A
+        line says which it is.
       shots: as in `from_groups`.
       queries: as in `from_groups`.
       support: as in `from_groups`.
       split: as in `from_groups`; or the path of a JSON file with the lists,
         `{"train": [...], "valid": [...], "test": [...]}`.
       seed: as in `from_groups`.
-      standardize: whether each feature is shifted and scaled to mean 0 and variance 1 over the
-        rows of the training groups. The target is left as it is.
 
     Returns:
       A `Source`, with examples of shape (number of features,).
 
     Raises:
-      ValueError: if pandas is missing, the file cannot be read, a column is not there, holds
-        something else than numbers, or has gaps; or as `from_groups` says.
+      ValueError: if pandas is missing, the file cannot be read, a column is not there, is named
+        for two purposes, has gaps, or holds something else than numbers; or as `from_groups` says.
 
     Example:
       >>> tasks = meta_tf.tasks.from_table("patients.csv", target="effect", group="patient")
       ... # doctest: +SKIP
     """
     check_choice("kind", kind, ("auto", "regression", "classification"))
-    check_switch("standardize", standardize)
-    table = _read(data)
-    _check_columns(table, "target", [target])
-    _check_columns(table, "group", [group])
-    _check_columns(table, "time", [] if time is None else [time])
-    left_out = {target, group, time}
-    names = [c for c in table.columns if c not in left_out] if features is None else list(features)
-    if not names:
-        raise ValueError("`features` must name a column at least. Received: none.")
-    _check_columns(table, "features", names)
-    x = np.stack([_numbers(table, name) for name in names], 1)
-    y, groups = _target(table, target, kind), _names(table, group)
-    lists = _lists_in(split) if isinstance(split, str | Path) else split
-    if standardize:
-        x = _standardized(x, groups, lists, seed)
+    table = read_table(data)
+    roles = {"target": target, "group": group} | ({} if time is None else {"time": time})
+    for role, name in roles.items():
+        _check_columns(table, role, [name])
+    if len(set(roles.values())) < len(roles):
+        raise ValueError(
+            f"`{'`, `'.join(roles)}` must be different columns. Received: "
+            f"{', '.join(map(repr, roles.values()))}."
+        )
+    names, left_out = _features(table, features, roles)
+    chosen = _kind(table, target) if kind == "auto" else kind
+    if kind == "auto" or left_out:
+        print(_told(target, chosen, names, left_out), flush=True)
+    y = _measured(table, target) if chosen == "regression" else _labels(table, target)
     return from_groups(
-        x.astype(np.float32),
+        np.stack([_measured(table, name) for name in names], 1).astype(np.float32),
         y,
-        groups,
+        _texts(table, group),
         shots=shots,
         queries=queries,
         support=support,
-        time=None if time is None else _numbers(table, time),
-        split=lists,
+        time=None if time is None else _times(table, time),
+        split=_lists_in(split) if isinstance(split, str | Path) else split,
         seed=seed,
     )
 
 
-def _read(data: Any) -> Any:
-    """The table as a `pandas.DataFrame`."""
+def _told(target: str, kind: Kind, features: Sequence[str], left_out: Sequence[str]) -> str:
+    """What was chosen, in one line."""
+    shown = ", ".join(map(str, features[:8])) + (", …" if len(features) > 8 else "")
+    line = f"Each task is a {kind} of {target!r} from {len(features)} features: {shown}."
+    if left_out:
+        line += f" Left out, as row numbers: {', '.join(map(repr, left_out))}."
+    return f"{line} `kind` (--set task.kind=...) and `features` (--features) choose otherwise."
+
+
+# --- which columns ---
+
+
+def _features(
+    table: Any, features: Sequence[str] | None, roles: dict[str, str]
+) -> tuple[list[str], list[str]]:
+    """The features' names, and the names of columns that are none."""
+    if features is None:
+        others = [name for name in table.columns if name not in roles.values()]
+        left_out = [name for name in others if _numbers_rows(table, name)]
+        names = [name for name in others if name not in left_out]
+    else:
+        names, left_out = [features] if isinstance(features, str) else _listed(features), []
+    if not names:
+        raise ValueError("`features` must name a column at least. Received: none.")
+    _check_columns(table, "features", names)
+    for role in ("target", "group"):
+        if roles[role] in names:
+            raise ValueError(
+                f"`features` must not name the {role}, {_WHY_NOT[role]}. Received: "
+                f"{roles[role]!r} among them."
+            )
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"`features` must name no column twice. Received: {twice[0]!r} twice.")
+    return names, left_out
+
+
+def _listed(features: Any) -> list[Any]:
     try:
-        import pandas
-    except ImportError as error:
+        return list(features)
+    except TypeError:
         raise ValueError(
-            "`data` needs pandas to be read. Install it, in a checkout of meta_tf: "
-            "pip install '.[table]'"
-        ) from error
-    if isinstance(data, pandas.DataFrame):
-        return data
-    path = Path(data).expanduser()
-    readers = {".csv": pandas.read_csv, ".parquet": pandas.read_parquet}
-    if path.suffix not in readers or not path.is_file():
-        raise ValueError(
-            f"`data` must be a .csv or .parquet file. Received: {path}, looked for in {Path.cwd()}."
-        )
-    try:
-        return readers[path.suffix](path)
-    except (ImportError, ValueError, OSError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ValueError(
-            f"`data` cannot be read. Received: {path}; pandas says: {reason}"
-        ) from error
+            f"`features` must be names of columns. Received: {shown(features)}."
+        ) from None
+
+
+def _numbers_rows(table: Any, name: Any) -> bool:
+    """Whether a column has no name, or counts the rows."""
+    if str(name).startswith("Unnamed: "):  # as pandas calls it
+        return True
+    column = table[name]
+    if column.dtype.kind not in "iu" or column.isna().any() or len(column) < 2:
+        return False
+    counted = column.to_numpy(np.int64) - np.arange(len(column))
+    return bool(counted[0] in (0, 1) and (counted == counted[0]).all())
 
 
 def _check_columns(table: Any, argument: str, names: Sequence[str]) -> None:
     for name in names:
-        if name not in table.columns:
+        if not isinstance(name, Hashable) or name not in table.columns:
             raise ValueError(
                 f"`{argument}` must name a column of the table: "
-                f"{', '.join(map(str, table.columns))}. Received: {name!r}."
+                f"{', '.join(map(str, table.columns))}. Received: {shown(name)}."
             )
         gaps = int(table[name].isna().sum())
         if gaps:
             raise ValueError(
                 f"`{argument}` must be columns without gaps. Received: {name!r}, in which {gaps} "
-                f"of {len(table)} rows are empty. Fill or drop these rows."
+                f"of {len(table)} rows are empty (or say NA, None or the like). Fill or drop these "
+                f"rows, such as by table.dropna(), or leave the column out."
             )
 
 
-def _numbers(table: Any, name: str) -> np.ndarray:
+# --- what is in a column ---
+
+
+def _kind(table: Any, name: str) -> Kind:
+    """Whether a target holds classes or numbers to be met."""
+    column = _plain(table, name)
+    if column.dtype.kind not in "iuf":
+        return "classification"
+    few = column.nunique() <= _MOST_CLASSES
+    return "classification" if few and _is_whole(column) else "regression"
+
+
+def _plain(table: Any, name: str) -> Any:
+    """A column of objects in the type that all of them have, if that is numbers or truth values."""
+    from pandas.api.types import infer_dtype
+
     column = table[name]
+    if column.dtype.kind == "O":
+        types = {"decimal": float, "floating": float, "integer": np.int64, "boolean": bool}
+        found = types.get(infer_dtype(column, skipna=False))
+        return column if found is None else column.astype(found)
+    return column
+
+
+def _is_whole(column: Any) -> bool:
+    return bool(((column == column.round()) & (column.abs() < _EXACT)).all())
+
+
+def _numbers(table: Any, name: str) -> np.ndarray:
+    column = _plain(table, name)
     if column.dtype.kind not in "iufb":
         raise ValueError(
             f"The column {name!r} must hold numbers. Received: {column.dtype}, such as "
-            f"{column.iloc[0]!r}. Turn it into numbers, or leave it out by `features`."
+            f"{str(column.iloc[0])!r}. {_cure(column, name)}, or leave it out by `features`."
         )
-    return column.to_numpy(np.float64)
+    numbers = column.to_numpy(np.float64)
+    wrong = int((~np.isfinite(numbers)).sum())
+    if wrong:
+        raise ValueError(
+            f"The column {name!r} must hold finite numbers. Received: {wrong} of {len(numbers)} "
+            "that are infinite. Replace them, or drop these rows."
+        )
+    return numbers
 
 
-def _names(table: Any, name: str) -> np.ndarray:
+def _cure(column: Any, name: str) -> str:
+    if column.dtype.kind in "mM":
+        since = f"(table[{name!r}] - table[{name!r}].min())"
+        return f"Make numbers of it, such as {since} / pandas.Timedelta('1D')"
+    return f"Make a column of each value, pandas.get_dummies(table, columns=[{name!r}])"
+
+
+def _measured(table: Any, name: str) -> np.ndarray:
+    """The numbers of a column, once it is known that they still differ in float32."""
+    numbers = _numbers(table, name)
+    with np.errstate(over="ignore", invalid="ignore"):
+        finest = np.spacing(np.float32(np.abs(numbers).max()))
+        deviation = numbers.std()
+    if numbers.min() < numbers.max() and not finest <= 0.01 * deviation:
+        raise ValueError(
+            f"The column {name!r} must hold numbers that float32 can tell apart. Received: "
+            f"numbers up to {np.abs(numbers).max():.10g} with a standard deviation of "
+            f"{deviation:.3g}. Take another unit, or subtract the smallest of them first."
+        )
+    return numbers
+
+
+def _texts(table: Any, name: str) -> np.ndarray:
     """A column as texts, whole numbers without a point even if they were read as floats."""
-    column = table[name]
-    if column.dtype.kind == "f" and (column == column.round()).all():
+    column = _plain(table, name)
+    if column.dtype.kind == "f" and _is_whole(column):
         column = column.astype(np.int64)
     return column.astype(str).to_numpy(str)
 
 
-def _target(table: Any, name: str, kind: str) -> np.ndarray:
-    """The target as `from_groups` wants it: floats, integers or strings."""
-    column = table[name]
-    if kind == "auto":
-        kind = "regression" if column.dtype.kind == "f" else "classification"
-    if kind == "regression":
-        return _numbers(table, name)
-    if column.dtype.kind in "iu":
-        return column.to_numpy()
-    return _names(table, name)
+def _labels(table: Any, name: str) -> np.ndarray:
+    """Names of classes: integers, so that they stay in their order, or texts."""
+    column = _plain(table, name)
+    if column.dtype.kind in "mM":
+        _numbers(table, name)  # says what dates are to become
+    whole = column.dtype.kind in "iuf" and _is_whole(column)
+    return column.to_numpy(np.int64) if whole else _texts(table, name)
+
+
+def _times(table: Any, name: str) -> np.ndarray:
+    """What orders the rows: numbers as they are, dates as their nanoseconds."""
+    import pandas
+
+    column = _plain(table, name)
+    if column.dtype.kind in "iuf":
+        return _numbers(table, name) if column.dtype.kind == "f" else column.to_numpy(np.int64)
+    try:
+        # Of other texts nobody knows whether the day or the month comes first.
+        dates = pandas.to_datetime(column, format="ISO8601", utc=True)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"`time` must be a column of numbers, or of dates such as 2026-11-29 or "
+            f"2026-11-29 20:15. Received: {name!r}, with {str(column.iloc[0])!r}; "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    return dates.to_numpy("datetime64[ns]")
 
 
 def _lists_in(path: str | Path) -> list[list[str]]:
@@ -169,6 +283,8 @@ def _lists_in(path: str | Path) -> list[list[str]]:
     try:
         told = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
         lists = [told[part] for part in PARTS]
+        if not all(isinstance(names, list) for names in lists):
+            raise TypeError("one of the three is no list")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(
             "`split` must be a JSON file of the groups of each part, "
@@ -176,12 +292,3 @@ def _lists_in(path: str | Path) -> list[list[str]]:
             f"{path}; {type(error).__name__}: {error}."
         ) from error
     return [[str(name) for name in names] for names in lists]
-
-
-def _standardized(x: np.ndarray, groups: np.ndarray, split: Any, seed: int) -> np.ndarray:
-    """Features of mean 0 and variance 1 over the training groups; constant ones become 0."""
-    names = sorted(set(groups.tolist()))
-    train = {names[row] for row in split_groups(names, split, seed)[0]}
-    rows = np.array([name in train for name in groups.tolist()])
-    scale = x[rows].std(0)
-    return (x - x[rows].mean(0)) / np.where(scale > 0, scale, 1.0)

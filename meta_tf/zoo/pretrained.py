@@ -45,6 +45,7 @@ def pretrained(name: str, verbose: bool = False) -> MetaLearner:
     probabilistic program induction", Science 2015.
     """
     check_choice("name", name, names())
+    check_choice("verbose", verbose, (False, True))
     if verbose:
         print(card(name))
     return keras.models.load_model(FOLDER / f"{name}.keras", compile=False)

@@ -177,24 +177,15 @@ def test_a_metric_that_xla_cannot_compile_is_worked_out_without_it():
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_wrong_labels_and_nan_stop_the_program_too():
+def test_wrong_labels_stop_the_program_too():
     x, y = make_batch()
     wrong = tf.data.Dataset.from_tensors((x, y + 1)).repeat()
     learner = make_learner(steps_per_execution=2)
     before = learner.get_weights()
-    with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match="`query_y` must hold"):
+    with pytest.raises(ValueError, match="`query_y` must hold"):
         learner.fit(wrong, steps_per_epoch=2, verbose=0)
     for a, b in zip(learner.get_weights(), before, strict=True):
         np.testing.assert_array_equal(a, b)
-    learner = make_learner(optimizer=optimizers.SGD(1e38), steps_per_execution=2)
-    with pytest.raises(RuntimeError, match="NaN or Inf loss"):
-        learner.fit(
-            batches(),
-            steps_per_epoch=20,
-            verbose=0,
-            callbacks=[keras.callbacks.TerminateOnNaN(raise_error=True)],
-        )
-    assert int(learner.optimizer.iterations) < 20
 
 
 def test_fitting_again_compiles_nothing_again():

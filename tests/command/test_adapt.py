@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf.command import pictures
+from meta_tf.command import adapt, pictures
 from meta_tf.command.adapt import probabilities
 from tests.command_line import one_after_another
 
@@ -66,7 +66,7 @@ WRONG = [
         ["--support", "5 classes", "6 classes", "bar", "20way"],
     ),
     (["adapt", "support"], ["--query", "SUPPORT QUERY"]),
-    (["adapt", "support", "empty"], ["--query", "empty", ".png"]),
+    (["adapt", "support", "empty"], ["--query", "empty", "PNG"]),
     (["adapt", "empty", "query"], ["--support", "empty"]),
     (["adapt", "both", "query"], ["--support", "both", "loose.png"]),
     (["adapt", "nowhere", "query"], ["--support", "nowhere"]),
@@ -173,3 +173,22 @@ def test_a_shipped_learner_is_evaluated_on_tasks_of_its_kind(tmp_path):
     # 20 ways and 1 query of a class are the learner's; by hand 3 ways.
     assert (results["ways"], results["queries"], results["steps"]) == (3, 1, [0, 1])
     assert f"{100 * results['mean'][1]:.2f} ±" in out
+
+
+@pytest.mark.parametrize("scales", [False, True])
+def test_a_learner_is_given_pixels_as_in_training(scales, tmp_path, monkeypatch, capsys):
+    for path, grey in (("first/a", 60), ("first/b", 180), ("new", 61)):
+        (tmp_path / path).mkdir(parents=True)
+        picture = tf.io.encode_png(np.full([6, 6, 1], grey, np.uint8))
+        (tmp_path / path / "1.png").write_bytes(picture.numpy())
+    layers = [keras.layers.Rescaling(1 / 255)] if scales else []
+    model = keras.Sequential([keras.Input((6, 6, 1)), *layers, keras.layers.Flatten()])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    learner, given = meta_tf.MetaLearner(model, meta_tf.ProtoNet(ways=2), loss), []
+    learn = learner.adapt
+    monkeypatch.setattr(learner, "adapt", lambda x, *rest: (given.append(x), learn(x, *rest))[1])
+    monkeypatch.setattr(adapt, "load", lambda name: learner)
+    words = [str(tmp_path / "first"), str(tmp_path / "new"), "--learner=mine", "--invert=no"]
+    adapt.run(read("adapt", words))
+    np.testing.assert_allclose(given[0][:, 0, 0, 0], [60, 180] / np.float32(1 if scales else 255))
+    assert "1.png     a " in capsys.readouterr().out

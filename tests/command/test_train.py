@@ -139,7 +139,7 @@ def test_a_loss_that_is_not_finite_is_told_and_a_lower_rate_may_follow(tmp_path)
     )
     assert [code for _, code in told] == [1, 0], (told, out)
     (line,) = told[0][0]
-    for word in ("nan or infinite", "iterations 1 to", "--inner_lr=1e+06", "--clip_norm"):
+    for word in ("task ", "nan or infinite in iteration ", "--inner_lr=1e+06", "--clip_norm"):
         assert word in line
     assert (tmp_path / "run" / "results.json").exists()
 

@@ -71,5 +71,5 @@ def test_sizes_are_told_as_ranges(tmp_path):
 def test_what_is_real_is_still_looked_at():
     x, y = padded()
     x["query_x"][3, 3] = np.nan
-    with pytest.raises(ValueError, match="`query_x` of the tasks must be finite"):
+    with pytest.raises(ValueError, match=r"`query_x` must be finite.* example 3 of task 3 "):
         evaluate(make_learner(), Given((tf.nest.map_structure(tf.constant, x), y)), 4)

@@ -48,7 +48,8 @@ def test_parts_share_no_group_and_the_seed_chooses_them():
     assert sorted(name for part in parts for name in part) == sorted(map(str, range(20)))
     assert [len(part) for part in parts] == [13, 3, 4]
     assert groups() == parts != groups(seed=1)
-    assert groups(split=LISTS) == [[str(g) for g in part] for part in LISTS]
+    named = dict(zip(("train", "valid", "test"), LISTS, strict=True))
+    assert groups(split=LISTS) == groups(split=named) == [[str(g) for g in part] for part in LISTS]
 
 
 def test_the_order_of_the_rows_changes_no_task_if_time_tells_theirs():
@@ -150,7 +151,7 @@ def test_pictures_are_scaled_and_several_targets_kept():
         ({"groups": GROUPS / 2}, "`groups` must be integers or strings"),
         ({"shots": 0}, "`shots` must be an integer"),
         ({"shots": 1.5}, "a share of them above"),
-        ({"shots": 4}, "Received: a group with 4"),
+        ({"shots": 4}, "Received: group '0' with 4"),
         ({"shots": 2, "queries": 3}, "shots \\+ queries = 2 \\+ 3"),
         ({"queries": 0}, "`queries` must be an integer"),
         ({"support": "last"}, "`support` must be one of"),
@@ -162,6 +163,15 @@ def test_pictures_are_scaled_and_several_targets_kept():
         ({"split": ([0], [1], [2, 77])}, "Received: '77'"),
         ({"split": ([0, 1], [1], [2])}, "Received: '1' more than once"),
         ({"split": ([0], 1, [2])}, "three lists of groups"),
+        ({"split": None}, "three lists of groups. Received: None"),
+        ({"split": 0.8}, "three lists of groups. Received: 0.8"),
+        ({"split": "random"}, "three lists of groups. Received: 'random'"),
+        ({"split": {"train": [0], "test": [1]}}, "three lists of groups. Received: 'train' in it"),
+        ({"split": (float("nan"), 0.5, 0.5)}, "three fractions"),
+        ({"x": [[1.0], [1.0, 2.0]]}, "`x` must be an array, or lists of one length"),
+        ({"time": [[1.0], [1.0, 2.0]]}, "`time` must be an array"),
+        ({"y": np.arange(len(Y)) % 1 == 0}, "`y` must hold two classes at least"),
+        ({"y": np.arange(len(Y))}, "Received: 99 classes, and group '0' with 4"),
         ({"seed": -1}, "`seed` must be"),
     ],
     ids=str,

@@ -9,6 +9,7 @@ import http.server
 import os
 import re
 import threading
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -284,6 +285,23 @@ def test_corrupt_archive_is_named(data_dir):
         archive.writestr("something/else.txt", "")
     with pytest.raises(FileNotFoundError, match=r"images_background.zip holds no drawings"):
         Omniglot(data_dir, **SMALL)
+
+
+def test_a_drawing_that_would_fill_the_memory_is_named_before_it_does(tmp_path):
+    bad = "images_background/Alphabet_2/character03/0012_01.png"
+    folder = write_zips(tmp_path / "bad")
+    place = folder / "images_background.zip"
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(bad, bytes(2**26))
+    content = place.read_bytes()
+    place.write_bytes(content.replace((2**26).to_bytes(4, "little"), (2**8).to_bytes(4, "little")))
+    for stated in (content, place.read_bytes()):  # the true size, and one that is not
+        place.write_bytes(stated)
+        tracemalloc.start()
+        with pytest.raises(ValueError, match=rf"Cannot read {bad} in .*Replace the archive"):
+            Omniglot(folder, **SMALL)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+        tracemalloc.stop()
 
 
 def test_download_fetches_what_is_missing_only_when_told(data_dir, tmp_path, monkeypatch):

@@ -143,6 +143,7 @@ DAMAGES = {
     "more": lambda place: _cut(place / "pictures.npy", None),
     "another file": lambda place: (place / "pictures.npy").write_bytes(b"PK\x03\x04 and more"),
     "empty": lambda place: (place / "pictures.npy").write_bytes(b""),
+    "another byte": lambda place: _change(place / "pictures.npy", 5000),
     "another array": lambda place: np.save(place / "pictures.npy", np.zeros([3, 2])),
     "no pictures": lambda place: (place / "pictures.npy").unlink(),
     "nothing about it": lambda place: (place / "about.json").unlink(),
@@ -150,6 +151,12 @@ DAMAGES = {
     "other JSON": lambda place: (place / "about.json").write_text("[]"),
     "no folder": shutil.rmtree,
 }
+
+
+def _change(path, place):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
 
 
 def _cut(path, end):

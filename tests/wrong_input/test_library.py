@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf import tasks
+from meta_tf import plots, tasks
 from tests.learners import CE, classifier, make_batch, make_learner
 
 rng = np.random.default_rng(0)
@@ -37,7 +37,24 @@ def numbers(make, name):
 
 def choices(make, name):
     """Cases of an argument that is one of several."""
-    return [(lambda v=v: make(**{name: v}), f"`{name}` must be") for v in ("nonsense", 3)]
+    wrong = ("nonsense", 3, np.ones(2))
+    return [(lambda v=v: make(**{name: v}), f"`{name}` must be") for v in wrong]
+
+
+def switches(make, name):
+    """Cases of an argument that is True or False."""
+    return [(lambda v=v: make(**{name: v}), f"`{name}` must be True") for v in ("yes", 1, None)]
+
+
+def seeds(make, name="seed"):
+    """Cases of an argument that is any integer of 64 bits."""
+    wrong = [1.5, "2", None, True, 2**63]
+    return [(lambda v=v: make(**{name: v}), f"`{name}` must be an integer") for v in wrong]
+
+
+def texts(make, name):
+    """Cases of an argument that is a text."""
+    return [(lambda v=v: make(**{name: v}), f"`{name}` must be a text") for v in ("", 3, None)]
 
 
 def optional(cases):
@@ -68,6 +85,8 @@ ALGORITHMS = [
     *numbers(algorithm(meta_tf.ProtoNet, ways=2), "scale"),
     *numbers(algorithm(meta_tf.MatchingNet, ways=2), "scale"),
     *numbers(algorithm(meta_tf.R2D2, ways=2), "regularization"),
+    *switches(meta_tf.MAML, "first_order"),
+    *texts(meta_tf.ProtoMAML, "head"),
 ]
 SOURCES = [
     *integers(tasks.Sinusoid, "shots", 1),
@@ -95,7 +114,16 @@ SOURCES = [
     (lambda: arrays(split=(0.5, 0.6, -0.1)), "`split` must be three fractions"),
     (lambda: arrays(split=(0.5, 0.1, 0.1)), "`split` must be three fractions"),
     (lambda: arrays(rotations="task"), "Only square images can be turned"),
-    (lambda: SINUSOID.train.batches(0), "`tasks` must be an integer"),
+    *[
+        (lambda v=v: arrays(split=v), "`split` must be three fractions")
+        for v in ("abc", None, 0.5, (0.5, np.nan, 0.5))
+    ],
+    *switches(tasks.Sinusoid, "grid"),
+    *integers(SINUSOID.train.batches, "tasks", 1),
+    *seeds(lambda **seed: SINUSOID.train.batches(2, **seed)),
+    *seeds(SINUSOID.train.class_names),
+    *integers(SINUSOID.train.class_names, "episode", 0),
+    *[(lambda v=v: tasks.from_pairs(v), "`pairs` must be an iterable") for v in (None, 3)],
     (lambda: SINUSOID.train.batches(3, start=-1), "`start` must be an integer"),
     (lambda: tasks.ImageFolder("/nowhere"), "There is no folder /nowhere"),
     (lambda: tasks.ImageFolder("/nowhere", size=0), "`size` must be an integer"),
@@ -110,9 +138,48 @@ SOURCES = [
     (lambda: tasks.from_function(lambda s: s, ways=0), "`ways` must be an integer"),
 ]
 
+# What is no argument of anything: each is refused in one line, or taken for what it says.
+ODD = [
+    *(None, True, 0, -1, 1.5, "x", "", b"x", [], [1], (1, 2, 3), {}, {"a": 1}, object(), 10**12),
+    *(float("nan"), float("inf"), np.array(3), np.array([2, 3]), (3, 1), (0, 3), (2.0, 3), {2, 3}),
+    *([None] * 60, ["a"] * 60, np.ones([60, 0]), np.ones([0, 2]), np.ones(60, bool)),
+    *(np.array(["a"] * 60, object), np.full(60, "2026-01-01", "M8[D]"), np.ones(60, complex)),
+]
+TABLE = {"group": np.arange(60) % 10, "a": VECTORS[:, 0], "y": VECTORS[:, 1]}
+GROUPED = {"x": VECTORS, "y": VECTORS[:, 1], "groups": TABLE["group"], "shots": 2}
+TABLED = {"data": TABLE, "target": "y", "group": "group", "features": ["a"], "shots": 2}
+SPLITS = ["shots", "queries", "support", "time", "split", "seed"]
+MADE = [
+    *[(tasks.from_groups, GROUPED, name) for name in ["x", "y", "groups", *SPLITS]],
+    *[(tasks.from_table, TABLED, name) for name in [*list(TABLED)[:4], "kind", *SPLITS]],
+    *[(arrays, {}, name) for name in ("ways", "shots", "queries", "split")],
+    (tasks.from_groups(**GROUPED).test.whole_groups, {}, "draws"),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "given", "name"),
+    [pytest.param(*case, id=f"{case[0].__name__}, {case[2]}") for case in MADE],
+)
+def test_an_odd_argument_of_a_source_is_told_in_one_line(make, given, name):
+    if make is tasks.from_table:
+        pytest.importorskip("pandas")
+    for odd in ODD:
+        try:
+            make(**given | {name: odd})
+        except ValueError as error:
+            message = str(error)
+            assert len(message.splitlines()) == 1
+            assert "Received" in message or "than a task needs" in message
+            assert len(message) < 900
+
 
 def learner_of(**options):
     return lambda **more: meta_tf.MetaLearner(classifier(), **{"loss": CE, **options, **more})
+
+
+def compiling(**options):
+    make_learner(compiled=False).compile(**options)
 
 
 LEARNERS = [
@@ -130,7 +197,15 @@ LEARNERS = [
     (lambda: learner_of()(algorithm=meta_tf.MAML(adapted="nothing")), "nothing.*head"),
     (lambda: make_learner().compile("adam", loss="mse"), "`loss` is not an argument"),
     (lambda: make_learner().compile("adam", loss_weights=[1]), "`loss_weights` is not an argument"),
-    (lambda: make_learner().compile(steps_per_execution="auto"), "`steps_per_execution`"),
+    *integers(compiling, "steps_per_execution", 1),
+    *choices(compiling, "jit_compile")[:1],
+    *switches(compiling, "run_eagerly"),
+    *switches(compiling, "auto_scale_loss"),
+    *[
+        (lambda v=v: make_learner().compile(v), "`optimizer` must be a Keras optimizer")
+        for v in ("nonsense", 3, {})
+    ],
+    *switches(lambda **float16: make_learner().export("x", "litert", **float16), "float16"),
     (lambda: setattr(make_learner(), "algorithm", meta_tf.MetaSGD()), "must learn the same"),
     (lambda: make_learner().save("learner.h5"), r"\.keras"),
     (lambda: make_learner().export("x", format="torch"), "`format` must be one of"),
@@ -168,6 +243,8 @@ PARTS = {
     "`query_x` must hold at least one": {"query_x": X["query_x"][:, :0]},
     "names of classes": {"support_y": np.array([["a"] * 5] * 4)},
     "`support_x` must be an array": {"support_x": "pictures"},
+    "'support_sizes'. Did you mean 'support_size'": {"support_sizes": np.ones(4, int)},
+    "Received: 'names'. Leave it out": {"names": Y},
 }
 TARGETS = {
     "agree in the number of query examples": {"query_y": Y[:, :5]},
@@ -188,6 +265,12 @@ BATCHES = [
         for message, change in TARGETS.items()
     ],
     (lambda: make_learner().fit({"support_x": X["support_x"]}, Y), "A batch must be"),
+    *[
+        (lambda call=call, v=v: getattr(make_learner(), call)(v), "A batch must be")
+        for call in ("fit", "predict", "predict_on_batch", "trajectory")
+        for v in (None, 3, "x", [], np.ones(2))
+    ],
+    (lambda: make_learner(optimizer=None).fit(X, Y), "`optimizer` must be given for `fit`"),
     (lambda: make_learner().fit(X, Y, sample_weight=np.ones(4), verbose=0), "`sample_weight`"),
     (lambda: make_learner().trajectory(X, steps=-1), "`steps` must be an integer"),
     (lambda: make_learner().trajectory(X, steps=1.5), "`steps` must be an integer"),
@@ -217,6 +300,12 @@ SUPPORT = [
 ]
 
 
+NAMES = [
+    (lambda v=v: make_learner().adapt(X["support_x"][0], [0] * 5, class_names=v), "`class_names`")
+    for v in (3, True, "ab", [1, 2], [])
+]
+
+
 def evaluation(**options):
     """Evaluates a small regression, with some arguments given."""
     given = {"learner": regressor(), "part": SINUSOID.test, "tasks_number": 4, **options}
@@ -234,6 +323,7 @@ EVALUATIONS = [
     *integers(evaluation, "tasks_number", 2),
     *optional(integers(evaluation, "steps", 0)),
     *optional(integers(evaluation, "tasks_at_once", 1)),
+    *seeds(evaluation),
     *choices(evaluation, "verbose")[:1],
     *choices(evaluation, "metric"),
     (lambda: evaluation(learner=classifier()), "`learner` must be a meta_tf.MetaLearner"),
@@ -259,9 +349,24 @@ MODELS = [
     (lambda: meta_tf.models.conv4(5, input_shape=(8, 8, 1), downsample="max_pool"), "16x16"),
     (lambda: meta_tf.layers.MetaDense(0), "`units` must be an integer"),
     (lambda: meta_tf.layers.MetaDense(2.5), "`units` must be an integer"),
+    *switches(lambda **use_bias: meta_tf.layers.MetaDense(2, **use_bias), "use_bias"),
     (lambda: meta_tf.pretrained("everything"), "omniglot_5way_1shot"),
+    (lambda: meta_tf.pretrained("omniglot_5way_1shot", "yes"), "`verbose` must be one of"),
+    (lambda: meta_tf.models.mlp(hidden=8), "`hidden` must be a list or tuple"),
+    (lambda: meta_tf.models.mlp(activation="yes"), "`activation` must be one of Keras's"),
+    (lambda: meta_tf.models.mlp(kernel_initializer=3), "`kernel_initializer` must be one of Keras"),
+    (lambda: meta_tf.models.conv4(5, input_shape=28), "`input_shape` must be"),
+    *switches(lambda **normalization: meta_tf.models.conv4(5, **normalization), "normalization"),
+    (lambda: arrays().train.embedded("mlp"), "`model` must be a Keras model"),
+    (lambda: plots.images("learner", SINUSOID.test), "`learner` must be a meta_tf.MetaLearner"),
+    (lambda: plots.regression(regressor(), SINUSOID), "`part` must have a method"),
+    (lambda: plots.regression(regressor(), SINUSOID.test, steps=3), "`steps` must be numbers"),
+    (lambda: plots.inner_steps("results"), "`evaluation` must be what `meta_tf.evaluate` returns"),
+    (lambda: plots.compare([1]), "`evaluations` must be evaluations by their names"),
+    (lambda: plots.compare({"a": 1}), "`evaluations` must be what `meta_tf.evaluate` returns"),
+    (lambda: plots.compare({}, published=3), "`published` must be numbers by the names"),
 ]
-ALL = [*ALGORITHMS, *SOURCES, *LEARNERS, *BATCHES, *EVALUATIONS, *MODELS]
+ALL = [*ALGORITHMS, *SOURCES, *LEARNERS, *BATCHES, *NAMES, *EVALUATIONS, *MODELS]
 
 
 @pytest.mark.parametrize(("call", "message"), ALL, ids=[message for _, message in ALL])
