@@ -12,6 +12,7 @@ import tensorflow as tf
 import meta_tf
 from meta_tf.command import adapt, pictures
 from meta_tf.command.adapt import probabilities
+from meta_tf.command.main import read
 from tests.command_line import one_after_another
 
 STROKES = {
