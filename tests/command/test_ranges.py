@@ -63,7 +63,7 @@ def test_a_run_of_ranges_goes_on_and_is_evaluated_as_it_was_trained_or_otherwise
     assert same["mean"] == results["mean"]
     assert (other["ways"], other["shots"], other["queries"]) == (3, 1, [1, 2])
     assert "4" in answers[6][2] and "class" in answers[6][2]  # it tells no fifth one apart
-    assert "`shots`" in answers[7][2] and "6 examples" in answers[7][2]
+    assert "--shots" in answers[7][2] and "6 examples" in answers[7][2]
 
 
 @pytest.mark.slow
@@ -77,4 +77,4 @@ def test_a_last_layer_is_as_wide_as_the_highest_number_of_ways(images, tmp_path)
     assert "2–3-way" in out
     learner = load(str(tmp_path / "run"), "learner")
     assert learner.model.output_shape == (None, 4)
-    assert exported == 1 and "--ways must be an integer" in refused
+    assert exported == 1 and "--ways=2-3: must be a positive integer" in refused
