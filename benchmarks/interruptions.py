@@ -79,7 +79,7 @@ def noisy(input_shape: tuple[int, ...], outputs: int, dtype: str = "float32"):
 def start(run: Run, workdir: Path, workers: int = 1) -> list[subprocess.Popen]:
     """Starts a run; returns its processes, one per worker."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "meta_tf.runs", "train", *run.flags, f"--workdir={workdir}"]
+    command = [sys.executable, "-m", "meta_tf.command", "train", *run.flags, f"--workdir={workdir}"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
     if workers == 1:
         return [subprocess.Popen(command, env=environment, **pipes)]

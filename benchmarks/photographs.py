@@ -27,9 +27,9 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 import meta_tf
+from meta_tf.command.finish import versions
 from meta_tf.efficientnet_lite import efficientnet_lite0
 from meta_tf.files import write_text
-from meta_tf.runs.finish import versions
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "photographs"
 WAYS, QUERIES, SHOTS, SIZE = 5, 15, (1, 5, 10), 224

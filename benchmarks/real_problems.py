@@ -124,7 +124,7 @@ def _trained(preset: str, data: Path, lists: str, tasks: int) -> list[float]:
         words = [f"--preset={preset}", f"--data={data}", f"--workdir={folder}"]
         words += [f"--groups_file={ROOT / 'benchmarks_data' / lists}", "--eval_tasks=2"]
         # A separate process, because a device can be set up only once.
-        subprocess.run([sys.executable, "-m", "meta_tf.runs", "train", *words], check=True)
+        subprocess.run([sys.executable, "-m", "meta_tf.command", "train", *words], check=True)
         learner = keras.models.load_model(Path(folder) / "learner.keras", compile=False)
     target, group = {"vowel": ("vowel", "speaker")}.get(preset, ("log_concentration", "patient"))
     shots, features = (1, None) if preset == "vowel" else (5, FEATURES)

@@ -26,8 +26,8 @@ import keras
 import meta_tf
 from meta_tf.batch.map_tasks import cores
 from meta_tf.checks import check_integer
+from meta_tf.command.finish import versions
 from meta_tf.files import write_text
-from meta_tf.runs.finish import versions
 from meta_tf.tasks.class_part import ClassPart
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"

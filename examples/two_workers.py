@@ -28,7 +28,7 @@ def free_addresses(count: int) -> list[str]:
 def start(addresses: list[str], index: int, flags: list[str]) -> subprocess.Popen:
     config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
     return subprocess.Popen(
-        [sys.executable, "-m", "meta_tf.runs", "train", "--strategy=multi_worker", *flags],
+        [sys.executable, "-m", "meta_tf.command", "train", "--strategy=multi_worker", *flags],
         env={**os.environ, "TF_CONFIG": json.dumps(config)},
     )
 

@@ -9,13 +9,13 @@ __version__ = "0.1.0"
 
 
 def _is_the_command() -> bool:
-    """Whether this process is the command `meta-tf`, or `python -m meta_tf.runs`."""
+    """Whether this process is the command `meta-tf`, or `python -m meta_tf.command`."""
     program = Path(sys.argv[0]).stem if sys.argv else ""
-    return program == "meta-tf" or (program == "-m" and "meta_tf.runs" in sys.orig_argv)
+    return program == "meta-tf" or (program == "-m" and "meta_tf.command" in sys.orig_argv)
 
 
 if _is_the_command():
-    importlib.import_module("meta_tf.runs.stop").end_at_once()
+    importlib.import_module("meta_tf.run.stop").end_at_once()
 
 
 def __dir__() -> list[str]:

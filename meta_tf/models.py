@@ -7,7 +7,7 @@ unless it is left out. The library does not depend on them: you can use any Kera
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -95,8 +95,8 @@ def conv4(
     ways: int | None,
     filters: int = 64,
     input_shape: Sequence[int] = (28, 28, 1),
-    downsample: str = "stride",
-    head: str = "mean",
+    downsample: Literal["stride", "max_pool"] = "stride",
+    head: Literal["mean", "flatten"] = "mean",
     normalization: bool = True,
 ) -> keras.Model:
     """Builds the four-block convolutional classifier of few-shot learning.

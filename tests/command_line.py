@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SEVERAL = """
 import json, sys
 sys.argv[0] = "meta-tf"  # as the command's own process
-from meta_tf.runs.command import main
+from meta_tf.command.main import main
 for words in json.loads(sys.argv[1]):
     code = main(words)
     for stream in (sys.stdout, sys.stderr):
@@ -20,7 +20,7 @@ for words in json.loads(sys.argv[1]):
 
 def start(*words, cwd=ROOT):
     """Starts `meta-tf` with these words."""
-    program = [sys.executable, "-m", "meta_tf.runs", *map(str, words)]
+    program = [sys.executable, "-m", "meta_tf.command", *map(str, words)]
     return subprocess.Popen(
         program,
         cwd=cwd,

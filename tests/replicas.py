@@ -19,7 +19,7 @@ import tensorflow as tf
 
 import meta_tf
 from benchmarks.harness.addresses import free_addresses
-from meta_tf.runs.heartbeats import tolerate_silence
+from meta_tf.run.cluster import tolerate_silence
 from tests.conformance import conv, images, mlp, mlp_with_dropout, sinusoid
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -30,7 +30,7 @@ from benchmarks.harness.workloads import (
     initial_weights,
     tasks_of,
 )
-from meta_tf.runs.devices import set_up_device
+from meta_tf.run.devices import set_up_device
 from meta_tf.types import Examples
 
 GRADIENT_SCALE = 2.0**12

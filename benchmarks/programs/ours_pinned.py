@@ -19,7 +19,7 @@ import tensorflow as tf
 
 from benchmarks.harness.workloads import Work
 from benchmarks.programs import ours
-from meta_tf.runs.devices import set_up_device
+from meta_tf.run.devices import set_up_device
 
 _HOPS = 101
 

@@ -1,6 +1,7 @@
 """Meta-learning algorithms, one paper per file, each a frozen dataclass of settings.
 
-Every class imported here is public as `meta_tf.NAME` and as the flag `--algorithm=NAME`.
+Every class imported here is public as `meta_tf.NAME`. The registry of the command line,
+`meta_tf/command/registry.py`, has the names for `--algorithm`.
 """
 
 from meta_tf.algorithms.alpaca import ALPaCA as ALPaCA

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -104,6 +106,21 @@ class MAML(InnerLoop):
         return network.paths_at(self.positions(network))
 
 
+def _without(setting: str) -> Callable[[Callable[..., MAML]], Callable[..., MAML]]:
+    """Gives a function of `**settings` the signature that it has: MAML's, but for one setting."""
+
+    def signed(function: Callable[..., MAML]) -> Callable[..., MAML]:
+        own = inspect.signature(function)
+        named = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        settings = inspect.signature(MAML).parameters.values()
+        named += [p.replace(kind=p.KEYWORD_ONLY) for p in settings if p.name != setting]
+        function.__signature__ = own.replace(parameters=named)  # type: ignore[attr-defined]
+        return function
+
+    return signed
+
+
+@_without("first_order")
 def FOMAML(**settings: Any) -> MAML:
     """First-order MAML: `MAML(first_order=True, **settings)`.
 
@@ -112,6 +129,7 @@ def FOMAML(**settings: Any) -> MAML:
     return _maml("FOMAML", settings, first_order=True)
 
 
+@_without("adapted")
 def ANIL(head: str = "head", **settings: Any) -> MAML:
     """Almost no inner loop: only the layer `head` adapts; all tasks share the body.
 
@@ -120,6 +138,7 @@ def ANIL(head: str = "head", **settings: Any) -> MAML:
     return _maml("ANIL", settings, adapted=head)
 
 
+@_without("adapted")
 def BOIL(head: str = "head", **settings: Any) -> MAML:
     """Body only in the inner loop: all layers but `head` adapt.
 
@@ -128,6 +147,7 @@ def BOIL(head: str = "head", **settings: Any) -> MAML:
     return _maml("BOIL", settings, adapted=f"!{head}")
 
 
+@_without("learned_lr")
 def MetaSGD(**settings: Any) -> MAML:
     """Meta-SGD: every single weight has its own learned step size, of any sign.
 

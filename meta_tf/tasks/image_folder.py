@@ -76,7 +76,7 @@ class ImageFolder(Source):
         ways: SizeRange = 5,
         shots: SizeRange = 1,
         queries: SizeRange | None = None,
-        size: int | tuple[int, int] = (28, 28),
+        size: int | tuple[int, int] = 28,
         channels: int = 1,
         rotations: Rotations = None,
         split: Sequence[float] = (0.64, 0.16, 0.20),

@@ -24,7 +24,7 @@ _WHY_NOT = {
 
 
 def from_table(
-    data: Any,
+    data: str | Path | Any,
     target: str,
     group: str,
     features: Sequence[str] | None = None,

@@ -21,7 +21,7 @@ def test_a_wheel_holds_the_program_its_presets_and_learners_and_no_tests(tmp_pat
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         (entry,) = (name for name in names if name.endswith("entry_points.txt"))
-        assert "meta-tf = meta_tf.runs.command:main" in archive.read(entry).decode()
+        assert "meta-tf = meta_tf.command.main:main" in archive.read(entry).decode()
     for folder, pattern in (
         ("runs/presets", "*.flags"),
         ("zoo", "*.keras"),

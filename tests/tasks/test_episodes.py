@@ -211,7 +211,7 @@ def arrays(**changed):
     [
         ({"labels": np.zeros(3, int)}, r"images of shape \(640, 2\) and labels of shape \(3,\)"),
         ({"images": np.zeros([0, 2]), "labels": np.zeros(0, int)}, "with n above 0"),
-        ({"images": np.zeros(640)}, r"become \[n, 1\] by images\[:, None\]"),
+        ({"images": np.zeros(640)}, r"to \[n, 1\] with images\[:, None\]"),
         ({"labels": np.eye(40)[np.repeat(np.arange(40), 16)]}, r"labels.argmax\(-1\)"),
         ({"labels": np.zeros(640)}, "dtype float64.*astype"),
         ({"images": np.full([640, 2], "a")}, "must be numbers"),

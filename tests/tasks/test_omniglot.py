@@ -279,7 +279,7 @@ def test_corrupt_archive_is_named(data_dir):
     with pytest.raises(ValueError, match=r"Cannot read images_background/.*images_background.zip"):
         Omniglot(data_dir, **SMALL)
     place.write_bytes(content[:1000])
-    with pytest.raises(ValueError, match=r"images_background.zip is not a whole zip archive"):
+    with pytest.raises(ValueError, match=r"images_background.zip is not a complete zip archive"):
         Omniglot(data_dir, **SMALL)
     with zipfile.ZipFile(place, "w") as archive:
         archive.writestr("something/else.txt", "")

@@ -202,7 +202,7 @@ def test_where_nothing_can_be_written_pictures_are_held_in_memory(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a_file"))
     tasks = ImageFolder(folder, **SMALL, cache=True)
     line = capsys.readouterr().out.splitlines()[0]
-    assert line.startswith(f"The decoded pictures of {folder} are held in memory, as they cannot")
+    assert line.startswith(f"The decoded pictures of {folder} are kept in memory, as they cannot")
     assert str(tmp_path / "a_file") in line and "Not a directory" in line and "cache=False" in line
     assert_same(drawn(tasks.train), drawn(held.train))
 

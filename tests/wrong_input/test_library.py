@@ -233,8 +233,8 @@ X, Y = make_batch()
 PARTS = {
     "`support_x` must be": {"support_x": np.zeros([4, 5, 2], "float32")},
     "`query_x` must be": {"query_x": np.zeros([4, 6, 3, 1], "float32")},
-    "agree in the number of tasks": {"support_x": X["support_x"][:3]},
-    "agree in the number of support examples": {"support_y": X["support_y"][:, :4]},
+    "the same number of tasks": {"support_x": X["support_x"][:3]},
+    "the same number of support examples": {"support_y": X["support_y"][:, :4]},
     "`support_y` must begin with a task axis": {"support_y": np.zeros([4], int)},
     "`support_y` must be class numbers": {"support_y": np.eye(2)[X["support_y"]]},
     "`support_y` must hold class numbers": {"support_y": X["support_y"] + 2},
@@ -247,7 +247,7 @@ PARTS = {
     "Received: 'names'. Leave it out": {"names": Y},
 }
 TARGETS = {
-    "agree in the number of query examples": {"query_y": Y[:, :5]},
+    "the same number of query examples": {"query_y": Y[:, :5]},
     "`query_y` must be class numbers": {"query_y": np.eye(2)[Y]},
     "`query_y` must hold class numbers": {"query_y": Y + 2},
     "`query_y` must hold class": {"query_y": Y - 1},

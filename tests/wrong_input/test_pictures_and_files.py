@@ -11,10 +11,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from meta_tf import tasks
+from meta_tf.command import build, main, pictures
 from meta_tf.files import whole_file, write_text
-from meta_tf.runs import build, pictures
-from meta_tf.runs.command import parser_of
-from meta_tf.runs.read_flags import read_flags
 from meta_tf.tasks.conversion import Conversion
 from meta_tf.tasks.decode import decode_images
 from meta_tf.tasks.picture import ImageFile
@@ -285,7 +283,7 @@ def test_the_ways_and_shots_of_training_are_its_own(few_test_classes):
         *("--task=images", f"--data_dir={few_test_classes}", "--ways=2", "--train_ways=5"),
         *("--shots=1", "--train_shots=2", "--queries=1"),
     ]
-    source = build.build_tasks(read_flags(parser_of("train"), words))
+    source = build.build_tasks(main.read("train", words).tasks)
     for part, ways, shots in ((source.train, 5, 2), (source.valid, 2, 1), (source.test, 2, 1)):
         x, y = next(iter(part.batches(3)))
         assert x["support_y"].shape == (3, ways * shots) and y.shape == (3, ways)

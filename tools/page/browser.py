@@ -25,10 +25,10 @@ import numpy as np
 import platformdirs
 
 import meta_tf
+from meta_tf.command.demo import learners_of
 from meta_tf.demo.runtime import runtime_package
 from meta_tf.demo.serve import address_of, served
 from meta_tf.demo.write import write_page
-from meta_tf.runs.demo import learners_of
 from tools.page.keep import keep
 from tools.page.omniglot import Drawings
 

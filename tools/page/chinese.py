@@ -26,7 +26,7 @@ import numpy as np
 
 from benchmarks_data.chinese_characters import SPLIT
 from meta_tf import zoo
-from meta_tf.runs.learners import load
+from meta_tf.command.learners import load
 from tools.page.keep import keep
 from tools.page.pixels import pixels_of
 from tools.page.trace import Stroke

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import meta_tf
-from meta_tf.runs.learners import load_learner
+from meta_tf.command.learners import load
 from meta_tf.tasks.decode import decode_images
 from meta_tf.tasks.picture import ImageFile
 from tools.page.keep import keep
@@ -56,7 +56,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "page, as drawn": pixels_of(strokes, SIZE, side=None),
         "page": pixels_of(strokes, SIZE),
     }
-    learner = load_learner(argparse.Namespace(learner=options.learner, **{"import": ()}))
+    learner = load(options.learner)
     return {
         "part": options.part,
         "tasks": options.tasks,

@@ -1,0 +1,1 @@
+"""The command line: the flags of each subcommand, the registry, presets, and what they build."""

@@ -1,0 +1,177 @@
+"""What the settings stand for: tasks, model, algorithm, optimiser and learner."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+
+import meta_tf
+from meta_tf.algorithms.embedding import EmbeddingLearner
+from meta_tf.command.flag_types import largest
+from meta_tf.command.learners import loading_error
+from meta_tf.command.registry import needs_classes
+from meta_tf.command.settings import Choice, Tasks, Train
+from meta_tf.evaluation.metrics import TaskInterval
+from meta_tf.network.standardized import standardizes
+from meta_tf.run.settings import Training
+
+
+def build_tasks(tasks: Tasks, training: bool = False) -> meta_tf.tasks.Source:
+    """The source of the tasks; with `training` of those that the learner is trained on.
+
+    A source that takes the sizes of training tasks is built once.
+    """
+    sizes = tasks.of_training() if training else tasks.sizes
+    given = {**vars(sizes), **vars(tasks.training)}
+    takes = tasks.source.part.takes
+    if sizes.queries is None:
+        given["queries"] = largest(tasks.sizes.shots)
+        # A source whose own default is None chooses by itself.
+        if "shots" not in takes or ("queries" in takes and takes["queries"].default is None):
+            del given["queries"]
+    source = tasks.source.make(**given)
+    if not isinstance(source, meta_tf.tasks.Source):
+        raise ValueError(
+            "--task must name what returns a meta_tf.tasks.Source. Received: "
+            f"{tasks.source.name}, which returns {type(source).__name__}."
+        )
+    return source
+
+
+def trains_otherwise(tasks: Tasks) -> bool:
+    """Whether training tasks differ in size and need a source of their own."""
+    own = {"train_ways", "train_shots"} & tasks.source.part.takes.keys()
+    return not own and any(vars(tasks.training).values())
+
+
+def ways_of(train: Train, table: meta_tf.tasks.Source | None) -> int | None:
+    """The most classes that the learner has to tell apart: by the flags, or of a `table`."""
+    if table is None:
+        return train.tasks.largest_ways()
+    if table.ways is None and needs_classes(train.algorithm.part):
+        target = train.tasks.source.given.get("target")
+        raise ValueError(
+            f"--algorithm={train.algorithm.name} needs classes. Received: --target={target}, "
+            "which holds numbers. Take another algorithm, or --kind=classification."
+        )
+    return table.ways
+
+
+def to_evaluate(tasks: meta_tf.tasks.Source, number: int) -> tuple[Any, int]:
+    """What a learner is evaluated on, and how many tasks of it.
+
+    For groups these are all examples of each: so many draws that `number` is reached, or one
+    where the support set is not drawn.
+    """
+    part = tasks.test
+    if not isinstance(part, meta_tf.tasks.GroupPart):
+        return part, number
+    draws = 1 if part.first else -(-number // len(part.groups))
+    whole = part.whole_groups(draws)
+    return whole, len(whole)
+
+
+def build_model(train: Train, tasks: meta_tf.tasks.Source, ways: int | None) -> keras.Model:
+    """The network, with the inputs and outputs that the tasks and the algorithm ask for."""
+    name = train.model.name
+    outputs = None if _embeds(train.algorithm) else ways or math.prod(tasks.target_shape)
+    if name == "conv4" and len(tasks.input_shape) != 3:
+        raise ValueError(f"--model=conv4 needs images. Received: --task={train.tasks.source.name}.")
+    given = {"inputs": tasks.input_shape, "input_shape": tasks.input_shape}
+    try:
+        model = train.model.make(**given, outputs=outputs, ways=outputs)
+    except ValueError as error:
+        if not train.model.part.is_built_in:
+            raise
+        message = str(error).replace("`input_shape`", "--image_size")
+        raise ValueError(message.replace("downsample='", "--downsample='")) from error
+    if not (isinstance(model, keras.Model) and model.built):
+        raise ValueError(
+            f"--model must name what returns a built keras.Model. Received: {name}, which "
+            f"returns {type(model).__name__}. A model that begins with keras.Input is built."
+        )
+    return model
+
+
+def build_algorithm(train: Train, ways: int | None) -> meta_tf.Algorithm:
+    """The algorithm with its settings; `ways` for one that has to know the number of classes."""
+    return train.algorithm.make(**({} if ways is None else {"ways": ways}))
+
+
+def build_optimizer(training: Training, algorithm: str) -> keras.optimizers.Optimizer:
+    """The outer optimiser."""
+    optimizer = keras.optimizers.SGD if algorithm == "reptile" else keras.optimizers.Adam
+    return optimizer(outer_rate(training), global_clipnorm=training.clip_norm)
+
+
+def outer_rate(training: Training) -> Any:
+    """The rate of the outer optimiser: a number or a schedule."""
+    rate, steps = training.meta_lr, training.iterations
+    if training.meta_schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.01)
+    if training.meta_schedule == "linear":
+        return keras.optimizers.schedules.PolynomialDecay(rate, steps, 0.0)
+    return rate
+
+
+def build_learner(
+    train: Train,
+    tasks: meta_tf.tasks.Source,
+    ways: int | None,
+    algorithm: meta_tf.Algorithm,
+) -> meta_tf.MetaLearner:
+    """The learner, compiled; `ways` is the number of classes that it has to tell apart."""
+    classify = tasks.kind == "classification"
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True) if classify else "mse"
+    model = build_model(train, tasks, ways)
+    batch_norm = train.learner.batch_norm
+    try:
+        learner = meta_tf.MetaLearner(model, algorithm, loss=loss, batch_norm=batch_norm)
+    except ValueError as error:
+        raise ValueError(train.algorithm.part.by_flags(str(error))) from error
+    # With a mean loss, the loss of a regression is the mean squared error already.
+    metrics = ["accuracy", TaskInterval("accuracy")] if classify else [TaskInterval("mse")]
+    if _are_in_units(tasks):
+        learner.standardize(tasks.train)
+        metrics = metrics if classify else ["mse", *metrics]  # the loss is in standard units
+    learner.compile(build_optimizer(train.training, train.algorithm.name), metrics=metrics)
+    if not train.model.part.is_built_in:
+        _check_loads(model, train.model.name)
+    return learner
+
+
+def check_units(train: Train, learner: meta_tf.MetaLearner) -> None:
+    """Raises ValueError if a run's learner was trained on a table that was scaled outside of it."""
+    if train.tasks.source.name == "table" and not standardizes(learner.model):
+        raise ValueError(
+            f"--workdir={train.training.workdir} holds a run of an earlier version, which scaled "
+            "the table's columns outside of the learner. Begin again with --restart, or give "
+            "another --workdir."
+        )
+
+
+def _are_in_units(tasks: meta_tf.tasks.Source) -> bool:
+    """Whether the examples are what has been measured, in any units, as those of a table are."""
+    spec = tasks.train.task_spec[0]["query_x"]
+    return isinstance(tasks.train, meta_tf.tasks.GroupPart) and spec.dtype.is_floating
+
+
+def _embeds(algorithm: Choice) -> bool:
+    """Whether the algorithm predicts from embeddings: the model then has no last layer."""
+    takes, maker = algorithm.part.takes, algorithm.part.make
+    is_one = isinstance(maker, type) and issubclass(maker, EmbeddingLearner)
+    return is_one or ("ways" in takes and "inner_steps" not in takes)
+
+
+def _check_loads(model: keras.Model, name: str) -> None:
+    """Raises ValueError if a model from outside could be saved, but not loaded again."""
+    try:
+        keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"--model must name what Keras can save and load again. Received: {name}. Decorate "
+            'its own layers: @keras.saving.register_keras_serializable("my"), with a get_config '
+            f"of their arguments. Keras says: {loading_error(error)}"
+        ) from error

@@ -1,0 +1,110 @@
+"""Flags of absl's from what the program takes: the fields of settings, the arguments of parts."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from absl import flags
+
+from meta_tf.command import registry
+from meta_tf.command.flag_types import NONE, AsText, Name, OrNone, as_text, parser_for
+from meta_tf.command.registry import Argument, Part
+
+DEFAULT = {"task": "sinusoid", "model": "mlp", "algorithm": "maml"}
+_ABOUT = {
+    "task": "Where tasks come from. A package.module:Name is a function or class that returns a "
+    "meta_tf.tasks.Source; it gets those of the flags of tasks that it takes.",
+    "model": "The network. A package.module:Name is a function that returns a built keras.Model; "
+    "it gets those of input_shape, outputs and ways that it takes.",
+    "algorithm": "How a task is learned. A package.module:Name is a dataclass derived from "
+    "meta_tf.Algorithm.",
+}
+# Of the command line alone: all but the first may be given several times.
+_OWN = {
+    "--preset": "Settings by name, see below; other flags go over them.",
+    "--flagfile": "A file of flags, one a line; lines that begin with # are comments.",
+    "--set": "An argument of a task, model or algorithm that has no flag: task.phase=(0,1), "
+    "model.units=64, algorithm.name=value. The first word may be left out for parts given as "
+    "module:Name.",
+    "--import": "A module to import first, where a learner's own classes are. A file of flags may "
+    "then name a task, model or algorithm of it too.",
+}
+# By its title in the help: dataclasses of settings, parts that `registry` knows, and own flags.
+Groups = Mapping[str, Sequence[type | str]]
+
+
+def flags_of(groups: Groups) -> flags.FlagValues:
+    """The flags of one subcommand."""
+    values = flags.FlagValues()
+    values.set_gnu_getopt()
+    for title, members in groups.items():
+        for member in members:
+            if member == "--preset":
+                flags.DEFINE_string("preset", None, _OWN[member], values, module_name=title)
+            elif member in _OWN:
+                own: dict[str, Any] = {"flag_values": values, "module_name": title}
+                flags.DEFINE_multi_string(member[2:], [], _OWN[member].rstrip("."), **own)
+            elif isinstance(member, str):
+                _define_parts(values, title, member)
+            else:
+                for name, argument in registry.arguments_of(member).items():
+                    about = registry.first_sentence(argument.about)
+                    _define(values, title, name, argument, about)
+    return values
+
+
+def value_of(values: flags.FlagValues, name: str) -> Any:
+    """The value of a flag; None for one that is not given, or given as none."""
+    value = values[name].value
+    return None if value == NONE and isinstance(values[name].parser, OrNone) else value
+
+
+def settings_of(kind: type, values: flags.FlagValues, without: Collection[str] = ()) -> Any:
+    """An object of a dataclass of settings, from the flags of its fields; None for `without`."""
+    names = registry.arguments_of(kind)
+    return kind(**{n: None if n in without else value_of(values, n) for n in names})
+
+
+def help_of(values: flags.FlagValues, groups: Groups) -> str:
+    """The flags for the help, by their groups."""
+    return "\n".join(values.module_help(title) for title in groups).strip("\n")
+
+
+def _define_parts(values: flags.FlagValues, title: str, what: str) -> None:
+    """Defines the flag that chooses a part, and those of the arguments of all built-in ones."""
+    name = Name(*registry.BUILT_IN[what])
+    default = DEFAULT[what]
+    flags.DEFINE(name, what, default, _ABOUT[what], values, AsText(), module_name=title)
+    for flag, uses in registry.flags_of(what).items():
+        unset = dataclasses.replace(uses[0][1], default=None)
+        _define(values, title, flag, unset, _about(uses))
+
+
+def _define(
+    values: flags.FlagValues, title: str, name: str, argument: Argument, about: str
+) -> None:
+    options: dict[str, Any] = {"flag_values": values, "module_name": title}
+    parser = parser_for(argument.annotation)
+    if isinstance(parser, flags.BooleanParser):
+        flags.DEFINE_bool(name, argument.default, about, **options)
+    elif type(parser) is flags.EnumParser:
+        flags.DEFINE_enum(name, argument.default, parser.enum_values, about, **options)
+    elif parser:
+        flags.DEFINE(parser, name, argument.default, about, serializer=AsText(), **options)
+
+
+def _about(uses: list[tuple[Part, Argument]]) -> str:
+    """What an argument means, and its defaults with the parts that have them."""
+    defaults: dict[str, list[str]] = {}
+    for part, argument in uses:
+        if argument.default is not inspect.Parameter.empty:
+            defaults.setdefault(as_text(argument.default), []).append(part.name)
+    listed = "; ".join(f"{text} for {', '.join(names)}" for text, names in defaults.items())
+    sentences = {registry.first_sentence(a.about): part for part, a in reversed(uses)}
+    told = registry.first_sentence(uses[0][1].about)
+    if len(sentences) == 2:  # the same name for two things
+        told = " ".join(f"{part.name}: {text}" for text, part in reversed(sentences.items()))
+    return f"{told} Default: {listed}." if listed else f"{told} Needed for {uses[0][0].name}."

@@ -1,0 +1,76 @@
+"""`meta-tf evaluate`: how well a trained learner learns new tasks."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Literal
+
+from absl import flags
+
+import meta_tf
+from meta_tf.command.build import build_tasks, to_evaluate
+from meta_tf.command.configure import tasks_of
+from meta_tf.command.define import settings_of
+from meta_tf.command.learners import load
+from meta_tf.command.settings import Sizes, Tasks
+from meta_tf.run.devices import set_up_device
+from meta_tf.run.settings import AtLeast, Device, Seed
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """How to evaluate a learner.
+
+    Args:
+      learner: a .keras file, a run's folder, or a shipped learner.
+      eval_tasks: new tasks for the evaluation.
+      eval_steps: the last number of inner steps; the learner's own if unset.
+      company: what a query is normalised with by transductive batch norm: the task's other
+        queries, the support set, or nothing.
+      seed: chooses the tasks.
+      output: a JSON file to write the results to.
+      device: where to compute; "auto" is a GPU if there is one.
+    """
+
+    learner: str | Path | None = None
+    eval_tasks: Annotated[int, AtLeast(2)] = 600
+    eval_steps: Annotated[int, AtLeast(0)] | None = None
+    company: Literal["queries", "support", "none"] = "queries"
+    seed: Seed = 0
+    output: str | Path | None = None
+    device: Device = "auto"
+
+
+GROUPS = {
+    "evaluation": [Evaluation, "--flagfile"],
+    "tasks, by default those that the learner was trained for": ["task", Sizes],
+    "from outside the package": ["--set", "--import"],
+}
+EXAMPLES = """
+  meta-tf evaluate --learner=omniglot_5way_1shot --data_dir=DIR
+  meta-tf evaluate --learner=runs/sinusoid_10shot/learner.keras --eval_steps=20
+"""
+
+
+def settings(values: flags.FlagValues) -> tuple[Evaluation, Tasks]:
+    """What the flags say."""
+    return settings_of(Evaluation, values), tasks_of(values)
+
+
+def run(asked: tuple[Evaluation, Tasks]) -> None:
+    """Prints the table, and writes it to `output` if that is given."""
+    how, tasks = asked
+    set_up_device(how.device)
+    learner = load(how.learner)
+    part, number = to_evaluate(build_tasks(tasks), how.eval_tasks)
+    try:
+        evaluation = meta_tf.evaluate(
+            learner, part, number, how.eval_steps, how.seed, company=how.company
+        )
+    except ValueError as error:
+        raise ValueError(str(error).replace("`steps`", "--eval_steps")) from error
+    print(evaluation)
+    if how.output:
+        evaluation.save(how.output)
+        print(f"Written to {how.output}.")

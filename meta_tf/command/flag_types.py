@@ -1,0 +1,225 @@
+"""How the command line reads and writes values: a parser of absl's for each annotation."""
+
+from __future__ import annotations
+
+import ast
+import math
+import pathlib
+import re
+import types
+import typing
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+from absl import flags
+
+from meta_tf.tasks.size_range import SizeRange
+
+NONE = "none"  # what a flag that may be None is given as; None itself is a flag that is not given
+
+
+class Range(NamedTuple):
+    """A range of whole numbers, both ends included, from which every task draws its own."""
+
+    first: int
+    last: int
+
+    def __str__(self) -> str:
+        return f"{self.first}-{self.last}"
+
+
+def largest(size: int | Sequence[int] | None) -> int:
+    """The number itself, or the last one of a range; 0 for None.
+
+    Example:
+      >>> largest(Range(2, 20)), largest(5), largest(None)
+      (20, 5, 0)
+    """
+    return max(size) if isinstance(size, Sequence) else size or 0
+
+
+class Integer(flags.IntegerParser):
+    """Whole numbers in the digits 0 to 9: `int` takes `1_000` and digits of any script."""
+
+    def convert(self, argument: int | str) -> int:
+        if isinstance(argument, str) and not re.fullmatch("[+-]?[0-9]+", argument):
+            raise ValueError(f"must be {self.syntactic_help}")
+        return super().convert(argument)
+
+
+class Number(flags.ArgumentParser):
+    """Finite numbers, with `above` those above it."""
+
+    def __init__(self, above: float = -math.inf):
+        self._above = above
+        more = f" above {above:g}" if above > -math.inf else ""
+        self.syntactic_help = f"a finite number{more}"
+
+    def parse(self, argument: str) -> float:
+        try:
+            value = float(argument)
+        except ValueError:
+            value = math.nan
+        if not self._above < value < math.inf:
+            raise ValueError(f"must be {self.syntactic_help}")
+        return value
+
+    def flag_type(self) -> str:
+        return "float"
+
+
+class Sizes(flags.ArgumentParser):
+    """Whole numbers of `at_least` or more, or a range of them, `LOW-HIGH`.
+
+    Example:
+      >>> sizes = Sizes(1)
+      >>> sizes.parse("1-10"), sizes.parse("5-5"), sizes.parse("5")
+      (Range(first=1, last=10), 5, 5)
+    """
+
+    def __init__(self, at_least: int = 1):
+        self._at_least = at_least
+        self.syntactic_help = f"an integer of at least {at_least}, or a range such as 2-20"
+
+    def parse(self, argument: str | int | Range) -> int | Range:
+        found = re.fullmatch("([0-9]+)(?:-([0-9]+))?", str(argument))
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, -1)
+        if not self._at_least <= first <= last:
+            raise ValueError(f"must be {self.syntactic_help}")
+        return Range(first, last) if first < last else first
+
+    def flag_type(self) -> str:
+        return "size"
+
+
+class Path(flags.ArgumentParser):
+    """Paths that can be written to a file of flags."""
+
+    syntactic_help = "a path, in characters of UTF-8"
+
+    def parse(self, argument: str) -> str:
+        text = str(argument)
+        if not text or "\0" in text or text.encode("utf-8", "ignore").decode() != text:
+            raise ValueError(f"must be {self.syntactic_help}")
+        return text
+
+    def flag_type(self) -> str:
+        return "path"
+
+
+class Words(flags.ArgumentParser):
+    """Words with commas between them, or `widths`: whole numbers of at least 1."""
+
+    def __init__(self, widths: bool = False):
+        self._word = "[1-9][0-9]*" if widths else r".*\S.*"
+        self._as = int if widths else str
+        self.syntactic_help = "widths such as 40,40" if widths else "words such as a,b"
+
+    def parse(self, argument: str | Sequence[Any]) -> tuple[Any, ...]:
+        words = argument.split(",") if isinstance(argument, str) else map(str, argument)
+        found = [word.strip() for word in words] if argument else []
+        if not all(re.fullmatch(self._word, word) for word in found):
+            raise ValueError(f"must be {self.syntactic_help}")
+        return tuple(self._as(word) for word in found)
+
+    def flag_type(self) -> str:
+        return "comma separated list"
+
+
+class Name(flags.EnumParser):
+    """A built-in name, or the `package.module:Name` of something from outside."""
+
+    def __init__(self, *names: str):
+        super().__init__(names)
+        self.syntactic_help = f"<{'|'.join(names)}>, or package.module:Name"
+
+    def parse(self, argument: str) -> str:
+        if ":" not in argument and argument not in self.enum_values:
+            raise ValueError(f"must be one of {self.syntactic_help}")
+        return argument
+
+
+class OrNone(flags.ArgumentParser):
+    """What another parser reads, or `none`."""
+
+    def __init__(self, parser: flags.ArgumentParser):
+        self.inner = parser
+        shown = parser.syntactic_help or parser.flag_type()
+        if isinstance(parser, flags.EnumParser):
+            shown = f"<{'|'.join(parser.enum_values)}>"
+        self.syntactic_help = f"{shown}, or none"
+
+    def parse(self, argument: Any) -> Any:
+        try:
+            value = NONE if argument == NONE else self.inner.parse(argument)
+            return NONE if value == () else value
+        except ValueError as error:
+            raise ValueError(f"{error}, or none") from error
+
+    def flag_type(self) -> str:
+        return self.inner.flag_type()
+
+
+class AsText(flags.ArgumentSerializer):
+    """Writes a value as its parser reads it."""
+
+    def serialize(self, value: Any) -> str:
+        return as_text(value)
+
+
+def parser_for(annotation: Any) -> flags.ArgumentParser | None:
+    """The parser of what an annotation allows; None for what the command line cannot say.
+
+    Example:
+      >>> parser_for(int | None).parse("none"), parser_for(Literal["sgd", "adam"]).parse("sgd")
+      ('none', 'sgd')
+    """
+    if annotation == SizeRange:
+        return Sizes()
+    if typing.get_origin(annotation) is typing.Annotated:
+        kind, bound = typing.get_args(annotation)
+        if kind == SizeRange:
+            return Sizes(bound.value)
+        return Integer(bound.value) if kind is int else Number(bound.value)
+    options = typing.get_args(annotation)
+    if typing.get_origin(annotation) is Literal:
+        return flags.EnumParser(options)
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return _parser_for_any(options)
+    if annotation in (Sequence[str], Sequence[int]):
+        return Words(widths=annotation == Sequence[int])
+    plain = {int: Integer, float: Number, bool: flags.BooleanParser, str: flags.ArgumentParser}
+    return plain[annotation]() if annotation in plain else None
+
+
+def _parser_for_any(options: Sequence[Any]) -> flags.ArgumentParser | None:
+    """The parser of a union: of its one type that a text can be."""
+    others = [option for option in options if option is not type(None)]
+    parser: flags.ArgumentParser | None
+    if pathlib.Path in others:
+        parser = Path()
+    elif others == list(typing.get_args(SizeRange)):
+        parser = Sizes()
+    elif others == [str, tuple[str, ...]]:
+        parser = Words()
+    else:
+        first = others[0] if len(others) == 1 or others[0] is int else None
+        parser = parser_for(first)
+    return OrNone(parser) if parser and len(others) < len(options) else parser
+
+
+def literal(text: str) -> Any:
+    """The value of a Python literal; other texts stand for themselves."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def as_text(value: Any) -> str:
+    """What to write after `--name=` for a value."""
+    if value is None:
+        return NONE
+    if isinstance(value, Range):
+        return str(value)
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,0 +1,202 @@
+"""The command `meta-tf`: its subcommands, its help, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from meta_tf import __version__
+from meta_tf.command import quiet
+from meta_tf.files import write_text
+from meta_tf.run.stop import Stopped, StopRequest
+
+# Each is a module of this room: its GROUPS of flags and its EXAMPLES, for the help; `settings`,
+# which makes typed settings of the flags; and `run`, which takes these.
+COMMANDS = {
+    "train": "Trains a meta-learner, evaluates it on new tasks and exports it.",
+    "evaluate": "Measures how well a trained learner learns new tasks.",
+    "adapt": "Learns classes from a few pictures of each, and names new pictures.",
+    "export": "Writes a trained learner for TensorFlow alone, or for a device without it.",
+    "demo": "Shows a page that learns what you draw, in your browser alone.",
+}
+# Flags that decide how much memory a command needs, those that help most first.
+_OF_MEMORY = (
+    *("meta_batch_size", "shots", "queries", "ways", "inner_steps", "eval_steps"),
+    *("image_size", "hidden", "filters"),
+)
+WORDS = {"adapt": ("support", "query")}  # the flags that words without dashes stand for
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code; prints what goes wrong in one line.
+
+    Args:
+      argv: the words after `meta-tf`; those of the process if None.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _main(words)
+    except BrokenPipeError:  # `meta-tf train --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _main(words: list[str]) -> int:
+    """The exit code of a command line; the help of all commands needs no TensorFlow."""
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(help_text())
+        return 0
+    if words[0] == "--version":
+        print(f"meta-tf {__version__}")
+        return 0
+    name = words.pop(0)
+    if name not in COMMANDS:
+        known = ", ".join(COMMANDS)
+        wrong = f"the first word must be one of {known}. Received: {name!r}."
+        print(f"meta-tf: {_complaint(wrong)}", file=sys.stderr)
+        return 1
+    return _run(name, words)
+
+
+def _run(name: str, words: list[str]) -> int:
+    """Runs a subcommand and returns its exit code; prints in a line what goes wrong."""
+    again = " The same command goes on from the last checkpoint." * (name == "train")
+    stop = StopRequest(f"meta-tf {name}", again)
+    with stop.signals():
+        code, line = _tried(name, words)
+    if line:  # not before: a signal that ends the process has its own
+        print(f"meta-tf {name}: {line}{again if code > 1 else ''}", file=sys.stderr)
+    return code
+
+
+def _tried(name: str, words: list[str]) -> tuple[int, str]:
+    """The exit code of a subcommand, and what goes wrong."""
+    settings = None
+    try:
+        quiet.load()
+        if {"-h", "--help"} & set(words):
+            print(help_of(name), flush=True)
+            return 0, ""
+        settings = read(name, words)
+        _module(name).run(settings)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except Stopped as stopped:
+        return stopped.exit_code, str(stopped)
+    except flags.UnrecognizedFlagError as error:
+        end = " " if str(error).endswith("?") else ". "  # after "Did you mean: iterations ?"
+        return 1, _complaint(f"{error}{end}`meta-tf {name} --help` lists all flags.")
+    except (flags.Error, ValueError, OSError, RuntimeError) as error:
+        return 1, _complaint(_in_words(error))
+    except Exception as error:
+        if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+            return 1, _complaint(_out_of_memory(error, settings))
+        return 1, _complaint(f"{type(error).__name__}: {error}{_log(name, settings)}")
+    return 0, ""
+
+
+def read(name: str, words: Sequence[str]) -> Any:
+    """The settings of a subcommand from its words."""
+    from meta_tf.command.read_flags import read_flags
+    from meta_tf.command.registry import import_module
+
+    command = _module(name)
+    values = read_flags(f"meta-tf {name}", command.GROUPS, words, WORDS.get(name, ()))
+    for module in getattr(values, "import"):
+        import_module("import", module)
+    settings = command.settings(values)
+    return dataclasses.replace(settings, command=tuple(words)) if name == "train" else settings
+
+
+def help_text() -> str:
+    """What `meta-tf --help` prints."""
+    return "\n".join(
+        [
+            "usage: meta-tf COMMAND [--flag=value ...]",
+            "",
+            "Meta-learning for TensorFlow and Keras: models that learn new tasks from a handful",
+            "of examples.",
+            "",
+            *(f"  {name:<10}{about}" for name, about in COMMANDS.items()),
+            "",
+            "  meta-tf COMMAND --help    lists a command's flags",
+            "  meta-tf --version         prints the version",
+        ]
+    )
+
+
+def help_of(name: str) -> str:
+    """What `meta-tf NAME --help` prints."""
+    from meta_tf import zoo
+    from meta_tf.command import define
+    from meta_tf.command.read_flags import about_preset, presets
+
+    command = _module(name)
+    words = [f"[{word.upper()}]" for word in WORDS.get(name, ())]
+    usage = " ".join(["usage: meta-tf", name, *words, "[--flag=value ...]"])
+    values = define.flags_of(command.GROUPS)
+    parts = [usage, COMMANDS[name], define.help_of(values, command.GROUPS)]
+    if {"learner", "initial_weights"} & set(values):
+        parts.append("shipped learners:\n" + "\n".join(f"  {name}" for name in zoo.names()))
+    parts.append(f"examples:\n{command.EXAMPLES.strip()}")
+    if "preset" in values:
+        listed = (f"  {name}\n      {about_preset(name)}" for name in presets())
+        parts.append("presets:\n" + "\n".join(listed))
+    return "\n\n".join(parts)
+
+
+def groups_of(name: str) -> dict[str, list[Any]]:
+    """The flags of a subcommand, by their groups."""
+    return _module(name).GROUPS
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"meta_tf.command.{name}")
+
+
+def _in_words(error: Exception) -> str:
+    """An error in words; one of the disk with the path first."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    # absl shows the two arguments of an exception.
+    return re.sub(
+        r"\('Non-boolean argument to boolean flag', .*\)", "must be true or false", str(error)
+    )
+
+
+def _out_of_memory(error: Exception, settings: Any) -> str:
+    """What to say if there is too little memory: by which flags a command needs less."""
+    from meta_tf.command.settings import names_in
+
+    first = (str(error).strip().splitlines() or ["no more is available"])[0].rstrip(".")
+    first = re.sub(r"\{\{.*?\}\} | on /job:.*", "", first)  # where in TensorFlow
+    names = names_in(settings)
+    there = [f"--{name}" for name in _OF_MEMORY if name in names]
+    cure = f"Lower {' or '.join(there)}" if there else "Give it less at once"
+    return f"out of memory: {first}. {cure}."
+
+
+def _log(name: str, settings: Any) -> str:
+    """Writes the details of an unforeseen error to the run's folder, if there is one."""
+    if not hasattr(settings, "training") or not Path(settings.training.workdir).is_dir():
+        return ""
+    path = Path(settings.training.workdir) / f"{name}_error.log"
+    try:
+        write_text(path, traceback.format_exc())
+    except OSError:
+        return ""
+    return f" (details in {path})"
+
+
+def _complaint(message: str) -> str:
+    return f"error: {' '.join(message.split())}"

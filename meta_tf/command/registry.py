@@ -1,0 +1,259 @@
+"""What `--task`, `--model` and `--algorithm` name, and the arguments that it takes.
+
+A built-in is found and read as something from outside is: its name stands for a
+`package.module:Name`, and the arguments of what that names are its flags.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import importlib
+import inspect
+import os
+import re
+import sys
+import typing
+from collections.abc import Callable
+from typing import Any
+
+from meta_tf.command.flag_types import parser_for
+
+# Adding one to the command line is a line here.
+BUILT_IN = {
+    "task": {
+        "sinusoid": "meta_tf.tasks:Sinusoid",
+        "hidden_teacher": "meta_tf.tasks:HiddenTeacher",
+        "omniglot": "meta_tf.tasks:Omniglot",
+        "images": "meta_tf.tasks:ImageFolder",
+        "table": "meta_tf.tasks:from_table",
+    },
+    "model": {
+        "mlp": "meta_tf.models:mlp",
+        "conv4": "meta_tf.models:conv4",
+    },
+    "algorithm": {
+        "imaml": "meta_tf.algorithms:IMAML",
+        "in_context": "meta_tf.algorithms:InContext",
+        "logistic_regression": "meta_tf.algorithms:LogisticRegression",
+        "anil": "meta_tf.algorithms:ANIL",
+        "boil": "meta_tf.algorithms:BOIL",
+        "fomaml": "meta_tf.algorithms:FOMAML",
+        "maml": "meta_tf.algorithms:MAML",
+        "meta_sgd": "meta_tf.algorithms:MetaSGD",
+        "mamlpp": "meta_tf.algorithms:MAMLPlusPlus",
+        "matching_net": "meta_tf.algorithms:MatchingNet",
+        "meta_curvature": "meta_tf.algorithms:MetaCurvature",
+        "protomaml": "meta_tf.algorithms:ProtoMAML",
+        "protonet": "meta_tf.algorithms:ProtoNet",
+        "r2d2": "meta_tf.algorithms:R2D2",
+        "reptile": "meta_tf.algorithms:Reptile",
+    },
+}
+# The flags that are not called as their arguments are. Where two parts have an argument of one name
+# for two things, the name stands behind that of one of them, or behind its kind.
+RENAMED = {
+    "path": "data_dir",
+    "size": "image_size",
+    "table.split": "groups_file",
+    "task.scale": "scale_pixels",
+    "optimizer": "inner_optimizer",
+    "adapted": "adapt",
+}
+# What the command gives by itself, or from the flags of all tasks: these are no flags of a part.
+GIVEN = {
+    "task": {"ways", "shots", "queries", "train_ways", "train_shots", "seed"},
+    "model": {"inputs", "input_shape", "outputs", "ways"},
+    "algorithm": {"ways", "head"},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Argument:
+    """An argument of a function or class, or a field of a dataclass.
+
+    `default` is `inspect.Parameter.empty` where there is none; `about` is its description in
+    the docstring, in one line.
+    """
+
+    name: str
+    annotation: Any
+    default: Any
+    about: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A task source, model or algorithm.
+
+    Args:
+      what: `"task"`, `"model"` or `"algorithm"`.
+      name: what the command line calls it.
+      make: the function or class that makes it.
+      takes: the arguments of `make`, by name.
+    """
+
+    what: str
+    name: str
+    make: Callable[..., Any]
+    takes: dict[str, Argument]
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it comes with the package."""
+        return ":" not in self.name
+
+    def flag_of(self, argument: str) -> str:
+        """The flag that sets an argument."""
+        keys = f"{self.name}.{argument}", f"{self.what}.{argument}", argument
+        return next((RENAMED[key] for key in keys if key in RENAMED), argument)
+
+    def flags(self) -> dict[str, Argument]:
+        """The arguments by their flags: those that a text can say and the command does not give."""
+        return {
+            self.flag_of(name): argument
+            for name, argument in self.takes.items()
+            if name not in GIVEN[self.what]
+            and not (self.is_built_in and parser_for(argument.annotation) is None)
+        }
+
+    def by_flags(self, message: str) -> str:
+        """An error message with the names of flags in place of those of arguments."""
+        hidden = set() if self.what == "task" else GIVEN[self.what]
+        for name in self.takes.keys() - hidden:
+            message = message.replace(f"`{name}`", f"--{self.flag_of(name)}")
+        return message
+
+
+@functools.cache
+def find(what: str, name: str) -> Part:
+    """What `--task=name`, `--model=name` or `--algorithm=name` names.
+
+    Raises:
+      ValueError: if it cannot be imported, or is nothing that the flag takes.
+    """
+    module_name, _, attribute = BUILT_IN[what].get(name, name).partition(":")
+    found = getattr(import_module(what, module_name), attribute, None)
+    if found is None:
+        raise ValueError(
+            f"--{what} must name something in a module. Received: {name}; {module_name} has no "
+            f"{attribute!r}."
+        )
+    if what == "algorithm" and ":" in name:
+        _check_algorithm(found, name)
+    elif not callable(found):
+        raise ValueError(
+            f"--{what} must name a function or class. Received: {name}, of type "
+            f"{type(found).__name__}."
+        )
+    try:
+        return Part(what, name, found, arguments_of(found))
+    except ValueError:  # of something written in C
+        raise ValueError(
+            f"--{what} must name a function or class whose arguments Python can tell. Received: "
+            f"{name}. Wrap it in a function of your own."
+        ) from None
+
+
+def built_in(what: str) -> list[Part]:
+    """All built-in tasks, models or algorithms."""
+    return [find(what, name) for name in BUILT_IN[what]]
+
+
+@functools.cache
+def flags_of(what: str) -> dict[str, list[tuple[Part, Argument]]]:
+    """The flags of all built-in tasks, models or algorithms, and whose arguments they are."""
+    found: dict[str, list[tuple[Part, Argument]]] = {}
+    for part in built_in(what):
+        for flag, argument in part.flags().items():
+            found.setdefault(flag, []).append((part, argument))
+    return found
+
+
+def import_module(flag: str, name: str) -> Any:
+    """Imports a module, also from the current directory."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ValueError(
+            f"--{flag} must name a module that can be imported, from {os.getcwd()} or from what is "
+            f"installed. Received: {name!r}; Python says: {error}."
+        ) from error
+
+
+@functools.cache
+def arguments_of(maker: Any) -> dict[str, Argument]:
+    """The named arguments of a function or class, by name.
+
+    Example:
+      >>> list(arguments_of(meta_tf.R2D2)), arguments_of(meta_tf.R2D2)["ways"].annotation
+      (['ways', 'regularization', 'scale'], <class 'int'>)
+    """
+    hints = _hints(maker)
+    made = hints.get("return")  # MAML, which FOMAML and its like return
+    about: dict[str, str] = {}
+    for documented in (made, *reversed(getattr(maker, "__mro__", (maker,)))):
+        about |= _described(documented)
+    return {
+        name: Argument(name, hints.get(name), parameter.default, about.get(name, ""))
+        for name, parameter in inspect.signature(maker).parameters.items()
+        if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    }
+
+
+def _hints(maker: Any) -> dict[str, Any]:
+    is_class = isinstance(maker, type) and not dataclasses.is_dataclass(maker)
+    try:
+        hints = typing.get_type_hints(maker.__init__ if is_class else maker, include_extras=True)
+    except (NameError, TypeError):  # of names that are imported for a type checker alone
+        return {}
+    made = hints.get("return")
+    return {**_hints(made), **hints} if dataclasses.is_dataclass(made) else hints
+
+
+def _described(thing: Any) -> dict[str, str]:
+    """The descriptions in the section `Args:` of a docstring, by name."""
+    text = inspect.cleandoc(getattr(thing, "__doc__", None) or "")
+    section = re.search(r"^Args:\n((?:[ ]+.*\n?|\n)*)", text, re.MULTILINE)
+    entries = re.split(r"^  (?=\w)", section[1] if section else "", flags=re.MULTILINE)
+    parts = (entry.partition(":") for entry in entries if ":" in entry)
+    return {n: " ".join(text.split()) for names, _, text in parts for n in names.split(", ")}
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a description, for the help.
+
+    Example:
+      >>> first_sentence("step size; `0.01` in the paper. Another sentence.")
+      'Step size; 0.01 in the paper.'
+    """
+    sentence = re.split(r"\.(?= [A-Z(])", text)[0].rstrip(".")
+    first = sentence[:1].upper() if sentence[:1].isascii() else sentence[:1]  # not of λ
+    return re.sub('[`"]', "", f"{first}{sentence[1:]}.") if text else ""
+
+
+def needs_classes(algorithm: Part) -> bool:
+    """Whether a built-in algorithm cannot do regression."""
+    ways = algorithm.takes.get("ways")
+    required = ways is not None and ways.default is inspect.Parameter.empty
+    # Prototypes make the last layer of ProtoMAML, one output for each.
+    return algorithm.is_built_in and (required or algorithm.name == "protomaml")
+
+
+def _check_algorithm(found: Any, name: str) -> None:
+    from keras import saving
+
+    from meta_tf.algorithms import Algorithm
+
+    if not (isinstance(found, type) and issubclass(found, Algorithm)):
+        raise ValueError(
+            f"--algorithm must name a class derived from meta_tf.Algorithm. Received: {name}, "
+            f"which is {found!r}."
+        )
+    if saving.get_registered_object(saving.get_registered_name(found)) is not found:
+        raise ValueError(
+            f"--algorithm must name a class that Keras can save and load again. Received: {name}, "
+            'which is not registered. Decorate it: @keras.saving.register_keras_serializable("my").'
+        )

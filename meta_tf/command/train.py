@@ -1,0 +1,196 @@
+"""`meta-tf train`: trains, evaluates, draws and exports, and goes on where a run stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import keras
+
+import meta_tf
+from meta_tf.algorithms import InnerLoop
+from meta_tf.command import build
+from meta_tf.command.configure import made_with, train_of
+from meta_tf.command.finish import finish
+from meta_tf.command.flag_types import largest
+from meta_tf.command.initial_weights import take_weights
+from meta_tf.command.learners import loading_error
+from meta_tf.command.settings import Learner, Sizes, Train, TrainingSizes
+from meta_tf.files import write_text
+from meta_tf.run import stop
+from meta_tf.run.checkpoints import (
+    Checkpoint,
+    check_replaceable,
+    clear_way,
+    find_start,
+    latest_checkpoint,
+    run_of,
+    wrong_with,
+)
+from meta_tf.run.devices import set_up_device, set_up_strategy
+from meta_tf.run.fit import check_profile, fit
+from meta_tf.run.lock import claimed
+from meta_tf.run.made_with import NAME, MadeWith
+from meta_tf.run.settings import Training
+from meta_tf.run.workers import Workers
+
+GROUPS = {
+    "run and outer loop": ["--preset", "--flagfile", Training],
+    "tasks": ["task", Sizes, TrainingSizes],
+    "model": ["model", Learner],
+    "algorithm": ["algorithm"],
+    "from outside the package": ["--set", "--import"],
+}
+EXAMPLES = """
+  meta-tf train                         Finn's 10-shot sinusoid, in about a minute
+  meta-tf train --preset=omniglot_5way_1shot --data_dir=DIR --iterations=3000
+  meta-tf train --task=images --data_dir=DIR
+  meta-tf train --algorithm=my.module:MyAlgorithm --set my_setting=3
+The same command again goes on where an interrupted run stopped, or shows a finished one's results.
+A preset is a file of flags; flags given beside it go over it. --noNAME is the same as --NAME=False.
+"""
+settings = train_of
+
+
+def run(train: Train) -> None:
+    """Trains in the folder `train.training.workdir`.
+
+    Raises:
+      ValueError: if the settings do not fit each other, the tasks, or the run in the folder.
+    """
+    training = train.training
+    set_up_device(training.device, dense=train.model.name == "mlp")
+    workers = set_up_strategy(training)
+    keras.config.set_dtype_policy(training.precision)
+    keras.utils.set_random_seed(training.seed)
+    if not workers.is_chief:
+        _run(train, workers, True)
+        return
+    with claimed(training.workdir) as writable:
+        _run(train, workers, writable)
+
+
+def _run(train: Train, workers: Workers, writable: bool) -> None:
+    """Goes on with the run of a folder that is claimed, or begins it; or helps its chief."""
+    training = train.training
+    # Only an algorithm that classifies by itself asks for the ways, which a table alone knows.
+    is_table = train.tasks.source.name == "table"
+    table = build.build_tasks(train.tasks) if is_table else None
+    algorithm = build.build_algorithm(train, build.ways_of(train, table))
+    made = made_with(train, algorithm)
+    restarts = False
+    if workers.is_chief:
+        made.check_same_run(training)
+        restarts = made.restarts(training)
+    tasks = table or build.build_tasks(train.tasks)
+    own = build.trains_otherwise(train.tasks)
+    training_tasks = build.build_tasks(train.tasks, training=True) if own else tasks
+    train_ways = largest(train.tasks.training.train_ways)
+    ways = _most(tasks.ways, train_ways or training_tasks.ways)
+    start, found = None, Usable(made, algorithm)
+    if workers.is_chief:
+        # Several workers make a learner's variables together, and so not yet.
+        with contextlib.nullcontext() if workers.are_several else workers.strategy.scope():
+            start = find_start(training, restarts, found.wrong_with)
+        _check_left(training, start.iteration if start else 0, writable)
+        if writable:
+            check_replaceable(Path(training.workdir))
+    with workers.training(), workers.same_start(start) as begin:
+        with workers.strategy.scope():
+            if begin:
+                again = workers.are_several
+                learner = _loaded(begin.path, algorithm) if again else found.learner
+                build.check_units(train, learner)
+                _set_rates(learner, training)
+            else:
+                learner = build.build_learner(train, tasks, ways, algorithm)
+                if train.learner.initial_weights:
+                    take_weights(learner, train.learner.initial_weights)
+        if workers.is_chief and writable:
+            _begin(training, made, start, restarts)
+        if writable:
+            parts = training_tasks.train, tasks.valid
+            fit(training, learner, *parts, begin, stop.current(), workers, made.texts())
+    if workers.is_chief:
+        if training.strategy != "none":  # without what it shares with others
+            learner = _loaded(latest_checkpoint(training.workdir)[0], algorithm)
+        finish(train, learner, tasks, made, writable)
+        workers.end()
+
+
+class Usable:
+    """Finds out which checkpoints a run can go on from, and loads them.
+
+    Attributes:
+      learner: of the last one that it could.
+    """
+
+    def __init__(self, made_with: MadeWith, algorithm: meta_tf.Algorithm) -> None:
+        self.learner: Any = None
+        self._made_with, self._algorithm = made_with, algorithm
+
+    def wrong_with(self, checkpoint: Checkpoint) -> str:
+        """What is wrong with a checkpoint; empty if it has been loaded."""
+        settings = run_of(checkpoint.path).get("settings", {})
+        if what := wrong_with(checkpoint) or self._made_with.of_another_run(settings):
+            return what
+        try:
+            self.learner = _loaded(checkpoint.path, self._algorithm)
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever Keras stumbles over
+            return f"Keras cannot load it: {loading_error(error)}"
+        return ""
+
+
+def _begin(
+    training: Training, made_with: MadeWith, start: Checkpoint | None, restarts: bool
+) -> None:
+    """Says where the run begins, and makes its folder ready for that."""
+    workdir = Path(training.workdir)
+    told = f"Going on from iteration {start.iteration}" if start else "Beginning at iteration 0"
+    print(f"{told} of {training.iterations}, in {workdir}.", flush=True)
+    text = made_with.text(training, restarts)
+    clear_way(training, start, restarts)
+    write_text(workdir / NAME, text)
+
+
+def _check_left(training: Training, done: int, writable: bool) -> None:
+    """Raises ValueError if the steps that are left cannot be made."""
+    iterations, workdir = training.iterations, training.workdir
+    if done > iterations:
+        raise ValueError(
+            f"--iterations must be at least {done}, which the run in {workdir} has made. "
+            f"Received: --iterations={iterations}. Raise it, or give another --workdir."
+        )
+    if done < iterations and not writable:
+        raise ValueError(
+            f"--workdir={workdir} cannot be written to, and {iterations - done} iterations are "
+            "left to make. Give another --workdir, or make this one writable."
+        )
+    if training.profile:
+        check_profile(training, done)
+
+
+def _most(ways: int | None, train_ways: int | None) -> int | None:
+    """The classes that the learner has to tell apart, in training or afterwards."""
+    return max(ways or 0, train_ways or 0) or None
+
+
+def _loaded(checkpoint: Path | None, algorithm: meta_tf.Algorithm) -> Any:
+    """The learner of a checkpoint, with the inner rate and steps to evaluate of now."""
+    learner = keras.models.load_model(checkpoint)
+    if isinstance(algorithm, InnerLoop):
+        may_change = {"eval_steps": algorithm.eval_steps, "inner_lr": algorithm.inner_lr}
+        learner.algorithm = dataclasses.replace(learner.algorithm, **may_change)
+    return learner
+
+
+def _set_rates(learner: meta_tf.MetaLearner, training: Training) -> None:
+    """Gives the outer optimiser the rates of the settings: others only after `--restart_from`."""
+    optimizer: Any = learner.optimizer
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of float16
+    optimizer.learning_rate = build.outer_rate(training)
+    optimizer.global_clipnorm = training.clip_norm

@@ -1,0 +1,1 @@
+"""A training that survives interruptions: its settings, folder, checkpoints, log, lock, workers."""

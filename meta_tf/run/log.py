@@ -1,0 +1,198 @@
+"""What a long training needs beside Keras's own callbacks: an exact resume."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
+from meta_tf.files import make_folder, write_text
+from meta_tf.run.checkpoints import NotFiniteError, damaged_metrics, save_checkpoint
+from meta_tf.run.stop import StopRequest
+from meta_tf.run.workers import Workers
+
+
+class DivergedError(ValueError):
+    """The training cannot go on: `what` became nan or infinite in the steps up to `last`."""
+
+    def __init__(self, what: str, first: int, last: int) -> None:
+        super().__init__(what)
+        self.first, self.last = first, last
+
+
+class RunLog(keras.callbacks.Callback):
+    """After every epoch writes a checkpoint and then a row of `metrics.csv`.
+
+    A checkpoint is the whole learner as a `.keras` file: weights, optimiser, seeds.
+    It appears under its name only when it is complete, so that a run that is killed
+    at any moment goes on from the last one, and ends with the weights that it would
+    have had. The csv's `seconds` are the time that the epoch took, with its validation.
+
+    Args:
+      folder: the run's folder.
+      iteration: how many outer steps the learner has made already. Rows of the csv
+        beyond that are dropped: they belong to steps that will be made again.
+      keep: how many checkpoints stay.
+      epoch: what their checkpoint knows of its epoch, as `checkpoints.epoch_of` tells it.
+      stop: whether the run has been asked to stop. It then saves a checkpoint after the
+        step at hand, or the steps of one call, and raises `Stopped`.
+      workers: those that train together. The chief alone writes; all stop when one is asked to.
+      settings: what the run was made with: its checkpoints keep it.
+
+    Raises:
+      DivergedError: if a loss or a weight is not finite after some step. Nothing is saved then.
+
+    Example:
+      >>> import tempfile
+      >>> log = RunLog(tempfile.mkdtemp())
+      >>> batches = meta_tf.tasks.Sinusoid().train.batches(25, start=log.iteration)
+      >>> history = learner.fit(batches, steps_per_epoch=2, verbose=0, callbacks=[log])
+      >>> log.iteration
+      2
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        iteration: int = 0,
+        *,
+        keep: int = 2,
+        epoch: dict[str, Any] | None = None,
+        stop: StopRequest | None = None,
+        workers: Workers | None = None,
+        settings: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__()
+        self.folder = Path(folder)
+        self.iteration = iteration  # made before this epoch, or before its part that is left
+        self._keep = keep
+        self._epoch = epoch or {}
+        self._stop = stop or StopRequest()
+        self._workers = workers or Workers()
+        self._settings = settings
+        self._start = time.perf_counter()
+        self._checked = iteration
+        self._per_call = 1
+        if not self._workers.is_chief:
+            return
+        make_folder(self.folder)
+        present = read_metrics(self.folder)
+        rows = [row for row in present if row["iteration"] <= iteration]
+        last = self._epoch.get("row")  # which is not in the csv yet if the run was killed then
+        if last and iteration not in [row["iteration"] for row in rows]:
+            rows.append(last)
+        if rows != present:
+            self._write(rows)
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        del logs
+        self._per_call = self.model.steps_per_execution
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        del logs
+        self.model.steps_per_execution = self._per_call
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        del epoch, logs
+        self.model.steps_per_execution = self._per_call
+        self._start = time.perf_counter() - self._epoch.get("seconds", 0.0)
+        values = self._epoch.get("metrics", [])
+        variables = self.model.metrics_variables
+        if values:
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+        self._epoch = {}
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        done = self.iteration + batch + 1
+        if not math.isfinite((logs or {}).get("loss", 0.0)):
+            raise DivergedError("the loss became nan or infinite", self._checked + 1, done)
+        if batch + 1 < self.params["steps"] and self._is_asked_to_stop():
+            variables = self.model.metrics_variables
+            values = [keras.ops.convert_to_numpy(variable).tolist() for variable in variables]
+            path = self._save(done, {"seconds": self._seconds(), "metrics": values})
+            self._stop.raise_if_asked(_saved(done, path))
+        self._checked = done
+        if batch + 1 == self.params["steps"]:
+            # For the validation, which Keras makes next: with several steps in a call it would
+            # take more batches than it was told, and depend on that number.
+            self.model.steps_per_execution = 1
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        del epoch
+        done = self.iteration + self.params["steps"]
+        if not math.isfinite((logs or {}).get("val_loss", 0.0)):
+            what = "the loss of the validation became nan or infinite"
+            raise DivergedError(what, self.iteration + 1, done)
+        row = {"iteration": done, **(logs or {}), "seconds": self._seconds()}
+        path = self._save(done, {"row": row})
+        if path:
+            self._write([*read_metrics(self.folder), row])
+        self.iteration = done
+        self.stop_if_asked(_saved(done, path))
+
+    def stop_if_asked(self, told: str = "") -> None:
+        """Raises `Stopped`, which tells so, if this process or another worker is asked to stop."""
+        if self._is_asked_to_stop():
+            self._stop.raise_if_asked(told)
+
+    def _is_asked_to_stop(self) -> bool:
+        """Whether this process is, or another worker: they stop after the same step."""
+        asked = self._workers.agreed(self._stop.signal)
+        if asked is None:  # what has come since then is for the next step
+            return False
+        self._stop.answer(asked)
+        return True
+
+    def _save(self, done: int, epoch: dict[str, Any]) -> Path | None:
+        """The path of a new checkpoint; None where the chief writes it."""
+        if not self._workers.is_chief:
+            return None
+        try:
+            return save_checkpoint(
+                self.model,
+                self.folder,
+                done,
+                keep=self._keep,
+                epoch=epoch,
+                settings=self._settings,
+            )
+        except NotFiniteError as error:
+            raise DivergedError(str(error), self._checked + 1, done) from error
+
+    def _seconds(self) -> float:
+        return round(time.perf_counter() - self._start, 3)
+
+    def _write(self, rows: list[dict[str, Any]]) -> None:
+        if not rows:
+            (self.folder / METRICS).unlink(missing_ok=True)
+            return
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[-1]), extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.folder / METRICS, text.getvalue())
+
+
+def _saved(done: int, path: Path | None) -> str:
+    return f" Iteration {done} is saved in {path or 'the folder of the chief'}."
+
+
+def training_minutes(folder: str | Path) -> float | None:
+    """How long the outer steps of a run took, by its `metrics.csv`.
+
+    Adds up the epochs that led to the present weights, whatever stood still between them or
+    was lost by an interruption. None if the csv does not know the time of every one of them,
+    as when a damaged one was set aside.
+    """
+    if damaged_metrics(Path(folder)).exists():
+        return None
+    seconds = [row.get("seconds", math.nan) for row in read_metrics(folder)]
+    total = sum(seconds) / 60
+    return round(total, 2) if seconds and math.isfinite(total) else None

@@ -1,0 +1,245 @@
+"""The processes that train together: what they agree on, and what becomes of them if one is lost.
+
+Only the chief writes to the run's folder and to the screen. The others are told by it where the
+run begins, and need not see the folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from meta_tf.batch.replicas import replicas_here
+from meta_tf.files import temporary_folder
+from meta_tf.run.checkpoints import Checkpoint
+from meta_tf.run.cluster import Cluster, read_cluster, tolerate_silence
+from meta_tf.run.stop import SIGNALS
+
+_CHUNK = 2**18  # numbers that are sent in one go
+_PROBES = 4  # in the time after which a worker is given up
+_TRIES, _PAUSE = 10, 0.3  # seconds
+# What steps fail with when a worker is gone. An error of the step itself is none of these.
+_LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.InternalError,
+    tf.errors.UnknownError,
+)
+_leaving = threading.Lock()
+
+
+class Workers:
+    """The processes of a training, of which this is one: alone, unless it has a cluster.
+
+    Args:
+      strategy: over the devices of all of them; one device of this process if None.
+      cluster: their addresses.
+      timeout: seconds after which one that does not answer is given up.
+    """
+
+    def __init__(
+        self,
+        strategy: tf.distribute.Strategy | None = None,
+        cluster: Cluster | None = None,
+        timeout: float = 0.0,
+    ) -> None:
+        self.strategy = strategy or tf.distribute.get_strategy()
+        self._addresses = cluster.addresses if cluster else ()
+        self._timeout = timeout
+        self.is_chief = cluster is None or cluster.number == 0
+        self._sum = tf.function(self._summed, autograph=False)
+
+    @classmethod
+    def of_environment(cls, timeout: float) -> Workers:
+        """Those that `TF_CONFIG` names, once all of them are there.
+
+        Ends the process if that takes more than `timeout` seconds.
+
+        Raises:
+          ValueError: if `TF_CONFIG` is not as it must be, or this process cannot have its address.
+        """
+        cluster = read_cluster()
+        cls(cluster=cluster, timeout=timeout)._wait_for_all(cluster)
+        tolerate_silence(timeout)
+        with _ended_by_signals():
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        return cls(strategy, cluster, timeout)
+
+    @property
+    def are_several(self) -> bool:
+        """Whether there are others."""
+        return len(self._addresses) > 1
+
+    def agreed(self, signum: int | None) -> int | None:
+        """The signal that any of the workers has been sent, each telling its own."""
+        if not self.are_several:
+            return signum
+        asked = self.summed(np.array([float(signum == s) for s in SIGNALS], np.float32))
+        return next((s for s, count in zip(SIGNALS, asked, strict=True) if count), None)
+
+    @contextlib.contextmanager
+    def same_start(self, start: Checkpoint | None) -> Iterator[Checkpoint | None]:
+        """The checkpoint that the chief goes on from, as a file that this process can read."""
+        if not self.are_several:
+            yield start
+            return
+        content = start.path.read_bytes() if start else b""
+        own = [start.iteration if start else 0, len(content)]
+        told = self.summed(np.array(own if self.is_chief else [0, 0], np.int64))
+        iteration, size = (int(n) for n in told)
+        if not size:
+            yield None
+            return
+        sent = np.frombuffer(content, np.uint8) if self.is_chief else np.zeros(size, np.uint8)
+        chunks = [sent[i : i + _CHUNK].astype(np.float32) for i in range(0, size, _CHUNK)]
+        whole = b"".join(self.summed(chunk).astype(np.uint8).tobytes() for chunk in chunks)
+        if start:
+            yield start
+            return
+        with temporary_folder() as folder:
+            path = folder / f"{iteration:08d}.keras"
+            path.write_bytes(whole)
+            yield Checkpoint(path, iteration)
+
+    @contextlib.contextmanager
+    def training(self) -> Iterator[None]:
+        """Ends the process, with one line, if a worker is lost while the block runs.
+
+        The others then wait for the chief to call `end`: if that fails, all of them start again.
+        TensorFlow notices a connection that breaks, in the step at hand. Where it waits for a
+        machine that has vanished, a thread notices: the chief's looks after all, theirs after it.
+        """
+        if not self.are_several:
+            yield
+            return
+        done = threading.Event()
+        watcher = threading.Thread(target=self._watch, args=(done,), daemon=True)
+        watcher.start()
+        try:
+            yield
+            if not self.is_chief:
+                self._meet()
+        except _LOST as error:
+            _leave(self._gone() or f"a worker does not answer any more ({type(error).__name__})")
+        finally:
+            done.set()
+            watcher.join()
+
+    def end(self) -> None:
+        """Lets the others go, once the chief has finished all that it does without them."""
+        with contextlib.suppress(*_LOST):  # they may be gone: nothing is lost with them any more
+            self._meet()
+
+    def _meet(self) -> None:
+        if self.are_several:
+            self.summed(np.zeros(1, np.float32))
+
+    def _watch(self, done: threading.Event) -> None:
+        """Looks after the others until the training is done."""
+        others = range(1, len(self._addresses)) if self.is_chief else range(1)
+        seen = dict.fromkeys(others, time.monotonic())
+        while not done.wait(self._timeout / _PROBES):
+            for other in others:
+                if self._answers(other):
+                    seen[other] = time.monotonic()
+                elif not done.is_set() and time.monotonic() - seen[other] > self._timeout * 0.6:
+                    _leave(self._lost(other))
+
+    def _answers(self, number: int) -> bool:
+        """Whether the process of a worker is there: its server takes a connection."""
+        host, _, port = self._addresses[number].rpartition(":")
+        try:
+            with socket.create_connection((host, int(port)), self._timeout / _PROBES):
+                return True
+        except OSError:
+            return False
+
+    def _wait_for_all(self, cluster: Cluster) -> None:
+        """Waits until each worker has been seen at its address.
+
+        TensorFlow waits as well, but for an hour, without a word, and no thread of Python runs
+        meanwhile. Until its server takes the address over, a socket answers there.
+        """
+        until = time.monotonic() + self._timeout
+        missing = list(range(len(self._addresses)))
+        with _listening(self._addresses[cluster.number]):
+            while missing := [number for number in missing if not self._answers(number)]:
+                if time.monotonic() > until:
+                    who = self._lost(missing[0]).removesuffix(" any more")
+                    _leave(f"{who}, {self._timeout:g} s after the start (--worker_timeout)")
+                time.sleep(_PAUSE)
+
+    def _gone(self) -> str:
+        """Who does not answer, in words; empty if all do."""
+        for _ in range(_TRIES):  # a process that ends may still answer for a moment
+            for number in range(len(self._addresses)):
+                if not self._answers(number):
+                    return self._lost(number)
+            time.sleep(_PAUSE)
+        return ""
+
+    def _lost(self, number: int) -> str:
+        return f"worker {number}, {self._addresses[number]}, does not answer any more"
+
+    def summed(self, values: np.ndarray) -> np.ndarray:
+        """The sum of what each of the workers gives, all of the same shape."""
+        return self._sum(tf.constant(values)).numpy()
+
+    def _summed(self, values: tf.Tensor) -> tf.Tensor:
+        here = replicas_here(self.strategy)
+
+        def own() -> tf.Tensor:
+            number = tf.distribute.get_replica_context().replica_id_in_sync_group
+            return tf.where(tf.equal(number % here, 0), values, tf.zeros_like(values))
+
+        return self.strategy.reduce("SUM", self.strategy.run(own), axis=None)
+
+
+def _listening(address: str) -> socket.socket:
+    """A socket that takes connections at this process's own address."""
+    port = int(address.rpartition(":")[2])
+    try:
+        if socket.has_dualstack_ipv6():
+            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        return socket.create_server(("", port))
+    except OSError as error:
+        raise ValueError(
+            f"TF_CONFIG gives this worker the address {address}, where it cannot listen: "
+            f"{error.strerror}. End what uses the port, or give another one to all workers."
+        ) from error
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Lets a signal end the process, as Python's own handlers wait for TensorFlow to return."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(what: str) -> None:
+    """Tells why and ends the process at once: TensorFlow waits for the lost worker at its end."""
+    with _leaving:  # the first to notice speaks
+        line = (
+            f"meta-tf train: error: {what}. Start all workers again: the run goes on from its last "
+            "checkpoint.\n"
+        )
+        os.write(2, line.encode())
+        os._exit(1)

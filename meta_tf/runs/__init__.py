@@ -1,1 +1,0 @@
-"""The command line: flags, what they build, and a run's folder."""
