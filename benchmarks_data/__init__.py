@@ -1,1 +1,1 @@
-"""Recipes that turn what a package manager installs into tables of tasks."""
+"""Recipes that convert the content of Debian and npm packages to tables and pictures."""

@@ -1,11 +1,12 @@
-"""Writes Chinese characters, drawn in fourteen typefaces of Debian, as folders of pictures.
+"""Writes Chinese characters, drawn in fourteen typefaces from Debian, as folders of pictures.
 
     python -m benchmarks_data.chinese_characters
 
-data/chinese_characters/{train,valid,test}/CHARACTER/FACE.png has all typefaces in all parts;
-data/chinese_faces/ the same characters, brush writing in the test part alone, and type in the
-others. chinese_characters_split.json lists the characters of validation and test; all others
-that eight typefaces or more can draw (here: all nine of type) are for training.
+data/chinese_characters/{train,valid,test}/CHARACTER/FACE.png has all typefaces in all splits.
+data/chinese_faces/ has the same characters, with brush typefaces only in the test split, and the
+others in the other splits. chinese_characters_split.json lists the characters of validation and
+test; all others that at least eight typefaces can draw (here: all nine that are not brush) are for
+training.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from benchmarks_data.faces import Face, characters_of, draw
 from benchmarks_data.one_line import in_one_line
 
 SPLIT = Path(__file__).with_name("chinese_characters_split.json")
-LEAST_FACES = 8  # of a character to train on
-LEAST_TYPE_FACES = 9  # of those that are not brush: all
+LEAST_FACES = 8  # for a training character
+LEAST_TYPE_FACES = 9  # for a training character, of the typefaces that are not brush: all
 _KOUZAN = "truetype/kouzan-mouhitsu"
 
 FACES = (
@@ -62,7 +63,7 @@ Pictures = dict[str, dict[str, Any]]  # character → face → picture
 def main() -> None:
     """Writes both folders."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--debs", help="a folder with the packages, if they are here")
+    parser.add_argument("--debs", help="a folder with the packages, if you have them already")
     parser.add_argument("--output", default="data", help="where the two folders go")
     given = parser.parse_args()
     with in_one_line(parser):
@@ -70,7 +71,7 @@ def main() -> None:
 
 
 def write_both(debs: str | None, output: Path) -> None:
-    """The characters by their parts, and by faces too, in two folders of `output`."""
+    """Draws the characters of each split, and also splits them by typeface, in two folders."""
     output.mkdir(parents=True, exist_ok=True)  # before minutes of drawing
     pictures = drawn(
         {face.name: face.read(debs and str(among(debs, face.package))) for face in FACES}
@@ -87,7 +88,7 @@ def write_both(debs: str | None, output: Path) -> None:
 
 
 def drawn(faces: Mapping[str, Any]) -> Pictures:
-    """All characters of all typefaces; what a face draws alike for several is left out."""
+    """All characters of all typefaces, without those that a typeface draws alike."""
     pictures: Pictures = {}
     for name, face in faces.items():
         of_face: dict[bytes, list[tuple[str, Any]]] = {}
@@ -95,7 +96,7 @@ def drawn(faces: Mapping[str, Any]) -> Pictures:
             picture = draw(face, character)
             if picture is not None:
                 of_face.setdefault(picture.tobytes(), []).append((character, picture))
-        # The same picture for two characters is a sign that the typeface has neither.
+        # If two characters have the same picture, the typeface probably has neither.
         for same in of_face.values():
             if len(same) == 1:
                 character, picture = same[0]
@@ -105,7 +106,7 @@ def drawn(faces: Mapping[str, Any]) -> Pictures:
 
 
 def parts_of(pictures: Pictures, split: Mapping[str, str], least: int) -> dict[str, Pictures]:
-    """Pictures by part; what `split` does not name is for training, with `least` faces or more.
+    """Pictures by split; characters not in `split` are for training, if `least` faces draw them.
 
     Raises:
       ValueError: if a character of validation or test was not drawn.
@@ -126,7 +127,7 @@ def parts_of(pictures: Pictures, split: Mapping[str, str], least: int) -> dict[s
 def parts_by_face(
     pictures: Pictures, split: Mapping[str, str], unseen: Sequence[str], least: int
 ) -> dict[str, Pictures]:
-    """The same with the faces `unseen` in the test part, and the others in the rest."""
+    """The same pictures, with the faces `unseen` only in the test split."""
 
     def only(test: bool) -> Pictures:
         return {
@@ -139,7 +140,7 @@ def parts_by_face(
 
 
 def write(pictures: Pictures, folder: Path) -> None:
-    """A folder a character, a PNG a face."""
+    """Writes one folder per character, with one PNG per face."""
     folder.mkdir(parents=True, exist_ok=True)
     for character, faces in pictures.items():
         (folder / character).mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Files out of Debian packages, checked."""
+"""Reads files from Debian packages, and verifies them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def file_of(package: str, path: str, sha256: str, deb: str | None = None) -> byt
 
     Args:
       package: its name, for `apt-get download`; nothing is installed.
-      path: where the file is in it, from the root.
-      sha256: what its digest has to be.
-      deb: the package's file, if it is here already.
+      path: the file's path in the package, from the root.
+      sha256: the digest that it must have.
+      deb: the package's file, if you have it already.
 
     Raises:
-      ValueError: if the package cannot be had, or the file is another one.
+      ValueError: if the package cannot be fetched, or the file has another digest.
     """
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(deb).resolve() if deb else _downloaded(package, folder)
@@ -34,16 +34,16 @@ def file_of(package: str, path: str, sha256: str, deb: str | None = None) -> byt
 
 
 def unpack(package: str, sha256: str, folder: str, debs: str | None = None) -> None:
-    """Puts all files of a Debian package into `folder`, as from the root.
+    """Extracts all files of a Debian package into `folder`, relative to the root.
 
     Args:
       package: its name, for `apt-get download`; nothing is installed.
-      sha256: what the digest of the package itself has to be.
-      folder: where the files go.
-      debs: a folder with the package's file, if it is here already.
+      sha256: the digest that the package must have.
+      folder: where to extract.
+      debs: a folder with the package's file, if you have it already.
 
     Raises:
-      ValueError: if the package cannot be had, or is another version.
+      ValueError: if the package cannot be fetched, or is another version.
     """
     with tempfile.TemporaryDirectory() as download:
         archive = among(debs, package) if debs else _downloaded(package, download)

@@ -1,4 +1,4 @@
-"""A drawing of a sign made to look as if a camera had seen it: tilted, shaded, blurred, noisy."""
+"""Makes a drawing of a sign look like a camera picture: tilted, shaded, blurred, noisy."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _SHEET = 128
 def seen_by_a_camera(drawing: Any, rng: np.random.Generator) -> np.ndarray:
     """One view of a drawing.
 
-    70 to 120 of 128 pixels high, each corner moved by up to 16 % of that, turned by up to 12
+    70 to 120 of 128 pixels high, each corner moved by up to 16 % of that, rotated by up to 12
     degrees, shifted by up to 12 pixels, on a background of coloured noise; then brightness 0.35
-    to 1.3, contrast 0.5 to 1.2, blur of up to 3 pixels, made small, noise of up to 12 of 255.
+    to 1.3, contrast 0.5 to 1.2, blur of up to 3 pixels, shrunk, noise of up to 12 of 255.
 
     Args:
       drawing: a square picture of Pillow with an alpha channel.
-      rng: where chance comes from.
+      rng: the source of random numbers.
 
     Returns:
       uint8, [32, 32, 3].
@@ -49,7 +49,7 @@ def _background(rng: np.random.Generator) -> Any:
 
 
 def _corners(rng: np.random.Generator) -> np.ndarray:
-    """Where the drawing's corners come to lie on the sheet, [4, 2]."""
+    """The positions of the drawing's corners on the canvas, [4, 2]."""
     side = rng.uniform(70, 120)
     square = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * side / 2
     square = square + rng.uniform(-0.16, 0.16, [4, 2]) * side
@@ -59,7 +59,7 @@ def _corners(rng: np.random.Generator) -> np.ndarray:
 
 
 def _perspective(corners: np.ndarray, size: tuple[int, int]) -> list[float]:
-    """Pillow's eight numbers, which take a place on the sheet to one in the drawing."""
+    """Pillow's eight numbers, which map a position on the canvas to one in the drawing."""
     width, height = size
     places = np.array([[0, 0], [width, 0], [width, height], [0, height]], float)
     rows = []

@@ -1,4 +1,4 @@
-"""Typefaces of Debian packages, and one character drawn in one of them."""
+"""Typefaces from Debian packages, and characters drawn with them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 
 from benchmarks_data.debian import file_of
 
-SIZE = 28  # pixels, as Omniglot's tasks have
-_DRAWN = 96  # drawn large and made small: an even grey edge
+SIZE = 28  # pixels, as in Omniglot's tasks
+_DRAWN = 96  # drawn large and then shrunk, for smooth grey edges
 _MARGIN = 2
-_LEAST_INK = 0.01  # of all pixels; some glyphs are there, and empty
+_LEAST_INK = 0.01  # of all pixels; some glyphs exist but are empty
 
 
 class Face(NamedTuple):
-    """A typeface: its name here, its file and that file's digest, and whether a brush wrote it."""
+    """A typeface: its name here, its file, the file's digest, and whether it is brush writing."""
 
     name: str
     package: str
@@ -23,10 +23,10 @@ class Face(NamedTuple):
     brush: bool = False
 
     def read(self, deb: str | None = None) -> Any:
-        """The typeface, for Pillow; of a collection the first.
+        """The typeface for Pillow; for a collection, the first one.
 
         Raises:
-          ValueError: if the package cannot be had, or its file is another one.
+          ValueError: if the package cannot be fetched, or its file has another digest.
         """
         from PIL import ImageFont
 
@@ -35,7 +35,7 @@ class Face(NamedTuple):
 
 
 def characters_of(face: Any) -> set[str]:
-    """The CJK ideographs, U+4E00 to U+9FFF, that a typeface's own table names."""
+    """The CJK ideographs, U+4E00 to U+9FFF, listed in a typeface's own table."""
     from fontTools.ttLib import TTFont
 
     face.path.seek(0)
@@ -46,8 +46,8 @@ def characters_of(face: Any) -> set[str]:
 def draw(face: Any, character: str) -> Any | None:
     """A character as a grey picture of 28 pixels, white ink on black; None if there is no ink.
 
-    The longer side of the ink fills the picture but for a margin of 2 pixels, and its middle is
-    the picture's, so that no typeface is told by its size.
+    The longer side of the ink fills the picture except for a margin of 2 pixels, and the ink is
+    centred, so that size does not identify a typeface.
     """
     from PIL import Image, ImageDraw
 

@@ -1,4 +1,4 @@
-"""What goes wrong in a recipe, in one line."""
+"""Reports the errors of a recipe in one line."""
 
 from __future__ import annotations
 

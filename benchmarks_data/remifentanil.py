@@ -2,8 +2,8 @@
 
     python -m benchmarks_data.remifentanil
 
-The rate of the infusion becomes five features: its moving means of 1, 3, 10, 30 and 100 minutes, as
-log(1 + mean). A compartment of the body answers to a dose in such a way.
+The infusion rate becomes five features, its moving means over 1, 3, 10, 30 and 100 minutes, as
+log(1 + mean). A compartment of the body responds to a dose in this way.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MINUTES = np.array([1.0, 3.0, 10.0, 30.0, 100.0])
 def main() -> None:
     """Writes the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--deb", help="the file of r-cran-nlme, if it is here")
+    parser.add_argument("--deb", help="the file of r-cran-nlme, if you have it already")
     parser.add_argument("--output", default="data/remifentanil.csv")
     given = parser.parse_args()
     output = Path(given.output)
@@ -41,24 +41,24 @@ def main() -> None:
 
 
 def read(index: bytes, content: bytes, name: str) -> Any:
-    """One data frame of an R package's database: the index tells where its bytes are."""
+    """One data frame from an R package's database: the index gives the position of its bytes."""
     import rdata
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "Rdata.rdx"
         path.write_bytes(index)
         first, length = (int(n) for n in rdata.read_rds(path)["variables"][name])
-    # Four bytes of the length before packing, then a zlib stream.
+    # Four bytes with the uncompressed length, then a zlib stream.
     packed = zlib.decompress(content[first + 4 : first + length])
     return rdata.conversion.convert(rdata.parser.parse_data(packed), default_encoding="latin1")
 
 
 def table(frame: Any) -> Any:
-    """One row a blood sample: `patient`, `log_concentration`, `minute` and the features."""
+    """One row per blood sample: `patient`, `log_concentration`, `minute` and the features."""
     import pandas
 
     rows = pandas.concat([_with_doses(one) for _, one in frame.groupby("Subject", observed=True)])
-    rows = rows[rows["conc"].notna()]  # the others tell of the pump alone
+    rows = rows[rows["conc"].notna()]  # the other rows describe only the pump
     found = {
         "patient": rows["Subject"].astype(int),
         "minute": rows["Time"],
@@ -79,7 +79,7 @@ def _dose_names() -> list[str]:
 
 
 def _with_doses(patient: Any) -> Any:
-    """A patient's rows in the order of time, with the moving means of the rate."""
+    """A patient's rows ordered by time, with the moving means of the rate."""
     patient = patient.sort_values("Time", kind="stable")
     means, found, last, rate = np.zeros(len(MINUTES)), [], 0.0, 0.0
     for time, next_rate in zip(patient["Time"], patient["Rate"], strict=True):

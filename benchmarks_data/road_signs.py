@@ -3,8 +3,8 @@
     python -m benchmarks_data.road_signs
 
 data/road_signs/{train,valid,test}/KIND/NUMBER.png, drawn from the SVG files of the npm package
-mapillary_sprite_source. road_signs_split.json lists the kinds of each part. Training has each
-kind in other colours too, as kinds of their own.
+mapillary_sprite_source. road_signs_split.json lists the kinds of each split. Training also has
+each kind in other colours, as separate kinds.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from benchmarks_data.distort import seen_by_a_camera
 from benchmarks_data.one_line import in_one_line
 
 PACKAGE = "mapillary_sprite_source@1.8.0"
-# As the registry tells it: SHA-512 in base 64.
+# SHA-512 in base 64, as in the registry.
 SHA512 = "F4nERlUC/aOXbyMkZzQ8s2OU4oTzxJT8THK5KIM0F8F8mnGeNvTcE2AA1l9EnoyWRBYbiZISeEovPJzTwMkgWA=="
 SPLIT = Path(__file__).with_name("road_signs_split.json")
 VARIANTS = 20
 _WIDTH = 96
-_COLOURED = 24  # mean distance of the channels, of 255, from which on other colours are told apart
+_COLOURED = 24  # mean distance of the channels, of 255, above which a sign counts as coloured
 
 
 def main() -> None:
     """Writes the folder."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tgz", help="the package's file, if it is here")
+    parser.add_argument("--tgz", help="the package's file, if you have it already")
     parser.add_argument("--output", default="data/road_signs", help="the folder to write")
     given = parser.parse_args()
     with in_one_line(parser):
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def write_all(tgz: str | None, output: Path) -> None:
-    """The kinds of each part, in a folder of its own."""
+    """Writes the kinds of each split to a folder."""
     output.mkdir(parents=True, exist_ok=True)  # before a minute of drawing
     drawings = drawn(read(tgz))
     split = json.loads(SPLIT.read_text(encoding="utf-8"))
@@ -60,13 +60,13 @@ def write_all(tgz: str | None, output: Path) -> None:
 
 
 def read(tgz: str | None = None) -> dict[str, bytes]:
-    """The SVG files of signs by name, out of the package.
+    """The SVG files of signs by name, from the package.
 
     Args:
-      tgz: the package's file; `npm pack` fetches it if None, and installs nothing.
+      tgz: the package's file; if None, `npm pack` fetches it without installing anything.
 
     Raises:
-      ValueError: if it cannot be had, or is another one.
+      ValueError: if it cannot be fetched, or has another digest.
     """
     with tempfile.TemporaryDirectory() as folder:
         content = Path(tgz or _fetched(folder)).read_bytes()
@@ -79,7 +79,7 @@ def read(tgz: str | None = None) -> dict[str, bytes]:
 
 
 def kind_of(name: str) -> str:
-    """The kind of a sign, whose designs have the endings --g1, --g2, ..."""
+    """The kind of a sign, whose designs have the suffixes --g1, --g2, ..."""
     return re.sub(r"--g\d+$", "", name)
 
 
@@ -102,7 +102,7 @@ def drawn(files: Mapping[str, bytes]) -> dict[str, list[Any]]:
 
 
 def repainted(kinds: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-    """Kinds more: each as a negative, and those of several colours with red, green, blue moved."""
+    """Additional kinds: each one as a negative, and coloured ones with permuted channels."""
     from PIL import Image
 
     found = {}
@@ -119,7 +119,7 @@ def repainted(kinds: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
 
 
 def write(kinds: Mapping[str, list[Any]], folder: Path, variants: int = VARIANTS) -> None:
-    """A folder a kind, with views of its designs in turn; a kind's name alone decides how."""
+    """Writes one folder per kind, with views of its designs; they depend only on its name."""
     from PIL import Image
 
     for kind, drawings in kinds.items():
@@ -132,7 +132,7 @@ def write(kinds: Mapping[str, list[Any]], folder: Path, variants: int = VARIANTS
 
 
 def _colour(pixels: np.ndarray) -> float:
-    """How far the channels are apart on average where the sign is."""
+    """The mean distance of the channels where the sign is."""
     seen = pixels[pixels[..., 3] > 128][:, :3].astype(float)
     return float(np.ptp(seen, axis=-1).mean()) if len(seen) else 0.0
 

@@ -6,14 +6,14 @@ import math
 
 import numpy as np
 
-RATE = 8000  # of telephones: higher tones would tell one package's recordings from another's
+RATE = 8000  # as for telephones: higher frequencies would identify a package's recordings
 BANDS = 40
-COLUMNS = 40  # of 20 ms: 0.8 s of sound
+COLUMNS = 40  # 20 ms each: 0.8 s of sound
 _WINDOW, _HOP, _TRANSFORM = 200, 80, 512  # 25 ms and 10 ms
-_HOPS = 2  # a column is the mean of so many windows
-_LOWEST, _HIGHEST = 100.0, 3600.0  # in hertz: telephones' filters begin above
-_LOUD, _QUIET = 10.0, 35.0  # decibels below the loudest: still sound, already silence
-_BESIDE = 2  # windows on each side that count for how loud one is
+_HOPS = 2  # each column is the mean of this number of windows
+_LOWEST, _HIGHEST = 100.0, 3600.0  # in hertz: the filters of telephones begin above
+_LOUD, _QUIET = 10.0, 35.0  # decibels below the loudest: always sound, always silence
+_BESIDE = 2  # windows on each side that count for the loudness of one
 _AROUND = np.full(2 * _BESIDE + 1, 1 / (2 * _BESIDE + 1))
 _RANGE = 60.0  # decibels between black and white
 _LEAST = 20  # windows of sound, 0.2 s
@@ -21,12 +21,12 @@ _LEAST_PEAK = 0.01  # of full scale
 
 
 def at_rate(samples: np.ndarray, rate: int, speed: float = 1.0) -> np.ndarray:
-    """One channel at 8 kHz, low-passed: [n] of samples [m] or [m, channels].
+    """One channel at 8 kHz, low-passed: [n] from samples [m] or [m, channels].
 
     Args:
-      samples: what a sound file holds.
-      rate: samples a second of it.
-      speed: how much faster it is to go, and with that higher.
+      samples: the samples of a sound file.
+      rate: its samples per second.
+      speed: the factor of its speed, which also raises its pitch.
     """
     from scipy.signal import resample_poly
 
@@ -39,12 +39,12 @@ def at_rate(samples: np.ndarray, rate: int, speed: float = 1.0) -> np.ndarray:
 def pictures(samples: np.ndarray, centred: bool = False) -> list[np.ndarray]:
     """Spectrograms of 0.8 s of sound each, [40 bands, 40 columns] uint8, low tones at the bottom.
 
-    What is left at the end is a picture of its own if it is half as long, or all there is; it is
-    repeated to fill the 0.8 s. White is the loudest of a picture, black 60 decibels less.
+    The rest at the end becomes a picture if it is at least half as long, or if it is all there is;
+    it is repeated to fill 0.8 s. White is the loudest of a picture, black 60 decibels less.
 
     Args:
-      samples: at 8 kHz. Silence in them is left out.
-      centred: whether each band's mean over the picture's time becomes grey.
+      samples: at 8 kHz. Silence is removed.
+      centred: whether to make each band's mean over the picture grey.
     """
     powers = audible(samples)
     windows = COLUMNS * _HOPS
@@ -58,11 +58,11 @@ def pictures(samples: np.ndarray, centred: bool = False) -> list[np.ndarray]:
 
 
 def audible(samples: np.ndarray) -> np.ndarray:
-    """The mel powers of the windows that are no silence, [windows, 40].
+    """The mel powers of the windows with sound, [windows, 40].
 
-    Sound is, on the mean of 50 ms, nearer in decibels to the loudest than to the quietest, so that
-    a recording's hiss is silence too. What is 10 decibels below the loudest is always sound, what
-    is 35 below never.
+    A window is sound if its level, averaged over 50 ms, is nearer in decibels to the loudest than
+    to the quietest window, so a recording's hiss counts as silence. A level up to 10 decibels below
+    the loudest is always sound, one more than 35 below never.
     """
     powers = mel_powers(samples)
     if not len(powers) or np.abs(samples).max() < _LEAST_PEAK:
@@ -83,7 +83,7 @@ def mel_powers(samples: np.ndarray) -> np.ndarray:
 
 
 def band_edges() -> np.ndarray:
-    """Where the bands begin, peak and end, in hertz: 42, equally far apart in mel.
+    """The edges of the bands in hertz: 42, equally spaced in mel.
 
     m = 2595 log₁₀(1 + f / 700); band b begins at edge b, peaks at b + 1, ends at b + 2.
     """
@@ -92,7 +92,7 @@ def band_edges() -> np.ndarray:
 
 
 def _bands() -> np.ndarray:
-    """Triangles, [40, frequencies]."""
+    """Triangular filters, [40, frequencies]."""
     edges = band_edges()[:, np.newaxis]
     frequencies = np.arange(_TRANSFORM // 2 + 1) * RATE / _TRANSFORM
     rising = (frequencies - edges[:-2]) / (edges[1:-1] - edges[:-2])

@@ -2,9 +2,9 @@
 
     python -m benchmarks_data.voices
 
-data/voices/{train,valid,test}/VOICE/NUMBER.png, 0.8 s of speech each, out of six Debian packages.
-voices_split.json lists the voices of each part. Training has each voice slower and faster too, as
-voices of their own.
+data/voices/{train,valid,test}/VOICE/NUMBER.png, 0.8 s of speech each, from six Debian packages.
+voices_split.json lists the voices of each split. Training also has each voice slower and faster,
+as separate voices.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from benchmarks_data.one_line import in_one_line
 from benchmarks_data.spectrogram import at_rate, pictures
 
 SPLIT = Path(__file__).with_name("voices_split.json")
-MOST = 100  # pictures a voice, and recordings
+MOST = 100  # pictures per voice, and recordings
 LEAST = 16
 SPEEDS = {"slower": 0.9, "faster": 1.1, "fastest": 1.2}
-# Of the prompts, by the beginning of their names: tones, silence, music, and jokes with effects.
+# Prompts to skip, by the beginning of their names: tones, silence, music, and jokes with effects.
 NO_SPEECH = (
     "silence/",
     "beep",
@@ -59,7 +59,7 @@ PACKAGES = {
 
 
 class Voice(NamedTuple):
-    """Who speaks, and the folders of the packages' share/ with the recordings."""
+    """A speaker, and the folders with the recordings in the packages' share/."""
 
     name: str
     folders: Sequence[str]
@@ -72,10 +72,10 @@ def _letters(language: str) -> Voice:
 _LANGUAGES = "ar cs da en en_GB es fr he hu it lt ml nb nds nl pt_BR ru tn uk"
 VOICES = (
     *(_letters(language) for language in _LANGUAGES.split()),
-    # A voice of 222 Hz says the letters, one of 118 Hz the syllables.
+    # A voice of 222 Hz reads the letters, one of 118 Hz the syllables.
     Voice("de_letters", ["klettres/de/alpha"]),
     Voice("de_syllables", ["klettres/de/syllab"]),
-    # One woman in two languages, by the names of the folders.
+    # The same woman in two languages, according to the names of the folders.
     Voice("allison", ["asterisk/sounds/en_US_f_Allison", "asterisk/sounds/es_MX_f_Allison"]),
     Voice("june", ["asterisk/sounds/fr_CA_f_June"]),
     Voice("carlo", ["asterisk/sounds/it_IT_m_Carlo"]),
@@ -86,8 +86,8 @@ VOICES = (
 def main() -> None:
     """Writes the folder."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--debs", help="a folder with the packages, if they are here")
-    parser.add_argument("--centred", action="store_true", help="take each band's mean away")
+    parser.add_argument("--debs", help="a folder with the packages, if you have them already")
+    parser.add_argument("--centred", action="store_true", help="subtract each band's mean")
     parser.add_argument("--output", default="data/voices", help="the folder to write")
     given = parser.parse_args()
     split = json.loads(SPLIT.read_text(encoding="utf-8"))
@@ -104,7 +104,7 @@ def main() -> None:
 
 
 def write(voice: Voice, share: Path, folder: Path, centred: bool = False) -> None:
-    """The pictures of a voice, in a folder of its name; for training at other speeds too.
+    """Writes the pictures of a voice to a folder; for training, at other speeds too.
 
     Raises:
       ValueError: if there are fewer than 16.
@@ -127,7 +127,7 @@ def write(voice: Voice, share: Path, folder: Path, centred: bool = False) -> Non
 
 
 def recordings(voice: Voice, share: Path) -> list[Path]:
-    """The sound files of a voice but for those without speech, in an order that is no order."""
+    """The sound files of a voice, except those without speech, in a random-looking order."""
     found = []
     for name in voice.folders:
         for path in sorted((share / name).rglob("*")):
@@ -138,7 +138,7 @@ def recordings(voice: Voice, share: Path) -> list[Path]:
 
 
 def drawn(files: Sequence[Path], speed: float = 1.0, centred: bool = False) -> list[np.ndarray]:
-    """At most 100 spectrograms: the beginning of each recording, then what comes after it."""
+    """At most 100 spectrograms: the first of each recording, then the following ones."""
     pieces = [(place, picture) for f in files[:MOST] for place, picture in _of(f, speed, centred)]
     return [picture for _, picture in sorted(pieces, key=lambda piece: piece[0])][:MOST]
 

@@ -20,7 +20,7 @@ SHA256 = "6577f9ca304153797ec7621d79020b010d160c425da2007639b9e6a2b23fb127"
 def main() -> None:
     """Writes the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--deb", help="the file of r-cran-mlbench, if it is here")
+    parser.add_argument("--deb", help="the file of r-cran-mlbench, if you have it already")
     parser.add_argument("--output", default="data/vowel.csv")
     given = parser.parse_args()
     output = Path(given.output)
