@@ -283,7 +283,7 @@ def test_corrupt_archive_is_named(data_dir):
         Omniglot(data_dir, **SMALL)
     with zipfile.ZipFile(place, "w") as archive:
         archive.writestr("something/else.txt", "")
-    with pytest.raises(FileNotFoundError, match=r"images_background.zip holds no drawings"):
+    with pytest.raises(FileNotFoundError, match=r"images_background.zip contains no drawings"):
         Omniglot(data_dir, **SMALL)
 
 
