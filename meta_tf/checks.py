@@ -21,7 +21,7 @@ def check_integer(name: str, value: Any, at_least: int, why: str = "") -> None:
 def check_seed(name: str, value: Any) -> None:
     """Raises ValueError unless `value` is an integer that can be a seed."""
     if not _is_integer(value) or not -(2**63) <= value < 2**63:
-        raise ValueError(f"`{name}` must be a 64-bit integer, such as 0{_got(value)}")
+        raise ValueError(f"`{name}` must be an integer of 64 bits, such as 0{_got(value)}")
 
 
 def check_number(name: str, value: Any, above: float, below: float = math.inf) -> None:

@@ -141,7 +141,7 @@ def test_class_names_are_saved_with_an_adapted_model(tmp_path):
     named.export(tmp_path / "named", verbose=False)
     told = (tmp_path / "named" / "assets.extra" / "class_names.json").read_text()
     assert json.loads(told) == ["owl", "ant"]
-    with pytest.raises(ValueError, match=r"class numbers alone.*class_names"):
+    with pytest.raises(ValueError, match=r"learned class numbers.*class_names"):
         by_number.predict_names(query)
 
 
@@ -149,9 +149,9 @@ def test_class_names_are_saved_with_an_adapted_model(tmp_path):
     ("labels", "names", "message"),
     [
         ([0, 1], ["a"], "a name for every class number.*1 names.*largest label of 1"),
-        ([0, 1], ["a", "a"], "must be different texts"),
-        ([0, 1], "ab", "must be different texts"),
-        (["a", "c"], ["a", "b"], "'c', which is not among them"),
+        ([0, 1], ["a", "a"], "must be a list of distinct names"),
+        ([0, 1], "ab", "must be a list of distinct names"),
+        (["a", "c"], ["a", "b"], "'c', not in `class_names`"),
     ],
 )
 def test_names_that_do_not_fit_are_refused(labels, names, message):

@@ -339,7 +339,7 @@ def test_a_learner_follows_its_model(change, tmp_path):
         lambda: old.save_weights(tmp_path / "never.weights.h5"),
         lambda: old.compile("sgd", CE) or old.fit(x["support_x"][0], y, verbose=0),
     ):
-        with pytest.raises(ValueError, match=r"'with_norm', since then frozen.*(body|norm).*adapt"):
+        with pytest.raises(ValueError, match=r"'with_norm', which was frozen.*(body|norm).*adapt"):
             use()
     assert not list(tmp_path.iterdir())
 

@@ -45,7 +45,7 @@ def numbered(support_y: Any, class_names: Sequence[str] | None) -> tuple[Any, tu
     if unknown := sorted(set(values.reshape(-1).tolist()) - set(names)):
         raise ValueError(
             "`support_y` must hold names of `class_names`. Received: "
-            f"{', '.join(map(repr, unknown))}, which are not among them."
+            f"{', '.join(map(repr, unknown))}, not in `class_names`."
         )
     number = {name: i for i, name in enumerate(names)}
     numbers = [number[name] for name in values.reshape(-1).tolist()]

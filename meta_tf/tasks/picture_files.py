@@ -66,7 +66,7 @@ def passed_over(folders: Sequence[Path], above: Path | None = None) -> str:
     names = ", ".join(f"{path.parent.name}/{path.name}" for path in left[:_SHOWN])
     more = ", …" if len(left) > _SHOWN else ""
     are = "1 file is" if len(left) == 1 else f"{len(left)} files are"
-    return f"{are} ignored, as not a picture directly in a class folder: {names}{more}."
+    return f"{are} ignored (not a picture directly in a class folder): {names}{more}."
 
 
 def _shown(folder: Path) -> list[Path]:

@@ -327,5 +327,5 @@ def test_what_diverges_is_not_hidden_in_an_accuracy():
     with pytest.raises(ValueError, match=r"after \d inner steps, 5 of 5 .* lower its `inner_lr`"):
         evaluate(learner, class_tasks().test, 5)
     model.set_weights([np.full_like(w, np.nan) for w in model.get_weights()])
-    with pytest.raises(ValueError, match=r"after 0 inner steps, .* are not finite themselves"):
+    with pytest.raises(ValueError, match=r"after 0 inner steps, .* own weights are not finite"):
         evaluate(learner, class_tasks().test, 5)

@@ -250,7 +250,7 @@ def test_it_replaces_nothing_but_exports(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     learner = CASES["mlp"][0]()
     for path in (tmp_path, tmp_path / "thesis.tex"):
-        with pytest.raises(ValueError, match="holds something else"):
+        with pytest.raises(ValueError, match="contains other files"):
             learner.export(path)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 

@@ -241,7 +241,7 @@ PARTS = {
     "`support_y` must hold class": {"support_y": X["support_y"] - 1},
     "`support_x` must be floats": {"support_x": X["support_x"].astype("uint8")},
     "`query_x` must hold at least one": {"query_x": X["query_x"][:, :0]},
-    "names of classes": {"support_y": np.array([["a"] * 5] * 4)},
+    "class names": {"support_y": np.array([["a"] * 5] * 4)},
     "`support_x` must be an array": {"support_x": "pictures"},
     "'support_sizes'. Did you mean 'support_size'": {"support_sizes": np.ones(4, int)},
     "Received: 'names'. Leave it out": {"names": Y},

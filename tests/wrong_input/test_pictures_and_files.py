@@ -142,7 +142,7 @@ def test_transparent_pictures_are_read_on_white():
 
 def test_of_several_pictures_in_a_file_the_first_is_read_and_that_is_told():
     for kind in ("animated gif", "tiff of pages"):
-        assert "1 of the files hold several, of which the first is read." in read(KINDS[kind])[1]
+        assert "1 of the files hold several; only the first is read." in read(KINDS[kind])[1]
 
 
 DEEP = np.arange(0, 4096, 16, dtype=np.uint16).reshape(16, 16)  # of a camera of 12 bits
@@ -161,7 +161,7 @@ def test_grey_of_more_than_8_bits_keeps_its_levels(kind, channels):
     expected = np.round(DEEP * (255 / 4095))
     np.testing.assert_array_equal(seen, np.repeat(expected[..., None], channels, -1))
     assert len(np.unique(seen)) > 250
-    assert ("Those of 16 bits are read with 4095 as white." in told) == (kind != "pgm")
+    assert ("The 16-bit pictures are read with 4095 as white." in told) == (kind != "pgm")
 
 
 def test_all_of_a_set_of_16_bits_have_the_same_white():
@@ -226,13 +226,13 @@ def test_all_that_pillow_opens_is_read_and_what_is_no_picture_is_counted(tmp_pat
     source = tasks.ImageFolder(tmp_path, ways=2, split=(0.34, 0.33, 0.33))
     parts = (source.train, source.valid, source.test)
     assert sum(len(list(part.labelled())) for part in parts) == 6 * len(endings)
-    line = "13 files are passed over, as no picture right in a class folder: "
+    line = "13 files are ignored (not a picture directly in a class folder): "
     assert capsys.readouterr().out.startswith(line)
     (tmp_path / "loose.jpg").unlink()
     found = pictures.classes_in(tmp_path, "support").pictures
     assert len(found) == 6 * len(endings)
     pictures.read_pictures(found, (28, 28), 1)
-    line = "12 files are passed over, as no picture right in a class folder: a/more, a/notes.txt, "
+    line = "12 files are ignored (not a picture directly in a class folder): a/more, a/notes.txt, "
     assert capsys.readouterr().out.startswith(line + "b/more, ….\n")
 
 

@@ -42,7 +42,7 @@ def _table(path: Path, rows: Callable[[str, dict[str, Any]], list[str]]) -> str:
 
 def _drawings(learner: str, found: dict[str, Any]) -> list[str]:
     lines = [
-        "| learner | pictures | mean difference from training's | correlation | right, each alone |",
+        "| learner | pictures | mean difference from training's | correlation | right, alone |",
         "|---|---|---|---|---|",
     ]
     for name, row in found["pictures"].items():
@@ -72,7 +72,7 @@ def _browser(learner: str, found: dict[str, Any]) -> list[str]:
 
 def _chinese(learner: str, found: dict[str, Any]) -> list[str]:
     return [
-        "| learner | pen | longer side | right, each alone | characters | tasks |",
+        "| learner | pen | longer side | right, alone | characters | tasks |",
         "|---|---|---|---|---|---|",
         f"| {learner} | {found['pen']:g} | {found['side']:g} "
         f"| {100 * found['right']:.1f} ± {100 * found['ci95']:.1f} % "
