@@ -78,7 +78,7 @@ class ClassPart(Part):
         places = np.concatenate([rows + turn * sampler.copy for turn in range(sampler.turns)])
         if sampler.scale and sampler.examples.dtype == tf.uint8 and largest_pixel(model) == 255:
             raise ValueError(
-                f"`model` must not scale pixels that this source has scaled. Received: "
+                "`model` must not scale pixels that this source has scaled. Received: "
                 f"{model.name!r}, which scales pixels from 0 to 255 itself. Make the source with "
                 "scale=False."
             )

@@ -94,5 +94,5 @@ def test_features_of_unknown_size_are_refused():
 
     body = Body()
     body(np.zeros([1, 2]))
-    with pytest.raises(ValueError, match=r"`model` must give ALPaCA features.*keras.Input"):
+    with pytest.raises(ValueError, match=r"`model` must return features.*keras.Input"):
         meta_tf.MetaLearner(body, ALPaCA(), GaussianLoss())

@@ -116,7 +116,7 @@ def test_inputs_of_its_own_pass_the_checks_and_wrong_ones_do_not():
     assert learner.predict_on_batch(batch).shape == (2, 4, 1)
     spec = {name: keras.KerasTensor([None, 4, 1], dtype="float64") for name in batch}
     assert learner.compute_output_spec(spec).shape == (None, 4, 1)
-    with pytest.raises(ValueError, match=r"`support_x` must be .* of examples of shape \(1,\)"):
+    with pytest.raises(ValueError, match=r"`support_x` must be .* with examples of shape \(1,\)"):
         learner.adapt(tf.ones([4, 4]), tf.ones([4, 1]))  # as wide as the model itself
 
 
