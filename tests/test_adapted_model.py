@@ -149,8 +149,8 @@ def test_names_of_classes_travel_with_what_was_learned(tmp_path):
     ("labels", "names", "message"),
     [
         ([0, 1], ["a"], "a name for every class number.*1 names.*largest label of 1"),
-        ([0, 1], ["a", "a"], "must be different texts"),
-        ([0, 1], "ab", "must be different texts"),
+        ([0, 1], ["a", "a"], "must be a list of different texts"),
+        ([0, 1], "ab", "must be a list of different texts"),
         (["a", "c"], ["a", "b"], "'c', which is not among them"),
     ],
 )
