@@ -441,7 +441,8 @@ class MetaLearner(keras.Model):
             store_state(self.model, step.state_moved, step.counters, step.seeds)
             for name, variable in self._moving.items():
                 variable.assign_add(step.moved[name])
-            return self._report(x, y, step.predictions, step.losses), step.finite
+        # Outside of it: metrics that Keras makes now could not be initialised within.
+        return self._report(x, y, step.predictions, step.losses), step.finite
 
     def test_step(self, data: Any) -> dict[str, Tensor]:
         """One batch of `evaluate`. The loss is the tasks' own, without regularisers."""

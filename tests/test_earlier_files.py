@@ -43,7 +43,11 @@ def test_a_learner_in_context(predicted):
     """Of a version that had no `answer`; its weights are found by their order."""
     learner = keras.models.load_model(FILES / "in_context.keras")
     x, _ = next(iter(_sinusoids().batches(3, seed=0)))
-    np.testing.assert_array_equal(learner.predict_on_batch(x), predicted["in_context"])
+    # Another processor adds up float32 in another order; weights in a wrong place are far off.
+    atol = 1e-5 * np.abs(predicted["in_context"]).max()
+    np.testing.assert_allclose(
+        learner.predict_on_batch(x), predicted["in_context"], rtol=0, atol=atol
+    )
     assert learner.algorithm == meta_tf.InContext(width=4, blocks=2, heads=2)
 
 

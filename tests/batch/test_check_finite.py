@@ -160,14 +160,16 @@ def test_fit_stops_before_the_step_in_which_a_task_diverges(way, algorithm):
     learner = line(algorithm=algorithm, **WAYS[way])
     data = one_after_another(fine(), diverging(), fine()).repeat()
     callback = keras.callbacks.TerminateOnNaN()
+    learner.make_train_function()
+    program = learner.train_function
     with pytest.raises(
         ValueError, match=r"first in task 2 of the batch.* lower `inner_lr`"
     ) as raised:
         learner.fit(data, steps_per_epoch=STEPS, verbose=0, callbacks=[callback])
     assert "\n" not in str(raised.value) and "\\" not in str(raised.value)
     if way == "whole":
-        assert isinstance(learner.train_function, WholeExecutions)
-        assert learner.train_function.traces() == 1
+        assert isinstance(program, WholeExecutions)
+        assert program.traces() == 1
     for one, other in zip(state_of(learner), state_of(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6)
     learner.fit(

@@ -74,7 +74,7 @@ def test_everything_that_is_given_examples_refuses_them():
     ):
         with pytest.raises(ValueError, match=SCALED_TWICE):
             given()
-    with pytest.raises(ValueError, match=r"`model` must not scale pixels that this source has.*=False"):
+    with pytest.raises(ValueError, match=r"`model` must not scale pixels that this source.*=False"):
         tasks.test.embedded(learner.model)
     from_arrays(PIXELS, LABELS, **SIZES, scale=False).test.embedded(learner.model)
 

@@ -123,8 +123,10 @@ def test_a_padded_task_is_the_task_alone(case):
             network, weights._replace(state=state), support, query, scale=1.0, iteration=0
         )
         results.append((result, split_state(weights.state, result.state)[0]))
-        assert_close([step.losses[t], step.predictions[t, :n]], [result.loss, result.predictions])
-        np.testing.assert_array_equal(step.predictions[t, n:], 0)
+        assert_close(
+            [step.losses[t], step.predictions[0][t, :n]], [result.loss, result.predictions]
+        )
+        np.testing.assert_array_equal(step.predictions[0][t, n:], 0)
     for ours, theirs in (
         (step.gradients, [r.gradients for r, _ in results]),
         (step.meta_gradients, [r.meta_gradients for r, _ in results]),

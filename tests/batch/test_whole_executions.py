@@ -208,3 +208,10 @@ def test_large_batches_are_not_stacked():
     # 3000 batches of 2 x 2 x 2000 numbers of four bytes are 96 MB.
     assert learner.train_function.stacked(data) is data
     assert learner.train_function.stacked(data.take(3)).cardinality() == 3
+
+
+def test_metrics_that_keras_makes_from_their_names():
+    whole, history = fitted(batches(), True, metrics=["accuracy"])
+    assert whole.train_function.calls > 0
+    _, one_by_one = fitted(batches(), False, metrics=["accuracy"])
+    np.testing.assert_allclose(history["accuracy"], one_by_one["accuracy"])

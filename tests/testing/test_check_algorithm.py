@@ -11,7 +11,7 @@ from meta_tf.testing import check_algorithm
 from meta_tf.testing.check_algorithm import _source
 
 
-@keras.saving.register_keras_serializable("tests")
+@keras.saving.register_keras_serializable("check_algorithm")
 @dataclasses.dataclass(frozen=True)
 class NearestMean(meta_tf.Algorithm):
     """Classes by the nearest mean of their support embeddings."""
@@ -37,7 +37,7 @@ class NearestMean(meta_tf.Algorithm):
         return -self.scale * tf.reduce_sum(apart**2, -1)
 
 
-@keras.saving.register_keras_serializable("tests")
+@keras.saving.register_keras_serializable("check_algorithm")
 @dataclasses.dataclass(frozen=True)
 class Stopped(NearestMean):
     """Its meta-gradient lacks what goes through the support set."""
@@ -47,7 +47,7 @@ class Stopped(NearestMean):
         return adapted._replace(meta={"means": tf.stop_gradient(adapted.meta["means"])})
 
 
-@keras.saving.register_keras_serializable("tests")
+@keras.saving.register_keras_serializable("check_algorithm")
 @dataclasses.dataclass(frozen=True)
 class Counting(NearestMean):
     """It writes into the model."""
@@ -59,7 +59,7 @@ class Counting(NearestMean):
         return super().adapt(network, weights, support, **options)
 
 
-@keras.saving.register_keras_serializable("tests")
+@keras.saving.register_keras_serializable("check_algorithm")
 @dataclasses.dataclass(frozen=True)
 class Forgetful(NearestMean):
     """It loses a setting."""
@@ -68,7 +68,7 @@ class Forgetful(NearestMean):
         return {"ways": self.ways}
 
 
-@keras.saving.register_keras_serializable("tests")
+@keras.saving.register_keras_serializable("check_algorithm")
 @dataclasses.dataclass(frozen=True)
 class Stored(NearestMean):
     """It predicts by the moving averages in every mode."""
