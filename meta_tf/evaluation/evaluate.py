@@ -27,7 +27,7 @@ from meta_tf.learner import MetaLearner
 from meta_tf.network.masks import packed, unpacked
 from meta_tf.types import Batch, Tensor
 
-_AT_ONCE = 25  # tasks held in memory at a time, by default
+AT_ONCE = 25  # tasks held in memory at a time, by default
 
 
 def evaluate(
@@ -97,7 +97,7 @@ def evaluate(
     check_integer("steps", steps, at_least=0)
     steps = int(steps)
     check_choice("company", company, COMPANIES)
-    at_once = min(tasks_at_once or _AT_ONCE, tasks_number)
+    at_once = min(tasks_at_once or AT_ONCE, tasks_number)
     batches = (_checked(learner, batch) for batch in part.batches(at_once, seed=seed))
     x, y = next(batches, (None, None))
     if x is None:

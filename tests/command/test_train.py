@@ -202,6 +202,7 @@ WRONG = [
     (["--clip_norm=0"], ["--clip_norm", "0"]),
     (["--inner_lr=0"], ["inner_lr", "0"]),
     (["--eval_steps=-2"], ["eval_steps", "-2"]),
+    (["--eval_steps=1000000000"], ["--eval_steps must be at most", "1000000000", "GB"]),
     (["--preset=sinusoid"], ["--preset", "sinusoid_10shot"]),
     (["--task=omniglot"], ["--data_dir"]),
     (["--task=omniglot", "--data_dir=/nowhere"], ["/nowhere", "images_background.zip"]),
