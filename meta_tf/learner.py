@@ -13,7 +13,7 @@ from meta_tf.algorithms import MAML, Algorithm
 from meta_tf.batch.check_adapted import not_finite
 from meta_tf.batch.check_batch import BATCH_KEYS, check_batch, check_support
 from meta_tf.batch.check_finite import check_trained, require_finite_step
-from meta_tf.batch.check_metrics import check_metrics
+from meta_tf.batch.check_metrics import check_metrics, found_metric
 from meta_tf.batch.check_steps import check_steps
 from meta_tf.batch.check_targets import outputs_of, wants_labels
 from meta_tf.batch.check_values import (
@@ -272,6 +272,7 @@ class MetaLearner(keras.Model):
         super().compile(optimizer, jit_compile=False, **options)
         given = [options.get("metrics"), options.get("weighted_metrics")]
         metrics = keras.tree.flatten([m for m in given if m is not None])
+        metrics = [found_metric(metric) for metric in metrics]
         # Not in a list attribute: Keras would add those metrics to this model's.
         self._check_metrics = lambda *shapes: check_metrics("metrics", metrics, *shapes)
         if self.optimizer is not None:

@@ -58,7 +58,7 @@ def check_metrics(argument: str, metrics: Iterable[Any], targets: Any, predictio
     """
     targets, predictions = tuple(targets), tuple(predictions)
     for given in metrics:
-        metric = _found(given)
+        metric = found_metric(given)
         function = loss_function(getattr(metric, "_fn", metric))
         if _is_in(function, _OF_LABELS):
             right, wanted = _are_labels(targets, predictions), "class numbers"
@@ -79,8 +79,11 @@ def check_metrics(argument: str, metrics: Iterable[Any], targets: Any, predictio
             )
 
 
-def _found(given: Any) -> Any:
-    """The metric that Keras finds for a name; other metrics unchanged."""
+def found_metric(given: Any) -> Any:
+    """The metric that Keras finds for a name; other metrics unchanged.
+
+    It may make variables, so call it outside of compiled steps and replicas.
+    """
     if not isinstance(given, str) or given.lower() in ("accuracy", "acc"):
         return given
     try:
