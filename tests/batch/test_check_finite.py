@@ -170,12 +170,15 @@ def test_fit_stops_before_the_step_in_which_a_task_diverges(way, algorithm):
     if way == "whole":
         assert isinstance(program, WholeExecutions)
         assert program.traces() == 1
+    assert int(learner.optimizer.iterations) == 1
     for one, other in zip(state_of(learner), state_of(expected), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-6)
     learner.fit(
         one_after_another(fine(), fine(), fine()).repeat(), steps_per_epoch=STEPS, verbose=0
     )
-    assert int(learner.optimizer.iterations) == 1 + STEPS
+    # Keras runs whole executions of several steps.
+    a_call = WAYS[way].get("steps_per_execution", 1)
+    assert int(learner.optimizer.iterations) == 1 + -(-STEPS // a_call) * a_call
 
 
 @pytest.mark.slow

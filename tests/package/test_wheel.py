@@ -23,9 +23,11 @@ def test_a_wheel_holds_the_program_its_presets_and_learners_and_no_tests(tmp_pat
         (entry,) = (name for name in names if name.endswith("entry_points.txt"))
         assert "meta-tf = meta_tf.command.main:main" in archive.read(entry).decode()
     for folder, pattern in (
-        ("runs/presets", "*.flags"),
+        ("command/presets", "*.flags"),
         ("zoo", "*.keras"),
         ("zoo", "*.json"),
+        ("zoo", "*.npz"),
+        ("zoo", "*.LICENSE.txt"),
         ("demo/page", "*.*"),
         ("demo/page/words", "*.js"),
     ):
