@@ -44,7 +44,7 @@ def check_algorithm(
       AssertionError: if a property is missing, with one sentence for each.
 
     Example:
-      >>> meta_tf.testing.check_algorithm(meta_tf.FOMAML(inner_lr=0.1), quick=True)
+      >>> meta_tf.testing.check_algorithm(meta_tf.FOMAML(), batch_norm="support", quick=True)
     """
     ways = getattr(algorithm, "ways", None)
     modes = BATCH_NORM_MODES if batch_norm is None else (batch_norm,)

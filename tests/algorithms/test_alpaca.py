@@ -62,6 +62,7 @@ def test_a_task_without_information_gets_the_prior(double_precision):
     assert features.any() and factor.any()
 
 
+@pytest.mark.slow
 def test_it_learns_lines_and_says_how_sure_it_is():
     # y = a x + noise of 0.1, a of every task its own: three points fix it.
     def lines(seed):

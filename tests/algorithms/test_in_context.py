@@ -117,6 +117,7 @@ def test_votes_need_classes():
         meta_tf.InContext(answer="votes")
 
 
+@pytest.mark.slow
 def test_a_gaussian_answer_learns_the_mean_and_the_spread():
     # Constant functions: y = c + 0.3 ε, c ~ N(0, 1), of four support points. The best prediction
     # has the variance 0.09 + 1 / (1 + 4 / 0.09), a log-likelihood of -0.2303 a point.

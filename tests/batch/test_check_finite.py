@@ -53,7 +53,7 @@ CALLS = {
 }
 
 
-@pytest.mark.parametrize("eagerly", [False, True])
+@pytest.mark.parametrize("eagerly", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_an_example_that_is_not_finite_is_refused_and_named(eagerly):
     learner = with_relu(run_eagerly=eagerly)
     before = state_of(learner)
@@ -226,6 +226,7 @@ def test_weights_that_are_not_finite_are_named_as_such():
         learner.fit(as_dataset(*fine()), verbose=0)
 
 
+@pytest.mark.slow
 def test_a_gradient_that_cannot_be_squared_is_not_given_to_adam():
     # Two inner steps multiply by (1 - 2 LR x²)² ≈ 4e20, and so does the gradient of w x by w.
     x, y = fine()

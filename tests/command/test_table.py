@@ -82,7 +82,7 @@ def test_classes_are_counted_in_the_table_and_the_earliest_not_drawn_twice(folde
         (0, ["--algorithm=protonet needs classes", "--target=effect"]),
         (1, ["--data is needed"]),
         (2, ["--target must name a column", "patient, hour, dose", "'cost'"]),
-        (3, ["'ill' must hold numbers"]),
+        (3, ["'ill' must contain numbers"]),
         (4, ["--groups_file must be a JSON file", "none.json"]),
         (5, ["--data has no meaning for --task=sinusoid"]),
     ],

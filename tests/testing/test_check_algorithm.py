@@ -93,9 +93,11 @@ def test_right_algorithms_have_every_property_in_every_mode(algorithm):
 @pytest.mark.parametrize(
     ("algorithm", "named"),
     [
-        (Stopped(), "has_exact_meta_gradients.*finite differences"),
+        pytest.param(
+            Stopped(), "has_exact_meta_gradients.*finite differences", marks=pytest.mark.slow
+        ),
         (Counting(), "must change no variable. model/dense/kernel"),
-        (Forgetful(scale=2.0), "same settings"),
+        pytest.param(Forgetful(scale=2.0), "same settings", marks=pytest.mark.slow),
         (Stored(), "use the support set's statistics"),
     ],
     ids=["stopped", "counting", "forgetful", "stored"],
@@ -106,6 +108,7 @@ def test_what_is_wrong_is_named(algorithm, named):
     assert keras.config.floatx() == "float32"  # as before
 
 
+@pytest.mark.slow
 def test_a_model_and_tasks_of_ones_own_are_taken():
     def without_norm():
         return keras.Sequential([keras.Input([4]), keras.layers.Dense(3, "tanh")])
