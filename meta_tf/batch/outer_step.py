@@ -10,7 +10,7 @@ from meta_tf.algorithms.base import Algorithm
 from meta_tf.batch.map_tasks import sum_tasks
 from meta_tf.batch.replicas import mean_of_sums, of_each_replica, share_of_tasks
 from meta_tf.batch.sizes import cut, how_to_run, padded
-from meta_tf.network.finite import all_finite, all_squares_finite
+from meta_tf.network.finite import all_squares_finite
 from meta_tf.network.masks import packed
 from meta_tf.network.network import Network
 from meta_tf.network.seeds import seed_positions, split_seeds, with_seeds
@@ -87,7 +87,7 @@ def outer_step(
         gradients = (result.gradients, result.meta_gradients)
         predictions = padded(packed(result.predictions), task)
         moves = (result.moved, state_moved)
-        finite = all_squares_finite(gradients) & all_finite((result.loss, moves))
+        finite = all_squares_finite((gradients, result.loss, moves))
         return (result.loss, predictions, counters, finite), (gradients, *moves)
 
     (losses, predictions, counters, finite), (sums, *moves) = sum_tasks(

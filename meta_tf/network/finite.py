@@ -9,18 +9,26 @@ from meta_tf.types import Tensor, Tensors
 
 def all_finite(tensors: Tensors) -> Tensor:
     """Whether all floats of a structure are finite, as a boolean tensor."""
-    floats = (t for t in tf.nest.flatten(tensors) if t.dtype.is_floating)
-    right = [tf.reduce_all(tf.math.is_finite(t)) for t in floats]
-    return tf.reduce_all([tf.constant(True), *right])
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(t)) for t in _joined(tensors)])
 
 
 def all_squares_finite(tensors: Tensors) -> Tensor:
-    """Whether all floats of a structure, and the sums of their squares, are finite.
+    """Whether all floats of a structure, and the sum of their squares, are finite.
 
-    Use it for gradients: optimizers square them, for Adam or to clip by norm.
+    Use it for gradients: optimizers square them, for Adam or to clip by norm. It takes fewer
+    operations than `all_finite`, which XLA compiles sooner.
     """
-    floats = (t for t in tf.nest.flatten(tensors) if t.dtype.is_floating)
-    return all_finite([tf.reduce_sum(tf.square(t)) for t in floats])
+    sums = [tf.reduce_sum(tf.square(t)) for t in _joined(tensors)]
+    return tf.reduce_all([tf.math.is_finite(total) for total in sums])
+
+
+def _joined(tensors: Tensors) -> list[Tensor]:
+    """The floats of a structure as one vector of each dtype: one operation looks at all of them."""
+    by_dtype: dict[tf.DType, list[Tensor]] = {}
+    for t in tf.nest.flatten(tensors):
+        if t.dtype.is_floating:
+            by_dtype.setdefault(t.dtype, []).append(tf.reshape(t, [-1]))
+    return [tf.concat(parts, 0) if len(parts) > 1 else parts[0] for parts in by_dtype.values()]
 
 
 def nan_unless_finite(weights: Tensors, outcome: Tensors) -> Tensors:
