@@ -39,7 +39,7 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path):
     shipped = ["export", "--learner=omniglot_5way_1shot"]
     calls = {
         ".tflite": [*shipped, "--format=litert", "--output=learner"],
-        "something else": [*shipped, "--format=onnx", "--output=full"],
+        "contains other files": [*shipped, "--format=onnx", "--output=full"],
         "at most 5": [*shipped, "--format=litert", "--output=a.tflite", "--ways=6"],
         "any size": [*shipped, "--output=a", "--shots=5"],
         "omniglot_5way_1shot": ["export", "--learner=omniglot_1way", "--output=a"],

@@ -115,9 +115,9 @@ X, Y = (part.tolist() for part in task())
 WRONG_TASKS = {
     "a number short": ({"support_x": [example[1:] for example in X]}, "[examples, 4, 2]"),
     "ragged": ({"support_x": [X[0][1:], *X[1:]]}, "unequal lengths"),
-    "text": ({"support_x": [[["1", "2"]] * 4] * 6}, "no number"),
-    "truths": ({"support_x": [[[True, False]] * 4] * 6}, "no number"),
-    "null": ({"support_x": [[[None, 1.0]] * 4] * 6}, "no number"),
+    "text": ({"support_x": [[["1", "2"]] * 4] * 6}, "not a number"),
+    "truths": ({"support_x": [[[True, False]] * 4] * 6}, "not a number"),
+    "null": ({"support_x": [[[None, 1.0]] * 4] * 6}, "not a number"),
     "too large": ({"support_x": [[[1e39, 1.0]] * 4] * 6}, "infinite"),
     "no list": ({"support_x": 3}, "support_x`"),
     "none": ({"support_x": [], "support_y": []}, "support_x`"),
