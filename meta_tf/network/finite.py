@@ -9,7 +9,8 @@ from meta_tf.types import Tensor, Tensors
 
 def all_finite(tensors: Tensors) -> Tensor:
     """Whether all floats of a structure are finite, as a boolean tensor."""
-    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(t)) for t in _joined(tensors)])
+    right = [tf.reduce_all(tf.math.is_finite(t)) for t in _floats(tensors)]
+    return tf.reduce_all([tf.constant(True), *right])
 
 
 def all_squares_finite(tensors: Tensors) -> Tensor:
@@ -18,17 +19,14 @@ def all_squares_finite(tensors: Tensors) -> Tensor:
     Use it for gradients: optimizers square them, for Adam or to clip by norm. It takes fewer
     operations than `all_finite`, which XLA compiles sooner.
     """
-    sums = [tf.reduce_sum(tf.square(t)) for t in _joined(tensors)]
-    return tf.reduce_all([tf.math.is_finite(total) for total in sums])
-
-
-def _joined(tensors: Tensors) -> list[Tensor]:
-    """The floats of a structure as one vector of each dtype: one operation looks at all of them."""
     by_dtype: dict[tf.DType, list[Tensor]] = {}
-    for t in tf.nest.flatten(tensors):
-        if t.dtype.is_floating:
-            by_dtype.setdefault(t.dtype, []).append(tf.reshape(t, [-1]))
-    return [tf.concat(parts, 0) if len(parts) > 1 else parts[0] for parts in by_dtype.values()]
+    for t in _floats(tensors):
+        by_dtype.setdefault(t.dtype, []).append(tf.reduce_sum(tf.square(t)))
+    return all_finite([tf.add_n(sums) for sums in by_dtype.values()])
+
+
+def _floats(tensors: Tensors) -> list[Tensor]:
+    return [t for t in tf.nest.flatten(tensors) if t.dtype.is_floating]
 
 
 def nan_unless_finite(weights: Tensors, outcome: Tensors) -> Tensors:
