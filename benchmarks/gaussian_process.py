@@ -28,9 +28,10 @@ from benchmarks import long_training
 
 RESULTS = Path(__file__).parent / "results"
 KERNELS = ("rbf", "matern")
-SUPPORT, QUERIES, TEST_TASKS = 20, 30, 1000
+SUPPORT, QUERIES, TEST_TASKS = 20, 30, 500
 LENGTHS, HEIGHTS, X, NOISE = (0.1, 0.6), (0.1, 1.0), (-2.0, 2.0), 0.02
 STEPS, TASKS = 14_000, 32
+_TEST = 2**24
 
 
 def main() -> None:
@@ -49,7 +50,7 @@ def main() -> None:
         "steps": given.steps,
         "tasks_of_a_step": TASKS,
         "cpu_seconds": long_training.cpu_seconds(folder),
-        **measure(learner, given.kernel, source.test),
+        **measure(learner, given.kernel),
     }
     path = RESULTS / f"gaussian_process_{given.kernel}.json"
     path.write_text(json.dumps(found, indent=2) + "\n")
@@ -64,16 +65,22 @@ def tasks(kernel: str = "rbf") -> meta_tf.tasks.Source:
     """
 
     def one(seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        seeds = tf.random.split(seed, 3)
-        length, height = tf.unstack(tf.random.stateless_uniform([2], seeds[0]))
-        length, height = _between(LENGTHS, length), _between(HEIGHTS, height)
-        x = tf.random.stateless_uniform([SUPPORT + QUERIES, 1], seeds[1], *X)
-        known = covariance(kernel, x - tf.transpose(x), length, height)
-        known += NOISE**2 * tf.eye(len(x))
-        y = tf.linalg.cholesky(known) @ tf.random.stateless_normal(x.shape, seeds[2])
+        x, y, _, _ = draw(kernel, seed)
         return x[:SUPPORT], y[:SUPPORT], x[SUPPORT:], y[SUPPORT:]
 
     return meta_tf.tasks.from_function(one)
+
+
+def draw(kernel: str, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """A function at 50 points x and y [50, 1], and the process's length scale and height."""
+    seeds = tf.random.split(seed, 3)
+    length, height = tf.unstack(tf.random.stateless_uniform([2], seeds[0]))
+    length, height = _between(LENGTHS, length), _between(HEIGHTS, height)
+    x = tf.random.stateless_uniform([SUPPORT + QUERIES, 1], seeds[1], *X)
+    known = covariance(kernel, x - tf.transpose(x), length, height)
+    known += NOISE**2 * tf.eye(len(x))
+    y = tf.linalg.cholesky(known) @ tf.random.stateless_normal(x.shape, seeds[2])
+    return x, y, length, height
 
 
 def covariance(kernel: str, distance: Any, length: Any, height: Any) -> Any:
@@ -85,10 +92,54 @@ def covariance(kernel: str, distance: Any, length: Any, height: Any) -> Any:
     return height**2 * (1 + r + r**2 / 3) * tf.exp(-r)
 
 
-def measure(learner: Any, kernel: str, part: Any) -> dict[str, Any]:
-    """Mean scores of the learner and the exact process on the same test tasks."""
-    del kernel, part, learner
-    raise NotImplementedError
+def measure(learner: Any, kernel: str) -> dict[str, Any]:
+    """Mean log-likelihoods of a query, and calibration, of all methods on the same tasks."""
+    likelihoods: dict[str, list[float]] = {}
+    inside = []
+    for number in range(TEST_TASKS):
+        seed = tf.constant([_TEST, number])  # larger than any seed of the training
+        x, y, length, height = (t.numpy() for t in draw(kernel, seed))
+        batch = {"support_x": x[None, :SUPPORT], "support_y": y[None, :SUPPORT]}
+        outputs = learner.predict_on_batch({**batch, "query_x": x[None, SUPPORT:]})[0]
+        learned = meta_tf.gaussian.log_likelihood(y[SUPPORT:], outputs)
+        inside.append(np.mean(meta_tf.gaussian.coverage(y[SUPPORT:], outputs, 0.9)))
+        lengths, heights = (
+            np.linspace(*limits, 2 * n + 1)[1::2] for limits, n in ((LENGTHS, 20), (HEIGHTS, 12))
+        )
+        grid = [a.ravel() for a in np.meshgrid(lengths, heights)]
+        for name, values in (
+            ("InContext", np.mean(learned)),
+            ("exact process, ℓ and s known", exact(kernel, x, y, [length], [height])),
+            ("exact process, averaged over ℓ and s", exact(kernel, x, y, *grid)),
+        ):
+            likelihoods.setdefault(name, []).append(float(values))
+    best = np.array(likelihoods["exact process, ℓ and s known"])
+    return {
+        "log_likelihood": {name: _interval(values) for name, values in likelihoods.items()},
+        "short_of_the_exact_process": {
+            name: _interval(best - values) for name, values in likelihoods.items()
+        },
+        "coverage_90": _interval(inside),
+    }
+
+
+def exact(kernel: str, x: Any, y: Any, lengths: Any, heights: Any) -> float:
+    """The mean log-likelihood of the queries under processes weighted by the support set."""
+    x, y = x.astype(float)[:, 0], y.astype(float)[:, 0]
+    lengths, heights = (np.asarray(a, float)[:, None, None] for a in (lengths, heights))
+    known = np.asarray(covariance(kernel, x[:, None] - x, lengths, heights))
+    known = known + NOISE**2 * np.eye(len(x))
+    factor = np.linalg.cholesky(known[:, :SUPPORT, :SUPPORT])
+    white = np.linalg.solve(factor, np.broadcast_to(y[:SUPPORT, None], (len(factor), SUPPORT, 1)))
+    cross = np.linalg.solve(factor, known[:, :SUPPORT, SUPPORT:])
+    mean = np.sum(cross * white, 1)
+    variance = np.diagonal(known, axis1=1, axis2=2)[:, SUPPORT:] - np.sum(cross**2, 1)
+    evidence = -np.sum(white**2, (1, 2)) / 2
+    evidence -= np.sum(np.log(np.diagonal(factor, axis1=1, axis2=2)), 1)
+    weights = np.exp(evidence - evidence.max())
+    densities = np.exp(-((y[SUPPORT:] - mean) ** 2) / (2 * variance))
+    densities /= np.sqrt(2 * math.pi * variance)
+    return float(np.mean(np.log(weights / weights.sum() @ densities)))
 
 
 def make() -> meta_tf.MetaLearner:
@@ -113,6 +164,12 @@ class Waves(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "number": self.number, "period": self.period}
+
+
+def _interval(values: Any) -> dict[str, float]:
+    """Mean, and the half-width of its 95 % interval over tasks, 1.96 σ / √n."""
+    half = 1.96 * np.std(values, ddof=1) / math.sqrt(len(values))
+    return {"mean": round(float(np.mean(values)), 4), "ci95": round(float(half), 4)}
 
 
 def _between(limits: tuple[float, float], u: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+
 import numpy as np
 
 from benchmarks.compartments import (
@@ -20,7 +21,7 @@ _DOSES = np.array([1.0, 3.0, 10.0, 30.0, 100.0])  # minutes of the moving means 
 
 
 class SimulatedPatients:
-    """Draws samples of simulated patients, who have the covariates, infusions and times of real ones.
+    """Draws samples of simulated patients, who resemble real ones in all but concentrations.
 
     They are simulated once, since a patient takes a millisecond and a training draws each of
     them many times, with other samples.
