@@ -90,7 +90,9 @@ def measure(learner: Any, part: Any) -> dict[str, Any]:
             ("coverage_90", meta_tf.gaussian.coverage(y, outputs, 0.9)),
         ):
             scores.setdefault(name, []).extend(np.mean(values, 1))
-        for one in zip(*(x[k].numpy() for k in ("support_x", "support_y", "query_x")), y.numpy()):
+        for one in zip(
+            *(x[k].numpy() for k in ("support_x", "support_y", "query_x")), y.numpy(), strict=True
+        ):
             for name, method in BASELINES.items():
                 errors.setdefault(name, []).append(method(*(a.astype(float) for a in one)))
     ours = np.array(errors["ALPaCA"])
