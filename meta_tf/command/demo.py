@@ -13,9 +13,9 @@ from meta_tf import zoo
 from meta_tf.command.define import settings_of
 from meta_tf.command.learners import load
 from meta_tf.command.quiet import hidden_stderr
-from meta_tf.demo.manifest import Shown
 from meta_tf.demo.runtime import runtime_package
 from meta_tf.demo.serve import address_of, served
+from meta_tf.demo.shown import Shown
 from meta_tf.demo.write import check_folder, write_page
 from meta_tf.files import temporary_folder
 from meta_tf.run import stop

@@ -10,8 +10,8 @@ import pytest
 import meta_tf
 from meta_tf import zoo
 from meta_tf.command.main import main
-from meta_tf.demo import manifest as manifests
-from meta_tf.demo import runtime, write
+from meta_tf.demo import drawings, runtime, write
+from meta_tf.demo.shown import Shown
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -52,7 +52,7 @@ def exported(monkeypatch):
 
 def test_the_folder_holds_the_page_the_learner_and_what_runs_it(tmp_path, package, exported):
     learner = learner_of(meta_tf.MAML(0.1, inner_steps=1, eval_steps=3))
-    shown = [manifests.Shown(learner, "mine")]
+    shown = [Shown(learner, "mine")]
     size = write.write_page(shown, tmp_path / "page", package)
     written = {p.relative_to(tmp_path / "page") for p in (tmp_path / "page").rglob("*.*")}
     page = {path.relative_to(write.PAGE) for path in write.PAGE.rglob("*.*")}
@@ -99,8 +99,8 @@ def test_the_folder_holds_the_page_the_learner_and_what_runs_it(tmp_path, packag
 )
 def test_the_manifest_describes_the_learner(algorithm, outputs, batch_norm, told):
     learner = learner_of(algorithm, outputs, batch_norm, shape=(20, 20, 1))
-    after = [{"steps": steps} for steps in manifests.steps_shown(learner)]
-    found = manifests.entry(manifests.Shown(learner, "mine"), after)
+    after = [{"steps": steps} for steps in drawings.steps_shown(learner)]
+    found = drawings.entry(Shown(learner, "mine"), after)
     assert [row["steps"] for row in found["after"]] == told["steps"]
     assert (found["learner"], found["size"], found["writing"]) == ("mine", 20, None)
     assert (found["pen"], found["side"]) == (zoo.OMNIGLOT.pen, zoo.OMNIGLOT.side)
@@ -112,19 +112,19 @@ def test_the_manifest_describes_the_learner(algorithm, outputs, batch_norm, told
 )
 def test_many_steps_are_shown_by_a_few(steps, shown):
     learner = learner_of(meta_tf.MAML(0.1, inner_steps=1, eval_steps=steps))
-    assert manifests.steps_shown(learner) == shown
+    assert drawings.steps_shown(learner) == shown
 
 
 def test_an_earlier_page_is_replaced_and_nothing_else(tmp_path, package, exported):
     learner, folder = learner_of(meta_tf.ProtoNet(5), None), tmp_path / "page"
     for name in ("first", "second"):
-        write.write_page([manifests.Shown(learner, name)], folder, package)
+        write.write_page([Shown(learner, name)], folder, package)
     (entry,) = json.loads((folder / "manifest.json").read_text())["learners"]
     assert entry["learner"] == "second"
     (folder / "manifest.json").unlink()
     before = sorted(folder.rglob("*"))
     with pytest.raises(ValueError, match="holds something else"):
-        write.write_page([manifests.Shown(learner, "third")], folder, package)
+        write.write_page([Shown(learner, "third")], folder, package)
     assert sorted(folder.rglob("*")) == before
 
 
@@ -139,7 +139,7 @@ def test_an_earlier_page_is_replaced_and_nothing_else(tmp_path, package, exporte
 def test_a_learner_of_something_else_is_refused(wrong, told, tmp_path, package):
     learner = learner_of(meta_tf.MAML(0.1), **wrong)
     with pytest.raises(ValueError, match=f"`learner` must .*{told}"):
-        write.write_page([manifests.Shown(learner, "mine")], tmp_path / "page", package)
+        write.write_page([Shown(learner, "mine")], tmp_path / "page", package)
     assert not (tmp_path / "page").exists()
 
 

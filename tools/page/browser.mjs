@@ -54,7 +54,7 @@ async function walk() {
   await answered(page);
   const before = await learned(page);
   const drawn = await page.evaluate(async () => {
-    const { question, state } = await import(new URL("main.js", location.href).href);
+    const { question, state } = await import(new URL("drawings/main.js", location.href).href);
     const count = (pad) => pad.strokes.length;
     const [mouse, finger] = state.symbols.map(({ pad }) => count(pad));
     return { strokes: { mouse, finger, keys: count(question) }, by_keys: question.strokes[0] };
@@ -154,7 +154,7 @@ async function solve(page, { support, queries }) {
 /** What the page makes of the drawing that is on its pad, once it has made up its mind. */
 function answered(page) {
   return page.evaluate(async () => {
-    const { settled, state } = await import(new URL("main.js", location.href).href);
+    const { settled, state } = await import(new URL("drawings/main.js", location.href).href);
     await settled();
     const { picture, answers, ms } = state.answer;
     const said = document.querySelector("#answer").textContent;
@@ -165,7 +165,7 @@ function answered(page) {
 /** The name of the learner that answers. */
 function known(page) {
   return page.evaluate(async () => {
-    const { state } = await import(new URL("main.js", location.href).href);
+    const { state } = await import(new URL("drawings/main.js", location.href).href);
     return state.learner.manifest.learner;
   });
 }
@@ -173,7 +173,7 @@ function known(page) {
 /** The pictures that it learned from, and the time that took. */
 function learned(page) {
   return page.evaluate(async () => {
-    const { settled, state } = await import(new URL("main.js", location.href).href);
+    const { settled, state } = await import(new URL("drawings/main.js", location.href).href);
     await settled();
     const support = state.learned.classes.map((list) => list.map((picture) => [...picture]));
     return { support, learn_ms: state.learned.ms };
