@@ -159,5 +159,5 @@ def _invert(asked: Adaptation) -> str:
     """Which pictures to invert: with auto, light ones for a learner of ink that is 1 on 0."""
     if asked.invert != "auto":
         return asked.invert
-    of_ink = asked.learner in zoo.names()
+    of_ink = asked.learner in zoo.characters()
     return "light" if of_ink or "--task=omniglot" in trained_on(asked.learner) else "no"
