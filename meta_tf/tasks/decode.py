@@ -94,7 +94,7 @@ def _resized(pictures: np.ndarray, size: tuple[int, int], crop: bool) -> np.ndar
     stored, target = np.array(pictures.shape[1:3], np.float32), np.array(size, np.float32)
     scale, translation = target / stored, np.zeros(2, np.float32)
     if crop:
-        scale = np.full(2, scale.max())
+        scale = np.full_like(scale, scale.max())
         translation = (target - scale * stored) / 2
     with tf.device("CPU:0"):
         resized = tf.raw_ops.ScaleAndTranslate(
