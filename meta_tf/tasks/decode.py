@@ -92,10 +92,10 @@ def _resized(pictures: np.ndarray, size: tuple[int, int], crop: bool) -> np.ndar
     long for one picture.
     """
     stored, target = np.array(pictures.shape[1:3], np.float32), np.array(size, np.float32)
-    scale, translation = target / stored, np.zeros(2, np.float32)
+    scale: np.ndarray = target / stored
     if crop:
         scale = np.full_like(scale, scale.max())
-        translation = (target - scale * stored) / 2
+    translation = (target - scale * stored) / 2 if crop else np.zeros_like(target)
     with tf.device("CPU:0"):
         resized = tf.raw_ops.ScaleAndTranslate(
             images=pictures,
