@@ -1,4 +1,4 @@
-"""`meta-tf demo`: a page that learns, in the reader's browser, what is drawn on it."""
+"""`meta-tf demo`: a page that learns, in the browser, what is drawn or shown."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Demo:
 
     Args:
       learner: a .keras file, a run's folder, or a shipped learner. Several, with commas between
-        them, are a choice.
+        them, are a choice. `photos`, for photographs, has a page of its own, with a camera.
       output: a folder to write the page to, instead of showing it.
       runtime: the unpacked npm package onnxruntime-web, where npm cannot fetch it.
       port: where to show the page; any free one if 0.
@@ -45,6 +45,7 @@ class Demo:
 GROUPS = {"demo": [Demo, "--import"]}
 EXAMPLES = """
   meta-tf demo
+  meta-tf demo --learner=photos
   meta-tf demo --output=page
   meta-tf demo --learner=runs/mine/learner.keras --output=page
 It needs the extra onnx, and npm once, which fetches what runs the learner in a browser.

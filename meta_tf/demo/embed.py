@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.export.compare import TOLERANCE
-from meta_tf.export.onnx import convert
+from meta_tf.export.formats import check_installed
+from meta_tf.export.onnx import PACKAGES, convert
 from meta_tf.export.refused import Refused
 from meta_tf.pixels import largest_pixel
 
@@ -30,6 +31,7 @@ def embed_file(model: keras.Model) -> bytes:
       ImportError: if the extra `onnx` is not installed.
       Refused: if ONNX cannot express the model, or computes something else.
     """
+    check_installed("onnx", PACKAGES)
     values = {f"weight{i}": v for i, v in enumerate(_weights(model))}
     content = _with_weights(
         convert("embed", _function(model, values)), {n: v.numpy() for n, v in values.items()}

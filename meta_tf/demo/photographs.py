@@ -36,9 +36,9 @@ def check(shown: Sequence[Shown]) -> None:
         raise ValueError(f"`learner` must take square photographs. Received: {each.takes}.")
     if not isinstance(learner.algorithm, R2D2) or learner.network.batch_norm != "running":
         raise ValueError(
-            '`learner` of photographs must learn by `R2D2`, with batch norm "running" (such as '
-            f"`photos`). Received: {each.name}, which learns by {type(learner.algorithm).__name__} "
-            f"with batch norm {learner.network.batch_norm!r}."
+            "`learner` must learn by `R2D2` with batch norm 'running', such as `photos` does, or "
+            f"take drawings, [size, size, 1]. Received: {each.name}, which learns by "
+            f"{type(learner.algorithm).__name__} with batch norm {learner.network.batch_norm!r}."
         )
 
 
@@ -48,9 +48,9 @@ def write(shown: Sequence[Shown], folder: Path) -> dict[str, Any]:
     Returns:
       The content of `manifest.json`. `learner`: its name. `embed`: the network's file, pixels
       [n, size, size, 3] from 0 to `white` to embeddings. `network`: a checksum of that file;
-      embeddings by another network cannot be compared. `size` and `features`: of the pictures and of
-      the embeddings. `ways`: the most classes. `lambda`, `scale`: the regression's penalty
-      and the factor of its answers.
+      embeddings by another network cannot be compared. `size` and `features`: of the pictures
+      and of the embeddings. `ways`: the most classes. `lambda`, `scale`, `bias`: of the
+      regression.
     """
     (each,) = shown
     learner = each.learner
@@ -64,7 +64,8 @@ def write(shown: Sequence[Shown], folder: Path) -> dict[str, Any]:
         "size": learner.model.input_shape[1],
         "features": learner.model.output_shape[-1],
         "white": largest_pixel(learner.model) or 1,
-        "ways": learner.algorithm.ways,
+        "ways": learner.algorithm.prediction_size(learner.network),
         "lambda": math.exp(float(meta["log_lambda"])),
         "scale": float(meta["scale"]),
+        "bias": float(meta["bias"]),
     }

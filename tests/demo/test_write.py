@@ -1,6 +1,7 @@
 """The page's folder: what is in it, what the page is told of the learner, what is refused."""
 
 import gzip
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import meta_tf
 from meta_tf import zoo
 from meta_tf.command.main import main
-from meta_tf.demo import drawings, runtime, write
+from meta_tf.demo import drawings, photographs, runtime, write
 from meta_tf.demo.shown import Shown
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -55,7 +56,11 @@ def test_the_folder_holds_the_page_the_learner_and_what_runs_it(tmp_path, packag
     shown = [Shown(learner, "mine")]
     size = write.write_page(shown, tmp_path / "page", package)
     written = {p.relative_to(tmp_path / "page") for p in (tmp_path / "page").rglob("*.*")}
-    page = {path.relative_to(write.PAGE) for path in write.PAGE.rglob("*.*")}
+    page = {
+        path.relative_to(write.PAGE)
+        for path in (*write.PAGE.glob("*.*"), *(write.PAGE / "drawings").rglob("*.*"))
+        if path.suffix != ".html"
+    } | {Path("index.html")}
     names = [Path(name).name for name in runtime.FILES] + [runtime.LICENCE.name]
     ran = {Path("runtime") / (f"{n}.gzip" if n.endswith(".wasm") else n) for n in names}
     files = {Path(f"learner1/{name}_{n}.onnx") for name in ("adapt", "predict") for n in (1, 2, 3)}
@@ -131,7 +136,9 @@ def test_an_earlier_page_is_replaced_and_nothing_else(tmp_path, package, exporte
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"shape": (28, 28, 3)}, r"\[size, size, 1\].*mine.*28, 28, 3"),
+        ({"shape": (28, 28, 2)}, r"\[size, size, 1\].*mine.*28, 28, 2"),
+        ({"shape": (28, 28, 3)}, r"learn by `R2D2`.*mine.*by MAML with batch norm 'support'"),
+        ({"shape": (28, 20, 3)}, r"square photographs.*28, 20, 3"),
         ({"shape": (28, 20, 1)}, r"\[size, size, 1\].*28, 20, 1"),
         ({"loss": keras.losses.MeanSquaredError()}, "be a classifier.*mean_squared_error"),
     ],
@@ -141,6 +148,34 @@ def test_a_learner_of_something_else_is_refused(wrong, told, tmp_path, package):
     with pytest.raises(ValueError, match=f"`learner` must .*{told}"):
         write.write_page([Shown(learner, "mine")], tmp_path / "page", package)
     assert not (tmp_path / "page").exists()
+
+
+def test_learners_of_photographs_have_a_page_of_their_own(tmp_path, package, exported, monkeypatch):
+    def shown(channels):
+        size = keras.Input([8, 8, channels])
+        model = keras.Model(size, keras.layers.GlobalAveragePooling2D()(size))
+        algorithm = meta_tf.R2D2(ways=7, regularization=0.5, scale=3.0)
+        return Shown(meta_tf.MetaLearner(model, algorithm, LOSS, batch_norm="running"), "mine")
+
+    monkeypatch.setattr(photographs, "embed_file", lambda model: b"a network")
+    folder = tmp_path / "page"
+    write.write_page([shown(3)], folder, package)
+    told = json.loads((folder / "manifest.json").read_text())
+    assert told.pop("network") == hashlib.sha256(b"a network").hexdigest()[:16]
+    assert told.pop("lambda") == pytest.approx(0.5)
+    assert (folder / told.pop("embed")).read_bytes() == b"a network"
+    assert told == {
+        "learner": "mine",
+        "size": 8,
+        "features": 3,
+        "white": 1,
+        "ways": 7,
+        "scale": 3.0,
+        "bias": 0.0,
+    }
+    assert (folder / "photographs" / "main.js").is_file() and not (folder / "drawings").exists()
+    with pytest.raises(ValueError, match=r"`learner` must be one learner of photographs.*mine, mi"):
+        write.write_page([shown(1), shown(3)], folder, package)
 
 
 def test_the_command_writes_a_page(tmp_path, package, exported, capsys):

@@ -2,27 +2,15 @@
 //
 //     node browser.mjs < work.json > found.json
 //
-// `work`: { puppeteer, chromium, url } and one of
+// `work`: as for chromium.mjs, with { url } and one of
 //   tasks   of { support, queries }: for each class a drawing to teach, and drawings
 //           { strokes, label } to ask about; `loads`, how often to time the loading
 //   walk    true: uses mouse, finger, keys, and both languages
 //   shots   screenshots of the page with a task solved, { file, task, width, … }
 
-import { readFileSync } from "node:fs";
-import { pathToFileURL } from "node:url";
+import { browser, finish, opened, work } from "./chromium.mjs";
 
-const work = JSON.parse(readFileSync(0, "utf8"));
-const { default: puppeteer } = await import(pathToFileURL(work.puppeteer).href);
-const browser = await puppeteer.launch({
-  executablePath: work.chromium,
-  args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
-});
-try {
-  const found = await (work.walk ? walk() : work.shots ? shoot() : run());
-  process.stdout.write(JSON.stringify(found));
-} finally {
-  await browser.close();
-}
+await finish(() => (work.walk ? walk() : work.shots ? shoot() : run()));
 
 async function run() {
   const { page, problems, elsewhere } = await opened(work.url, { width: 1100, height: 1500 });
@@ -112,26 +100,6 @@ async function shoot() {
     await page.close();
   }
   return {};
-}
-
-/** A page that is ready; what it complains of, and what it asks other places for. */
-async function opened(url, viewport, own = url, dark = false) {
-  const page = await browser.newPage();
-  const [problems, elsewhere] = [[], []];
-  page.on("console", (message) => {
-    if (["error", "warn"].includes(message.type())) problems.push(message.text());
-  });
-  page.on("pageerror", (error) => problems.push(String(error)));
-  page.on("request", (request) => {
-    if (!request.url().startsWith(own)) elsewhere.push(request.url());
-  });
-  await page.setViewport(viewport);
-  const scheme = { name: "prefers-color-scheme", value: dark ? "dark" : "light" };
-  await page.emulateMediaFeatures([scheme]);
-  await page.goto(url);
-  await page.waitForSelector("html[data-ready]");
-  page.pen = await page.createCDPSession();
-  return { page, problems, elsewhere };
 }
 
 /** Teaches the classes of a task, and asks about its other drawings. */

@@ -20,6 +20,7 @@ import { zh } from "./words/zh.js";
 const LANGUAGES = { en, zh };
 const FEWEST = 2;
 const MOST_ASKED = 100;
+const LARGE = 640; // pixels of the picture that is shown
 const MOST_A_SECOND = 10; // pictures of the camera
 const $ = (name) => document.querySelector(name);
 
@@ -30,8 +31,9 @@ const page = {
   store: null,
   things: [], // { id, name, place, examples: [{ id, of, place, embedding, thumbnail }] }
   cards: new Map(), // by the things' ids
-  asked: [], // { name, canvas, embedding, ms, answer }: files to be recognised
+  asked: [], // { file, name, canvas, embedding, ms, answer }: files to be recognised
   seen: null, // the last picture: one of them, or the camera's
+  drawn: null, // the file that is drawn in large
   head: null, // what learned from the things; null when they have changed
   learned: null, // { things, pictures, ms } of the head
   frames: 0, // of the camera, that were answered
@@ -127,7 +129,7 @@ async function ask(files) {
   page.seen = null;
   for (const file of files.slice(0, MOST_ASKED)) {
     await attempt(async () => {
-      const one = { name: file.name, ...(await see(await readPicture(file))), answer: null };
+      const one = { file, name: file.name, ...(await see(await readPicture(file))), answer: null };
       page.asked.push(one);
       page.seen ??= one;
     });
@@ -357,7 +359,7 @@ async function answerNow() {
   if (camera.on) page.seen = await see($("#video"));
   learn();
   for (const one of camera.on ? [page.seen] : page.asked) one.answer = answerTo(one);
-  showSeen();
+  await showSeen();
   if (!page.head) return answer.ask(words.needThings);
   if (!page.seen) return answer.ask(words.needPicture);
   answer.show(words, page.seen.answer);
@@ -382,7 +384,7 @@ function answerTo({ embedding }) {
 }
 
 /** What is looked at: the camera, or the file that is chosen. */
-function showSeen() {
+async function showSeen() {
   const { words, asked, seen } = page;
   $("#video").hidden = !camera.on;
   $("#chosen").hidden = camera.on || !seen;
@@ -391,12 +393,14 @@ function showSeen() {
   $("#camera").textContent = camera.on ? words.cameraOff : words.cameraOn;
   if (!camera.on) $("#turn").hidden = true;
   for (const card of page.cards.values()) card.allow(camera.on || Boolean(seen));
-  if (seen && !camera.on) {
-    const { width, height } = seen.canvas;
-    Object.assign($("#chosen"), { width, height });
-    $("#chosen").getContext("2d").drawImage(seen.canvas, 0, 0);
-    $("#chosen").setAttribute("aria-label", words.shown(seen.name));
+  if (seen?.file && seen.file !== page.drawn) {
+    $("#chosen").width = $("#chosen").height = LARGE;
+    const picture = await readPicture(seen.file);
+    $("#chosen").getContext("2d").drawImage(square(picture, LARGE), 0, 0);
+    picture.close();
+    page.drawn = seen.file;
   }
+  if (seen?.file) $("#chosen").setAttribute("aria-label", words.shown(seen.name));
   askedList.show(words, asked, seen, (one) => {
     page.seen = one;
     update();
