@@ -59,7 +59,7 @@ def run(asked: Adaptation, how: Pictures) -> None:
     query = pictures_in(Path(asked.query), "--query")
     learner = load(asked.learner)
     takes = _takes(learner, asked.learner)
-    learner.pictures = dataclasses.replace(takes, invert=_invert(asked, how))
+    learner.pictures = dataclasses.replace(takes, invert=_invert(asked, how, takes))
     _check_ways(learner, classes.names, asked.learner)
     x = read(learner.pictures, [*classes.pictures, *query])
     support_x, query_x = np.split(x, [len(classes.pictures)])
@@ -84,7 +84,7 @@ def read(pictures: PictureInput, paths: Sequence[Path]) -> np.ndarray:
     """Reads pictures, and prints a line if they lose size or colour, or files are ignored."""
     if left := passed_over(sorted({path.parent for path in paths})):
         print(left)
-    conversion = Conversion(pictures.size, pictures.channels)
+    conversion = Conversion(pictures.size, pictures.channels, pictures.crop)
     files = [ImageFile(str(path), path.read_bytes) for path in paths]
     images = pictures.decoded(files, conversion)
     if told := conversion.told():
@@ -151,9 +151,8 @@ def _check_ways(learner: meta_tf.MetaLearner, classes: Sequence[str], name: str 
         )
 
 
-def _invert(asked: Adaptation, how: Pictures) -> Invert:
+def _invert(asked: Adaptation, how: Pictures, takes: PictureInput) -> Invert:
     """Which pictures to invert: with auto, light ones for a learner of ink that is 1 on 0."""
     if how.invert != "auto":
         return how.invert
-    of_ink = asked.learner in zoo.characters()
-    return "light" if of_ink or "--task=omniglot" in trained_on(asked.learner) else "no"
+    return "light" if "--task=omniglot" in trained_on(asked.learner) else takes.invert

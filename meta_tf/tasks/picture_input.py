@@ -84,7 +84,7 @@ class PictureInput:
         self, files: Sequence[ImageFile], conversion: Conversion | None = None
     ) -> np.ndarray:
         """Reads files, as `read` does; `conversion` counts how they were stored."""
-        images = decode_images(files, self.size, self.channels, conversion)
+        images = decode_images(files, self.size, self.channels, conversion, self.crop)
         return self.scaled(inverted(images, self.invert))
 
     def scaled(self, images: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import meta_tf
-from meta_tf.evaluation.leave_one_out import leave_one_out
+from meta_tf import leave_one_out
 
 CE = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 X = np.random.default_rng(0).normal(size=[7, 6]).astype("float32")
