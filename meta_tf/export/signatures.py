@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
-from meta_tf.batch.check_values import with_right_labels
+from meta_tf.data_checks.values import with_right_labels
 from meta_tf.export.reachable import inputs_that_matter
 from meta_tf.types import Examples, Tensor, Weights
 
