@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf.command import adapt, pictures
-from meta_tf.command.adapt import probabilities
+from meta_tf.command import adapt, adapt_pictures, pictures
+from meta_tf.command.adapt_pictures import probabilities
 from meta_tf.command.main import read
 from tests.command_line import one_after_another
 
@@ -188,7 +188,7 @@ def test_a_learner_is_given_pixels_as_in_training(scales, tmp_path, monkeypatch,
     learner, given = meta_tf.MetaLearner(model, meta_tf.ProtoNet(ways=2), loss), []
     learn = learner.adapt
     monkeypatch.setattr(learner, "adapt", lambda x, *rest: (given.append(x), learn(x, *rest))[1])
-    monkeypatch.setattr(adapt, "load", lambda name: learner)
+    monkeypatch.setattr(adapt_pictures, "load", lambda name: learner)
     words = [str(tmp_path / "first"), str(tmp_path / "new"), "--learner=mine", "--invert=no"]
     adapt.run(read("adapt", words))
     np.testing.assert_allclose(given[0][:, 0, 0, 0], [60, 180] / np.float32(1 if scales else 255))
