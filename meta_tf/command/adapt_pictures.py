@@ -141,5 +141,5 @@ def _invert(asked: Adaptation, how: Pictures) -> str:
     """Which pictures to invert: with auto, light ones for a learner of ink that is 1 on 0."""
     if how.invert != "auto":
         return how.invert
-    of_ink = asked.learner in zoo.names()
+    of_ink = asked.learner in zoo.characters()
     return "light" if of_ink or "--task=omniglot" in trained_on(asked.learner) else "no"

@@ -82,7 +82,7 @@ def learners_of(names: str) -> list[Shown]:
         # A file or a folder is called by its name; a run's file, by the run's.
         path = Path(given)
         name = path.absolute().parent.name if path.name == "learner.keras" else path.stem
-        known = zoo.trained_on(given) if given in zoo.names() else None
+        known = zoo.trained_on(given) if given in zoo.characters() else None
         shown.append(Shown(load(given, "learner"), name, known))
     return shown
 

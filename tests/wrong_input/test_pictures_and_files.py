@@ -8,6 +8,7 @@ import zlib
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image, ImageOps
 
 from meta_tf import tasks
@@ -109,10 +110,10 @@ def as_pillow_reads(content, channels):
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
-def read(content, channels=1, size=(32, 32)):
-    conversion = Conversion(size, channels)
+def read(content, channels=1, size=(32, 32), crop=False):
+    conversion = Conversion(size, channels, crop)
     file = ImageFile("a.png", lambda: content)
-    return decode_images([file], size, channels, conversion)[0], conversion.told()
+    return decode_images([file], size, channels, conversion, crop)[0], conversion.told()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -143,6 +144,26 @@ def test_transparent_pictures_are_read_on_white():
 def test_of_several_pictures_in_a_file_the_first_is_read_and_that_is_told():
     for kind in ("animated gif", "tiff of pages"):
         assert "1 of the files hold several; only the first is read." in read(KINDS[kind])[1]
+
+
+@pytest.mark.parametrize("tall", [False, True])
+def test_a_crop_is_the_middle_of_the_picture_at_its_own_aspect_ratio(tall):
+    wide = np.random.default_rng(0).integers(0, 256, [24, 40, 3], np.uint8)
+    middle = wide[:, 8:32]
+
+    def seen(size):
+        picture = wide.swapaxes(0, 1) if tall else wide
+        found, told = read(encoded("PNG", Image.fromarray(picture)), 3, size, crop=True)
+        return (found.swapaxes(0, 1) if tall else found), told
+
+    found, told = seen((24, 24))
+    np.testing.assert_array_equal(found, middle)
+    assert f"of {'40 x 24' if tall else '24 x 40'} pixels, are cropped to their middle and" in told
+    # At half of the size: the filter reaches 6 pixels beyond, which are those of the picture.
+    whole = tf.image.resize(wide, (12, 20), "lanczos3", antialias=True)
+    expected = np.clip(np.rint(whole[:, 4:16]), 0, 255)
+    np.testing.assert_allclose(seen((12, 12))[0].astype(int), expected, atol=1)
+    assert "cropped" not in read(encoded("PNG", Image.fromarray(middle)), 3, (9, 9), crop=True)[1]
 
 
 DEEP = np.arange(0, 4096, 16, dtype=np.uint16).reshape(16, 16)  # of a camera of 12 bits

@@ -25,7 +25,7 @@ def drawings(seed=0, count=5):
     return images
 
 
-@pytest.fixture(scope="module", params=zoo.names())
+@pytest.fixture(scope="module", params=zoo.characters())
 def shipped(request):
     return request.param, meta_tf.pretrained(request.param)
 

@@ -11,6 +11,7 @@ class Conversion:
     Args:
       size: the height and width to resize to.
       channels: 1 (grey) or 3 (colour).
+      crop: whether pictures of another aspect ratio are cropped instead of stretched.
 
     Example:
       >>> conversion = Conversion((28, 28), 1)
@@ -20,8 +21,8 @@ class Conversion:
       ' to 28 x 28 in grey.'
     """
 
-    def __init__(self, size: tuple[int, int], channels: int):
-        self._size, self._channels = size, channels
+    def __init__(self, size: tuple[int, int], channels: int, crop: bool = False):
+        self._size, self._channels, self._crop = size, channels, crop
         self._sizes: set[tuple[int, int]] = set()
         self._white: int | None = None
         self._pictures = self._colours = self._transparent = self._several = 0
@@ -59,8 +60,9 @@ class Conversion:
             some = "all" if greyed == self._pictures else f"{greyed} of them"
             colour = f" {some} stored in colour,"
         (height, width) = self._size
-        stretched = any(h * width != w * height for h, w in self._sizes)
-        done = "stretched" if stretched else "resized"
+        done = "resized"
+        if any(h * width != w * height for h, w in self._sizes):
+            done = "cropped to their middle and resized" if self._crop else "stretched"
         if self._sizes == {self._size}:
             done = "read"
         target = f"{done} {'as' if done == 'read' else 'to'} {height} x {width}"

@@ -23,6 +23,7 @@ def decode_images(
     size: tuple[int, int],
     channels: int,
     conversion: Conversion | None = None,
+    crop: bool = False,
 ) -> np.ndarray:
     """Decodes and resizes images, with a progress bar on a terminal.
 
@@ -33,6 +34,8 @@ def decode_images(
         antialiasing.
       channels: 1 (grey) or 3 (red, green, blue).
       conversion: counts how the pictures were stored.
+      crop: whether to cut off what is outside the largest centred part of the requested aspect
+        ratio; otherwise, pictures of another aspect ratio are stretched.
 
     Returns:
       uint8, [n, height, width, channels].
@@ -41,7 +44,7 @@ def decode_images(
       ValueError: if a file cannot be decoded; the error names it.
     """
     images, done = np.empty([len(files), *size, channels], np.uint8), 0
-    for chunk in decoded_chunks(files, size, channels, conversion):
+    for chunk in decoded_chunks(files, size, channels, conversion, crop):
         images[done : done + len(chunk)] = chunk
         done += len(chunk)
     return images
@@ -52,6 +55,7 @@ def decoded_chunks(
     size: tuple[int, int],
     channels: int,
     conversion: Conversion | None = None,
+    crop: bool = False,
 ) -> Iterator[np.ndarray]:
     """The same images, a few hundred at a time."""
     reader = PictureReader(files, size, channels)
@@ -74,24 +78,30 @@ def decoded_chunks(
             if held > _WAITING_BYTES or place == len(chunk) - 1:
                 for same in waiting.values():
                     places, stack = zip(*same, strict=True)
-                    images[list(places)] = _resized(np.stack(stack), size)
+                    images[list(places)] = _resized(np.stack(stack), size, crop)
                 waiting, held = {}, 0
         yield images
         bar.update(first + len(chunk))
 
 
-def _resized(pictures: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _resized(pictures: np.ndarray, size: tuple[int, int], crop: bool) -> np.ndarray:
     """Pictures [n, h, w, channels] as uint8 [n, *size, channels].
 
-    The result is that of `tf.image.resize(pictures, size, "lanczos3", antialias=True)`, which
-    takes several times as long for one picture.
+    Without `crop`, the result is that of
+    `tf.image.resize(pictures, size, "lanczos3", antialias=True)`, which takes several times as
+    long for one picture.
     """
+    stored, target = np.array(pictures.shape[1:3], np.float32), np.array(size, np.float32)
+    scale: np.ndarray = target / stored
+    if crop:
+        scale = np.full_like(scale, scale.max())
+    translation = (target - scale * stored) / 2 if crop else np.zeros_like(target)
     with tf.device("CPU:0"):
         resized = tf.raw_ops.ScaleAndTranslate(
             images=pictures,
             size=size,
-            scale=np.array(size, np.float32) / np.array(pictures.shape[1:3], np.float32),
-            translation=np.zeros(2, np.float32),
+            scale=scale,
+            translation=translation,
             kernel_type="lanczos3",
             antialias=True,
         ).numpy()
