@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from meta_tf.tasks.conversion import Conversion
-from meta_tf.tasks.decode import decode_images
-from meta_tf.tasks.picture import ImageFile
-from meta_tf.tasks.picture_files import KINDS, passed_over, pictures_of
+from meta_tf.tasks.images.conversion import Conversion
+from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.images.picture import ImageFile
+from meta_tf.tasks.images.picture_files import KINDS, passed_over, pictures_of
 
 
 class Classes(NamedTuple):

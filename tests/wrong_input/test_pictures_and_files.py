@@ -14,9 +14,9 @@ from PIL import Image, ImageOps
 from meta_tf import tasks
 from meta_tf.command import build, main, pictures
 from meta_tf.files import whole_file, write_text
-from meta_tf.tasks.conversion import Conversion
-from meta_tf.tasks.decode import decode_images
-from meta_tf.tasks.picture import ImageFile
+from meta_tf.tasks.images.conversion import Conversion
+from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.images.picture import ImageFile
 
 PIXELS = np.kron(np.random.default_rng(0).integers(0, 256, [4, 4, 3]), np.ones([8, 8, 1]))
 PICTURE = Image.fromarray(PIXELS.astype(np.uint8))

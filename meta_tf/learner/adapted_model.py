@@ -14,20 +14,19 @@ import tensorflow as tf
 from tensorflow.python.eager.record import could_possibly_record  # there is no public name
 
 from meta_tf.algorithms import Algorithm
-from meta_tf.batch.check_batch import check_inputs
-from meta_tf.batch.check_finite import require_finite
-from meta_tf.batch.company import beside, feels_company
-from meta_tf.batch.inputs import as_input, number_of
-from meta_tf.export.class_names import write_class_names
-from meta_tf.export.keras_file import (
+from meta_tf.data_checks.batch import check_inputs
+from meta_tf.data_checks.finite import require_finite
+from meta_tf.forks import check_not_forked
+from meta_tf.learner.class_names import write_class_names
+from meta_tf.learner.company import beside, feels_company
+from meta_tf.learner.inputs import as_input, number_of
+from meta_tf.learner.keras_file import (
     check_keras_file,
     lora_alphas,
     read_parts,
     set_lora_alphas,
     write_parts,
 )
-from meta_tf.export.specs import input_specs
-from meta_tf.forks import check_not_forked
 from meta_tf.network.layer_state import (
     load_layer_assets,
     load_layers,
@@ -245,6 +244,8 @@ class AdaptedModel(keras.Model):
         Class names, if there are any, are in `assets.extra/class_names.json` of a SavedModel, and
         in `FILE.class_names.json` beside other files.
         """
+        from meta_tf.export.specs import input_specs  # it stands above the learner
+
         if input_signature is None:
             input_signature = [input_specs(self.algorithm, self.network, None)]
         self._tables = tables_of(self.network.model)  # TensorFlow finds them as an attribute
