@@ -21,9 +21,9 @@ import numpy as np
 import meta_tf
 from benchmarks.nearest import nearest
 from benchmarks.voices import Features, by_voice, of_length_one, whitened_summaries
-from meta_tf.tasks.decode import decode_images
 from meta_tf.tasks.episodes import ClassData, class_parts
-from meta_tf.tasks.image_folder import image_files
+from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.images.image_folder import image_files
 from meta_tf.tasks.part import Part
 from meta_tf.tasks.source import PARTS
 from meta_tf.zoo import pretrained

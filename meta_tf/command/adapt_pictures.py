@@ -14,17 +14,17 @@ import numpy as np
 
 import meta_tf
 from meta_tf import zoo
-from meta_tf.batch.company import feels_company
 from meta_tf.command.adaptation import Adaptation
 from meta_tf.command.learners import load
 from meta_tf.command.read_flags import trained_on
 from meta_tf.files import whole_file, write_text
+from meta_tf.learner.company import feels_company
 from meta_tf.run.devices import set_up_device
-from meta_tf.tasks.conversion import Conversion
-from meta_tf.tasks.picture import ImageFile
-from meta_tf.tasks.picture_classes import classes_in, pictures_in, shown_name
-from meta_tf.tasks.picture_files import passed_over
-from meta_tf.tasks.picture_input import Invert, PictureInput
+from meta_tf.tasks.images.conversion import Conversion
+from meta_tf.tasks.images.picture import ImageFile
+from meta_tf.tasks.images.picture_classes import classes_in, pictures_in, shown_name
+from meta_tf.tasks.images.picture_files import passed_over
+from meta_tf.tasks.images.picture_input import Invert, PictureInput
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,7 +14,7 @@ import keras
 from meta_tf.algorithms import InnerLoop
 from meta_tf.demo.manifest import Shown, check_learner, entry, manifest, steps_shown
 from meta_tf.demo.runtime import copy_runtime
-from meta_tf.files import temporary_folder, whole_folder
+from meta_tf.files import check_replaceable, temporary_folder, whole_folder
 from meta_tf.learner import MetaLearner
 
 PAGE = Path(__file__).resolve().parent / "page"
@@ -58,13 +58,7 @@ def write_page(shown: Sequence[Shown], folder: str | Path, package: Path) -> int
 
 def check_folder(folder: Path) -> None:
     """Raises ValueError if writing a page there would overwrite something else."""
-    if not folder.exists():
-        return
-    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / _MARK).is_file()):
-        raise ValueError(
-            "`folder` must be a new folder, an empty one or an earlier page, which is replaced. "
-            f"Received: {str(folder)!r}, which holds something else."
-        )
+    check_replaceable("folder", folder, "page", lambda page: (page / _MARK).is_file())
 
 
 def _write_learner(shown: Shown, part: Path, name: str) -> dict[str, Any]:

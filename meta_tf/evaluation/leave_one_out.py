@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.algorithms.embedding import EmbeddingLearner
-from meta_tf.batch.check_batch import check_support
-from meta_tf.batch.check_targets import wants_labels
+from meta_tf.data_checks.batch import check_support
+from meta_tf.data_checks.targets import wants_labels
 from meta_tf.learner import MetaLearner
 from meta_tf.network.standardized import StandardizedLoss
 from meta_tf.types import Examples, Tensors

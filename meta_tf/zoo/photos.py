@@ -7,7 +7,7 @@ import keras
 from meta_tf.algorithms import R2D2
 from meta_tf.efficientnet_lite import efficientnet_lite0
 from meta_tf.learner import MetaLearner
-from meta_tf.tasks.picture_input import PictureInput
+from meta_tf.tasks.images.picture_input import PictureInput
 
 PHOTOS = "photos"
 

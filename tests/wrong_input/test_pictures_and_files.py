@@ -14,11 +14,11 @@ from PIL import Image, ImageOps
 from meta_tf import tasks
 from meta_tf.command import adapt_pictures, build, main
 from meta_tf.files import whole_file, write_text
-from meta_tf.tasks.conversion import Conversion
-from meta_tf.tasks.decode import decode_images
-from meta_tf.tasks.picture import ImageFile
-from meta_tf.tasks.picture_classes import classes_in
-from meta_tf.tasks.picture_input import PictureInput
+from meta_tf.tasks.images.conversion import Conversion
+from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.images.picture import ImageFile
+from meta_tf.tasks.images.picture_classes import classes_in
+from meta_tf.tasks.images.picture_input import PictureInput
 
 PIXELS = np.kron(np.random.default_rng(0).integers(0, 256, [4, 4, 3]), np.ones([8, 8, 1]))
 PICTURE = Image.fromarray(PIXELS.astype(np.uint8))

@@ -10,12 +10,12 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
-from meta_tf.batch.check_finite import require_finite
-from meta_tf.batch.check_input_types import check_input_types, wanted_of_ranges
-from meta_tf.batch.check_targets import check_labels, check_targets, differ, wants_labels
-from meta_tf.batch.require import require
 from meta_tf.batch.sizes import SIZE_KEYS, check_sizes
+from meta_tf.data_checks.finite import require_finite
+from meta_tf.data_checks.inputs import check_input_types, wanted_of_ranges
+from meta_tf.data_checks.targets import check_labels, check_targets, differ, wants_labels
 from meta_tf.network.network import Network
+from meta_tf.require import require
 from meta_tf.types import Examples, Tensor, Tensors
 
 BATCH_KEYS = ("support_x", "support_y", "query_x")

@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm, InnerLoop
-from meta_tf.batch.require import after, require
 from meta_tf.network.finite import all_finite
+from meta_tf.require import after, require
 from meta_tf.types import Tensor, Tensors, Weights
 
 

@@ -14,14 +14,14 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
-from meta_tf.batch.check_batch import check_batch
-from meta_tf.batch.check_finite import as_error, require_finite
-from meta_tf.batch.check_input_types import wanted_of_ranges
-from meta_tf.batch.check_targets import outputs_of, wants_labels
-from meta_tf.batch.require import after, require, required
+from meta_tf.data_checks.batch import check_batch
+from meta_tf.data_checks.finite import as_error, require_finite
+from meta_tf.data_checks.inputs import wanted_of_ranges
+from meta_tf.data_checks.targets import outputs_of, wants_labels
 from meta_tf.network.check_loss import ignored_class
 from meta_tf.network.finite import all_finite
 from meta_tf.network.network import Network
+from meta_tf.require import after, require, required
 from meta_tf.types import Tensor, Tensors
 
 # Types that are checked before Keras gets them. Keras iterates over all others.

@@ -10,15 +10,14 @@ from typing import Literal
 import numpy as np
 
 from meta_tf.checks import check_choice, check_integer, check_switch
-from meta_tf.tasks.conversion import Conversion
-from meta_tf.tasks.decode import decode_images
 from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
-from meta_tf.tasks.picture import ImageFile
-from meta_tf.tasks.picture_cache import mapped_pictures
-from meta_tf.tasks.picture_files import KINDS, passed_over, pictures_of
-from meta_tf.tasks.query_number import queries_or_default
+from meta_tf.tasks.images.conversion import Conversion
+from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.images.picture import ImageFile
+from meta_tf.tasks.images.picture_cache import mapped_pictures
+from meta_tf.tasks.images.picture_files import KINDS, passed_over, pictures_of
 from meta_tf.tasks.sampler import TURNS
-from meta_tf.tasks.size_range import SizeRange
+from meta_tf.tasks.size_range import SizeRange, queries_or_default
 from meta_tf.tasks.source import PARTS, Source
 from meta_tf.tasks.split import split_by_fractions
 

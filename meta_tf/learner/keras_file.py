@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from meta_tf.tasks.picture_input import PictureInput
+from meta_tf.tasks.images.picture_input import PictureInput
 
 
 def check_keras_file(filepath: Any, model: keras.Model) -> None:

@@ -21,9 +21,9 @@ import platformdirs
 import tensorflow as tf
 
 from meta_tf.files import make_folder, whole_folder
-from meta_tf.tasks.conversion import Conversion
-from meta_tf.tasks.decode import decoded_chunks
-from meta_tf.tasks.picture import ImageFile
+from meta_tf.tasks.images.conversion import Conversion
+from meta_tf.tasks.images.decode import decoded_chunks
+from meta_tf.tasks.images.picture import ImageFile
 
 _FORMAT = 2  # of the files below; incremented when decoding changes
 _PICTURES, _ABOUT = "pictures.npy", "about.json"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meta_tf.tasks.picture import WHITE_OF_16_BITS, Picture
+from meta_tf.tasks.images.picture import WHITE_OF_16_BITS, Picture
 
 
 class Conversion:

@@ -11,10 +11,10 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from meta_tf.tasks.conversion import Conversion
-from meta_tf.tasks.decode import decode_images
-from meta_tf.tasks.picture import ImageFile
-from meta_tf.tasks.picture_classes import classes_in, pictures_in, shown_name
+from meta_tf.tasks.images.conversion import Conversion
+from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.images.picture import ImageFile
+from meta_tf.tasks.images.picture_classes import classes_in, pictures_in, shown_name
 
 Invert = Literal["no", "light", "yes"]
 _TAKES = (

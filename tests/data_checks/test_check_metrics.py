@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import meta_tf
-from meta_tf.batch.check_metrics import check_metrics
+from meta_tf.data_checks.metrics import check_metrics
 from tests.learners import make_batch, make_learner
 
 METRICS = keras.metrics

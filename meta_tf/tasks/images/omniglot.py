@@ -13,11 +13,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from meta_tf.checks import check_choice, check_integer
-from meta_tf.tasks.cache import cached
-from meta_tf.tasks.decode import decode_images
-from meta_tf.tasks.download import OMNIGLOT_URL, fetch_omniglot
 from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
-from meta_tf.tasks.picture import ImageFile
+from meta_tf.tasks.images.cache import cached
+from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.images.download import OMNIGLOT_URL, fetch_omniglot
+from meta_tf.tasks.images.picture import ImageFile
 from meta_tf.tasks.size_range import SizeRange
 from meta_tf.tasks.source import Source
 from meta_tf.tasks.split import shuffled, split_by_fractions

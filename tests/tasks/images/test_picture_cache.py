@@ -15,9 +15,10 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf.tasks import ImageFolder, image_folder, mapped, picture_cache
+from meta_tf.tasks import ImageFolder, mapped
+from meta_tf.tasks.images import image_folder, picture_cache
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SMALL = {"ways": 3, "queries": 2, "size": 6, "channels": 3, "split": (0.5, 0.25, 0.25)}
 
 
@@ -255,7 +256,7 @@ def test_what_a_killed_process_left_is_removed(folder, user_cache):
 
 def test_a_line_is_printed_for_slow_decoding(folder, monkeypatch, capsys):
     monkeypatch.setattr(picture_cache, "_SLOW", 0.0)
-    monkeypatch.setattr("meta_tf.tasks.decode._CHUNK", 40)
+    monkeypatch.setattr("meta_tf.tasks.images.decode._CHUNK", 40)
     ImageFolder(folder, **SMALL, cache=True)
     told = capsys.readouterr().out.splitlines()
     assert told[0].startswith("Decoding 100 pictures into ") and "once: 40 % after" in told[0]

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_tf.tasks.conversion import Conversion
-from meta_tf.tasks.picture import ImageFile, PictureReader
+from meta_tf.tasks.images.conversion import Conversion
+from meta_tf.tasks.images.picture import ImageFile, PictureReader
 
 _CHUNK = 500  # the most files decoded at a time: enough to hide the overhead of resizing
 _CHUNK_BYTES = 8 * 2**20  # little memory
@@ -28,8 +28,8 @@ def decode_images(
     """Decodes and resizes images, with a progress bar on a terminal.
 
     Args:
-      files: the files to decode, in any format that Pillow reads; see `meta_tf.tasks.picture`.
-        The pictures can differ in size.
+      files: the files to decode, in any format that Pillow reads; see
+        `meta_tf.tasks.images.picture`. The pictures can differ in size.
       size: height and width to resize to, by a Lanczos filter of radius 3 with
         antialiasing.
       channels: 1 (grey) or 3 (red, green, blue).

@@ -14,13 +14,13 @@ import tensorflow as tf
 from tensorflow.python.eager.record import could_possibly_record  # there is no public name
 
 from meta_tf.algorithms import Algorithm
-from meta_tf.batch.check_batch import check_inputs
-from meta_tf.batch.check_finite import require_finite
-from meta_tf.batch.company import beside, feels_company
-from meta_tf.batch.inputs import as_input, number_of
-from meta_tf.batch.read_pictures import picture_input, read_inputs
-from meta_tf.export.class_names import write_class_names
-from meta_tf.export.keras_file import (
+from meta_tf.data_checks.batch import check_inputs
+from meta_tf.data_checks.finite import require_finite
+from meta_tf.forks import check_not_forked
+from meta_tf.learner.class_names import write_class_names
+from meta_tf.learner.company import beside, feels_company
+from meta_tf.learner.inputs import as_input, number_of
+from meta_tf.learner.keras_file import (
     check_keras_file,
     lora_alphas,
     read_parts,
@@ -29,8 +29,7 @@ from meta_tf.export.keras_file import (
     write_parts,
     write_pictures,
 )
-from meta_tf.export.specs import input_specs
-from meta_tf.forks import check_not_forked
+from meta_tf.learner.read_pictures import picture_input, read_inputs
 from meta_tf.network.layer_state import (
     load_layer_assets,
     load_layers,
@@ -41,7 +40,7 @@ from meta_tf.network.layer_state import (
 )
 from meta_tf.network.masks import packed, unpacked
 from meta_tf.network.network import Network
-from meta_tf.tasks.picture_input import PictureInput
+from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.types import Tensor, Tensors, Weights
 
 _COMPANY = "company.npz"  # in a Keras file
@@ -267,6 +266,8 @@ class AdaptedModel(keras.Model):
         Class names, if there are any, are in `assets.extra/class_names.json` of a SavedModel, and
         in `FILE.class_names.json` beside other files.
         """
+        from meta_tf.export.specs import input_specs  # it stands above the learner
+
         if input_signature is None:
             input_signature = [input_specs(self.algorithm, self.network, None)]
         self._tables = tables_of(self.network.model)  # TensorFlow finds them as an attribute

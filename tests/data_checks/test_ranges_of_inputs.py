@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf.batch.check_batch import check_batch
+from meta_tf.data_checks.batch import check_batch
 from meta_tf.pixels import largest_pixel, takes_numbers_of_things
 from meta_tf.tasks import ImageFolder, from_arrays
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.network.network import Network
-from meta_tf.tasks.picture_input import PictureInput
+from meta_tf.tasks.images.picture_input import PictureInput
 
 
 def picture_input(network: Network) -> PictureInput | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from meta_tf.batch.check_targets import NUMBER_BY_NUMBER, differ
+from meta_tf.data_checks.targets import NUMBER_BY_NUMBER, differ
 from meta_tf.network.check_loss import loss_function
 
 _METRICS = keras.metrics

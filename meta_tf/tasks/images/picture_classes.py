@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from meta_tf.tasks.picture_files import KINDS, pictures_of
+from meta_tf.tasks.images.picture_files import KINDS, pictures_of
 
 
 class Classes(NamedTuple):

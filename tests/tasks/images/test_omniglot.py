@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_tf.tasks import Omniglot, download, omniglot
+from meta_tf.tasks import Omniglot
+from meta_tf.tasks.images import download, omniglot
 
 SMALL = {"ways": 2, "queries": 2}
 PARTS = ("train", "valid", "test")

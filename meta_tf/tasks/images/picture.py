@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from meta_tf.tasks.picture_files import HEIC_CURE, KINDS, formats
+from meta_tf.tasks.images.picture_files import HEIC_CURE, KINDS, formats
 
 _DEPTHS = (8, 10, 12, 14, 16)  # bits of a grey level that cameras and scanners write
 _SPARE = 4  # a JPEG is decoded at this many times the requested size or more

@@ -8,27 +8,10 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from meta_tf.adapted_model import AdaptedModel, compiled_predict
 from meta_tf.algorithms import MAML, Algorithm
-from meta_tf.batch.check_adapted import not_finite
-from meta_tf.batch.check_batch import BATCH_KEYS, check_batch, check_support
-from meta_tf.batch.check_finite import check_trained, require_finite_step
-from meta_tf.batch.check_metrics import check_metrics, found_metric
-from meta_tf.batch.check_steps import check_steps
-from meta_tf.batch.check_targets import outputs_of, wants_labels
-from meta_tf.batch.check_values import (
-    checked_call,
-    looks_right,
-    right_values,
-)
-from meta_tf.batch.class_names import numbered
-from meta_tf.batch.company import COMPANIES, feels_company, predict_in_company
-from meta_tf.batch.input_range import InputRange
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.outer_step import outer_step
-from meta_tf.batch.read_pictures import picture_input, read_support
 from meta_tf.batch.replicas import for_optimizer, logs_for_keras, replicas_here
-from meta_tf.batch.require import after
 from meta_tf.batch.sizes import (
     blank_padding,
     cut,
@@ -40,25 +23,40 @@ from meta_tf.batch.sizes import (
 from meta_tf.batch.spread import check_replicas, spec_of_share, spread
 from meta_tf.batch.whole_executions import WholeExecutions
 from meta_tf.checks import check_choice, check_integer, check_switch
-from meta_tf.export import formats
-from meta_tf.export.keras_file import (
+from meta_tf.data_checks.batch import BATCH_KEYS, check_batch, check_support
+from meta_tf.data_checks.finite import check_trained, require_finite_step
+from meta_tf.data_checks.metrics import check_metrics, found_metric
+from meta_tf.data_checks.targets import outputs_of, wants_labels
+from meta_tf.data_checks.values import (
+    checked_call,
+    looks_right,
+    right_values,
+)
+from meta_tf.forks import check_not_forked
+from meta_tf.learner.adapted_model import AdaptedModel, compiled_predict
+from meta_tf.learner.check_adapted import not_finite
+from meta_tf.learner.check_steps import check_steps
+from meta_tf.learner.class_names import numbered
+from meta_tf.learner.company import COMPANIES, feels_company, predict_in_company
+from meta_tf.learner.input_range import InputRange
+from meta_tf.learner.keras_file import (
     check_keras_file,
     read_parts,
     read_pictures,
     write_parts,
     write_pictures,
 )
-from meta_tf.export.request import Request
-from meta_tf.forks import check_not_forked
+from meta_tf.learner.read_pictures import picture_input, read_support
+from meta_tf.learner.standardize import standardized
 from meta_tf.network.finite import all_finite, nan_unless_finite
 from meta_tf.network.layer_state import ExactState, prepare_layers
 from meta_tf.network.masks import packed, unpacked
 from meta_tf.network.network import Network
 from meta_tf.network.seeds import load_seeds
 from meta_tf.network.state import store_state
-from meta_tf.standardize import standardized
+from meta_tf.require import after
+from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.tasks.part import Part
-from meta_tf.tasks.picture_input import PictureInput
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 _BEFORE_SHUFFLE = 8  # positional arguments of Keras's `fit` after `x`, up to `shuffle`
@@ -670,6 +668,9 @@ class MetaLearner(keras.Model):
           >>> learn = loaded.signatures["adapt_and_predict"]             # doctest: +SKIP
           >>> learn(support_x=x, support_y=y, query_x=new)["predictions"]  # doctest: +SKIP
         """
+        from meta_tf.export import formats  # it stands above the learner
+        from meta_tf.export.request import Request
+
         self._follow_the_model()
         request = Request(ways, shots, queries, float16)
         said = formats.save(self, filepath, format, request, input_signature, target_signature)

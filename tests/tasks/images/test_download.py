@@ -9,7 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from meta_tf.tasks.download import fetch
+from meta_tf.tasks.images.download import fetch
 
 CONTENT = np.random.default_rng(0).integers(0, 256, 300_000, dtype=np.uint8).tobytes()
 MD5 = hashlib.md5(CONTENT).hexdigest()
