@@ -3,7 +3,7 @@
     meta-tf train --preset=chinese_characters --workdir=RUN
     python -m benchmarks.unseen_classes chinese_characters --learner=RUN/learner.keras
 
-Run the recipes in benchmarks_data/ first. All methods use the same 600 test tasks. Writes
+Run the recipes in benchmarks/data/ first. All methods use the same 600 test tasks. Writes
 benchmarks/results/real_NAME.json. The learner can also be a checkpoint of an unfinished run.
 """
 
