@@ -10,7 +10,7 @@ from pathlib import Path
 from meta_tf.demo import drawings, photographs
 from meta_tf.demo.runtime import copy_runtime
 from meta_tf.demo.shown import Shown
-from meta_tf.files import whole_folder
+from meta_tf.files import check_replaceable, whole_folder
 
 PAGE = Path(__file__).resolve().parent / "page"
 RUNTIME = "runtime"
@@ -53,13 +53,7 @@ def write_page(shown: Sequence[Shown], folder: str | Path, package: Path) -> int
 
 def check_folder(folder: Path) -> None:
     """Raises ValueError if writing a page there would overwrite something else."""
-    if not folder.exists():
-        return
-    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / _MARK).is_file()):
-        raise ValueError(
-            "`folder` must be a new folder, an empty one or an earlier page, which is replaced. "
-            f"Received: {str(folder)!r}, which holds something else."
-        )
+    check_replaceable("folder", folder, "page", lambda page: (page / _MARK).is_file())
 
 
 def _copy_page(kind: str, part: Path) -> None:

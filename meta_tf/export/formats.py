@@ -12,13 +12,14 @@ from meta_tf.export import litert, onnx, saved_model
 from meta_tf.export.plan import Plan
 from meta_tf.export.refused import Refused
 from meta_tf.export.request import Request
+from meta_tf.learner import MetaLearner
 
 _OTHERS: dict[str, ModuleType] = {"litert": litert, "onnx": onnx}
 FORMATS = ("tf_saved_model", *_OTHERS)
 
 
 def save(
-    learner: Any,
+    learner: MetaLearner,
     path: str | Path,
     format: str,
     request: Request,
