@@ -141,8 +141,8 @@ def test_the_head_computes_what_python_does():
     found = in_node(
         'import { Head } from "./photographs/head.js";'
         f"const [classes, queries] = {given};"
-        "const head = new Head(classes, { lambda: 0.3, scale: 7, bias: 0 });"
-        "console.log(JSON.stringify(queries.map((query) => head.logits(query))))"
+        "const head = new Head(classes, { lambda: 0.3, scale: 7, bias: 0, calibration: null });"
+        "console.log(JSON.stringify(queries.map((query) => head.answer(query).logits)))"
     )
     # The fourth class has no example; float32 in TensorFlow, double precision in JavaScript.
     np.testing.assert_allclose(found, expected[:, :3], rtol=1e-4, atol=1e-4)
