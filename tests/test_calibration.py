@@ -184,7 +184,7 @@ def test_what_cannot_be_calibrated_is_said(parts):
     regression = meta_tf.MetaLearner(meta_tf.models.mlp(1), meta_tf.MAML(), loss="mse")
     with pytest.raises(ValueError, match="needs a learner that classifies"):
         regression.calibrate(meta_tf.tasks.Sinusoid().valid)
-    with pytest.raises(ValueError, match="needs a learner that classifies|learner that classifies"):
+    with pytest.raises(ValueError, match="learner that classifies"):
         regression.adapt(tf.zeros([5, 1]), tf.zeros([5, 1])).predict_proba(tf.zeros([2, 1]))
     learner = embedding_learner(meta_tf.ProtoNet(ways=3))
     for given, options, named in (

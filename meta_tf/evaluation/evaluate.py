@@ -14,16 +14,16 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
-from meta_tf.batch.check_batch import check_batch
-from meta_tf.batch.check_values import right_values
-from meta_tf.batch.company import COMPANIES
 from meta_tf.batch.map_tasks import map_tasks
 from meta_tf.batch.sizes import blank_batch, cut, how_to_run, sizes_in
 from meta_tf.checks import check_choice, check_integer, check_seed
+from meta_tf.data_checks.batch import check_batch
+from meta_tf.data_checks.values import right_values
 from meta_tf.evaluation.result import Evaluation
 from meta_tf.evaluation.task_metric import TaskMetric, check_metric, task_metric
 from meta_tf.evaluation.task_sizes import TaskSizes
 from meta_tf.learner import MetaLearner
+from meta_tf.learner.company import COMPANIES
 from meta_tf.network.masks import packed, unpacked
 from meta_tf.types import Batch, Tensor
 

@@ -9,9 +9,9 @@ from typing import Any, TypeAlias
 import keras
 import tensorflow as tf
 
-from meta_tf.batch.check_metrics import check_metrics
-from meta_tf.batch.check_targets import check_labels
 from meta_tf.checks import check_choice
+from meta_tf.data_checks.metrics import check_metrics
+from meta_tf.data_checks.targets import check_labels
 from meta_tf.evaluation.metrics import TASK_METRICS
 from meta_tf.learner import MetaLearner
 from meta_tf.network.check_loss import ignored_class, loss_function

@@ -9,7 +9,7 @@ import pytest
 import meta_tf
 from meta_tf import zoo
 
-RESULTS = Path(__file__).resolve().parents[2] / "results"
+RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "runs"
 
 
 def drawings(seed=0, count=5):
