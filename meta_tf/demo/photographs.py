@@ -57,7 +57,7 @@ def write(shown: Sequence[Shown], folder: Path) -> dict[str, Any]:
     content = embed_file(learner.model)
     (folder / "embed.onnx").write_bytes(content)
     meta = learner.weights_now.meta
-    calibration = getattr(learner, "calibration", None)
+    calibration = learner.calibration
     return {
         "learner": each.name,
         "embed": "embed.onnx",

@@ -1,4 +1,4 @@
-"""The page of photographs in Chromium: it learns and answers as Python does, and forgets nothing."""
+"""The page of photographs in Chromium: it learns and answers as Python does, and keeps it all."""
 
 import importlib.util
 import json
