@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -19,6 +18,7 @@ from meta_tf.command.new_pictures import (
     Told,
     answers_of,
     as_files,
+    inputs_of,
     new_pictures,
     say_ignored,
     tell,
@@ -28,6 +28,7 @@ from meta_tf.command.strokes import SIDE, are_strokes
 from meta_tf.evaluation.confusion import Confusion
 from meta_tf.files import whole_file
 from meta_tf.learner.company import feels_company
+from meta_tf.learner.embedded import embedding_of, embeds_separately, head_of, with_network
 from meta_tf.run.devices import set_up_device
 from meta_tf.tasks.images.conversion import Conversion
 from meta_tf.tasks.images.decode import decode_images
@@ -81,22 +82,27 @@ def run(asked: Adaptation, how: Pictures, told: Told) -> None:
     say_ignored([*classes.pictures, *new.paths], told)
     conversion = Conversion(takes.size, takes.channels, takes.crop)
     images = takes.each(as_files([*classes.pictures, *new.paths]), conversion)
-    support_x = np.stack(list(itertools.islice(images, len(classes.pictures))))
+    works, embed = learner, None
+    if embeds_separately(learner):  # then each picture passes the network once
+        works, embed = head_of(learner), embedding_of(learner)
+    x = inputs_of(images, embed)
+    support_x, query_x = np.split(x, [len(classes.pictures)])
     labels = np.array(classes.labels)
-    fitted = learner.adapt(support_x, labels, asked.eval_steps, _different(classes.names))
+    fitted = works.adapt(support_x, labels, asked.eval_steps, _different(classes.names))
     # The answer for a picture must not depend on the other new pictures.
     fitted.company = support_x if feels_company(learner.network) else None
-    answers = answers_of(fitted, classes.names, new, images, told.unknown)
+    answers = answers_of(fitted, classes.names, new, query_x, told.unknown)
     if lost := conversion.told():
         told.say(f"{lost} That is what the learner takes.")
     estimate, expected = "", None
     if answers.confusion is None:
-        estimate, expected = _estimate(learner, support_x, classes, asked.eval_steps)
+        estimate, expected = _estimate(works, support_x, classes, asked.eval_steps)
     besides = {"learner": str(name), "expected": expected and expected.to_dict()}
     tell(answers, new, told, takes, estimate, besides)
     if asked.save:
+        whole = fitted if embed is None else with_network(learner, fitted)
         with whole_file(asked.save) as part:
-            fitted.save(part)
+            whole.save(part)
         told.say(
             f"Saved to {asked.save}; meta-tf predict {asked.save} FOLDER names other pictures. Its "
             f"outputs are {', '.join(classes.names)}."

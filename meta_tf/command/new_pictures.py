@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,27 +101,29 @@ def as_files(paths: Sequence[Path]) -> list[ImageFile]:
     return [ImageFile(str(path), path.read_bytes) for path in paths]
 
 
+def inputs_of(
+    images: Iterator[np.ndarray], embed: Callable[[np.ndarray], Any] | None = None
+) -> np.ndarray:
+    """Pictures as one array [n, ...], or what `embed` makes of some of them at a time."""
+    parts = []
+    while some := list(itertools.islice(images, AT_ONCE)):
+        parts.append(np.stack(some) if embed is None else np.asarray(embed(np.stack(some))))
+    return np.concatenate(parts)
+
+
 def answers_of(
-    fitted: AdaptedModel,
-    classes: Sequence[str],
-    new: NewPictures,
-    images: Iterator[np.ndarray],
-    unknown: bool,
+    fitted: AdaptedModel, classes: Sequence[str], new: NewPictures, x: np.ndarray, unknown: bool
 ) -> Answers:
-    """The answers for new pictures, whose pixels `images` yields one by one."""
-    sure, none = [], []
-    while some := [image for _, image in zip(range(AT_ONCE), images, strict=False)]:
-        x = np.stack(some)
-        if unknown and getattr(fitted, "calibration", None) is not None:
-            probabilities, strange = fitted.predict_with_strangeness(x)
-            none.append(strange > 0)
-        else:
-            probabilities = _probabilities(fitted, x)
-            none.append(np.zeros(len(x), bool))
-        sure.append(probabilities[:, : len(classes)])
-    found = np.concatenate(sure)
-    found /= found.sum(-1, keepdims=True)  # there may be outputs beyond the classes
-    return Answers(new.names, list(classes), found, np.concatenate(none), new.labels)
+    """The answers for new pictures, whose inputs for the model are `x`."""
+    none = np.zeros(len(x), bool)
+    if unknown and getattr(fitted, "calibration", None) is not None:
+        probabilities, strange = fitted.predict_with_strangeness(x)
+        none = strange > 0
+    else:
+        probabilities = _probabilities(fitted, x)
+    found = probabilities[:, : len(classes)]
+    found = found / found.sum(-1, keepdims=True)  # there may be outputs beyond the classes
+    return Answers(new.names, list(classes), found, none, new.labels)
 
 
 def _probabilities(fitted: AdaptedModel, x: np.ndarray) -> np.ndarray:

@@ -9,7 +9,15 @@ from absl import flags
 
 from meta_tf.command.define import settings_of
 from meta_tf.command.learners import load_saved
-from meta_tf.command.new_pictures import Told, answers_of, as_files, new_pictures, say_ignored, tell
+from meta_tf.command.new_pictures import (
+    Told,
+    answers_of,
+    as_files,
+    inputs_of,
+    new_pictures,
+    say_ignored,
+    tell,
+)
 from meta_tf.learner.adapted_model import AdaptedModel
 from meta_tf.run.devices import set_up_device
 from meta_tf.run.settings import Device
@@ -65,8 +73,8 @@ def run(asked: tuple[Prediction, Told]) -> None:
     say_ignored(new.paths, told)
     takes = fitted.pictures
     conversion = Conversion(takes.size, takes.channels, takes.crop)
-    images = takes.each(as_files(new.paths), conversion)
-    answers = answers_of(fitted, classes, new, images, told.unknown)
+    x = inputs_of(takes.each(as_files(new.paths), conversion))
+    answers = answers_of(fitted, classes, new, x, told.unknown)
     if lost := conversion.told():
         told.say(f"{lost} That is what the model takes.")
     tell(answers, new, told, takes, "", {"model": str(what.model)})
