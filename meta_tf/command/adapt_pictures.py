@@ -71,7 +71,7 @@ def run(asked: Adaptation, how: Pictures, told: Told) -> None:
     set_up_device(asked.device)
     classes = classes_in(Path(asked.support), "--support")
     new = new_pictures(Path(asked.query), classes.names, told)
-    name, why = (asked.learner, "") if asked.learner else _chosen(classes)
+    name, why = (asked.learner, "") if asked.learner else chosen(classes)
     if why:
         told.say(f"{why} The learner is {name}; --learner chooses another.")
     learner = load(name)
@@ -109,7 +109,7 @@ def run(asked: Adaptation, how: Pictures, told: Told) -> None:
         )
 
 
-def _chosen(classes: Classes) -> tuple[str, str]:
+def chosen(classes: Classes) -> tuple[str, str]:
     """The learner for pictures of classes, by their pixels, and the reason."""
     some = np.unique(np.linspace(0, len(classes.pictures) - 1, _MOST_MEASURED).astype(int))
     files = as_files([classes.pictures[i] for i in some])
