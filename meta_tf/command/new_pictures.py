@@ -116,21 +116,14 @@ def answers_of(
 ) -> Answers:
     """The answers for new pictures, whose inputs for the model are `x`."""
     none = np.zeros(len(x), bool)
-    if unknown and getattr(fitted, "calibration", None) is not None:
+    if unknown and fitted.calibration is not None:
         probabilities, strange = fitted.predict_with_strangeness(x)
         none = strange > 0
     else:
-        probabilities = _probabilities(fitted, x)
+        probabilities = fitted.predict_proba(x)
     found = probabilities[:, : len(classes)]
     found = found / found.sum(-1, keepdims=True)  # there may be outputs beyond the classes
     return Answers(new.names, list(classes), found, none, new.labels)
-
-
-def _probabilities(fitted: AdaptedModel, x: np.ndarray) -> np.ndarray:
-    outputs = fitted.predict_one_by_one(x).astype("float64")
-    if fitted.network.loss.get_config().get("from_logits", True):
-        outputs = np.exp(outputs - outputs.max(-1, keepdims=True))
-    return outputs / outputs.sum(-1, keepdims=True)
 
 
 def tell(

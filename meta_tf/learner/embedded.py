@@ -49,6 +49,7 @@ def head_of(learner: MetaLearner) -> MetaLearner:
     head = MetaLearner(same, learner.algorithm, network.loss, network.batch_norm)
     for variable, value in zip(head.variables, learner.weights_now.meta.values(), strict=True):
         variable.assign(value)
+    head.calibration = learner.calibration
     return head
 
 
@@ -61,6 +62,8 @@ def with_network(learner: MetaLearner, fitted: AdaptedModel) -> AdaptedModel:
         weights,
         class_names=fitted.class_names,
         classes=fitted.classes,
+        calibration=fitted.calibration,
+        shots=fitted.shots,
         pictures=learner.pictures,
         name=fitted.name,
     )
