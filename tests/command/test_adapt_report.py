@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import meta_tf
+from meta_tf.calibration import Calibration
 from meta_tf.command import adapt, adapt_pictures, predict
 from meta_tf.command.main import read
 from meta_tf.evaluation.confusion import Confusion
@@ -52,6 +53,10 @@ def make_learner(batch_norm="running"):
     return learner
 
 
+def rows_of(path):
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
 @pytest.fixture
 def command(folder, monkeypatch, capsys):
     """Runs `meta-tf NAME` with the small learner; returns what it prints."""
@@ -76,7 +81,7 @@ def test_labels_in_subfolders_are_compared_with_the_answers(command, folder):
     assert ["✓", "black/0.png", "black"] in [line[:3] for line in lines]
     assert ["✗", "black/wrong.png", "grey"] in [line[:3] for line in lines]
     assert ["black", "2", "1", ".", "."] in lines and ["white", ".", ".", "2", "."] in lines
-    rows = list(csv.DictReader((folder / "a.csv").read_text().splitlines()))
+    rows = rows_of(folder / "a.csv")
     assert {row["picture"]: row["true"] for row in rows}["stranger/1.png"] == "none of these"
     assert {row["picture"]: row["true"] for row in rows}["loose.png"] == ""
     with Image.open(folder / "a.png") as figure:
@@ -88,6 +93,28 @@ def test_without_labels_pictures_that_are_left_out_give_an_estimate(command):
     assert "Expect about 100 % right (95 % interval 70 to 100 %): of 9 pictures to learn" in out
     assert "Mixed up" not in out
     assert "No estimate of the accuracy" in command("adapt", "one", "new").out
+
+
+def test_a_calibrated_learner_answers_none_of_these(command, monkeypatch, folder):
+    learner = make_learner()
+    # Classes are 0.02 from their means; a picture at 0.2 from the nearest is a stranger.
+    learner.calibration = Calibration({1: 3.0, 4: 2.0}, threshold=3.0, spread=0.02**2)
+    monkeypatch.setattr(adapt_pictures, "load", lambda name: learner)
+    out = command("adapt", "support", "labelled", "--output=a.csv", "--save=calibrated.keras").out
+    assert "7 of 8 right" in out  # stranger/1.png is none of these
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert "✓ stranger/1.png none of these nearest grey" in lines
+    # The same from Python, on pictures in place of embeddings: temperature and distances too.
+    fitted = learner.adapt(folder / "support")
+    pictures = sorted((folder / "labelled" / "black").iterdir())
+    sure, strange = fitted.predict_with_strangeness(pictures)
+    rows = {row["picture"]: row for row in rows_of(folder / "a.csv")}
+    for path, p, s in zip(pictures, sure, strange, strict=True):
+        row = rows[f"black/{path.name}"]
+        assert float(row["p(black)"]) == pytest.approx(p[0], abs=1e-4)
+        assert (row["class"] == "none of these") == (s > 0)
+    assert "6 of 8 right" in command("adapt", "support", "labelled", "--nounknown").out
+    assert "7 of 8 right" in command("predict", "calibrated.keras", "labelled").out
 
 
 def test_json_is_one_object_on_the_output(command):
