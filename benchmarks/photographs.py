@@ -6,8 +6,8 @@
 `FOLDER` has a folder for each set of photographs, with a folder for each class. Every head uses
 the same features: those of EfficientNet-Lite0 for the central square of a picture. Only the head
 is trained, on the support set of each task: 600 tasks with five classes (or all, if a set has
-fewer) and 15 queries per class. Writes results/photographs/SET.json: for each head its accuracy,
-its calibration error, and how much better the first head is on the same tasks.
+fewer) and 15 queries per class. Writes benchmarks/results/photographs/SET.json: for each head its
+accuracy, its calibration error, and how much better the first head is on the same tasks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from meta_tf.command.finish import versions
 from meta_tf.efficientnet_lite import efficientnet_lite0
 from meta_tf.files import write_text
 
-RESULTS = Path(__file__).resolve().parents[1] / "results" / "photographs"
+RESULTS = Path(__file__).resolve().parent / "results" / "photographs"
 WAYS, QUERIES, SHOTS, SIZE = 5, 15, (1, 5, 10), 224
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 

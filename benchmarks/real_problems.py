@@ -3,7 +3,7 @@
     python -m benchmarks.real_problems vowel
     python -m benchmarks.real_problems remifentanil
 
-Run the recipes in benchmarks_data/ first. All methods use the same tasks: every whole test group,
+Run the recipes in benchmarks/data/ first. All methods use the same tasks: every whole test group,
 with several random support sets. Penalties are chosen only on training groups. Writes
 benchmarks/results/real_NAME.json.
 """
@@ -83,7 +83,7 @@ FEATURES += ("age", "height", "weight", "body_surface", "lean_mass", "male")
 def _source(data: Path, target: str, group: str, lists: str, shots: int, features=None):
     import meta_tf
 
-    split = ROOT / "benchmarks_data" / lists
+    split = ROOT / "benchmarks" / "data" / lists
     return meta_tf.tasks.from_table(data, target, group, features, split=split, shots=shots)
 
 
@@ -122,7 +122,7 @@ def _trained(preset: str, data: Path, lists: str, tasks: int) -> list[float]:
 
     with tempfile.TemporaryDirectory() as folder:
         words = [f"--preset={preset}", f"--data={data}", f"--workdir={folder}"]
-        words += [f"--groups_file={ROOT / 'benchmarks_data' / lists}", "--eval_tasks=2"]
+        words += [f"--groups_file={ROOT / 'benchmarks' / 'data' / lists}", "--eval_tasks=2"]
         # A separate process, because a device can be set up only once.
         subprocess.run([sys.executable, "-m", "meta_tf.command", "train", *words], check=True)
         learner = keras.models.load_model(Path(folder) / "learner.keras", compile=False)

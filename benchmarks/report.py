@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import results
-from benchmarks.harness.rows import ROWS
+from benchmarks.harness.rows import ALONE, BY_HOST, Row, number
 
 README = Path(__file__).resolve().parent / "README.md"
 SERVING = README.parents[1] / "docs" / "serving.md"
@@ -31,7 +31,7 @@ def main() -> None:
     found = {name: results.load(options.results, name) for name in (*SCRIPTS, *ONE_CORE)}
     text = options.readme.read_text()
     for mark, part in {
-        "goals": goals(found),
+        "ahead": ahead(found),
         "rates": rates(found["compare"]),
         "rates on one core": rates(found["one_core/compare"]),
         "machine": machines(found),
@@ -41,15 +41,29 @@ def main() -> None:
     options.readme.write_text(text)
     page = _between(SERVING.read_text(), "load", serving(found["serving"]))
     SERVING.write_text(page)
-    print(goals(found))
+    print(ahead(found))
 
 
-def goals(found: dict) -> str:
-    """The table of goals and results."""
-    lines = ["| work | at least | aim | reached |", "|---|---|---|---|"]
-    for row in ROWS:
-        reached = row.reached(found) or MISSING
-        lines.append(f"| {row.work} | {row.least} | {row.aim} | {reached} |")
+def ahead(found: dict) -> str:
+    """For each host, who is ahead in which work."""
+    tables = [f"**{host}**\n\n{_compared(rows, found)}" for host, rows in BY_HOST.items()]
+    alone = ["| meta_tf by itself | |", "|---|---|"]
+    alone += [f"| {what} | {of(found) or MISSING} |" for what, of in ALONE.items()]
+    return "\n\n".join([*tables, "\n".join(alone)])
+
+
+def _compared(rows: list[Row], found: dict) -> str:
+    lines = ["| ahead | work | meta_tf | best peer | × | limit |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        one = row.compared(found)
+        if one is None:
+            lines.append(f"| {MISSING} | {row.work} | | | | {row.limit} |")
+            continue
+        first = "meta_tf" if round(one.ratio, 2) > 1 else one.name
+        lines.append(
+            f"| {first} | {row.work} | {one.ours} | {one.peer} ({one.name}) | {one.ratio:.2f} | "
+            f"{row.limit} |"
+        )
     return "\n".join(lines)
 
 
@@ -137,7 +151,7 @@ def _table(title: str, rows: dict[str, dict[str, Any]], key: str | None = None) 
         values = [series.get(c) for c in columns]
         if key:
             values = [v.get(key) if v else None for v in values]
-        lines.append(f"| {name} | " + " | ".join(_number(v) for v in values) + " |")
+        lines.append(f"| {name} | " + " | ".join(number(v) for v in values) + " |")
     return "\n".join(lines)
 
 
@@ -145,14 +159,8 @@ def _cell(one: dict[str, Any] | None) -> str:
     if one is None:
         return "–"
     if "rate" in one:
-        return _number(one["rate"])
+        return number(one["rate"])
     return "failed" if any("failed" in tried for tried in one["tried"]) else "too slow"
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _between(text: str, mark: str, part: str) -> str:

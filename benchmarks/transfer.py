@@ -6,8 +6,8 @@ Trains the network of the tables, conv4 with 64 filters and strides, as an ordin
 classify all training characters of Omniglot; each of a character's four rotations is a separate
 class. Then freezes it, and learns a task from its features with the nearest class mean, ridge
 regression or logistic regression. Validation tasks select the epoch and, for each task size, the
-classifier; the 600 test tasks are those of `meta-tf train`. Writes a folder in results/ for each
-size. Takes twenty minutes on one core.
+classifier; the 600 test tasks are those of `meta-tf train`. Writes a folder in
+benchmarks/runs/ for each size. Takes twenty minutes on one core.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from meta_tf.command.finish import versions
 from meta_tf.files import write_text
 from meta_tf.tasks.class_part import ClassPart
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+RESULTS = Path(__file__).resolve().parent / "runs"
 SIZES = ((5, 1), (5, 5), (20, 1))  # ways and shots, one table each
 QUERIES, TASKS, BATCH = 5, 600, 64
 HEADS = (meta_tf.ProtoNet, meta_tf.R2D2, meta_tf.LogisticRegression)

@@ -3,7 +3,7 @@
     meta-tf train --preset=chinese_characters --workdir=RUN
     python -m benchmarks.unseen_classes chinese_characters --learner=RUN/learner.keras
 
-Run the recipes in benchmarks_data/ first. All methods use the same 600 test tasks. Writes
+Run the recipes in benchmarks/data/ first. All methods use the same 600 test tasks. Writes
 benchmarks/results/real_NAME.json. The learner can also be a checkpoint of an unfinished run.
 """
 
@@ -21,9 +21,9 @@ import numpy as np
 import meta_tf
 from benchmarks.nearest import nearest
 from benchmarks.voices import Features, by_voice, of_length_one, whitened_summaries
-from meta_tf.tasks.decode import decode_images
 from meta_tf.tasks.episodes import ClassData, class_parts
-from meta_tf.tasks.image_folder import image_files
+from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.images.image_folder import image_files
 from meta_tf.tasks.part import Part
 from meta_tf.tasks.source import PARTS
 from meta_tf.zoo import pretrained

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.nearest import whitening
-from meta_tf.tasks.decode import decode_images
-from meta_tf.tasks.image_folder import image_files
+from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.images.image_folder import image_files
 from meta_tf.tasks.part import Part
 
 Features = Callable[[np.ndarray], np.ndarray]

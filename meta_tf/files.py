@@ -85,6 +85,22 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         sync(path.parent)
 
 
+def check_replaceable(name: str, path: Path, what: str, ours: Callable[[Path], bool]) -> None:
+    """Raises ValueError if writing a folder to `path` would replace somebody else's files.
+
+    Args:
+      name: the name of the argument.
+      path: the folder.
+      what: what may be replaced, such as "export".
+      ours: whether an existing folder that is not empty is an earlier one of these.
+    """
+    if path.exists() and not (path.is_dir() and (not any(path.iterdir()) or ours(path))):
+        raise ValueError(
+            f"`{name}` must be a new folder, an empty one or an earlier {what}, which is replaced. "
+            f"Received: {str(path)!r}, which contains other files."
+        )
+
+
 @contextlib.contextmanager
 def temporary_folder() -> Iterator[Path]:
     """Gives a folder that is removed after the block, however the block ends."""

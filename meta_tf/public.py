@@ -1,16 +1,18 @@
 """The public names of `meta_tf`."""
 
 from meta_tf import algorithms, layers, models, tasks
-from meta_tf.adapted_model import AdaptedModel
 from meta_tf.algorithms import *  # noqa: F403
-from meta_tf.evaluation import Evaluation, evaluate
+from meta_tf.calibration import Calibration
+from meta_tf.evaluation import Evaluation, evaluate, leave_one_out
 from meta_tf.gaussian import GaussianLoss, MeanAndScale
 from meta_tf.layers import heads
 from meta_tf.learner import MetaLearner
+from meta_tf.learner.adapted_model import AdaptedModel
 from meta_tf.zoo import pretrained
 
 __all__ = [
     "AdaptedModel",
+    "Calibration",
     "Evaluation",
     "GaussianLoss",
     "MeanAndScale",
@@ -18,6 +20,7 @@ __all__ = [
     "evaluate",
     "heads",
     "layers",
+    "leave_one_out",
     "models",
     "pretrained",
     "tasks",

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf.adapted_model import AdaptedModel
+from meta_tf.learner.adapted_model import AdaptedModel
 from tests.learners import CE, classifier, make_batch, make_learner
 
 layers = keras.layers

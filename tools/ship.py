@@ -2,9 +2,9 @@
 
     python -m tools.ship omniglot_5way_1shot [--as NAME]
 
-Reads `results/omniglot_5way_1shot/learner.keras`, which the run's command writes, and writes the
-file that `meta_tf.pretrained("omniglot_5way_1shot")` loads. Copies the run's `results.json` and
-any other evaluation in its folder beside it, for the learner's card.
+Reads `benchmarks/runs/omniglot_5way_1shot/learner.keras`, which the run's command writes, and
+writes the file that `meta_tf.pretrained("omniglot_5way_1shot")` loads. Copies the run's
+`results.json` and any other evaluation in its folder beside it, for the learner's card.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import keras
 
 from meta_tf import zoo
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "runs"
 
 
 def main() -> None:

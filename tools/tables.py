@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "results"
+RESULTS = ROOT / "benchmarks" / "runs"
 FIGURES = ROOT / "docs" / "figures"
 PAGES = (
     ROOT / "README.md",
@@ -32,7 +32,7 @@ PAGES = (
     ROOT / "docs" / "learners.md",
     RESULTS / "README.md",
 )
-# Figures of single runs for the site: name in `docs/figures` → name in `results`.
+# Figures of single runs for the site: name in `docs/figures` → name in `benchmarks/runs`.
 SHOWN = {"sinusoid_fit.png": "sinusoid_10shot/fit.png"}
 MISSING = "not yet trained"
 

@@ -1,128 +1,133 @@
-"""The goals, one row each, and how to compute from the results what was reached."""
+"""The tables of the benchmarks: who is ahead in each work, and what meta_tf needs by itself."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from benchmarks.harness.contenders import OURS, OURS_GENERATING, SCAN, best_peer
-from benchmarks.harness.workloads import WORKS
+from benchmarks.harness.contenders import OURS, OURS_GENERATING, best_peer
 
 Results = dict[str, Any]
-ONE_CORE = "one_core/compare"
+
+
+class Compared(NamedTuple):
+    """meta_tf beside the fastest peer; `ratio` is above 1 where meta_tf is faster."""
+
+    ours: str
+    peer: str
+    name: str
+    ratio: float
 
 
 class Row(NamedTuple):
-    """A goal. `reached` takes all results by script and returns text, or None."""
+    """A work that others can do too. `compared` takes all results by script."""
 
     work: str
-    least: str
-    aim: str
-    reached: Callable[[Results], str | None]
+    compared: Callable[[Results], Compared | None]
+    limit: str
 
 
-def _rate(results: Results, work: str, contender: str, script: str = "compare") -> float | None:
-    measured = ((results.get(script) or {}).get("works", {})).get(work, {})
-    return measured.get(contender, {}).get("rate")
+def _rates(
+    work: str, ours: str = OURS, script: str = "compare"
+) -> Callable[[Results], Compared | None]:
+    """Tasks per second in training, ours beside the best peer's."""
 
-
-def _over_best(work: str, ours: str = OURS) -> Callable[[Results], str | None]:
-    def reached(results: Results) -> str | None:
-        rate = _rate(results, work, ours)
-        if rate is None:
-            return None
-        measured = results["compare"]["works"][work]
+    def compared(results: Results) -> Compared | None:
+        measured = ((results.get(script) or {}).get("works", {})).get(work, {})
         best = best_peer(measured)
-        if best is None:
-            return "no peer was ready in time"
-        over = f"{rate / measured[best]['rate']:.2f} × ({best})"
-        plain = _plain_jax(measured)
-        return over + (
-            f"; about {plain * rate / WORKS[work].tasks:.1f} × plain JAX" if plain else ""
-        )
+        if "rate" not in measured.get(ours, {}) or best is None:
+            return None
+        rate, peer = measured[ours]["rate"], measured[best]["rate"]
+        return Compared(f"{number(rate)}/s", f"{number(peer)}/s", best, rate / peer)
 
-    return reached
+    return compared
 
 
-def _plain_jax(measured: Results) -> float | None:
-    """Seconds per step of JAX with `vmap` and `jit` on one device, among the tried settings."""
-    return min(
-        (
-            tried["step_seconds"]
-            for tried in measured["JAX"]["tried"]
-            if tried["settings"]["tasks"] == "vmap"
-            and tried["settings"]["devices"] == 1
-            and "step_seconds" in tried
-        ),
-        default=None,
+def _times(series: Any, ours: str, unit: str) -> Compared | None:
+    """A time of ours beside the shortest of the peers."""
+    peers = {
+        name: value
+        for name, value in series.items()
+        if name.startswith(("JAX", "PyTorch", "torch", "TorchOpt"))
+    }
+    if ours not in series or not peers:
+        return None
+    best = min(peers, key=lambda name: peers[name])
+    return Compared(
+        f"{number(series[ours])} {unit}",
+        f"{number(peers[best])} {unit}",
+        best,
+        peers[best] / series[ours],
     )
 
 
-def _over(
-    work: str, peers: dict[str, str], ours: str = OURS, script: str = "compare"
-) -> Callable[[Results], str | None]:
-    """Our rate over that of several peers, by their names in the table."""
+def _new_task(ours: str, script: str, kind: str = "one") -> Callable[[Results], Compared | None]:
+    """Milliseconds from the examples of a new task to predictions, warm."""
 
-    def reached(results: Results) -> str | None:
-        rate = _rate(results, work, ours, script)
-        if rate is None:
-            return None
-        parts = []
-        for peer, name in peers.items():
-            other = _rate(results, work, peer, script)
-            parts.append(f"{rate / other:.2f} × {name}" if other else f"{name}: too slow")
-        return "; ".join(parts)
+    def compared(results: Results) -> Compared | None:
+        warm = ((results.get(script) or {}).get(kind, {})).get("warm", {})
+        return _times(warm, ours, "ms")
 
-    return reached
+    return compared
 
 
-def _fraction(results: Results) -> str | None:
-    peak = results.get("peak")
-    return f"{100 * peak['works']['omniglot_15_queries']['fraction']:.0f} %" if peak else None
+def _default_run(script: str) -> Callable[[Results], Compared | None]:
+    def compared(results: Results) -> Compared | None:
+        return _times((results.get(script) or {}).get("seconds", {}), OURS, "s")
+
+    return compared
 
 
-def _new_task(ours: str) -> Callable[[Results], str | None]:
-    """The speed relative to PyTorch's loop, on two cores and on one."""
+def _first_step(work: str) -> Callable[[Results], Compared | None]:
+    """Seconds from a built model to the end of the first step."""
 
-    def reached(results: Results) -> str | None:
-        parts = []
-        for name, cores in (("new_task", "two cores"), ("one_core/new_task", "one core")):
-            warm = ((results.get(name) or {}).get("one", {})).get("warm")
-            if warm:
-                peer = min(ms for peer, ms in warm.items() if peer.startswith("PyTorch"))
-                parts.append(f"{peer / warm[ours]:.2f} × on {cores} ({warm[ours]:.1f} ms)")
-        return "; ".join(parts) or None
+    def compared(results: Results) -> Compared | None:
+        works = (results.get("first_step") or {}).get("works", {})
+        first = {n: one["first"] for n, one in works.get(work, {}).items() if "first" in one}
+        return _times(first, OURS, "s")
 
-    return reached
+    return compared
 
 
-def _default_run(results: Results) -> str | None:
-    parts = []
-    for name, cores in (("default_run", "two cores"), ("one_core/default_run", "one core")):
-        seconds = (results.get(name) or {}).get("seconds")
-        if seconds:
-            ratio = seconds["JAX"] / seconds["meta_tf"]
-            parts.append(f"{ratio:.2f} × on {cores} ({seconds['meta_tf']:.0f} s)")
-    return "; ".join(parts) or None
-
-
-def _soak(results: Results) -> str | None:
+def soak(results: Results) -> str | None:
+    """Memory after thousands of new tasks, over memory after a hundred."""
     grown = ((results.get("soak") or {}).get("megabytes", {})).get("adapt, predict")
     return f"{grown['late'] / grown['early']:.3f} ×" if grown else None
 
 
-def _made_over_fixed(results: Results) -> str | None:
-    made = _rate(results, "sinusoid_1_step", OURS_GENERATING, ONE_CORE)
-    fixed = _rate(results, "sinusoid_1_step", OURS, ONE_CORE)
-    once = _rate(results, "sinusoid_1_step", "JAX", ONE_CORE)
-    if not made or not fixed or not once:
-        return None
-    return f"{made / fixed:.2f} × fixed tasks; {made / once:.2f} × {_ONCE['JAX']}, fixed tasks"
+def fraction_of_peak(results: Results) -> str | None:
+    """The share of the machine's matrix-product peak that training reaches."""
+    peak = results.get("peak")
+    return f"{100 * peak['works']['omniglot_15_queries']['fraction']:.0f} %" if peak else None
 
 
-def _memory_of_steps(results: Results) -> str | None:
+def memory_of_steps(results: Results) -> str | None:
+    """Peak memory at 100 inner steps over that at 5."""
     peaks = ((results.get("memory") or {}).get("inner_steps", {})).get(OURS, {})
     return _memory_ratio(peaks, "100", "5")
+
+
+def memory_of_tasks(results: Results) -> str | None:
+    """Peak memory at 256 tasks over that at 32."""
+    peaks = ((results.get("memory") or {}).get("tasks", {})).get(OURS, {})
+    return _memory_ratio(peaks, "256", "32")
+
+
+def rate_of_tasks(results: Results) -> str | None:
+    """Throughput at 256 tasks over that at 32."""
+    rates = ((results.get("scaling") or {}).get("works", {})).get("omniglot, tasks", {})
+    return f"{rates['256'] / rates['32']:.2f} ×" if {"256", "32"} <= set(rates) else None
+
+
+def sources(results: Results) -> str | None:
+    """Episodes that the source makes, over those that training consumes."""
+    works = (results.get("sources") or {}).get("works", {})
+    shares = [
+        works[name].get("Omniglot", works[name]["from_arrays"]) / works[name]["training"]
+        for name in ("omniglot_1_query", "omniglot_15_queries")
+        if name in works
+    ]
+    return f"{min(shares):.0f} ×" if shares else None
 
 
 def _memory_ratio(peaks: Results, large: str, small: str) -> str | None:
@@ -133,146 +138,89 @@ def _memory_ratio(peaks: Results, large: str, small: str) -> str | None:
     return f"{more / less:.2f} × ({more} MB)"
 
 
-def _first_step(results: Results) -> str | None:
-    works = (results.get("first_step") or {}).get("works", {})
-    one = works.get("omniglot_5_steps", {}).get(OURS)
-    if not one:
-        return None
-    if "too_slow" in one:
-        return f"more than {one['too_slow']:.0f} s"
-    return f"{one['first']:.1f} s (and {one['build']:.1f} s to import and build)"
+def number(value: float | None) -> str:
+    """Three digits, or whole thousands with commas."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _growth(results: Results) -> str | None:
-    rates = ((results.get("scaling") or {}).get("works", {})).get("omniglot, tasks", {})
-    peaks = ((results.get("memory") or {}).get("tasks", {})).get(OURS, {})
-    speed = f"{rates['256'] / rates['32']:.2f} ×" if {"256", "32"} <= set(rates) else None
-    memory = _memory_ratio(peaks, "256", "32")
-    if speed is None and memory is None:
-        return None
-    return f"{speed or 'not yet measured'}; {memory or 'not yet measured'}"
+_KERNELS = "TensorFlow's convolution kernels for few images"
+_PYTHON = f"{_KERNELS}; a third is Python"
+_PRODUCTS = "products of small matrices: two thirds of a step for both"
+_TRACING = "the graph of a task is built twice, then made one of many tasks"
+_UNKNOWN = "not profiled"
 
+# One table for each host, as ratios of different hosts say nothing about each other.
+BY_HOST = {
+    "First host, two cores": [
+        Row("sinusoid, 1 step, fixed tasks", _rates("sinusoid_1_step"), _PRODUCTS),
+        Row(
+            "sinusoid, 1 step, tasks made as it goes",
+            _rates("sinusoid_1_step", OURS_GENERATING),
+            _PRODUCTS,
+        ),
+        Row("sinusoid, 5 steps, fixed tasks", _rates("sinusoid_5_steps"), _PRODUCTS),
+        Row("conv4 with max-pool, 20-way 1-shot, 5 steps", _rates("pool_20_way_1_shot"), _KERNELS),
+        Row("LSTM, 3 steps", _rates("lstm"), _UNKNOWN),
+        Row("transformer, 3 steps", _rates("transformer"), "transposes around `einsum`: 24 %"),
+        Row("the default run, whole command", _default_run("default_run"), _UNKNOWN),
+        *(
+            Row(f"first step, {name}", _first_step(work), limit)
+            for name, work, limit in (
+                ("sinusoid, 1 step", "sinusoid_1_step", _UNKNOWN),
+                ("sinusoid, 5 steps", "sinusoid_5_steps", _UNKNOWN),
+                ("Omniglot, 5 steps", "omniglot_5_steps", _UNKNOWN),
+                ("LSTM", "lstm", _UNKNOWN),
+                ("transformer", "transformer", _TRACING),
+            )
+        ),
+    ],
+    "Second host, one core": [
+        Row("sinusoid, 1 step", _rates("sinusoid_1_step", script="one_core/compare"), _PRODUCTS),
+        Row(
+            "sinusoid, 1 step, tasks made as it goes",
+            _rates("sinusoid_1_step", OURS_GENERATING, "one_core/compare"),
+            _PRODUCTS,
+        ),
+        Row("sinusoid, 5 steps", _rates("sinusoid_5_steps", script="one_core/compare"), _PRODUCTS),
+        Row(
+            "the default run, whole command",
+            _default_run("one_core/default_run"),
+            _UNKNOWN,
+        ),
+    ],
+    "Fourth host": [
+        Row("Omniglot, 1 query per class, 1 step", _rates("omniglot_1_query"), _KERNELS),
+        Row(
+            "Omniglot, 15 queries per class, 1 step",
+            _rates("omniglot_15_queries"),
+            "52 % of the matrix-product peak",
+        ),
+        Row("Omniglot, 15 queries per class, 5 steps", _rates("omniglot_5_steps"), _KERNELS),
+        Row("conv4 with max-pool, 5-way 5-shot, 5 steps", _rates("pool_5_way_5_shot"), _KERNELS),
+        *(
+            Row(f"{name}, {cores}", _new_task(ours, script, kind), limit)
+            for script, cores in (("new_task", "two cores"), ("one_core/new_task", "one core"))
+            for name, ours, kind, limit in (
+                ("a new task, `adapt` and `predict`", "adapt, predict", "one", _PYTHON),
+                ("a new task, SavedModel", "the SavedModel", "one", _KERNELS),
+                (
+                    "32 new tasks at a time, `predict_on_batch`",
+                    "learner.predict_on_batch",
+                    "batch",
+                    _KERNELS,
+                ),
+            )
+        ),
+    ],
+}
 
-def _sources(results: Results) -> str | None:
-    works = (results.get("sources") or {}).get("works", {})
-    shares = [
-        works[name].get("Omniglot", works[name]["from_arrays"]) / works[name]["training"]
-        for name in ("omniglot_1_query", "omniglot_15_queries")
-        if name in works
-    ]
-    return f"{min(shares):.0f} ×" if shares else None
-
-
-_ONCE = {"JAX": "JAX a call a step"}
-_SCAN = {SCAN: "the scan"}
-_COMPILED = {"torch.compile": "torch.compile"}
-
-ROWS = [
-    Row(
-        "sinusoid 1-40-40-1, 25 tasks, 10-shot, 1 step, second order, through `fit`, fixed tasks, "
-        "one core",
-        "0.9 × JAX with 200 outer steps in one `lax.scan`; 1.1 × JAX a call a step",
-        "1.05 × the scan",
-        _over("sinusoid_1_step", _SCAN | _ONCE, script=ONE_CORE),
-    ),
-    Row(
-        "… with tasks made as it goes",
-        "0.85 × the line above; 1.0 × JAX a call a step",
-        "0.95 ×",
-        _made_over_fixed,
-    ),
-    Row(
-        "… two cores, fixed tasks",
-        "1.15 × the scan",
-        "1.4 ×",
-        _over("sinusoid_1_step", _SCAN | _ONCE | _COMPILED),
-    ),
-    Row(
-        "… two cores, made as it goes",
-        "1.15 × the scan",
-        "1.4 ×",
-        _over("sinusoid_1_step", _SCAN, OURS_GENERATING),
-    ),
-    Row(
-        "sinusoid, 5 steps, one core",
-        "1.3 × the scan",
-        "1.6 ×",
-        _over("sinusoid_5_steps", _SCAN | _ONCE, script=ONE_CORE),
-    ),
-    Row(
-        "sinusoid, 5 steps, two cores",
-        "1.3 × the scan",
-        "1.6 ×",
-        _over("sinusoid_5_steps", _SCAN | _ONCE | _COMPILED),
-    ),
-    Row(
-        "the default run of `train.py`, from start to table, against JAX's of the same protocol",
-        "0.8 ×",
-        "1.0 ×",
-        _default_run,
-    ),
-    Row(
-        "a new 5-way 1-shot task, conv4, 5 steps, `adapt(...)` then `.predict(5 pictures)`, warm, "
-        "against PyTorch's loop",
-        "1.5 ×",
-        "2 ×",
-        _new_task("adapt, predict"),
-    ),
-    Row(
-        "… `learner.predict_on_batch` on one task",
-        "1.8 ×",
-        "2.2 ×",
-        _new_task("learner.predict_on_batch"),
-    ),
-    Row("… the SavedModel", "1.8 ×", "2.2 ×", _new_task("the SavedModel")),
-    Row("memory after 5 000 `adapt` and `predict` over that after 100", "1.01 ×", "1.0 ×", _soak),
-    Row(
-        "Omniglot conv4 stride, 5-way 1-shot, 1 query per class, 32 tasks, 1 step",
-        "2.0 ×",
-        "3 ×",
-        _over_best("omniglot_1_query"),
-    ),
-    Row(
-        "15 queries per class, 16 tasks, 1 step", "3.3 ×", "4 ×", _over_best("omniglot_15_queries")
-    ),
-    Row("15 queries per class, 16 tasks, 5 steps", "3.3 ×", "5 ×", _over_best("omniglot_5_steps")),
-    Row(
-        "conv4 with max-pool (stride 1), 5-way 5-shot, 15 queries, 5 steps, 4 tasks",
-        "2.0 ×",
-        "3 ×",
-        _over_best("pool_5_way_5_shot"),
-    ),
-    Row("… and 20-way 1-shot, 5 steps", "2.0 ×", "3 ×", _over_best("pool_20_way_1_shot")),
-    Row("LSTM on sequence tasks, 3 steps", "1.5 ×", "2 ×", _over_best("lstm")),
-    Row(
-        "small transformer (MultiHeadAttention) on sequence tasks, 3 steps",
-        "1.15 ×",
-        "1.4 ×",
-        _over_best("transformer"),
-    ),
-    Row(
-        "fraction of the measured matrix-product peak, 15 queries, 1 step",
-        "75 %",
-        "85 %",
-        _fraction,
-    ),
-    Row(
-        "peak resident memory of second-order training at 100 inner steps over that at 5",
-        "1.3 ×",
-        "1.1 ×",
-        _memory_of_steps,
-    ),
-    Row("time to the first step, Omniglot 5 steps", "8 s", "4 s", _first_step),
-    Row(
-        "throughput at 256 tasks over that at 32; peak memory at 256 over 32",
-        "0.95 ×; 2 ×",
-        "1 ×; 1.5 ×",
-        _growth,
-    ),
-    Row(
-        "Omniglot episodes per second made by the source, over those that training consumes",
-        "5 ×",
-        "10 ×",
-        _sources,
-    ),
-]
+ALONE = {
+    "memory after 5 000 `adapt` and `predict` over that after 100": soak,
+    "peak memory of second-order training at 100 inner steps over that at 5": memory_of_steps,
+    "peak memory at 256 tasks over that at 32": memory_of_tasks,
+    "throughput at 256 tasks over that at 32": rate_of_tasks,
+    "fraction of the measured matrix-product peak, 15 queries, 1 step": fraction_of_peak,
+    "Omniglot episodes per second from the source over those that training consumes": sources,
+}

@@ -18,7 +18,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from meta_tf.batch.require import require
+from meta_tf.require import require
 from meta_tf.types import Tensor, Tensors
 
 SIZE_KEYS = ("support_size", "query_size")

@@ -81,7 +81,7 @@ def trained_on(learner: str | Path) -> list[str]:
     a run in the run's `flags.txt`. That may be somebody else's: it says where the data lie, and
     neither fetches nor writes any.
     """
-    if learner in zoo.names():
+    if learner in zoo.characters():
         about = json.loads((zoo.FOLDER / f"{learner}.json").read_text(encoding="utf-8"))
         pairs = [pair for pair in about["flags"].items() if pair[0] != "data_dir"]
     else:

@@ -12,13 +12,14 @@ from meta_tf.export import litert, onnx, saved_model
 from meta_tf.export.plan import Plan
 from meta_tf.export.refused import Refused
 from meta_tf.export.request import Request
+from meta_tf.learner import MetaLearner
 
 _OTHERS: dict[str, ModuleType] = {"litert": litert, "onnx": onnx}
 FORMATS = ("tf_saved_model", *_OTHERS)
 
 
 def save(
-    learner: Any,
+    learner: MetaLearner,
     path: str | Path,
     format: str,
     request: Request,
@@ -47,7 +48,7 @@ def save(
             f"Saved to {path}, for {request.in_words(1)}, with the signatures {', '.join(names)}."
         )
     writer, path = _OTHERS[format], Path(path)
-    _check_installed(format, writer.PACKAGES)
+    check_installed(format, writer.PACKAGES)
     writer.check_path(path)
     try:
         plan = Plan(learner, request, input_signature, target_signature)
@@ -81,7 +82,7 @@ def _check_request(format: str, request: Request) -> None:
         )
 
 
-def _check_installed(format: str, packages: tuple[str, ...]) -> None:
+def check_installed(format: str, packages: tuple[str, ...]) -> None:
     """Raises ImportError unless the packages that write and run the files are installed."""
     missing = [p.replace("_", "-") for p in packages if importlib.util.find_spec(p) is None]
     if missing:

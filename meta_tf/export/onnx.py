@@ -12,7 +12,7 @@ import tensorflow as tf
 from meta_tf.export.plan import Plan
 from meta_tf.export.random_tasks import Arrays
 from meta_tf.export.refused import Refused
-from meta_tf.files import whole_folder
+from meta_tf.files import check_replaceable, whole_folder
 
 PACKAGES = ("onnxruntime", "tf2onnx")  # to run the files and to write them
 _OPSET = 17  # from 18 on, tf2onnx 1.17 takes means of one-pixel images over wrong axes
@@ -20,13 +20,9 @@ _OPSET = 17  # from 18 on, tf2onnx 1.17 takes means of one-pixel images over wro
 
 def check_path(path: Path) -> None:
     """Raises ValueError unless `path` is valid for a folder of ONNX files."""
-    if not path.exists():
-        return
-    if not path.is_dir() or any(file.suffix != ".onnx" for file in path.iterdir()):
-        raise ValueError(
-            '`filepath` must be a new folder for format="onnx", an empty one or an earlier '
-            f"export, which is replaced. Received: {str(path)!r}, which contains other files."
-        )
+    check_replaceable(
+        "filepath", path, "export", lambda old: all(f.suffix == ".onnx" for f in old.iterdir())
+    )
 
 
 def write(plan: Plan, path: Path) -> float:
@@ -42,7 +38,7 @@ def write(plan: Plan, path: Path) -> float:
     Raises:
       Refused: if ONNX cannot express the learner, or computes something else.
     """
-    models = {name: _convert(name, f) for name, f in plan.lowered().items()}
+    models = {name: convert(name, f) for name, f in plan.lowered().items()}
     runner = _Runner(models)
     difference = plan.compare(runner.run)
     with whole_folder(path) as part:
@@ -80,8 +76,12 @@ class _Runner:
         return dict(zip(names, values, strict=True))
 
 
-def _convert(name: str, function: Any) -> bytes:
-    """Converts a concrete function of named tensors to an ONNX model."""
+def convert(name: str, function: Any) -> bytes:
+    """Converts a concrete function of named tensors to an ONNX model.
+
+    Raises:
+      Refused: if the converter fails, or writes an operation that ONNX does not have.
+    """
     import onnx
     import tf2onnx
 

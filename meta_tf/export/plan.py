@@ -10,6 +10,7 @@ from meta_tf.export.random_tasks import RandomTasks
 from meta_tf.export.request import Request, classes
 from meta_tf.export.signatures import Signatures
 from meta_tf.export.specs import input_specs, target_spec
+from meta_tf.learner import MetaLearner
 
 
 class Plan:
@@ -27,7 +28,7 @@ class Plan:
 
     def __init__(
         self,
-        learner: Any,
+        learner: MetaLearner,
         request: Request,
         input_signature: Any = None,
         target_signature: Any = None,

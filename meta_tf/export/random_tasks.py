@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from meta_tf.learner import MetaLearner
 from meta_tf.network.standardized import input_statistics
 
 Arrays: TypeAlias = dict[str, Any]  # by name
@@ -26,7 +27,7 @@ class RandomTasks:
       classes: the number of classes; None for regression.
     """
 
-    def __init__(self, function: Any, learner: Any, classes: int | None):
+    def __init__(self, function: Any, learner: MetaLearner, classes: int | None):
         self._specs: dict[str, Any] = function.structured_input_signature[1]
         self._classes = classes
         vocabularies = [

@@ -9,6 +9,7 @@ import keras
 
 from meta_tf.checks import check_integer, check_switch
 from meta_tf.export.specs import output_shape
+from meta_tf.learner import MetaLearner
 from meta_tf.network.check_loss import loss_function
 
 _CLASSIFYING = (
@@ -62,7 +63,7 @@ class Request:
         support = self.support(ways) or "any number of"
         return f"{support} support examples and {self.queries or 'any number of'} queries in a call"
 
-    def ways_of(self, learner: Any, inputs: Any) -> int:
+    def ways_of(self, learner: MetaLearner, inputs: Any) -> int:
         """The number of classes per task: as requested, or else the learner's.
 
         Raises:
@@ -83,7 +84,7 @@ class Request:
         return list(dict.fromkeys((fixed[0] or s, fixed[1] or q) for s, q in sizes))
 
 
-def classes(learner: Any, inputs: Any) -> int | None:
+def classes(learner: MetaLearner, inputs: Any) -> int | None:
     """The number of classes that a learner distinguishes; None if it is not a classifier.
 
     Args:

@@ -7,16 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
-from meta_tf.export.custom_gradients import save_without_custom_gradients
+from meta_tf.batch.graph_nodes import graph_nodes
 from meta_tf.export.signatures import Signatures
 from meta_tf.export.specs import input_specs, target_spec
-from meta_tf.files import whole_folder
+from meta_tf.files import check_replaceable, whole_folder
+from meta_tf.learner import MetaLearner
 from meta_tf.network.layer_state import tables_of
 
 
 def save(
-    learner: Any, path: str | Path, input_signature: Any = None, target_signature: Any = None
+    learner: MetaLearner,
+    path: str | Path,
+    input_signature: Any = None,
+    target_signature: Any = None,
 ) -> list[str]:
     """Writes a learner as a SavedModel; replaces an earlier one only once it is complete.
 
@@ -34,7 +39,7 @@ def save(
       ValueError: if the inputs are unknown, or `path` contains something else.
     """
     path = Path(path)
-    _check_replaceable(path)
+    check_replaceable("filepath", path, "export", lambda old: (old / "saved_model.pb").exists())
     inputs = input_specs(learner.algorithm, learner.network, input_signature)
     targets = target_spec(learner, inputs, target_signature)
     signatures = Signatures(learner, inputs, targets).all()
@@ -42,12 +47,30 @@ def save(
     module.learned = [v.value for v in learner.variables]
     module.tables = tables_of(learner.model)
     with whole_folder(path) as part:
-        save_without_custom_gradients(module, part, signatures)
+        _save_without_custom_gradients(module, part, signatures)
         _describe(learner, part)
     return list(signatures)
 
 
-def _describe(learner: Any, folder: Path) -> None:
+def _save_without_custom_gradients(module: tf.Module, folder: Path, signatures: dict) -> None:
+    """Writes a SavedModel without references to custom gradients that are not saved with it.
+
+    The gradients of the inner loop are already part of the graph. But an operation with a
+    custom gradient still has the gradient's name, which exists only in this process, and
+    TensorFlow would warn about each while loading the model: 80 lines that users cannot fix.
+    """
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(module, str(folder), signatures, options)
+    path = folder / "saved_model.pb"
+    saved = saved_model_pb2.SavedModel.FromString(path.read_bytes())
+    for meta_graph in saved.meta_graphs:
+        for node in graph_nodes(meta_graph.graph_def):
+            node.attr.pop("_gradient_op_type", None)
+    path.write_bytes(saved.SerializeToString(deterministic=True))
+    (folder / "fingerprint.pb").unlink(missing_ok=True)  # it belongs to the unchanged graph
+
+
+def _describe(learner: MetaLearner, folder: Path) -> None:
     """Writes the settings beside the model, because they are not visible in its graph."""
     algorithm = learner.algorithm
     about = {
@@ -58,13 +81,3 @@ def _describe(learner: Any, folder: Path) -> None:
     (folder / "assets.extra").mkdir()
     text = json.dumps(about, indent=2, default=str)
     (folder / "assets.extra" / "meta_tf.json").write_text(text + "\n", encoding="utf-8")
-
-
-def _check_replaceable(path: Path) -> None:
-    if not path.exists():
-        return
-    if not path.is_dir() or (any(path.iterdir()) and not (path / "saved_model.pb").exists()):
-        raise ValueError(
-            "`filepath` must be a new folder, an empty one or an earlier export, which is "
-            f"replaced. Received: {str(path)!r}, which contains other files."
-        )

@@ -10,8 +10,8 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
-from meta_tf.batch.check_values import with_right_labels
-from meta_tf.export.reachable import inputs_that_matter
+from meta_tf.data_checks.values import with_right_labels
+from meta_tf.learner import MetaLearner
 from meta_tf.types import Examples, Tensor, Weights
 
 Tensors = dict[str, Any]  # by name
@@ -31,7 +31,7 @@ class Signatures:
 
     def __init__(
         self,
-        learner: Any,
+        learner: MetaLearner,
         inputs: Any,
         targets: tf.TensorSpec,
         support: int | None = None,
@@ -84,7 +84,7 @@ class Signatures:
             weights = {n: _renamed(t, n) for n, t in adapt.structured_outputs.items()}
             predict = _trace(self.predict, {**self.query, **weights})
             # For example, batch normalisation with batch statistics needs no moving averages.
-            needed = inputs_that_matter(predict)
+            needed = _inputs_that_matter(predict)
             kept = [place for name, place in self._names().items() if name in needed]
             if len(kept) == len(self.adapted):
                 return adapt, predict
@@ -109,6 +109,7 @@ class Signatures:
     def adapt_steps_and_predict(self, *, inner_steps: Any, inner_lr: Any, **given: Any) -> Tensors:
         # In the type of the weights, for algorithms that multiply by it directly.
         algorithm = self.algorithm.with_rate(tf.cast(inner_lr, self.learner.model.variable_dtype))
+        assert algorithm is not None  # otherwise `all` leaves this function out
         adapted = self._adapted(algorithm, self.learner.weights_now, given, inner_steps)
         return self._predictions(algorithm, adapted, given)
 
@@ -196,3 +197,18 @@ def _renamed(spec: Any, name: str, count: int | None = None) -> tf.TensorSpec:
     """The spec with another name, and for `count` examples if given."""
     shape = spec.shape if count is None else [count, *spec.shape[1:]]
     return tf.TensorSpec(shape, spec.dtype, name)
+
+
+def _inputs_that_matter(function: Any) -> set[str]:
+    """The names of a concrete function's inputs that any of its outputs depends on.
+
+    A called function counts as using all of its inputs.
+    """
+    waiting = [t.op for t in function.outputs]
+    seen = set(waiting)
+    while waiting:
+        op = waiting.pop()
+        new = {t.op for t in op.inputs} - seen
+        seen |= new
+        waiting += new
+    return {t.op.name for t in function.inputs if t.op in seen}

@@ -13,7 +13,7 @@ import keras
 
 import meta_tf
 from meta_tf.algorithms import InnerLoop
-from meta_tf.batch.check_finite import DivergedStepError
+from meta_tf.data_checks.finite import DivergedStepError
 from meta_tf.run.checkpoints import Checkpoint, epoch_of, latest_checkpoint
 from meta_tf.run.log import DivergedError, RunLog
 from meta_tf.run.settings import Training

@@ -13,8 +13,8 @@ from meta_tf.tasks.function import from_function
 from meta_tf.tasks.group_part import GroupPart
 from meta_tf.tasks.groups import from_groups
 from meta_tf.tasks.hidden_teacher import HiddenTeacher
-from meta_tf.tasks.image_folder import ImageFolder
-from meta_tf.tasks.omniglot import Omniglot
+from meta_tf.tasks.images.image_folder import ImageFolder
+from meta_tf.tasks.images.omniglot import Omniglot
 from meta_tf.tasks.pairs import from_pairs
 from meta_tf.tasks.part import Part
 from meta_tf.tasks.sinusoid import Sinusoid

@@ -9,8 +9,7 @@ from numpy.typing import ArrayLike
 
 from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
 from meta_tf.tasks.examples import as_examples
-from meta_tf.tasks.query_number import queries_or_default
-from meta_tf.tasks.size_range import SizeRange
+from meta_tf.tasks.size_range import SizeRange, queries_or_default
 from meta_tf.tasks.source import Source
 from meta_tf.tasks.split import split_by_fractions
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+import numpy as np
 import tensorflow as tf
 
 from meta_tf.checks import check_integer
+
+_MOST_QUERIES = 15  # as in most papers
 
 SizeRange: TypeAlias = int | Sequence[int]
 """A number, or the smallest and the largest number, `(2, 20)`."""
@@ -80,3 +83,35 @@ def one_of(u: tf.Tensor, ends: tuple[int, int]) -> tf.Tensor:
     first, last = ends
     # Rounding can raise the product to the number of choices.
     return tf.minimum(first + tf.cast(u * (last - first + 1), tf.int32), last)
+
+
+def queries_or_default(
+    queries: SizeRange | None,
+    counts: np.ndarray,
+    shots: SizeRange,
+    train_shots: SizeRange | None = None,
+) -> SizeRange:
+    """Returns `queries`, or if it is None what the smallest class has beyond its shots, at most 15.
+
+    It is at least 1, so that the error for a class that is too small names the class.
+
+    Args:
+      queries: query examples per class, a number or a range, or None.
+      counts: the number of examples of each class.
+      shots: support examples per class.
+      train_shots: those of the training part, if different.
+
+    Raises:
+      ValueError: if a number is not a whole number of at least 1, or a range not two of these.
+
+    Example:
+      >>> queries_or_default(None, np.array([10, 30]), shots=1)
+      9
+    """
+    _, most = ends_of("shots", shots)
+    if train_shots is not None:
+        most = max(most, ends_of("train_shots", train_shots)[1])
+    if queries is not None:
+        ends_of("queries", queries)
+        return queries
+    return max(1, min(_MOST_QUERIES, int(counts.min()) - most))

@@ -8,6 +8,7 @@ from typing import Any
 
 from meta_tf.checks import check_choice
 from meta_tf.evaluation.result import shown_size
+from meta_tf.zoo.photos import CARD, PHOTOS
 from meta_tf.zoo.trained_on import TrainedOn, trained_on
 
 FOLDER = Path(__file__).resolve().parent
@@ -15,6 +16,11 @@ FOLDER = Path(__file__).resolve().parent
 
 def names() -> tuple[str, ...]:
     """The names of the learners that ship with the library."""
+    return tuple(sorted([*characters(), PHOTOS]))
+
+
+def characters() -> tuple[str, ...]:
+    """The names of the learners of characters, which were trained with this library."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.keras")))
 
 
@@ -38,6 +44,8 @@ def card(name: str) -> str:
       ### omniglot_5way_1shot
     """
     check_choice("name", name, names())
+    if name == PHOTOS:
+        return CARD
     run = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     data = trained_on(name)
     parts = [

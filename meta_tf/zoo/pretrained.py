@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import keras
 
 from meta_tf.checks import check_choice
 from meta_tf.learner import MetaLearner
 from meta_tf.zoo.card import FOLDER, card, names
+from meta_tf.zoo.photos import PHOTOS, photos
 
 
 def pretrained(name: str, verbose: bool = False) -> MetaLearner:
     """Loads a pretrained learner, to use or to train further.
 
-    The learners distinguish characters that they have never seen, from one example of each:
-    `chinese_characters` Chinese characters, the others handwriting. They expect float images
-    [28, 28, 1], ink 1 on a background of 0; each card says how much of the image the ink
+    The learners distinguish classes that they have never seen, from one to ten examples of each:
+    `photos` photographs, `chinese_characters` Chinese characters, the others handwriting.
+    `photos` expects pictures [224, 224, 3] with values from 0 to 255. The others expect float
+    images [28, 28, 1], ink 1 on a background of 0; each card says how much of the image the ink
     fills. `verbose=True` prints the card: the data, the accuracy on new characters, what the
     training data lacks, the licence. `meta_tf.zoo.card` returns the same text.
 
@@ -29,7 +33,7 @@ def pretrained(name: str, verbose: bool = False) -> MetaLearner:
     Returns:
       A `MetaLearner` with the weights from the end of training. It has no optimiser:
       `adapt`, `predict`, `export` and `meta_tf.evaluate` work right away; `compile` it to
-      train it further.
+      train it further. The network of `photos` is frozen.
 
     Raises:
       ValueError: if there is no learner with that name.
@@ -48,4 +52,8 @@ def pretrained(name: str, verbose: bool = False) -> MetaLearner:
     check_choice("verbose", verbose, (False, True))
     if verbose:
         print(card(name))
-    return keras.models.load_model(FOLDER / f"{name}.keras", compile=False)
+    if name == PHOTOS:
+        return photos()
+    learner = keras.models.load_model(FOLDER / f"{name}.keras", compile=False)
+    learner.pictures = dataclasses.replace(learner.pictures, invert="light")  # ink on paper
+    return learner

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(
 IN_CI = "omniglot_5way_1shot"
 LEARNERS = [
     pytest.param(name, marks=pytest.mark.slow if name == IN_CI else pytest.mark.exhaustive)
-    for name in zoo.names()
+    for name in zoo.characters()
 ]
 
 

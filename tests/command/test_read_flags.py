@@ -12,7 +12,7 @@ from meta_tf.command.main import groups_of, read
 from meta_tf.command.read_flags import about_preset, presets, read_flags
 
 ROOT = Path(__file__).resolve().parents[2]
-RESULTS = ROOT / "results"
+RESULTS = ROOT / "benchmarks" / "runs"
 PRESETS = ROOT / "meta_tf" / "command" / "presets"
 
 

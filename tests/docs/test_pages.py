@@ -76,7 +76,7 @@ def test_its_program_runs(path, tmp_path):
     if "runs/{name}" in program(path):
         for name, run in {"omniglot_5way_1shot": "", "mine": "_protonet"}.items():
             (tmp_path / "runs" / name).mkdir(parents=True)
-            text = (ROOT / f"results/omniglot_5way_1shot{run}/results.json").read_text()
+            text = (ROOT / f"benchmarks/runs/omniglot_5way_1shot{run}/results.json").read_text()
             (tmp_path / "runs" / name / "results.json").write_text(text)
     run_program(program(path), tmp_path)
 
@@ -135,7 +135,7 @@ def anchors(text):
     return {re.sub(r"\s", "-", re.sub(r"[^\w\s-]", "", title.lower())) for title in titles}
 
 
-@pytest.mark.parametrize("path", [*PAGES, ROOT / "results/README.md"], ids=named)
+@pytest.mark.parametrize("path", [*PAGES, ROOT / "benchmarks/runs/README.md"], ids=named)
 def test_its_links_lead_somewhere(path):
     for link in LINK.finditer(re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)):
         target = path.parent / link["file"] if link["file"] else path

@@ -13,8 +13,8 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf.batch.check_finite import DivergedStepError
 from meta_tf.command import main as command
+from meta_tf.data_checks.finite import DivergedStepError
 from meta_tf.evaluation.metrics_csv import read_metrics
 from meta_tf.run.log import DivergedError, RunLog
 from tests.command_line import one_after_another, start

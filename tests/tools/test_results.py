@@ -71,7 +71,7 @@ def test_a_published_run_is_of_the_tasks_and_algorithm_of_its_row(folder):
     rest, after = re.fullmatch(r"(\w*?)(?:_after_(\w+))?", rest).groups()
     assert after in (None, "maml")
     if after:  # a shipped learner, or a run of these
-        begun = flags["initial_weights"].removeprefix("results/")
+        begun = flags["initial_weights"].removeprefix("benchmarks/runs/")
         other = flag_file(tables.RESULTS / begun)
         assert (other["algorithm"], other["ways"]) == ("maml", ways)
     mode = re.fullmatch(r"(?:(\w+)_)?(transductive|support|running)(?:_norm)?", rest)

@@ -8,14 +8,17 @@ import zlib
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image, ImageOps
 
 from meta_tf import tasks
-from meta_tf.command import build, main, pictures
+from meta_tf.command import adapt_pictures, build, main
 from meta_tf.files import whole_file, write_text
-from meta_tf.tasks.conversion import Conversion
-from meta_tf.tasks.decode import decode_images
-from meta_tf.tasks.picture import ImageFile
+from meta_tf.tasks.images.conversion import Conversion
+from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.images.picture import ImageFile
+from meta_tf.tasks.images.picture_classes import classes_in
+from meta_tf.tasks.images.picture_input import PictureInput
 
 PIXELS = np.kron(np.random.default_rng(0).integers(0, 256, [4, 4, 3]), np.ones([8, 8, 1]))
 PICTURE = Image.fromarray(PIXELS.astype(np.uint8))
@@ -109,10 +112,10 @@ def as_pillow_reads(content, channels):
     return pixels.reshape(*pixels.shape[:2], channels)
 
 
-def read(content, channels=1, size=(32, 32)):
-    conversion = Conversion(size, channels)
+def read(content, channels=1, size=(32, 32), crop=False):
+    conversion = Conversion(size, channels, crop)
     file = ImageFile("a.png", lambda: content)
-    return decode_images([file], size, channels, conversion)[0], conversion.told()
+    return decode_images([file], size, channels, conversion, crop)[0], conversion.told()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -143,6 +146,26 @@ def test_transparent_pictures_are_read_on_white():
 def test_of_several_pictures_in_a_file_the_first_is_read_and_that_is_told():
     for kind in ("animated gif", "tiff of pages"):
         assert "1 of the files hold several; only the first is read." in read(KINDS[kind])[1]
+
+
+@pytest.mark.parametrize("tall", [False, True])
+def test_a_crop_is_the_middle_of_the_picture_at_its_own_aspect_ratio(tall):
+    wide = np.random.default_rng(0).integers(0, 256, [24, 40, 3], np.uint8)
+    middle = wide[:, 8:32]
+
+    def seen(size):
+        picture = wide.swapaxes(0, 1) if tall else wide
+        found, told = read(encoded("PNG", Image.fromarray(picture)), 3, size, crop=True)
+        return (found.swapaxes(0, 1) if tall else found), told
+
+    found, told = seen((24, 24))
+    np.testing.assert_array_equal(found, middle)
+    assert f"of {'40 x 24' if tall else '24 x 40'} pixels, are cropped to their middle and" in told
+    # At half of the size: the filter reaches 6 pixels beyond, which are those of the picture.
+    whole = tf.image.resize(wide, (12, 20), "lanczos3", antialias=True)
+    expected = np.clip(np.rint(whole[:, 4:16]), 0, 255)
+    np.testing.assert_allclose(seen((12, 12))[0].astype(int), expected, atol=1)
+    assert "cropped" not in read(encoded("PNG", Image.fromarray(middle)), 3, (9, 9), crop=True)[1]
 
 
 DEEP = np.arange(0, 4096, 16, dtype=np.uint16).reshape(16, 16)  # of a camera of 12 bits
@@ -204,7 +227,7 @@ def test_pictures_of_other_kinds_are_named_and_not_passed_over(tmp_path, ending)
         (tmp_path / name / "a.png").write_bytes(KINDS["png"])
     (tmp_path / "two" / f"b{ending}").write_bytes(b"whatever it is")
     cure = "Convert it to JPEG .*pillow_heif" if "he" in ending.lower() else "Convert it, to PNG"
-    for reader in (tasks.ImageFolder, lambda path: pictures.classes_in(path, "support")):
+    for reader in (tasks.ImageFolder, lambda path: classes_in(path, "--support")):
         with pytest.raises(ValueError, match=rf"two/b\{ending}\. .*{cure}"):
             reader(tmp_path)
 
@@ -229,9 +252,9 @@ def test_all_that_pillow_opens_is_read_and_what_is_no_picture_is_counted(tmp_pat
     line = "13 files are ignored (not a picture directly in a class folder): "
     assert capsys.readouterr().out.startswith(line)
     (tmp_path / "loose.jpg").unlink()
-    found = pictures.classes_in(tmp_path, "support").pictures
+    found = classes_in(tmp_path, "--support").pictures
     assert len(found) == 6 * len(endings)
-    pictures.read_pictures(found, (28, 28), 1)
+    adapt_pictures.read(PictureInput((28, 28), 1), found)
     line = "12 files are ignored (not a picture directly in a class folder): a/more, a/notes.txt, "
     assert capsys.readouterr().out.startswith(line + "b/more, ….\n")
 
@@ -262,7 +285,7 @@ def test_names_that_are_not_utf8_are_read_and_shown(tmp_path):
                 file.write(KINDS["png"])
     source = tasks.ImageFolder(tmp_path, ways=1, queries=1)
     assert source.input_shape == (28, 28, 1)
-    classes = pictures.classes_in(tmp_path, "support")
+    classes = classes_in(tmp_path, "--support")
     assert classes.names[0] == "caf\ufffd0"
     "".join(classes.names).encode("utf-8")  # can be printed
 

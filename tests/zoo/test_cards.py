@@ -9,7 +9,7 @@ import meta_tf
 from meta_tf import zoo
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", zoo.characters())
 def test_a_card_tells_data_numbers_and_licence(name):
     card = zoo.card(name)
     run = json.loads((zoo.FOLDER / f"{name}.json").read_text())
@@ -24,7 +24,7 @@ def test_a_card_tells_data_numbers_and_licence(name):
     assert not begun or f"starting from the weights of `{begun}`" in card
 
 
-@pytest.mark.parametrize("name", zoo.names())
+@pytest.mark.parametrize("name", zoo.characters())
 def test_a_transductive_learner_is_also_measured_on_one_drawing_alone(name):
     run = json.loads((zoo.FOLDER / f"{name}.json").read_text())
     if run["batch_norm"] != "transductive":

@@ -9,7 +9,7 @@ import pytest
 import meta_tf
 from meta_tf import zoo
 
-RESULTS = Path(__file__).resolve().parents[2] / "results"
+RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "runs"
 
 
 def drawings(seed=0, count=5):
@@ -25,7 +25,7 @@ def drawings(seed=0, count=5):
     return images
 
 
-@pytest.fixture(scope="module", params=zoo.names())
+@pytest.fixture(scope="module", params=zoo.characters())
 def shipped(request):
     return request.param, meta_tf.pretrained(request.param)
 

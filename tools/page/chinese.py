@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks_data.chinese_characters import SPLIT
+from benchmarks.data.chinese_characters import SPLIT
 from meta_tf import zoo
 from meta_tf.command.learners import load
 from tools.page.keep import keep

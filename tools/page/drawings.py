@@ -17,8 +17,8 @@ import numpy as np
 
 import meta_tf
 from meta_tf.command.learners import load
-from meta_tf.tasks.decode import decode_images
-from meta_tf.tasks.picture import ImageFile
+from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.images.picture import ImageFile
 from tools.page.keep import keep
 from tools.page.omniglot import Drawings
 from tools.page.pixels import pixels_of

@@ -1,0 +1,122 @@
+"""Checks that Keras metrics get targets of the kind that they take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+
+from meta_tf.data_checks.targets import NUMBER_BY_NUMBER, differ
+from meta_tf.network.check_loss import loss_function
+
+_METRICS = keras.metrics
+_OF_LABELS = {
+    _METRICS.sparse_categorical_accuracy,
+    _METRICS.sparse_top_k_categorical_accuracy,
+    _METRICS.sparse_categorical_crossentropy,
+}
+_OF_NUMBERS = NUMBER_BY_NUMBER | {
+    _METRICS.categorical_accuracy,
+    _METRICS.top_k_categorical_accuracy,
+    _METRICS.binary_accuracy,
+}
+# Metrics that do not wrap a function.
+_CLASSES_OF_NUMBERS = (
+    _METRICS.Accuracy,
+    _METRICS.AUC,
+    _METRICS.ConcordanceCorrelation,
+    _METRICS.F1Score,
+    _METRICS.FalseNegatives,
+    _METRICS.FalsePositives,
+    _METRICS.FBetaScore,
+    _METRICS.PearsonCorrelation,
+    _METRICS.Precision,
+    _METRICS.PrecisionAtRecall,
+    _METRICS.R2Score,
+    _METRICS.Recall,
+    _METRICS.RecallAtPrecision,
+    _METRICS.RootMeanSquaredError,
+    _METRICS.SensitivityAtSpecificity,
+    _METRICS.SpecificityAtSensitivity,
+    _METRICS.TrueNegatives,
+    _METRICS.TruePositives,
+)
+
+
+def check_metrics(argument: str, metrics: Iterable[Any], targets: Any, predictions: Any) -> None:
+    """Raises ValueError if a Keras metric would compare targets of the wrong kind.
+
+    Keras broadcasts class numbers against the outputs, or treats them as one-hot vectors, without
+    an error. Custom metrics are not checked, and `"accuracy"` adapts to the targets.
+
+    Args:
+      argument: the name of the argument that contains the metrics.
+      metrics: metrics, functions and names, as for `compile`.
+      targets: the shape of the targets.
+      predictions: the shape of the predictions.
+    """
+    targets, predictions = tuple(targets), tuple(predictions)
+    for given in metrics:
+        metric = found_metric(given)
+        function = loss_function(getattr(metric, "_fn", metric))
+        if _is_in(function, _OF_LABELS):
+            right, wanted = _are_labels(targets, predictions), "class numbers"
+        elif (
+            _is_in(function, _OF_NUMBERS)
+            or isinstance(metric, _CLASSES_OF_NUMBERS)
+            or (isinstance(metric, _METRICS.IoU) and not metric.sparse_y_true)
+        ):
+            right, wanted = _are_alike(targets, predictions), "targets of the predictions' shape"
+        else:
+            continue
+        if not right:
+            name = getattr(metric, "__name__", type(metric).__name__)
+            raise ValueError(
+                f"`{argument}` must fit the targets. Received: {name}, which takes {wanted}, "
+                f"targets of shape {targets} and predictions of shape {predictions}. "
+                f"{_cure(name, targets, predictions)}"
+            )
+
+
+def found_metric(given: Any) -> Any:
+    """The metric that Keras finds for a name; other metrics unchanged.
+
+    It may make variables, so call it outside of compiled steps and replicas.
+    """
+    if not isinstance(given, str) or given.lower() in ("accuracy", "acc"):
+        return given
+    try:
+        return _METRICS.get(given)
+    except ValueError:  # Keras reports it
+        return given
+
+
+def _is_in(function: Any, functions: set[Any]) -> bool:
+    return any(function is one for one in functions)
+
+
+def _are_labels(targets: Any, predictions: Any) -> bool:
+    if len(targets) == len(predictions) and targets[-1] == 1:
+        targets = targets[:-1]
+    return len(targets) == len(predictions) - 1
+
+
+def _are_alike(targets: Any, predictions: Any) -> bool:
+    # Keras drops a last axis of length 1.
+    for longer, shorter in ((targets, predictions), (predictions, targets)):
+        if len(longer) == len(shorter) + 1 and longer[-1] == 1:
+            targets = predictions = shorter
+    return len(targets) == len(predictions) and not any(map(differ, targets, predictions))
+
+
+def _cure(name: str, targets: Any, predictions: Any) -> str:
+    if not _are_labels(targets, predictions):
+        return "Use one for targets of that shape: 'accuracy' chooses automatically."
+    sparse = f"sparse_{name}" if name.islower() else f"Sparse{name}"
+    if hasattr(_METRICS, sparse):
+        return f"Use keras.metrics.{sparse}, its counterpart for class numbers."
+    return (
+        "For class numbers, use 'accuracy', or a function (y, predictions) that converts them to "
+        "one-hot targets."
+    )

@@ -1,0 +1,197 @@
+"""Checks targets: their shape, which depends on the loss, and class labels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from meta_tf.algorithms.base import Algorithm
+from meta_tf.network.check_loss import ignored_class, is_gaussian, last_activation, loss_function
+from meta_tf.network.network import Network
+from meta_tf.types import Tensors
+
+# Keras losses that compare element by element, and would silently broadcast other shapes.
+NUMBER_BY_NUMBER = {
+    keras.losses.mean_squared_error,
+    keras.losses.mean_absolute_error,
+    keras.losses.mean_absolute_percentage_error,
+    keras.losses.mean_squared_logarithmic_error,
+    keras.losses.huber,
+    keras.losses.log_cosh,
+    keras.losses.poisson,
+    keras.losses.kl_divergence,
+    keras.losses.cosine_similarity,
+    keras.losses.hinge,
+    keras.losses.squared_hinge,
+    keras.losses.categorical_hinge,
+    keras.losses.binary_crossentropy,
+    keras.losses.binary_focal_crossentropy,
+    keras.losses.categorical_crossentropy,
+    keras.losses.categorical_focal_crossentropy,
+}
+
+
+def check_targets(
+    algorithm: Algorithm, network: Network, name: str, shape: Any, dtype: Any, axes: int
+) -> None:
+    """Raises ValueError unless targets have the shape that the loss requires.
+
+    Args:
+      algorithm: the algorithm that learns a task.
+      network: the model and its loss.
+      name: the name of the targets, such as `support_y`.
+      shape: their shape, which begins with `axes` axes before those of one example.
+      dtype: their type.
+      axes: 2 for a batch [T, S, ...], 1 for a single task [S, ...].
+
+    A custom loss accepts any shape.
+    """
+    if tf.as_dtype(dtype) == tf.string:
+        raise _class_names(name)
+    outputs = prediction_shape(algorithm, network)
+    if outputs is None:
+        return
+    labels, gaussian = wants_labels(algorithm, network), is_gaussian(network.loss)
+    if not labels and not gaussian and loss_function(network.loss) not in NUMBER_BY_NUMBER:
+        return
+    wanted, given = outputs[:-1] if labels else outputs, tuple(shape[axes:])
+    if gaussian and outputs[-1] is not None:
+        wanted = (*outputs[:-1], outputs[-1] // 2)
+    if len(given) == len(wanted) and not any(map(differ, given, wanted)):
+        return
+    front = "T, S" if axes == 2 else "S"
+    cure = _cure(name, given, wanted if gaussian else outputs, labels, dtype)
+    raise ValueError(
+        f"`{name}` must be {'class numbers ' * labels}"
+        f"[{', '.join([front, *map(str, wanted)])}] for the loss "
+        f"{loss_name(network)} and predictions of shape {outputs} for each example. Received: "
+        f"shape {tuple(shape)}. {cure}"
+    )
+
+
+def check_gaussians(algorithm: Algorithm, network: Network) -> None:
+    """Raises ValueError unless means and scales come with a Gaussian loss, and the reverse."""
+    name, function = type(algorithm).__name__, loss_function(network.loss)
+    if not is_gaussian(network.loss):
+        of_keras = getattr(function, "__module__", "").startswith("keras.")
+        if algorithm.predicts_gaussians() and of_keras:
+            raise ValueError(
+                f"`loss` must be meta_tf.GaussianLoss() for {name}, which predicts a mean and a "
+                f"scale. Received: {loss_name(network)}."
+            )
+        return
+    outputs, ends = outputs_of(algorithm, network), last_activation(network.model)
+    own = algorithm.predicts_gaussians() or algorithm.prediction_size(network) is not None
+    positive = own or ends is not keras.activations.linear
+    if (outputs is not None and outputs % 2) or not positive:
+        received = "scales that can be negative" if not positive else f"{outputs} outputs"
+        raise ValueError(
+            "Predictions must be means and positive scales, two numbers for each target, for "
+            f"meta_tf.GaussianLoss. Received: {name} and the model {network.model.name!r}, with "
+            f"{received}. End the model with a layer of two outputs for each target and "
+            "meta_tf.MeanAndScale(), or use ALPaCA or InContext(answer='gaussian')."
+        )
+
+
+def check_labels(algorithm: Algorithm, network: Network, name: str, labels: Any) -> None:
+    """Raises ValueError unless the labels are whole numbers from 0 to the number of outputs - 1.
+
+    The outputs are the model's, unless the algorithm has its own `ways`.
+    """
+    ways, outputs = algorithm.prediction_size(network), outputs_of(algorithm, network)
+    values = np.asarray(labels)
+    if values.dtype.kind == "b":
+        values = values.astype("int32")
+    if values.dtype.kind not in "iuf":
+        raise _class_names(name)
+    ignored = ignored_class(network.loss)
+    if ignored is not None:
+        values = values[values != ignored]
+    if not values.size:
+        return
+    if not np.all(values == np.floor(values)) or values.min() < 0:
+        raise ValueError(
+            f"`{name}` must hold class numbers 0, 1, 2 ... Received: {_some(values)}. Number the "
+            "classes of each task from 0."
+        )
+    if outputs is not None and values.max() >= outputs:
+        raise ValueError(
+            f"`{name}` must hold class numbers below {outputs}, the number of the "
+            + ("model's outputs. " if ways is None else "algorithm's `ways`. ")
+            + f"Received: a largest label of {values.max()}. Number the classes of each task from "
+            f"0, or {'build the model with more outputs' if ways is None else 'give it more ways'}."
+        )
+
+
+def wants_labels(algorithm: Algorithm, network: Network) -> bool:
+    """Whether targets are class numbers, and not numbers to predict."""
+    return (
+        algorithm.prediction_size(network) is not None
+        or isinstance(network.loss, keras.losses.SparseCategoricalCrossentropy)
+        or network.loss is keras.losses.sparse_categorical_crossentropy
+    )
+
+
+def outputs_of(algorithm: Algorithm, network: Network) -> int | None:
+    """The size of a prediction's last axis, if known."""
+    shape = prediction_shape(algorithm, network)
+    return shape[-1] if shape else None
+
+
+def prediction_shape(algorithm: Algorithm, network: Network) -> tuple[int | None, ...] | None:
+    """The shape of the prediction for one example; None if the model does not declare it."""
+    spec = algorithm.input_spec(network)
+    if type(algorithm).output_spec is not Algorithm.output_spec and spec is not None:
+        return tuple(algorithm.output_spec(network, spec).shape[1:])
+    size = algorithm.prediction_size(network)
+    shape: Tensors = getattr(network.model, "output_shape", None)
+    if not isinstance(shape, tuple) or not all(n is None or isinstance(n, int) for n in shape):
+        return None if size is None else (size,)
+    return tuple(shape[1:]) if size is None else (*shape[1:-1], size)
+
+
+def loss_name(network: Network) -> str:
+    """The name of the loss for a message."""
+    function = loss_function(network.loss)
+    return getattr(function, "__name__", type(function).__name__)
+
+
+def differ(one: int | None, other: int | None) -> bool:
+    """Whether two sizes are known and differ."""
+    return one is not None and other is not None and one != other
+
+
+def _cure(
+    name: str,
+    given: tuple[int | None, ...],
+    outputs: tuple[int | None, ...],
+    labels: bool,
+    dtype: Any,
+) -> str:
+    if labels:
+        if given == (1,) and len(outputs) == 1:
+            return f"Drop the last axis: {name}[..., 0]."
+        if given == outputs:
+            return f"Convert one-hot targets to class numbers with {name}.argmax(-1)."
+        return "Give one class number for each example."
+    if tf.as_dtype(dtype).is_integer and not given:
+        return "For class numbers, use loss='sparse_categorical_crossentropy' or its object."
+    if (*given, 1) == outputs:
+        return f"Add an axis: {name}[..., None]."
+    return "They would be broadcast: give a number for each output, or build another model."
+
+
+def _class_names(name: str) -> ValueError:
+    return ValueError(
+        f"`{name}` must hold class numbers 0, 1, 2 ... Received: class names. Number them: "
+        f"names, {name} = np.unique({name}, return_inverse=True); names[i] is then class i."
+    )
+
+
+def _some(values: np.ndarray) -> str:
+    """The first few values on one line."""
+    shown = ", ".join(str(v) for v in values.reshape(-1)[:6].tolist())
+    return f"{shown}{', ...' if values.size > 6 else ''}"

@@ -1,0 +1,131 @@
+"""Checks values, which are known only when a step runs, and converts errors in `fit`.
+
+In eager mode, the checks raise ValueError. In a compiled step they are assertions, and
+`checked_call` converts their errors back into one sentence.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from meta_tf.algorithms.base import Algorithm
+from meta_tf.data_checks.batch import check_batch
+from meta_tf.data_checks.finite import as_error, require_finite
+from meta_tf.data_checks.inputs import wanted_of_ranges
+from meta_tf.data_checks.targets import outputs_of, wants_labels
+from meta_tf.network.check_loss import ignored_class
+from meta_tf.network.finite import all_finite
+from meta_tf.network.network import Network
+from meta_tf.require import after, require, required
+from meta_tf.types import Tensor, Tensors
+
+# Types that are checked before Keras gets them. Keras iterates over all others.
+_NO_DATASETS = (dict, list, tuple, str, bytes, float, int, np.ndarray, tf.Tensor, type(None))
+
+
+def with_right_labels(
+    algorithm: Algorithm, network: Network, labels: dict[str, Tensor], values: Tensors
+) -> Tensors:
+    """Returns `values`, and fails if labels are not whole numbers from 0 to the outputs - 1.
+
+    Args:
+      algorithm: the algorithm that learns a task.
+      network: the model and its loss; nothing is checked unless the loss takes labels.
+      labels: the labels, by name.
+      values: a structure of tensors to return.
+    """
+    checks = [require(*wanted) for wanted in _wanted_of_labels(algorithm, network, labels)]
+    # The loss would fail for such a label too, and either error could come first.
+    return after(checks, values)
+
+
+def right_values(
+    algorithm: Algorithm, network: Network, sets: dict[str, Tensors], first: int = 0
+) -> dict[str, Tensors]:
+    """Returns the sets of a batch, and fails if a value is not finite or a label is invalid.
+
+    Args:
+      algorithm: the algorithm that learns a task.
+      network: the model and its loss.
+      sets: those of `support_x`, `support_y`, `query_x` and `query_y` that exist, [T, S, ...],
+        and the sizes of a padded batch.
+      first: the number of the batch's first task, for the message.
+    """
+    sets = after([require_finite(sets, axes=2, first=first)], sets)  # a label can be NaN too
+    return with_right_labels(algorithm, network, _labels_of(sets), sets)
+
+
+def looks_right(
+    algorithm: Algorithm, network: Network, x: dict[str, Tensors], y: Tensors
+) -> Tensor:
+    """Whether `check_batch` and `right_values` accept the values of a batch.
+
+    For XLA programs, in which assertions have no effect.
+    """
+    wanted = _wanted_of_labels(algorithm, network, _labels_of({**x, "query_y": y}))
+    spec = algorithm.input_spec(network)
+    for name in ("support_x", "query_x"):
+        wanted += wanted_of_ranges(network, name, x[name], spec)
+    return tf.reduce_all([all_finite((x, y)), *(tf.reduce_all(right) for right, _ in wanted)])
+
+
+def checked_call(method: Callable[..., Any]) -> Callable[..., Any]:
+    """A method of `keras.Model` that takes batches, with one-sentence errors.
+
+    It checks arrays before Keras splits them into batches. From errors of assertions, it removes
+    the page about the graph. After an error, the step is traced again: otherwise Keras would
+    continue with a partly traced step, and fail for valid batches too.
+    """
+
+    @functools.wraps(method)
+    def call(self: Any, x: Any = None, *others: Any, **options: Any) -> Any:
+        y = None
+        if "predict" not in method.__name__:
+            y = others[0] if others else options.get("y")
+        if isinstance(x, _NO_DATASETS) and not isinstance(y, dict):
+            check_batch(self.algorithm, self.network, x, y)
+        try:
+            return method(self, x, *others, **options)
+        except Exception as error:
+            self.train_function = self.test_function = self.predict_function = None
+            message = required(error) if isinstance(error, tf.errors.InvalidArgumentError) else None
+            if message is None:
+                raise
+        raise as_error(message)
+
+    return call
+
+
+def _labels_of(sets: dict[str, Tensors]) -> dict[str, Tensor]:
+    return {name: sets[name] for name in ("support_y", "query_y") if name in sets}
+
+
+def _wanted_of_labels(
+    algorithm: Algorithm, network: Network, labels: dict[str, Tensor]
+) -> list[tuple[Tensor, str]]:
+    """Conditions on labels, if there are any, each with its error message."""
+    if not wants_labels(algorithm, network):
+        return []
+    outputs, found = outputs_of(algorithm, network), []
+    ignored = ignored_class(network.loss)
+    for name, given in labels.items():
+        y = tf.cast(given, tf.int32) if given.dtype == tf.bool else given
+        if ignored is not None:
+            # As floats: as an unsigned integer, -1 would be 255.
+            y = tf.where(tf.cast(y, tf.float32) == float(ignored), tf.zeros_like(y), y)
+        wanted = f"`{name}` must hold class numbers 0, 1, 2 ..."
+        found.append((y >= 0, f"{wanted} Received: negative ones. Number them from 0."))
+        if y.dtype.is_floating:
+            found.append((y == tf.floor(y), f"{wanted} Received: fractions."))
+        if outputs is not None:
+            message = (
+                f"{wanted} below {outputs}, as many as there are outputs (or `ways`). Received: "
+                "higher ones. Number the classes of each task from 0, or use more outputs."
+            )
+            found.append((y < tf.cast(outputs, y.dtype), message))
+    return found

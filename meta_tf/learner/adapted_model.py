@@ -1,0 +1,701 @@
+"""`AdaptedModel`: a network that has learned one task, as a Keras model."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tensorflow.python.eager.record import could_possibly_record  # there is no public name
+
+from meta_tf import gaussian
+from meta_tf.algorithms import Algorithm
+from meta_tf.calibration import Calibration, softmax
+from meta_tf.checks import check_number, check_text
+from meta_tf.data_checks.batch import check_inputs
+from meta_tf.data_checks.finite import require_finite
+from meta_tf.data_checks.targets import loss_name
+from meta_tf.forks import check_not_forked
+from meta_tf.layers import strangeness
+from meta_tf.learner.class_names import write_class_names
+from meta_tf.learner.company import beside, feels_company
+from meta_tf.learner.inputs import as_input, number_of
+from meta_tf.learner.keras_file import (
+    check_keras_file,
+    lora_alphas,
+    read_parts,
+    read_pictures,
+    set_lora_alphas,
+    write_parts,
+    write_pictures,
+)
+from meta_tf.learner.read_pictures import picture_input, read_inputs
+from meta_tf.network.check_loss import is_gaussian, takes_logits
+from meta_tf.network.layer_state import (
+    load_layer_assets,
+    load_layers,
+    prepare_layers,
+    save_layer_assets,
+    save_layers,
+    tables_of,
+)
+from meta_tf.network.masks import packed, unpacked
+from meta_tf.network.network import Network
+from meta_tf.tasks.images.picture_input import PictureInput
+from meta_tf.types import Tensor, Tensors, Weights
+
+_COMPANY = "company.npz"  # in a Keras file
+
+Predict: TypeAlias = Callable[[Weights, Tensors], tuple[tuple[Tensors, ...], list[Tensor]]]
+Judge: TypeAlias = Callable[[Weights, Tensors], tuple[Tensor, Tensor | None]]
+
+_AT_ONCE = 32  # the batch size of Keras's `predict`
+_LEAST = 1e-30  # a probability whose logarithm is finite
+
+
+def compiled_predict(network: Network, algorithm: Algorithm) -> Predict:
+    """Compiles the function `(weights, x) -> (packed predictions, losses)` of a learned task.
+
+    The losses are those that layers add, such as activity regularisers. The weights are an
+    argument, so one function serves every task of a learner: TensorFlow traces it for the first
+    batch, and once more for a batch of another size.
+    """
+
+    def predict(weights: Weights, x: Tensors) -> tuple[tuple[Tensors, ...], list[Tensor]]:
+        return _predictions_and_losses(network, algorithm, weights, x)
+
+    return tf.function(predict, autograph=False, reduce_retracing=True)
+
+
+def compiled_judge(network: Network, algorithm: Algorithm) -> Judge:
+    """Compiles the function `(weights, x) -> (predictions, distances)` of a learned task.
+
+    The distances from the classes are those of `meta_tf.layers.strangeness`; None if the
+    weights do not contain what they need.
+    """
+
+    def judge(weights: Weights, x: Tensors) -> tuple[Tensor, Tensor | None]:
+        _check_unchanged(network)
+        recording = network.recording()
+        predictions = algorithm.predict(recording, weights, x)
+        if strangeness.MEANS not in weights.meta:
+            return predictions, None
+        return predictions, strangeness.class_distances(weights.meta, recording.last_outputs)
+
+    return tf.function(judge, autograph=False, reduce_retracing=True)
+
+
+def _predictions_and_losses(
+    network: Network, algorithm: Algorithm, weights: Weights, x: Tensors
+) -> tuple[tuple[Tensors, ...], list[Tensor]]:
+    _check_unchanged(network)
+    recording = network.recording()
+    predictions = algorithm.predict(recording, weights, x)
+    return packed(predictions), recording.added_losses
+
+
+def _check_unchanged(network: Network) -> None:
+    changed = network.structure.changes()
+    if changed:
+        raise ValueError(
+            "The learner's model must be as it was when the adapted model was made. Received: "
+            f"{network.model.name!r}, which was frozen, unfrozen, quantised or loaded at: "
+            f"{', '.join(changed[:4])}. Undo the change, or call "
+            "learner.adapt(support_x, support_y) again."
+        )
+
+
+@keras.saving.register_keras_serializable("meta_tf")
+class AdaptedModel(keras.Model):
+    """A Keras model for one task, returned by `MetaLearner.adapt`.
+
+    It computes `algorithm.predict(network, weights, x)` with its own weights: what the
+    learner predicts for a query set `x`. Dropout and similar layers stay off, even if you
+    train it further. In the batch-norm mode `transductive`, predictions use the statistics of
+    the current batch. Then either predict many examples of all classes at once, with
+    `fitted.predict(x, batch_size=len(x))`, because `predict` splits `x` into batches of 32 by
+    default, or one by one, each with the support set: `fitted.predict_one_by_one(x, support_x)`.
+
+    It creates its Keras variables when they are first needed, by `weights`, `fit`, `save`
+    and so on. Until then it holds plain tensors and costs almost nothing.
+
+    Args:
+      network: the model and its loss; only its structure is used.
+      algorithm: the algorithm that predicts.
+      weights: the adapted weights.
+      predict: `compiled_predict(network, algorithm)`, if several models share it; if None, the
+        model compiles its own.
+      class_names: the names of the classes, in the order of their numbers, if they have names.
+      classes: the number of outputs of a prediction: the network's first ones; all if None.
+      pictures: how files and PIL pictures become inputs; if None, they are stretched to the size
+        that the model takes.
+      company: inputs [S, ...], such as the support set, that share the batch of each input in
+        `predict_one_by_one` and `predict_names` unless others are passed. `save` keeps them.
+      calibration: the learner's; None if it has none.
+      shots: the number of support examples per class that the model learned from.
+      judge: like `predict`, `compiled_judge(network, algorithm)`.
+
+    Example:
+      >>> fitted = learner.adapt(support_x, support_y)
+      >>> fitted.predict(tf.zeros([7, 1]), verbose=0).shape
+      (7, 1)
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        algorithm: Algorithm,
+        weights: Weights,
+        predict: Predict | None = None,
+        class_names: Sequence[str] = (),
+        classes: int | None = None,
+        pictures: PictureInput | None = None,
+        company: Tensors | None = None,
+        calibration: Calibration | None = None,
+        shots: float = 1.0,
+        judge: Judge | None = None,
+        **options: Any,
+    ):
+        options.setdefault("dtype", network.model.dtype_policy)
+        super().__init__(autocast=False, **options)
+        self.network = network
+        self.algorithm = algorithm
+        self.class_names = tuple(class_names)
+        self.classes = classes
+        self.calibration = calibration
+        self.shots = shots
+        self._pictures = pictures
+        self.company = company
+        self._predict = predict or compiled_predict(network, algorithm)
+        self._judge = judge or compiled_judge(network, algorithm)
+        self._learned: Weights | None = weights  # None once there are variables
+        self._making_variables = threading.Lock()
+        self._has_own_model = False  # False: `network.model` is the learner's
+        self.built = True
+
+    def call(self, inputs: Tensors, training: bool = False) -> Tensors:
+        """Predictions [B, ...] for the inputs [B, ...]."""
+        del training
+        check_not_forked()
+        check_inputs(self.algorithm, self.network, "inputs", inputs, axes=1)
+        eagerly = tf.executing_eagerly()
+        if eagerly:
+            require_finite({"inputs": inputs}, axes=1)
+        if not eagerly or could_possibly_record():
+            # So that larger graphs follow changes of the weights, and gradients reach them.
+            self._make_variables()
+        weights = self.weights_now
+        if eagerly:
+            predictions, losses = self._predict(weights, inputs)
+        else:
+            predictions, losses = _predictions_and_losses(
+                self.network, self.algorithm, weights, inputs
+            )
+        if losses:
+            self.add_loss(losses)
+        return self._of_task(unpacked(predictions))
+
+    @property
+    def pictures(self) -> PictureInput | None:
+        """How files and PIL pictures become inputs; None if the model does not take pictures."""
+        return self._pictures or picture_input(self.network)
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
+        """Predicts as `keras.Model.predict` does; arrays that fit in one batch take a shortcut.
+
+        They skip Keras's input pipeline, which takes many times longer to set up than a small
+        model takes to predict, and show no progress bar.
+        """
+        x = read_inputs(self.network, self._pictures, "x", x)
+        if steps is None and not callbacks and number_of(x) in range(1, (batch_size or 32) + 1):
+            return self.predict_on_batch(x)
+        if number_of(x) is not None:  # Keras would number an example within its batch of 32
+            self._as_inputs("x", x)
+        return super().predict(x, batch_size, verbose, steps, callbacks)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """Predictions [B, ...] for the inputs [B, ...], as arrays."""
+        check_not_forked()
+        x = self._as_inputs("x", x)
+        (predictions, *_), _ = self._predict(self.weights_now, x)
+        return self._of_task(keras.tree.map_structure(lambda p: p.numpy(), predictions))
+
+    def predict_one_by_one(self, x: Any, company: Any = None) -> Any:
+        """Predicts each input independently of the others.
+
+        In the batch-norm mode `transductive`, an input is normalised by the statistics of its
+        batch. A single picture has poor statistics; together with the support set, they are
+        similar to those in training. In the other modes, and without batch norm, the result is
+        the same as from `predict`.
+
+        Args:
+          x: the inputs, [B, ...].
+          company: inputs [S, ...] that share the batch of each input, such as the support set
+            that the model learned from; the model's own `company` if None. If it has none, each
+            input has a batch of its own.
+
+        Returns:
+          Predictions [B, ...], as arrays.
+
+        Example:
+          >>> fitted = learner.adapt(support_x, support_y)
+          >>> fitted.predict_one_by_one(tf.zeros([7, 1]), company=support_x).shape
+          (7, 1)
+        """
+        x = self._as_some("x", x)
+        if not feels_company(self.network):
+            return self.predict(x, verbose=0)
+        last = [
+            keras.tree.map_structure(lambda p: p[-1], self._predict(self.weights_now, batch)[0][0])
+            for batch in self._alone(x, company)
+        ]
+        return self._of_task(keras.tree.map_structure(lambda *p: np.stack(p), *last))
+
+    def predict_proba(self, x: Any, company: Any = None) -> np.ndarray:
+        """The probability of each class for each input, [B, N], float64.
+
+        softmax(logits / T), with the temperature T of a calibrated learner for this number of
+        support examples, and 1 without a calibration.
+
+        Args:
+          x: the inputs, [B, ...].
+          company: as in `predict_one_by_one`.
+
+        Raises:
+          ValueError: if the model does not classify.
+
+        Example:
+          >>> body = meta_tf.models.mlp(1, outputs=None)
+          >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+          >>> protonet = meta_tf.MetaLearner(body, meta_tf.ProtoNet(ways=5), loss)
+          >>> fitted = protonet.adapt(tf.constant([[0.0], [1.0]]), ["low", "high"])
+          >>> probabilities = fitted.predict_proba(tf.constant([[0.1], [0.2], [0.9]]))
+          >>> probabilities.shape, probabilities.sum(-1).round(6)
+          ((3, 2), array([1., 1., 1.]))
+        """
+        return self._probabilities(self.predict_one_by_one(x, company))
+
+    def predict_with_strangeness(
+        self, x: Any, company: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The probabilities of `predict_proba`, and how unlike all classes each input is.
+
+        The strangeness is above 0 for an input that is none of the classes: by its distance from
+        the class means in the embedding (see `meta_tf.layers.strangeness`), or for a learner
+        without embeddings by its energy, -log Σ_n exp(logit_n). 0 is the threshold of
+        `MetaLearner.calibrate`.
+
+        Args:
+          x: the inputs, [B, ...].
+          company: as in `predict_one_by_one`.
+
+        Returns:
+          Probabilities [B, N] and strangeness [B], float64.
+
+        Raises:
+          ValueError: if the model does not classify, or its learner was not calibrated.
+        """
+        if self.calibration is None:
+            raise ValueError(
+                "What is none of the classes needs a calibrated learner. Received: a model of a "
+                "learner without a calibration. Call learner.calibrate(tasks.valid), then "
+                "learner.adapt(support_x, support_y)."
+            )
+        logits, apart = self.judged(x, company)
+        return self._probabilities(logits), self.raw_strangeness(logits, apart, self.calibration)
+
+    def predict_names(self, x: Any, company: Any = None, unknown: str | None = None) -> np.ndarray:
+        """The name of the most likely class of each input, [B]; see `predict_one_by_one`.
+
+        Args:
+          x: the inputs, [B, ...].
+          company: as in `predict_one_by_one`.
+          unknown: the name of inputs that are none of the classes, such as `"none of these"`; if
+            None, every input gets the name of a class. It needs a calibrated learner.
+
+        Raises:
+          ValueError: if the classes have no names, or `unknown` is given and the learner was not
+            calibrated.
+        """
+        if not self.class_names:
+            raise ValueError(
+                "`predict_names` needs class names. Received: a model that learned class numbers. "
+                "Pass names to adapt(support_x, support_y, class_names=[...])."
+            )
+        names = np.array(self.class_names)
+        if unknown is None:
+            return names[self.predict_one_by_one(x, company)[..., : len(names)].argmax(-1)]
+        check_text("unknown", unknown, "none of these")
+        probabilities, strange = self.predict_with_strangeness(x, company)
+        return np.where(strange > 0, unknown, names[probabilities[..., : len(names)].argmax(-1)])
+
+    def judged(self, x: Any, company: Any = None) -> tuple[np.ndarray, np.ndarray | None]:
+        """The predictions [B, N] of `predict_one_by_one`, and the distances from the classes.
+
+        The distances [B, N] are those of `meta_tf.layers.strangeness`; None if the learner was
+        not calibrated, or has no embeddings.
+        """
+        x = self._as_some("x", x)
+        weights = self.weights_now
+        if feels_company(self.network):
+            pairs = [self._judge(weights, batch) for batch in self._alone(x, company)]
+            pairs = [keras.tree.map_structure(lambda t: t[-1:], pair) for pair in pairs]
+        else:
+            rows = range(0, number_of(x) or 0, _AT_ONCE)
+            parts = [tf.nest.map_structure(lambda t, i=i: t[i : i + _AT_ONCE], x) for i in rows]
+            pairs = [self._judge(weights, part) for part in parts]
+        predictions, apart = zip(*pairs, strict=True)
+        joined = self._of_task(np.concatenate(predictions))
+        return joined, None if apart[0] is None else self._of_task(np.concatenate(apart))
+
+    def raw_strangeness(
+        self, logits: np.ndarray, apart: np.ndarray | None, calibration: Calibration
+    ) -> np.ndarray:
+        """The strangeness [B] minus the threshold, by what `judged` returns."""
+        if apart is None or calibration.spread is None:
+            logits = np.asarray(logits, np.float64)
+            most = logits.max(-1)
+            energy = -np.log(np.exp(logits - most[:, None]).sum(-1)) - most
+            return energy - calibration.threshold
+        within = np.asarray(self.weights_now.meta[strangeness.WITHIN])
+        return strangeness.strangeness(apart, within, calibration.spread) - calibration.threshold
+
+    def _probabilities(self, outputs: np.ndarray) -> np.ndarray:
+        logits = takes_logits(self.network.loss)
+        if logits is None or np.ndim(outputs) != 2:
+            raise ValueError(
+                "Probabilities need a learner that classifies: one with the loss "
+                "keras.losses.SparseCategoricalCrossentropy. Received: a model learned with "
+                f"{self.network.loss!r}."
+            )
+        outputs = outputs if logits else np.log(np.maximum(outputs, _LEAST))
+        calibration = self.calibration
+        return softmax(outputs / (calibration.temperature(self.shots) if calibration else 1.0))
+
+    def predict_interval(self, x: Any, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+        """The central interval of each target, in the unit of the targets.
+
+        It holds a new measurement, with its noise, with probability `level` if the learner's
+        distributions are right; `meta_tf.evaluate` says how many targets their intervals hold.
+
+        Args:
+          x: the inputs, [B, ...].
+          level: the probability, between 0 and 1.
+
+        Returns:
+          Lower and upper ends, [B, ..., D] each, as arrays.
+
+        Raises:
+          ValueError: if `level` is not between 0 and 1, or the learner's loss is not
+            `meta_tf.GaussianLoss`.
+
+        Example:
+          >>> body = meta_tf.models.mlp(1, 16)
+          >>> learner = meta_tf.MetaLearner(body, meta_tf.ALPaCA(), meta_tf.GaussianLoss())
+          >>> fitted = learner.adapt(tf.zeros([5, 1]), tf.zeros([5, 1]))
+          >>> lower, upper = fitted.predict_interval(tf.ones([3, 1]))
+          >>> lower.shape, bool((lower < upper).all())
+          ((3, 1), True)
+        """
+        if not is_gaussian(self.network.loss):
+            raise ValueError(
+                "`predict_interval` needs predictions of means and scales. Received: a model "
+                f"learned with the loss {loss_name(self.network)}. Train a learner with "
+                "meta_tf.GaussianLoss, such as ALPaCA or InContext(answer='gaussian')."
+            )
+        check_number("level", level, above=0, below=1)
+        lower, upper = gaussian.interval(tf.constant(self.predict(x, verbose=0)), level)
+        return lower.numpy(), upper.numpy()
+
+    def make_predict_function(self, force: bool = False) -> None:
+        self._without_compiling(super().make_predict_function, force)
+
+    def make_test_function(self, force: bool = False) -> None:
+        self._without_compiling(super().make_test_function, force)
+
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        verbose: Any = None,
+        input_signature: Any = None,
+        **options: Any,
+    ) -> None:
+        """Exports as `keras.Model.export` does, with the inputs that the model declares.
+
+        Class names, if there are any, are in `assets.extra/class_names.json` of a SavedModel, and
+        in `FILE.class_names.json` beside other files.
+        """
+        from meta_tf.export.specs import input_specs  # it stands above the learner
+
+        if input_signature is None:
+            input_signature = [input_specs(self.algorithm, self.network, None)]
+        self._tables = tables_of(self.network.model)  # TensorFlow finds them as an attribute
+        super().export(filepath, format, verbose, input_signature, **options)
+        if self.class_names:
+            write_class_names(Path(filepath), self.class_names)
+
+    def compute_output_spec(self, inputs: Tensors, training: bool = False) -> Tensors:
+        spec = self.algorithm.output_spec(self.network, inputs)
+        if self.classes is None:
+            return spec
+        return keras.KerasTensor((*spec.shape[:-1], self.classes), dtype=spec.dtype)
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of the inputs, [None, ...], in the model's structure."""
+        return keras.tree.map_structure(lambda t: tuple(t.shape), self._declared_inputs())
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the predictions, [None, ...]."""
+        outputs = self.algorithm.output_spec(self.network, self._declared_inputs())
+        return keras.tree.map_structure(lambda t: tuple(t.shape), outputs)
+
+    def summary(self, *args: Any, print_fn: Any = None, **options: Any) -> None:
+        """Prints what was learned, and the layers as `keras.Model.summary` does.
+
+        The shapes and sizes of the layers are those of the adapted model; its values differ from
+        the learner's.
+        """
+        (print_fn or print)(
+            f"Adapted model {self.name!r}: one task, learned by {type(self.algorithm).__name__} "
+            f'(batch_norm="{self.network.batch_norm}")'
+            + (f", classes {', '.join(self.class_names)}" if self.class_names else "")
+        )
+        self.network.model.summary(*args, print_fn=print_fn, **options)
+
+    def _declared_inputs(self) -> Any:
+        inputs = self.algorithm.input_spec(self.network)
+        if inputs is None:
+            raise AttributeError(
+                f"The model {self.network.model.name!r} declares no inputs, as it is subclassed, "
+                "so it has no shapes before it is called."
+            )
+        return inputs
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        self._make_variables()
+        return super().variables
+
+    @property
+    def weights(self) -> list[keras.Variable]:
+        self._make_variables()
+        return super().weights
+
+    def set_weights(self, weights: list[Any]) -> None:
+        super().set_weights(weights)
+        if self._has_own_model:
+            self._prepare(prepare_layers)
+
+    def save_own_variables(self, store: Any) -> None:
+        _check_unchanged(self.network)
+        self._make_variables()
+        super().save_own_variables(store)
+        with keras.StatelessScope(state_mapping=list(self._of_model())):
+            save_layers(self.network.model, store)
+
+    def load_own_variables(self, store: Any) -> None:
+        self._take_own_model()
+        self._make_variables()
+        kept = {name: store[name] for name in store.keys()}  # noqa: SIM118 - a store is not a dict
+        super().load_own_variables({n: value for n, value in kept.items() if n.isdecimal()})
+        self._prepare(lambda model: load_layers(model, kept))
+
+    def save_assets(self, folder: str) -> None:
+        """Writes files for Keras's `save`: `company`, and those of layers, such as vocabularies."""
+        save_layer_assets(self.network.model, folder)
+        if self.company is not None:
+            arrays = [np.asarray(array) for array in keras.tree.flatten(self.company)]
+            np.savez_compressed(Path(folder) / _COMPANY, *arrays)
+
+    def load_assets(self, folder: str) -> None:
+        """Reads the files that `save_assets` wrote, for Keras's loading."""
+        load_layer_assets(self.network.model, folder)
+        if (path := Path(folder) / _COMPANY).exists():
+            with np.load(path) as arrays:
+                spec = self.algorithm.input_spec(self.network)
+                flat = [arrays[name] for name in arrays.files]
+                self.company = keras.tree.pack_sequence_as(spec, flat)
+        self._take(self.network.model)
+
+    @property
+    def weights_now(self) -> Weights:
+        """The weights, as tensors."""
+        learned = self._learned  # read once: another thread may be creating the variables
+        if learned is not None:
+            return learned
+        return Weights(
+            [tf.convert_to_tensor(v.value) for v in self._own.model],
+            [tf.convert_to_tensor(v.value) for v in self._own.state],
+            {name: tf.convert_to_tensor(v.value) for name, v in self._own.meta.items()},
+        )
+
+    def save(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
+        """Saves to a `.keras` file, with the same checks as `MetaLearner.save`."""
+        check_keras_file(filepath, self)
+        super().save(filepath, overwrite=overwrite, **options)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
+        """Saves only the weights, as `keras.Model.save_weights` does."""
+        _check_unchanged(self.network)  # before Keras opens the file, which empties an earlier one
+        super().save_weights(filepath, overwrite=overwrite, **options)
+
+    def get_config(self) -> dict[str, Any]:
+        network = self.network
+        _check_unchanged(network)
+        return {
+            **super().get_config(),
+            **write_parts(network.model, self.algorithm, network.loss),
+            "batch_norm": network.batch_norm,
+            "class_names": list(self.class_names),
+            "classes": self.classes,
+            "calibration": self.calibration and self.calibration.get_config(),
+            "shots": self.shots,
+            **write_pictures(self._pictures),
+            "meta": {
+                name: [value.shape.as_list(), value.dtype.name]
+                for name, value in self.weights_now.meta.items()
+            },
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> AdaptedModel:
+        del custom_objects
+        config = dict(config)
+        model, algorithm, loss = read_parts(config)
+        config["pictures"] = read_pictures(config)
+        network = Network(model, loss, config.pop("batch_norm"))
+        if config.get("calibration"):
+            config["calibration"] = Calibration.from_config(config["calibration"])
+        meta = {n: tf.zeros(shape, dtype) for n, (shape, dtype) in config.pop("meta").items()}
+        adapted = cls(network, algorithm, network.weights._replace(meta=meta), **config)
+        adapted._has_own_model = True
+        return adapted
+
+    def quantize(self, mode: Any = None, **options: Any) -> None:
+        self._make_variables()  # Keras does not allow more of them after this
+        raise ValueError(
+            "An adapted model cannot be quantised: its layers are the learner's. Received: "
+            f"mode={mode!r}. Call learner.quantize({mode!r}), then learner.adapt(support_x, "
+            "support_y)."
+        )
+
+    def _of_task(self, predictions: Tensors) -> Tensors:
+        """Predictions without the outputs for classes that the task does not have."""
+        return predictions if self.classes is None else predictions[..., : self.classes]
+
+    def _as_inputs(self, name: str, x: Any) -> Tensors:
+        """Arrays or pictures as tensors, after checking that they are finite inputs [B, ...]."""
+        x = read_inputs(self.network, self._pictures, name, x)
+        x = keras.tree.map_structure(as_input, x)
+        check_inputs(self.algorithm, self.network, name, x, axes=1)
+        require_finite({name: x}, axes=1)
+        return x
+
+    def _as_some(self, name: str, x: Any) -> Tensors:
+        """`_as_inputs`, and not empty."""
+        check_not_forked()
+        x = self._as_inputs(name, x)
+        if number_of(x) == 0:
+            raise ValueError(f"`{name}` must hold at least one input. Received: an empty array.")
+        return x
+
+    def _alone(self, x: Tensors, company: Any) -> Iterator[Tensors]:
+        """A batch for each input, in which it is the last after its company."""
+        company = self.company if company is None else company
+        if company is not None:
+            company = self._as_inputs("company", company)
+        for i in range(number_of(x) or 0):
+            yield beside(tf.nest.map_structure(lambda t, i=i: t[i], x), company)
+
+    def _make_variables(self) -> None:
+        """Replaces the learned tensors by Keras variables, once."""
+        if self._learned is None:
+            return
+        with self._making_variables:
+            if self._learned is None:  # another thread has created them
+                return
+            _check_unchanged(self.network)
+            weights, model = self._learned, self.network.model
+            with tf.init_scope():
+                self._own = Weights(
+                    [
+                        self._variable(v.path, w, v)
+                        for v, w in zip(model.trainable_variables, weights.model, strict=True)
+                    ],
+                    [
+                        self._variable(v.path, w)
+                        for v, w in zip(model.non_trainable_variables, weights.state, strict=True)
+                    ],
+                    {n: self._variable(n, w) for n, w in weights.meta.items()},
+                )
+            self._learned = None  # last: once it is None, the variables exist
+
+    def _of_model(self) -> Iterator[tuple[keras.Variable, Tensor]]:
+        """The model's variables, each with its value in this model."""
+        model, values = self.network.model, self.weights_now
+        yield from zip(model.trainable_variables, values.model, strict=True)
+        yield from zip(model.non_trainable_variables, values.state, strict=True)
+
+    def _take_own_model(self) -> None:
+        """Copies the learner's model, whose layers loading a file must not change."""
+        if self._has_own_model:
+            return
+        _check_unchanged(self.network)
+        model = copy.deepcopy(self.network.model)
+        set_lora_alphas(model, lora_alphas(self.network.model))
+        self._take(model)
+        self._has_own_model = True
+
+    def _prepare(self, prepare: Callable[[keras.Model], Any]) -> None:
+        """Gives the own model the current weights, and lets its layers prepare themselves."""
+        for variable, value in self._of_model():
+            variable.assign(value)
+        prepare(self.network.model)
+        self._take(self.network.model)
+
+    def _take(self, model: keras.Model) -> None:
+        """Uses this model, in its current state, from now on."""
+        self.network = Network(model, self.network.loss, self.network.batch_norm)
+        self._predict = compiled_predict(self.network, self.algorithm)
+        self._judge = compiled_judge(self.network, self.algorithm)
+        if self.train_function is not None:  # Keras's; `fit` may be running it
+            self.make_train_function(force=True)
+
+    def _without_compiling(self, make: Callable[[bool], None], force: bool) -> None:
+        check_not_forked()
+        # Keras would compile for each model separately; the function for all is compiled already.
+        eagerly, self.run_eagerly = super().run_eagerly, True
+        try:
+            make(force)
+        finally:
+            self.run_eagerly = eagerly
+
+    def _variable(
+        self, path: str, value: Tensor, trained: keras.Variable | None = None
+    ) -> keras.Variable:
+        """A variable of this value; trainable like `trained`, if that is given."""
+        return self.add_weight(
+            name=path.replace("/", "_"),
+            shape=value.shape,
+            dtype=value.dtype.name,
+            initializer=lambda shape, dtype=None: tf.cast(value, dtype),
+            trainable=trained is not None,
+            regularizer=trained.regularizer if trained is not None else None,
+            constraint=trained.constraint if trained is not None else None,
+            autocast=False,
+        )

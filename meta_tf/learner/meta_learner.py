@@ -1,0 +1,918 @@
+"""`MetaLearner`: a Keras model whose forward pass learns a task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from meta_tf.algorithms import MAML, Algorithm
+from meta_tf.algorithms.embedding import EmbeddingLearner
+from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
+from meta_tf.batch.outer_step import outer_step
+from meta_tf.batch.replicas import for_optimizer, logs_for_keras, replicas_here
+from meta_tf.batch.sizes import (
+    blank_padding,
+    cut,
+    each_by_itself,
+    how_to_run,
+    padded,
+    sizes_in,
+)
+from meta_tf.batch.spread import check_replicas, spec_of_share, spread
+from meta_tf.batch.whole_executions import WholeExecutions
+from meta_tf.calibration import Calibration
+from meta_tf.checks import check_choice, check_integer, check_kind, check_switch
+from meta_tf.data_checks.batch import BATCH_KEYS, check_batch, check_support
+from meta_tf.data_checks.finite import check_trained, require_finite_step
+from meta_tf.data_checks.metrics import check_metrics, found_metric
+from meta_tf.data_checks.targets import check_gaussians, outputs_of, wants_labels
+from meta_tf.data_checks.values import (
+    checked_call,
+    looks_right,
+    right_values,
+)
+from meta_tf.forks import check_not_forked
+from meta_tf.layers.strangeness import fit_strangeness
+from meta_tf.learner.adapted_model import AdaptedModel, compiled_judge, compiled_predict
+from meta_tf.learner.calibrate import calibrated, shots_of
+from meta_tf.learner.check_adapted import not_finite
+from meta_tf.learner.check_steps import check_steps
+from meta_tf.learner.class_names import numbered
+from meta_tf.learner.company import COMPANIES, feels_company, predict_in_company
+from meta_tf.learner.input_range import InputRange
+from meta_tf.learner.keras_file import (
+    check_keras_file,
+    read_parts,
+    read_pictures,
+    write_parts,
+    write_pictures,
+)
+from meta_tf.learner.read_pictures import picture_input, read_support
+from meta_tf.learner.standardize import standardized
+from meta_tf.network.finite import all_finite, nan_unless_finite
+from meta_tf.network.layer_state import ExactState, prepare_layers
+from meta_tf.network.masks import packed, unpacked
+from meta_tf.network.network import Network
+from meta_tf.network.seeds import load_seeds
+from meta_tf.network.state import store_state
+from meta_tf.require import after
+from meta_tf.tasks.images.picture_input import PictureInput
+from meta_tf.tasks.part import Part
+from meta_tf.types import Examples, Tensor, Tensors, Weights
+
+_BEFORE_SHUFFLE = 8  # positional arguments of Keras's `fit` after `x`, up to `shuffle`
+
+
+@keras.saving.register_keras_serializable("meta_tf")
+class MetaLearner(keras.Model):
+    """Makes a Keras model learn new tasks from a few examples.
+
+    Wraps a built model, an algorithm and a loss. For each task of a batch, a call
+    adapts the model to the support set and predicts the query set:
+
+        predictions[t] = predict(adapt(weights, support[t]), query_x[t])
+
+    `fit` learns weights for which this works well. It needs an optimiser, set by
+    `compile`, and batches `(x, y)` with
+
+        x = {"support_x": [T, S, ...], "support_y": [T, S, ...], "query_x": [T, Q, ...]}
+        y = query_y [T, Q, ...]
+
+    Tasks of different sizes are padded to one shape, and x also contains the number of real
+    examples of each: `"support_size": [T]` and `"query_size": [T]`, integers. Whatever the padding
+    holds, each task gives the same result as alone and without padding; its predictions are
+    padded with zeros. The loss, and metrics that are means, are means over tasks of the means over
+    real queries.
+
+    Everything else (callbacks, metrics, schedules, clipping, `tf.distribute`, saving)
+    works as in Keras. In a larger model, this model acts as a layer: gradients flow
+    through the adaptation, to its weights and to its inputs.
+
+    Args:
+      model: any built `keras.Model`; its weights become this model's.
+      algorithm: how a task is learned; `MAML()` by default.
+      loss: a Keras loss, its name, or a function `(y_true, y_pred) -> values`, averaged
+        over the examples of one task. It is an argument of the constructor and not of
+        `compile`, because adaptation also needs it after loading and export.
+      batch_norm: which statistics batch normalisation uses, in the inner loop and
+        for the query set: `"transductive"` (those of the current set, as in
+        published results), `"support"` (the query set uses the support set's, so
+        each query is predicted independently) or `"running"` (moving averages
+        outside of training).
+      task_parallelism: how the tasks of a batch run in parallel: `"auto"`,
+        `"parallel"` or `"vectorized"` (see `meta_tf.batch.map_tasks.map_tasks`). The tasks of
+        a padded batch run in parallel, without XLA.
+
+    Raises:
+      ValueError: if the model is not built, the loss is unknown, or the algorithm cannot work
+        with the model; for example, an algorithm with inner steps needs trainable weights.
+
+    Example:
+      >>> learner = MetaLearner(meta_tf.models.mlp(), MAML(inner_lr=0.01), loss="mse")
+      >>> learner.compile(optimizer="adam")
+      >>> tasks = meta_tf.tasks.Sinusoid(shots=10)
+      >>> history = learner.fit(tasks.train.batches(25), steps_per_epoch=2, verbose=0)
+      >>> fitted = learner.adapt(tf.zeros([10, 1]), tf.zeros([10, 1]))
+      >>> fitted.predict(tf.zeros([3, 1]), verbose=0).shape
+      (3, 1)
+    """
+
+    train_function: Any
+
+    def __init__(
+        self,
+        model: keras.Model,
+        algorithm: Algorithm | None = None,
+        loss: Any = None,
+        batch_norm: str = "transductive",
+        task_parallelism: str = "auto",
+        **options: Any,
+    ):
+        algorithm = MAML() if algorithm is None else algorithm
+        _check_algorithm(algorithm)
+        check_choice("task_parallelism", task_parallelism, TASK_MODES)
+        network = Network(model, loss, batch_norm)
+        algorithm.check(network)
+        check_gaussians(algorithm, network)
+        # The model casts its inputs itself: targets must not lose precision before.
+        options.setdefault("dtype", model.dtype_policy)
+        super().__init__(autocast=False, **options)
+        self.model = model
+        self._algorithm = algorithm
+        self.network = network
+        self._range = InputRange(network)
+        self._pictures: PictureInput | None = None
+        self.task_parallelism = task_parallelism
+        self._meta = self._variables(algorithm.meta_weights(network))
+        self._moving = self._variables(algorithm.moving(network), trainable=False)
+        self._exact = ExactState(lambda: self.model)
+        self._calibration: Calibration | None = None
+        self._jit = "auto"
+        self._compile_for_use()
+        self.built = True
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """How a task is learned. You can replace it by one that learns the same weights."""
+        return self._algorithm
+
+    @algorithm.setter
+    def algorithm(self, algorithm: Algorithm) -> None:
+        _check_algorithm(algorithm)
+        algorithm.check(self.network)
+        if not self._learns_the_same(algorithm, self.network):
+            own = {**algorithm.meta_weights(self.network), **algorithm.moving(self.network)}
+            raise ValueError(
+                "`algorithm` must learn the same values besides the weights as before: "
+                f"{', '.join(self._besides) or 'nothing'}. Received: {algorithm!r}, which learns "
+                f"{', '.join(own) or 'nothing'}. Build a new MetaLearner for it."
+            )
+        self._algorithm = algorithm
+        self._calibration = None
+        self._compile_for_use()
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What `calibrate` found; None before, and after `fit`, which changes the weights."""
+        return self._calibration
+
+    @calibration.setter
+    def calibration(self, calibration: Calibration | None) -> None:
+        if calibration is not None:
+            check_kind("calibration", calibration, Calibration, "a Calibration or None")
+        if (calibration is None) != (self._calibration is None):  # `adapt` differs
+            self._calibration = calibration
+            self._compile_for_use()
+        self._calibration = calibration
+
+    @property
+    def pictures(self) -> PictureInput | None:
+        """How `adapt` turns files and PIL pictures into inputs; None without picture inputs.
+
+        By default, they are stretched to the size that the model takes. To change this:
+        `learner.pictures = dataclasses.replace(learner.pictures, crop=True)`.
+        """
+        return self._pictures or picture_input(self.network)
+
+    @pictures.setter
+    def pictures(self, pictures: PictureInput | None) -> None:
+        self._pictures = pictures
+
+    @property
+    def weights_now(self) -> Weights:
+        """The current weights, as tensors."""
+        meta = {name: tf.convert_to_tensor(v.value) for name, v in self._besides.items()}
+        return self.network.weights._replace(meta=meta)
+
+    def standardize(self, part: Part, targets: bool = True) -> None:
+        """Makes the learner accept inputs and targets in their own units.
+
+        Computes the mean and the standard deviation of each input over `part`, and for regression
+        also of each target, and stores them in the model: as `keras.layers.Rescaling` at its inputs
+        and outputs, or inside an algorithm that computes the predictions itself. Files and exports
+        contain them too. `adapt`, `predict` and `evaluate` then take raw rows and return
+        predictions in the unit of the targets. Losses are in standard units, so that inner learning
+        rates mean the same for every table; metrics such as `"mse"` are in the unit of the targets.
+
+        The layers and their weights stay the same. The model that you passed is not changed.
+
+        Args:
+          part: the tasks that the learner will be trained on, such as `tasks.train`. A part of
+            groups (`from_table`, `from_groups`) contributes all examples, other parts a sample.
+          targets: whether to standardize the targets of a regression too. Set it to False if the
+            loss does not depend only on the difference between target and prediction.
+
+        Raises:
+          ValueError: if the learner is already standardized, the examples are not floats, `loss`
+            changes its meaning with the units, or the model's inputs are not the examples.
+
+        Example:
+          >>> patient = np.arange(300) % 30
+          >>> celsius = np.random.default_rng(0).normal(37, 0.5, [300, 1])
+          >>> pulse = 70 + 9 * (celsius[:, 0] - 37) + patient
+          >>> tasks = meta_tf.tasks.from_groups(celsius, pulse, patient)
+          >>> learner = MetaLearner(meta_tf.models.mlp(1), meta_tf.MAML(), loss="mse")
+          >>> learner.standardize(tasks.train)
+          >>> [layer.name for layer in learner.model.layers]
+          ['standardize', 'dense1', 'dense2', 'head', 'restore_units']
+        """
+        network = standardized(self.algorithm, self.network, part, targets)
+        self.algorithm.check(network)
+        self._calibration = None
+        self.network, self.model = network, network.model
+        self._compile_for_use()
+        # Keras creates these again when they are needed.
+        self.train_function = self.test_function = self.predict_function = None
+
+    @property
+    def _besides(self) -> dict[str, keras.Variable]:
+        """Variables besides the model's weights that are learned or updated in training."""
+        return {**self._meta, **self._moving}
+
+    def _learns_the_same(self, algorithm: Algorithm, network: Network) -> bool:
+        own = {**algorithm.meta_weights(network), **algorithm.moving(network)}
+        return {n: v.shape for n, v in own.items()} == {
+            n: v.shape for n, v in self._besides.items()
+        }
+
+    def _get_ready(self) -> None:
+        """Runs before every use of the compiled functions."""
+        check_not_forked()
+        self._follow_the_model()
+
+    def _follow_the_model(self) -> None:
+        """Compiles again if layers were frozen, quantised, given LoRA or loaded since.
+
+        Raises:
+          ValueError: if the values that the algorithm learns no longer fit the weights.
+        """
+        changed = self.network.structure.changes()
+        if not changed:
+            return
+        network = Network(self.model, self.network.loss, self.network.batch_norm)
+        self.algorithm.check(network)
+        if not self._learns_the_same(self.algorithm, network):
+            raise ValueError(
+                f"{type(self.algorithm).__name__} learns something for each weight that adapts, so "
+                "these must be the same as when the learner was made. Received: the model "
+                f"{self.model.name!r}, which has changed at: {', '.join(changed[:4])}. Undo the "
+                "change, or change the model first and then make the learner: "
+                "MetaLearner(model, ...)."
+            )
+        self.network = network
+        self._compile_for_use()
+
+    def compile(
+        self, optimizer: Any = "adam", *, jit_compile: Any = "auto", **options: Any
+    ) -> None:
+        """Prepares for `fit`, as `keras.Model.compile` does.
+
+        Args:
+          optimizer: the outer optimiser, a Keras optimiser or its name.
+          jit_compile: whether XLA compiles the step over a batch of tasks; `"auto"`
+            compiles where measurements showed a gain. XLA is never used where its
+            second derivatives are wrong (max-pooling).
+          **options: `metrics`, `steps_per_execution`, `run_eagerly` and so on.
+        """
+        for name in ("loss", "loss_weights"):
+            if options.get(name) is not None:
+                raise ValueError(
+                    f"`{name}` is not an argument of `MetaLearner.compile`: adaptation needs the "
+                    "loss without `compile` too. Pass it to the constructor: "
+                    f"MetaLearner(model, algorithm, loss=...). Received: {options[name]!r}."
+                )
+        _check_optimizer(optimizer)
+        if jit_compile is not None:
+            check_choice("jit_compile", jit_compile, ("auto", True, False))
+        check_integer("steps_per_execution", options.get("steps_per_execution", 1), at_least=1)
+        for name in ("run_eagerly", "auto_scale_loss"):
+            check_switch(name, options.get(name, False))
+        self._follow_the_model()
+        super().compile(optimizer, jit_compile=False, **options)
+        given = [options.get("metrics"), options.get("weighted_metrics")]
+        metrics = keras.tree.flatten([m for m in given if m is not None])
+        metrics = [found_metric(metric) for metric in metrics]
+        # Not in a list attribute: Keras would add those metrics to this model's.
+        self._check_metrics = lambda *shapes: check_metrics("metrics", metrics, *shapes)
+        if self.optimizer is not None:
+            # Build now: the slots then have the same order as in a saved learner when it is loaded.
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+        self._jit = jit_compile
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        config = super().get_compile_config()
+        if config:
+            config["jit_compile"] = self._jit
+        return config
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        config = keras.saving.deserialize_keras_object(config)
+        self.compile(**config)
+
+    def call(self, inputs: dict[str, Tensors], training: bool = False) -> Tensors:
+        """Adapts to the support set of each task and predicts its query set.
+
+        Args:
+          inputs: `{"support_x": [T, S, ...], "support_y": [T, S, ...],
+            "query_x": [T, Q, ...]}`, and the sizes if the tasks are padded.
+          training: whether layers such as dropout act as in training.
+
+        Returns:
+          The predictions, [T, Q, ...], zeros for padding.
+        """
+        self._get_ready()
+        tasks = self._right_tasks(inputs)
+        weights = self.weights_now
+
+        def learn(task: dict[str, Tensors]) -> Tensors:
+            real = cut(task)
+            support = Examples(real["support_x"], real["support_y"])
+            adapted = self.algorithm.adapt(self.network, weights, support, training=training)
+            predictions = self.algorithm.predict(self.network, adapted, real["query_x"])
+            return padded(nan_unless_finite(adapted, packed(predictions)), task)
+
+        options = how_to_run(tasks, self.task_parallelism, jit=False)
+        return unpacked(map_tasks(learn, tasks, **options))
+
+    def compute_output_spec(self, inputs: dict[str, Tensors], training: bool = False) -> Tensors:
+        check_batch(self.algorithm, self.network, inputs)
+        query = inputs["query_x"]
+        one = keras.tree.map_structure(
+            lambda t: keras.KerasTensor((None, *t.shape[2:]), dtype=t.dtype), query
+        )
+        lead = keras.tree.flatten(query)[0].shape[:2]
+        return keras.tree.map_structure(
+            lambda o: keras.KerasTensor((*lead, *o.shape[1:]), dtype=o.dtype),
+            self.algorithm.output_spec(self.network, one),
+        )
+
+    @checked_call
+    def fit(self, x: Any = None, *args: Any, **options: Any) -> keras.callbacks.History:
+        """Trains as `keras.Model.fit` does.
+
+        With `steps_per_execution` above 1 and an endless `tf.data.Dataset` of batches of one
+        shape, all steps of a call run as one program if XLA compiles the tasks. Padded batches
+        are an exception.
+
+        Under a `tf.distribute` strategy, each replica takes some of the tasks of every batch. With
+        several workers, each of them must call `fit` with the same `tf.data.Dataset`s.
+        """
+        self._assert_compile_called("fit")
+        if self.optimizer is None:
+            raise ValueError(
+                "`optimizer` must be given for `fit`. Received: compile(optimizer=None)."
+            )
+        if not self.trainable_variables:
+            raise ValueError(
+                f"`model` must have trainable weights for `fit`. Received: {self.model.name!r}, "
+                "which is frozen. `adapt` and `evaluate` do not need `fit`. To train, set "
+                "`trainable = True` on the layers to learn."
+            )
+        self.calibration = None
+        self._get_ready()
+        check_replicas(self)
+        if isinstance(x, tf.data.Dataset) and len(args) < _BEFORE_SHUFFLE:
+            options.setdefault("shuffle", False)  # Keras warns about its own default
+        self.make_train_function()
+        if isinstance(self.train_function, WholeExecutions):
+            x = self.train_function.stacked(x)
+        strategy = self.distribute_strategy
+        x, options = spread(strategy, x, options, "steps_per_epoch")
+        if "validation_data" in options:
+            data, options = spread(
+                strategy, options["validation_data"], options, "validation_steps"
+            )
+            options = {**options, "validation_data": data}
+        history = super().fit(x, *args, **options)
+        check_trained(self.weights_now)
+        return history
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        # Keras's version adds up the replicas' shares of a batch, which only works for equal
+        # shares, and fails with several workers.
+        if iterator is not None and self.distribute_strategy.num_replicas_in_sync > 1:
+            data_batch = spec_of_share(iterator)
+            iterator = None
+        super()._maybe_symbolic_build(iterator, data_batch)
+
+    def make_test_function(self, force: bool = False) -> None:
+        self._get_ready()
+        super().make_test_function(force)
+
+    def make_predict_function(self, force: bool = False) -> None:
+        self._get_ready()
+        super().make_predict_function(force)
+
+    def make_train_function(self, force: bool = False) -> None:
+        self._get_ready()
+        if self.train_function is not None and not force:
+            return
+        super().make_train_function(force)
+        if self._may_run_whole():
+            one_by_one: Any = self.train_function
+            whole: Any = WholeExecutions(
+                self._step,
+                lambda: [*self.variables, *self.metrics_variables, *self.optimizer.variables],
+                lambda batches: looks_right(self.algorithm, self.network, *batches),
+                one_by_one,
+                self.steps_per_execution,
+            )
+            self.train_function = whole
+
+    def _may_run_whole(self) -> bool:
+        return (
+            self.steps_per_execution > 1
+            and not self.run_eagerly
+            and self._jit is not False
+            and self.distribute_strategy.num_replicas_in_sync == 1
+            and not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
+            and not tf.config.list_logical_devices("GPU")  # not tested on a GPU
+        )
+
+    def train_step(self, data: Any) -> dict[str, Tensor]:
+        return self._step(data)[0]
+
+    def _step(self, data: Any) -> tuple[dict[str, Tensor], Tensor]:
+        """The logs of an outer step, and whether each task's contribution is finite."""
+        x, y = self._checked(data)
+        self._range.note(x["support_x"])
+        weights = self.weights_now
+        step = outer_step(
+            self.algorithm,
+            self.network,
+            weights,
+            x,
+            y,
+            scale=self.optimizer.scale_loss(tf.ones([])),
+            iteration=keras.ops.convert_to_tensor(self.optimizer.iterations),
+            mode=self.task_parallelism,
+            # TensorFlow compiles only for the first device of a process.
+            jit=self._jit if replicas_here(self.distribute_strategy) == 1 else False,
+        )
+        # In float16, infinities are expected: the optimiser skips such steps.
+        if not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            right = require_finite_step(self.algorithm, weights, step.finite, step.first_wrong)
+            step = after([right], step)
+        gradients = [*step.gradients, *(step.meta_gradients[name] for name in self._meta)]
+        variables = [*self.model.trainable_variables, *self._meta.values()]
+        # Updates that depend on no gradient, such as the step counter, also wait for the checks.
+        with tf.control_dependencies([step.losses]):
+            self.optimizer.apply(for_optimizer(gradients, self.optimizer), variables)
+            store_state(self.model, step.state_moved, step.counters, step.seeds)
+            for name, variable in self._moving.items():
+                variable.assign_add(step.moved[name])
+        # Outside of it: metrics that Keras makes now could not be initialised within.
+        return self._report(x, y, step.predictions, step.losses), step.finite
+
+    def test_step(self, data: Any) -> dict[str, Tensor]:
+        """One batch of `evaluate`. The loss is the tasks' own, without regularisers."""
+        x, y = self._checked(data)
+        predictions = self(x, training=False)
+
+        def loss(task: dict[str, Tensors]) -> Tensor:
+            real = cut(task)
+            return self.network.mean_loss(real["query_y"], unpacked(real["predictions"]))
+
+        tasks = {"query_y": y, "predictions": packed(predictions), **sizes_in(x)}
+        losses = map_tasks(loss, tasks, **how_to_run(tasks, self.task_parallelism, jit=False))
+        return self._report(x, y, packed(predictions), losses)
+
+    @checked_call
+    def evaluate(self, x: Any = None, *args: Any, **options: Any) -> Any:
+        """Works as `keras.Model.evaluate`; the loss is that of `test_step`."""
+        check_replicas(self)
+        x, options = spread(self.distribute_strategy, x, options, "steps")
+        return super().evaluate(x, *args, **options)
+
+    # Keras's methods, with one-sentence errors.
+    predict = checked_call(keras.Model.predict)
+    train_on_batch = checked_call(keras.Model.train_on_batch)
+    test_on_batch = checked_call(keras.Model.test_on_batch)
+    predict_on_batch = checked_call(keras.Model.predict_on_batch)
+
+    def adapt(
+        self,
+        support_x: Any,
+        support_y: Any = None,
+        steps: int | None = None,
+        class_names: Sequence[str] | None = None,
+    ) -> AdaptedModel:
+        """Learns one new task and returns a Keras model for it.
+
+        Args:
+          support_x: inputs of the support set, [S, ...] (no task axis). A model of pictures also
+            takes a list of paths, PIL pictures or arrays of uint8 of any size, which become
+            inputs as `pictures` describes; or, without `support_y`, a folder with a subfolder of
+            pictures for each class, or a dict of class names to pictures.
+          support_y: its targets or labels, [S, ...]. Class names [S] are numbered in
+            alphabetical order.
+          steps: inner steps; the algorithm's `eval_steps` if None.
+          class_names: the class names in the order of their numbers, if this is not the
+            alphabetical order or if labels are numbers. `predict_names` returns them.
+
+        Returns:
+          A `keras.Model` from [B, ...] to predictions [B, ...], with its own weights. It
+          predicts, evaluates, trains and is saved like any other model, and does not follow
+          later changes of this learner. If the algorithm never predicts a class without a
+          support example (such as ProtoNet), the model has outputs only for the classes of
+          the task, up to the last one of `support_y` or `class_names`.
+
+        Raises:
+          ValueError: if the two do not fit each other or the model, contain values that are
+            not finite or labels beyond the model's outputs, or if the inner loop diverges.
+        """
+        self._get_ready()
+        given = support_x
+        support_x, support_y, class_names = read_support(
+            self.network, self._pictures, support_x, support_y, class_names
+        )
+        keeps = support_x is not given and feels_company(self.network)
+        names: tuple[str, ...] = ()
+        if wants_labels(self.algorithm, self.network):
+            support_y, names = numbered(support_y, class_names)
+        elif class_names is not None:
+            raise ValueError(
+                "`class_names` must be None for a learner that does not classify. Received: "
+                f"{class_names!r}."
+            )
+        support = check_support(self.algorithm, self.network, support_x, support_y)
+        self._range.check("support_x", support.x)
+        if steps is not None:
+            check_integer("steps", steps, at_least=0)
+            steps = int(steps)  # NumPy's integers would become tensors
+        # The same name for all: TensorFlow would prepare all operations again for a new name.
+        name = f"{self.model.name}_adapted"
+        # Trace for each rank: one trace for both [S, 1] and [S] would have an unknown rank.
+        ranks = tuple(t.shape.rank for t in tf.nest.flatten(support))
+        adapted, finite = self._adapt(support, steps, ranks)
+        if not finite:
+            raise not_finite(self.algorithm, self.network, self.weights_now, support, steps)
+        network, algorithm, classes = self.network, self.algorithm, None
+        if algorithm.only_seen_classes():
+            classes = len(names) or int(tf.reduce_max(support.y)) + 1
+            if classes >= (outputs_of(algorithm, network) or classes):
+                classes = None  # the task uses all outputs
+        calibration = self.calibration
+        return AdaptedModel(
+            network,
+            algorithm,
+            adapted,
+            self._predict,
+            names,
+            classes,
+            pictures=self._pictures,
+            company=support.x if keeps else None,
+            calibration=calibration,
+            shots=shots_of(support.y) if calibration else 1.0,
+            judge=self._judge,
+            name=name,
+        )
+
+    def calibrate(
+        self,
+        *parts: Any,
+        tasks_number: int = 300,
+        false_alarms: float = 0.05,
+        seed: int = 0,
+    ) -> Calibration:
+        """Finds how sure the learner may be, and from where on inputs are none of the classes.
+
+        For each number of support examples per class that occurs in the tasks, it finds the
+        temperature T for which softmax(logits / T) has the smallest cross-entropy on the query
+        sets. Then it finds the threshold that a fraction `false_alarms` of the queries exceeds,
+        all of which are of known classes. Models that `adapt` returns afterwards use both:
+        `predict_proba`, `predict_with_strangeness` and `predict_names(x, unknown=...)`. The
+        logits of `predict` stay the same.
+
+        Use tasks that the learner was not trained on, such as `tasks.valid`. `fit` removes the
+        calibration, as it changes the weights. It is saved with the learner.
+
+        Args:
+          *parts: parts of task sources. Several parts, such as tasks with one, five and ten
+            examples per class, count the same.
+          tasks_number: tasks of each part, the first ones of `part.batches(…, seed)`.
+          false_alarms: the fraction of inputs of known classes to refuse, between 0 and 1.
+          seed: chooses the tasks.
+
+        Returns:
+          The calibration, also as `learner.calibration`.
+
+        Raises:
+          ValueError: if the learner does not classify, there is no part, or a part has too few
+            tasks.
+
+        Example:
+          >>> from meta_tf import tasks
+          >>> x, y = np.random.default_rng(0).normal(size=[480, 3]), np.arange(480) % 24
+          >>> source = tasks.from_arrays(x, y, ways=3, shots=2, queries=4)
+          >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+          >>> body = meta_tf.models.mlp(3, outputs=None)
+          >>> protonet = meta_tf.MetaLearner(body, meta_tf.ProtoNet(ways=3), loss)
+          >>> sorted(protonet.calibrate(source.valid, tasks_number=20).temperatures)
+          [2]
+        """
+        self.calibration = calibrated(self, parts, tasks_number, false_alarms, seed)
+        return self.calibration
+
+    def trajectory(
+        self, x: dict[str, Tensors], steps: int | None = None, company: str = "queries"
+    ) -> Tensors:
+        """Predictions for the query sets of a batch after 0, 1, … `steps` inner steps.
+
+            predictions[t, k] = predict(adapt(weights, support[t], steps=k), query_x[t])
+
+        Args:
+          x: `{"support_x": [T, S, ...], "support_y": [T, S, ...], "query_x": [T, Q, ...]}`, and
+            the sizes if the tasks are padded.
+          steps: the last number of inner steps; if None, the algorithm's `eval_steps`, or else
+            its `inner_steps`; 0 for an algorithm without inner steps.
+          company: which examples share a query's batch, which matters for batch norm in the
+            mode `transductive`: `"queries"`, the other queries of its task; `"support"`, the
+            support set; `"none"`, no others.
+
+        Returns:
+          The predictions, [T, steps + 1, Q, ...], zeros for padding. Dropout is off, and no
+          variable changes.
+
+        Raises:
+          ValueError: if `steps` is not a whole number of at least 0, `x` is not a batch, or
+            `company` is unknown.
+
+        Example:
+          >>> x, _ = next(iter(meta_tf.tasks.Sinusoid(shots=10).test.batches(2)))
+          >>> learner.trajectory(x, steps=3).shape
+          TensorShape([2, 4, 10, 1])
+        """
+        steps = self.algorithm.steps_to_evaluate() if steps is None else steps
+        check_integer("steps", steps, at_least=0)
+        check_choice("company", company, COMPANIES)
+        self._get_ready()
+        tasks = self._right_tasks(x)
+        check_steps(self.algorithm, self.network, tasks["query_x"], int(steps))
+        return unpacked(self._trajectory(tasks, int(steps), company))
+
+    def export(
+        self,
+        filepath: Any,
+        format: str = "tf_saved_model",
+        verbose: Any = None,
+        input_signature: Any = None,
+        target_signature: Any = None,
+        *,
+        ways: int | None = None,
+        shots: int | None = None,
+        queries: int | None = None,
+        float16: bool = False,
+    ) -> None:
+        """Writes files that learn new tasks without this library, and often without TensorFlow.
+
+            adapt_and_predict(support_x, support_y, query_x) -> predictions
+            adapt(support_x, support_y) -> the weights that changed, by name
+            predict(query_x, those weights) -> predictions
+
+        `"tf_saved_model"` is a folder that takes sets of any size and has two more signatures.
+        `serving_default` is the first signature above:
+
+            initial(query_x) -> predictions before any task, unless the support set is needed
+            adapt_steps_and_predict(support_x, support_y, query_x, inner_steps, inner_lr)
+
+        The last one takes the number of inner steps (int32) and the inner learning rate
+        (float32) at run time; it is absent if rates are learned. `assets.extra/meta_tf.json`
+        records the algorithm and the batch-norm mode. `"litert"` is one file (`.tflite`) for
+        phones, microcomputers and web pages; `"onnx"` is a folder with one file per signature.
+        `export` runs both formats and compares them with TensorFlow before it completes.
+
+        A model with several inputs has `support_x_a`, `support_x_b`, …, named after the
+        inputs' keys or numbers.
+
+        Args:
+          filepath: where to write. An earlier export there stays in place until the new
+            one is complete.
+          format: `"tf_saved_model"`, `"litert"` or `"onnx"`; the last two need the extra
+            with the same name: `pip install '.[litert]'` in a checkout.
+          verbose: whether to print what was written.
+          input_signature: `tf.TensorSpec` of a batch of the model's inputs, [None, ...];
+            needed only for a subclassed model.
+          target_signature: the same for the targets; needed if they are neither labels of
+            the sparse cross-entropy nor of the shape of the outputs.
+          ways: classes in a task, for support sets of a fixed size, `ways × shots`. A size
+            that is None is chosen at each call, which some learners and runtimes do not
+            support: the error says so. A SavedModel takes sets of any size, and accepts
+            neither this argument nor the next two.
+          shots: support examples of a class; 1 if only `ways` is given. If only `shots` is
+            given, `ways` is the number of classes of the learner, 1 for regression.
+          queries: the number of queries in one call, of all classes together.
+          float16: whether to store weights in half of the bytes. Rounding them changes
+            predictions a little. Only for LiteRT.
+
+        Raises:
+          ImportError: if the extra of the format is not installed.
+          ValueError: if the inputs or the format are unknown, the format does not have a
+            setting, `filepath` contains something else, the format cannot express the
+            learner, or the results of the file differ from TensorFlow's by more than 1e-4.
+
+        Example:
+          >>> learner.export("run/saved_model")                          # doctest: +SKIP
+          >>> loaded = tf.saved_model.load("run/saved_model")            # doctest: +SKIP
+          >>> learn = loaded.signatures["adapt_and_predict"]             # doctest: +SKIP
+          >>> learn(support_x=x, support_y=y, query_x=new)["predictions"]  # doctest: +SKIP
+        """
+        from meta_tf.export import formats  # it stands above the learner
+        from meta_tf.export.request import Request
+
+        self._follow_the_model()
+        request = Request(ways, shots, queries, float16)
+        said = formats.save(self, filepath, format, request, input_signature, target_signature)
+        if verbose:
+            print(said)
+
+    def save(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
+        """Saves to a `.keras` file, as `keras.Model.save` does: weights, optimiser and seeds.
+
+        Raises:
+          ValueError: if the file name does not end in `.keras`, or if Keras could not find a
+            part of the model, the loss or the algorithm when loading.
+        """
+        check_keras_file(filepath, self)
+        super().save(filepath, overwrite=overwrite, **options)
+
+    def get_config(self) -> dict[str, Any]:
+        self._follow_the_model()
+        return {
+            **super().get_config(),
+            **write_parts(self.model, self.algorithm, self.network.loss),
+            "batch_norm": self.network.batch_norm,
+            "task_parallelism": self.task_parallelism,
+            "calibration": self.calibration and self.calibration.get_config(),
+            **write_pictures(self._pictures),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> MetaLearner:
+        del custom_objects
+        config = dict(config)
+        calibration = config.pop("calibration", None)  # missing in older files
+        pictures = read_pictures(config)
+        learner = cls(*read_parts(config), **config)
+        learner.pictures = pictures
+        learner.calibration = calibration and Calibration.from_config(calibration)
+        return learner
+
+    def save_own_variables(self, store: Any) -> None:
+        super().save_own_variables(store)
+        self._range.save(store)
+
+    def set_weights(self, weights: list[Any]) -> None:
+        super().set_weights(weights)
+        prepare_layers(self.model)
+
+    def load_own_variables(self, store: Any) -> None:
+        super().load_own_variables(self._range.load(load_seeds(self.model, store)))
+
+    def _variables(
+        self, values: dict[str, Tensor], trainable: bool = True
+    ) -> dict[str, keras.Variable]:
+        return {
+            name: self.add_weight(
+                name=name.replace("/", "_"),
+                shape=value.shape,
+                initializer=lambda shape, dtype=None, value=value: tf.cast(value, dtype),
+                trainable=trainable,
+                autocast=False,
+            )
+            for name, value in values.items()
+        }
+
+    def _compile_for_use(self) -> None:
+        """Creates the compiled functions of a new task and of a batch, traced once per `steps`."""
+        measures_distances = self._calibration is not None and isinstance(
+            self.algorithm, EmbeddingLearner
+        )
+
+        def adapt(
+            support: Examples, steps: int | None, ranks: tuple[int, ...]
+        ) -> tuple[Weights, Tensor]:
+            del ranks
+            network, algorithm = self.network, self.algorithm
+            if not measures_distances:
+                adapted = algorithm.adapt(network, self.weights_now, support, steps=steps)
+                return adapted, all_finite(adapted)
+            recording = network.recording()
+            adapted = algorithm.adapt(recording, self.weights_now, support, steps=steps)
+            ways = outputs_of(algorithm, network) or 0
+            strange = fit_strangeness(recording.last_outputs, support.y, ways)
+            adapted = adapted._replace(meta={**adapted.meta, **strange})
+            return adapted, all_finite(adapted)
+
+        def trajectory(tasks: dict[str, Tensors], steps: int, company: str) -> tuple[Tensors, ...]:
+            network, algorithm, weights = self.network, self.algorithm, self.weights_now
+
+            def learn(task: dict[str, Tensors]) -> Tensors:
+                real = cut(task)
+                support = Examples(real["support_x"], real["support_y"])
+
+                def predictions(adapted: Weights) -> tuple[Tensors, ...]:
+                    found = predict_in_company(
+                        algorithm, network, adapted, support.x, real["query_x"], company
+                    )
+                    return nan_unless_finite(adapted, packed(found))
+
+                after = algorithm.trajectory(network, weights, support, predictions, steps=steps)
+                return padded(after, task, axis=1)
+
+            return map_tasks(learn, tasks, **how_to_run(tasks, self.task_parallelism, jit="auto"))
+
+        self._adapt = tf.function(adapt, autograph=False, reduce_retracing=True)
+        self._trajectory = tf.function(trajectory, autograph=False)
+        self._predict = compiled_predict(self.network, self.algorithm)
+        self._judge = compiled_judge(self.network, self.algorithm)
+        for name in ("train", "test", "predict"):  # Keras's; `fit` may be running one of them
+            if getattr(self, f"{name}_function") is not None:
+                getattr(self, f"make_{name}_function")(force=True)
+
+    def _checked(self, data: Any) -> tuple[dict[str, Tensors], Tensors]:
+        """The parts `(x, y)` of a valid batch."""
+        x, y = _unpack(data)
+        check_batch(self.algorithm, self.network, x, y)
+        sets = blank_padding(tf.nest.map_structure(tf.convert_to_tensor, {**x, "query_y": y}))
+        x = right_values(self.algorithm, self.network, sets)
+        return x, x.pop("query_y")
+
+    def _right_tasks(self, x: dict[str, Tensors]) -> dict[str, Tensors]:
+        """The tasks of a valid batch without targets, as tensors."""
+        check_batch(self.algorithm, self.network, x)
+        tasks = {name: x[name] for name in (*BATCH_KEYS, *sizes_in(x))}
+        tasks = blank_padding(tf.nest.map_structure(tf.convert_to_tensor, tasks))
+        return right_values(self.algorithm, self.network, tasks)
+
+    def _report(
+        self, x: Any, y: Any, predictions: tuple[Tensors, ...], losses: Tensor
+    ) -> dict[str, Tensor]:
+        self._check_metrics(y.shape, predictions[0].shape)
+        next(m for m in self.metrics if m.name == "loss").update_state(losses)
+        if not sizes_in(x):
+            return logs_for_keras(self.compute_metrics(x, y, unpacked(predictions)))
+        # Weights do not work here: Keras does not pass them to `metrics`.
+        each_by_itself(
+            lambda task: self.compute_metrics(task, task["query_y"], unpacked(task["predictions"])),
+            {**x, "query_y": y, "predictions": predictions},
+        )
+        return logs_for_keras(self.get_metrics_result())
+
+
+def _check_algorithm(algorithm: Any) -> None:
+    if not isinstance(algorithm, Algorithm):
+        raise ValueError(
+            "`algorithm` must be an object such as meta_tf.MAML(inner_lr=0.1). "
+            f"Received: {algorithm!r}."
+        )
+
+
+def _check_optimizer(optimizer: Any) -> None:
+    try:
+        if optimizer is not None:  # as for `evaluate`
+            keras.optimizers.get(optimizer)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(
+            "`optimizer` must be a Keras optimizer or the name of one, such as 'adam'. "
+            f"Received: {optimizer!r}."
+        ) from error
+
+
+def _unpack(data: Any) -> tuple[Any, Any]:
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    if sample_weight is not None:
+        raise ValueError(
+            "`sample_weight` and `class_weight` are not supported: all tasks have the same "
+            "weight. Received: a batch of three parts. Leave the third one out."
+        )
+    if y is None:
+        raise ValueError(
+            "A batch for `fit` and `evaluate` must be (x, y) with y = query_y [T, Q, ...]. "
+            "Received: x alone."
+        )
+    return x, y

@@ -1,0 +1,31 @@
+"""The network that `MetaLearner.standardize` builds: it takes tasks in their own units."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from meta_tf.algorithms import Algorithm
+from meta_tf.algorithms.embedding import EmbeddingLearner
+from meta_tf.checks import check_switch
+from meta_tf.data_checks.targets import wants_labels
+from meta_tf.network.network import Network
+from meta_tf.network.standardized import StandardizedLoss, standardized_model, statistics_of
+from meta_tf.tasks.part import Part
+
+
+def standardized(algorithm: Algorithm, network: Network, part: Any, targets: bool) -> Network:
+    """The same layers, between layers that scale by the statistics of the examples of `part`."""
+    check_switch("targets", targets)
+    if not isinstance(part, Part):
+        raise ValueError(
+            "`part` must be a part of a source of tasks, such as tasks.train. Received: "
+            f"{type(part).__name__}."
+        )
+    x, y = part.examples()
+    inputs, loss, outputs = statistics_of("x", x), network.loss, None
+    if targets and not wants_labels(algorithm, network):
+        loss = StandardizedLoss(loss, *statistics_of("y", y))
+        # A model of embeddings does not predict: its algorithm does, and uses the loss.
+        outputs = None if isinstance(algorithm, EmbeddingLearner) else loss.of_predictions
+    model = standardized_model(network.model, inputs, outputs, x.shape[1:])
+    return Network(model, loss, network.batch_norm)

@@ -1,0 +1,1 @@
+"""Tasks of pictures: reading, keeping and drawing them."""

@@ -1,0 +1,72 @@
+"""Records what pictures lose when they are converted to one size and colour."""
+
+from __future__ import annotations
+
+from meta_tf.tasks.images.picture import WHITE_OF_16_BITS, Picture
+
+
+class Conversion:
+    """Counts the sizes and colours of pictures as stored, and describes the conversion.
+
+    Args:
+      size: the height and width to resize to.
+      channels: 1 (grey) or 3 (colour).
+      crop: whether pictures of another aspect ratio are cropped instead of stretched.
+
+    Example:
+      >>> conversion = Conversion((28, 28), 1)
+      >>> pixels = np.zeros([40, 40, 1], np.uint8)
+      >>> conversion.add(Picture(pixels, (40, 40), colour=True))
+      >>> conversion.told()[-20:]
+      ' to 28 x 28 in grey.'
+    """
+
+    def __init__(self, size: tuple[int, int], channels: int, crop: bool = False):
+        self._size, self._channels, self._crop = size, channels, crop
+        self._sizes: set[tuple[int, int]] = set()
+        self._white: int | None = None
+        self._pictures = self._colours = self._transparent = self._several = 0
+
+    def add(self, picture: Picture) -> None:
+        """Counts a picture."""
+        self._sizes.add(picture.size)
+        self._pictures += 1
+        self._colours += picture.colour
+        self._transparent += picture.transparent
+        self._several += picture.several
+        self._white = picture.white or self._white
+
+    def told(self) -> str:
+        """A sentence on what is lost, and one on each other choice; empty if nothing applies."""
+        others = []
+        if self._transparent:
+            others.append(f"{self._transparent} of them are transparent, and are read on white.")
+        if self._several:
+            others.append(f"{self._several} of the files hold several; only the first is read.")
+        if self._white not in (None, WHITE_OF_16_BITS):
+            others.append(f"The 16-bit pictures are read with {self._white} as white.")
+        lost = self._lost() or (f"{self._pictures} pictures are read." if others else "")
+        return " ".join([lost, *others])
+
+    def _lost(self) -> str:
+        greyed = self._colours if self._channels == 1 else 0
+        if not greyed and self._sizes <= {self._size}:
+            return ""
+        by_area = sorted(self._sizes, key=lambda size: (size[0] * size[1], size))
+        least, most = (f"{height} x {width}" for height, width in (by_area[0], by_area[-1]))
+        sizes = least if len(by_area) == 1 else f"{least} to {most}"
+        colour = ""
+        if greyed:
+            some = "all" if greyed == self._pictures else f"{greyed} of them"
+            colour = f" {some} stored in colour,"
+        (height, width) = self._size
+        done = "resized"
+        if any(h * width != w * height for h, w in self._sizes):
+            done = "cropped to their middle and resized" if self._crop else "stretched"
+        if self._sizes == {self._size}:
+            done = "read"
+        target = f"{done} {'as' if done == 'read' else 'to'} {height} x {width}"
+        return (
+            f"{self._pictures} pictures, of {sizes} pixels,{colour} are {target}"
+            f"{' in grey' if greyed else ''}."
+        )

@@ -1,0 +1,186 @@
+"""A folder of images, with one folder per class."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from meta_tf.checks import check_choice, check_integer, check_switch
+from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
+from meta_tf.tasks.images.conversion import Conversion
+from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.images.picture import ImageFile
+from meta_tf.tasks.images.picture_cache import mapped_pictures
+from meta_tf.tasks.images.picture_files import KINDS, passed_over, pictures_of
+from meta_tf.tasks.sampler import TURNS
+from meta_tf.tasks.size_range import SizeRange, queries_or_default
+from meta_tf.tasks.source import PARTS, Source
+from meta_tf.tasks.split import split_by_fractions
+
+_LARGE = 256 * 2**20  # bytes; larger sets stay on disk
+_PART_FOLDERS = {"train": ("train",), "valid": ("valid", "val", "validation"), "test": ("test",)}
+
+
+class ImageFolder(Source):
+    """Tasks from your own images, with one folder per class.
+
+    If `path` contains `train`, `valid` (or `val`, `validation`) and `test`, these are the
+    parts, with the class folders inside. Otherwise `path` contains the class folders, and
+    `split` divides them. Pillow reads the pictures (PNG, JPEG, GIF, WebP, BMP, TIFF …; HEIC if
+    `pillow_heif` is registered). They are rotated upright by their EXIF orientation. If a
+    file contains several pictures, the first one is used. Transparent pictures are read on
+    white, and 16-bit grey ones with the white of as many bits as the set needs. The images
+    stay in memory as uint8, or on disk if they are many. A line is printed if they lose
+    colour or size, and another with the number of files that are not pictures.
+
+    Args:
+      path: the folder.
+      ways: N, classes per task. With a range `(2, 20)`, each task draws its own number,
+        uniformly; likewise for `shots` and `queries`. See `meta_tf.types` for such batches.
+      shots: K, support images per class.
+      queries: query images per class; if None, as many as the smallest class allows, at
+        most 15.
+      size: height and width to resize to, in pixels, or one number for a square.
+      channels: 1 for grey, 3 for colour.
+      rotations: `"task"`, `"classes"` or `None`. Rotation by quarters makes more tasks
+        if "up" has no meaning, and keeps four copies of the images.
+      split: fractions of the classes for training, validation and test, used if
+        `path` has no such folders. The part of a class depends only on the name of
+        its folder.
+      train_ways: N for the training tasks; `ways` if None.
+      train_shots: K for the training tasks; `shots` if None.
+      cache: whether to keep the decoded images in a file in the user's cache folder
+        (`~/.cache/meta_tf` on Linux) and read them from there as they are drawn: `True`;
+        `False` to keep them in memory; or `"auto"`, which uses the file for images that need at
+        least 256 MB of memory, including rotated copies. The tasks are the same.
+      scale: whether to scale pixels from 0 … 255 to [0, 1]. With False, they stay uint8, for
+        a model that scales them itself, as most of `keras.applications` do.
+
+    Raises:
+      FileNotFoundError: if there is no such folder, or it contains no class folders.
+      ValueError: if an image has an unsupported format or cannot be decoded, a class folder
+        has too few images or a part too few classes; the message names it.
+
+    Example:
+      tasks = meta_tf.tasks.ImageFolder("my_images", ways=5, shots=1)
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        ways: SizeRange = 5,
+        shots: SizeRange = 1,
+        queries: SizeRange | None = None,
+        size: int | tuple[int, int] = 28,
+        channels: int = 1,
+        rotations: Rotations = None,
+        split: Sequence[float] = (0.64, 0.16, 0.20),
+        train_ways: SizeRange | None = None,
+        train_shots: SizeRange | None = None,
+        cache: Literal["auto"] | bool = "auto",
+        scale: bool = True,
+    ):
+        size = _check_size(size)
+        check_choice("channels", channels, (1, 3))
+        check_switch("scale", scale)
+        check_choice("cache", cache, ("auto", True, False))
+        path = Path(path).expanduser()
+        classes_of_parts = _classes_of_parts(path, split)
+        names = sorted(name for names in classes_of_parts for name in names)
+        files = {name: image_files(path / name) for name in names}
+        if left := passed_over([path / name for name in names], above=path):
+            print(left, flush=True)
+        number = sum(len(of_class) for of_class in files.values())
+        held = number * math.prod(size) * channels * (1 if rotations is None else TURNS)
+        on_disk = held >= _LARGE if cache == "auto" else bool(cache)
+        images, told = _pictures(path, files, size, channels, on_disk)
+        if told:
+            print(f"{told} `size` (--image_size), `channels` (--channels) change it.", flush=True)
+        data = ClassData(images, np.array([len(f) for f in files.values()]), list(files))
+        queries = queries_or_default(queries, data.counts, shots, train_shots)
+        parts = class_parts(
+            data,
+            classes_of_parts,
+            ways=ways,
+            shots=shots,
+            queries=queries,
+            rotations=rotations,
+            train_ways=train_ways,
+            train_shots=train_shots,
+            scale=scale,
+        )
+        super().__init__("classification", parts, ways=ways, shots=shots, queries=queries)
+
+
+def _pictures(
+    path: Path,
+    files: Mapping[str, Sequence[ImageFile]],
+    size: tuple[int, int],
+    channels: int,
+    on_disk: bool,
+) -> tuple[np.ndarray, str]:
+    """The decoded pictures, on disk if requested and possible, and what they lost."""
+    if on_disk:
+        try:
+            return mapped_pictures(path, files, size, channels)
+        except OSError as error:
+            print(
+                f"The decoded pictures of {path} are kept in memory, as they cannot be kept on "
+                f"disk: {error.filename}: {error.strerror}. Change that, or set `cache=False`.",
+                flush=True,
+            )
+    conversion = Conversion(size, channels)
+    all_files = [file for of_class in files.values() for file in of_class]
+    return decode_images(all_files, size, channels, conversion), conversion.told()
+
+
+def _check_size(size: int | tuple[int, int]) -> tuple[int, int]:
+    height, width = size if isinstance(size, Sequence) and len(size) == 2 else (size, size)
+    check_integer("size", height, at_least=1, why="height and width in pixels, or one for both")
+    check_integer("size", width, at_least=1, why="height and width in pixels, or one for both")
+    return height, width
+
+
+def _classes_of_parts(path: Path, split: Sequence[float]) -> list[list[str]]:
+    """The names of the class folders of the three parts, relative to `path`."""
+    folders = set(_folders(path))
+    found = {p: [n for n in _PART_FOLDERS[p] if n in folders] for p in PARTS}
+    if all(len(names) == 1 for names in found.values()):
+        return [[f"{n}/{c}" for n in found[p] for c in _folders(path / n)] for p in PARTS]
+    if found["train"] and found["test"]:
+        raise FileNotFoundError(
+            f"{path} contains the folders 'train' and 'test', so it must also contain exactly one "
+            f"of {_PART_FOLDERS['valid']}. Found of these: {found['valid']}. Move some of the "
+            "class folders of 'train' there, as validation classes."
+        )
+    if not folders:
+        raise FileNotFoundError(
+            f"{path} must contain one folder per class, or train/, valid/ and test/ with class "
+            "folders in them, but it contains no folder."
+        )
+    return split_by_fractions(sorted(folders), split)
+
+
+def _folders(path: Path) -> list[str]:
+    if not path.is_dir():
+        raise FileNotFoundError(f"There is no folder {path} (looked for in {Path.cwd()}).")
+    return sorted(f.name for f in path.iterdir() if f.is_dir() and not f.name.startswith("."))
+
+
+def image_files(folder: Path) -> list[ImageFile]:
+    """The pictures directly in a class folder.
+
+    Raises:
+      ValueError: if there is none.
+    """
+    paths = pictures_of(folder)
+    if not paths:
+        raise ValueError(
+            f"The class folder {folder} contains no image (looked for {KINDS}). "
+            "Delete the folder or put the images of the class directly into it."
+        )
+    return [ImageFile(str(path), path.read_bytes) for path in paths]

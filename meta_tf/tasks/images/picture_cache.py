@@ -1,0 +1,163 @@
+"""Keeps decoded pictures in a file in the user's cache folder, for sets too large for memory."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import json
+import math
+import os
+import shutil
+import sys
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import PIL
+import platformdirs
+import tensorflow as tf
+
+from meta_tf.files import make_folder, whole_folder
+from meta_tf.tasks.images.conversion import Conversion
+from meta_tf.tasks.images.decode import decoded_chunks
+from meta_tf.tasks.images.picture import ImageFile
+
+_FORMAT = 2  # of the files below; incremented when decoding changes
+_PICTURES, _ABOUT = "pictures.npy", "about.json"
+_DAMAGE = (OSError, EOFError, KeyError, TypeError, ValueError)
+_READ_BYTES = 2**20  # at a time
+_SLOW = 5.0  # seconds of decoding before a line is printed
+_LEFT = 3600.0  # seconds without a write after which a file belongs to a killed process
+
+
+def mapped_pictures(
+    path: Path, files: Mapping[str, Sequence[ImageFile]], size: tuple[int, int], channels: int
+) -> tuple[np.memmap, str]:
+    """The pictures of a folder, from a file that is created on first use.
+
+    The file is created again if the name, size or modification time of a picture has changed, or
+    if its checksum shows damage; the whole file is read once for that.
+
+    Args:
+      path: the folder; there is one file for each folder, `size` and `channels`.
+      files: the pictures in it, by class.
+      size: height and width to resize to.
+      channels: 1 or 3.
+
+    Returns:
+      The pictures as a memory map, uint8 [n, height, width, channels], and what they lost; see
+      `Conversion.told`.
+
+    Raises:
+      OSError: if the file cannot be made.
+      ValueError: if a picture cannot be decoded.
+    """
+    folder = _folder(path, size, channels)
+    mark = _mark(files)
+    shape = (sum(map(len, files.values())), *size, channels)
+    found = _opened(folder, mark, shape)
+    if found is not None:
+        return found
+    try:
+        _write(folder, mark, [file for of_class in files.values() for file in of_class], shape)
+    except OSError:
+        found = _opened(folder, mark, shape)  # another process may have created it
+        if found is None:
+            raise
+    found = found or _opened(folder, mark, shape)
+    if found is None:
+        raise OSError(errno.EIO, "the written file cannot be read again", str(folder))
+    return found
+
+
+def _folder(path: Path, size: tuple[int, int], channels: int) -> Path:
+    """Where the pictures of a folder are kept. New versions replace old ones, to save space."""
+    digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
+    users = platformdirs.user_cache_path("meta_tf", appauthor=False)
+    return users / f"pictures-{size[0]}x{size[1]}x{channels}-{digest}"
+
+
+def _mark(files: Mapping[str, Sequence[ImageFile]]) -> str:
+    """A digest of all that the decoded pictures depend on, except their size and channels."""
+    digest = hashlib.sha256(f"{_FORMAT} {tf.__version__} {PIL.__version__}\n".encode())
+    for name, of_class in files.items():
+        digest.update(os.fsencode(name) + b"\n")
+        for file in of_class:
+            about = os.stat(file.name)
+            digest.update(os.fsencode(os.path.basename(file.name)))
+            digest.update(f" {about.st_size} {about.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _opened(folder: Path, mark: str, shape: tuple[int, ...]) -> tuple[np.memmap, str] | None:
+    """The content of a folder, unless it is damaged or from other pictures."""
+    path = folder / _PICTURES
+    try:
+        about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        array = np.lib.format.open_memmap(path, mode="r")
+        whole = path.stat().st_size == array.offset + array.nbytes
+        fits = about["mark"] == mark and array.shape == shape and array.dtype == np.uint8
+        told = str(about["told"])
+        if fits and whole and about["checksum"] == _checksum(path, array.offset, told):
+            return array, told
+    except _DAMAGE:
+        pass
+    return None
+
+
+def _checksum(path: Path, start: int, told: str) -> int:
+    """The checksum of a file from `start` on, and of the description."""
+    checksum = 0
+    with path.open("rb") as file:  # not with the map: all of it would count as memory in use
+        file.seek(start)
+        while read := file.read(_READ_BYTES):
+            checksum = zlib.crc32(read, checksum)
+    return zlib.crc32(told.encode(), checksum)
+
+
+def _write(folder: Path, mark: str, files: Sequence[ImageFile], shape: tuple[int, ...]) -> None:
+    """Decodes the pictures into the folder, completely or not at all."""
+    make_folder(folder.parent)
+    _remove_left(folder)
+    if shutil.disk_usage(folder.parent).free < math.prod(shape):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+    _, height, width, channels = shape
+    conversion = Conversion((height, width), channels)
+    start, done, told, checksum = time.monotonic(), 0, False, 0
+    with whole_folder(folder) as part:
+        part.mkdir()
+        # Writes in order instead of a memory map, which would crash the process on a full disk.
+        with (part / _PICTURES).open("wb") as file:
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            for images in decoded_chunks(files, (height, width), channels, conversion):
+                file.write(images.data)
+                checksum = zlib.crc32(images.data, checksum)
+                done += len(images)
+                if not told and done < len(files) and time.monotonic() - start > _SLOW:
+                    told = True
+                    _tell(folder, done, shape)
+        checksum = zlib.crc32(conversion.told().encode(), checksum)
+        about = {"mark": mark, "told": conversion.told(), "checksum": checksum}
+        (part / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
+
+
+def _tell(folder: Path, done: int, shape: tuple[int, ...]) -> None:
+    end = "\n" if sys.stdout.isatty() else ""  # so as not to write into the progress bar
+    print(
+        f"{end}Decoding {shape[0]} pictures into {folder} ({math.prod(shape) / 1e6:.0f} MB), once: "
+        f"{100 * done // shape[0]} % after {_SLOW:.0f} seconds.",
+        flush=True,
+    )
+
+
+def _remove_left(folder: Path) -> None:
+    """Removes the incomplete files that killed processes left for this folder."""
+    for left in folder.parent.glob(f".*-{folder.name}"):
+        with contextlib.suppress(OSError):  # another process may have removed it
+            last = max(path.stat().st_mtime for path in (left, *left.iterdir()))
+            if time.time() - last > _LEFT:
+                shutil.rmtree(left)

@@ -1,0 +1,84 @@
+"""The learner of photographs: its head by NumPy, and what of it is saved."""
+
+import keras
+import numpy as np
+import pytest
+
+import meta_tf
+from meta_tf import zoo
+from meta_tf.zoo.photos import photos
+
+PICTURES = np.random.default_rng(0).integers(0, 256, [9, 8, 8, 3], np.uint8)
+LABELS = [0, 1, 2, 0, 1]
+
+
+def body():
+    """Features of at least 0: 6 means over the picture."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input([8, 8, 3]),
+            layers.Conv2D(6, 3, activation="relu", name="conv"),
+            layers.GlobalAveragePooling2D(name="mean"),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def learner():
+    keras.utils.set_random_seed(0)
+    return photos(body())
+
+
+def by_numpy(learner, support, query):
+    """Logits of the ridge regression on roots of features, scaled to unit length."""
+    features = learner.model.layers[2].predict(np.concatenate([support, query]) / 255, verbose=0)
+    roots = np.sqrt(np.maximum(features.astype("float64"), 1e-6))
+    x = roots / np.linalg.norm(roots, axis=1, keepdims=True)
+    s, q = x[: len(support)], x[len(support) :]
+    y = np.eye(3)[LABELS]
+    return 10 * q @ np.linalg.solve(s.T @ s + 0.1 * np.eye(6), s.T @ y)
+
+
+def test_logits_are_those_of_ridge_regression_on_roots_of_features(learner):
+    fitted = learner.adapt(PICTURES[:5], LABELS)
+    found = fitted.predict(PICTURES[5:], verbose=0)
+    assert found.shape == (4, 3)
+    expected = by_numpy(learner, PICTURES[:5], PICTURES[5:])
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_it_takes_pixels_from_0_to_255_and_trains_nothing(learner):
+    assert learner.network.largest_pixel == 255
+    assert not learner.model.trainable_weights
+    with pytest.raises(ValueError, match="pixels from 0 to 255"):
+        learner.adapt(PICTURES[:5] / 255, LABELS)
+
+
+def test_a_saved_learner_learns_the_same(learner, tmp_path):
+    fitted = learner.adapt(PICTURES[:5], LABELS)
+    expected = fitted.predict(PICTURES[5:], verbose=0)
+    for model in (learner, fitted):
+        model.save(tmp_path / "saved.keras")
+        loaded = keras.models.load_model(tmp_path / "saved.keras")
+        again = loaded.adapt(PICTURES[:5], LABELS) if model is learner else loaded
+        np.testing.assert_array_equal(again.predict(PICTURES[5:], verbose=0), expected)
+
+
+def test_the_card_names_the_head_and_the_licence():
+    card = zoo.card("photos")
+    assert card.startswith("### photos\n")
+    for words in ("ways=60, regularization=0.1", "ImageNet", "Apache-2.0"):
+        assert words in card
+
+
+@pytest.mark.slow
+def test_the_shipped_one_learns_three_colours():
+    # Three flat colours with noise: any network of photographs distinguishes them.
+    learner = meta_tf.pretrained("photos")
+    rng = np.random.default_rng(0)
+    colours = np.eye(3)[np.arange(9) % 3][:, None, None] * 200 + 20
+    pictures = (colours + rng.normal(0, 8, [9, 224, 224, 3])).clip(0, 255).astype(np.uint8)
+    fitted = learner.adapt(pictures[:3], ["red", "green", "blue"])
+    assert fitted.predict_names(pictures[3:]).tolist() == ["red", "green", "blue"] * 2
+    assert f"{learner.model.count_params():,} parameters" in zoo.card("photos")
