@@ -27,7 +27,7 @@ from benchmarks.linear_systems import LAGS, NEXT, RECORD, Machines
 
 RESULTS = Path(__file__).parent / "results"
 NOISES = (0.1, 0.3)
-STEPS, TASKS, RATE = 2000, 16, 3e-3
+STEPS, TASKS, RATE = 1000, 16, 3e-3
 TEST_TASKS = 500
 PENALTIES = 10.0 ** np.arange(-2, 4)
 
