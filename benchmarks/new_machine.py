@@ -27,7 +27,7 @@ from benchmarks.linear_systems import LAGS, NEXT, RECORD, Machines
 
 RESULTS = Path(__file__).parent / "results"
 NOISES = (0.1, 0.3)
-STEPS, TASKS, RATE = 1000, 16, 3e-3
+STEPS, TASKS, RATE, EVERY, PER_CALL = 1000, 16, 3e-3, 250, 10
 TEST_TASKS = 500
 PENALTIES = 10.0 ** np.arange(-2, 4)
 
@@ -48,8 +48,9 @@ def main() -> None:
     for noise in NOISES:
         source = tasks(noise)
         folder = Path(given.workdir) / f"new_machine_{noise}"
+        options = {"steps": given.steps, "tasks": TASKS, "rate": RATE}
         learner = long_training.train(
-            make, source.train, folder, steps=given.steps, tasks=TASKS, rate=RATE, every=250
+            make, source.train, folder, **options, every=EVERY, per_call=PER_CALL
         )
         found["noises"][str(noise)] = {
             "least_possible": round(noise**2, 4),
@@ -109,10 +110,11 @@ def measure(learner: Any, part: Any) -> dict[str, Any]:
 
 def least_squares(x: np.ndarray, y: np.ndarray, new_x: np.ndarray, new_y: np.ndarray) -> float:
     """ARX of the order with the best Akaike criterion: its mean squared error on new samples."""
+    gram, moments = x.T @ x, x.T @ y
     best, error = math.inf, math.nan
     for order in range(1, LAGS + 1):
         columns = np.r_[:order, LAGS : LAGS + order]
-        weights, *_ = np.linalg.lstsq(x[:, columns], y, rcond=None)
+        weights = np.linalg.solve(gram[np.ix_(columns, columns)], moments[columns])
         left = np.mean((y - x[:, columns] @ weights) ** 2)
         criterion = len(y) * np.log(left) + 2 * len(columns)
         if criterion < best:
@@ -123,18 +125,17 @@ def least_squares(x: np.ndarray, y: np.ndarray, new_x: np.ndarray, new_y: np.nda
 
 def ridge(x: np.ndarray, y: np.ndarray, new_x: np.ndarray, new_y: np.ndarray) -> float:
     """ARX of the highest order with a penalty, chosen by five-fold cross-validation."""
-
-    def fit(x: np.ndarray, y: np.ndarray, penalty: float) -> np.ndarray:
-        return np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ y)
+    folds = [(x[part], y[part]) for part in np.array_split(np.arange(len(y)), 5)]
+    grams = np.stack([a.T @ a for a, _ in folds])
+    moments = np.stack([a.T @ b for a, b in folds])
+    unit = np.eye(x.shape[1])
 
     def held_out(penalty: float) -> float:
-        errors = []
-        for fold in np.array_split(np.arange(len(y)), 5):
-            rest = np.setdiff1d(np.arange(len(y)), fold)
-            errors.append(np.mean((y[fold] - x[fold] @ fit(x[rest], y[rest], penalty)) ** 2))
-        return float(np.mean(errors))
+        rest = np.linalg.solve(grams.sum(0) - grams + penalty * unit, moments.sum(0) - moments)
+        return sum(float(np.sum((b - a @ w) ** 2)) for (a, b), w in zip(folds, rest, strict=True))
 
-    weights = fit(x, y, min(PENALTIES, key=held_out))
+    penalty = min(PENALTIES, key=held_out)
+    weights = np.linalg.solve(grams.sum(0) + penalty * unit, moments.sum(0))
     return float(np.mean((new_y - new_x @ weights) ** 2))
 
 

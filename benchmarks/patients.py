@@ -1,6 +1,6 @@
 """A new patient's drug concentrations from five blood samples, learned from simulated patients.
 
-    python -m benchmarks_data.remifentanil          # data/remifentanil.csv
+    python -m benchmarks.data.remifentanil          # data/remifentanil.csv
     python -m benchmarks.patients
 
 For each of five folds, a compartment model of the population is fitted to the training and
@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 FOLDS, DRAWS = 5, 10
 COVARIATES = ["age", "height", "weight", "body_surface", "lean_mass", "male"]
-TASKS, STEPS, TUNING_STEPS, EVERY = 32, 2500, 400, 50
+TASKS, STEPS, TUNING_STEPS, EVERY = 32, 1500, 400, 50
 RATE, TUNING_RATE = 2e-3, 2e-4
 FEATURES, HIDDEN = 32, (64, 64)
 
@@ -40,12 +40,14 @@ def main() -> None:
     parser.add_argument("--data", default="data/remifentanil.csv")
     parser.add_argument("--workdir", default="runs/patients", help="the trainings' folder")
     parser.add_argument("--steps", type=int, default=STEPS)
+    folds = list(range(FOLDS))
+    parser.add_argument("--folds", type=int, nargs="*", default=folds, help="those to train now")
     given = parser.parse_args()
     folder = Path(given.workdir)
     folder.mkdir(parents=True, exist_ok=True)
     learner = make_learner()
     start = [v.numpy() for v in learner.variables + learner.optimizer.variables]
-    for fold in range(FOLDS):
+    for fold in given.folds:
         path = folder / f"fold_{fold}.json"
         if path.exists():
             continue
@@ -56,7 +58,9 @@ def main() -> None:
         scores = one_fold(learner, Path(given.data), fold, given.steps)
         learner.save(folder / f"fold_{fold}.keras")
         path.write_text(json.dumps(scores))
-    write([json.loads((folder / f"fold_{f}.json").read_text()) for f in range(FOLDS)], given.steps)
+    paths = [folder / f"fold_{fold}.json" for fold in folds]
+    if all(path.exists() for path in paths):
+        write([json.loads(path.read_text()) for path in paths], given.steps)
 
 
 def make_learner() -> meta_tf.MetaLearner:
@@ -141,7 +145,8 @@ def read(data: Path, fold: int) -> tuple[dict[int, Patient], list[tuple], dict[s
             rows["log_concentration"].to_numpy(float),
         )
         first[int(number)] = {row: place for place, row in enumerate(rows.index)}
-    lists = json.loads((ROOT / "benchmarks_data" / f"remifentanil_groups_{fold}.json").read_text())
+    split = ROOT / "benchmarks" / "data" / f"remifentanil_groups_{fold}.json"
+    lists = json.loads(split.read_text())
     source = meta_tf.tasks.from_groups(
         np.arange(len(table), dtype=np.float32)[:, None],
         table["log_concentration"].to_numpy(),
