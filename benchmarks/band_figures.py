@@ -24,7 +24,7 @@ from meta_tf import gaussian
 from meta_tf.plots.style import BLUE, GREY, ORANGE, RED, headline, tidy
 
 FIGURES = Path(__file__).resolve().parents[1] / "docs" / "figures"
-NOISE, SHOWN = 0.3, 60
+NOISE, SHOWN = 0.1, 60
 
 
 def main() -> None:
@@ -58,11 +58,13 @@ def new_patients(workdir: Path, data: Path) -> Figure:
         _band(axes, t, typical, outputs)
         likely, _ = compartments.forecast(seen, population, t)
         axes.plot(t, np.exp(likely), "--", color=ORANGE, lw=1.4, label="compartments, MAP")
-        axes.plot(patient.t, np.exp(patient.y), "o", ms=4, color=GREY, label="measured later")
+        axes.plot(patient.t, np.exp(patient.y), "o", ms=4, color=GREY, label="all other samples")
         axes.plot(
             *(seen.t, np.exp(seen.y)), "o", ms=7, color=RED, mec="white", label="the five samples"
         )
         axes.set(xscale="log", yscale="log")
+        axes.set_xticks([3, 10, 30, 100], ["3", "10", "30", "100"])
+        axes.minorticks_off()
         tidy(axes, "minutes", None, f"patient {number}", 4.0)
     figure.axes[0].set_ylabel("ng / ml")
     handles, labels = figure.axes[0].get_legend_handles_labels()
