@@ -64,8 +64,10 @@ def ridge(task: Spectrum, support_y: np.ndarray) -> np.ndarray:
     best = np.full(len(y), np.inf)
     coefficients = np.zeros_like(along)
     for penalty in (np.inf, *_PENALTIES[::-1]):
-        total = task.square + penalty * np.maximum(scale, np.finfo(float).tiny)
-        weight = (1 / total)[..., np.newaxis] if penalty < np.inf else np.zeros_like(along[..., :1])
+        weight = np.zeros_like(task.square)
+        if penalty < np.inf:
+            np.divide(1, task.square + penalty * scale, out=weight, where=task.square > 0)
+        weight = weight[..., np.newaxis]
         kept = task.square[..., np.newaxis] * weight
         own = 1 / count + np.square(task.u) @ kept  # [T, S, 1]: the diagonal of H
         error = (left - task.u @ (kept * along)) / np.maximum(1 - own, 1e-12)
@@ -108,7 +110,7 @@ def logistic_regression(task: Spectrum, support_y: np.ndarray) -> np.ndarray:
     mean = response.mean(1, keepdims=True)
     along = task.u.swapaxes(1, 2) @ (response - mean)
     scores = mean + task.query @ (along / (task.square + 2)[..., np.newaxis])
-    seen = present.any(1)[:, np.newaxis]
+    seen = present.sum(1)[:, np.newaxis] > 0
     return np.where(seen, scores, -np.inf).argmax(-1)
 
 

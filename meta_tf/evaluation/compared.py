@@ -74,7 +74,7 @@ class Compared:
         """Adds the first tasks of a batch."""
         names = ("support_x", "support_y", "query_x")
         if not sizes_in(x):
-            self._add(*(x[name][:tasks] for name in names), y[:tasks])
+            self._add(*(t[:tasks] for t in (*(x[name] for name in names), y)))
             return
         for task in range(tasks):
             one = cut({name: t[task] for name, t in {**x, "query_y": y}.items()})
@@ -87,8 +87,8 @@ class Compared:
             own = np.concatenate(parts)
             pairs = np.stack([own, values[: len(own)] - own], 1)
             mean, half = pairs.mean(0), 1.96 * pairs.std(0, ddof=1) / np.sqrt(len(own))
-            numbers = (mean[0], half[0], mean[1], half[1])
-            found[name] = Baseline(*map(float, numbers), len(own))
+            (own_mean, apart), (own_half, apart_half) = mean.tolist(), half.tolist()
+            found[name] = Baseline(own_mean, own_half, apart, apart_half, len(own))
         sign = -1 if self._classify else 1
         return dict(sorted(found.items(), key=lambda item: sign * item[1].mean))
 
@@ -143,7 +143,8 @@ class Compared:
     def _features(self, x: Tensor) -> np.ndarray:
         flat = tf.reshape(x, [-1, *x.shape[2:]])
         starts = range(0, len(flat), _AT_ONCE)
-        found = [self._body.predict_on_batch(flat[i : i + _AT_ONCE]) for i in starts]
+        body: Any = self._body
+        found = [body.predict_on_batch(flat[i : i + _AT_ONCE]) for i in starts]
         return np.concatenate(found).reshape(*x.shape[:2], -1)
 
 
