@@ -29,9 +29,18 @@ def write_photographs(folder: Path) -> None:
             Image.fromarray(photograph(name, rng, HEIGHT, WIDTH)).save(path, quality=90)
 
 
-if __name__ == "__main__":
+def draw() -> None:
+    """Runs the command, and reduces the colours of the figure to a quarter of the bytes."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_photographs(folder)
         words = ["adapt", folder / "support", folder / "new", f"--figure={FIGURE}"]
-        raise SystemExit(main([str(word) for word in words]))
+        if code := main([str(word) for word in words]):
+            raise SystemExit(code)
+    with Image.open(FIGURE) as drawn:
+        few = drawn.convert("RGB").quantize(128)
+    few.save(FIGURE, optimize=True)
+
+
+if __name__ == "__main__":
+    draw()
