@@ -13,11 +13,13 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager.record import could_possibly_record  # there is no public name
 
+from meta_tf import gaussian
 from meta_tf.algorithms import Algorithm
 from meta_tf.calibration import Calibration, softmax
-from meta_tf.checks import check_text
+from meta_tf.checks import check_number, check_text
 from meta_tf.data_checks.batch import check_inputs
 from meta_tf.data_checks.finite import require_finite
+from meta_tf.data_checks.targets import loss_name
 from meta_tf.forks import check_not_forked
 from meta_tf.layers import strangeness
 from meta_tf.learner.class_names import write_class_names
@@ -33,7 +35,7 @@ from meta_tf.learner.keras_file import (
     write_pictures,
 )
 from meta_tf.learner.read_pictures import picture_input, read_inputs
-from meta_tf.network.check_loss import takes_logits
+from meta_tf.network.check_loss import is_gaussian, takes_logits
 from meta_tf.network.layer_state import (
     load_layer_assets,
     load_layers,
@@ -380,6 +382,41 @@ class AdaptedModel(keras.Model):
             )
         outputs = outputs if logits else np.log(np.maximum(outputs, _LEAST))
         return softmax(outputs / self.temperature)
+
+    def predict_interval(self, x: Any, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+        """The central interval of each target, in the unit of the targets.
+
+        It holds a new measurement, with its noise, with probability `level` if the learner's
+        distributions are right; `meta_tf.evaluate` says how many targets their intervals hold.
+
+        Args:
+          x: the inputs, [B, ...].
+          level: the probability, between 0 and 1.
+
+        Returns:
+          Lower and upper ends, [B, ..., D] each, as arrays.
+
+        Raises:
+          ValueError: if `level` is not between 0 and 1, or the learner's loss is not
+            `meta_tf.GaussianLoss`.
+
+        Example:
+          >>> body = meta_tf.models.mlp(1, 16)
+          >>> learner = meta_tf.MetaLearner(body, meta_tf.ALPaCA(), meta_tf.GaussianLoss())
+          >>> fitted = learner.adapt(tf.zeros([5, 1]), tf.zeros([5, 1]))
+          >>> lower, upper = fitted.predict_interval(tf.ones([3, 1]))
+          >>> lower.shape, bool((lower < upper).all())
+          ((3, 1), True)
+        """
+        if not is_gaussian(self.network.loss):
+            raise ValueError(
+                "`predict_interval` needs predictions of means and scales. Received: a model "
+                f"learned with the loss {loss_name(self.network)}. Train a learner with "
+                "meta_tf.GaussianLoss, such as ALPaCA or InContext(answer='gaussian')."
+            )
+        check_number("level", level, above=0, below=1)
+        lower, upper = gaussian.interval(tf.constant(self.predict(x, verbose=0)), level)
+        return lower.numpy(), upper.numpy()
 
     def make_predict_function(self, force: bool = False) -> None:
         self._without_compiling(super().make_predict_function, force)

@@ -28,7 +28,7 @@ from meta_tf.checks import check_choice, check_integer, check_kind, check_switch
 from meta_tf.data_checks.batch import BATCH_KEYS, check_batch, check_support
 from meta_tf.data_checks.finite import check_trained, require_finite_step
 from meta_tf.data_checks.metrics import check_metrics, found_metric
-from meta_tf.data_checks.targets import outputs_of, wants_labels
+from meta_tf.data_checks.targets import check_gaussians, outputs_of, wants_labels
 from meta_tf.data_checks.values import (
     checked_call,
     looks_right,
@@ -136,6 +136,7 @@ class MetaLearner(keras.Model):
         check_choice("task_parallelism", task_parallelism, TASK_MODES)
         network = Network(model, loss, batch_norm)
         algorithm.check(network)
+        check_gaussians(algorithm, network)
         # The model casts its inputs itself: targets must not lose precision before.
         options.setdefault("dtype", model.dtype_policy)
         super().__init__(autocast=False, **options)
