@@ -12,7 +12,7 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 
-import { finish, opened, work } from "./chromium.mjs";
+import { browser, finish, opened, work } from "./chromium.mjs";
 
 const LARGE = { width: 1280, height: 1200 };
 await finish(() => (work.walk ? walk() : work.shots ? shoot() : work.camera ? film() : run()));
@@ -241,30 +241,40 @@ async function film() {
       field.dispatchEvent(new Event("change"));
     }, name);
   }
-  const found = await page.evaluate(filmed, codes, asks);
+  await page.evaluate(taughtByCamera, codes);
+  const start = await cpuSeconds();
+  const found = await page.evaluate(askedByCamera, asks);
+  const cpu = (await cpuSeconds()) - start;
   await page.click("#camera");
   await settled(page);
   const after = await page.evaluate(() => ({
     video: document.querySelector("#video").srcObject,
     hidden: document.querySelector("#video").hidden,
   }));
-  return { ...found, after, taught: await taught(page), problems, elsewhere };
+  return { ...found, cpu_ms: (1000 * cpu) / found.frames, after, taught: await taught(page), problems, elsewhere };
 }
 
-/** In the page: adds two pictures of each class, and then reads the answers to the frames. */
-async function filmed(codes, asks) {
-  const { state, settled } = await import(new URL("photographs/main.js", location.href).href);
+/** The CPU time of the whole browser until now: it depends less on other work than a clock. */
+async function cpuSeconds() {
+  const session = await browser.target().createCDPSession();
+  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+  await session.detach();
+  return processInfo.reduce((sum, { cpuTime }) => sum + cpuTime, 0);
+}
+
+/** In the page: adds two pictures of each class. */
+async function taughtByCamera(codes) {
+  const { state } = await import(new URL("photographs/main.js", location.href).href);
   const video = document.querySelector("#video");
-  const canvas = new OffscreenCanvas(8, 8);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const context = new OffscreenCanvas(8, 8).getContext("2d", { willReadFrequently: true });
   const pause = (ms) => new Promise((done) => setTimeout(done, ms));
   /** The class of the frame that is on. */
-  const label = () => {
+  const label = (window.label = () => {
     context.drawImage(video, 4, video.videoHeight / 2 - 4, 8, 8, 0, 0, 8, 8);
     const [red, green, blue] = context.getImageData(4, 4, 1, 1).data;
     const apart = codes.map(([r, g, b]) => Math.hypot(r - red, g - green, b - blue));
     return apart.indexOf(Math.min(...apart));
-  };
+  });
   const cards = [...document.querySelectorAll(".card")];
   const teachers = cards.map((card) => card.querySelector(".teach"));
   const enough = (i) => state.things[i].examples.length >= 2;
@@ -280,6 +290,13 @@ async function filmed(codes, asks) {
     }
     await pause(30);
   }
+}
+
+/** In the page: reads the answers to the frames. */
+async function askedByCamera(asks) {
+  const { state, settled } = await import(new URL("photographs/main.js", location.href).href);
+  const { label } = window;
+  const pause = (ms) => new Promise((done) => setTimeout(done, ms));
   const answers = [];
   const [start, first] = [performance.now(), state.frames];
   while (answers.length < asks) {
@@ -292,5 +309,6 @@ async function filmed(codes, asks) {
     answers.push({ label: before, best, none: answer.none, ms });
   }
   const seconds = (performance.now() - start) / 1000;
-  return { answers, pictures_a_second: (state.frames - first) / seconds };
+  const frames = state.frames - first;
+  return { answers, frames, pictures_a_second: frames / seconds };
 }
