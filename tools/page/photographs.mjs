@@ -131,7 +131,7 @@ function notice(page) {
 
 /** Screenshots. */
 async function shoot() {
-  for (const { file, language, dark, width, height, full, teach: what, after } of work.shots) {
+  for (const { file, language, dark, width, height, full, scroll, teach: what, after } of work.shots) {
     const viewport = { width, height, deviceScaleFactor: 2 };
     const { page } = await opened(`${work.url}?lang=${language}`, viewport, work.url, dark);
     if (what) {
@@ -140,10 +140,10 @@ async function shoot() {
     }
     for (const selector of after ?? []) await page.click(selector);
     await settled(page);
-    await page.evaluate(() => {
+    await page.evaluate((top) => {
       document.activeElement.blur();
-      scrollTo(0, 0);
-    });
+      scrollTo(0, top);
+    }, scroll ?? 0);
     await new Promise((done) => setTimeout(done, 600)); // the bars move
     await page.screenshot({ path: file, fullPage: full ?? true });
     await forget(page);

@@ -140,14 +140,15 @@ def draw(url: str, folder: Path) -> None:
     for name in THINGS:
         paths = [folder / f"{name}{i}.png" for i in range(4)]
         for path in paths:
-            Image.fromarray(photograph(name, rng, 480, 480)).save(path)
+            size = 480 if path.name == "Mug3.png" else 192
+            Image.fromarray(photograph(name, rng, size, size)).save(path)
         files.append([str(path) for path in paths])
     teach = {
         "names": list(THINGS),
         "files": [each[:3] for each in files],
         "ask": [each[3] for each in (files[3], *files[:3], files[4])],
     }
-    look = {"language": "en", "width": 1180, "height": 1000, "full": False}
+    look = {"language": "en", "width": 1180, "height": 1240, "full": False}
     in_browser({"url": url, "shots": [{"file": str(PICTURE), "teach": teach, **look}]}, PROGRAM)
 
 
