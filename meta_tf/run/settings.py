@@ -47,6 +47,7 @@ class Training:
         `inner_lr`, `meta_lr` or `clip_norm`, say, after a training that diverged.
       restart: begin at step 0 again; removes the folder's checkpoints.
       eval_tasks: new tasks for the evaluation.
+      baselines: also measure what the support set gives without meta-learning, on the same tasks.
       profile: write a TensorBoard profile of the 3rd to 5th call.
       meta_lr: the step size of the outer loop (Adam; SGD for Reptile).
       meta_schedule: how `meta_lr` changes until the last iteration.
@@ -68,6 +69,7 @@ class Training:
     restart_from: Count | None = None
     restart: bool = False
     eval_tasks: Annotated[int, AtLeast(2)] = 600
+    baselines: bool = True
     profile: bool = False
     meta_lr: Annotated[float, Above(0)] = 0.001
     meta_schedule: Literal["constant", "cosine", "linear"] = "constant"
