@@ -140,6 +140,7 @@ def test_all_else_that_a_person_may_do(shown, pictures, tmp_path):
         "forgotten_for_good": [0, 0],
         "loaded": [1, 2],
         "loaded_again": [1, 2],  # not twice
+        "offline": [1, 2],
     }
     assert all(
         [each["name"] for each in step["taught"]] == names

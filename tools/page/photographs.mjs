@@ -95,7 +95,25 @@ async function walk() {
       .filter((e) => !(e.getAttribute("aria-label") || e.textContent.trim()))
       .map((e) => e.outerHTML),
   );
+  await cutOff(page);
+  await page.reload();
+  await page.waitForSelector("html[data-ready]");
+  await note("offline");
   return { steps, before, after, dropped, said, unlabelled, problems, elsewhere };
+}
+
+/** Takes the network away from the page and its service worker. */
+async function cutOff(page) {
+  const target = await browser.waitForTarget((each) => each.type() === "service_worker");
+  await page.evaluate(async () => {
+    const kept = () => caches.match("embed.onnx").then((file) => file?.ok && caches.match("./"));
+    while (!(await kept())) await new Promise((done) => setTimeout(done, 50));
+  });
+  await page.setOfflineMode(true);
+  const session = await target.createCDPSession();
+  await session.send("Network.enable");
+  const nothing = { offline: true, latency: 0, downloadThroughput: 0, uploadThroughput: 0 };
+  await session.send("Network.emulateNetworkConditions", nothing);
 }
 
 /** Drops a file as a person does: its bytes come from here. */

@@ -150,6 +150,9 @@ def draw(url: str, folder: Path) -> None:
     }
     look = {"language": "en", "width": 1180, "height": 1240, "full": False}
     in_browser({"url": url, "shots": [{"file": str(PICTURE), "teach": teach, **look}]}, PROGRAM)
+    with Image.open(PICTURE) as picture:
+        small = picture.convert("RGB").quantize(256)  # a third of the bytes
+    small.save(PICTURE, optimize=True)
 
 
 def film(pictures: Sequence[np.ndarray], path: Path) -> tuple[Path, list[list[int]]]:
