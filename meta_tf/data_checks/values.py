@@ -92,13 +92,18 @@ def checked_call(method: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return method(self, x, *others, **options)
         except Exception as error:
-            self.train_function = self.test_function = self.predict_function = None
+            forget_functions(self)
             message = required(error) if isinstance(error, tf.errors.InvalidArgumentError) else None
             if message is None:
                 raise
         raise as_error(message)
 
     return call
+
+
+def forget_functions(model: Any) -> None:
+    """Removes the compiled steps of a Keras model, which makes them again when it needs them."""
+    model.train_function = model.test_function = model.predict_function = None
 
 
 def _labels_of(sets: dict[str, Tensors]) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import keras
 
 from meta_tf.algorithms import InnerLoop, ProtoNet
+from meta_tf.data_checks.targets import classes_of
 from meta_tf.learner import MetaLearner
 from meta_tf.zoo import OMNIGLOT, TrainedOn
 
@@ -45,11 +46,6 @@ def check_learner(shown: Shown) -> None:
             f"`learner` must be a classifier. Received: {name}, which was trained with the "
             f"loss {getattr(learner.network.loss, 'name', learner.network.loss)}."
         )
-
-
-def ways_of(learner: MetaLearner) -> int:
-    """The number of classes that a learner distinguishes: its number of outputs."""
-    return learner.algorithm.prediction_size(learner.network) or learner.model.output_shape[-1]
 
 
 def steps_shown(learner: MetaLearner) -> list[int]:
@@ -102,7 +98,7 @@ def entry(shown: Shown, after: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "pen": drawn.pen,
         "side": drawn.side,
         "size": learner.model.input_shape[1],
-        "ways": min(MOST_WAYS, ways_of(learner)),
+        "ways": min(MOST_WAYS, classes_of(learner.algorithm, learner.network) or MOST_WAYS),
         "company": learner.network.batch_norm == "transductive",
         "shows": shows,
         "scale": getattr(algorithm, "scale", 1.0),

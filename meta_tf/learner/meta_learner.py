@@ -29,6 +29,7 @@ from meta_tf.data_checks.metrics import check_metrics, found_metric
 from meta_tf.data_checks.targets import outputs_of, wants_labels
 from meta_tf.data_checks.values import (
     checked_call,
+    forget_functions,
     looks_right,
     right_values,
 )
@@ -200,8 +201,7 @@ class MetaLearner(keras.Model):
         self.algorithm.check(network)
         self.network, self.model = network, network.model
         self._compile_for_use()
-        # Keras creates these again when they are needed.
-        self.train_function = self.test_function = self.predict_function = None
+        forget_functions(self)
 
     @property
     def _besides(self) -> dict[str, keras.Variable]:

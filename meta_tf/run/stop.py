@@ -13,13 +13,27 @@ import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from meta_tf.files import undo_all
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 PATIENCE = 15.0  # seconds; Kubernetes kills a process 30 seconds after its SIGTERM
 _LAST = 2.0  # seconds for each thing that is done at the very end
+
+
+@contextlib.contextmanager
+def handled_by(handler: Any) -> Iterator[None]:
+    """Handles the signals with `handler` during the block; in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {signum: signal.signal(signum, handler) for signum in SIGNALS}
+    try:
+        yield
+    finally:
+        for signum, earlier in before.items():
+            signal.signal(signum, earlier)
 
 
 class Stopped(BaseException):  # which no library catches as an error
@@ -107,16 +121,14 @@ class StopRequest:
         os.set_blocking(write, False)
         self._screen = os.dup(2)  # what converters write is kept from it, but not this line
         wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-        before = {signum: signal.signal(signum, self._handle) for signum in SIGNALS}
         watcher = threading.Thread(target=self._watch, args=(read,), daemon=True)
         watcher.start()
         outer, _current = _current, self
         try:
-            yield
+            with handled_by(self._handle):
+                yield
         finally:
             _current = outer
-            for signum, handler in before.items():
-                signal.signal(signum, handler)
             signal.set_wakeup_fd(wakeup)
             os.close(write)
             watcher.join()

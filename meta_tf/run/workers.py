@@ -21,7 +21,7 @@ from meta_tf.batch.replicas import replicas_here
 from meta_tf.files import temporary_folder
 from meta_tf.run.checkpoints import Checkpoint
 from meta_tf.run.cluster import Cluster, read_cluster, tolerate_silence
-from meta_tf.run.stop import SIGNALS
+from meta_tf.run.stop import SIGNALS, handled_by
 
 _CHUNK = 2**18  # numbers that are sent in one go
 _PROBES = 4  # in the time after which a worker is given up
@@ -72,7 +72,8 @@ class Workers:
         cluster = read_cluster()
         cls(cluster=cluster, timeout=timeout)._wait_for_all(cluster)
         tolerate_silence(timeout)
-        with _ended_by_signals():
+        # Python's own handlers would wait for TensorFlow to return.
+        with handled_by(signal.SIG_DFL):
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
         return cls(strategy, cluster, timeout)
 
@@ -218,20 +219,6 @@ def _listening(address: str) -> socket.socket:
             f"TF_CONFIG gives this worker the address {address}, where it cannot listen: "
             f"{error.strerror}. End what uses the port, or give another one to all workers."
         ) from error
-
-
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Lets a signal end the process, as Python's own handlers wait for TensorFlow to return."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _leave(what: str) -> None:
