@@ -104,10 +104,11 @@ def from_table(
 def _told(target: str, kind: Kind, features: Sequence[str], left_out: Sequence[str]) -> str:
     """The choices, in one line."""
     shown = ", ".join(map(str, features[:8])) + (", …" if len(features) > 8 else "")
-    line = f"Each task is a {kind} of {target!r} from {len(features)} features: {shown}."
+    word = "feature" if len(features) == 1 else "features"
+    line = f"Each task is a {kind} of {target!r} from {len(features)} {word}: {shown}."
     if left_out:
         line += f" Left out, as row numbers: {', '.join(map(repr, left_out))}."
-    return f"{line} Change this with `kind` (--set task.kind=...) and `features` (--features)."
+    return f"{line} To change this, set `kind` (--kind) and `features` (--features)."
 
 
 # --- which columns ---
