@@ -2,7 +2,7 @@
 
 from meta_tf import algorithms, layers, models, tasks
 from meta_tf.algorithms import *  # noqa: F403
-from meta_tf.evaluation import Evaluation, evaluate
+from meta_tf.evaluation import Evaluation, evaluate, leave_one_out
 from meta_tf.gaussian import GaussianLoss, MeanAndScale
 from meta_tf.layers import heads
 from meta_tf.learner import MetaLearner
@@ -18,6 +18,7 @@ __all__ = [
     "evaluate",
     "heads",
     "layers",
+    "leave_one_out",
     "models",
     "pretrained",
     "tasks",

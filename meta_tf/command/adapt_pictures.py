@@ -14,13 +14,18 @@ import numpy as np
 
 import meta_tf
 from meta_tf import zoo
-from meta_tf.command import pictures
 from meta_tf.command.adaptation import Adaptation
 from meta_tf.command.learners import load
 from meta_tf.command.read_flags import trained_on
 from meta_tf.data_checks.targets import classes_of
 from meta_tf.files import whole_file, write_text
+from meta_tf.learner.company import feels_company
 from meta_tf.run.devices import set_up_device
+from meta_tf.tasks.images.conversion import Conversion
+from meta_tf.tasks.images.picture import ImageFile
+from meta_tf.tasks.images.picture_classes import classes_in, pictures_in, shown_name
+from meta_tf.tasks.images.picture_files import passed_over
+from meta_tf.tasks.images.picture_input import Invert, PictureInput
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,22 +56,21 @@ def run(asked: Adaptation, how: Pictures) -> None:
             f"--{missing} is needed: meta-tf adapt SUPPORT QUERY, two folders of pictures."
         )
     set_up_device(asked.device)
-    classes = pictures.classes_in(Path(asked.support), "support")
-    query = pictures.pictures_in(Path(asked.query), "query")
+    classes = classes_in(Path(asked.support), "--support")
+    query = pictures_in(Path(asked.query), "--query")
     learner = load(asked.learner)
-    size, channels = _takes(learner, asked.learner)
+    takes = _takes(learner, asked.learner)
+    learner.pictures = dataclasses.replace(takes, invert=_invert(asked, how, takes))
     _check_ways(learner, classes.names, asked.learner)
-    x = pictures.read_pictures([*classes.pictures, *query], size, channels)
-    x = pictures.inverted(x, _invert(asked, how))
-    if learner.network.largest_pixel == 255:  # which it then was given in training, too
-        x = 255 * x
+    x = read(learner.pictures, [*classes.pictures, *query])
     support_x, query_x = np.split(x, [len(classes.pictures)])
     labels = np.array(classes.labels)
     fitted = learner.adapt(support_x, labels, asked.eval_steps, _different(classes.names))
-    # What is said of one picture shall not depend on which others are asked about.
-    predictions = fitted.predict_one_by_one(query_x, company=support_x)
+    # The answer for a picture must not depend on the other new pictures.
+    fitted.company = support_x if feels_company(learner.network) else None
+    predictions = fitted.predict_one_by_one(query_x)
     sure = probabilities(predictions, len(classes.names), learner)
-    names = [pictures.shown_name(path.name) for path in query]
+    names = [shown_name(path.name) for path in query]
     print(table(names, classes.names, sure))
     if asked.output:
         write_text(asked.output, as_csv(names, classes.names, sure))
@@ -75,6 +79,18 @@ def run(asked: Adaptation, how: Pictures) -> None:
         with whole_file(asked.save) as part:
             fitted.save(part)
         print(f"Saved to {asked.save}; its first outputs are {', '.join(classes.names)}.")
+
+
+def read(pictures: PictureInput, paths: Sequence[Path]) -> np.ndarray:
+    """Reads pictures, and prints a line if they lose size or colour, or files are ignored."""
+    if left := passed_over(sorted({path.parent for path in paths})):
+        print(left)
+    conversion = Conversion(pictures.size, pictures.channels, pictures.crop)
+    files = [ImageFile(str(path), path.read_bytes) for path in paths]
+    images = pictures.decoded(files, conversion)
+    if told := conversion.told():
+        print(f"{told} That is what the learner takes.")
+    return images
 
 
 def probabilities(outputs: np.ndarray, classes: int, learner: meta_tf.MetaLearner) -> np.ndarray:
@@ -109,16 +125,14 @@ def _different(names: Sequence[str]) -> Sequence[str] | None:
     return names if len(set(names)) == len(names) else None
 
 
-def _takes(learner: meta_tf.MetaLearner, name: str | Path) -> tuple[tuple[int, int], int]:
-    """Height and width, and channels, of the pictures that a learner takes."""
-    shape = getattr(learner.model, "input_shape", None)
-    numbers = shape[1:] if isinstance(shape, tuple) else ()
-    if len(numbers) != 3 or None in numbers or numbers[-1] not in (1, 3):
+def _takes(learner: meta_tf.MetaLearner, name: str | Path) -> PictureInput:
+    """How a learner takes pictures."""
+    if learner.pictures is None:
         raise ValueError(
             "--learner must take pictures [height, width, 1 or 3] of a fixed size. Received: "
-            f"--learner={name}, whose model takes {shape}."
+            f"--learner={name}, whose model takes {getattr(learner.model, 'input_shape', None)}."
         )
-    return (numbers[0], numbers[1]), numbers[2]
+    return learner.pictures
 
 
 def _check_ways(learner: meta_tf.MetaLearner, classes: Sequence[str], name: str | Path) -> None:
@@ -138,9 +152,8 @@ def _check_ways(learner: meta_tf.MetaLearner, classes: Sequence[str], name: str 
         )
 
 
-def _invert(asked: Adaptation, how: Pictures) -> str:
+def _invert(asked: Adaptation, how: Pictures, takes: PictureInput) -> Invert:
     """Which pictures to invert: with auto, light ones for a learner of ink that is 1 on 0."""
     if how.invert != "auto":
         return how.invert
-    of_ink = asked.learner in zoo.characters()
-    return "light" if of_ink or "--task=omniglot" in trained_on(asked.learner) else "no"
+    return "light" if "--task=omniglot" in trained_on(asked.learner) else takes.invert

@@ -24,9 +24,12 @@ from meta_tf.learner.keras_file import (
     check_keras_file,
     lora_alphas,
     read_parts,
+    read_pictures,
     set_lora_alphas,
     write_parts,
+    write_pictures,
 )
+from meta_tf.learner.read_pictures import picture_input, read_inputs
 from meta_tf.network.layer_state import (
     load_layer_assets,
     load_layers,
@@ -37,7 +40,10 @@ from meta_tf.network.layer_state import (
 )
 from meta_tf.network.masks import packed, unpacked
 from meta_tf.network.network import Network
+from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.types import Tensor, Tensors, Weights
+
+_COMPANY = "company.npz"  # in a Keras file
 
 Predict: TypeAlias = Callable[[Weights, Tensors], tuple[tuple[Tensors, ...], list[Tensor]]]
 
@@ -98,6 +104,10 @@ class AdaptedModel(keras.Model):
         model compiles its own.
       class_names: the names of the classes, in the order of their numbers, if they have names.
       classes: the number of outputs of a prediction: the network's first ones; all if None.
+      pictures: how files and PIL pictures become inputs; if None, they are stretched to the size
+        that the model takes.
+      company: inputs [S, ...], such as the support set, that share the batch of each input in
+        `predict_one_by_one` and `predict_names` unless others are passed. `save` keeps them.
 
     Example:
       >>> fitted = learner.adapt(support_x, support_y)
@@ -113,6 +123,8 @@ class AdaptedModel(keras.Model):
         predict: Predict | None = None,
         class_names: Sequence[str] = (),
         classes: int | None = None,
+        pictures: PictureInput | None = None,
+        company: Tensors | None = None,
         **options: Any,
     ):
         options.setdefault("dtype", network.model.dtype_policy)
@@ -121,6 +133,8 @@ class AdaptedModel(keras.Model):
         self.algorithm = algorithm
         self.class_names = tuple(class_names)
         self.classes = classes
+        self._pictures = pictures
+        self.company = company
         self._predict = predict or compiled_predict(network, algorithm)
         self._learned: Weights | None = weights  # None once there are variables
         self._making_variables = threading.Lock()
@@ -149,6 +163,11 @@ class AdaptedModel(keras.Model):
             self.add_loss(losses)
         return self._of_task(unpacked(predictions))
 
+    @property
+    def pictures(self) -> PictureInput | None:
+        """How files and PIL pictures become inputs; None if the model does not take pictures."""
+        return self._pictures or picture_input(self.network)
+
     def predict(
         self,
         x: Any,
@@ -162,6 +181,7 @@ class AdaptedModel(keras.Model):
         They skip Keras's input pipeline, which takes many times longer to set up than a small
         model takes to predict, and show no progress bar.
         """
+        x = read_inputs(self.network, self._pictures, "x", x)
         if steps is None and not callbacks and number_of(x) in range(1, (batch_size or 32) + 1):
             return self.predict_on_batch(x)
         if number_of(x) is not None:  # Keras would number an example within its batch of 32
@@ -186,7 +206,8 @@ class AdaptedModel(keras.Model):
         Args:
           x: the inputs, [B, ...].
           company: inputs [S, ...] that share the batch of each input, such as the support set
-            that the model learned from; if None, each input has a batch of its own.
+            that the model learned from; the model's own `company` if None. If it has none, each
+            input has a batch of its own.
 
         Returns:
           Predictions [B, ...], as arrays.
@@ -202,6 +223,7 @@ class AdaptedModel(keras.Model):
             raise ValueError("`x` must hold at least one input. Received: an empty array.")
         if not feels_company(self.network):
             return self.predict(x, verbose=0)
+        company = self.company if company is None else company
         if company is not None:
             company = self._as_inputs("company", company)
         inputs = [tf.nest.map_structure(lambda t, i=i: t[i], x) for i in range(number_of(x) or 0)]
@@ -322,12 +344,20 @@ class AdaptedModel(keras.Model):
         self._prepare(lambda model: load_layers(model, kept))
 
     def save_assets(self, folder: str) -> None:
-        """Writes the files of layers that have some, such as vocabularies, for Keras's `save`."""
+        """Writes files for Keras's `save`: `company`, and those of layers, such as vocabularies."""
         save_layer_assets(self.network.model, folder)
+        if self.company is not None:
+            arrays = [np.asarray(array) for array in keras.tree.flatten(self.company)]
+            np.savez_compressed(Path(folder) / _COMPANY, *arrays)
 
     def load_assets(self, folder: str) -> None:
         """Reads the files that `save_assets` wrote, for Keras's loading."""
         load_layer_assets(self.network.model, folder)
+        if (path := Path(folder) / _COMPANY).exists():
+            with np.load(path) as arrays:
+                spec = self.algorithm.input_spec(self.network)
+                flat = [arrays[name] for name in arrays.files]
+                self.company = keras.tree.pack_sequence_as(spec, flat)
         self._take(self.network.model)
 
     @property
@@ -361,6 +391,7 @@ class AdaptedModel(keras.Model):
             "batch_norm": network.batch_norm,
             "class_names": list(self.class_names),
             "classes": self.classes,
+            **write_pictures(self._pictures),
             "meta": {
                 name: [value.shape.as_list(), value.dtype.name]
                 for name, value in self.weights_now.meta.items()
@@ -372,6 +403,7 @@ class AdaptedModel(keras.Model):
         del custom_objects
         config = dict(config)
         model, algorithm, loss = read_parts(config)
+        config["pictures"] = read_pictures(config)
         network = Network(model, loss, config.pop("batch_norm"))
         meta = {n: tf.zeros(shape, dtype) for n, (shape, dtype) in config.pop("meta").items()}
         adapted = cls(network, algorithm, network.weights._replace(meta=meta), **config)
@@ -391,7 +423,8 @@ class AdaptedModel(keras.Model):
         return predictions if self.classes is None else predictions[..., : self.classes]
 
     def _as_inputs(self, name: str, x: Any) -> Tensors:
-        """Arrays as tensors, after checking that they are finite inputs [B, ...]."""
+        """Arrays or pictures as tensors, after checking that they are finite inputs [B, ...]."""
+        x = read_inputs(self.network, self._pictures, name, x)
         x = keras.tree.map_structure(as_input, x)
         check_inputs(self.algorithm, self.network, name, x, axes=1)
         require_finite({name: x}, axes=1)

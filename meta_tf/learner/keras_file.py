@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
+
+from meta_tf.tasks.images.picture_input import PictureInput
 
 
 def check_keras_file(filepath: Any, model: keras.Model) -> None:
@@ -56,6 +59,17 @@ def read_parts(config: dict[str, Any]) -> tuple[keras.Model, Any, Any]:
     )
     set_lora_alphas(model, config.pop("lora_alpha", {}))
     return model, algorithm, loss
+
+
+def write_pictures(pictures: PictureInput | None) -> dict[str, Any]:
+    """How pictures become inputs, for `get_config`; empty if this follows from the model."""
+    return {} if pictures is None else {"pictures": dataclasses.asdict(pictures)}
+
+
+def read_pictures(config: dict[str, Any]) -> PictureInput | None:
+    """What `write_pictures` wrote, taken out of `config`."""
+    written = config.pop("pictures", None)
+    return written and PictureInput(**{**written, "size": tuple(written["size"])})
 
 
 def lora_alphas(model: keras.Model) -> dict[str, Any]:

@@ -38,9 +38,16 @@ from meta_tf.learner.adapted_model import AdaptedModel, compiled_predict
 from meta_tf.learner.check_adapted import not_finite
 from meta_tf.learner.check_steps import check_steps
 from meta_tf.learner.class_names import numbered
-from meta_tf.learner.company import COMPANIES, predict_in_company
+from meta_tf.learner.company import COMPANIES, feels_company, predict_in_company
 from meta_tf.learner.input_range import InputRange
-from meta_tf.learner.keras_file import check_keras_file, read_parts, write_parts
+from meta_tf.learner.keras_file import (
+    check_keras_file,
+    read_parts,
+    read_pictures,
+    write_parts,
+    write_pictures,
+)
+from meta_tf.learner.read_pictures import picture_input, read_support
 from meta_tf.learner.standardize import standardized
 from meta_tf.network.finite import all_finite, nan_unless_finite
 from meta_tf.network.layer_state import ExactState, prepare_layers
@@ -49,6 +56,7 @@ from meta_tf.network.network import Network
 from meta_tf.network.seeds import load_seeds
 from meta_tf.network.state import store_state
 from meta_tf.require import after
+from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.tasks.part import Part
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
@@ -132,6 +140,7 @@ class MetaLearner(keras.Model):
         self._algorithm = algorithm
         self.network = network
         self._range = InputRange(network)
+        self._pictures: PictureInput | None = None
         self.task_parallelism = task_parallelism
         self._meta = self._variables(algorithm.meta_weights(network))
         self._moving = self._variables(algorithm.moving(network), trainable=False)
@@ -158,6 +167,19 @@ class MetaLearner(keras.Model):
             )
         self._algorithm = algorithm
         self._compile_for_use()
+
+    @property
+    def pictures(self) -> PictureInput | None:
+        """How `adapt` turns files and PIL pictures into inputs; None without picture inputs.
+
+        By default, they are stretched to the size that the model takes. To change this:
+        `learner.pictures = dataclasses.replace(learner.pictures, crop=True)`.
+        """
+        return self._pictures or picture_input(self.network)
+
+    @pictures.setter
+    def pictures(self, pictures: PictureInput | None) -> None:
+        self._pictures = pictures
 
     @property
     def weights_now(self) -> Weights:
@@ -472,14 +494,17 @@ class MetaLearner(keras.Model):
     def adapt(
         self,
         support_x: Any,
-        support_y: Any,
+        support_y: Any = None,
         steps: int | None = None,
         class_names: Sequence[str] | None = None,
     ) -> AdaptedModel:
         """Learns one new task and returns a Keras model for it.
 
         Args:
-          support_x: inputs of the support set, [S, ...] (no task axis).
+          support_x: inputs of the support set, [S, ...] (no task axis). A model of pictures also
+            takes a list of paths, PIL pictures or arrays of uint8 of any size, which become
+            inputs as `pictures` describes; or, without `support_y`, a folder with a subfolder of
+            pictures for each class, or a dict of class names to pictures.
           support_y: its targets or labels, [S, ...]. Class names [S] are numbered in
             alphabetical order.
           steps: inner steps; the algorithm's `eval_steps` if None.
@@ -498,6 +523,11 @@ class MetaLearner(keras.Model):
             not finite or labels beyond the model's outputs, or if the inner loop diverges.
         """
         self._get_ready()
+        given = support_x
+        support_x, support_y, class_names = read_support(
+            self.network, self._pictures, support_x, support_y, class_names
+        )
+        keeps = support_x is not given and feels_company(self.network)
         names: tuple[str, ...] = ()
         if wants_labels(self.algorithm, self.network):
             support_y, names = numbered(support_y, class_names)
@@ -523,7 +553,17 @@ class MetaLearner(keras.Model):
             classes = len(names) or int(tf.reduce_max(support.y)) + 1
             if classes >= (outputs_of(algorithm, network) or classes):
                 classes = None  # the task uses all outputs
-        return AdaptedModel(network, algorithm, adapted, self._predict, names, classes, name=name)
+        return AdaptedModel(
+            network,
+            algorithm,
+            adapted,
+            self._predict,
+            names,
+            classes,
+            pictures=self._pictures,
+            company=support.x if keeps else None,
+            name=name,
+        )
 
     def trajectory(
         self, x: dict[str, Tensors], steps: int | None = None, company: str = "queries"
@@ -654,13 +694,17 @@ class MetaLearner(keras.Model):
             **write_parts(self.model, self.algorithm, self.network.loss),
             "batch_norm": self.network.batch_norm,
             "task_parallelism": self.task_parallelism,
+            **write_pictures(self._pictures),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> MetaLearner:
         del custom_objects
         config = dict(config)
-        return cls(*read_parts(config), **config)
+        pictures = read_pictures(config)
+        learner = cls(*read_parts(config), **config)
+        learner.pictures = pictures
+        return learner
 
     def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)

@@ -7,6 +7,7 @@ import keras
 from meta_tf.algorithms import R2D2
 from meta_tf.efficientnet_lite import efficientnet_lite0
 from meta_tf.learner import MetaLearner
+from meta_tf.tasks.images.picture_input import PictureInput
 
 PHOTOS = "photos"
 
@@ -47,10 +48,13 @@ def photos(body: keras.Model | None = None) -> MetaLearner:
     embedding = keras.layers.UnitNormalization(name="unit")(roots)
     model = keras.Model(pixels, embedding, name=PHOTOS)
     model.trainable = False
-    return MetaLearner(
+    learner = MetaLearner(
         model,
         R2D2(ways=60, regularization=0.1, scale=10.0),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         batch_norm="running",
         name=PHOTOS,
     )
+    (height, width, channels) = body.input_shape[1:]
+    learner.pictures = PictureInput((height, width), channels, white=255, crop=True)
+    return learner

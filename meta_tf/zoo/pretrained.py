@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import keras
 
 from meta_tf.checks import check_choice
@@ -52,4 +54,6 @@ def pretrained(name: str, verbose: bool = False) -> MetaLearner:
         print(card(name))
     if name == PHOTOS:
         return photos()
-    return keras.models.load_model(FOLDER / f"{name}.keras", compile=False)
+    learner = keras.models.load_model(FOLDER / f"{name}.keras", compile=False)
+    learner.pictures = dataclasses.replace(learner.pictures, invert="light")  # ink on paper
+    return learner

@@ -12,11 +12,13 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from meta_tf import tasks
-from meta_tf.command import build, main, pictures
+from meta_tf.command import adapt_pictures, build, main
 from meta_tf.files import whole_file, write_text
 from meta_tf.tasks.images.conversion import Conversion
 from meta_tf.tasks.images.decode import decode_images
 from meta_tf.tasks.images.picture import ImageFile
+from meta_tf.tasks.images.picture_classes import classes_in
+from meta_tf.tasks.images.picture_input import PictureInput
 
 PIXELS = np.kron(np.random.default_rng(0).integers(0, 256, [4, 4, 3]), np.ones([8, 8, 1]))
 PICTURE = Image.fromarray(PIXELS.astype(np.uint8))
@@ -225,7 +227,7 @@ def test_pictures_of_other_kinds_are_named_and_not_passed_over(tmp_path, ending)
         (tmp_path / name / "a.png").write_bytes(KINDS["png"])
     (tmp_path / "two" / f"b{ending}").write_bytes(b"whatever it is")
     cure = "Convert it to JPEG .*pillow_heif" if "he" in ending.lower() else "Convert it, to PNG"
-    for reader in (tasks.ImageFolder, lambda path: pictures.classes_in(path, "support")):
+    for reader in (tasks.ImageFolder, lambda path: classes_in(path, "--support")):
         with pytest.raises(ValueError, match=rf"two/b\{ending}\. .*{cure}"):
             reader(tmp_path)
 
@@ -250,9 +252,9 @@ def test_all_that_pillow_opens_is_read_and_what_is_no_picture_is_counted(tmp_pat
     line = "13 files are ignored (not a picture directly in a class folder): "
     assert capsys.readouterr().out.startswith(line)
     (tmp_path / "loose.jpg").unlink()
-    found = pictures.classes_in(tmp_path, "support").pictures
+    found = classes_in(tmp_path, "--support").pictures
     assert len(found) == 6 * len(endings)
-    pictures.read_pictures(found, (28, 28), 1)
+    adapt_pictures.read(PictureInput((28, 28), 1), found)
     line = "12 files are ignored (not a picture directly in a class folder): a/more, a/notes.txt, "
     assert capsys.readouterr().out.startswith(line + "b/more, ….\n")
 
@@ -283,7 +285,7 @@ def test_names_that_are_not_utf8_are_read_and_shown(tmp_path):
                 file.write(KINDS["png"])
     source = tasks.ImageFolder(tmp_path, ways=1, queries=1)
     assert source.input_shape == (28, 28, 1)
-    classes = pictures.classes_in(tmp_path, "support")
+    classes = classes_in(tmp_path, "--support")
     assert classes.names[0] == "caf\ufffd0"
     "".join(classes.names).encode("utf-8")  # can be printed
 

@@ -24,10 +24,13 @@ WHITE_OF_16_BITS = 65535
 
 
 class ImageFile(NamedTuple):
-    """A file to decode: its `name`, for messages, and `read`, which returns its bytes."""
+    """A picture to decode: its `name`, for messages, and `read`.
+
+    `read` returns the bytes of a file, or a PIL picture.
+    """
 
     name: str
-    read: Callable[[], bytes]
+    read: Callable[[], bytes | Image.Image]
 
 
 class Picture(NamedTuple):
@@ -117,9 +120,18 @@ def _decoded(file: ImageFile, decode: Callable[[Image.Image], Any]) -> Any:
     try:
         # Pillow's warnings (a huge picture, odd EXIF) are not useful here.
         with warnings.catch_warnings(action="ignore"):
-            return decode(Image.open(io.BytesIO(content), formats=formats()))
+            return decode(_opened(content))
     except Exception as error:  # Pillow's decoders raise many kinds of errors for damaged files
         raise _undecodable(file, content, error) from error
+
+
+def _opened(content: bytes | Image.Image) -> Image.Image:
+    """A picture that `decode` may change."""
+    if not isinstance(content, Image.Image):
+        return Image.open(io.BytesIO(content), formats=formats())
+    copied = content.copy()
+    copied.format = content.format  # a copy loses it
+    return copied
 
 
 def _is_grey(image: Image.Image) -> bool:
@@ -157,11 +169,13 @@ def _on_white(image: Image.Image) -> tuple[Image.Image, bool]:
     return Image.alpha_composite(paper, image), not opaque
 
 
-def _undecodable(file: ImageFile, content: bytes, error: Exception) -> ValueError:
+def _undecodable(file: ImageFile, content: bytes | Image.Image, error: Exception) -> ValueError:
     why = " ".join(str(error).split()).rstrip(".") or type(error).__name__
     cure = "Replace or delete it."
     if isinstance(error, UnidentifiedImageError):
         why = f"its format is not one of {KINDS}"
+    if isinstance(content, Image.Image):
+        return ValueError(f"Cannot read {file.name} ({content!r}): {why}.")
     if content[4:8] == b"ftyp" and content[8:12] in _HEIC_BRANDS:
         why, cure = "it is HEIC, whatever its name", HEIC_CURE
     if isinstance(error, Image.DecompressionBombError):

@@ -1,0 +1,106 @@
+"""`leave_one_out`: predicts each support example of a task after learning from the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from meta_tf.algorithms.embedding import EmbeddingLearner
+from meta_tf.data_checks.batch import check_support
+from meta_tf.data_checks.targets import wants_labels
+from meta_tf.learner import MetaLearner
+from meta_tf.network.standardized import StandardizedLoss
+from meta_tf.types import Examples, Tensors
+
+_CHUNK = 32  # examples per pass of the network
+
+
+def leave_one_out(
+    learner: MetaLearner,
+    support_x: Any,
+    support_y: Any,
+    steps: int | None = None,
+    which: Sequence[int] | None = None,
+) -> np.ndarray:
+    """Predicts each support example after learning from the others.
+
+    It shows how well a learner learns a task for which there are no query examples with
+    targets. The estimate is slightly pessimistic, because each model learns from one example
+    less. Use it if the support set has at least two examples of each class: a class cannot be
+    learned without its only example.
+
+    An `EmbeddingLearner` whose embeddings do not depend on the other examples, such as one with
+    a frozen network, runs its network once for each example; other learners run it for all
+    examples each time.
+
+    Args:
+      learner: the learner.
+      support_x: inputs of the support set, [S, ...], at least two.
+      support_y: its targets, [S, ...]; class numbers for a classifier.
+      steps: inner steps; the algorithm's `eval_steps` if None.
+      which: the numbers of the examples to predict, [Q]; all if None.
+
+    Returns:
+      Predictions [Q, ...] as `learner.adapt(...).predict` returns them; for a classifier with
+      logits of all classes up to the last one of `support_y`.
+
+    Raises:
+      ValueError: if there are fewer than two examples, or they do not fit the learner.
+
+    Example:
+      >>> model = meta_tf.models.mlp((1,), 3, hidden=(8,))
+      >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+      >>> learner = meta_tf.MetaLearner(model, meta_tf.ProtoNet(ways=2), loss)
+      >>> leave_one_out(learner, [[0.0], [0.1], [0.9], [1.0]], [0, 0, 1, 1]).argmax(-1)
+      array([0, 0, 1, 1])
+    """
+    support = check_support(learner.algorithm, learner.network, support_x, support_y)
+    number = int(support.y.shape[0])
+    if number < 2:
+        raise ValueError(
+            "`support_x` must hold at least two examples, to learn from one and predict the "
+            f"other. Received: {number}."
+        )
+    names = None
+    if wants_labels(learner.algorithm, learner.network):  # as many outputs without the last class
+        names = [str(i) for i in range(int(tf.reduce_max(support.y)) + 1)]
+    if _embeds_separately(learner):
+        learner, support = _on_embeddings(learner, support)
+    outputs = []
+    for i in range(number) if which is None else which:
+        others = [n for n in range(number) if n != i]
+        x, y = tf.nest.map_structure(lambda t, at=others: tf.gather(t, at), tuple(support))
+        one = tf.nest.map_structure(lambda t, i=i: t[i : i + 1], support.x)
+        fitted = learner.adapt(x, y, steps, names)
+        outputs.append(fitted.predict_one_by_one(one, company=x))
+    return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)
+
+
+def _embeds_separately(learner: MetaLearner) -> bool:
+    """Whether adaptation only changes a head, and embeds each example independently."""
+    network = learner.network
+    return (
+        isinstance(learner.algorithm, EmbeddingLearner)
+        and (not network.batch_norms or network.batch_norm == "running")
+        and not isinstance(network.loss, StandardizedLoss)
+    )
+
+
+def _on_embeddings(learner: MetaLearner, support: Examples) -> tuple[MetaLearner, Examples]:
+    """The learner without its network, and the support set as embeddings."""
+    weights = learner.weights_now
+    x = learner.algorithm.model_inputs(weights, support.x)
+    parts = [
+        learner.network(weights, tf.nest.map_structure(lambda t, i=i: t[i : i + _CHUNK], x))
+        for i in range(0, int(support.y.shape[0]), _CHUNK)
+    ]
+    embeddings: Tensors = tf.concat(parts, 0)
+    same = keras.Sequential([keras.Input(embeddings.shape[1:]), keras.layers.Identity()])
+    head = MetaLearner(same, learner.algorithm, learner.network.loss, learner.network.batch_norm)
+    for variable, value in zip(head.variables, weights.meta.values(), strict=True):
+        variable.assign(value)
+    return head, Examples(embeddings, support.y)
