@@ -6,10 +6,10 @@ import pathlib
 import keras
 import numpy as np
 import pytest
-from meta_tf.tasks.picture_input import PictureInput
 from PIL import Image
 
 import meta_tf
+from meta_tf.tasks.images.picture_input import PictureInput
 
 CE = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 

@@ -14,7 +14,8 @@ import tensorflow as tf
 from tensorflow.python.eager.record import could_possibly_record  # there is no public name
 
 from meta_tf.algorithms import Algorithm
-from meta_tf.data_checks.batch import right_inputs
+from meta_tf.data_checks.batch import check_inputs, right_inputs
+from meta_tf.data_checks.finite import require_finite
 from meta_tf.forks import check_not_forked
 from meta_tf.learner.class_names import write_class_names
 from meta_tf.learner.company import beside, feels_company
