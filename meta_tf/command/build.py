@@ -13,7 +13,7 @@ from meta_tf.command.flag_types import largest
 from meta_tf.command.learners import loading_error
 from meta_tf.command.registry import needs_classes
 from meta_tf.command.settings import Choice, Tasks, Train
-from meta_tf.evaluation.metrics import TaskInterval
+from meta_tf.evaluation.metrics import TaskInterval, TaskMean
 from meta_tf.network.standardized import standardizes
 from meta_tf.run.settings import Training
 
@@ -125,7 +125,15 @@ def build_learner(
 ) -> meta_tf.MetaLearner:
     """The compiled learner; `ways` is the largest number of classes in a task."""
     classify = tasks.kind == "classification"
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True) if classify else "mse"
+    gaussian = algorithm.predicts_gaussians()
+    if classify and gaussian:
+        raise ValueError(
+            f"--algorithm={train.algorithm.name} predicts numbers. Received: tasks of classes, "
+            f"--task={train.tasks.source.name}. Use another algorithm, such as protonet."
+        )
+    loss: Any = meta_tf.GaussianLoss() if gaussian else "mse"
+    if classify:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model = build_model(train, tasks, ways)
     batch_norm = train.learner.batch_norm
     try:
@@ -133,10 +141,15 @@ def build_learner(
     except ValueError as error:
         raise ValueError(train.algorithm.part.by_flags(str(error))) from error
     # In a regression, the loss already is the mean squared error.
-    metrics = ["accuracy", TaskInterval("accuracy")] if classify else [TaskInterval("mse")]
+    metrics: list[Any] = [TaskInterval("mse")]
+    if classify:
+        metrics = ["accuracy", TaskInterval("accuracy")]
+    elif gaussian or _are_in_units(tasks):  # the loss is another, or in standard units
+        metrics.insert(0, TaskMean("mse"))
+    if gaussian:
+        metrics += [TaskMean("log_likelihood"), TaskMean("coverage_90")]
     if _are_in_units(tasks):
         learner.standardize(tasks.train)
-        metrics = metrics if classify else ["mse", *metrics]  # the loss is in standard units
     learner.compile(build_optimizer(train.training, train.algorithm.name), metrics=metrics)
     if not train.model.part.is_built_in:
         _check_loads(model, train.model.name)

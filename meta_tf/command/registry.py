@@ -33,6 +33,7 @@ BUILT_IN = {
         "conv4": "meta_tf.models:conv4",
     },
     "algorithm": {
+        "alpaca": "meta_tf.algorithms:ALPaCA",
         "imaml": "meta_tf.algorithms:IMAML",
         "in_context": "meta_tf.algorithms:InContext",
         "logistic_regression": "meta_tf.algorithms:LogisticRegression",

@@ -19,7 +19,7 @@ from meta_tf.batch.sizes import cut, how_to_run, sizes_in
 from meta_tf.checks import check_choice, check_integer, check_seed
 from meta_tf.data_checks.values import right_batch
 from meta_tf.evaluation.result import Evaluation
-from meta_tf.evaluation.task_metric import TaskMetric, check_metric, task_metric
+from meta_tf.evaluation.task_metric import TaskMetric, check_metric, task_metrics
 from meta_tf.evaluation.task_sizes import TaskSizes
 from meta_tf.learner import MetaLearner
 from meta_tf.learner.company import COMPANIES
@@ -61,17 +61,19 @@ def evaluate(
       seed: chooses the tasks.
       tasks_at_once: the number of tasks computed together; more need more memory. It does
         not affect which tasks are drawn.
-      metric: `"accuracy"`, `"mse"`, `"loss"`, a function `(query_y, predictions) -> values`
+      metric: `"accuracy"`, `"mse"`, `"loss"`, for predictions of means and scales also
+        `"log_likelihood"`, `"crps"` and `"coverage_90"` (the fraction of targets inside their
+        90 % intervals), a function `(query_y, predictions) -> values`
         that is averaged over the query set, or a `keras.metrics.Metric`, which is reset for
-        each task. If None: accuracy for integer labels, mse if that is the loss, and
-        otherwise the loss. Predictions that a mask excludes do not count; neither does the
+        each task. If None: accuracy for integer labels; mse if that is the loss; for
+        `meta_tf.GaussianLoss` the mse of the means, and the three scores above after the last
+        step; otherwise the loss. Predictions that a mask excludes do not count; neither does the
         loss's `ignore_class` in the accuracy.
       verbose: 1 shows a progress bar, 0 shows none, `"auto"` shows one on a terminal.
       company: which examples share a query's batch, which matters for batch norm in the
         mode `transductive`: `"queries"`, all queries of its task, as in published results;
         `"none"`, no others, as for a user's single new picture; or `"support"`, the
         support set.
-        `"support"`, the support set.
 
     Returns:
       An `Evaluation`.
@@ -101,16 +103,18 @@ def evaluate(
     x, y = next(batches, (None, None))
     if x is None:
         raise ValueError("`part` must contain tasks. Received: a part without any.")
-    name, function = task_metric(learner, metric, x, y)
+    metrics = task_metrics(learner, metric, x, y)
     sizes = TaskSizes()
-    per_task = _collect(
+    values = _collect(
         learner,
-        _measure(learner, function, steps, company),
+        _measure(learner, tuple(metrics.values()), steps, company),
         itertools.chain([(x, y)], batches),
         tasks_number,
         _verbosity(verbose),
         sizes,
     )
+    name, *others = metrics
+    per_task, last = values[..., 0], values[:, -1, 1:]
     mean, ci95 = mean_and_interval(per_task)
     return Evaluation(
         metric=name,
@@ -125,6 +129,7 @@ def evaluate(
         algorithm=_described(learner.algorithm),
         settings=learner.algorithm.get_config(),
         per_task=per_task,
+        others=dict(zip(others, np.transpose(mean_and_interval(last)).tolist(), strict=True)),
     )
 
 
@@ -155,7 +160,7 @@ def _collect(
     verbose: int,
     sizes: TaskSizes,
 ) -> np.ndarray:
-    """The metric of every task, [tasks_number, steps + 1]; raises if one is not finite."""
+    """The metrics of every task, [tasks_number, steps + 1, M]; raises if one is not finite."""
     bar = keras.utils.Progbar(tasks_number, verbose=verbose, unit_name="task")
     collected, done = [], 0
     for x, y in batches:
@@ -176,18 +181,18 @@ def _collect(
 
 
 def _measure(
-    learner: MetaLearner, metric: TaskMetric, steps: int, company: str
+    learner: MetaLearner, metrics: tuple[TaskMetric, ...], steps: int, company: str
 ) -> Callable[[Any, Any], tuple[Tensor, Tensor]]:
-    """The function from a batch to the metric and finiteness of each task, [T, steps + 1]."""
-    of_each = _of_each(metric)
+    """The function from a batch to each task's metrics [T, steps + 1, M], and if all are finite."""
+    of_each = _of_each(metrics)
     return lambda x, y: of_each(y, packed(learner.trajectory(x, steps, company)), sizes_in(x))
 
 
 @functools.lru_cache(maxsize=8)
-def _of_each(metric: TaskMetric) -> Callable[[Tensor, Any, Any], tuple[Tensor, Tensor]]:
+def _of_each(metrics: tuple[TaskMetric, ...]) -> Callable[..., tuple[Tensor, Tensor]]:
     """The function from query_y [T, Q, ...], packed predictions [T, steps + 1, Q, ...] and sizes.
 
-    It returns each task's metric and finiteness, and is compiled once per metric.
+    It returns each task's metrics and finiteness, and is compiled once for the same metrics.
     """
 
     def one(task: tuple[Tensor, Any, dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
@@ -195,14 +200,15 @@ def _of_each(metric: TaskMetric) -> Callable[[Tensor, Any, Any], tuple[Tensor, T
 
         def value_of(predictions: Any) -> Tensor:
             real = cut({"query_y": y, "predictions": predictions, **sizes})
-            return tf.cast(metric(real["query_y"], unpacked(real["predictions"])), tf.float32)
+            given = real["query_y"], unpacked(real["predictions"])
+            return tf.stack([tf.cast(metric(*given), tf.float32) for metric in metrics])
 
         value = tf.map_fn(value_of, after_each_step, fn_output_signature=tf.float32)
         # A metric can hide NaN: argmax of NaNs is the first class.
         predictions = after_each_step[0]
         axes = range(1, predictions.shape.rank)
         nan = tf.reduce_any(tf.math.is_nan(predictions), axes)
-        return value, tf.math.is_finite(value) & ~nan
+        return value, tf.reduce_all(tf.math.is_finite(value), -1) & ~nan
 
     def of_batch(y: Tensor, predictions: Any, sizes: dict[str, Tensor]) -> Any:
         return map_tasks(one, (y, predictions, sizes), **how_to_run(sizes, "auto", jit=False))

@@ -15,6 +15,9 @@ Size: TypeAlias = int | tuple[int, int]
 """A number of classes or examples, or the smallest and the largest number."""
 
 
+_FRACTIONS = ("accuracy", "coverage_90")  # shown in percent
+
+
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
     """The results of `evaluate`. `print` shows them as a table, `save` writes them as JSON.
@@ -37,6 +40,7 @@ class Evaluation:
       per_task: the metric of every task, [tasks, K + 1]; empty after `load`.
       company: which examples shared a query's batch: `"queries"`, those of its task,
         `"support"`, or `"none"`.
+      others: further metrics after the last step: mean and half-width of the interval, by name.
     """
 
     metric: str
@@ -53,19 +57,20 @@ class Evaluation:
     settings: dict[str, Any]
     per_task: np.ndarray = dataclasses.field(repr=False, compare=False)
     company: str = "queries"
+    others: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
-        percent = self.metric == "accuracy"
-        scale, digits = (100, 2) if percent else (1, 4)
         rows = [
-            (str(k), f"{scale * m:.{digits}f} ± {scale * c:.{digits}f}")
+            (str(k), shown_value(self.metric, m, c))
             for k, m, c in zip(self.steps, self.mean, self.ci95, strict=True)
         ]
-        metric = self.metric + (" in %" if percent else "")
+        metric = name_in_units(self.metric)
         if len(rows) == 1 and "inner_steps" not in self.settings:  # there are no inner steps
             rows = [(metric, rows[0][1])]
         else:
             rows.insert(0, ("inner steps", metric))
+        rows += [(name_in_units(n), shown_value(n, *pair)) for n, pair in self.others.items()]
+        left = max(11, *(len(name) for name, _ in rows))
         width = max(len(value) for _, value in rows)
         return "\n".join(
             [
@@ -74,7 +79,7 @@ class Evaluation:
                 + ("queries" if self.ways is None else "queries a class"),
                 f"{self.algorithm}, batch norm: {self.batch_norm}{self._company()}",
                 "mean over tasks ± 95 % confidence interval",
-                *(f"{steps:>11}   {value:>{width}}" for steps, value in rows),
+                *(f"{name:>{left}}   {value:>{width}}" for name, value in rows),
             ]
         )
 
@@ -106,7 +111,7 @@ class Evaluation:
           ValueError: if the file is not of this kind.
         """
         names = {f.name for f in dataclasses.fields(cls)} - {"per_task"}
-        content = {"company": "queries"}  # missing in older files
+        content = {"company": "queries", "others": {}}  # missing in older files
         content |= json.loads(Path(path).read_text(encoding="utf-8"))
         if missing := names - set(content):
             raise ValueError(
@@ -118,6 +123,18 @@ class Evaluation:
             if isinstance(value, list):
                 values[name] = tuple(value)
         return cls(**values, per_task=np.empty([0, len(values["steps"])]))
+
+
+def name_in_units(metric: str) -> str:
+    """The name of a metric, with a unit that its numbers do not show."""
+    names = {"log_likelihood": "log-likelihood", "coverage_90": "90 % intervals hold, in %"}
+    return names.get(metric, metric + " in %" * (metric in _FRACTIONS))
+
+
+def shown_value(metric: str, mean: float, ci95: float, sign: str = "") -> str:
+    """`98.70 ± 0.31`, in the unit of `name_in_units`; with `sign="+"`, the mean has its sign."""
+    scale, digits = (100, 2) if metric in _FRACTIONS else (1, 4)
+    return f"{scale * mean:{sign}.{digits}f} ± {scale * ci95:.{digits}f}"
 
 
 def shown_size(size: Size | list[int]) -> str:

@@ -13,15 +13,22 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager.record import could_possibly_record  # there is no public name
 
+from meta_tf import gaussian
 from meta_tf.algorithms import Algorithm
+from meta_tf.calibration import Calibration, softmax
+from meta_tf.checks import check_number, check_text
 from meta_tf.data_checks.batch import check_inputs, right_inputs
 from meta_tf.data_checks.finite import require_finite
+from meta_tf.data_checks.targets import loss_name
 from meta_tf.forks import check_not_forked
+from meta_tf.layers import strangeness
 from meta_tf.learner.class_names import write_class_names
 from meta_tf.learner.company import beside, feels_company
 from meta_tf.learner.compiled import (
+    Judge,
     Predict,
     check_unchanged,
+    compiled_judge,
     compiled_predict,
     predictions_and_losses,
 )
@@ -35,6 +42,7 @@ from meta_tf.learner.keras_file import (
     write_pictures,
 )
 from meta_tf.learner.read_pictures import picture_input, read_inputs
+from meta_tf.network.check_loss import is_gaussian, takes_logits
 from meta_tf.network.layer_state import (
     load_layer_assets,
     load_layers,
@@ -49,6 +57,9 @@ from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.types import Tensor, Tensors, Weights
 
 _COMPANY = "company.npz"  # in a Keras file
+
+_AT_ONCE = 32  # the batch size of Keras's `predict`
+_LEAST = 1e-30  # a probability whose logarithm is finite
 
 
 @keras.saving.register_keras_serializable("meta_tf")
@@ -77,6 +88,9 @@ class AdaptedModel(keras.Model):
         that the model takes.
       company: inputs [S, ...], such as the support set, that share the batch of each input in
         `predict_one_by_one` and `predict_names` unless others are passed. `save` keeps them.
+      calibration: the learner's; None if it has none.
+      shots: the number of support examples per class that the model learned from.
+      judge: like `predict`, `compiled_judge(network, algorithm)`.
 
     Example:
       >>> fitted = learner.adapt(support_x, support_y)
@@ -94,6 +108,9 @@ class AdaptedModel(keras.Model):
         classes: int | None = None,
         pictures: PictureInput | None = None,
         company: Tensors | None = None,
+        calibration: Calibration | None = None,
+        shots: float = 1.0,
+        judge: Judge | None = None,
         **options: Any,
     ):
         options.setdefault("dtype", network.model.dtype_policy)
@@ -102,9 +119,12 @@ class AdaptedModel(keras.Model):
         self.algorithm = algorithm
         self.class_names = tuple(class_names)
         self.classes = classes
+        self.calibration = calibration
+        self.shots = shots
         self._pictures = pictures
         self.company = company
         self._predict = predict or compiled_predict(network, algorithm)
+        self._judge = judge or compiled_judge(network, algorithm)
         self._learned: Weights | None = weights  # None once there are variables
         self._making_variables = threading.Lock()
         self._has_own_model = False  # False: `network.model` is the learner's
@@ -186,35 +206,170 @@ class AdaptedModel(keras.Model):
           >>> fitted.predict_one_by_one(tf.zeros([7, 1]), company=support_x).shape
           (7, 1)
         """
-        check_not_forked()
-        x = self._as_inputs("x", x)
-        if _number_of(x) == 0:
-            raise ValueError("`x` must hold at least one input. Received: an empty array.")
+        x = self._as_some("x", x)
         if not feels_company(self.network):
             return self.predict(x, verbose=0)
-        company = self.company if company is None else company
-        if company is not None:
-            company = self._as_inputs("company", company)
-        inputs = [tf.nest.map_structure(lambda t, i=i: t[i], x) for i in range(_number_of(x) or 0)]
         last = [
             keras.tree.map_structure(lambda p: p[-1], self._predict(self.weights_now, batch)[0][0])
-            for batch in (beside(one, company) for one in inputs)
+            for batch in self._alone(x, company)
         ]
         return self._of_task(keras.tree.map_structure(lambda *p: np.stack(p), *last))
 
-    def predict_names(self, x: Any, company: Any = None) -> np.ndarray:
-        """The name of the most likely class of each input, [B]; see `predict_one_by_one`.
+    def predict_proba(self, x: Any, company: Any = None) -> np.ndarray:
+        """The probability of each class for each input, [B, N], float64.
+
+        softmax(logits / T), with the temperature T of a calibrated learner for this number of
+        support examples, and 1 without a calibration.
+
+        Args:
+          x: the inputs, [B, ...].
+          company: as in `predict_one_by_one`.
 
         Raises:
-          ValueError: if the classes have no names.
+          ValueError: if the model does not classify.
+
+        Example:
+          >>> body = meta_tf.models.mlp(1, outputs=None)
+          >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+          >>> protonet = meta_tf.MetaLearner(body, meta_tf.ProtoNet(ways=5), loss)
+          >>> fitted = protonet.adapt(tf.constant([[0.0], [1.0]]), ["low", "high"])
+          >>> probabilities = fitted.predict_proba(tf.constant([[0.1], [0.2], [0.9]]))
+          >>> probabilities.shape, probabilities.sum(-1).round(6)
+          ((3, 2), array([1., 1., 1.]))
+        """
+        return self._probabilities(self.predict_one_by_one(x, company))
+
+    def predict_with_strangeness(
+        self, x: Any, company: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The probabilities of `predict_proba`, and how unlike all classes each input is.
+
+        The strangeness is above 0 for an input that is none of the classes: by its distance from
+        the class means in the embedding (see `meta_tf.layers.strangeness`), or for a learner
+        without embeddings by its energy, -log Σ_n exp(logit_n). 0 is the threshold of
+        `MetaLearner.calibrate`.
+
+        Args:
+          x: the inputs, [B, ...].
+          company: as in `predict_one_by_one`.
+
+        Returns:
+          Probabilities [B, N] and strangeness [B], float64.
+
+        Raises:
+          ValueError: if the model does not classify, or its learner was not calibrated.
+        """
+        if self.calibration is None:
+            raise ValueError(
+                "What is none of the classes needs a calibrated learner. Received: a model of a "
+                "learner without a calibration. Call learner.calibrate(tasks.valid), then "
+                "learner.adapt(support_x, support_y)."
+            )
+        logits, apart = self.judged(x, company)
+        return self._probabilities(logits), self.raw_strangeness(logits, apart, self.calibration)
+
+    def predict_names(self, x: Any, company: Any = None, unknown: str | None = None) -> np.ndarray:
+        """The name of the most likely class of each input, [B]; see `predict_one_by_one`.
+
+        Args:
+          x: the inputs, [B, ...].
+          company: as in `predict_one_by_one`.
+          unknown: the name of inputs that are none of the classes, such as `"none of these"`; if
+            None, every input gets the name of a class. It needs a calibrated learner.
+
+        Raises:
+          ValueError: if the classes have no names, or `unknown` is given and the learner was not
+            calibrated.
         """
         if not self.class_names:
             raise ValueError(
                 "`predict_names` needs class names. Received: a model that learned class numbers. "
                 "Pass names to adapt(support_x, support_y, class_names=[...])."
             )
-        likely = self.predict_one_by_one(x, company)[..., : len(self.class_names)].argmax(-1)
-        return np.array(self.class_names)[likely]
+        names = np.array(self.class_names)
+        if unknown is None:
+            return names[self.predict_one_by_one(x, company)[..., : len(names)].argmax(-1)]
+        check_text("unknown", unknown, "none of these")
+        probabilities, strange = self.predict_with_strangeness(x, company)
+        return np.where(strange > 0, unknown, names[probabilities[..., : len(names)].argmax(-1)])
+
+    def judged(self, x: Any, company: Any = None) -> tuple[np.ndarray, np.ndarray | None]:
+        """The predictions [B, N] of `predict_one_by_one`, and the distances from the classes.
+
+        The distances [B, N] are those of `meta_tf.layers.strangeness`; None if the learner was
+        not calibrated, or has no embeddings.
+        """
+        x = self._as_some("x", x)
+        weights = self.weights_now
+        if feels_company(self.network):
+            pairs = [self._judge(weights, batch) for batch in self._alone(x, company)]
+            pairs = [keras.tree.map_structure(lambda t: t[-1:], pair) for pair in pairs]
+        else:
+            rows = range(0, _number_of(x) or 0, _AT_ONCE)
+            parts = [tf.nest.map_structure(lambda t, i=i: t[i : i + _AT_ONCE], x) for i in rows]
+            pairs = [self._judge(weights, part) for part in parts]
+        predictions, apart = zip(*pairs, strict=True)
+        joined = self._of_task(np.concatenate(predictions))
+        return joined, None if apart[0] is None else self._of_task(np.concatenate(apart))
+
+    def raw_strangeness(
+        self, logits: np.ndarray, apart: np.ndarray | None, calibration: Calibration
+    ) -> np.ndarray:
+        """The strangeness [B] minus the threshold, by what `judged` returns."""
+        if apart is None or calibration.spread is None:
+            logits = np.asarray(logits, np.float64)
+            most = logits.max(-1)
+            energy = -np.log(np.exp(logits - most[:, None]).sum(-1)) - most
+            return energy - calibration.threshold
+        within = np.asarray(self.weights_now.meta[strangeness.WITHIN])
+        return strangeness.strangeness(apart, within, calibration.spread) - calibration.threshold
+
+    def _probabilities(self, outputs: np.ndarray) -> np.ndarray:
+        logits = takes_logits(self.network.loss)
+        if logits is None or np.ndim(outputs) != 2:
+            raise ValueError(
+                "Probabilities need a learner that classifies: one with the loss "
+                "keras.losses.SparseCategoricalCrossentropy. Received: a model learned with "
+                f"{self.network.loss!r}."
+            )
+        outputs = outputs if logits else np.log(np.maximum(outputs, _LEAST))
+        calibration = self.calibration
+        return softmax(outputs / (calibration.temperature(self.shots) if calibration else 1.0))
+
+    def predict_interval(self, x: Any, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+        """The central interval of each target, in the unit of the targets.
+
+        It holds a new measurement, with its noise, with probability `level` if the learner's
+        distributions are right; `meta_tf.evaluate` says how many targets their intervals hold.
+
+        Args:
+          x: the inputs, [B, ...].
+          level: the probability, between 0 and 1.
+
+        Returns:
+          Lower and upper ends, [B, ..., D] each, as arrays.
+
+        Raises:
+          ValueError: if `level` is not between 0 and 1, or the learner's loss is not
+            `meta_tf.GaussianLoss`.
+
+        Example:
+          >>> body = meta_tf.models.mlp(1, 16)
+          >>> learner = meta_tf.MetaLearner(body, meta_tf.ALPaCA(), meta_tf.GaussianLoss())
+          >>> fitted = learner.adapt(tf.zeros([5, 1]), tf.zeros([5, 1]))
+          >>> lower, upper = fitted.predict_interval(tf.ones([3, 1]))
+          >>> lower.shape, bool((lower < upper).all())
+          ((3, 1), True)
+        """
+        if not is_gaussian(self.network.loss):
+            raise ValueError(
+                "`predict_interval` needs predictions of means and scales. Received: a model "
+                f"learned with the loss {loss_name(self.network)}. Train a learner with "
+                "meta_tf.GaussianLoss, such as ALPaCA or InContext(answer='gaussian')."
+            )
+        check_number("level", level, above=0, below=1)
+        lower, upper = gaussian.interval(tf.constant(self.predict(x, verbose=0)), level)
+        return lower.numpy(), upper.numpy()
 
     def make_predict_function(self, force: bool = False) -> None:
         self._without_compiling(super().make_predict_function, force)
@@ -360,6 +515,8 @@ class AdaptedModel(keras.Model):
             "batch_norm": network.batch_norm,
             "class_names": list(self.class_names),
             "classes": self.classes,
+            "calibration": self.calibration and self.calibration.get_config(),
+            "shots": self.shots,
             **write_pictures(self._pictures),
             "meta": {
                 name: [value.shape.as_list(), value.dtype.name]
@@ -374,6 +531,8 @@ class AdaptedModel(keras.Model):
         model, algorithm, loss = read_parts(config)
         config["pictures"] = read_pictures(config)
         network = Network(model, loss, config.pop("batch_norm"))
+        if config.get("calibration"):
+            config["calibration"] = Calibration.from_config(config["calibration"])
         meta = {n: tf.zeros(shape, dtype) for n, (shape, dtype) in config.pop("meta").items()}
         adapted = cls(network, algorithm, network.weights._replace(meta=meta), **config)
         adapted._has_own_model = True
@@ -395,6 +554,22 @@ class AdaptedModel(keras.Model):
         """Arrays or pictures as tensors, after checking that they are finite inputs [B, ...]."""
         x = read_inputs(self.network, self._pictures, name, x)
         return right_inputs(self.algorithm, self.network, name, x)
+
+    def _as_some(self, name: str, x: Any) -> Tensors:
+        """`_as_inputs`, and not empty."""
+        check_not_forked()
+        x = self._as_inputs(name, x)
+        if _number_of(x) == 0:
+            raise ValueError(f"`{name}` must hold at least one input. Received: an empty array.")
+        return x
+
+    def _alone(self, x: Tensors, company: Any) -> Iterator[Tensors]:
+        """A batch for each input, in which it is the last after its company."""
+        company = self.company if company is None else company
+        if company is not None:
+            company = self._as_inputs("company", company)
+        for i in range(_number_of(x) or 0):
+            yield beside(tf.nest.map_structure(lambda t, i=i: t[i], x), company)
 
     def _make_variables(self) -> None:
         """Replaces the learned tensors by Keras variables, once."""
@@ -446,6 +621,7 @@ class AdaptedModel(keras.Model):
         """Uses this model, in its current state, from now on."""
         self.network = Network(model, self.network.loss, self.network.batch_norm)
         self._predict = compiled_predict(self.network, self.algorithm)
+        self._judge = compiled_judge(self.network, self.algorithm)
         if self.train_function is not None:  # Keras's; `fit` may be running it
             self.make_train_function(force=True)
 

@@ -10,6 +10,8 @@ import tensorflow as tf
 from meta_tf.algorithms import Algorithm
 from meta_tf.batch.map_tasks import map_tasks
 from meta_tf.batch.sizes import cut, how_to_run, padded
+from meta_tf.data_checks.targets import outputs_of
+from meta_tf.layers import strangeness
 from meta_tf.learner.company import predict_in_company
 from meta_tf.network.finite import all_finite, nan_unless_finite
 from meta_tf.network.masks import packed
@@ -17,20 +19,36 @@ from meta_tf.network.network import Network
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 Predict: TypeAlias = Callable[[Weights, Tensors], tuple[tuple[Tensors, ...], list[Tensor]]]
+Judge: TypeAlias = Callable[[Weights, Tensors], tuple[Tensor, Tensor | None]]
 
 
-def compiled_adapt(network: Network, algorithm: Algorithm, weights: Callable[[], Weights]) -> Any:
+def compiled_adapt(
+    network: Network, algorithm: Algorithm, weights: Callable[[], Weights], distances: bool
+) -> Any:
     """Compiles `(support, steps, ranks) -> (adapted weights, whether they are finite)`.
 
     `ranks` are the ranks of the support set's tensors: one trace for both [S, 1] and [S] would have
     an unknown rank.
+
+    Args:
+      network: the model and its loss.
+      algorithm: the algorithm that learns the tasks.
+      weights: returns the learner's weights.
+      distances: whether the adapted weights contain what `meta_tf.layers.strangeness` needs.
     """
 
     def adapt(
         support: Examples, steps: int | None, ranks: tuple[int, ...]
     ) -> tuple[Weights, Tensor]:
         del ranks
-        adapted = algorithm.adapt(network, weights(), support, steps=steps)
+        if not distances:
+            adapted = algorithm.adapt(network, weights(), support, steps=steps)
+            return adapted, all_finite(adapted)
+        recording = network.recording()
+        adapted = algorithm.adapt(recording, weights(), support, steps=steps)
+        ways = outputs_of(algorithm, network) or 0
+        strange = strangeness.fit_strangeness(recording.last_outputs, support.y, ways)
+        adapted = adapted._replace(meta={**adapted.meta, **strange})
         return adapted, all_finite(adapted)
 
     return tf.function(adapt, autograph=False, reduce_retracing=True)
@@ -81,6 +99,24 @@ def compiled_predict(network: Network, algorithm: Algorithm) -> Predict:
         return predictions_and_losses(network, algorithm, weights, x)
 
     return tf.function(predict, autograph=False, reduce_retracing=True)
+
+
+def compiled_judge(network: Network, algorithm: Algorithm) -> Judge:
+    """Compiles the function `(weights, x) -> (predictions, distances)` of a learned task.
+
+    The distances from the classes are those of `meta_tf.layers.strangeness`; None if the
+    weights do not contain what they need.
+    """
+
+    def judge(weights: Weights, x: Tensors) -> tuple[Tensor, Tensor | None]:
+        check_unchanged(network)
+        recording = network.recording()
+        predictions = algorithm.predict(recording, weights, x)
+        if strangeness.MEANS not in weights.meta:
+            return predictions, None
+        return predictions, strangeness.class_distances(weights.meta, recording.last_outputs)
+
+    return tf.function(judge, autograph=False, reduce_retracing=True)
 
 
 def predictions_and_losses(

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import MAML, Algorithm
+from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.sizes import (
     cut,
@@ -17,11 +18,12 @@ from meta_tf.batch.sizes import (
 )
 from meta_tf.batch.spread import check_replicas, spec_of_share, spread
 from meta_tf.batch.whole_executions import WholeExecutions
-from meta_tf.checks import check_choice, check_integer, check_switch
+from meta_tf.calibration import Calibration
+from meta_tf.checks import check_choice, check_integer, check_kind, check_switch
 from meta_tf.data_checks.batch import check_batch, check_support
 from meta_tf.data_checks.finite import check_trained
 from meta_tf.data_checks.metrics import check_metrics, found_metric
-from meta_tf.data_checks.targets import outputs_of, wants_labels
+from meta_tf.data_checks.targets import check_gaussians, outputs_of, wants_labels
 from meta_tf.data_checks.values import (
     checked_call,
     forget_functions,
@@ -29,11 +31,17 @@ from meta_tf.data_checks.values import (
 )
 from meta_tf.forks import check_not_forked
 from meta_tf.learner.adapted_model import AdaptedModel
+from meta_tf.learner.calibrate import calibrated, shots_of
 from meta_tf.learner.check_adapted import not_finite
 from meta_tf.learner.check_steps import check_steps
 from meta_tf.learner.class_names import numbered
 from meta_tf.learner.company import COMPANIES, feels_company
-from meta_tf.learner.compiled import compiled_adapt, compiled_predict, compiled_trajectory
+from meta_tf.learner.compiled import (
+    compiled_adapt,
+    compiled_judge,
+    compiled_predict,
+    compiled_trajectory,
+)
 from meta_tf.learner.input_range import InputRange
 from meta_tf.learner.keras_file import (
     check_keras_file,
@@ -127,6 +135,7 @@ class MetaLearner(keras.Model):
         check_choice("task_parallelism", task_parallelism, TASK_MODES)
         network = Network(model, loss, batch_norm)
         algorithm.check(network)
+        check_gaussians(algorithm, network)
         # The model casts its inputs itself: targets must not lose precision before.
         options.setdefault("dtype", model.dtype_policy)
         super().__init__(autocast=False, **options)
@@ -139,6 +148,7 @@ class MetaLearner(keras.Model):
         self._meta = self._variables(algorithm.meta_weights(network))
         self._moving = self._variables(algorithm.moving(network), trainable=False)
         self._exact = ExactState(lambda: self.model)
+        self._calibration: Calibration | None = None
         self._jit = "auto"
         self._compile_for_use()
         self.built = True
@@ -160,7 +170,22 @@ class MetaLearner(keras.Model):
                 f"{', '.join(own) or 'nothing'}. Build a new MetaLearner for it."
             )
         self._algorithm = algorithm
+        self._calibration = None
         self._compile_for_use()
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What `calibrate` found; None before, and after `fit`, which changes the weights."""
+        return self._calibration
+
+    @calibration.setter
+    def calibration(self, calibration: Calibration | None) -> None:
+        if calibration is not None:
+            check_kind("calibration", calibration, Calibration, "a Calibration or None")
+        if (calibration is None) != (self._calibration is None):  # `adapt` differs
+            self._calibration = calibration
+            self._compile_for_use()
+        self._calibration = calibration
 
     @property
     def pictures(self) -> PictureInput | None:
@@ -215,6 +240,7 @@ class MetaLearner(keras.Model):
         """
         network = standardized(self.algorithm, self.network, part, targets)
         self.algorithm.check(network)
+        self._calibration = None
         self.network, self.model = network, network.model
         self._compile_for_use()
         forget_functions(self)
@@ -364,6 +390,7 @@ class MetaLearner(keras.Model):
                 "which is frozen. `adapt` and `evaluate` do not need `fit`. To train, set "
                 "`trainable = True` on the layers to learn."
             )
+        self.calibration = None
         self._get_ready()
         check_replicas(self)
         if isinstance(x, tf.data.Dataset) and len(args) < _BEFORE_SHUFFLE:
@@ -487,6 +514,7 @@ class MetaLearner(keras.Model):
             classes = len(names) or int(tf.reduce_max(support.y)) + 1
             if classes >= (outputs_of(algorithm, network) or classes):
                 classes = None  # the task uses all outputs
+        calibration = self.calibration
         return AdaptedModel(
             network,
             algorithm,
@@ -496,8 +524,57 @@ class MetaLearner(keras.Model):
             classes,
             pictures=self._pictures,
             company=support.x if keeps else None,
+            calibration=calibration,
+            shots=shots_of(support.y) if calibration else 1.0,
+            judge=self._judge,
             name=name,
         )
+
+    def calibrate(
+        self,
+        *parts: Any,
+        tasks_number: int = 300,
+        false_alarms: float = 0.05,
+        seed: int = 0,
+    ) -> Calibration:
+        """Finds how sure the learner may be, and from where on inputs are none of the classes.
+
+        For each number of support examples per class that occurs in the tasks, it finds the
+        temperature T for which softmax(logits / T) has the smallest cross-entropy on the query
+        sets. Then it finds the threshold that a fraction `false_alarms` of the queries exceeds,
+        all of which are of known classes. Models that `adapt` returns afterwards use both:
+        `predict_proba`, `predict_with_strangeness` and `predict_names(x, unknown=...)`. The
+        logits of `predict` stay the same.
+
+        Use tasks that the learner was not trained on, such as `tasks.valid`. `fit` removes the
+        calibration, as it changes the weights. It is saved with the learner.
+
+        Args:
+          *parts: parts of task sources. Several parts, such as tasks with one, five and ten
+            examples per class, count the same.
+          tasks_number: tasks of each part, the first ones of `part.batches(…, seed)`.
+          false_alarms: the fraction of inputs of known classes to refuse, between 0 and 1.
+          seed: chooses the tasks.
+
+        Returns:
+          The calibration, also as `learner.calibration`.
+
+        Raises:
+          ValueError: if the learner does not classify, there is no part, or a part has too few
+            tasks.
+
+        Example:
+          >>> from meta_tf import tasks
+          >>> x, y = np.random.default_rng(0).normal(size=[480, 3]), np.arange(480) % 24
+          >>> source = tasks.from_arrays(x, y, ways=3, shots=2, queries=4)
+          >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+          >>> body = meta_tf.models.mlp(3, outputs=None)
+          >>> protonet = meta_tf.MetaLearner(body, meta_tf.ProtoNet(ways=3), loss)
+          >>> sorted(protonet.calibrate(source.valid, tasks_number=20).temperatures)
+          [2]
+        """
+        self.calibration = calibrated(self, parts, tasks_number, false_alarms, seed)
+        return self.calibration
 
     def trajectory(
         self, x: dict[str, Tensors], steps: int | None = None, company: str = "queries"
@@ -628,6 +705,7 @@ class MetaLearner(keras.Model):
             **write_parts(self.model, self.algorithm, self.network.loss),
             "batch_norm": self.network.batch_norm,
             "task_parallelism": self.task_parallelism,
+            "calibration": self.calibration and self.calibration.get_config(),
             **write_pictures(self._pictures),
         }
 
@@ -635,9 +713,11 @@ class MetaLearner(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> MetaLearner:
         del custom_objects
         config = dict(config)
+        calibration = config.pop("calibration", None)  # missing in older files
         pictures = read_pictures(config)
         learner = cls(*read_parts(config), **config)
         learner.pictures = pictures
+        learner.calibration = calibration and Calibration.from_config(calibration)
         return learner
 
     def save_own_variables(self, store: Any) -> None:
@@ -668,13 +748,16 @@ class MetaLearner(keras.Model):
     def _compile_for_use(self) -> None:
         """Creates the functions that TensorFlow compiles; see `compiled`."""
         of = self.network, self.algorithm
+        embeds = isinstance(self.algorithm, EmbeddingLearner)
 
         def weights() -> Weights:
             return self.weights_now
 
-        self._adapt = compiled_adapt(*of, weights)
+        distances = embeds and self._calibration is not None
+        self._adapt = compiled_adapt(*of, weights, distances)
         self._trajectory = compiled_trajectory(*of, weights, self.task_parallelism)
         self._predict = compiled_predict(*of)
+        self._judge = compiled_judge(*of)
         for name in ("train", "test", "predict"):  # Keras's; `fit` may be running one of them
             if getattr(self, f"{name}_function") is not None:
                 getattr(self, f"make_{name}_function")(force=True)
