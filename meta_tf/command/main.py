@@ -151,7 +151,7 @@ def help_of(name: str) -> str:
     parts = [usage, COMMANDS[name], define.help_of(values, command.GROUPS)]
     if {"learner", "initial_weights"} & set(values):
         parts.append("shipped learners:\n" + "\n".join(f"  {name}" for name in zoo.names()))
-    parts.append(f"examples:\n{command.EXAMPLES.strip()}")
+    parts.append(f"examples:{command.EXAMPLES.rstrip()}")
     if "preset" in values:
         listed = (f"  {name}\n      {about_preset(name)}" for name in presets())
         parts.append("presets:\n" + "\n".join(listed))

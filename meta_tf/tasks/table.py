@@ -57,9 +57,10 @@ def from_table(
         line says which.
       shots: as in `from_groups`.
       queries: as in `from_groups`.
-      support: as in `from_groups`.
-      split: as in `from_groups`; or the path of a JSON file with the lists,
-        `{"train": [...], "valid": [...], "test": [...]}`.
+      support: which rows of a group are its support set: `"random"` ones, or the `"first"` ones,
+        in the order of `time` or of the table.
+      split: the groups of each part: the path of a JSON file
+        `{"train": [...], "valid": [...], "test": [...]}`, three such lists, or three fractions.
       seed: as in `from_groups`.
 
     Returns:
