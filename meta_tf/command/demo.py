@@ -14,7 +14,7 @@ from meta_tf.command.define import settings_of
 from meta_tf.command.learners import load
 from meta_tf.command.quiet import hidden_stderr
 from meta_tf.demo.runtime import runtime_package
-from meta_tf.demo.serve import address_of, served
+from meta_tf.demo.serve import address_of, served, usual_port
 from meta_tf.demo.shown import Shown
 from meta_tf.demo.write import check_folder, write_page
 from meta_tf.files import temporary_folder
@@ -31,7 +31,8 @@ class Demo:
         them, are a choice. `photos`, for photographs, has a page of its own, with a camera.
       output: a folder to write the page to, instead of showing it.
       runtime: the unpacked npm package onnxruntime-web, where npm cannot fetch it.
-      port: where to show the page; any free one if 0.
+      port: where to show the page; if 0, the usual port or, if that is taken, any free one. A
+        browser keeps what it was taught by the page's address, which includes the port.
       browser: whether to open it in a browser.
     """
 
@@ -100,7 +101,7 @@ def _write(shown: list[Shown], folder: Path, package: Path) -> int:
 
 def _show(folder: Path, port: int, browser: bool) -> None:
     """Shows the page in the browser until interrupted."""
-    with served(folder, port) as server:
+    with served(folder, port or usual_port()) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         address = address_of(server)

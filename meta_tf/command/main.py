@@ -25,6 +25,7 @@ COMMANDS = {
     "train": "Trains a meta-learner, evaluates it on new tasks and exports it.",
     "evaluate": "Measures how well a trained learner learns new tasks.",
     "adapt": "Learns classes from a few pictures of each, and names new pictures.",
+    "predict": "Names new pictures with a model that adapt saved.",
     "export": "Writes a trained learner for TensorFlow alone, or for a device without it.",
     "demo": "Shows a page that learns what you draw, in your browser alone.",
 }
@@ -33,7 +34,8 @@ _OF_MEMORY = (
     "meta_batch_size shots queries ways inputs outputs inner_steps eval_steps image_size hidden "
     "filters"
 )
-WORDS = {"adapt": ("support", "query")}  # the flags that words without dashes set
+# The flags that words without dashes set.
+WORDS = {"adapt": ("support", "query"), "predict": ("model", "query")}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

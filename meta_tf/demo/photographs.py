@@ -50,13 +50,14 @@ def write(shown: Sequence[Shown], folder: Path) -> dict[str, Any]:
       [n, size, size, 3] from 0 to `white` to embeddings. `network`: a checksum of that file;
       embeddings by another network cannot be compared. `size` and `features`: of the pictures
       and of the embeddings. `ways`: the most classes. `lambda`, `scale`, `bias`: of the
-      regression.
+      regression. `calibration`: the learner's, or None.
     """
     (each,) = shown
     learner = each.learner
     content = embed_file(learner.model)
     (folder / "embed.onnx").write_bytes(content)
     meta = learner.weights_now.meta
+    calibration = learner.calibration
     return {
         "learner": each.name,
         "embed": "embed.onnx",
@@ -68,4 +69,5 @@ def write(shown: Sequence[Shown], folder: Path) -> dict[str, Any]:
         "lambda": math.exp(float(meta["log_lambda"])),
         "scale": float(meta["scale"]),
         "bias": float(meta["bias"]),
+        "calibration": calibration.get_config() if calibration else None,
     }

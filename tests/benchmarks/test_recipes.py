@@ -47,6 +47,8 @@ def test_doses_are_moving_means_of_the_rate():
         np.testing.assert_allclose(rows[f"dose_{minutes}min"], np.log1p(after))
     np.testing.assert_allclose(rows["log_concentration"], np.log([4, 2]))
     assert rows["patient"].tolist() == [7, 7]
+    assert rows["infusion_rate"].tolist() == [60, 60]
+    assert rows["infusion_minutes"].tolist() == [2, 2]
 
 
 def test_ridge_on_the_support_set_finds_what_a_group_has_of_its_own():

@@ -1,5 +1,6 @@
 """The pages' own files: nothing from elsewhere, every word in every language, numbers right."""
 
+import functools
 import json
 import re
 import shutil
@@ -126,26 +127,48 @@ def test_a_large_drawing_and_a_dot_stay_inside():
 
 
 @needs_node
-def test_the_head_computes_what_python_does():
+@pytest.mark.parametrize(
+    "counts",
+    [
+        (1, 4, 2),  # between the numbers of the calibration: 7 / 3
+        (1, 1, 1),  # nothing is known of the spread within these classes
+        (9, 9, 9),  # beyond the numbers of the calibration
+    ],
+)
+def test_the_head_computes_what_python_does(counts):
     rng = np.random.default_rng(0)
-    counts = (1, 4, 2)  # one class has a single picture
-    taught = rng.normal(size=[sum(counts), 9]).astype("float32")
-    queries = rng.normal(size=[5, 9]).astype("float32")
+    centres = rng.normal(size=[3, 9]).repeat(counts, axis=0)
+    taught = (centres + 0.3 * rng.normal(size=centres.shape)).astype("float32")
+    queries = np.concatenate([taught[:2] + 0.1, rng.normal(size=[3, 9])]).astype("float32")
     model = keras.Sequential([keras.Input([9]), keras.layers.Identity()])
     algorithm = meta_tf.R2D2(ways=4, regularization=0.3, scale=7.0)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     learner = meta_tf.MetaLearner(model, algorithm, loss)
-    expected = learner.adapt(taught, np.repeat([0, 1, 2], counts)).predict(queries, verbose=0)
-    classes = np.split(taught, np.cumsum(counts)[:-1])
-    given = json.dumps([[rows.tolist() for rows in classes], queries.tolist()])
-    found = in_node(
-        'import { Head } from "./photographs/head.js";'
-        f"const [classes, queries] = {given};"
-        "const head = new Head(classes, { lambda: 0.3, scale: 7, bias: 0 });"
-        "console.log(JSON.stringify(queries.map((query) => head.logits(query))))"
-    )
-    # The fourth class has no example; float32 in TensorFlow, double precision in JavaScript.
-    np.testing.assert_allclose(found, expected[:, :3], rtol=1e-4, atol=1e-4)
+    learner.calibration = meta_tf.Calibration({1: 3.0, 2: 2.0, 5: 1.2}, threshold=0.5, spread=2.0)
+    # The fourth class has no example.
+    fitted = learner.adapt(taught, np.repeat([0, 1, 2], counts))
+    logits = fitted.predict(queries, verbose=0)[:, :3]
+    probabilities, strangeness = fitted.predict_with_strangeness(queries)
+    settings = {
+        "lambda": 0.3,
+        "scale": 7,
+        "bias": 0,
+        "calibration": learner.calibration.get_config(),
+    }
+    classes = [rows.tolist() for rows in np.split(taught, np.cumsum(counts)[:-1])]
+    found = in_node(f"""
+        import {{ Head }} from "./photographs/head.js";
+        const head = new Head({json.dumps(classes)}, {json.dumps(settings)});
+        const answers = {json.dumps(queries.tolist())}.map((query) => head.answer(query));
+        console.log(JSON.stringify(answers));
+    """)
+    # float32 in TensorFlow, double precision in JavaScript.
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4)
+    close([answer["logits"] for answer in found], logits)
+    close([answer["probabilities"] for answer in found], probabilities[:, :3])
+    close([answer["strangeness"] - 0.5 for answer in found], strangeness)
+    none = [answer["none"] for answer in found]
+    assert none == (strangeness > 0).tolist() and True in none and False in none
 
 
 @needs_node

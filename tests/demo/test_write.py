@@ -128,7 +128,7 @@ def test_an_earlier_page_is_replaced_and_nothing_else(tmp_path, package, exporte
     assert entry["learner"] == "second"
     (folder / "manifest.json").unlink()
     before = sorted(folder.rglob("*"))
-    with pytest.raises(ValueError, match="holds something else"):
+    with pytest.raises(ValueError, match="contains other files"):
         write.write_page([Shown(learner, "third")], folder, package)
     assert sorted(folder.rglob("*")) == before
 
@@ -172,6 +172,7 @@ def test_learners_of_photographs_have_a_page_of_their_own(tmp_path, package, exp
         "ways": 7,
         "scale": 3.0,
         "bias": 0.0,
+        "calibration": None,
     }
     assert (folder / "photographs" / "main.js").is_file() and not (folder / "drawings").exists()
     with pytest.raises(ValueError, match=r"`learner` must be one learner of photographs.*mine, mi"):
@@ -213,7 +214,7 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path, package, exported, capsys):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
     calls = {
-        "something else": [f"--output={tmp_path / 'full'}"],
+        "contains other files": [f"--output={tmp_path / 'full'}"],
         "`runtime` must be the unpacked npm package": [f"--runtime={tmp_path}"],
         "--port=70000 cannot be used": [f"--runtime={package}", "--port=70000"],
         "Received: --learner=nothing.": ["--learner=omniglot,nothing"],

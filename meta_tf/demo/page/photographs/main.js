@@ -1,7 +1,6 @@
 // The page: what it is shown on one side, what it was taught on the other.
 
 import { manifest } from "../manifest.js";
-import { softmax } from "../shares.js";
 import { preferred, speak } from "../words.js";
 import * as answer from "./answer.js";
 import * as askedList from "./asked.js";
@@ -105,7 +104,7 @@ function stopCamera() {
   update();
 }
 
-/** Answers one picture of the camera after the other, and leaves half of the time to the browser. */
+/** Answers one picture of the camera after the other, and leaves a third of the time to the browser. */
 async function live() {
   while (camera.on) {
     const start = performance.now();
@@ -117,7 +116,7 @@ async function live() {
       });
     }
     const took = performance.now() - start;
-    await new Promise((done) => setTimeout(done, Math.max(took, 1000 / MOST_A_SECOND - took)));
+    await new Promise((done) => setTimeout(done, Math.max(took / 2, 1000 / MOST_A_SECOND - took)));
   }
 }
 
@@ -379,8 +378,7 @@ function learn() {
 
 function answerTo({ embedding }) {
   if (!page.head) return null;
-  const logits = page.head.logits(embedding);
-  return { things: page.learned.things, logits, probabilities: softmax(logits), none: false };
+  return { things: page.learned.things, ...page.head.answer(embedding) };
 }
 
 /** What is looked at: the camera, or the file that is chosen. */
