@@ -28,6 +28,7 @@ class Evaluation:
       eval_steps: the last number of inner steps; the learner's own if unset.
       company: which examples share a query's batch, for transductive batch norm: the other
         queries of its task, the support set, or none.
+      baselines: also measure what the support set gives without meta-learning, on the same tasks.
       seed: chooses the tasks.
       output: a JSON file to write the results to.
       device: where to compute; "auto" uses a GPU if there is one.
@@ -37,6 +38,7 @@ class Evaluation:
     eval_tasks: Annotated[int, AtLeast(2)] = 600
     eval_steps: Annotated[int, AtLeast(0)] | None = None
     company: Literal["queries", "support", "none"] = "queries"
+    baselines: bool = True
     seed: Seed = 0
     output: str | Path | None = None
     device: Device = "auto"
@@ -63,10 +65,18 @@ def run(asked: tuple[Evaluation, Tasks]) -> None:
     how, tasks = asked
     set_up_device(how.device)
     learner = load(how.learner)
-    part, number = to_evaluate(build_tasks(tasks), how.eval_tasks)
+    source = build_tasks(tasks)
+    part, number = to_evaluate(source, how.eval_tasks)
+    baselines = source.train if how.baselines else False
     try:
         evaluation = meta_tf.evaluate(
-            learner, part, number, how.eval_steps, how.seed, company=how.company
+            learner,
+            part,
+            number,
+            how.eval_steps,
+            how.seed,
+            company=how.company,
+            baselines=baselines,
         )
     except ValueError as error:
         raise ValueError(str(error).replace("`steps`", "--eval_steps")) from error

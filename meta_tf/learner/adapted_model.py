@@ -89,7 +89,7 @@ class AdaptedModel(keras.Model):
       company: inputs [S, ...], such as the support set, that share the batch of each input in
         `predict_one_by_one` and `predict_names` unless others are passed. `save` keeps them.
       calibration: the learner's; None if it has none.
-      shots: the number of support examples per class that the model learned from.
+      temperature: what logits are divided by in `predict_proba`.
       judge: like `predict`, `compiled_judge(network, algorithm)`.
 
     Example:
@@ -109,7 +109,7 @@ class AdaptedModel(keras.Model):
         pictures: PictureInput | None = None,
         company: Tensors | None = None,
         calibration: Calibration | None = None,
-        shots: float = 1.0,
+        temperature: float = 1.0,
         judge: Judge | None = None,
         **options: Any,
     ):
@@ -120,7 +120,7 @@ class AdaptedModel(keras.Model):
         self.class_names = tuple(class_names)
         self.classes = classes
         self.calibration = calibration
-        self.shots = shots
+        self.temperature = temperature
         self._pictures = pictures
         self.company = company
         self._predict = predict or compiled_predict(network, algorithm)
@@ -219,7 +219,7 @@ class AdaptedModel(keras.Model):
         """The probability of each class for each input, [B, N], float64.
 
         softmax(logits / T), with the temperature T of a calibrated learner for this number of
-        support examples, and 1 without a calibration.
+        classes and support examples, and 1 without a calibration.
 
         Args:
           x: the inputs, [B, ...].
@@ -333,8 +333,7 @@ class AdaptedModel(keras.Model):
                 f"{self.network.loss!r}."
             )
         outputs = outputs if logits else np.log(np.maximum(outputs, _LEAST))
-        calibration = self.calibration
-        return softmax(outputs / (calibration.temperature(self.shots) if calibration else 1.0))
+        return softmax(outputs / self.temperature)
 
     def predict_interval(self, x: Any, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """The central interval of each target, in the unit of the targets.
@@ -516,7 +515,7 @@ class AdaptedModel(keras.Model):
             "class_names": list(self.class_names),
             "classes": self.classes,
             "calibration": self.calibration and self.calibration.get_config(),
-            "shots": self.shots,
+            "temperature": self.temperature,
             **write_pictures(self._pictures),
             "meta": {
                 name: [value.shape.as_list(), value.dtype.name]

@@ -31,7 +31,7 @@ from meta_tf.data_checks.values import (
 )
 from meta_tf.forks import check_not_forked
 from meta_tf.learner.adapted_model import AdaptedModel
-from meta_tf.learner.calibrate import calibrated, shots_of
+from meta_tf.learner.calibrate import calibrated, size_of
 from meta_tf.learner.check_adapted import not_finite
 from meta_tf.learner.check_steps import check_steps
 from meta_tf.learner.class_names import numbered
@@ -525,7 +525,7 @@ class MetaLearner(keras.Model):
             pictures=self._pictures,
             company=support.x if keeps else None,
             calibration=calibration,
-            shots=shots_of(support.y) if calibration else 1.0,
+            temperature=calibration.temperature(*size_of(support.y)) if calibration else 1.0,
             judge=self._judge,
             name=name,
         )
@@ -539,10 +539,10 @@ class MetaLearner(keras.Model):
     ) -> Calibration:
         """Finds how sure the learner may be, and from where on inputs are none of the classes.
 
-        For each number of support examples per class that occurs in the tasks, it finds the
-        temperature T for which softmax(logits / T) has the smallest cross-entropy on the query
-        sets. Then it finds the threshold that a fraction `false_alarms` of the queries exceeds,
-        all of which are of known classes. Models that `adapt` returns afterwards use both:
+        For each number of classes and of support examples per class that occurs in the tasks, it
+        finds the temperature T for which softmax(logits / T) has the smallest cross-entropy on
+        the query sets. Then it finds the threshold that a fraction `false_alarms` of the queries
+        exceeds, all of which are of known classes. Models that `adapt` returns afterwards use both:
         `predict_proba`, `predict_with_strangeness` and `predict_names(x, unknown=...)`. The
         logits of `predict` stay the same.
 
@@ -551,7 +551,7 @@ class MetaLearner(keras.Model):
 
         Args:
           *parts: parts of task sources. Several parts, such as tasks with one, five and ten
-            examples per class, count the same.
+            examples per class, count the same. Sizes between them are interpolated.
           tasks_number: tasks of each part, the first ones of `part.batches(…, seed)`.
           false_alarms: the fraction of inputs of known classes to refuse, between 0 and 1.
           seed: chooses the tasks.
@@ -571,7 +571,7 @@ class MetaLearner(keras.Model):
           >>> body = meta_tf.models.mlp(3, outputs=None)
           >>> protonet = meta_tf.MetaLearner(body, meta_tf.ProtoNet(ways=3), loss)
           >>> sorted(protonet.calibrate(source.valid, tasks_number=20).temperatures)
-          [2]
+          [(3, 2)]
         """
         self.calibration = calibrated(self, parts, tasks_number, false_alarms, seed)
         return self.calibration

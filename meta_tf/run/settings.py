@@ -46,6 +46,7 @@ class Training:
         example with another `inner_lr`, `meta_lr` or `clip_norm` after a training diverged.
       restart: start again at step 0; removes the checkpoints in the folder.
       eval_tasks: the number of new tasks for the evaluation.
+      baselines: also measure what the support set gives without meta-learning, on the same tasks.
       profile: write a TensorBoard profile of the 3rd to 5th call.
       meta_lr: the step size of the outer loop (Adam; SGD for Reptile).
       meta_schedule: how `meta_lr` changes until the last iteration.
@@ -67,6 +68,7 @@ class Training:
     restart_from: Count | None = None
     restart: bool = False
     eval_tasks: Annotated[int, AtLeast(2)] = 600
+    baselines: bool = True
     profile: bool = False
     meta_lr: Annotated[float, Above(0)] = 0.001
     meta_schedule: Literal["constant", "cosine", "linear"] = "constant"
