@@ -1,4 +1,4 @@
-"""What a run leaves at its end: the evaluation, figures, the learner and its export."""
+"""The end of a run: the evaluation, figures, the learner and its export."""
 
 from __future__ import annotations
 
