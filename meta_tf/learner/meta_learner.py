@@ -36,6 +36,7 @@ from meta_tf.data_checks.values import (
 )
 from meta_tf.forks import check_not_forked
 from meta_tf.layers.strangeness import fit_strangeness
+from meta_tf.layers.table_columns import TableColumns
 from meta_tf.learner.adapted_model import AdaptedModel, compiled_judge, compiled_predict
 from meta_tf.learner.calibrate import calibrated, shots_of
 from meta_tf.learner.check_adapted import not_finite
@@ -57,8 +58,10 @@ from meta_tf.network.layer_state import ExactState, prepare_layers
 from meta_tf.network.masks import packed, unpacked
 from meta_tf.network.network import Network
 from meta_tf.network.seeds import load_seeds
+from meta_tf.network.standardized import standardize_layer
 from meta_tf.network.state import store_state
 from meta_tf.require import after
+from meta_tf.tasks.columns import Columns
 from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.tasks.part import Part
 from meta_tf.types import Examples, Tensor, Tensors, Weights
@@ -246,6 +249,16 @@ class MetaLearner(keras.Model):
         self._compile_for_use()
         # Keras creates these again when they are needed.
         self.train_function = self.test_function = self.predict_function = None
+
+    @property
+    def columns(self) -> Columns | None:
+        """The columns of the table that the learner was trained on; None for other tasks.
+
+        `columns.rows(table)` makes inputs of the rows of a `pandas.DataFrame`, and
+        `columns.targets(table)` their targets.
+        """
+        layer = standardize_layer(self.model)
+        return Columns.of(layer.columns) if isinstance(layer, TableColumns) else None
 
     @property
     def _besides(self) -> dict[str, keras.Variable]:

@@ -110,9 +110,10 @@ def changed(**columns):
         ({"features": ["dose", "patient"]}, "`features` must not contain the group"),
         ({"features": ["dose", "dose"]}, "`features` must not repeat a column. Received: 'dose'"),
         ({"features": []}, "at least one column"),
+        (changed(dose=["low", 1] * 100), "'dose' must contain numbers.*only texts, which become"),
         (
-            {"features": ["ill"]},
-            r"'ill' must contain numbers.*get_dummies\(table, columns=\['ill'\]",
+            changed(dose=[f"dose {i}" for i in range(200)]),
+            "'dose' must hold at most 100 different texts. Received: 200",
         ),
         (
             changed(dose=pandas.Timestamp("2026")),
