@@ -75,15 +75,31 @@ def test_error_loss_and_auroc_by_hand():
 def test_probabilities_are_the_softmax_of_logits_over_the_temperature(protonet):
     fitted = protonet.adapt(SUPPORT, LABELS)
     t = protonet.calibration.temperatures
-    # 5 examples of 2 classes: 2.5 a class, between 1 and 4 on a logarithmic scale.
+    # 5 examples of 2 classes: 2.5 a class, between 1 and 4 on a logarithmic scale; 2 classes are
+    # fewer than any that it was calibrated for.
     share = np.log(2.5) / np.log(4)
-    expected = t[1] ** (1 - share) * t[4] ** share
+    expected = t[3, 1] ** (1 - share) * t[3, 4] ** share
     z = fitted.predict(QUERY, verbose=0).astype("float64") / expected
     powers = np.exp(z - z.max(-1, keepdims=True))
     np.testing.assert_allclose(
         fitted.predict_proba(QUERY), powers / powers.sum(-1, keepdims=True), rtol=1e-4
     )
-    assert t[1] != pytest.approx(t[4], rel=0.01)
+    assert t[3, 1] != pytest.approx(t[3, 4], rel=0.01)
+
+
+def test_the_temperature_of_other_sizes_is_a_plane_in_logarithms():
+    sizes = [(w, s) for w in (2, 5, 20) for s in (1, 4, 10)]
+    plane = {(w, s): 1.5 * w**-0.4 * s**0.2 for w, s in sizes}
+    calibration = Calibration(plane, threshold=0.0)
+    for w, s in ((3, 7), (11.5, 1), (20, 10)):
+        assert calibration.temperature(w, s) == pytest.approx(1.5 * w**-0.4 * s**0.2)
+    assert calibration.temperature(1, 99) == pytest.approx(1.5 * 2**-0.4 * 10**0.2)
+    assert Calibration({(5, 1): 0.7}, 0.0).temperature(60, 3) == pytest.approx(0.7)
+    rough = {(2, 1): 1.0, (2, 10): 3.0, (2, 100): 2.0}  # the mean line, by hand
+    slope = (np.log(2) - np.log(1)) / np.log(100)
+    middle = np.log([1, 3, 2]).mean()
+    expected = np.exp(middle + slope * (np.log(20) - np.log(10)))
+    assert Calibration(rough, 0.0).temperature(2, 20) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +108,7 @@ def test_probabilities_are_the_softmax_of_logits_over_the_temperature(protonet):
 def test_strangeness_is_the_distance_in_units_of_the_spread(algorithm):
     learner = embedding_learner(algorithm)
     plain = learner.adapt(SUPPORT, LABELS).predict(QUERY, verbose=0)
-    learner.calibration = Calibration({1: 2.0}, threshold=0.25, spread=1.5)
+    learner.calibration = Calibration({(3, 1): 2.0}, threshold=0.25, spread=1.5)
     fitted = learner.adapt(SUPPORT, LABELS)
     np.testing.assert_array_equal(fitted.predict(QUERY, verbose=0), plain)  # as before
     probabilities, found = fitted.predict_with_strangeness(QUERY)
@@ -156,7 +172,7 @@ def test_files_keep_the_calibration(protonet, tmp_path):
 def test_training_and_another_algorithm_remove_the_calibration(parts):
     learner = embedding_learner(meta_tf.ProtoNet(ways=3))
     learner.compile("sgd")
-    calibration = learner.calibration = Calibration({1: 1.0}, threshold=0.0, spread=1.0)
+    calibration = learner.calibration = Calibration({(3, 1): 1.0}, threshold=0.0, spread=1.0)
     learner.fit(source(1).train.batches(2), steps_per_epoch=1, verbose=0)
     assert learner.calibration is None
     learner.calibration = calibration
@@ -173,7 +189,7 @@ def test_transductive_inputs_are_judged_one_by_one_in_the_same_company():
         [keras.Input([4]), layers.Dense(3, name="dense"), layers.BatchNormalization(name="norm")]
     )
     learner = meta_tf.MetaLearner(body, meta_tf.ProtoNet(ways=3), CE)
-    learner.calibration = Calibration({1: 1.0}, threshold=0.0, spread=1.0)
+    learner.calibration = Calibration({(3, 1): 1.0}, threshold=0.0, spread=1.0)
     fitted = learner.adapt(SUPPORT, LABELS)
     logits, apart = fitted.judged(QUERY, company=SUPPORT)
     np.testing.assert_array_equal(logits, fitted.predict_one_by_one(QUERY, company=SUPPORT))
