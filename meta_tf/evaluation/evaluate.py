@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import itertools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -15,10 +15,9 @@ import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
 from meta_tf.batch.map_tasks import map_tasks
-from meta_tf.batch.sizes import blank_batch, cut, how_to_run, sizes_in
+from meta_tf.batch.sizes import cut, how_to_run, sizes_in
 from meta_tf.checks import check_choice, check_integer, check_seed, check_switch
-from meta_tf.data_checks.batch import check_batch
-from meta_tf.data_checks.values import right_values
+from meta_tf.data_checks.values import right_batch
 from meta_tf.evaluation.compared import Compared, comparable
 from meta_tf.evaluation.result import Evaluation
 from meta_tf.evaluation.task_metric import TaskMetric, check_metric, task_metrics
@@ -109,7 +108,7 @@ def evaluate(
     if not isinstance(baselines, Part):
         check_switch("baselines", baselines)
     at_once = min(tasks_at_once or AT_ONCE, tasks_number)
-    batches = (_checked(learner, batch) for batch in part.batches(at_once, seed=seed))
+    batches = _checked(learner, part.batches(at_once, seed=seed))
     x, y = next(batches, (None, None))
     if x is None:
         raise ValueError("`part` must contain tasks. Received: a part without any.")
@@ -156,11 +155,14 @@ def mean_and_interval(per_task: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return values.mean(0), 1.96 * values.std(0, ddof=1) / np.sqrt(len(values))
 
 
-def _checked(learner: MetaLearner, batch: Any) -> Batch:
-    """A batch as tensors, after a check of their shapes."""
-    x, y = tf.nest.map_structure(tf.convert_to_tensor, batch)
-    check_batch(learner.algorithm, learner.network, x, y)
-    return blank_batch(x, y)
+def _checked(learner: MetaLearner, batches: Iterable[Any]) -> Iterator[Batch]:
+    """Valid batches as tensors."""
+    done = 0
+    for x, y in batches:
+        sets = right_batch(learner.algorithm, learner.network, x, y, first=done)
+        y = sets.pop("query_y")
+        done += y.shape[0]
+        yield sets, y
 
 
 def _collect(
@@ -177,7 +179,6 @@ def _collect(
     collected, done = [], 0
     for x, y in batches:
         left = tasks_number - done  # the last batch can contain more
-        right_values(learner.algorithm, learner.network, {**x, "query_y": y}, first=done)
         values, finite = (result.numpy()[:left] for result in measure(x, y))
         _check_finite(values, finite, done)
         if not done or sizes_in(x):

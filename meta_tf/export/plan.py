@@ -7,10 +7,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from meta_tf.data_checks.targets import classes_of
 from meta_tf.export.compare import FLOAT16_TOLERANCE, TOLERANCE, Run, compare
 from meta_tf.export.lowering import lower
 from meta_tf.export.random_tasks import RandomTasks
-from meta_tf.export.request import Request, classes
+from meta_tf.export.request import Request
 from meta_tf.export.signatures import Signatures
 from meta_tf.export.specs import input_specs, target_spec
 from meta_tf.learner import MetaLearner
@@ -42,7 +43,7 @@ class Plan:
         self.request = request
         self._learner = learner
         tried = request.ways_to_try(ways, _numbers(inputs))
-        self._classes = tried if classes(learner, inputs) else None
+        self._classes = tried if classes_of(learner.algorithm, learner.network, inputs) else None
         self._sizes = request.sizes_to_try(tried)
         self.takes = request.in_words(ways)
         support, query = request.support(ways), request.queries

@@ -63,7 +63,7 @@ def with_network(learner: MetaLearner, fitted: AdaptedModel) -> AdaptedModel:
         class_names=fitted.class_names,
         classes=fitted.classes,
         calibration=fitted.calibration,
-        shots=fitted.shots,
+        temperature=fitted.temperature,
         pictures=learner.pictures,
         name=fitted.name,
     )
