@@ -3,5 +3,6 @@
 from meta_tf.evaluation.evaluate import evaluate, mean_and_interval
 from meta_tf.evaluation.leave_one_out import leave_one_out
 from meta_tf.evaluation.result import Evaluation
+from meta_tf.evaluation.select import select
 
-__all__ = ["Evaluation", "evaluate", "leave_one_out", "mean_and_interval"]
+__all__ = ["Evaluation", "evaluate", "leave_one_out", "mean_and_interval", "select"]
