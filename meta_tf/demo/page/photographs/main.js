@@ -11,7 +11,7 @@ import { Head } from "./head.js";
 import { Network } from "./network.js";
 import * as notice from "./notice.js";
 import { read, written } from "./saved.js";
-import { pixels, square, thumbnail } from "./square.js";
+import { exactSquare, pixels, square, thumbnail } from "./square.js";
 import { Store } from "./store.js";
 import { ThingCard } from "./thing_card.js";
 import { en } from "./words/en.js";
@@ -140,7 +140,7 @@ async function ask(files) {
 
 /** A picture as the network sees it, and its embedding. */
 async function see(source) {
-  const canvas = square(source, page.manifest.size);
+  const canvas = exactSquare(source, page.manifest.size);
   source.close?.();
   return { canvas, ...(await page.network.embed(pixels(canvas, page.manifest.white))) };
 }
