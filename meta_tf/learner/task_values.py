@@ -63,10 +63,7 @@ class TaskValues:
             others = zip(model.non_trainable_variables, learned.state, strict=True)
             with tf.init_scope():
                 self._own: Any = Weights(
-                    [
-                        self._variable(v.path, w, v)
-                        for v, w in zip(trained, learned.model, strict=True)
-                    ],
+                    [self._variable(v.path, w, v) for v, w in trained],
                     [self._variable(v.path, w) for v, w in others],
                     {name: self._variable(name, w) for name, w in learned.meta.items()},
                 )
