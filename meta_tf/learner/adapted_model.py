@@ -73,6 +73,9 @@ class AdaptedModel(keras.Model):
     `fitted.predict(x, batch_size=len(x))`, because `predict` splits `x` into batches of 32 by
     default, or one by one, each with the support set: `fitted.predict_one_by_one(x, support_x)`.
 
+    A model of pictures predicts files, folders, PIL pictures and arrays of uint8 of any size too:
+    `fitted.predict_names("new.jpg")`. They become inputs as `pictures` describes.
+
     It creates its Keras variables when they are first needed, by `weights`, `fit`, `save`
     and so on. Until then it holds plain tensors and costs almost nothing.
 
