@@ -98,7 +98,8 @@ def build_model(train: Train, tasks: meta_tf.tasks.Source, ways: int | None) -> 
     outputs = None if _embeds(train.algorithm) else ways or math.prod(tasks.target_shape)
     if name == "conv4" and len(tasks.input_shape) != 3:
         raise ValueError(f"--model=conv4 needs images. Received: --task={train.tasks.source.name}.")
-    given = {"inputs": tasks.input_shape, "input_shape": tasks.input_shape}
+    shape = tasks.input_shape if tasks.columns is None else (tasks.columns.width,)
+    given = {"inputs": shape, "input_shape": shape}
     try:
         model = train.model.make(**given, outputs=outputs, ways=outputs)
     except ValueError as error:
