@@ -19,8 +19,8 @@ _ABOUT = {
     "meta_tf.tasks.Source; it gets the flags of tasks that it has arguments for.",
     "model": "The network. package.module:Name can be a function that returns a built keras.Model; "
     "it gets input_shape, outputs and ways if it has such arguments.",
-    "algorithm": "How a task is learned; auto tries those that suit the tasks, and goes on with the "
-    "best on validation tasks. package.module:Name can be a dataclass derived from "
+    "algorithm": "How a task is learned; auto tries those that suit the tasks and takes the best "
+    "on validation tasks. package.module:Name can be a dataclass derived from "
     "meta_tf.Algorithm.",
 }
 # Flags that are not settings; all but the first can be given several times.
