@@ -21,7 +21,7 @@ from meta_tf.data_checks.targets import outputs_of, wants_labels
 from meta_tf.network.check_loss import ignored_class
 from meta_tf.network.finite import all_finite
 from meta_tf.network.network import Network
-from meta_tf.require import after, require, required
+from meta_tf.require import after, require, required, unless
 from meta_tf.types import Tensor, Tensors
 
 # Types that are checked before Keras gets them. Keras iterates over all others.
@@ -58,6 +58,16 @@ def right_values(
     """
     sets = after([require_finite(sets, axes=2, first=first)], sets)  # a label can be NaN too
     return with_right_labels(algorithm, network, _labels_of(sets), sets)
+
+
+def right_values_in_fit(
+    algorithm: Algorithm, network: Network, sets: dict[str, Tensors]
+) -> dict[str, Tensors]:
+    """As `right_values`, with fewer operations; not for what can be exported."""
+    wanted = _wanted_of_labels(algorithm, network, _labels_of(sets))
+    right = tf.reduce_all([all_finite(sets), *(tf.reduce_all(right) for right, _ in wanted)])
+    check = unless(right, lambda sets: right_values(algorithm, network, sets), sets)
+    return after([check], sets)
 
 
 def looks_right(

@@ -31,6 +31,7 @@ from meta_tf.data_checks.values import (
     checked_call,
     looks_right,
     right_values,
+    right_values_in_fit,
 )
 from meta_tf.forks import check_not_forked
 from meta_tf.learner.adapted_model import AdaptedModel, compiled_predict
@@ -413,6 +414,7 @@ class MetaLearner(keras.Model):
             one_by_one: Any = self.train_function
             whole: Any = WholeExecutions(
                 self._step,
+                lambda batch: self._step(batch, checked=False),
                 lambda: [*self.variables, *self.metrics_variables, *self.optimizer.variables],
                 lambda batches: looks_right(self.algorithm, self.network, *batches),
                 one_by_one,
@@ -433,9 +435,14 @@ class MetaLearner(keras.Model):
     def train_step(self, data: Any) -> dict[str, Tensor]:
         return self._step(data)[0]
 
-    def _step(self, data: Any) -> tuple[dict[str, Tensor], Tensor]:
-        """The logs of an outer step, and whether each task's contribution is finite."""
-        x, y = self._checked(data)
+    def _step(self, data: Any, checked: bool = True) -> tuple[dict[str, Tensor], Tensor]:
+        """The logs of an outer step, and whether the results of all tasks are finite.
+
+        If `checked`, it raises an error for invalid values, and before an update that is not
+        finite. In float16, infinities are expected: the optimiser skips such steps.
+        """
+        x, y = self._checked(data, values=checked)
+        checked = checked and not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
         self._range.note(x["support_x"])
         weights = self.weights_now
         step = outer_step(
@@ -449,9 +456,9 @@ class MetaLearner(keras.Model):
             mode=self.task_parallelism,
             # TensorFlow compiles only for the first device of a process.
             jit=self._jit if replicas_here(self.distribute_strategy) == 1 else False,
+            find_wrong=checked,
         )
-        # In float16, infinities are expected: the optimiser skips such steps.
-        if not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+        if checked:
             right = require_finite_step(self.algorithm, weights, step.finite, step.first_wrong)
             step = after([right], step)
         gradients = [*step.gradients, *(step.meta_gradients[name] for name in self._meta)]
@@ -766,12 +773,12 @@ class MetaLearner(keras.Model):
             if getattr(self, f"{name}_function") is not None:
                 getattr(self, f"make_{name}_function")(force=True)
 
-    def _checked(self, data: Any) -> tuple[dict[str, Tensors], Tensors]:
-        """The parts `(x, y)` of a valid batch."""
+    def _checked(self, data: Any, values: bool = True) -> tuple[dict[str, Tensors], Tensors]:
+        """The parts `(x, y)` of a valid batch; `values`: whether to check its values too."""
         x, y = _unpack(data)
         check_batch(self.algorithm, self.network, x, y)
         sets = blank_padding(tf.nest.map_structure(tf.convert_to_tensor, {**x, "query_y": y}))
-        x = right_values(self.algorithm, self.network, sets)
+        x = right_values_in_fit(self.algorithm, self.network, sets) if values else sets
         return x, x.pop("query_y")
 
     def _right_tasks(self, x: dict[str, Tensors]) -> dict[str, Tensors]:

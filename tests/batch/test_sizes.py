@@ -105,6 +105,7 @@ def test_a_padded_task_is_the_task_alone(case):
     forward = tf.function(lambda x: learner(x), autograph=False)
     predictions = forward(padded_x)
     options = {"scale": 1.0, "iteration": tf.constant(0), "mode": "auto", "jit": "auto"}
+    options["find_wrong"] = True
     step = tf.function(
         lambda x, y: outer_step(algorithm, network, weights, *learner._checked((x, y)), **options),
         autograph=False,
