@@ -2,6 +2,7 @@
 
 from meta_tf import algorithms, layers, models, tasks
 from meta_tf.algorithms import *  # noqa: F403
+from meta_tf.calibration import Calibration
 from meta_tf.evaluation import Evaluation, evaluate, leave_one_out
 from meta_tf.gaussian import GaussianLoss, MeanAndScale
 from meta_tf.layers import heads
@@ -11,6 +12,7 @@ from meta_tf.zoo import pretrained
 
 __all__ = [
     "AdaptedModel",
+    "Calibration",
     "Evaluation",
     "GaussianLoss",
     "MeanAndScale",

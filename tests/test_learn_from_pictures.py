@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import meta_tf
-from meta_tf.tasks.picture_input import PictureInput
+from meta_tf.tasks.images.picture_input import PictureInput
 
 CE = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 

@@ -3,7 +3,8 @@
     python -m benchmarks.data.remifentanil
 
 The infusion rate becomes five features, its moving means over 1, 3, 10, 30 and 100 minutes, as
-log(1 + mean). A compartment of the body responds to a dose in this way.
+log(1 + mean). A compartment of the body responds to a dose in this way. For models of compartments,
+the table also has the rate and the minutes of the infusion.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ def table(frame: Any) -> Any:
         "minute": rows["Time"],
         "log_concentration": np.log(rows["conc"]),
         **{name: rows[name] for name in _dose_names()},
+        "infusion_rate": rows["infusion_rate"],
+        "infusion_minutes": rows["infusion_minutes"],
         "age": rows["Age"],
         "height": rows["Ht"],
         "weight": rows["Wt"],
@@ -87,7 +90,10 @@ def _with_doses(patient: Any) -> Any:
         means = means * kept + rate * (1 - kept)
         found.append(np.log1p(means))
         last, rate = time, next_rate
-    return patient.assign(**dict(zip(_dose_names(), np.transpose(found), strict=True)))
+    doses = dict(zip(_dose_names(), np.transpose(found), strict=True))
+    # Each patient had one infusion at a constant rate, from minute 0.
+    off = patient["Time"][patient["Rate"] == 0].iloc[0]
+    return patient.assign(**doses, infusion_rate=patient["Rate"].iloc[0], infusion_minutes=off)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,9 @@ class ALPaCA(EmbeddingLearner):
                 f"{getattr(network.model, 'output_shape', None)}. Build it with keras.Input."
             )
 
+    def predicts_gaussians(self) -> bool:
+        return True
+
     def output_spec(self, network: Network, x: Tensors) -> Tensors:
         rows = keras.tree.flatten(x)[0].shape[0]
         return keras.KerasTensor((rows, 2 * self.targets), dtype=keras.config.floatx())

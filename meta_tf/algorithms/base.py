@@ -89,6 +89,13 @@ class Algorithm(abc.ABC):
         """
         return False
 
+    def predicts_gaussians(self) -> bool:
+        """Whether predictions are means and scales, for `meta_tf.GaussianLoss`.
+
+        False by default: the model's outputs are the predictions, whatever they mean.
+        """
+        return False
+
     def output_spec(self, network: Network, x: Tensors) -> Tensors:
         """Shape and type of the predictions for inputs of the shape and type of `x`, [B, ...].
 

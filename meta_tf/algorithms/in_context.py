@@ -126,6 +126,9 @@ class InContext(EmbeddingLearner):
     def only_seen_classes(self) -> bool:
         return self._votes
 
+    def predicts_gaussians(self) -> bool:
+        return self.answer == "gaussian"
+
     def output_spec(self, network: Network, x: Tensors) -> Tensors:
         rows = keras.tree.flatten(x)[0].shape[0]
         return keras.KerasTensor((rows, self._outputs), dtype=keras.config.floatx())
@@ -178,7 +181,7 @@ class InContext(EmbeddingLearner):
         if self._votes:
             return classifiers.attention_logits(meta, x, meta["scale"])
         outputs = linear(meta, "prediction", x)
-        return gaussian.positive_scale(outputs) if self._gaussian else outputs
+        return gaussian.positive_scale(outputs) if self.predicts_gaussians() else outputs
 
     def _support_tokens(self, weights: Weights, embeddings: Tensor, y: Tensor) -> Tensor:
         """The support pairs as tokens for the first block, [S, D]."""
@@ -194,17 +197,13 @@ class InContext(EmbeddingLearner):
         return self.answer == "votes"
 
     @property
-    def _gaussian(self) -> bool:
-        return self.answer == "gaussian"
-
-    @property
     def _target_size(self) -> int:
         return self.targets if self.ways is None else self.ways
 
     @property
     def _outputs(self) -> int:
         """Numbers in a prediction: with a Gaussian, a mean and a scale for each target."""
-        return 2 * self._target_size if self._gaussian else self._target_size
+        return 2 * self._target_size if self.predicts_gaussians() else self._target_size
 
     @property
     def _blocks(self) -> Blocks:

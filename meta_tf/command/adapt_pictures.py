@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -16,15 +14,30 @@ import meta_tf
 from meta_tf import zoo
 from meta_tf.command.adaptation import Adaptation
 from meta_tf.command.learners import load
+from meta_tf.command.new_pictures import (
+    Told,
+    answers_of,
+    as_files,
+    inputs_of,
+    new_pictures,
+    say_ignored,
+    tell,
+)
 from meta_tf.command.read_flags import trained_on
-from meta_tf.files import whole_file, write_text
+from meta_tf.command.strokes import SIDE, are_strokes
+from meta_tf.data_checks.targets import classes_of
+from meta_tf.evaluation.confusion import Confusion
+from meta_tf.files import whole_file
 from meta_tf.learner.company import feels_company
+from meta_tf.learner.embedded import embedding_of, embeds_separately, head_of, with_network
 from meta_tf.run.devices import set_up_device
 from meta_tf.tasks.images.conversion import Conversion
-from meta_tf.tasks.images.picture import ImageFile
-from meta_tf.tasks.images.picture_classes import classes_in, pictures_in, shown_name
-from meta_tf.tasks.images.picture_files import passed_over
+from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.images.picture_classes import Classes, classes_in
 from meta_tf.tasks.images.picture_input import Invert, PictureInput
+
+_MOST_MEASURED = 24  # pictures that decide between strokes and photographs
+_MOST_LEFT_OUT = 200  # pictures of the estimate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,22 +45,24 @@ class Pictures:
     """How to read the pictures.
 
     Args:
-      invert: whether to invert light and dark. auto: for a shipped learner or one of Omniglot,
-        which expect ink of 1 on a ground of 0, each picture that is mostly light.
+      invert: whether to invert light and dark. auto: for a shipped learner of characters or one
+        of Omniglot, which expect ink of 1 on a ground of 0, each picture that is mostly light.
     """
 
     invert: Literal["auto", "yes", "no"] = "auto"
 
 
 EXAMPLES = """
-  meta-tf adapt my_characters new_drawings --output=answers.csv
-Each subfolder of SUPPORT is a class and holds its pictures: PNG, JPEG, GIF, WebP or BMP. Instead,
-SUPPORT may hold one picture for each class, named after it. Pictures are resized to what the
-learner takes. Each new picture is named by itself, whichever others are in its folder.
+  meta-tf adapt my_photos new_photos
+  meta-tf adapt my_characters new_drawings --output=answers.csv --save=adapted.keras
+Each subfolder of SUPPORT is a class and holds its pictures, in any format that Pillow reads.
+Instead, SUPPORT may hold one picture for each class, named after it. Subfolders of QUERY with the
+names of classes are labels: the command then says how many answers are right. Each new picture
+is named independently of the others.
 """
 
 
-def run(asked: Adaptation, how: Pictures) -> None:
+def run(asked: Adaptation, how: Pictures, told: Told) -> None:
     """Prints the class of each picture in `query`, and how sure the learner is of it."""
     if not asked.support or not asked.query:
         missing = "query" if asked.support else "support"
@@ -56,71 +71,84 @@ def run(asked: Adaptation, how: Pictures) -> None:
         )
     set_up_device(asked.device)
     classes = classes_in(Path(asked.support), "--support")
-    query = pictures_in(Path(asked.query), "--query")
-    learner = load(asked.learner)
-    takes = _takes(learner, asked.learner)
-    learner.pictures = dataclasses.replace(takes, invert=_invert(asked, how, takes))
-    _check_ways(learner, classes.names, asked.learner)
-    x = read(learner.pictures, [*classes.pictures, *query])
+    new = new_pictures(Path(asked.query), classes.names, told)
+    name, why = (asked.learner, "") if asked.learner else chosen(classes)
+    if why:
+        told.say(f"{why} The learner is {name}; --learner chooses another.")
+    learner = load(name)
+    takes = _takes(learner, name)
+    learner.pictures = takes = dataclasses.replace(takes, invert=_invert(name, how, takes))
+    _check_ways(learner, classes.names, name)
+
+    say_ignored([*classes.pictures, *new.paths], told)
+    conversion = Conversion(takes.size, takes.channels, takes.crop)
+    images = takes.each(as_files([*classes.pictures, *new.paths]), conversion)
+    works, embed = learner, None
+    if embeds_separately(learner):  # then each picture passes the network once
+        works, embed = head_of(learner), embedding_of(learner)
+    x = inputs_of(images, embed)
     support_x, query_x = np.split(x, [len(classes.pictures)])
     labels = np.array(classes.labels)
-    fitted = learner.adapt(support_x, labels, asked.eval_steps, _different(classes.names))
+    fitted = works.adapt(support_x, labels, asked.eval_steps, _different(classes.names))
     # The answer for a picture must not depend on the other new pictures.
     fitted.company = support_x if feels_company(learner.network) else None
-    predictions = fitted.predict_one_by_one(query_x)
-    sure = probabilities(predictions, len(classes.names), learner)
-    names = [shown_name(path.name) for path in query]
-    print(table(names, classes.names, sure))
-    if asked.output:
-        write_text(asked.output, as_csv(names, classes.names, sure))
-        print(f"Written to {asked.output}.")
+    answers = answers_of(fitted, classes.names, new, query_x, told.unknown)
+    if lost := conversion.told():
+        told.say(f"{lost} That is what the learner takes.")
+    estimate, expected = "", None
+    if answers.confusion is None:
+        estimate, expected = _estimate(works, support_x, classes, asked.eval_steps)
+    besides = {"learner": str(name), "expected": expected and expected.to_dict()}
+    tell(answers, new, told, takes, estimate, besides)
     if asked.save:
+        whole = fitted if embed is None else with_network(learner, fitted)
         with whole_file(asked.save) as part:
-            fitted.save(part)
-        print(f"Saved to {asked.save}; its first outputs are {', '.join(classes.names)}.")
+            whole.save(part)
+        told.say(
+            f"Saved to {asked.save}; meta-tf predict {asked.save} FOLDER names other pictures. Its "
+            f"outputs are {', '.join(classes.names)}."
+        )
 
 
-def read(pictures: PictureInput, paths: Sequence[Path]) -> np.ndarray:
-    """Reads pictures, and prints a line if they lose size or colour, or files are ignored."""
-    if left := passed_over(sorted({path.parent for path in paths})):
-        print(left)
-    conversion = Conversion(pictures.size, pictures.channels, pictures.crop)
-    files = [ImageFile(str(path), path.read_bytes) for path in paths]
-    images = pictures.decoded(files, conversion)
-    if told := conversion.told():
-        print(f"{told} That is what the learner takes.")
-    return images
+def chosen(classes: Classes) -> tuple[str, str]:
+    """The learner for pictures of classes, by their pixels, and the reason."""
+    some = np.unique(np.linspace(0, len(classes.pictures) - 1, _MOST_MEASURED).astype(int))
+    files = as_files([classes.pictures[i] for i in some])
+    strokes = are_strokes(decode_images(files, (SIDE, SIDE), 3))
+    number, of = int(strokes.sum()), len(strokes)
+    if 2 * number > of:
+        return "omniglot", f"{number} of {of} pictures are strokes on a flat ground."
+    return "photos", f"{of - number} of {of} pictures are photographs."
 
 
-def probabilities(outputs: np.ndarray, classes: int, learner: meta_tf.MetaLearner) -> np.ndarray:
-    """How likely each class is, [Q, classes]; outputs beyond the classes that there are go."""
-    outputs = outputs[:, :classes].astype("float64")
-    if learner.network.loss.get_config().get("from_logits", True):
-        outputs = np.exp(outputs - outputs.max(-1, keepdims=True))
-    return outputs / outputs.sum(-1, keepdims=True)
-
-
-def table(names: Sequence[str], classes: Sequence[str], sure: np.ndarray) -> str:
-    """The answers as a table for the screen."""
-    rows = [("picture", "class", "confidence")]
-    for name, row in zip(names, sure, strict=True):
-        rows.append((name, classes[row.argmax()], f"{100 * row.max():.1f} %"))
-    wide = [max(len(row[i]) for row in rows) for i in range(3)]
-    return "\n".join(f"{a:<{wide[0]}}   {b:<{wide[1]}}   {c:>{wide[2]}}" for a, b, c in rows)
-
-
-def as_csv(names: Sequence[str], classes: Sequence[str], sure: np.ndarray) -> str:
-    """The answers as csv: picture, class, confidence, and the probability of every class."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["picture", "class", "confidence", *(f"p({name})" for name in classes)])
-    for name, row in zip(names, sure, strict=True):
-        writer.writerow([name, classes[row.argmax()], *(f"{p:.6f}" for p in (row.max(), *row))])
-    return text.getvalue()
+def _estimate(
+    learner: meta_tf.MetaLearner, support_x: np.ndarray, classes: Classes, steps: int | None
+) -> tuple[str, Confusion | None]:
+    """The expected accuracy by leaving pictures out, in words and as counts."""
+    labels = np.array(classes.labels)
+    several = np.flatnonzero(np.bincount(labels)[labels] > 1)
+    if not len(several):
+        return "No estimate of the accuracy: it takes two pictures of a class or more.", None
+    some = np.unique(np.linspace(0, len(several) - 1, _MOST_LEFT_OUT).astype(int))
+    which = several[some]
+    outputs = meta_tf.leave_one_out(learner, support_x, labels, steps, which)
+    predicted = outputs[:, : len(classes.names)].argmax(-1)
+    found = Confusion.of(classes.names, labels[which].tolist(), predicted)
+    low, high = (100 * value for value in found.interval)
+    lines = [
+        f"Expect about {100 * found.accuracy:.0f} % right (95 % interval {low:.0f} to "
+        f"{high:.0f} %): of {found.number} pictures to learn from, {found.right} are named right "
+        "after learning from the others."
+    ]
+    if single := [n for i, n in enumerate(classes.names) if classes.labels.count(i) == 1]:
+        lines.append(f"Not in this estimate, with one picture each: {', '.join(single)}.")
+    if mixed := found.mixed_up_told():
+        lines.append(f"Mixed up: {mixed}.")
+    return "\n".join(lines), found
 
 
 def _different(names: Sequence[str]) -> Sequence[str] | None:
-    """The names, unless signs that are no text have made two of them the same."""
+    """The names, unless replacement characters have made two of them equal."""
     return names if len(set(names)) == len(names) else None
 
 
@@ -135,15 +163,15 @@ def _takes(learner: meta_tf.MetaLearner, name: str | Path) -> PictureInput:
 
 
 def _check_ways(learner: meta_tf.MetaLearner, classes: Sequence[str], name: str | Path) -> None:
-    """Raises ValueError unless the learner tells classes apart, as many as there are."""
+    """Raises ValueError unless the learner classifies, and into as many classes as there are."""
     loss = learner.network.loss
     if not isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
         raise ValueError(
             f"--learner must tell classes apart. Received: --learner={name}, which was trained "
             f"with the loss {getattr(loss, 'name', loss)}."
         )
-    ways = learner.algorithm.prediction_size(learner.network) or learner.model.output_shape[-1]
-    if len(classes) > ways:
+    ways = classes_of(learner.algorithm, learner.network)
+    if ways and len(classes) > ways:
         raise ValueError(
             f"--support may hold {ways} classes at most for --learner={name}. Received: "
             f"{len(classes)} classes, {', '.join(classes)}. Take a learner of more ways: one of "
@@ -151,8 +179,8 @@ def _check_ways(learner: meta_tf.MetaLearner, classes: Sequence[str], name: str 
         )
 
 
-def _invert(asked: Adaptation, how: Pictures, takes: PictureInput) -> Invert:
+def _invert(name: str | Path, how: Pictures, takes: PictureInput) -> Invert:
     """Which pictures to invert: with auto, light ones for a learner of ink that is 1 on 0."""
     if how.invert != "auto":
         return how.invert
-    return "light" if "--task=omniglot" in trained_on(asked.learner) else takes.invert
+    return "light" if "--task=omniglot" in trained_on(name) else takes.invert

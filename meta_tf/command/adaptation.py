@@ -16,17 +16,16 @@ class Adaptation:
     Args:
       support: a folder with a subfolder of pictures for each class.
       query: a folder of new pictures.
-      learner: a .keras file, a run's folder, or a shipped learner.
+      learner: a .keras file, a run's folder, or a shipped learner; if unset, one that suits the
+        support set.
       eval_steps: inner steps; the learner's own if unset.
-      output: a csv file to write the predictions to.
       save: a .keras file for the adapted model.
       device: where to compute; "auto" is a GPU if there is one.
     """
 
     support: str | Path | None = None
     query: str | Path | None = None
-    learner: str | Path = "omniglot"
+    learner: str | Path | None = None
     eval_steps: Annotated[int, AtLeast(0)] | None = None
-    output: str | Path | None = None
     save: str | Path | None = None
     device: Device = "auto"

@@ -1,4 +1,4 @@
-"""`meta-tf demo`: a page that learns, in the reader's browser, what is drawn on it."""
+"""`meta-tf demo`: a page that learns, in the browser, what is drawn or shown."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from meta_tf import zoo
 from meta_tf.command.define import settings_of
 from meta_tf.command.learners import load
 from meta_tf.command.quiet import hidden_stderr
-from meta_tf.demo.manifest import Shown
 from meta_tf.demo.runtime import runtime_package
-from meta_tf.demo.serve import address_of, served
+from meta_tf.demo.serve import address_of, served, usual_port
+from meta_tf.demo.shown import Shown
 from meta_tf.demo.write import check_folder, write_page
 from meta_tf.files import temporary_folder
 from meta_tf.run import stop
@@ -28,10 +28,11 @@ class Demo:
 
     Args:
       learner: a .keras file, a run's folder, or a shipped learner. Several, with commas between
-        them, are a choice.
+        them, are a choice. `photos`, for photographs, has a page of its own, with a camera.
       output: a folder to write the page to, instead of showing it.
       runtime: the unpacked npm package onnxruntime-web, where npm cannot fetch it.
-      port: where to show the page; any free one if 0.
+      port: where to show the page; if 0, the usual port or, if that is taken, any free one. A
+        browser keeps what it was taught by the page's address, which includes the port.
       browser: whether to open it in a browser.
     """
 
@@ -45,6 +46,7 @@ class Demo:
 GROUPS = {"demo": [Demo, "--import"]}
 EXAMPLES = """
   meta-tf demo
+  meta-tf demo --learner=photos
   meta-tf demo --output=page
   meta-tf demo --learner=runs/mine/learner.keras --output=page
 It needs the extra onnx, and npm once, which fetches what runs the learner in a browser.
@@ -99,7 +101,7 @@ def _write(shown: list[Shown], folder: Path, package: Path) -> int:
 
 def _show(folder: Path, port: int, browser: bool) -> None:
     """Shows the page in the browser until interrupted."""
-    with served(folder, port) as server:
+    with served(folder, port or usual_port()) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         address = address_of(server)

@@ -1,4 +1,4 @@
-"""What a run leaves at its end: the evaluation, figures, the learner and its export."""
+"""The end of a run: the evaluation, figures, the learner and its export."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def finish(
     """
     workdir, seed = Path(train.training.workdir), train.training.seed
     to_evaluate = build.to_evaluate(tasks, train.training.eval_tasks)
-    evaluation = meta_tf.evaluate(learner, *to_evaluate, seed=seed)
+    baselines = tasks.train if train.training.baselines else False
+    evaluation = meta_tf.evaluate(learner, *to_evaluate, seed=seed, baselines=baselines)
     if not writable:
         print(f"{evaluation}\nNothing is written, as {workdir} cannot be written to.")
         return

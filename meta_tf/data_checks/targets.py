@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
-from meta_tf.network.check_loss import ignored_class, loss_function
+from meta_tf.network.check_loss import ignored_class, is_gaussian, last_activation, loss_function
 from meta_tf.network.network import Network
 from meta_tf.types import Tensors
 
@@ -54,19 +54,46 @@ def check_targets(
     outputs = prediction_shape(algorithm, network)
     if outputs is None:
         return
-    labels = wants_labels(algorithm, network)
-    if not labels and loss_function(network.loss) not in NUMBER_BY_NUMBER:
+    labels, gaussian = wants_labels(algorithm, network), is_gaussian(network.loss)
+    if not labels and not gaussian and loss_function(network.loss) not in NUMBER_BY_NUMBER:
         return
     wanted, given = outputs[:-1] if labels else outputs, tuple(shape[axes:])
+    if gaussian and outputs[-1] is not None:
+        wanted = (*outputs[:-1], outputs[-1] // 2)
     if len(given) == len(wanted) and not any(map(differ, given, wanted)):
         return
     front = "T, S" if axes == 2 else "S"
+    cure = _cure(name, given, wanted if gaussian else outputs, labels, dtype)
     raise ValueError(
         f"`{name}` must be {'class numbers ' * labels}"
         f"[{', '.join([front, *map(str, wanted)])}] for the loss "
         f"{loss_name(network)} and predictions of shape {outputs} for each example. Received: "
-        f"shape {tuple(shape)}. {_cure(name, given, outputs, labels, dtype)}"
+        f"shape {tuple(shape)}. {cure}"
     )
+
+
+def check_gaussians(algorithm: Algorithm, network: Network) -> None:
+    """Raises ValueError unless means and scales come with a Gaussian loss, and the reverse."""
+    name, function = type(algorithm).__name__, loss_function(network.loss)
+    if not is_gaussian(network.loss):
+        of_keras = getattr(function, "__module__", "").startswith("keras.")
+        if algorithm.predicts_gaussians() and of_keras:
+            raise ValueError(
+                f"`loss` must be meta_tf.GaussianLoss() for {name}, which predicts a mean and a "
+                f"scale. Received: {loss_name(network)}."
+            )
+        return
+    outputs, ends = outputs_of(algorithm, network), last_activation(network.model)
+    own = algorithm.predicts_gaussians() or algorithm.prediction_size(network) is not None
+    positive = own or ends is not keras.activations.linear
+    if (outputs is not None and outputs % 2) or not positive:
+        received = "scales that can be negative" if not positive else f"{outputs} outputs"
+        raise ValueError(
+            "Predictions must be means and positive scales, two numbers for each target, for "
+            f"meta_tf.GaussianLoss. Received: {name} and the model {network.model.name!r}, with "
+            f"{received}. End the model with a layer of two outputs for each target and "
+            "meta_tf.MeanAndScale(), or use ALPaCA or InContext(answer='gaussian')."
+        )
 
 
 def check_labels(algorithm: Algorithm, network: Network, name: str, labels: Any) -> None:
@@ -106,6 +133,30 @@ def wants_labels(algorithm: Algorithm, network: Network) -> bool:
         or isinstance(network.loss, keras.losses.SparseCategoricalCrossentropy)
         or network.loss is keras.losses.sparse_categorical_crossentropy
     )
+
+
+def classes_of(algorithm: Algorithm, network: Network, inputs: Any = None) -> int | None:
+    """The number of classes that a learner distinguishes; None if it does not classify.
+
+    Args:
+      algorithm: the algorithm that learns a task.
+      network: the model and its loss.
+      inputs: `tf.TensorSpec` of a batch, for a model that does not declare its inputs.
+    """
+    one_hot = loss_function(network.loss) is keras.losses.categorical_crossentropy
+    if not (one_hot or wants_labels(algorithm, network)):
+        return None
+    if inputs is None:
+        return outputs_of(algorithm, network)
+    return output_shape(algorithm, network, inputs)[-1]
+
+
+def output_shape(algorithm: Algorithm, network: Network, inputs: Any) -> tuple[int | None, ...]:
+    """The shape of the predictions, [None, ...], for a batch of inputs as `tf.TensorSpec`."""
+    tensors = keras.tree.map_structure(
+        lambda s: keras.KerasTensor(tuple(s.shape), dtype=s.dtype.name), inputs
+    )
+    return tuple(algorithm.output_spec(network, tensors).shape)
 
 
 def outputs_of(algorithm: Algorithm, network: Network) -> int | None:

@@ -1,1 +1,1 @@
-"""The demo: a static page on which a learner learns from drawings, in the browser."""
+"""The demo: a static page on which a learner learns drawings or photographs, in the browser."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.server
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 HOST = "127.0.0.1"
+_USUAL_PORT = 8017
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
@@ -55,6 +57,17 @@ def served(folder: Path, port: int = 0) -> Iterator[http.server.HTTPServer]:
         ) from error
     with server:
         yield server
+
+
+def usual_port() -> int:
+    """Always the same port if it is free, and 0 otherwise: browsers keep a page's data by port."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((HOST, _USUAL_PORT))
+        except OSError:
+            return 0
+    return _USUAL_PORT
 
 
 def address_of(server: http.server.HTTPServer) -> str:

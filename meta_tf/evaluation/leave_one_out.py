@@ -9,12 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.data_checks.batch import check_support
 from meta_tf.data_checks.targets import wants_labels
 from meta_tf.learner import MetaLearner
-from meta_tf.network.standardized import StandardizedLoss
-from meta_tf.types import Examples, Tensors
+from meta_tf.learner.embedded import embedding_of, embeds_separately, head_of
+from meta_tf.types import Examples
 
 _CHUNK = 32  # examples per pass of the network
 
@@ -68,8 +67,12 @@ def leave_one_out(
     names = None
     if wants_labels(learner.algorithm, learner.network):  # as many outputs without the last class
         names = [str(i) for i in range(int(tf.reduce_max(support.y)) + 1)]
-    if _embeds_separately(learner):
-        learner, support = _on_embeddings(learner, support)
+    if embeds_separately(learner):
+        embed = embedding_of(learner)
+        starts = range(0, number, _CHUNK)
+        parts = [tf.nest.map_structure(lambda t, i=i: t[i : i + _CHUNK], support.x) for i in starts]
+        support = Examples(tf.concat([embed(part) for part in parts], 0), support.y)
+        learner = head_of(learner)
     outputs = []
     for i in range(number) if which is None else which:
         others = [n for n in range(number) if n != i]
@@ -78,29 +81,3 @@ def leave_one_out(
         fitted = learner.adapt(x, y, steps, names)
         outputs.append(fitted.predict_one_by_one(one, company=x))
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)
-
-
-def _embeds_separately(learner: MetaLearner) -> bool:
-    """Whether adaptation only changes a head, and embeds each example independently."""
-    network = learner.network
-    return (
-        isinstance(learner.algorithm, EmbeddingLearner)
-        and (not network.batch_norms or network.batch_norm == "running")
-        and not isinstance(network.loss, StandardizedLoss)
-    )
-
-
-def _on_embeddings(learner: MetaLearner, support: Examples) -> tuple[MetaLearner, Examples]:
-    """The learner without its network, and the support set as embeddings."""
-    weights = learner.weights_now
-    x = learner.algorithm.model_inputs(weights, support.x)
-    parts = [
-        learner.network(weights, tf.nest.map_structure(lambda t, i=i: t[i : i + _CHUNK], x))
-        for i in range(0, int(support.y.shape[0]), _CHUNK)
-    ]
-    embeddings: Tensors = tf.concat(parts, 0)
-    same = keras.Sequential([keras.Input(embeddings.shape[1:]), keras.layers.Identity()])
-    head = MetaLearner(same, learner.algorithm, learner.network.loss, learner.network.batch_norm)
-    for variable, value in zip(head.variables, weights.meta.values(), strict=True):
-        variable.assign(value)
-    return head, Examples(embeddings, support.y)

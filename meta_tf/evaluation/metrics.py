@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from meta_tf import gaussian
 from meta_tf.checks import check_choice
 from meta_tf.network.masks import mask_of, masked_mean
 from meta_tf.types import Tensor
@@ -20,12 +21,77 @@ def accuracy(y: Tensor, predictions: Tensor) -> Tensor:
 
 
 def mse(y: Tensor, predictions: Tensor) -> Tensor:
-    """The mean squared error of each task: [T, Q, ...] → [T]."""
+    """The mean squared error of each task: [T, Q, ...] → [T].
+
+    Of predictions [T, Q, 2 D], means and scales, it is that of the means.
+    """
+    mask = mask_of(predictions)
+    if are_gaussians(y.shape, predictions.shape):
+        predictions, _ = gaussian.mean_and_scale(predictions)
     squares = tf.square(tf.cast(predictions, tf.float32) - tf.cast(y, tf.float32))
-    return masked_mean(squares, mask_of(predictions), range(1, len(squares.shape)))
+    return masked_mean(squares, mask, range(1, len(squares.shape)))
+
+
+def log_likelihood(y: Tensor, predictions: Tensor) -> Tensor:
+    """The mean log-density of a task's targets: [T, Q, ..., D], [T, Q, ..., 2 D] → [T]."""
+    return _mean(gaussian.log_likelihood(y, predictions), predictions)
+
+
+def crps(y: Tensor, predictions: Tensor) -> Tensor:
+    """The mean continuous ranked probability score, in the targets' unit; see `gaussian.crps`."""
+    return _mean(gaussian.crps(y, predictions), predictions)
+
+
+def coverage_90(y: Tensor, predictions: Tensor) -> Tensor:
+    """The fraction of a task's targets inside their central 90 % interval."""
+    return _mean(gaussian.coverage(y, predictions, 0.9), predictions)
+
+
+def are_gaussians(targets: Any, predictions: Any) -> bool:
+    """Whether predictions of this shape are means and scales of targets of that shape."""
+    targets, predictions = tuple(targets), tuple(predictions)
+    return (
+        len(targets) > 2 and targets[:-1] == predictions[:-1] and 2 * targets[-1] == predictions[-1]
+    )
+
+
+def _mean(values: Tensor, predictions: Tensor) -> Tensor:
+    values = tf.cast(values, tf.float32)
+    return masked_mean(values, mask_of(predictions), range(1, len(values.shape)))
 
 
 TASK_METRICS = {"accuracy": accuracy, "mse": mse}
+OF_GAUSSIANS = {"log_likelihood": log_likelihood, "crps": crps, "coverage_90": coverage_90}
+TASK_METRICS |= OF_GAUSSIANS
+
+
+@keras.saving.register_keras_serializable("meta_tf")
+class TaskMean(keras.metrics.Mean):
+    """The mean of a metric over tasks, for Keras.
+
+    Args:
+      metric: `"accuracy"`, `"mse"`, or of means and scales `"log_likelihood"`, `"crps"` or
+        `"coverage_90"`.
+      name: the name in logs; that of the metric unless given.
+
+    Example:
+      >>> mean = TaskMean("coverage_90")
+      >>> mean.update_state(tf.zeros([2, 3, 1]), tf.ones([2, 3, 2]))   # means 1, scales 1
+      >>> float(mean.result())
+      1.0
+    """
+
+    def __init__(self, metric: str, name: str | None = None, **options: Any):
+        check_choice("metric", metric, tuple(TASK_METRICS))
+        super().__init__(name=name or metric, **options)
+        self.metric = metric
+
+    def update_state(self, y_true: Tensor, y_pred: Tensor, sample_weight: Any = None) -> None:
+        del sample_weight
+        super().update_state(TASK_METRICS[self.metric](y_true, y_pred))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "metric": self.metric}
 
 
 @keras.saving.register_keras_serializable("meta_tf")
@@ -37,7 +103,7 @@ class TaskInterval(keras.metrics.Metric):
         1.96 σ(m) / √n,   over the n tasks seen since the last reset.
 
     Args:
-      metric: `"accuracy"` or `"mse"`.
+      metric: as for `TaskMean`.
       name: the name in logs; `<metric>_ci95` unless given.
 
     Example:

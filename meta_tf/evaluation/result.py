@@ -9,10 +9,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from meta_tf.evaluation.compared import Baseline, sentence
 from meta_tf.files import write_text
 
 Size: TypeAlias = int | tuple[int, int]
 """A number of classes or examples, or the smallest and the largest number."""
+
+
+_FRACTIONS = ("accuracy", "coverage_90")  # shown in percent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +41,9 @@ class Evaluation:
       per_task: the metric of every task, [tasks, K + 1]; empty after `load`.
       company: which examples shared a query's batch: `"queries"`, those of its task,
         `"support"`, or `"none"`.
+      others: further metrics after the last step: mean and half-width of the interval, by name.
+      baselines: the `Baseline`s on the same tasks by name, the best first: its mean, the learner's
+        minus it, and intervals of both.
     """
 
     metric: str
@@ -53,19 +60,21 @@ class Evaluation:
     settings: dict[str, Any]
     per_task: np.ndarray = dataclasses.field(repr=False, compare=False)
     company: str = "queries"
+    others: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    baselines: dict[str, Baseline] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
-        percent = self.metric == "accuracy"
-        scale, digits = (100, 2) if percent else (1, 4)
         rows = [
-            (str(k), f"{scale * m:.{digits}f} ± {scale * c:.{digits}f}")
+            (str(k), shown_value(self.metric, m, c))
             for k, m, c in zip(self.steps, self.mean, self.ci95, strict=True)
         ]
-        metric = self.metric + (" in %" if percent else "")
+        metric = name_in_units(self.metric)
         if len(rows) == 1 and "inner_steps" not in self.settings:  # there are no inner steps
             rows = [(metric, rows[0][1])]
         else:
             rows.insert(0, ("inner steps", metric))
+        rows += [(name_in_units(n), shown_value(n, *pair)) for n, pair in self.others.items()]
+        left = max(11, *(len(name) for name, _ in rows))
         width = max(len(value) for _, value in rows)
         return "\n".join(
             [
@@ -74,7 +83,8 @@ class Evaluation:
                 + ("queries" if self.ways is None else "queries a class"),
                 f"{self.algorithm}, batch norm: {self.batch_norm}{self._company()}",
                 "mean over tasks ± 95 % confidence interval",
-                *(f"{steps:>11}   {value:>{width}}" for steps, value in rows),
+                *(f"{name:>{left}}   {value:>{width}}" for name, value in rows),
+                *self._compared(),
             ]
         )
 
@@ -84,6 +94,19 @@ class Evaluation:
         shots = f"{shown_size(self.shots)}-shot"
         return shots if self.ways is None else f"{shown_size(self.ways)}-way {shots}"
 
+    def _compared(self) -> list[str]:
+        """The baselines, and how the learner compares."""
+        if not self.baselines:
+            return []
+        rows = [("baseline", name_in_units(self.metric), "the learner minus it")]
+        for name, b in self.baselines.items():
+            minus = shown_value(self.metric, b.difference, b.difference_ci95, "+")
+            fewer = f" ({b.tasks} tasks)" if b.tasks < self.tasks else ""
+            rows.append((name + fewer, shown_value(self.metric, b.mean, b.ci95), minus))
+        wide = [max(len(row[i]) for row in rows) for i in range(3)]
+        lines = [f"{a:<{wide[0]}}   {b:>{wide[1]}}   {c:>{wide[2]}}" for a, b, c in rows]
+        return [*lines, sentence(self.metric, self.baselines, shown_value)]
+
     def _company(self) -> str:
         others = {"queries": "", "support": ", each query with the support set"}
         return others.get(self.company, ", each query alone")
@@ -92,6 +115,7 @@ class Evaluation:
         """The results as JSON: all but `per_task`."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del fields["per_task"]
+        fields["baselines"] = {n: b._asdict() for n, b in self.baselines.items()}
         return json.dumps(fields, indent=2, default=str)
 
     def save(self, path: str | Path) -> None:
@@ -106,18 +130,32 @@ class Evaluation:
           ValueError: if the file is not of this kind.
         """
         names = {f.name for f in dataclasses.fields(cls)} - {"per_task"}
-        content = {"company": "queries"}  # missing in older files
+        # Missing in older files.
+        content: dict[str, Any] = {"company": "queries", "others": {}, "baselines": {}}
         content |= json.loads(Path(path).read_text(encoding="utf-8"))
         if missing := names - set(content):
             raise ValueError(
                 "`path` must be a file written by `Evaluation.save` or train.py. Received: "
                 f"{str(path)!r}, without {', '.join(sorted(missing))}."
             )
+        content["baselines"] = {n: Baseline(**b) for n, b in content["baselines"].items()}
         values: dict[str, Any] = {n: content[n] for n in names}
         for name, value in values.items():
             if isinstance(value, list):
                 values[name] = tuple(value)
         return cls(**values, per_task=np.empty([0, len(values["steps"])]))
+
+
+def name_in_units(metric: str) -> str:
+    """The name of a metric, with a unit that its numbers do not show."""
+    names = {"log_likelihood": "log-likelihood", "coverage_90": "90 % intervals hold, in %"}
+    return names.get(metric, metric + " in %" * (metric in _FRACTIONS))
+
+
+def shown_value(metric: str, mean: float, ci95: float, sign: str = "") -> str:
+    """`98.70 ± 0.31`, in the unit of `name_in_units`; with `sign="+"`, the mean has its sign."""
+    scale, digits = (100, 2) if metric in _FRACTIONS else (1, 4)
+    return f"{scale * mean:{sign}.{digits}f} ± {scale * ci95:.{digits}f}"
 
 
 def shown_size(size: Size | list[int]) -> str:

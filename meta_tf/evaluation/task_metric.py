@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from meta_tf.checks import check_choice
 from meta_tf.data_checks.metrics import check_metrics
-from meta_tf.data_checks.targets import check_labels
-from meta_tf.evaluation.metrics import TASK_METRICS
+from meta_tf.data_checks.targets import check_labels, loss_name
+from meta_tf.evaluation.metrics import OF_GAUSSIANS, TASK_METRICS
 from meta_tf.learner import MetaLearner
-from meta_tf.network.check_loss import ignored_class, loss_function
+from meta_tf.network.check_loss import ignored_class, is_gaussian, loss_function
 from meta_tf.network.masks import both, mask_of, masked_mean, packed, unpacked, with_mask
 from meta_tf.types import Tensor, Tensors
 
@@ -33,8 +33,10 @@ def check_metric(metric: Any) -> None:
         check_choice("metric", metric, (*TASK_METRICS, "loss"))
 
 
-def task_metric(learner: MetaLearner, metric: Any, x: Any, y: Any) -> tuple[str, TaskMetric]:
-    """The metric's name, and a function from one task's query_y and predictions to a scalar.
+def task_metrics(learner: MetaLearner, metric: Any, x: Any, y: Any) -> dict[str, TaskMetric]:
+    """The metrics by name: functions from one task's query_y and predictions to a scalar.
+
+    The first is the one to report after each step. Others follow if `metric` is None.
 
     Args:
       learner: the learner to evaluate.
@@ -42,6 +44,11 @@ def task_metric(learner: MetaLearner, metric: Any, x: Any, y: Any) -> tuple[str,
       x: a batch.
       y: its query targets, [T, Q, ...].
     """
+    others = OF_GAUSSIANS if metric is None and is_gaussian(learner.network.loss) else ()
+    return dict(_task_metric(learner, name, x, y) for name in (metric, *others))
+
+
+def _task_metric(learner: MetaLearner, metric: Any, x: Any, y: Any) -> tuple[str, TaskMetric]:
     outputs = learner.compute_output_spec(x).shape
     metric = _default(learner, y, outputs) if metric is None else metric
     if metric == "accuracy":
@@ -51,12 +58,19 @@ def task_metric(learner: MetaLearner, metric: Any, x: Any, y: Any) -> tuple[str,
                 f"query_y of shape {tuple(y.shape)}. Use 'mse' or 'loss'."
             )
         check_labels(learner.algorithm, learner.network, "query_y", y)
-    if metric == "mse" and tuple(y.shape) != tuple(outputs):
+    gaussian = is_gaussian(learner.network.loss)
+    if metric == "mse" and tuple(y.shape) != tuple(outputs) and not gaussian:
         raise ValueError(
             f"`metric='mse'` needs targets of the predictions' shape {tuple(outputs)}. Received: "
             f"query_y of shape {tuple(y.shape)}. Use 'accuracy' or 'loss'."
         )
-    check_metrics("metric", [metric], y.shape, outputs)
+    if metric in tuple(OF_GAUSSIANS) and not gaussian:
+        raise ValueError(
+            f"`metric={metric!r}` needs predictions of means and scales, with "
+            f"meta_tf.GaussianLoss. Received: the loss {loss_name(learner.network)}."
+        )
+    if not (isinstance(metric, str) and metric in TASK_METRICS):
+        check_metrics("metric", [metric], y.shape, outputs)
     if isinstance(metric, keras.metrics.Metric):
         return metric.name, _afresh(metric, y[0], outputs[1:])
     if isinstance(metric, str):
@@ -94,6 +108,8 @@ def _mean_of(metric: Callable[[Any, Any], Any]) -> TaskMetric:
 def _default(learner: MetaLearner, y: Any, outputs: Any) -> str:
     if y.dtype.is_integer and len(outputs) == len(y.shape) + 1 and outputs[-1] != 1:
         return "accuracy"
+    if is_gaussian(learner.network.loss):
+        return "mse"
     is_mse = loss_function(learner.network.loss) is keras.losses.mean_squared_error
     return "mse" if is_mse else "loss"
 

@@ -48,7 +48,7 @@ def save(
             f"Saved to {path}, for {request.in_words(1)}, with the signatures {', '.join(names)}."
         )
     writer, path = _OTHERS[format], Path(path)
-    _check_installed(format, writer.PACKAGES)
+    check_installed(format, writer.PACKAGES)
     writer.check_path(path)
     try:
         plan = Plan(learner, request, input_signature, target_signature)
@@ -82,7 +82,7 @@ def _check_request(format: str, request: Request) -> None:
         )
 
 
-def _check_installed(format: str, packages: tuple[str, ...]) -> None:
+def check_installed(format: str, packages: tuple[str, ...]) -> None:
     """Raises ImportError unless the packages that write and run the files are installed."""
     missing = [p.replace("_", "-") for p in packages if importlib.util.find_spec(p) is None]
     if missing:

@@ -38,7 +38,7 @@ def write(plan: Plan, path: Path) -> float:
     Raises:
       Refused: if ONNX cannot express the learner, or computes something else.
     """
-    models = {name: _convert(name, f) for name, f in plan.lowered().items()}
+    models = {name: convert(name, f) for name, f in plan.lowered().items()}
     runner = _Runner(models)
     difference = plan.compare(runner.run)
     with whole_folder(path) as part:
@@ -76,8 +76,12 @@ class _Runner:
         return dict(zip(names, values, strict=True))
 
 
-def _convert(name: str, function: Any) -> bytes:
-    """Converts a concrete function of named tensors to an ONNX model."""
+def convert(name: str, function: Any) -> bytes:
+    """Converts a concrete function of named tensors to an ONNX model.
+
+    Raises:
+      Refused: if the converter fails, or writes an operation that ONNX does not have.
+    """
     import onnx
     import tf2onnx
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from meta_tf.data_checks.targets import classes_of
 from meta_tf.export.compare import FLOAT16_TOLERANCE, TOLERANCE, Run, compare
 from meta_tf.export.lowering import lower
 from meta_tf.export.random_tasks import RandomTasks
-from meta_tf.export.request import Request, classes
+from meta_tf.export.request import Request
 from meta_tf.export.signatures import Signatures
 from meta_tf.export.specs import input_specs, target_spec
 from meta_tf.learner import MetaLearner
@@ -38,7 +39,7 @@ class Plan:
         ways = request.ways_of(learner, inputs)
         self.request = request
         self._learner = learner
-        self._classes = ways if classes(learner, inputs) else None
+        self._classes = ways if classes_of(learner.algorithm, learner.network, inputs) else None
         self._sizes = request.sizes_to_try(ways)
         self.takes = request.in_words(ways)
         support, query = request.support(ways), request.queries

@@ -6,20 +6,32 @@ import copy
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager.record import could_possibly_record  # there is no public name
 
+from meta_tf import gaussian
 from meta_tf.algorithms import Algorithm
-from meta_tf.data_checks.batch import check_inputs
+from meta_tf.calibration import Calibration, softmax
+from meta_tf.checks import check_number, check_text
+from meta_tf.data_checks.batch import check_inputs, right_inputs
 from meta_tf.data_checks.finite import require_finite
+from meta_tf.data_checks.targets import loss_name
 from meta_tf.forks import check_not_forked
+from meta_tf.layers import strangeness
 from meta_tf.learner.class_names import write_class_names
 from meta_tf.learner.company import beside, feels_company
-from meta_tf.learner.inputs import as_input, number_of
+from meta_tf.learner.compiled import (
+    Judge,
+    Predict,
+    check_unchanged,
+    compiled_judge,
+    compiled_predict,
+    predictions_and_losses,
+)
 from meta_tf.learner.keras_file import (
     check_keras_file,
     lora_alphas,
@@ -30,6 +42,7 @@ from meta_tf.learner.keras_file import (
     write_pictures,
 )
 from meta_tf.learner.read_pictures import picture_input, read_inputs
+from meta_tf.network.check_loss import is_gaussian, takes_logits
 from meta_tf.network.layer_state import (
     load_layer_assets,
     load_layers,
@@ -38,48 +51,15 @@ from meta_tf.network.layer_state import (
     save_layers,
     tables_of,
 )
-from meta_tf.network.masks import packed, unpacked
+from meta_tf.network.masks import unpacked
 from meta_tf.network.network import Network
 from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.types import Tensor, Tensors, Weights
 
 _COMPANY = "company.npz"  # in a Keras file
 
-Predict: TypeAlias = Callable[[Weights, Tensors], tuple[tuple[Tensors, ...], list[Tensor]]]
-
-
-def compiled_predict(network: Network, algorithm: Algorithm) -> Predict:
-    """Compiles the function `(weights, x) -> (packed predictions, losses)` of a learned task.
-
-    The losses are those that layers add, such as activity regularisers. The weights are an
-    argument, so one function serves every task of a learner: TensorFlow traces it for the first
-    batch, and once more for a batch of another size.
-    """
-
-    def predict(weights: Weights, x: Tensors) -> tuple[tuple[Tensors, ...], list[Tensor]]:
-        return _predictions_and_losses(network, algorithm, weights, x)
-
-    return tf.function(predict, autograph=False, reduce_retracing=True)
-
-
-def _predictions_and_losses(
-    network: Network, algorithm: Algorithm, weights: Weights, x: Tensors
-) -> tuple[tuple[Tensors, ...], list[Tensor]]:
-    _check_unchanged(network)
-    recording = network.recording()
-    predictions = algorithm.predict(recording, weights, x)
-    return packed(predictions), recording.added_losses
-
-
-def _check_unchanged(network: Network) -> None:
-    changed = network.structure.changes()
-    if changed:
-        raise ValueError(
-            "The learner's model must be as it was when the adapted model was made. Received: "
-            f"{network.model.name!r}, which was frozen, unfrozen, quantised or loaded at: "
-            f"{', '.join(changed[:4])}. Undo the change, or call "
-            "learner.adapt(support_x, support_y) again."
-        )
+_AT_ONCE = 32  # the batch size of Keras's `predict`
+_LEAST = 1e-30  # a probability whose logarithm is finite
 
 
 @keras.saving.register_keras_serializable("meta_tf")
@@ -108,6 +88,9 @@ class AdaptedModel(keras.Model):
         that the model takes.
       company: inputs [S, ...], such as the support set, that share the batch of each input in
         `predict_one_by_one` and `predict_names` unless others are passed. `save` keeps them.
+      calibration: the learner's; None if it has none.
+      temperature: what logits are divided by in `predict_proba`.
+      judge: like `predict`, `compiled_judge(network, algorithm)`.
 
     Example:
       >>> fitted = learner.adapt(support_x, support_y)
@@ -125,6 +108,9 @@ class AdaptedModel(keras.Model):
         classes: int | None = None,
         pictures: PictureInput | None = None,
         company: Tensors | None = None,
+        calibration: Calibration | None = None,
+        temperature: float = 1.0,
+        judge: Judge | None = None,
         **options: Any,
     ):
         options.setdefault("dtype", network.model.dtype_policy)
@@ -133,9 +119,12 @@ class AdaptedModel(keras.Model):
         self.algorithm = algorithm
         self.class_names = tuple(class_names)
         self.classes = classes
+        self.calibration = calibration
+        self.temperature = temperature
         self._pictures = pictures
         self.company = company
         self._predict = predict or compiled_predict(network, algorithm)
+        self._judge = judge or compiled_judge(network, algorithm)
         self._learned: Weights | None = weights  # None once there are variables
         self._making_variables = threading.Lock()
         self._has_own_model = False  # False: `network.model` is the learner's
@@ -156,7 +145,7 @@ class AdaptedModel(keras.Model):
         if eagerly:
             predictions, losses = self._predict(weights, inputs)
         else:
-            predictions, losses = _predictions_and_losses(
+            predictions, losses = predictions_and_losses(
                 self.network, self.algorithm, weights, inputs
             )
         if losses:
@@ -182,9 +171,9 @@ class AdaptedModel(keras.Model):
         model takes to predict, and show no progress bar.
         """
         x = read_inputs(self.network, self._pictures, "x", x)
-        if steps is None and not callbacks and number_of(x) in range(1, (batch_size or 32) + 1):
+        if steps is None and not callbacks and _number_of(x) in range(1, (batch_size or 32) + 1):
             return self.predict_on_batch(x)
-        if number_of(x) is not None:  # Keras would number an example within its batch of 32
+        if _number_of(x) is not None:  # Keras would number an example within its batch of 32
             self._as_inputs("x", x)
         return super().predict(x, batch_size, verbose, steps, callbacks)
 
@@ -217,35 +206,169 @@ class AdaptedModel(keras.Model):
           >>> fitted.predict_one_by_one(tf.zeros([7, 1]), company=support_x).shape
           (7, 1)
         """
-        check_not_forked()
-        x = self._as_inputs("x", x)
-        if number_of(x) == 0:
-            raise ValueError("`x` must hold at least one input. Received: an empty array.")
+        x = self._as_some("x", x)
         if not feels_company(self.network):
             return self.predict(x, verbose=0)
-        company = self.company if company is None else company
-        if company is not None:
-            company = self._as_inputs("company", company)
-        inputs = [tf.nest.map_structure(lambda t, i=i: t[i], x) for i in range(number_of(x) or 0)]
         last = [
             keras.tree.map_structure(lambda p: p[-1], self._predict(self.weights_now, batch)[0][0])
-            for batch in (beside(one, company) for one in inputs)
+            for batch in self._alone(x, company)
         ]
         return self._of_task(keras.tree.map_structure(lambda *p: np.stack(p), *last))
 
-    def predict_names(self, x: Any, company: Any = None) -> np.ndarray:
-        """The name of the most likely class of each input, [B]; see `predict_one_by_one`.
+    def predict_proba(self, x: Any, company: Any = None) -> np.ndarray:
+        """The probability of each class for each input, [B, N], float64.
+
+        softmax(logits / T), with the temperature T of a calibrated learner for this number of
+        classes and support examples, and 1 without a calibration.
+
+        Args:
+          x: the inputs, [B, ...].
+          company: as in `predict_one_by_one`.
 
         Raises:
-          ValueError: if the classes have no names.
+          ValueError: if the model does not classify.
+
+        Example:
+          >>> body = meta_tf.models.mlp(1, outputs=None)
+          >>> loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+          >>> protonet = meta_tf.MetaLearner(body, meta_tf.ProtoNet(ways=5), loss)
+          >>> fitted = protonet.adapt(tf.constant([[0.0], [1.0]]), ["low", "high"])
+          >>> probabilities = fitted.predict_proba(tf.constant([[0.1], [0.2], [0.9]]))
+          >>> probabilities.shape, probabilities.sum(-1).round(6)
+          ((3, 2), array([1., 1., 1.]))
+        """
+        return self._probabilities(self.predict_one_by_one(x, company))
+
+    def predict_with_strangeness(
+        self, x: Any, company: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The probabilities of `predict_proba`, and how unlike all classes each input is.
+
+        The strangeness is above 0 for an input that is none of the classes: by its distance from
+        the class means in the embedding (see `meta_tf.layers.strangeness`), or for a learner
+        without embeddings by its energy, -log Σ_n exp(logit_n). 0 is the threshold of
+        `MetaLearner.calibrate`.
+
+        Args:
+          x: the inputs, [B, ...].
+          company: as in `predict_one_by_one`.
+
+        Returns:
+          Probabilities [B, N] and strangeness [B], float64.
+
+        Raises:
+          ValueError: if the model does not classify, or its learner was not calibrated.
+        """
+        if self.calibration is None:
+            raise ValueError(
+                "What is none of the classes needs a calibrated learner. Received: a model of a "
+                "learner without a calibration. Call learner.calibrate(tasks.valid), then "
+                "learner.adapt(support_x, support_y)."
+            )
+        logits, apart = self.judged(x, company)
+        return self._probabilities(logits), self.raw_strangeness(logits, apart, self.calibration)
+
+    def predict_names(self, x: Any, company: Any = None, unknown: str | None = None) -> np.ndarray:
+        """The name of the most likely class of each input, [B]; see `predict_one_by_one`.
+
+        Args:
+          x: the inputs, [B, ...].
+          company: as in `predict_one_by_one`.
+          unknown: the name of inputs that are none of the classes, such as `"none of these"`; if
+            None, every input gets the name of a class. It needs a calibrated learner.
+
+        Raises:
+          ValueError: if the classes have no names, or `unknown` is given and the learner was not
+            calibrated.
         """
         if not self.class_names:
             raise ValueError(
                 "`predict_names` needs class names. Received: a model that learned class numbers. "
                 "Pass names to adapt(support_x, support_y, class_names=[...])."
             )
-        likely = self.predict_one_by_one(x, company)[..., : len(self.class_names)].argmax(-1)
-        return np.array(self.class_names)[likely]
+        names = np.array(self.class_names)
+        if unknown is None:
+            return names[self.predict_one_by_one(x, company)[..., : len(names)].argmax(-1)]
+        check_text("unknown", unknown, "none of these")
+        probabilities, strange = self.predict_with_strangeness(x, company)
+        return np.where(strange > 0, unknown, names[probabilities[..., : len(names)].argmax(-1)])
+
+    def judged(self, x: Any, company: Any = None) -> tuple[np.ndarray, np.ndarray | None]:
+        """The predictions [B, N] of `predict_one_by_one`, and the distances from the classes.
+
+        The distances [B, N] are those of `meta_tf.layers.strangeness`; None if the learner was
+        not calibrated, or has no embeddings.
+        """
+        x = self._as_some("x", x)
+        weights = self.weights_now
+        if feels_company(self.network):
+            pairs = [self._judge(weights, batch) for batch in self._alone(x, company)]
+            pairs = [keras.tree.map_structure(lambda t: t[-1:], pair) for pair in pairs]
+        else:
+            rows = range(0, _number_of(x) or 0, _AT_ONCE)
+            parts = [tf.nest.map_structure(lambda t, i=i: t[i : i + _AT_ONCE], x) for i in rows]
+            pairs = [self._judge(weights, part) for part in parts]
+        predictions, apart = zip(*pairs, strict=True)
+        joined = self._of_task(np.concatenate(predictions))
+        return joined, None if apart[0] is None else self._of_task(np.concatenate(apart))
+
+    def raw_strangeness(
+        self, logits: np.ndarray, apart: np.ndarray | None, calibration: Calibration
+    ) -> np.ndarray:
+        """The strangeness [B] minus the threshold, by what `judged` returns."""
+        if apart is None or calibration.spread is None:
+            logits = np.asarray(logits, np.float64)
+            most = logits.max(-1)
+            energy = -np.log(np.exp(logits - most[:, None]).sum(-1)) - most
+            return energy - calibration.threshold
+        within = np.asarray(self.weights_now.meta[strangeness.WITHIN])
+        return strangeness.strangeness(apart, within, calibration.spread) - calibration.threshold
+
+    def _probabilities(self, outputs: np.ndarray) -> np.ndarray:
+        logits = takes_logits(self.network.loss)
+        if logits is None or np.ndim(outputs) != 2:
+            raise ValueError(
+                "Probabilities need a learner that classifies: one with the loss "
+                "keras.losses.SparseCategoricalCrossentropy. Received: a model learned with "
+                f"{self.network.loss!r}."
+            )
+        outputs = outputs if logits else np.log(np.maximum(outputs, _LEAST))
+        return softmax(outputs / self.temperature)
+
+    def predict_interval(self, x: Any, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+        """The central interval of each target, in the unit of the targets.
+
+        It holds a new measurement, with its noise, with probability `level` if the learner's
+        distributions are right; `meta_tf.evaluate` says how many targets their intervals hold.
+
+        Args:
+          x: the inputs, [B, ...].
+          level: the probability, between 0 and 1.
+
+        Returns:
+          Lower and upper ends, [B, ..., D] each, as arrays.
+
+        Raises:
+          ValueError: if `level` is not between 0 and 1, or the learner's loss is not
+            `meta_tf.GaussianLoss`.
+
+        Example:
+          >>> body = meta_tf.models.mlp(1, 16)
+          >>> learner = meta_tf.MetaLearner(body, meta_tf.ALPaCA(), meta_tf.GaussianLoss())
+          >>> fitted = learner.adapt(tf.zeros([5, 1]), tf.zeros([5, 1]))
+          >>> lower, upper = fitted.predict_interval(tf.ones([3, 1]))
+          >>> lower.shape, bool((lower < upper).all())
+          ((3, 1), True)
+        """
+        if not is_gaussian(self.network.loss):
+            raise ValueError(
+                "`predict_interval` needs predictions of means and scales. Received: a model "
+                f"learned with the loss {loss_name(self.network)}. Train a learner with "
+                "meta_tf.GaussianLoss, such as ALPaCA or InContext(answer='gaussian')."
+            )
+        check_number("level", level, above=0, below=1)
+        lower, upper = gaussian.interval(tf.constant(self.predict(x, verbose=0)), level)
+        return lower.numpy(), upper.numpy()
 
     def make_predict_function(self, force: bool = False) -> None:
         self._without_compiling(super().make_predict_function, force)
@@ -330,7 +453,7 @@ class AdaptedModel(keras.Model):
             self._prepare(prepare_layers)
 
     def save_own_variables(self, store: Any) -> None:
-        _check_unchanged(self.network)
+        check_unchanged(self.network)
         self._make_variables()
         super().save_own_variables(store)
         with keras.StatelessScope(state_mapping=list(self._of_model())):
@@ -379,18 +502,20 @@ class AdaptedModel(keras.Model):
 
     def save_weights(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
         """Saves only the weights, as `keras.Model.save_weights` does."""
-        _check_unchanged(self.network)  # before Keras opens the file, which empties an earlier one
+        check_unchanged(self.network)  # before Keras opens the file, which empties an earlier one
         super().save_weights(filepath, overwrite=overwrite, **options)
 
     def get_config(self) -> dict[str, Any]:
         network = self.network
-        _check_unchanged(network)
+        check_unchanged(network)
         return {
             **super().get_config(),
             **write_parts(network.model, self.algorithm, network.loss),
             "batch_norm": network.batch_norm,
             "class_names": list(self.class_names),
             "classes": self.classes,
+            "calibration": self.calibration and self.calibration.get_config(),
+            "temperature": self.temperature,
             **write_pictures(self._pictures),
             "meta": {
                 name: [value.shape.as_list(), value.dtype.name]
@@ -405,6 +530,8 @@ class AdaptedModel(keras.Model):
         model, algorithm, loss = read_parts(config)
         config["pictures"] = read_pictures(config)
         network = Network(model, loss, config.pop("batch_norm"))
+        if config.get("calibration"):
+            config["calibration"] = Calibration.from_config(config["calibration"])
         meta = {n: tf.zeros(shape, dtype) for n, (shape, dtype) in config.pop("meta").items()}
         adapted = cls(network, algorithm, network.weights._replace(meta=meta), **config)
         adapted._has_own_model = True
@@ -425,10 +552,23 @@ class AdaptedModel(keras.Model):
     def _as_inputs(self, name: str, x: Any) -> Tensors:
         """Arrays or pictures as tensors, after checking that they are finite inputs [B, ...]."""
         x = read_inputs(self.network, self._pictures, name, x)
-        x = keras.tree.map_structure(as_input, x)
-        check_inputs(self.algorithm, self.network, name, x, axes=1)
-        require_finite({name: x}, axes=1)
+        return right_inputs(self.algorithm, self.network, name, x)
+
+    def _as_some(self, name: str, x: Any) -> Tensors:
+        """`_as_inputs`, and not empty."""
+        check_not_forked()
+        x = self._as_inputs(name, x)
+        if _number_of(x) == 0:
+            raise ValueError(f"`{name}` must hold at least one input. Received: an empty array.")
         return x
+
+    def _alone(self, x: Tensors, company: Any) -> Iterator[Tensors]:
+        """A batch for each input, in which it is the last after its company."""
+        company = self.company if company is None else company
+        if company is not None:
+            company = self._as_inputs("company", company)
+        for i in range(_number_of(x) or 0):
+            yield beside(tf.nest.map_structure(lambda t, i=i: t[i], x), company)
 
     def _make_variables(self) -> None:
         """Replaces the learned tensors by Keras variables, once."""
@@ -437,7 +577,7 @@ class AdaptedModel(keras.Model):
         with self._making_variables:
             if self._learned is None:  # another thread has created them
                 return
-            _check_unchanged(self.network)
+            check_unchanged(self.network)
             weights, model = self._learned, self.network.model
             with tf.init_scope():
                 self._own = Weights(
@@ -463,7 +603,7 @@ class AdaptedModel(keras.Model):
         """Copies the learner's model, whose layers loading a file must not change."""
         if self._has_own_model:
             return
-        _check_unchanged(self.network)
+        check_unchanged(self.network)
         model = copy.deepcopy(self.network.model)
         set_lora_alphas(model, lora_alphas(self.network.model))
         self._take(model)
@@ -480,6 +620,7 @@ class AdaptedModel(keras.Model):
         """Uses this model, in its current state, from now on."""
         self.network = Network(model, self.network.loss, self.network.batch_norm)
         self._predict = compiled_predict(self.network, self.algorithm)
+        self._judge = compiled_judge(self.network, self.algorithm)
         if self.train_function is not None:  # Keras's; `fit` may be running it
             self.make_train_function(force=True)
 
@@ -506,3 +647,12 @@ class AdaptedModel(keras.Model):
             constraint=trained.constraint if trained is not None else None,
             autocast=False,
         )
+
+
+def _number_of(x: Any) -> int | None:
+    """The number of examples in arrays; None if `x` is something else, or if they differ."""
+    arrays = keras.tree.flatten(x)
+    if not all(isinstance(a, np.ndarray | tf.Tensor) and len(a.shape) for a in arrays):
+        return None
+    sizes = {int(a.shape[0]) for a in arrays}
+    return sizes.pop() if len(sizes) == 1 else None

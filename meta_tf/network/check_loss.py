@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from meta_tf.gaussian import GaussianLoss
+
 _CROSS_ENTROPIES = {
     keras.losses.sparse_categorical_crossentropy: "SparseCategoricalCrossentropy",
     keras.losses.categorical_crossentropy: "CategoricalCrossentropy",
@@ -56,6 +58,11 @@ def takes_logits(loss: Any) -> bool | None:
     if loss_function(loss) not in _CROSS_ENTROPIES:
         return None
     return isinstance(loss, keras.losses.Loss) and bool(loss.get_config().get("from_logits"))
+
+
+def is_gaussian(loss: Any) -> bool:
+    """Whether a loss, perhaps in standard units, is that of means and scales."""
+    return isinstance(loss_function(loss), GaussianLoss)
 
 
 def ignored_class(loss: Any) -> int | None:

@@ -228,6 +228,11 @@ class Network:
         """The losses that layers added in the last pass of a `recording` network."""
         return self._recorded[-1].added if self._recorded else []
 
+    @property
+    def last_outputs(self) -> Tensors | None:
+        """The outputs [B, ...] of the last pass of a `recording` network; None before it."""
+        return self._recorded[-1].outputs if self._recorded else None
+
     def support_loss(
         self, weights: Weights, support: Examples, *, training: bool
     ) -> tuple[Tensor, list[Tensor]]:
@@ -301,6 +306,8 @@ class Network:
             inputs = part.inputs if isinstance(part, keras.Sequential) else part.input
             part = keras.Model(inputs, _input_of(part, before), name=part.name)
         outcome = self._run(weights, support_x, training, self._support_statistics, part)
+        if self._recorded is not None:
+            self._recorded.append(outcome)
         return outcome.outputs, outcome.state
 
     def settle(self, weights: Weights, support_x: Tensors, *, training: bool) -> Weights:

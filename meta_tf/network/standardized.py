@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from meta_tf.gaussian import GaussianLoss
 from meta_tf.network.check_loss import loss_function
+from meta_tf.pixels import STANDARDIZE
 from meta_tf.types import Tensor
 
 # Losses that depend only on `y_true - y_pred`, and so mean the same in standard units.
@@ -20,7 +21,7 @@ _OF_DIFFERENCES = (
     keras.losses.log_cosh,
 )
 _SMALLEST, _LARGEST = 1e-30, 1e30  # deviations that float32 can compute with
-_FIRST, _LAST = "standardize", "restore_units"
+_LAST = "restore_units"
 
 
 class Statistics(NamedTuple):
@@ -108,9 +109,9 @@ def standardized_model(
     if standardizes(model):
         raise ValueError(
             "The model must not be standardized already. Received: a model with a layer named "
-            f"{_FIRST!r}. Build a new learner to standardize by other tasks."
+            f"{STANDARDIZE!r}. Build a new learner to standardize by other tasks."
         )
-    first = _rescaling(1 / inputs.deviation, -inputs.mean / inputs.deviation, _FIRST)
+    first = _rescaling(1 / inputs.deviation, -inputs.mean / inputs.deviation, STANDARDIZE)
     last = []
     if outputs is not None:
         last.append(_rescaling(outputs.deviation, outputs.mean, _LAST))
@@ -125,13 +126,13 @@ def standardized_model(
 
 def standardizes(model: keras.Model) -> bool:
     """Whether this model comes from `standardized_model`."""
-    return any(layer.name == _FIRST for layer in getattr(model, "layers", ()))
+    return any(layer.name == STANDARDIZE for layer in getattr(model, "layers", ()))
 
 
 def input_statistics(model: keras.Model) -> Statistics | None:
     """The statistics of a standardized model; None for another model."""
     for layer in getattr(model, "layers", ()):
-        if layer.name == _FIRST:
+        if layer.name == STANDARDIZE:
             scale, offset = (np.asarray(v) for v in (layer.scale, layer.offset))
             return Statistics(-offset / scale, 1 / scale)
     return None

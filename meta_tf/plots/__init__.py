@@ -14,6 +14,7 @@ except ImportError as error:
 from meta_tf.plots.comparison import compare
 from meta_tf.plots.curves import inner_steps, learning_curve
 from meta_tf.plots.image_tasks import images
+from meta_tf.plots.named_pictures import named_pictures
 from meta_tf.plots.regression_tasks import regression
 
-__all__ = ["compare", "images", "inner_steps", "learning_curve", "regression"]
+__all__ = ["compare", "images", "inner_steps", "learning_curve", "named_pictures", "regression"]

@@ -14,7 +14,9 @@ from meta_tf.batch.sizes import cut
 from meta_tf.checks import check_integer
 from meta_tf.evaluation.evaluate import check_learner_and_part
 from meta_tf.evaluation.result import shown_size
+from meta_tf.gaussian import interval
 from meta_tf.learner import MetaLearner
+from meta_tf.network.check_loss import is_gaussian
 from meta_tf.plots.style import BLUE, GREEN, GREY, ORANGE, RED, headline, tidy
 
 _STEP_STYLES = [(GREY, ":"), (ORANGE, "--"), (BLUE, "-"), (GREEN, "-."), (RED, "-")]
@@ -24,6 +26,9 @@ def regression(
     learner: MetaLearner, part: Any, steps: Sequence[int] = (0, 1, 10), seed: int = 0
 ) -> Figure:
     """Draws the fit of three tasks before and after some numbers of inner steps.
+
+    For a learner of means and scales, a band shows the 90 % interval after the last of them. An
+    algorithm without inner steps has one curve.
 
     Args:
       learner: a learner of functions of one variable.
@@ -51,16 +56,20 @@ def regression(
         )
     for k in steps:
         check_integer("steps", k, at_least=0)
+    adapts = "inner_steps" in learner.algorithm.get_config()
+    steps = steps if adapts else (0,)
     x, query_y = next(iter(part.batches(3, seed=seed)))
     _check_curves(x["query_x"], query_y)
-    fits = tf.transpose(learner.trajectory(x, max(steps)), [0, 2, 1, 3])  # [T, Q, steps + 1, 1]
+    fits = tf.transpose(learner.trajectory(x, max(steps)), [0, 2, 1, 3])  # [T, Q, steps + 1, n]
     batch = {**x, "query_y": query_y, "predictions": fits}
     tasks = [_real({name: tensor[t] for name, tensor in batch.items()}) for t in range(3)]
     supports = [len(task["support_x"]) for task in tasks]
     least, most = min(supports), max(supports)
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     for t, axes in enumerate(figure.subplots(1, 3, sharey=True)):
-        _draw_fit(axes, tasks[t], steps)
+        _draw_fit(axes, tasks[t], steps, adapts)
+        if is_gaussian(learner.network.loss):
+            _draw_interval(axes, tasks[t], max(steps))
         axes.set_title(f"task {t + 1}", fontsize=11)
     figure.axes[0].set_ylabel("y")
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -78,14 +87,16 @@ def _real(task: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in cut(task).items()}
 
 
-def _draw_fit(axes: Axes, task: dict[str, np.ndarray], steps: Sequence[int]) -> None:
+def _draw_fit(axes: Axes, task: dict[str, np.ndarray], steps: Sequence[int], adapts: bool) -> None:
     """Draws one task: true curve, support points and the curves after each number of steps."""
     order = np.argsort(task["query_x"][:, 0])
     points = task["query_x"][order, 0]
     axes.plot(points, task["query_y"][order, 0], color="black", lw=1.2, label="true curve")
     for i, k in enumerate(steps):
-        colour, line = _STEP_STYLES[i % len(_STEP_STYLES)]
-        label = "before adaptation" if k == 0 else f"after {k} step{'s' if k > 1 else ''}"
+        colour, line = _STEP_STYLES[i % len(_STEP_STYLES)] if len(steps) > 1 else (BLUE, "-")
+        label = f"after {k} step{'s' if k > 1 else ''}"
+        if k == 0:
+            label = "before adaptation" if adapts else "prediction"
         axes.plot(points, task["predictions"][order, k, 0], line, color=colour, lw=1.8, label=label)
     axes.plot(
         task["support_x"][:, 0],
@@ -97,6 +108,15 @@ def _draw_fit(axes: Axes, task: dict[str, np.ndarray], steps: Sequence[int]) -> 
         label="support points",
     )
     tidy(axes, "x", None, None)
+
+
+def _draw_interval(axes: Axes, task: dict[str, np.ndarray], step: int) -> None:
+    """Draws the 90 % interval after an inner step, [Q, steps + 1, 2] means and scales."""
+    order = np.argsort(task["query_x"][:, 0])
+    lower, upper = interval(tf.constant(task["predictions"][order, step]), 0.9)
+    band = lower[:, 0], upper[:, 0]
+    points = task["query_x"][order, 0]
+    axes.fill_between(points, *band, color=BLUE, alpha=0.2, lw=0, label="90 % interval")
 
 
 def _check_curves(query_x: Any, query_y: Any) -> None:

@@ -1,46 +1,59 @@
-"""Tasks made by your own function."""
+"""Tasks made by your own function: a formula, or a simulator."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from meta_tf.checks import check_integer
+from meta_tf.checks import check_integer, check_switch
 from meta_tf.tasks.part import Part
+from meta_tf.tasks.simulated import Simulation
 from meta_tf.tasks.source import Kind, Source
 from meta_tf.types import Batch
 
-TaskFunction = Callable[[tf.Tensor], tuple[Any, Any, Any, Any]]
+TaskFunction = Callable[[Any], tuple[Any, Any, Any, Any]]
 _NAMES = ("support_x", "support_y", "query_x", "query_y")
 _RESOLUTION = 2**23  # a float32 uniform number is a multiple of 1 / this
 _SEEDS_TRIED = 8
 
 
-def from_function(fn: TaskFunction, ways: int | None = None) -> Source:
-    """Creates a source from a function that makes one task.
+def from_function(
+    fn: TaskFunction, ways: int | None = None, *, numpy: bool = False, workers: int = 0
+) -> Source:
+    """Creates a source from a function that makes one task: a formula, or a simulator.
 
-    Training, validation and test call `fn` with different seeds.
+    Training, validation and test call `fn` with different seeds. The task of an episode depends
+    only on the seed that `batches` gets and on the episode's number: neither on the batch size
+    nor on `workers`.
 
     Args:
       fn: takes a seed, int32 [2], and returns `(support_x, support_y, query_x,
         query_y)` of one task, [S, ...], [S, ...], [Q, ...], [Q, ...], with the
-        inputs as tensors or as dicts or lists of tensors. It is compiled, so it
-        must use TensorFlow operations, draw its random numbers from the seed
-        (`tf.random.stateless_normal(shape, seed)` and similar functions; use
-        `tf.random.split(seed)` for several independent draws) and always return
-        the same static shapes. Floats become float32, integers int32.
+        inputs as tensors or as dicts or lists of tensors. It must draw all its random
+        numbers from the seed and always return the same shapes. Floats become
+        float32, integers int32. By default it is compiled, so it must use TensorFlow
+        operations and draw with `tf.random.stateless_normal(shape, seed)` and similar
+        functions; use `tf.random.split(seed)` for several independent draws.
       ways: N, for classification tasks: the targets are then integers 0 … N - 1.
         `None` for regression: the targets are then floats.
+      numpy: whether `fn` is an ordinary Python function, which may use NumPy and any other
+        library. Its seed is an array: `rng = np.random.default_rng(seed)`.
+      workers: with `numpy`, the number of processes that share the tasks of a batch; 0 makes
+        them in this process. The processes import the module of `fn`, so put a simulator in a
+        module of its own that does not import TensorFlow. To give it parameters, use
+        `functools.partial` or an object with `__call__`. In a script, begin the work
+        under `if __name__ == "__main__":`.
 
     Returns:
       A `Source`. Its `shots` and `queries` are S and Q, for classification divided
       by N.
 
     Raises:
-      ValueError: if `fn` cannot be compiled, does not return such a tuple, returns
-        values that are not finite, or depends on anything besides its seed.
+      ValueError: if `fn` cannot be compiled or imported by the workers, does not return such
+        a tuple, returns values that are not finite, or depends on anything besides its seed.
 
     Example:
       >>> def line(seed):
@@ -49,47 +62,91 @@ def from_function(fn: TaskFunction, ways: int | None = None) -> Source:
       >>> tasks = meta_tf.tasks.from_function(line)
       >>> tasks.shots, tasks.input_shape
       (10, (1,))
+      >>> def walk(seed):
+      ...     steps = np.random.default_rng(seed).normal(size=[20, 1])
+      ...     t, y = np.arange(20.0)[:, None], np.cumsum(steps, 0)
+      ...     return t[:15], y[:15], t[15:], y[15:]
+      >>> meta_tf.tasks.from_function(walk, numpy=True).queries
+      5
     """
     if ways is not None:
         check_integer("ways", ways, at_least=1)
-    task = _compiled(fn)
-    _check_shapes(task.structured_outputs)
-    _check_task(task(tf.constant([0, 0])), ways)
-    _check_seeding(task)
-
-    def one_task(seed: tf.Tensor) -> Batch:
-        support_x, support_y, query_x, query_y = task(seed)
-        return {"support_x": support_x, "support_y": support_y, "query_x": query_x}, query_y
-
-    shapes = task.structured_outputs
-    signature = tf.nest.map_structure(lambda s: tf.TensorSpec(s.shape, s.dtype), tuple(shapes))
-    signature = (dict(zip(_NAMES[:3], signature[:3], strict=True)), signature[3])
+    check_switch("numpy", numpy)
+    check_integer("workers", workers, at_least=0)
+    if workers and not numpy:
+        raise ValueError(
+            "`workers` are for a function of NumPy: TensorFlow already uses all cores for one that "
+            f"it compiles. Received: workers={workers}, numpy=False. Pass numpy=True, or leave "
+            "`workers` out."
+        )
+    task = _called(fn) if numpy else _compiled(fn)
+    first = task(tf.constant([0, 0]))
+    _check_task(first, ways)
+    _check_seeding(task, "np.random.default_rng(seed)" if numpy else "tf.random.stateless_…")
+    specs = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), first)
+    make = _simulated(fn, workers, specs) if numpy else _mapped(task, specs)
 
     def episodes(u: tf.Tensor) -> Batch:
-        seeds = tf.cast(u * _RESOLUTION, tf.int32)
-        made = tf.map_fn(one_task, seeds, fn_output_signature=signature)
-        return tf.nest.map_structure(lambda t: tf.ensure_shape(t, [u.shape[0], *t.shape[1:]]), made)
+        made = make(tf.cast(u * _RESOLUTION, tf.int32))
+        support_x, support_y, query_x, query_y = tf.nest.map_structure(
+            lambda t, spec: tf.ensure_shape(t, [u.shape[0], *spec.shape]), made, specs
+        )
+        return {"support_x": support_x, "support_y": support_y, "query_x": query_x}, query_y
 
     # A task can be slow to make, so no batch is made before it is needed.
-    parts = [Part(episodes, numbers=2, stream=stream, most_batches=1) for stream in range(3)]
-    support, query = shapes[1].shape[0], shapes[3].shape[0]
+    parts = [
+        Part(episodes, numbers=2, stream=stream, most_batches=1, ahead=not numpy)
+        for stream in range(3)
+    ]
+    support, query = specs[1].shape[0], specs[3].shape[0]
     kind: Kind = "regression" if ways is None else "classification"
     each = ways or 1
     return Source(kind, parts, ways=ways, shots=support // each, queries=query // each)
+
+
+def _mapped(task: Any, specs: Any) -> Callable[[tf.Tensor], Any]:
+    """The tasks of many seeds by a compiled function."""
+    return lambda seeds: tf.map_fn(task, seeds, fn_output_signature=specs)
+
+
+def _simulated(fn: TaskFunction, workers: int, specs: Any) -> Callable[[tf.Tensor], Any]:
+    """The tasks of many seeds by a Python function."""
+    flat = tf.nest.flatten(specs)
+    types = [spec.dtype for spec in flat]
+    simulation = Simulation(fn, [tuple(spec.shape) for spec in flat], workers)
+    return lambda seeds: tf.nest.pack_sequence_as(
+        specs, tf.numpy_function(simulation, [seeds], types)
+    )
+
+
+def _called(fn: TaskFunction) -> Callable[[tf.Tensor], Any]:
+    """A Python function of a tensor, with its arrays converted to the types of a batch."""
+
+    def task(seed: tf.Tensor) -> tuple[Any, ...]:
+        try:
+            made = fn(seed.numpy())
+        except Exception as error:
+            raise _wrong(f"Calling it failed with {type(error).__name__}: {error}") from error
+        return tf.nest.map_structure(_converted, _tuple_of_four(made))
+
+    return task
+
+
+def _tuple_of_four(made: Any) -> tuple[Any, Any, Any, Any]:
+    if not isinstance(made, tuple) or len(made) != len(_NAMES):
+        got = f"a tuple of {len(made)}" if isinstance(made, tuple) else type(made).__name__
+        raise _wrong(f"It returned {got}")
+    return made
 
 
 def _compiled(fn: TaskFunction) -> Any:
     """The concrete function of `fn`, with its tensors converted to the types of a batch."""
 
     def converted(seed: tf.Tensor) -> tuple[Any, ...]:
-        made = fn(seed)
-        if not isinstance(made, tuple) or len(made) != 4:
-            got = f"a tuple of {len(made)}" if isinstance(made, tuple) else type(made).__name__
-            raise _wrong(f"It returned {got}")
-        return tf.nest.map_structure(_converted, made)
+        return tf.nest.map_structure(_converted, _tuple_of_four(fn(seed)))
 
     try:
-        return tf.function(converted).get_concrete_function(tf.TensorSpec([2], tf.int32))
+        task = tf.function(converted).get_concrete_function(tf.TensorSpec([2], tf.int32))
     except _Wrong:
         raise
     except Exception as error:
@@ -98,8 +155,11 @@ def _compiled(fn: TaskFunction) -> Any:
             raise _Wrong(text.partition("_Wrong: ")[2]) from None
         raise _wrong(
             f"Compiling it failed with {type(error).__name__}: {text.rstrip('.')}. On the seed and "
-            "all values derived from it, use only TensorFlow operations, not NumPy"
+            "all values derived from it, use only TensorFlow operations; for a function of NumPy, "
+            "pass numpy=True"
         ) from error
+    _check_shapes(task.structured_outputs)
+    return task
 
 
 def _converted(value: Any) -> tf.Tensor:
@@ -146,23 +206,25 @@ def _check_targets(name: str, targets: tf.Tensor, ways: int | None) -> None:
             raise _wrong(f"Its {name}_y are not class numbers 0 … {ways - 1}, [n]: {targets}")
 
 
-def _check_seeding(task: Callable[[tf.Tensor], Any]) -> None:
-    """Checks that the task depends on the seed, and on nothing else."""
+def _check_seeding(task: Callable[[tf.Tensor], Any], draw: str) -> None:
+    """Checks that the values of a task depend on the seed, and on nothing else."""
     tasks = [task(tf.constant([i, i + 1])) for i in range(_SEEDS_TRIED)]
+    shapes = [[tuple(t.shape) for t in tf.nest.flatten(made)] for made in tasks]
+    for other in shapes:
+        if other != shapes[0]:
+            raise _wrong(f"It returned other shapes for another seed: {shapes[0]} and {other}")
     if not _equal(tasks[0], task(tf.constant([0, 1]))):
-        raise _wrong(
-            "The same seed gave two different tasks; draw from the seed, with tf.random.stateless_…"
-        )
+        raise _wrong(f"The same seed gave two different tasks; draw from the seed, with {draw}")
     if all(_equal(tasks[0], other) for other in tasks[1:]):
         raise _wrong(
-            f"{_SEEDS_TRIED} seeds gave the same task; random numbers from Python or NumPy are "
-            "drawn only once, so draw from the seed, with tf.random.stateless_…"
+            f"{_SEEDS_TRIED} seeds gave the same task; draw from the seed, with {draw}, since "
+            "other random numbers may be drawn only once"
         )
 
 
 def _equal(task: Any, other: Any) -> bool:
     pairs = zip(tf.nest.flatten(task), tf.nest.flatten(other), strict=True)
-    return all(bool(tf.reduce_all(a == b)) for a, b in pairs)
+    return all(np.array_equal(a, b) for a, b in pairs)
 
 
 class _Wrong(ValueError):

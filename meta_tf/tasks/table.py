@@ -57,9 +57,10 @@ def from_table(
         line says which.
       shots: as in `from_groups`.
       queries: as in `from_groups`.
-      support: as in `from_groups`.
-      split: as in `from_groups`; or the path of a JSON file with the lists,
-        `{"train": [...], "valid": [...], "test": [...]}`.
+      support: which rows of a group are its support set: `"random"` ones, or the `"first"` ones,
+        in the order of `time` or of the table.
+      split: the groups of each part: the path of a JSON file
+        `{"train": [...], "valid": [...], "test": [...]}`, three such lists, or three fractions.
       seed: as in `from_groups`.
 
     Returns:
@@ -104,10 +105,11 @@ def from_table(
 def _told(target: str, kind: Kind, features: Sequence[str], left_out: Sequence[str]) -> str:
     """The choices, in one line."""
     shown = ", ".join(map(str, features[:8])) + (", …" if len(features) > 8 else "")
-    line = f"Each task is a {kind} of {target!r} from {len(features)} features: {shown}."
+    word = "feature" if len(features) == 1 else "features"
+    line = f"Each task is a {kind} of {target!r} from {len(features)} {word}: {shown}."
     if left_out:
         line += f" Left out, as row numbers: {', '.join(map(repr, left_out))}."
-    return f"{line} Change this with `kind` (--set task.kind=...) and `features` (--features)."
+    return f"{line} To change this, set `kind` (--kind) and `features` (--features)."
 
 
 # --- which columns ---

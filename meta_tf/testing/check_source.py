@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -61,9 +64,11 @@ def _of_a_part(source: Source, part: Part) -> list[str]:
     return failures
 
 
-def _of_a_set(source: Source, name: str, value: tf.Tensor, shape: tuple[int, ...]) -> list[str]:
+def _of_a_set(source: Source, name: str, value: Any, shape: Any) -> list[str]:
     failures = []
-    for tensor, declared in zip(tf.nest.flatten(value), _shapes(value, shape), strict=True):
+    pairs: list[tuple[tf.Tensor, Any]] = []
+    keras.tree.map_structure_up_to(value, lambda *pair: pairs.append(pair), value, shape)
+    for tensor, declared in pairs:
         if tuple(tensor.shape[2:]) != tuple(declared):
             failures.append(
                 f"`{name}` must be [T, …] of the declared shape {declared}. Received: "
@@ -107,10 +112,3 @@ def _episodes(part: Part, tasks: int, number: int = _EPISODES, **options: int) -
 
 def _equal(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
-
-
-def _shapes(value: tf.Tensor, shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """The declared shapes in the order of the flat tensors."""
-    if isinstance(value, tf.Tensor):
-        return [shape]
-    return tf.nest.flatten_up_to(value, shape)

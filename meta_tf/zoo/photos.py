@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import keras
 
 from meta_tf.algorithms import R2D2
+from meta_tf.calibration import Calibration
 from meta_tf.efficientnet_lite import efficientnet_lite0
 from meta_tf.learner import MetaLearner
 from meta_tf.tasks.images.picture_input import PictureInput
 
 PHOTOS = "photos"
+CALIBRATION = Path(__file__).resolve().parent / "photos.calibration.json"
 
 CARD = f"""### {PHOTOS}
 
@@ -35,26 +40,48 @@ def photos(body: keras.Model | None = None) -> MetaLearner:
 
     Args:
       body: the network, pictures [B, size, size, 3] of values from 0 to 1 to features [B, D] of
-        at least 0; EfficientNet-Lite0 by default.
+        at least 0. By default EfficientNet-Lite0, for which the learner is calibrated.
 
     Returns:
       A learner without an optimiser. It takes pixels from 0 to 255; the network is frozen.
     """
-    body = efficientnet_lite0() if body is None else body
-    pixels = keras.Input(body.input_shape[1:], name="pixels")
-    features = body(keras.layers.Rescaling(1 / 255, name="from_pixels")(pixels))
+    network = efficientnet_lite0() if body is None else body
+    pixels = keras.Input(network.input_shape[1:], name="pixels")
+    features = network(keras.layers.Rescaling(1 / 255, name="from_pixels")(pixels))
+    learner = _learner(pixels, features)
+    (height, width, channels) = network.input_shape[1:]
+    learner.pictures = PictureInput((height, width), channels, white=255, crop=True)
+    learner.calibration = _calibration() if body is None else None
+    return learner
+
+
+def photos_from_features(size: int = 1280) -> MetaLearner:
+    """The learner of photographs without its network: it takes features [B, size].
+
+    For pictures that are in many tasks, whose features are computed once.
+    """
+    features = keras.Input([size], name="features")
+    learner = _learner(features, features)
+    learner.calibration = _calibration()
+    return learner
+
+
+def _learner(inputs: keras.KerasTensor, features: keras.KerasTensor) -> MetaLearner:
     # A root has no derivative at 0.
     roots = keras.ops.sqrt(keras.ops.maximum(features, 1e-6))
     embedding = keras.layers.UnitNormalization(name="unit")(roots)
-    model = keras.Model(pixels, embedding, name=PHOTOS)
+    model = keras.Model(inputs, embedding, name=PHOTOS)
     model.trainable = False
-    learner = MetaLearner(
+    return MetaLearner(
         model,
         R2D2(ways=60, regularization=0.1, scale=10.0),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         batch_norm="running",
         name=PHOTOS,
     )
-    (height, width, channels) = body.input_shape[1:]
-    learner.pictures = PictureInput((height, width), channels, white=255, crop=True)
-    return learner
+
+
+def _calibration() -> Calibration | None:
+    if not CALIBRATION.exists():
+        return None
+    return Calibration.from_config(json.loads(CALIBRATION.read_text(encoding="utf-8")))

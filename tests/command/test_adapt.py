@@ -11,9 +11,9 @@ import tensorflow as tf
 
 import meta_tf
 from meta_tf.command import adapt, adapt_pictures
-from meta_tf.command.adapt_pictures import probabilities
 from meta_tf.command.main import read
 from tests.command_line import one_after_another
+from tests.pictures import noise_folder
 
 STROKES = {
     "cross": [((10, 10), (90, 90)), ((10, 90), (90, 10))],
@@ -60,6 +60,7 @@ CALLS = [
     ["adapt", "three", "query", "--output=c.csv", "--learner=omniglot_20way_1shot"],
     ["adapt", "support", "query", "--invert=no", "--output=d.csv"],
     ["export", "--learner=omniglot_5way_1shot", "--output=saved", "--format=tf_saved_model"],
+    ["predict", "adapted.keras", "query", "--output=e.csv"],
 ]
 WRONG = [
     (
@@ -116,6 +117,8 @@ def test_new_pictures_are_named(folder, answers, number, file):
             assert row["class"] == name
         assert f"{100 * max(sure.values()):.1f} %" in out
     pictures_number = len(known) + len(STROKES)
+    if number < 2:
+        assert "5 of 5 pictures are strokes on a flat ground. The learner is omniglot" in out
     assert f"{pictures_number} pictures, of 105 x 105 pixels, are resized to 28 x 28." in out
 
 
@@ -130,14 +133,9 @@ def test_light_and_dark_are_told_apart_and_may_be_forced(folder, answers):
 def test_the_answers_are_those_of_python_and_of_the_saved_model(folder, answers):
     fitted = keras.models.load_model(folder / "adapted.keras")
     sure = tf.nn.softmax(fitted.predict(folder / "query")).numpy()
+    assert (folder / "e.csv").read_text() == (folder / "a.csv").read_text()
     expected = [[float(row[f"p({c})"]) for c in STROKES] for row in rows(folder / "a.csv")]
     np.testing.assert_allclose(sure, expected, atol=1e-5)
-
-
-def test_probabilities_are_a_softmax_over_the_classes_that_there_are():
-    learner = meta_tf.pretrained("omniglot_5way_1shot")
-    found = probabilities(np.log([[1.0, 3.0, 100.0, 100.0, 100.0]]), 2, learner)
-    np.testing.assert_allclose(found, [[0.25, 0.75]])
 
 
 def test_what_is_exported_learns(folder, answers):
@@ -158,13 +156,7 @@ def test_what_is_wrong_is_answered_in_one_line(answers, number):
 
 @pytest.mark.slow
 def test_a_shipped_learner_is_evaluated_on_tasks_of_its_kind(tmp_path):
-    rng = np.random.default_rng(0)
-    for name in range(20):
-        for i in range(2):
-            path = tmp_path / "images" / f"class{name}" / f"{i}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            noise = rng.integers(0, 256, [28, 28, 1], dtype=np.uint8)
-            path.write_bytes(tf.io.encode_png(noise).numpy())
+    noise_folder(tmp_path / "images", classes=20, each=2, size=28)
     words = ["evaluate", "--learner=omniglot_20way_1shot", "--task=images", "--data_dir=images"]
     words += ["--ways=3", "--eval_tasks=4", "--eval_steps=1", "--output=results.json"]
     ((code, out, err),) = one_after_another([words], cwd=tmp_path)
@@ -185,10 +177,12 @@ def test_a_learner_is_given_pixels_as_in_training(scales, tmp_path, monkeypatch,
     model = keras.Sequential([keras.Input((6, 6, 1)), *layers, keras.layers.Flatten()])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     learner, given = meta_tf.MetaLearner(model, meta_tf.ProtoNet(ways=2), loss), []
-    learn = learner.adapt
-    monkeypatch.setattr(learner, "adapt", lambda x, *rest: (given.append(x), learn(x, *rest))[1])
+    inputs_of = adapt_pictures.inputs_of
+    embedded = lambda *rest: (given.append(inputs_of(*rest)), given[-1])[1]  # noqa: E731
+    monkeypatch.setattr(adapt_pictures, "inputs_of", embedded)
     monkeypatch.setattr(adapt_pictures, "load", lambda name: learner)
     words = [str(tmp_path / "first"), str(tmp_path / "new"), "--learner=mine", "--invert=no"]
     adapt.run(read("adapt", words))
-    np.testing.assert_allclose(given[0][:, 0, 0, 0], [60, 180] / np.float32(1 if scales else 255))
+    # A model that scales pixels itself gets them from 0 to 255, another one from 0 to 1.
+    np.testing.assert_allclose(given[0][:, 0], np.array([60, 180, 61]) / 255, rtol=1e-6)
     assert "1.png     a " in capsys.readouterr().out

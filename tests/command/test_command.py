@@ -68,8 +68,8 @@ def test_python_m_is_the_command_and_an_unknown_word_is_answered_in_one_line():
     code, out, err = run("trian")
     assert (code, out) == (1, "")
     assert err.splitlines() == [
-        "meta-tf: error: the first word must be one of train, evaluate, adapt, export, demo. "
-        "Received: 'trian'."
+        "meta-tf: error: the first word must be one of train, evaluate, adapt, predict, export, "
+        "demo. Received: 'trian'."
     ]
     assert run("--version") == (0, f"meta-tf {__version__}\n", "")
 

@@ -32,7 +32,7 @@ def test_a_last_layer_for_other_classes_begins_anew(tmp_path, capsys):
             anew.append(new.path.removeprefix("mlp/").removeprefix(f"{begun.name}/"))
     assert anew == ["inner_lr_head_kernel", "inner_lr_head_bias", "head/kernel", "head/bias"]
     told = capsys.readouterr().out
-    assert told == f"Beginning with the weights of {tmp_path}; anew: {', '.join(anew)}.\n"
+    assert told == f"Starting from the weights of {tmp_path}; random: {', '.join(anew)}.\n"
 
 
 def test_a_layer_that_is_called_as_its_model(tmp_path, capsys):
@@ -92,9 +92,9 @@ def test_a_run_that_begins_with_another(tmp_path):
     }
     np.testing.assert_allclose(found["again"], found["first"], rtol=1e-6)
     assert abs(found["other"][0] - found["first"][0]) > 1e-3
-    assert "Beginning with the weights of first.\n" in answers[1][1]
-    assert "Beginning with" not in answers[3][1]  # it has been made, and is only evaluated
-    assert "--initial_weights is 'first'" in answers[4][2]
+    assert "Starting from the weights of first.\n" in answers[1][1]
+    assert "Starting from the weights" not in answers[3][1]  # only evaluated
+    assert "--initial_weights must be 'first'" in answers[4][2]
     assert "--initial_weights must be a .keras file" in answers[5][2]
     assert "conv1/kernel [3, 3, 1, 64]" in answers[6][2]
     assert not (tmp_path / "none").exists()

@@ -127,7 +127,7 @@ def answers(folder):
 @pytest.mark.slow
 def test_all_three_are_trained_and_gone_on_with(folder, answers):
     assert [code for code, _, _ in answers[:2]] == [0, 0], answers
-    assert "Going on from iteration 4 of 6" in answers[1][1]
+    assert "Continuing from iteration 4 of 6" in answers[1][1]
     results = json.loads((folder / "run" / "results.json").read_text())
     assert results["iterations"] == 6
     assert results["settings"]["shift"] == 0.5  # --set

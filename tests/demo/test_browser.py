@@ -8,8 +8,8 @@ import pytest
 
 import meta_tf
 from meta_tf import zoo
-from meta_tf.demo.manifest import Shown
 from meta_tf.demo.runtime import runtime_package
+from meta_tf.demo.shown import Shown
 from meta_tf.demo.write import write_page
 from meta_tf.export.compare import TOLERANCE
 from tools.page import browser

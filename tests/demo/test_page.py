@@ -1,18 +1,21 @@
-"""The page's own files: nothing from elsewhere, every word in every language, drawings right."""
+"""The pages' own files: nothing from elsewhere, every word in every language, numbers right."""
 
+import functools
 import json
 import re
 import shutil
 import subprocess
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import meta_tf
 from meta_tf.demo.write import PAGE
 from tools.page.pixels import pixels_of
 
-INDEX = (PAGE / "index.html").read_text(encoding="utf-8")
+PAGES = ("drawings", "photographs")
 GRID, SIZE = 105, 28
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 
@@ -29,8 +32,13 @@ def in_node(program):
     return json.loads(done.stdout)
 
 
-def test_the_content_security_policy_allows_the_page_itself_and_webassembly_alone():
-    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', INDEX)
+def index(page):
+    return (PAGE / f"{page}.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_content_security_policy_allows_the_page_itself_and_webassembly_alone(page):
+    (policy,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]+)"', index(page))
     rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
     assert rules.pop("script-src") == "'self' 'wasm-unsafe-eval'"
     assert rules.pop("default-src") == "'none'"
@@ -45,25 +53,39 @@ def test_nothing_comes_from_elsewhere_and_nothing_is_written_into_the_page():
         assert not re.search(r"<script(?! type=\"module\" src=)|\sstyle=|\son\w+=", text), path
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_fetches_all_its_modules_at_once(page):
+    fetched = set(re.findall(r'(?:modulepreload|module)" (?:href|src)="([^"]+)"', index(page)))
+    shared = {path.name for path in PAGE.glob("*.js")} | {"runtime/ort.wasm.min.mjs"}
+    own = {str(path.relative_to(PAGE)) for path in (PAGE / page).rglob("*.js")}
+    assert fetched == shared | own
+
+
 @needs_node
-def test_both_languages_have_all_words_and_the_page_asks_for_no_others():
+@pytest.mark.parametrize("page", PAGES)
+def test_both_languages_have_all_words_and_the_page_asks_for_no_others(page):
     found = in_node(
-        'import { en } from "./words/en.js"; import { zh } from "./words/zh.js";'
+        f'import {{ en }} from "./{page}/words/en.js"; import {{ zh }} from "./{page}/words/zh.js";'
         "const kinds = (words) => Object.fromEntries(Object.entries(words).map("
         "([key, word]) => [key, Array.isArray(word) ? word.length : typeof word === 'object' ?"
-        " Object.keys(word) : typeof word + (word.length * (typeof word === 'function'))]));"
+        " kinds(word) : typeof word + (word.length * (typeof word === 'function'))]));"
         "console.log(JSON.stringify([kinds(en), kinds(zh), en]))"
     )
     english, chinese, words = found
     assert english == chinese
-    used = set(re.findall(r'data-words="(\w+)"', INDEX))
-    for path in PAGE.glob("*.js"):
-        used |= set(re.findall(r"\bwords\.(\w+)", path.read_text(encoding="utf-8")))
-    used -= {"js"}
-    assert used == set(english)
+    html = index(page)
+    used = set(re.findall(r'data-words="(\w+)"', html))
+    scripts = [path.read_text(encoding="utf-8") for path in (PAGE / page).glob("*.js")]
+    for text in [*scripts, (PAGE / "words.js").read_text(encoding="utf-8")]:
+        used |= set(re.findall(r"\bwords\.(\w+)", text))
+    assert used - {"js"} == set(english)
     # What stands in the page before its program runs is the same.
-    for name, text in re.findall(r'data-words="(\w+)"[^>]*>([^<]*)<', INDEX):
+    for name, text in re.findall(r'data-words="(\w+)"[^>]*>([^<]*)<', html):
         assert text == words[name]
+    # Every problem has its words.
+    told = {name for text in scripts for name in re.findall(r'problem\("(\w+)"', text)}
+    told |= {name for text in scripts for name in re.findall(r"problems\.(\w+)", text)}
+    assert told <= set(english.get("problems", []))
 
 
 @needs_node
@@ -71,7 +93,7 @@ def test_a_picture_is_made_smaller_as_tensorflow_does_it():
     rng = np.random.default_rng(0)
     picture = (rng.random([GRID, GRID]) > 0.5).astype("float32")
     program = (
-        'import { shrink } from "./lanczos.js";'
+        'import { shrink } from "./drawings/lanczos.js";'
         f"const picture = {picture.ravel().tolist()};"
         f"console.log(JSON.stringify([...shrink(picture, {GRID}, {SIZE})]))"
     )
@@ -102,3 +124,83 @@ def test_a_large_drawing_and_a_dot_stay_inside():
     assert dot.max() > 0.3
     assert (dot > 0.3).sum() <= 4
     assert pictures.min() >= 0 and pictures.max() <= 1
+
+
+@needs_node
+@pytest.mark.parametrize(
+    "counts",
+    [
+        (1, 4, 2),  # between the numbers of the calibration: 7 / 3
+        (1, 1, 1),  # nothing is known of the spread within these classes
+        (9, 9, 9),  # beyond the numbers of the calibration
+    ],
+)
+def test_the_head_computes_what_python_does(counts):
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=[3, 9]).repeat(counts, axis=0)
+    taught = (centres + 0.3 * rng.normal(size=centres.shape)).astype("float32")
+    queries = np.concatenate([taught[:2] + 0.1, rng.normal(size=[3, 9])]).astype("float32")
+    model = keras.Sequential([keras.Input([9]), keras.layers.Identity()])
+    algorithm = meta_tf.R2D2(ways=4, regularization=0.3, scale=7.0)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    learner = meta_tf.MetaLearner(model, algorithm, loss)
+    learner.calibration = meta_tf.Calibration({1: 3.0, 2: 2.0, 5: 1.2}, threshold=0.5, spread=2.0)
+    # The fourth class has no example.
+    fitted = learner.adapt(taught, np.repeat([0, 1, 2], counts))
+    logits = fitted.predict(queries, verbose=0)[:, :3]
+    probabilities, strangeness = fitted.predict_with_strangeness(queries)
+    settings = {
+        "lambda": 0.3,
+        "scale": 7,
+        "bias": 0,
+        "calibration": learner.calibration.get_config(),
+    }
+    classes = [rows.tolist() for rows in np.split(taught, np.cumsum(counts)[:-1])]
+    found = in_node(f"""
+        import {{ Head }} from "./photographs/head.js";
+        const head = new Head({json.dumps(classes)}, {json.dumps(settings)});
+        const answers = {json.dumps(queries.tolist())}.map((query) => head.answer(query));
+        console.log(JSON.stringify(answers));
+    """)
+    # float32 in TensorFlow, double precision in JavaScript.
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4)
+    close([answer["logits"] for answer in found], logits)
+    close([answer["probabilities"] for answer in found], probabilities[:, :3])
+    close([answer["strangeness"] - 0.5 for answer in found], strangeness)
+    none = [answer["none"] for answer in found]
+    assert none == (strangeness > 0).tolist() and True in none and False in none
+
+
+@needs_node
+def test_what_was_taught_is_saved_and_read_back_and_wrong_files_are_refused():
+    found = in_node("""
+        import { read, written } from "./photographs/saved.js";
+        const about = { network: "abc", features: 3, learner: "photos" };
+        const example = {
+          id: "e",
+          embedding: Float32Array.of(0.1, -2, 3e-9),
+          thumbnail: Uint8Array.of(0, 200, 255),
+        };
+        const text = written([{ id: "t", name: "杯子", examples: [example] }], about);
+        const [{ name, examples: [{ id, embedding, thumbnail }] }] = read(text, about);
+        const reason = (text, other = {}) => {
+          try {
+            read(text, { ...about, ...other });
+          } catch (error) {
+            return error.reason;
+          }
+        };
+        const reasons = [
+          ...["x", "{}", "null"].map((text) => reason(text)),
+          reason(text, { network: "d" }),
+          reason(text, { features: 4 }),
+          reason(text.replace('"name"', '"n"')),
+        ];
+        const found = { name, id, embedding: [...embedding], thumbnail: [...thumbnail], reasons };
+        console.log(JSON.stringify(found));
+    """)
+    assert found["name"] == "杯子" and found["id"] == "e"
+    assert found["embedding"] == np.array([0.1, -2, 3e-9], "float32").tolist()
+    assert found["thumbnail"] == [0, 200, 255]
+    wrong = ["notSaved"] * 3 + ["otherNetwork"] + ["damaged"] * 2
+    assert found["reasons"] == wrong

@@ -6,6 +6,7 @@ import urllib.request
 
 import pytest
 
+from meta_tf.demo import serve
 from meta_tf.demo.serve import address_of, served
 
 
@@ -42,3 +43,10 @@ def test_files_arrive_as_what_they_are_and_without_a_line_on_the_screen(tmp_path
 def test_a_used_port_is_reported(tmp_path):
     with served(tmp_path) as server, pytest.raises(OSError, match=r"in use.*Choose another"):
         served(tmp_path, server.server_port).__enter__()
+
+
+def test_the_page_is_at_the_same_port_each_time_unless_it_is_taken(tmp_path, monkeypatch):
+    with served(tmp_path) as server:
+        monkeypatch.setattr(serve, "_USUAL_PORT", server.server_port)
+        assert serve.usual_port() == 0
+    assert serve.usual_port() == server.server_port

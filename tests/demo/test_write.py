@@ -1,6 +1,7 @@
 """The page's folder: what is in it, what the page is told of the learner, what is refused."""
 
 import gzip
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pytest
 import meta_tf
 from meta_tf import zoo
 from meta_tf.command.main import main
-from meta_tf.demo import manifest as manifests
-from meta_tf.demo import runtime, write
+from meta_tf.demo import drawings, photographs, runtime, write
+from meta_tf.demo.shown import Shown
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -52,10 +53,14 @@ def exported(monkeypatch):
 
 def test_the_folder_holds_the_page_the_learner_and_what_runs_it(tmp_path, package, exported):
     learner = learner_of(meta_tf.MAML(0.1, inner_steps=1, eval_steps=3))
-    shown = [manifests.Shown(learner, "mine")]
+    shown = [Shown(learner, "mine")]
     size = write.write_page(shown, tmp_path / "page", package)
     written = {p.relative_to(tmp_path / "page") for p in (tmp_path / "page").rglob("*.*")}
-    page = {path.relative_to(write.PAGE) for path in write.PAGE.rglob("*.*")}
+    page = {
+        path.relative_to(write.PAGE)
+        for path in (*write.PAGE.glob("*.*"), *(write.PAGE / "drawings").rglob("*.*"))
+        if path.suffix != ".html"
+    } | {Path("index.html")}
     names = [Path(name).name for name in runtime.FILES] + [runtime.LICENCE.name]
     ran = {Path("runtime") / (f"{n}.gzip" if n.endswith(".wasm") else n) for n in names}
     files = {Path(f"learner1/{name}_{n}.onnx") for name in ("adapt", "predict") for n in (1, 2, 3)}
@@ -99,8 +104,8 @@ def test_the_folder_holds_the_page_the_learner_and_what_runs_it(tmp_path, packag
 )
 def test_the_manifest_describes_the_learner(algorithm, outputs, batch_norm, told):
     learner = learner_of(algorithm, outputs, batch_norm, shape=(20, 20, 1))
-    after = [{"steps": steps} for steps in manifests.steps_shown(learner)]
-    found = manifests.entry(manifests.Shown(learner, "mine"), after)
+    after = [{"steps": steps} for steps in drawings.steps_shown(learner)]
+    found = drawings.entry(Shown(learner, "mine"), after)
     assert [row["steps"] for row in found["after"]] == told["steps"]
     assert (found["learner"], found["size"], found["writing"]) == ("mine", 20, None)
     assert (found["pen"], found["side"]) == (zoo.OMNIGLOT.pen, zoo.OMNIGLOT.side)
@@ -112,26 +117,28 @@ def test_the_manifest_describes_the_learner(algorithm, outputs, batch_norm, told
 )
 def test_many_steps_are_shown_by_a_few(steps, shown):
     learner = learner_of(meta_tf.MAML(0.1, inner_steps=1, eval_steps=steps))
-    assert manifests.steps_shown(learner) == shown
+    assert drawings.steps_shown(learner) == shown
 
 
 def test_an_earlier_page_is_replaced_and_nothing_else(tmp_path, package, exported):
     learner, folder = learner_of(meta_tf.ProtoNet(5), None), tmp_path / "page"
     for name in ("first", "second"):
-        write.write_page([manifests.Shown(learner, name)], folder, package)
+        write.write_page([Shown(learner, name)], folder, package)
     (entry,) = json.loads((folder / "manifest.json").read_text())["learners"]
     assert entry["learner"] == "second"
     (folder / "manifest.json").unlink()
     before = sorted(folder.rglob("*"))
-    with pytest.raises(ValueError, match="holds something else"):
-        write.write_page([manifests.Shown(learner, "third")], folder, package)
+    with pytest.raises(ValueError, match="contains other files"):
+        write.write_page([Shown(learner, "third")], folder, package)
     assert sorted(folder.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
     ("wrong", "told"),
     [
-        ({"shape": (28, 28, 3)}, r"\[size, size, 1\].*mine.*28, 28, 3"),
+        ({"shape": (28, 28, 2)}, r"\[size, size, 1\].*mine.*28, 28, 2"),
+        ({"shape": (28, 28, 3)}, r"learn by `R2D2`.*mine.*by MAML with batch norm 'support'"),
+        ({"shape": (28, 20, 3)}, r"square photographs.*28, 20, 3"),
         ({"shape": (28, 20, 1)}, r"\[size, size, 1\].*28, 20, 1"),
         ({"loss": keras.losses.MeanSquaredError()}, "be a classifier.*mean_squared_error"),
     ],
@@ -139,8 +146,37 @@ def test_an_earlier_page_is_replaced_and_nothing_else(tmp_path, package, exporte
 def test_a_learner_of_something_else_is_refused(wrong, told, tmp_path, package):
     learner = learner_of(meta_tf.MAML(0.1), **wrong)
     with pytest.raises(ValueError, match=f"`learner` must .*{told}"):
-        write.write_page([manifests.Shown(learner, "mine")], tmp_path / "page", package)
+        write.write_page([Shown(learner, "mine")], tmp_path / "page", package)
     assert not (tmp_path / "page").exists()
+
+
+def test_learners_of_photographs_have_a_page_of_their_own(tmp_path, package, exported, monkeypatch):
+    def shown(channels):
+        size = keras.Input([8, 8, channels])
+        model = keras.Model(size, keras.layers.GlobalAveragePooling2D()(size))
+        algorithm = meta_tf.R2D2(ways=7, regularization=0.5, scale=3.0)
+        return Shown(meta_tf.MetaLearner(model, algorithm, LOSS, batch_norm="running"), "mine")
+
+    monkeypatch.setattr(photographs, "embed_file", lambda model: b"a network")
+    folder = tmp_path / "page"
+    write.write_page([shown(3)], folder, package)
+    told = json.loads((folder / "manifest.json").read_text())
+    assert told.pop("network") == hashlib.sha256(b"a network").hexdigest()[:16]
+    assert told.pop("lambda") == pytest.approx(0.5)
+    assert (folder / told.pop("embed")).read_bytes() == b"a network"
+    assert told == {
+        "learner": "mine",
+        "size": 8,
+        "features": 3,
+        "white": 1,
+        "ways": 7,
+        "scale": 3.0,
+        "bias": 0.0,
+        "calibration": None,
+    }
+    assert (folder / "photographs" / "main.js").is_file() and not (folder / "drawings").exists()
+    with pytest.raises(ValueError, match=r"`learner` must be one learner of photographs.*mine, mi"):
+        write.write_page([shown(1), shown(3)], folder, package)
 
 
 def test_the_command_writes_a_page(tmp_path, package, exported, capsys):
@@ -178,7 +214,7 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path, package, exported, capsys):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "notes.txt").write_text("mine")
     calls = {
-        "something else": [f"--output={tmp_path / 'full'}"],
+        "contains other files": [f"--output={tmp_path / 'full'}"],
         "`runtime` must be the unpacked npm package": [f"--runtime={tmp_path}"],
         "--port=70000 cannot be used": [f"--runtime={package}", "--port=70000"],
         "Received: --learner=nothing.": ["--learner=omniglot,nothing"],

@@ -301,7 +301,7 @@ def test_any_part_with_batches_works():
         ({"tasks_number": 1}, "`tasks_number` must be an integer of at least 2"),
         ({"steps": -1}, "`steps` must be an integer of at least 0"),
         ({"tasks_at_once": 0}, "`tasks_at_once` must be"),
-        ({"metric": "precision"}, "`metric` must be one of 'accuracy', 'mse', 'loss'"),
+        ({"metric": "precision"}, "`metric` must be one of 'accuracy', 'mse', "),
         ({"verbose": "yes"}, "`verbose` must be one of"),
         ({"part": meta_tf.tasks.Sinusoid(shots=2)}, "pass a part: tasks.test"),
         ({"learner": meta_tf.models.mlp()}, "`learner` must be a meta_tf.MetaLearner"),

@@ -29,7 +29,10 @@ def test_a_wheel_holds_the_program_its_presets_and_learners_and_no_tests(tmp_pat
         ("zoo", "*.npz"),
         ("zoo", "*.LICENSE.txt"),
         ("demo/page", "*.*"),
-        ("demo/page/words", "*.js"),
+        ("demo/page/drawings", "*.*"),
+        ("demo/page/drawings/words", "*.js"),
+        ("demo/page/photographs", "*.*"),
+        ("demo/page/photographs/words", "*.js"),
     ):
         files = list((ROOT / "meta_tf" / folder).glob(pattern))
         assert files

@@ -63,6 +63,19 @@ def test_regression_shows_what_the_learner_predicts(grid, tmp_path):
     assert is_drawn(figure, tmp_path / "fit.png")
 
 
+def test_regression_shows_intervals_of_a_gaussian_learner():
+    model = meta_tf.models.mlp(1, None, (4,))
+    net = meta_tf.MetaLearner(model, meta_tf.ALPaCA(), meta_tf.GaussianLoss())
+    part = meta_tf.tasks.Sinusoid(shots=4, queries=9, grid=True).test
+    figure = plots.regression(net, part)
+    x, _ = next(iter(part.batches(3)))
+    fitted = net.adapt(x["support_x"][2], x["support_y"][2])
+    lower, upper = fitted.predict_interval(x["query_x"][2], level=0.9)
+    expected = np.hstack([x["query_x"][2], lower, upper])
+    np.testing.assert_allclose(band(figure.axes[2]), expected, rtol=1e-3)
+    assert "prediction" in lines(figure.axes[2])
+
+
 class Padded:
     """Tasks of which the first examples are real, and the rest NaN."""
 

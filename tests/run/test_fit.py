@@ -46,7 +46,7 @@ def test_a_run_is_the_same_if_what_may_not_change_is(tmp_path):
         dataclasses.replace(made, settings={**settings, "rate": ("0.1", "none")}),
         dataclasses.replace(made, others=()),
     ):
-        with pytest.raises(ValueError, match="that would be another run"):
+        with pytest.raises(ValueError, match="to continue that run"):
             other.check_same_run(training)
         other.check_same_run(dataclasses.replace(training, restart=True))
         assert other.of_another_run(made.texts())

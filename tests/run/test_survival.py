@@ -99,15 +99,15 @@ def test_a_run_goes_on_from_a_checkpoint_with_other_rates_once(tmp_path):
         ]
     )
     assert [code for code, _, _ in answers] == [0, 1, 1, 0, 0, 0, 1, 0], answers
-    assert "Beginning at iteration 0 of 4" in answers[0][1]
-    assert "--meta_lr is '0.001'" in answers[1][2] and "--restart_from" in answers[1][2]
+    assert "Starting at iteration 0 of 4" in answers[0][1]
+    assert "--meta_lr must be '0.001'" in answers[1][2] and "--restart_from" in answers[1][2]
     assert "checkpoint in" in answers[2][2] and ": 2, 4." in answers[2][2]
-    assert "Going on from iteration 2 of 4" in answers[3][1]
+    assert "Continuing from iteration 2 of 4" in answers[3][1]
     assert "inner_lr=0.25" in answers[3][1]
-    assert "Going on from iteration 4 of 4" in answers[4][1]
-    assert "Going on from iteration 4 of 4" in answers[5][1]
-    assert "--shots is '1'" in answers[6][2]
-    assert "Beginning at iteration 0 of 4" in answers[7][1]
+    assert "Continuing from iteration 4 of 4" in answers[4][1]
+    assert "Continuing from iteration 4 of 4" in answers[5][1]
+    assert "--shots must be '1'" in answers[6][2]
+    assert "Starting at iteration 0 of 4" in answers[7][1]
     assert "Until" not in (tmp_path / "run" / "flags.txt").read_text()
 
 

@@ -5,6 +5,8 @@ import pytest
 import tensorflow as tf
 
 from meta_tf.tasks import from_function
+from meta_tf.testing import check_source
+from tests.tasks.random_walk import random_walk
 
 
 def line(seed):
@@ -129,3 +131,68 @@ def list_targets(seed):
 def test_errors_name_what_is_wrong(fn, ways, message):
     with pytest.raises(ValueError, match=f"(?s){message}"):
         from_function(fn, ways=ways)
+
+
+@pytest.fixture(scope="module")
+def walks():
+    return from_function(random_walk, numpy=True)
+
+
+def test_a_function_of_numpy_makes_the_tasks(walks):
+    check_source(walks)
+    assert (walks.kind, walks.shots, walks.queries) == ("regression", 6, 3)
+    assert walks.input_shape == {"number": (1,), "time": (1,)}
+    x, query_y = next(iter(walks.train.batches(4)))
+    assert (x["query_x"]["number"].dtype, query_y.dtype) == (tf.int32, tf.float32)
+    np.testing.assert_array_equal(x["query_x"]["time"][:, :, 0], [[6, 7, 8]] * 4)
+
+
+def test_workers_make_the_same_tasks(walks):
+    shared = from_function(random_walk, numpy=True, workers=2)
+    for one, other in zip(walks.train.batches(5), shared.train.batches(5).take(2), strict=False):
+        tf.nest.map_structure(np.testing.assert_array_equal, one, other)
+
+
+def odd_is_longer(seed):
+    x = np.random.default_rng(seed).normal(size=[3 + seed[0] % 2, 1])
+    return x, x, x, x
+
+
+def high_is_longer(seed):  # higher than any seed that is tried first
+    x = np.random.default_rng(seed).normal(size=[3 + int(seed[0] > 2**22), 1])
+    return x, x, x, x
+
+
+def high_fails(seed):
+    assert seed[0] <= 2**22, "no root was found"
+    return random_walk(seed)
+
+
+@pytest.mark.parametrize(
+    ("fn", "message"),
+    [(high_is_longer, "same shapes for every seed"), (high_fails, "no root was found")],
+)
+def test_a_fault_that_appears_later_is_shown(fn, message):
+    source = from_function(fn, numpy=True)
+    with pytest.raises(Exception, match=message):
+        next(iter(source.train.batches(50)))
+
+
+@pytest.mark.parametrize(
+    ("fn", "options", "message"),
+    [
+        (lambda seed: random_walk(seed), {"numpy": True, "workers": 2}, "at the top of a module"),
+        (random_walk, {"workers": 2}, "`workers` are for a function of NumPy"),
+        (random_walk, {"numpy": True, "workers": -1}, "`workers` must be an integer"),
+        (random_walk, {"numpy": 1}, "`numpy` must be True or False"),
+        (random_walk, {}, "pass numpy=True"),
+        (lambda seed: [1.0], {"numpy": True}, "It returned list"),
+        (odd_is_longer, {"numpy": True}, "It returned other shapes for another seed"),
+        (lambda seed: 1 / 0, {"numpy": True}, "Calling it failed with ZeroDivisionError"),
+        (lambda seed: (np.ones([2, 1]),) * 4, {"numpy": True}, "8 seeds gave the same task"),
+        (stateful, {"numpy": True}, "The same seed gave two different tasks"),
+    ],
+)
+def test_errors_name_what_is_wrong_with_a_simulator(fn, options, message):
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        from_function(fn, **options)

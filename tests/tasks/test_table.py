@@ -159,8 +159,11 @@ def test_a_file_of_lists_that_holds_none(tmp_path, lists):
             "must have rows.*t.csv, 0 rows of the columns 'patient'",
         ),
         ("", "cannot be read.*EmptyDataError"),
-        ("patient,dose,dose\n1,2,3\n", "distinct column names. Received: .*t.csv, 'dose' more"),
-        ("patient,dose,effect\na,1,2,3\nb,1,2,3\n", "as many column names as its rows"),
+        (
+            "patient,dose,dose\n1,2,3\n",
+            "^`data` must have distinct column names. .*, 'dose' more",
+        ),
+        ("patient,dose,effect\na,1,2,3\nb,1,2,3\n", "a column name for every value"),
         ("patient,dose,effect\na,1,2\nb,1,2,3,4\n", "cannot be read.*ParserError"),
         ("patient,dose,effect\na,1,2\nb,\xff,2\n", "cannot be read.*UnicodeDecodeError"),
     ],

@@ -12,7 +12,8 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from meta_tf import tasks
-from meta_tf.command import adapt_pictures, build, main
+from meta_tf.command import build, main
+from meta_tf.command.new_pictures import Told, as_files, say_ignored
 from meta_tf.files import whole_file, write_text
 from meta_tf.tasks.images.conversion import Conversion
 from meta_tf.tasks.images.decode import decode_images
@@ -254,7 +255,8 @@ def test_all_that_pillow_opens_is_read_and_what_is_no_picture_is_counted(tmp_pat
     (tmp_path / "loose.jpg").unlink()
     found = classes_in(tmp_path, "--support").pictures
     assert len(found) == 6 * len(endings)
-    adapt_pictures.read(PictureInput((28, 28), 1), found)
+    assert len(PictureInput((28, 28), 1).decoded(as_files(found))) == len(found)
+    say_ignored(found, Told())
     line = "12 files are ignored (not a picture directly in a class folder): a/more, a/notes.txt, "
     assert capsys.readouterr().out.startswith(line + "b/more, ….\n")
 

@@ -2,27 +2,15 @@
 //
 //     node browser.mjs < work.json > found.json
 //
-// `work`: { puppeteer, chromium, url } and one of
+// `work`: as for chromium.mjs, with { url } and one of
 //   tasks   of { support, queries }: for each class a drawing to teach, and drawings
 //           { strokes, label } to ask about; `loads`, how often to time the loading
 //   walk    true: uses mouse, finger, keys, and both languages
 //   shots   screenshots of the page with a task solved, { file, task, width, … }
 
-import { readFileSync } from "node:fs";
-import { pathToFileURL } from "node:url";
+import { browser, finish, opened, work } from "./chromium.mjs";
 
-const work = JSON.parse(readFileSync(0, "utf8"));
-const { default: puppeteer } = await import(pathToFileURL(work.puppeteer).href);
-const browser = await puppeteer.launch({
-  executablePath: work.chromium,
-  args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
-});
-try {
-  const found = await (work.walk ? walk() : work.shots ? shoot() : run());
-  process.stdout.write(JSON.stringify(found));
-} finally {
-  await browser.close();
-}
+await finish(() => (work.walk ? walk() : work.shots ? shoot() : run()));
 
 async function run() {
   const { page, problems, elsewhere } = await opened(work.url, { width: 1100, height: 1500 });
@@ -54,7 +42,7 @@ async function walk() {
   await answered(page);
   const before = await learned(page);
   const drawn = await page.evaluate(async () => {
-    const { question, state } = await import(new URL("main.js", location.href).href);
+    const { question, state } = await import(new URL("drawings/main.js", location.href).href);
     const count = (pad) => pad.strokes.length;
     const [mouse, finger] = state.symbols.map(({ pad }) => count(pad));
     return { strokes: { mouse, finger, keys: count(question) }, by_keys: question.strokes[0] };
@@ -114,26 +102,6 @@ async function shoot() {
   return {};
 }
 
-/** A page that is ready; what it complains of, and what it asks other places for. */
-async function opened(url, viewport, own = url, dark = false) {
-  const page = await browser.newPage();
-  const [problems, elsewhere] = [[], []];
-  page.on("console", (message) => {
-    if (["error", "warn"].includes(message.type())) problems.push(message.text());
-  });
-  page.on("pageerror", (error) => problems.push(String(error)));
-  page.on("request", (request) => {
-    if (!request.url().startsWith(own)) elsewhere.push(request.url());
-  });
-  await page.setViewport(viewport);
-  const scheme = { name: "prefers-color-scheme", value: dark ? "dark" : "light" };
-  await page.emulateMediaFeatures([scheme]);
-  await page.goto(url);
-  await page.waitForSelector("html[data-ready]");
-  page.pen = await page.createCDPSession();
-  return { page, problems, elsewhere };
-}
-
 /** Teaches the classes of a task, and asks about its other drawings. */
 async function solve(page, { support, queries }) {
   const boxes = await page.$$(".card .pad");
@@ -154,7 +122,7 @@ async function solve(page, { support, queries }) {
 /** What the page makes of the drawing that is on its pad, once it has made up its mind. */
 function answered(page) {
   return page.evaluate(async () => {
-    const { settled, state } = await import(new URL("main.js", location.href).href);
+    const { settled, state } = await import(new URL("drawings/main.js", location.href).href);
     await settled();
     const { picture, answers, ms } = state.answer;
     const said = document.querySelector("#answer").textContent;
@@ -165,7 +133,7 @@ function answered(page) {
 /** The name of the learner that answers. */
 function known(page) {
   return page.evaluate(async () => {
-    const { state } = await import(new URL("main.js", location.href).href);
+    const { state } = await import(new URL("drawings/main.js", location.href).href);
     return state.learner.manifest.learner;
   });
 }
@@ -173,7 +141,7 @@ function known(page) {
 /** The pictures that it learned from, and the time that took. */
 function learned(page) {
   return page.evaluate(async () => {
-    const { settled, state } = await import(new URL("main.js", location.href).href);
+    const { settled, state } = await import(new URL("drawings/main.js", location.href).href);
     await settled();
     const support = state.learned.classes.map((list) => list.map((picture) => [...picture]));
     return { support, learn_ms: state.learned.ms };

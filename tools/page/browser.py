@@ -98,12 +98,12 @@ def shown(folder: Path) -> Iterator[str]:
         thread.join()
 
 
-def in_browser(work: dict[str, Any]) -> dict[str, Any]:
-    """The results of `browser.mjs`."""
+def in_browser(work: dict[str, Any], program: Path = PROGRAM) -> dict[str, Any]:
+    """The results of `browser.mjs`, or of another program that uses `chromium.mjs`."""
     driver = fetched_driver()
     given = {"puppeteer": str(driver), "chromium": chromium(), **work}
     done = subprocess.run(
-        ["node", str(PROGRAM)], input=json.dumps(given), capture_output=True, text=True, check=False
+        ["node", str(program)], input=json.dumps(given), capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise RuntimeError(f"The browser's program failed: {done.stderr.strip()}")

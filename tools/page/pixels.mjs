@@ -6,7 +6,7 @@
 
 import { readFileSync, writeSync } from "node:fs";
 
-import { GRID, picture, pixels } from "../../meta_tf/demo/page/pixels.js";
+import { GRID, picture, pixels } from "../../meta_tf/demo/page/drawings/pixels.js";
 
 const [size, pen, side] = process.argv.slice(2).map(Number); // NaN: as they were drawn
 const onGrid = (strokes) => strokes.map((stroke) => stroke.map(([x, y]) => [GRID * x, GRID * y]));

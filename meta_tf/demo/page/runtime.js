@@ -26,11 +26,12 @@ export async function load(path) {
   };
 }
 
-/** Pictures [n, size, size, 1] as one tensor. */
-export function pictures(list, size) {
-  const data = new Float32Array(list.length * size * size);
-  list.forEach((picture, i) => data.set(picture, i * size * size));
-  return new ort.Tensor("float32", data, [list.length, size, size, 1]);
+/** Pictures of one shape, [height, width, channels], as one tensor [n, height, width, channels]. */
+export function pictures(list, shape) {
+  const each = shape.reduce((product, length) => product * length);
+  const data = new Float32Array(list.length * each);
+  list.forEach((picture, i) => data.set(picture, i * each));
+  return new ort.Tensor("float32", data, [list.length, ...shape]);
 }
 
 /** The numbers of classes [n] as a tensor. */

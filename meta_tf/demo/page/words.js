@@ -1,24 +1,20 @@
 // The page's language: its words, and where they stand.
 
-import { en } from "./words/en.js";
-import { zh } from "./words/zh.js";
-
-const LANGUAGES = { en, zh };
 const TAGS = { en: "en", zh: "zh-Hans" };
 
-/** The language that the address asks for (`?lang=zh`), or else the browser. */
-export function preferred() {
+/**
+ * The language that the address asks for (`?lang=zh`), or else the browser.
+ *
+ * @param languages the words by language: texts, and functions that make texts.
+ */
+export function preferred(languages) {
   const asked = new URLSearchParams(location.search).get("lang");
   const wished = [asked, ...navigator.languages].filter(Boolean);
-  return wished.map((tag) => tag.slice(0, 2)).find((tag) => tag in LANGUAGES) ?? "en";
+  return wished.map((tag) => tag.slice(0, 2)).find((tag) => tag in languages) ?? "en";
 }
 
-/** The words of a language: texts, and functions that make texts. */
-export const wordsOf = (language) => LANGUAGES[language];
-
-/** Puts a language's texts to where `data-words` says, and into the address. */
-export function speak(language) {
-  const words = LANGUAGES[language];
+/** Puts a language's texts to where `data-words` says, and the language into the address. */
+export function speak(words, language) {
   document.documentElement.lang = TAGS[language];
   document.title = words.title;
   for (const element of document.querySelectorAll("[data-words]")) {

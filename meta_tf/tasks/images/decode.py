@@ -15,6 +15,7 @@ from meta_tf.tasks.images.picture import ImageFile, PictureReader
 
 _CHUNK = 500  # the most files decoded at a time: enough to hide the overhead of resizing
 _CHUNK_BYTES = 8 * 2**20  # little memory
+_SLOW_BYTES = 4 * 2**20  # of all images: for example, 28 photographs of 224 x 224 pixels
 _WAITING_BYTES = 32 * 2**20  # pictures of the same shape, which are resized together
 
 
@@ -59,10 +60,12 @@ def decoded_chunks(
 ) -> Iterator[np.ndarray]:
     """The same images, a few hundred at a time."""
     reader = PictureReader(files, size, channels)
+    size_of_one = math.prod(size) * channels
     # Only for slow work, and only where a line can be overwritten.
-    shown = len(files) > _CHUNK and sys.stdout.isatty()
+    slow = len(files) > _CHUNK or len(files) * size_of_one > _SLOW_BYTES
+    shown = slow and sys.stdout.isatty()
     bar = keras.utils.Progbar(len(files), verbose=int(shown), unit_name="image")
-    number = max(1, min(_CHUNK, _CHUNK_BYTES // (math.prod(size) * channels)))
+    number = max(1, min(_CHUNK, _CHUNK_BYTES // size_of_one))
     for first in range(0, len(files), number):
         chunk = files[first : first + number]
         images = np.empty([len(chunk), *size, channels], np.uint8)
@@ -70,6 +73,8 @@ def decoded_chunks(
         held = 0
         for place, file in enumerate(chunk):
             picture = reader.read(file)
+            if shown:
+                bar.update(first + place)
             if conversion is not None:
                 conversion.add(picture)
             pixels = picture.pixels

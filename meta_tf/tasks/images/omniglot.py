@@ -56,7 +56,8 @@ class Omniglot(Source):
         rotates nothing. Rotation keeps four copies of the drawings, 100 MB.
       size: height and width of the images in pixels.
       download: whether to download archives that are not in `data_dir` (14 MB).
-      cache_dir: where to keep the decoded drawings, instead of the above.
+      cache_dir: the folder of the decoded drawings; `data_dir`, or else the user's cache folder,
+        if None.
       mirror: URL of a folder that contains the two archives, to download them from;
         the official one if None. In any case, the downloaded files must have the
         official checksums.

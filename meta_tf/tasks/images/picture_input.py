@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from meta_tf.tasks.images.conversion import Conversion
-from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.images.decode import decode_images, decoded_chunks
 from meta_tf.tasks.images.picture import ImageFile
 from meta_tf.tasks.images.picture_classes import classes_in, pictures_in, shown_name
 
@@ -86,6 +86,13 @@ class PictureInput:
         """Reads files, as `read` does; `conversion` counts how they were stored."""
         images = decode_images(files, self.size, self.channels, conversion, self.crop)
         return self.scaled(inverted(images, self.invert))
+
+    def each(
+        self, files: Sequence[ImageFile], conversion: Conversion | None = None
+    ) -> Iterator[np.ndarray]:
+        """The same pictures one by one, read when they are needed."""
+        for images in decoded_chunks(files, self.size, self.channels, conversion, self.crop):
+            yield from self.scaled(inverted(images, self.invert))
 
     def scaled(self, images: np.ndarray) -> np.ndarray:
         """Pictures of uint8 from 0 to 255 as float32 from 0 to `white`."""

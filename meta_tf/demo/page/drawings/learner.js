@@ -1,7 +1,9 @@
 // The learner: it learns from pictures of a few classes, and says which class a new one is.
 // What it is, and which files hold it, stands in manifest.json.
 
-import { labels, load, pictures, start } from "./runtime.js";
+import { manifest } from "../manifest.js";
+import { labels, load, pictures, start } from "../runtime.js";
+import { softmax } from "../shares.js";
 
 export class Learner {
   #after; // [{ steps, adapt, predict }], for each number of steps that is shown; its own last
@@ -11,12 +13,8 @@ export class Learner {
 
   /** What there is to choose from; with that, what runs it is ready. */
   static async choices() {
-    const [answer] = await Promise.all([
-      fetch(new URL("./manifest.json", import.meta.url)),
-      start(),
-    ]);
-    if (!answer.ok) throw new Error(`manifest.json: ${answer.status} ${answer.statusText}`);
-    return await answer.json();
+    const [written] = await Promise.all([manifest(), start()]);
+    return written;
   }
 
   /** Loads one of the learners that the manifest tells of. */
@@ -28,6 +26,10 @@ export class Learner {
       learner.#after.push({ steps, adapt: await load(adapt), predict: await load(predict) });
     }
     return learner;
+  }
+
+  get #shape() {
+    return [this.manifest.size, this.manifest.size, 1];
   }
 
   /** Runs everything once: the first time is slower, as a browser compiles what is needed. */
@@ -46,7 +48,7 @@ export class Learner {
   async learn(classes) {
     const support = classes.flat();
     const y = labels(classes.flatMap((list, label) => list.map(() => label)));
-    const x = pictures(support, this.manifest.size);
+    const x = pictures(support, this.#shape);
     const learned = [];
     let ms = 0;
     for (const { steps, adapt, predict } of this.#after) {
@@ -68,7 +70,7 @@ export class Learner {
   async ask(picture) {
     // A learner that normalises by the batch at hand needs company of all classes.
     const batch = this.manifest.company ? [...this.#support, picture] : [picture];
-    const x = pictures(batch, this.manifest.size);
+    const x = pictures(batch, this.#shape);
     const answers = [];
     for (const { steps, weights, predict } of this.#learned) {
       const { predictions } = await predict({ query_x: x, ...weights });
@@ -79,11 +81,4 @@ export class Learner {
     }
     return answers;
   }
-}
-
-function softmax(logits) {
-  const most = Math.max(...logits);
-  const powers = logits.map((logit) => Math.exp(logit - most));
-  const sum = powers.reduce((total, power) => total + power, 0);
-  return powers.map((power) => power / sum);
 }

@@ -7,14 +7,17 @@ import { Learner } from "./learner.js";
 import { Pad } from "./pad.js";
 import { pixels } from "./pixels.js";
 import { SymbolCard } from "./symbol_card.js";
-import { preferred, speak, wordsOf } from "./words.js";
+import { preferred, speak } from "../words.js";
+import { en } from "./words/en.js";
+import { zh } from "./words/zh.js";
 
+const LANGUAGES = { en, zh };
 const FEWEST = 2;
 const AT_FIRST = 3;
 const $ = (name) => document.querySelector(name);
 
 const page = {
-  words: wordsOf(preferred()),
+  words: LANGUAGES[preferred(LANGUAGES)],
   learners: [], // as manifest.json tells of them
   ways: 2, // how many symbols all of them can tell apart
   wanted: null, // the one that was chosen last, while it is fetched
@@ -47,7 +50,7 @@ async function start() {
   $("#undo").addEventListener("click", () => takeAway(() => question.undo()));
   $("#clear").addEventListener("click", () => takeAway(() => question.clear()));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
-  changeLanguage(preferred());
+  changeLanguage(preferred(LANGUAGES));
   try {
     ({ learners: page.learners, ways: page.ways } = await Learner.choices());
     await choose(page.learners[0]);
@@ -96,8 +99,8 @@ function removeSymbol(symbol) {
 }
 
 function changeLanguage(language) {
-  page.words = wordsOf(language);
-  speak(language);
+  page.words = LANGUAGES[language];
+  speak(page.words, language);
   tell();
   update();
 }

@@ -1,5 +1,6 @@
 // The answer: which symbol, how sure, a bar for each, and a button to teach each.
 
+import { bar, element, percent } from "../shares.js";
 import { paint } from "./paint.js";
 
 const parts = {
@@ -8,11 +9,6 @@ const parts = {
   teach: document.querySelector("#teach"),
   choices: document.querySelector("#choices"),
 };
-
-/** A share as a text such as `98 %`, on one line, never rounded up to certainty. */
-export function percent(share) {
-  return `${Math.min(99.9, 100 * share).toFixed(share > 0.1 && share < 0.99 ? 0 : 1)}\u00a0%`;
-}
 
 /** Says what has to be done first. */
 export function ask(text) {
@@ -37,7 +33,7 @@ export function show(words, symbols, probabilities, before, teach) {
   parts.answer.textContent = before
     ? words.nowThis(...said, before.name, percent(before.share))
     : words.isThis(...said);
-  const bars = symbols.map((symbol, i) => bar(symbol, probabilities[i], i === best));
+  const bars = symbols.map((symbol, i) => bar(symbol.name, probabilities[i], i === best));
   parts.bars.replaceChildren(...bars);
   bars.forEach((item, i) => paint(item.querySelector("canvas"), symbols[i].drawings[0]));
   parts.teach.hidden = Boolean(before);
@@ -50,27 +46,4 @@ export function show(words, symbols, probabilities, before, teach) {
       return button;
     }),
   );
-}
-
-function bar(symbol, share, isBest) {
-  const item = element("li", isBest ? "bar best" : "bar");
-  const track = element("span", "track");
-  const fill = element("span", "fill");
-  fill.style.width = `${100 * share}%`;
-  track.append(fill);
-  item.append(
-    element("canvas", "drawn"),
-    element("span", "label", symbol.name),
-    track,
-    element("span", "share", percent(share)),
-  );
-  return item;
-}
-
-function element(kind, name, text = "") {
-  const made = document.createElement(kind);
-  made.className = name;
-  made.textContent = text;
-  if (kind === "canvas") made.setAttribute("aria-hidden", "true");
-  return made;
 }

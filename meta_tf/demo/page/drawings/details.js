@@ -1,6 +1,6 @@
 // How the learner came to its answer: step by step, or by distances.
 
-import { percent } from "./answer.js";
+import { percent } from "../shares.js";
 import { paintPicture } from "./paint.js";
 
 const parts = {

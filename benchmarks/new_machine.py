@@ -1,0 +1,154 @@
+"""The next outputs of a new machine, from a record of 400 samples, against least squares.
+
+    python -m benchmarks.new_machine
+
+ALPaCA is trained on simulated machines (`benchmarks.linear_systems`), once with a measurement noise
+of 0.1 and once with 0.3. The baselines see the same record: ARX models by least squares, with the
+order chosen by Akaike's criterion, and by ridge regression, with the penalty chosen by
+cross-validation within the record. Nobody can predict the noise itself, so the least possible mean
+squared error is its variance. Continues where it stopped, and writes
+benchmarks/results/new_machine.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+import meta_tf
+from benchmarks import long_training
+from benchmarks.linear_systems import LAGS, NEXT, RECORD, Machines
+
+RESULTS = Path(__file__).parent / "results"
+NOISES = (0.1, 0.3)
+STEPS, TASKS, RATE = 2000, 16, 3e-3
+TEST_TASKS = 500
+PENALTIES = 10.0 ** np.arange(-2, 4)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--workdir", default="runs", help="the trainings' folder")
+    parser.add_argument("--steps", type=int, default=STEPS)
+    given = parser.parse_args()
+    found = {
+        "record": RECORD,
+        "next_outputs": NEXT,
+        "test_machines": TEST_TASKS,
+        "steps": given.steps,
+        "tasks_of_a_step": TASKS,
+        "noises": {},
+    }
+    for noise in NOISES:
+        source = tasks(noise)
+        folder = Path(given.workdir) / f"new_machine_{noise}"
+        learner = long_training.train(
+            make, source.train, folder, steps=given.steps, tasks=TASKS, rate=RATE, every=250
+        )
+        found["noises"][str(noise)] = {
+            "least_possible": round(noise**2, 4),
+            "cpu_seconds": long_training.cpu_seconds(folder),
+            **measure(learner, source.test),
+        }
+    path = RESULTS / "new_machine.json"
+    path.write_text(json.dumps(found, indent=2) + "\n")
+    print(path.read_text())
+
+
+def tasks(noise: float = 0.1, workers: int = 0) -> meta_tf.tasks.Source:
+    """Records of random linear systems.
+
+    Args:
+      noise: the standard deviation of the measurements' noise; that of the output is 1.
+      workers: the processes that simulate.
+    """
+    return meta_tf.tasks.from_function(Machines(noise), numpy=True, workers=workers)
+
+
+def make() -> meta_tf.MetaLearner:
+    """Bayesian linear regression on the lagged values, with a learned prior."""
+    keras.utils.set_random_seed(0)
+    body = meta_tf.models.mlp(2 * LAGS, 2 * LAGS, (), kernel_initializer="orthogonal")
+    return meta_tf.MetaLearner(body, meta_tf.ALPaCA(noise=0.5), meta_tf.GaussianLoss())
+
+
+def measure(learner: Any, part: Any) -> dict[str, Any]:
+    """The scores of all methods on the test machines."""
+    errors: dict[str, list[float]] = {}
+    scores: dict[str, list[float]] = {}
+    for x, y in part.batches(20).take(TEST_TASKS // 20):
+        outputs = learner.predict_on_batch(x)
+        errors.setdefault("ALPaCA", []).extend(np.mean((outputs[..., :1] - y) ** 2, (1, 2)))
+        for name, values in (
+            ("log_likelihood", meta_tf.gaussian.log_likelihood(y, outputs)),
+            ("coverage_90", meta_tf.gaussian.coverage(y, outputs, 0.9)),
+        ):
+            scores.setdefault(name, []).extend(np.mean(values, 1))
+        for one in zip(
+            *(x[k].numpy() for k in ("support_x", "support_y", "query_x")), y.numpy(), strict=True
+        ):
+            for name, method in BASELINES.items():
+                errors.setdefault(name, []).append(method(*(a.astype(float) for a in one)))
+    ours = np.array(errors["ALPaCA"])
+    return {
+        "mean_squared_error": {name: _interval(values) for name, values in errors.items()},
+        "minus_alpaca": {
+            name: _interval(np.array(values) - ours)
+            for name, values in errors.items()
+            if name != "ALPaCA"
+        },
+        "alpaca": {name: _interval(values) for name, values in scores.items()},
+    }
+
+
+def least_squares(x: np.ndarray, y: np.ndarray, new_x: np.ndarray, new_y: np.ndarray) -> float:
+    """ARX of the order with the best Akaike criterion: its mean squared error on new samples."""
+    best, error = math.inf, math.nan
+    for order in range(1, LAGS + 1):
+        columns = np.r_[:order, LAGS : LAGS + order]
+        weights, *_ = np.linalg.lstsq(x[:, columns], y, rcond=None)
+        left = np.mean((y - x[:, columns] @ weights) ** 2)
+        criterion = len(y) * np.log(left) + 2 * len(columns)
+        if criterion < best:
+            best = criterion
+            error = float(np.mean((new_y - new_x[:, columns] @ weights) ** 2))
+    return error
+
+
+def ridge(x: np.ndarray, y: np.ndarray, new_x: np.ndarray, new_y: np.ndarray) -> float:
+    """ARX of the highest order with a penalty, chosen by five-fold cross-validation."""
+
+    def fit(x: np.ndarray, y: np.ndarray, penalty: float) -> np.ndarray:
+        return np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ y)
+
+    def held_out(penalty: float) -> float:
+        errors = []
+        for fold in np.array_split(np.arange(len(y)), 5):
+            rest = np.setdiff1d(np.arange(len(y)), fold)
+            errors.append(np.mean((y[fold] - x[fold] @ fit(x[rest], y[rest], penalty)) ** 2))
+        return float(np.mean(errors))
+
+    weights = fit(x, y, min(PENALTIES, key=held_out))
+    return float(np.mean((new_y - new_x @ weights) ** 2))
+
+
+BASELINES = {
+    "ARX, least squares, order by Akaike's criterion": least_squares,
+    "ARX, ridge regression, penalty by cross-validation": ridge,
+}
+
+
+def _interval(values: Any) -> dict[str, float]:
+    """Mean, and the half-width of its 95 % interval over machines, 1.96 σ / √n."""
+    half = 1.96 * np.std(values, ddof=1) / math.sqrt(len(values))
+    return {"mean": round(float(np.mean(values)), 5), "ci95": round(float(half), 5)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""`meta-tf predict`: names new pictures with a model that `meta-tf adapt` saved."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from absl import flags
+
+from meta_tf.command.define import settings_of
+from meta_tf.command.learners import load_saved
+from meta_tf.command.new_pictures import (
+    Told,
+    answers_of,
+    as_files,
+    inputs_of,
+    new_pictures,
+    say_ignored,
+    tell,
+)
+from meta_tf.learner.adapted_model import AdaptedModel
+from meta_tf.run.devices import set_up_device
+from meta_tf.run.settings import Device
+from meta_tf.tasks.images.conversion import Conversion
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What predicts, and what to predict.
+
+    Args:
+      model: a .keras file that `meta-tf adapt --save` wrote, or an adapted model saved in Python.
+      query: a folder of new pictures.
+      device: where to compute; "auto" is a GPU if there is one.
+    """
+
+    model: str | Path | None = None
+    query: str | Path | None = None
+    device: Device = "auto"
+
+
+GROUPS = {"prediction": [Prediction, "--import"], "the answers": [Told]}
+EXAMPLES = """
+  meta-tf adapt my_photos new_photos --save=adapted.keras
+  meta-tf predict adapted.keras other_photos --output=answers.csv
+Pictures are read as in the adaptation. Subfolders of QUERY with the names of classes are labels:
+the command then says how many answers are right.
+"""
+
+
+def settings(values: flags.FlagValues) -> tuple[Prediction, Told]:
+    """What the flags say."""
+    return settings_of(Prediction, values), settings_of(Told, values)
+
+
+def run(asked: tuple[Prediction, Told]) -> None:
+    """Prints the class of each picture in `query`, and how sure the model is of it."""
+    what, told = asked
+    if not what.model or not what.query:
+        missing = "query" if what.model else "model"
+        raise ValueError(
+            f"--{missing} is needed: meta-tf predict MODEL QUERY, a saved model and a folder."
+        )
+    set_up_device(what.device)
+    fitted = load_saved(Path(what.model), "model", AdaptedModel, "a file of meta-tf adapt --save")
+    if fitted.pictures is None or fitted.input_shape is None:
+        raise ValueError(
+            "--model must take pictures of a fixed size. Received: "
+            f"--model={what.model}, which takes {fitted.input_shape}."
+        )
+    classes = fitted.class_names or [f"class {i}" for i in range(_outputs(fitted))]
+    new = new_pictures(Path(what.query), classes, told)
+    say_ignored(new.paths, told)
+    takes = fitted.pictures
+    conversion = Conversion(takes.size, takes.channels, takes.crop)
+    x = inputs_of(takes.each(as_files(new.paths), conversion))
+    answers = answers_of(fitted, classes, new, x, told.unknown)
+    if lost := conversion.told():
+        told.say(f"{lost} That is what the model takes.")
+    tell(answers, new, told, takes, "", {"model": str(what.model)})
+
+
+def _outputs(fitted: AdaptedModel) -> int:
+    return fitted.classes or fitted.output_shape[-1]

@@ -1,0 +1,47 @@
+// Pictures as the network takes them: their middle square, made as small as its input.
+
+/** The middle square of a picture or of a video's frame, on a new canvas [size, size]. */
+export function square(source, size) {
+  const width = source.videoWidth ?? source.width;
+  const height = source.videoHeight ?? source.height;
+  const side = Math.min(width, height);
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = size;
+  const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
+  context.fillStyle = "white"; // under transparent pictures
+  context.fillRect(0, 0, size, size);
+  context.imageSmoothingQuality = "high";
+  const [left, top] = [Math.floor((width - side) / 2), Math.floor((height - side) / 2)];
+  context.drawImage(source, left, top, side, side, 0, 0, size, size);
+  return canvas;
+}
+
+/** The numbers of a canvas, row after row, red, green and blue from 0 to `white`. */
+export function pixels(canvas, white) {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const numbers = new Float32Array((data.length / 4) * 3);
+  for (let from = 0, to = 0; from < data.length; from += 4) {
+    numbers[to++] = (data[from] * white) / 255;
+    numbers[to++] = (data[from + 1] * white) / 255;
+    numbers[to++] = (data[from + 2] * white) / 255;
+  }
+  return numbers;
+}
+
+/** A small JPEG of a canvas, as bytes. */
+export async function thumbnail(canvas, side = 96) {
+  const blob = await new Promise((done) => square(canvas, side).toBlob(done, "image/jpeg", 0.8));
+  return new Uint8Array(await blob.arrayBuffer());
+}
+
+/** Paints a thumbnail's bytes on a canvas; one that cannot be read stays empty. */
+export async function paint(canvas, bytes) {
+  try {
+    const picture = await createImageBitmap(new Blob([bytes], { type: "image/jpeg" }));
+    [canvas.width, canvas.height] = [picture.width, picture.height];
+    canvas.getContext("2d").drawImage(picture, 0, 0);
+    picture.close();
+  } catch {
+    canvas.width = canvas.height = 1;
+  }
+}

@@ -1,0 +1,73 @@
+"""The page of photographs: the learner's network as a file, and its head in `manifest.json`."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from meta_tf.algorithms import R2D2
+from meta_tf.demo.embed import embed_file
+from meta_tf.demo.shown import Shown
+from meta_tf.pixels import largest_pixel
+
+
+def are_photographs(shown: Shown) -> bool:
+    """Whether a learner takes pictures in colour."""
+    return shown.pictures is not None and shown.pictures[2] == 3
+
+
+def check(shown: Sequence[Shown]) -> None:
+    """Raises ValueError unless there is one learner, whose head the page can compute.
+
+    The page embeds each picture once and computes the ridge regression of `R2D2` itself. So the
+    embedding of a picture must not depend on the other pictures of its batch.
+    """
+    if len(shown) > 1:
+        raise ValueError(
+            "`learner` must be one learner of photographs, or learners of drawings, which have "
+            f"another page. Received: {', '.join(each.name for each in shown)}."
+        )
+    (each,) = shown
+    sizes, learner = each.pictures, each.learner
+    if sizes is None or None in sizes or sizes[0] != sizes[1]:
+        raise ValueError(f"`learner` must take square photographs. Received: {each.takes}.")
+    if not isinstance(learner.algorithm, R2D2) or learner.network.batch_norm != "running":
+        raise ValueError(
+            "`learner` must learn by `R2D2` with batch norm 'running', such as `photos` does, or "
+            f"take drawings, [size, size, 1]. Received: {each.name}, which learns by "
+            f"{type(learner.algorithm).__name__} with batch norm {learner.network.batch_norm!r}."
+        )
+
+
+def write(shown: Sequence[Shown], folder: Path) -> dict[str, Any]:
+    """Writes the network, `embed.onnx`, after a comparison with TensorFlow.
+
+    Returns:
+      The content of `manifest.json`. `learner`: its name. `embed`: the network's file, pixels
+      [n, size, size, 3] from 0 to `white` to embeddings. `network`: a checksum of that file;
+      embeddings by another network cannot be compared. `size` and `features`: of the pictures
+      and of the embeddings. `ways`: the most classes. `lambda`, `scale`, `bias`: of the
+      regression. `calibration`: the learner's, or None.
+    """
+    (each,) = shown
+    learner = each.learner
+    content = embed_file(learner.model)
+    (folder / "embed.onnx").write_bytes(content)
+    meta = learner.weights_now.meta
+    calibration = learner.calibration
+    return {
+        "learner": each.name,
+        "embed": "embed.onnx",
+        "network": hashlib.sha256(content).hexdigest()[:16],
+        "size": learner.model.input_shape[1],
+        "features": learner.model.output_shape[-1],
+        "white": largest_pixel(learner.model) or 1,
+        "ways": learner.algorithm.prediction_size(learner.network),
+        "lambda": math.exp(float(meta["log_lambda"])),
+        "scale": float(meta["scale"]),
+        "bias": float(meta["bias"]),
+        "calibration": calibration.get_config() if calibration else None,
+    }

@@ -1,0 +1,106 @@
+"""`Simulation`: a Python function that makes tasks, run by several processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import weakref
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+Arrays = list[np.ndarray]
+
+
+class Simulation:
+    """Calls a function of a seed for many seeds, and stacks the arrays that it returns.
+
+    The processes start with the first call. They are new interpreters, which import the module
+    of `fn`, so a module that imports only NumPy starts fast.
+
+    Args:
+      fn: maps a seed, an int32 array [2], to a structure of arrays.
+      shapes: those of the arrays, in the order of the flat structure.
+      workers: the number of processes; 0 runs `fn` in this one.
+
+    Raises:
+      ValueError: if other processes cannot import `fn`.
+
+    Example:
+      >>> simulation = Simulation(lambda seed: (seed, 2.0 * seed), [(2,), (2,)], workers=0)
+      >>> [array.shape for array in simulation(np.zeros([5, 2], np.int32))]
+      [(5, 2), (5, 2)]
+    """
+
+    def __init__(
+        self, fn: Callable[[np.ndarray], Any], shapes: list[tuple[int, ...]], workers: int
+    ):
+        self._fn = fn
+        self._shapes = shapes
+        self._workers = workers
+        self._pool: tuple[int, ProcessPoolExecutor] | None = None
+        if workers:
+            _check_importable(fn)
+
+    def __call__(self, seeds: np.ndarray) -> Arrays:
+        """The arrays of the tasks of seeds [T, 2], each [T, ...]."""
+        tasks = [_arrays(made) for made in self._made(seeds)]
+        for seed, task in zip(seeds, tasks, strict=True):
+            shapes = [array.shape for array in task]
+            if shapes != self._shapes:
+                raise ValueError(
+                    "`fn` must return arrays of the same shapes for every seed. Received: "
+                    f"{self._shapes} for the first seed and {shapes} for {seed}."
+                )
+        return [np.stack(arrays) for arrays in zip(*tasks, strict=True)]
+
+    def _made(self, seeds: np.ndarray) -> list[Any]:
+        if not self._workers:
+            return [self._fn(seed) for seed in seeds]
+        # Large enough parts that sending them costs little, and a part for each process.
+        part = -(-len(seeds) // self._workers)
+        try:
+            return list(self._processes().map(self._fn, seeds, chunksize=part))
+        except BrokenProcessPool as error:
+            self._pool = None
+            raise ValueError(
+                "A process that makes tasks ended. Received: "
+                f"workers={self._workers}. Pass workers=0 to run `fn` in this process and see its "
+                "error. A script that passes `workers` must begin its work under `if __name__ == "
+                '"__main__":`, since each process imports the script.'
+            ) from error
+
+    def _processes(self) -> ProcessPoolExecutor:
+        if self._pool is None or self._pool[0] != os.getpid():  # a forked process needs its own
+            # A forked process would have TensorFlow's locks without its threads.
+            spawn = multiprocessing.get_context("spawn")
+            pool = ProcessPoolExecutor(self._workers, mp_context=spawn)
+            weakref.finalize(self, pool.shutdown, wait=False, cancel_futures=True)
+            self._pool = os.getpid(), pool
+        return self._pool[1]
+
+
+def _arrays(made: Any) -> Arrays:
+    """The arrays of a structure, in the types of a batch: float32 and int32."""
+    found = []
+    for value in tf.nest.flatten(made):
+        array = np.asarray(value)
+        kinds = {"f": np.float32, "i": np.int32, "u": np.int32}
+        found.append(array.astype(kinds.get(array.dtype.kind, array.dtype)))
+    return found
+
+
+def _check_importable(fn: Callable[[np.ndarray], Any]) -> None:
+    try:
+        pickle.dumps(fn)
+    except Exception as error:
+        raise ValueError(
+            "`fn` must be a function at the top of a module, or another object that pickle can "
+            f"store, so that other processes can import it. Received: {fn!r}; {error}. Move it "
+            "there, or pass workers=0."
+        ) from error
