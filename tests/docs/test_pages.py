@@ -261,7 +261,7 @@ def test_its_commands_run(path, tmp_path, monkeypatch):
     (tmp_path / "class_00").rename(tmp_path / "new_drawings")
     for half, classes in {"images_background": 90, "images_evaluation": 90}.items():
         write_pictures(tmp_path / "data" / "omniglot" / half / "Alphabet", classes, each=3)
-    rows = [f"{i % 40},{i % 7},{i % 9},{i},{i * i % 11}" for i in range(480)]
+    rows = [f"{i % 40},{i % 7},{i % 9},{i},{i * i % 11 / 7:.3f}" for i in range(480)]
     pandas = pytest.importorskip("pandas")
     patients = "\n".join(["patient,dose,weight,hour,effect", *rows])
     (tmp_path / "patients.csv").write_text(patients)
