@@ -38,7 +38,8 @@ from meta_tf.files import write_text
 from meta_tf.tasks.images.decode import decode_images
 from meta_tf.tasks.images.picture import ImageFile
 from meta_tf.types import Batch
-from meta_tf.zoo.photos import CALIBRATION, photos_from_features
+from meta_tf.zoo import calibration_file
+from meta_tf.zoo.photos import PHOTOS, photos_from_features
 
 RESULTS = Path(__file__).resolve().parent / "results" / "photographs"
 WAYS, QUERIES, SHOTS, SIZE = 5, 15, (1, 5, 10), 224
@@ -73,7 +74,7 @@ def main() -> None:
         if not (options.photos / name).is_dir():
             parser.exit(1, f"{parser.prog}: error: {options.photos / name} is not a folder.\n")
     if options.calibrate:
-        calibrate([features(options.photos / name, options.features) for name in options.calibrate])
+        calibrate({n: features(options.photos / n, options.features) for n in options.calibrate})
         return
     options.output.mkdir(parents=True, exist_ok=True)
     folders = sorted(path for path in options.photos.iterdir() if path.is_dir())
@@ -134,17 +135,21 @@ class Part(NamedTuple):
             yield {name: getattr(task, name)[None] for name in names}, task.query_y[None]
 
 
-def calibrate(sets: Sequence[Pictures]) -> None:
+def calibrate(sets: dict[str, Pictures]) -> None:
     """Writes the temperatures and the threshold of `photos` for these sets."""
     learner = photos_from_features()
     parts = [
         Part(pictures, ways, shots)
-        for pictures in sets
+        for pictures in sets.values()
         for ways, shots in CALIBRATED_FOR
         if ways <= len(np.unique(pictures[1]))
     ]
     calibration = learner.calibrate(*parts, tasks_number=60)
-    write_text(CALIBRATION, json.dumps(calibration.get_config(), indent=2) + "\n")
+    about = {
+        "command": "python -m benchmarks.photographs --photos=FOLDER --calibrate " + " ".join(sets),
+        "calibration": calibration.get_config(),
+    }
+    write_text(calibration_file(PHOTOS), json.dumps(about, indent=2) + "\n")
     print(calibration)
 
 

@@ -212,3 +212,32 @@ def test_what_cannot_be_calibrated_is_said(parts):
         with pytest.raises(ValueError, match=named):
             learner.calibrate(*given, **options)
     assert learner.calibration is None
+
+
+def test_confidence_counts_what_is_asked_of_a_calibrated_learner(protonet):
+    part, number = source(4).test, 5
+    found = meta_tf.confidence(protonet, part, tasks_number=number)
+    p, y, false_alarms, refused, areas = [], [], [], [], []
+    for task, query_y in part.batches(1).take(number):
+        sx, sy, qx = (task[name][0].numpy() for name in ("support_x", "support_y", "query_x"))
+        qy = query_y[0].numpy()
+        probabilities, strange = protonet.adapt(sx, sy).predict_with_strangeness(qx)
+        p.append(probabilities)
+        y.append(qy)
+        false_alarms.append(strange > 0)
+        without = protonet.adapt(sx[sy < 2], sy[sy < 2])  # the last class is unknown
+        strange = without.predict_with_strangeness(qx)[1]
+        refused.append(strange[qy == 2] > 0)
+        pairs = strange[qy == 2][:, None] > strange[qy < 2]
+        areas.append(pairs.mean())
+    p, y = np.concatenate(p), np.concatenate(y)
+    assert (found.tasks, found.ways, found.shots) == (number, 3, 4)
+    assert found.accuracy == pytest.approx((p.argmax(-1) == y).mean())
+    assert found.nll == pytest.approx(-np.log(p[np.arange(len(y)), y]).mean())
+    assert found.ece == pytest.approx(calibration_error(p, y))
+    assert found.false_alarms == pytest.approx(np.mean(false_alarms))
+    assert found.refused == pytest.approx(np.mean(refused))
+    assert found.auroc == pytest.approx(np.mean(areas))
+    assert "5 new tasks, 3-way 4-shot" in str(found)
+    with pytest.raises(ValueError, match="three classes or more"):
+        meta_tf.confidence(protonet, meta_tf.tasks.from_arrays(X, Y, ways=2).test)

@@ -81,6 +81,11 @@ def run(asked: Adaptation, how: Pictures, told: Told) -> None:
     _check_ways(learner, classes.names, name)
 
     say_ignored([*classes.pictures, *new.paths], told)
+    if same := {path.resolve() for path in classes.pictures} & {p.resolve() for p in new.paths}:
+        told.say(
+            f"{len(same)} of the new pictures are also learned from, so that the answers are more "
+            "often right than for others."
+        )
     conversion = Conversion(takes.size, takes.channels, takes.crop)
     images = takes.each(as_files([*classes.pictures, *new.paths]), conversion)
     works, embed = learner, None

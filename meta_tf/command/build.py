@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 import meta_tf
 from meta_tf.algorithms.embedding import EmbeddingLearner
@@ -13,7 +14,9 @@ from meta_tf.command.flag_types import largest
 from meta_tf.command.learners import loading_error
 from meta_tf.command.registry import needs_classes
 from meta_tf.command.settings import Choice, Tasks, Train
+from meta_tf.evaluation.evaluate import AT_ONCE
 from meta_tf.evaluation.metrics import TaskInterval, TaskMean
+from meta_tf.learner.check_steps import check_steps
 from meta_tf.network.standardized import standardizes
 from meta_tf.run.settings import Training
 
@@ -73,13 +76,30 @@ def to_evaluate(tasks: meta_tf.tasks.Source, number: int) -> tuple[Any, int]:
     return whole, len(whole)
 
 
+def check_evaluation(
+    train: Train, learner: meta_tf.MetaLearner, tasks: meta_tf.tasks.Source
+) -> None:
+    """Raises ValueError, before the training, if the evaluation would take too much memory."""
+    at_once = min(AT_ONCE, train.training.eval_tasks)
+    query_x = tf.nest.map_structure(
+        lambda spec: tf.TensorSpec([at_once, *spec.shape], spec.dtype),
+        tasks.test.task_spec[0]["query_x"],
+    )
+    steps = learner.algorithm.steps_to_evaluate()
+    try:
+        check_steps(learner.algorithm, learner.network, query_x, steps)
+    except ValueError as error:
+        raise ValueError(str(error).replace("`steps`", "--eval_steps")) from error
+
+
 def build_model(train: Train, tasks: meta_tf.tasks.Source, ways: int | None) -> keras.Model:
     """The network, with inputs and outputs for the tasks and the algorithm."""
     name = train.model.name
     outputs = None if _embeds(train.algorithm) else ways or math.prod(tasks.target_shape)
     if name == "conv4" and len(tasks.input_shape) != 3:
         raise ValueError(f"--model=conv4 needs images. Received: --task={train.tasks.source.name}.")
-    given = {"inputs": tasks.input_shape, "input_shape": tasks.input_shape}
+    shape = tasks.input_shape if tasks.columns is None else (tasks.columns.width,)
+    given = {"inputs": shape, "input_shape": shape}
     try:
         model = train.model.make(**given, outputs=outputs, ways=outputs)
     except ValueError as error:

@@ -13,7 +13,7 @@ import meta_tf
 from meta_tf.algorithms import InnerLoop
 from meta_tf.command import build
 from meta_tf.command.configure import made_with, train_of
-from meta_tf.command.finish import check_evaluation, finish
+from meta_tf.command.finish import finish
 from meta_tf.command.flag_types import largest
 from meta_tf.command.initial_weights import take_weights
 from meta_tf.command.learners import loading_error
@@ -108,7 +108,7 @@ def _run(train: Train, workers: Workers, writable: bool) -> None:
                 learner = build.build_learner(train, tasks, ways, algorithm)
                 if train.learner.initial_weights:
                     take_weights(learner, train.learner.initial_weights)
-        check_evaluation(train, learner, tasks)
+        build.check_evaluation(train, learner, tasks)
         if workers.is_chief and writable:
             _begin(training, made, start, restarts)
         if writable:

@@ -14,7 +14,7 @@ from meta_tf.evaluation import baselines
 from meta_tf.evaluation.pooled import Group, PooledRidge, pooled_logistic
 from meta_tf.learner import MetaLearner
 from meta_tf.network.check_loss import ignored_class
-from meta_tf.network.standardized import input_statistics
+from meta_tf.network.standardized import standardize_layer
 from meta_tf.tasks.group_part import GroupPart
 from meta_tf.types import Tensor
 
@@ -61,7 +61,7 @@ class Compared:
 
     def __init__(self, learner: MetaLearner, metric: str, tasks: int, known: Any):
         self._classify = metric == "accuracy"
-        self._statistics = input_statistics(learner.model)
+        self._units = standardize_layer(learner.model)
         # A frozen network takes as long again as its learner does: a twentieth of the tasks.
         self._body, self._body_tasks = _frozen_body(learner.model), max(20, tasks // 20)
         self._values: dict[str, list[np.ndarray]] = {}
@@ -100,7 +100,7 @@ class Compared:
             if self._known and rows > _MOST_ROWS:
                 break
             self._known.append(groups[number])
-        x = np.concatenate([x for x, _ in self._known])
+        x = self._standard(np.concatenate([x for x, _ in self._known]))
         deviation = x.std(0)
         self._mean, self._deviation = x.mean(0), np.where(deviation > 0, deviation, 1.0)
         self._known = [(self._scaled(x), y) for x, y in self._known]
@@ -133,12 +133,14 @@ class Compared:
         self._values.setdefault(name, []).append(each)
 
     def _scaled(self, x: np.ndarray) -> np.ndarray:
-        return ((x - self._mean) / self._deviation).reshape(len(x), -1)
+        return ((self._standard(x) - self._mean) / self._deviation).reshape(len(x), -1)
 
-    def _standard(self, x: Tensor) -> np.ndarray:
-        if x.dtype == tf.uint8:  # pixels that the model scales itself
-            return x.numpy() / np.float32(255)
-        return x.numpy() if self._statistics is None else self._statistics.standard(x.numpy())
+    def _standard(self, x: Any) -> np.ndarray:
+        """Inputs in standard units, gaps filled and categories apart, as the network sees them."""
+        if self._units is not None:
+            return self._units(x).numpy()
+        x = np.asarray(x)
+        return x / np.float32(255) if x.dtype == np.uint8 else x  # pixels that the model scales
 
     def _features(self, x: Tensor) -> np.ndarray:
         flat = tf.reshape(x, [-1, *x.shape[2:]])

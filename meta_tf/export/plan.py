@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+import tensorflow as tf
 
 from meta_tf.data_checks.targets import classes_of
 from meta_tf.export.compare import FLOAT16_TOLERANCE, TOLERANCE, Run, compare
@@ -39,8 +42,9 @@ class Plan:
         ways = request.ways_of(learner, inputs)
         self.request = request
         self._learner = learner
-        self._classes = ways if classes_of(learner.algorithm, learner.network, inputs) else None
-        self._sizes = request.sizes_to_try(ways)
+        tried = request.ways_to_try(ways, _numbers(inputs))
+        self._classes = tried if classes_of(learner.algorithm, learner.network, inputs) else None
+        self._sizes = request.sizes_to_try(tried)
         self.takes = request.in_words(ways)
         support, query = request.support(ways), request.queries
         signatures = Signatures(learner, inputs, targets, support, query)
@@ -66,3 +70,9 @@ class Plan:
         tolerance = FLOAT16_TOLERANCE if self.request.float16 else TOLERANCE
         tasks = RandomTasks(self._functions["adapt_and_predict"], self._learner, self._classes)
         return compare(run, self._functions, tasks, self._sizes, tolerance)
+
+
+def _numbers(inputs: Any) -> int:
+    """The numbers in one example, with unknown sizes as 1."""
+    shapes = [spec.shape[1:] for spec in tf.nest.flatten(inputs)]
+    return sum(math.prod(size or 1 for size in shape) for shape in shapes)

@@ -10,6 +10,7 @@ from meta_tf.data_checks.targets import classes_of
 from meta_tf.learner import MetaLearner
 
 _SIZES = ("ways", "shots", "queries")
+_MOST_NUMBERS = 2**20  # in a class each of one example, when sets of any size are tried
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +69,16 @@ class Request:
                 f"distinguishes. Received: {self.ways}."
             )
         return self.ways or most or 1
+
+    def ways_to_try(self, ways: int, numbers: int) -> int:
+        """The classes of the tasks to test a file with: fewer for large examples.
+
+        Args:
+          ways: the number of classes, as returned by `ways_of`.
+          numbers: the numbers in one example.
+        """
+        is_open = self.support(ways) is None
+        return max(min(ways, 5), min(ways, _MOST_NUMBERS // numbers)) if is_open else ways
 
     def sizes_to_try(self, ways: int) -> list[tuple[int, int]]:
         """The pairs of support and query sizes, [(S, Q), …], to test a file with."""

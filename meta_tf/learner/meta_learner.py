@@ -30,6 +30,7 @@ from meta_tf.data_checks.values import (
     right_batch,
 )
 from meta_tf.forks import check_not_forked
+from meta_tf.layers.table_columns import TableColumns
 from meta_tf.learner.adapted_model import AdaptedModel
 from meta_tf.learner.calibrate import calibrated, size_of
 from meta_tf.learner.check_adapted import not_finite
@@ -42,6 +43,7 @@ from meta_tf.learner.compiled import (
     compiled_predict,
     compiled_trajectory,
 )
+from meta_tf.learner.embedded import adapt_in_parts, passes_in_parts
 from meta_tf.learner.input_range import InputRange
 from meta_tf.learner.keras_file import (
     check_keras_file,
@@ -58,6 +60,8 @@ from meta_tf.network.layer_state import ExactState, prepare_layers
 from meta_tf.network.masks import packed, unpacked
 from meta_tf.network.network import Network
 from meta_tf.network.seeds import load_seeds
+from meta_tf.network.standardized import standardize_layer
+from meta_tf.tasks.columns import Columns
 from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.tasks.part import Part
 from meta_tf.types import Examples, Tensor, Tensors, Weights
@@ -244,6 +248,16 @@ class MetaLearner(keras.Model):
         self.network, self.model = network, network.model
         self._compile_for_use()
         forget_functions(self)
+
+    @property
+    def columns(self) -> Columns | None:
+        """The columns of the table that the learner was trained on; None for other tasks.
+
+        `columns.rows(table)` makes inputs of the rows of a `pandas.DataFrame`, and
+        `columns.targets(table)` their targets.
+        """
+        layer = standardize_layer(self.model)
+        return Columns.of(layer.columns) if isinstance(layer, TableColumns) else None
 
     @property
     def _besides(self) -> dict[str, keras.Variable]:
@@ -506,7 +520,10 @@ class MetaLearner(keras.Model):
         name = f"{self.model.name}_adapted"
         # Trace for each rank: one trace for both [S, 1] and [S] would have an unknown rank.
         ranks = tuple(t.shape.rank for t in tf.nest.flatten(support))
-        adapted, finite = self._adapt(support, steps, ranks)
+        if passes_in_parts(self, support):
+            adapted, finite = adapt_in_parts(self, support, steps), True
+        else:
+            adapted, finite = self._adapt(support, steps, ranks)
         if not finite:
             raise not_finite(self.algorithm, self.network, self.weights_now, support, steps)
         network, algorithm, classes = self.network, self.algorithm, None

@@ -67,6 +67,7 @@ class Part:
         ahead: bool = True,
     ):
         self.classes = list(classes)
+        self.columns: Any = None  # `Columns`, of a table
         self._episodes = episodes
         self._numbers = numbers
         self._stream = stream

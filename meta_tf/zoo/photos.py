@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import keras
 
 from meta_tf.algorithms import R2D2
-from meta_tf.calibration import Calibration
 from meta_tf.efficientnet_lite import efficientnet_lite0
 from meta_tf.learner import MetaLearner
 from meta_tf.tasks.images.picture_input import PictureInput
+from meta_tf.zoo.calibrations import calibration_of
 
 PHOTOS = "photos"
-CALIBRATION = Path(__file__).resolve().parent / "photos.calibration.json"
 
 CARD = f"""### {PHOTOS}
 
@@ -51,7 +47,7 @@ def photos(body: keras.Model | None = None) -> MetaLearner:
     learner = _learner(pixels, features)
     (height, width, channels) = network.input_shape[1:]
     learner.pictures = PictureInput((height, width), channels, white=255, crop=True)
-    learner.calibration = _calibration() if body is None else None
+    learner.calibration = calibration_of(PHOTOS) if body is None else None
     return learner
 
 
@@ -62,7 +58,7 @@ def photos_from_features(size: int = 1280) -> MetaLearner:
     """
     features = keras.Input([size], name="features")
     learner = _learner(features, features)
-    learner.calibration = _calibration()
+    learner.calibration = calibration_of(PHOTOS)
     return learner
 
 
@@ -79,9 +75,3 @@ def _learner(inputs: keras.KerasTensor, features: keras.KerasTensor) -> MetaLear
         batch_norm="running",
         name=PHOTOS,
     )
-
-
-def _calibration() -> Calibration | None:
-    if not CALIBRATION.exists():
-        return None
-    return Calibration.from_config(json.loads(CALIBRATION.read_text(encoding="utf-8")))

@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
+from meta_tf.demo.photographs import calibration_of
 from meta_tf.demo.write import PAGE
 from tools.page.pixels import pixels_of
 
@@ -57,6 +58,7 @@ def test_nothing_comes_from_elsewhere_and_nothing_is_written_into_the_page():
 def test_a_page_fetches_all_its_modules_at_once(page):
     fetched = set(re.findall(r'(?:modulepreload|module)" (?:href|src)="([^"]+)"', index(page)))
     shared = {path.name for path in PAGE.glob("*.js")} | {"runtime/ort.wasm.min.mjs"}
+    shared.remove("offline.js")  # a service worker
     own = {str(path.relative_to(PAGE)) for path in (PAGE / page).rglob("*.js")}
     assert fetched == shared | own
 
@@ -144,7 +146,9 @@ def test_the_head_computes_what_python_does(counts):
     algorithm = meta_tf.R2D2(ways=4, regularization=0.3, scale=7.0)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     learner = meta_tf.MetaLearner(model, algorithm, loss)
-    learner.calibration = meta_tf.Calibration({1: 3.0, 2: 2.0, 5: 1.2}, threshold=0.5, spread=2.0)
+    learner.calibration = meta_tf.Calibration(
+        {(2, 1): 3.0, (2, 5): 2.0, (7, 1): 1.2, (7, 5): 0.9}, threshold=0.5, spread=2.0
+    )
     # The fourth class has no example.
     fitted = learner.adapt(taught, np.repeat([0, 1, 2], counts))
     logits = fitted.predict(queries, verbose=0)[:, :3]
@@ -153,7 +157,7 @@ def test_the_head_computes_what_python_does(counts):
         "lambda": 0.3,
         "scale": 7,
         "bias": 0,
-        "calibration": learner.calibration.get_config(),
+        "calibration": calibration_of(learner.calibration),
     }
     classes = [rows.tolist() for rows in np.split(taught, np.cumsum(counts)[:-1])]
     found = in_node(f"""

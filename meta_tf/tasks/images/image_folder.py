@@ -31,7 +31,7 @@ class ImageFolder(Source):
     If `path` contains `train`, `valid` (or `val`, `validation`) and `test`, these are the
     parts, with the class folders inside. Otherwise `path` contains the class folders, and
     `split` divides them. Pillow reads the pictures (PNG, JPEG, GIF, WebP, BMP, TIFF …; HEIC if
-    `pillow_heif` is registered). They are rotated upright by their EXIF orientation. If a
+    `pillow-heif` is installed). They are rotated upright by their EXIF orientation. If a
     file contains several pictures, the first one is used. Transparent pictures are read on
     white, and 16-bit grey ones with the white of as many bits as the set needs. The images
     stay in memory as uint8, or on disk if they are many. A line is printed if they lose

@@ -1,5 +1,6 @@
 // The page: what it is shown on one side, what it was taught on the other.
 
+import { keepOffline } from "../keep_offline.js";
 import { manifest } from "../manifest.js";
 import { preferred, speak } from "../words.js";
 import * as answer from "./answer.js";
@@ -80,6 +81,7 @@ async function start() {
   update();
   performance.mark("ready");
   document.documentElement.dataset.ready = "yes";
+  keepOffline();
 }
 
 // What it is shown
