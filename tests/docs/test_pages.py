@@ -5,7 +5,6 @@ and tasks are made small first. `<!-- not run: why -->` in front of a block leav
 """
 
 import importlib.util
-import json
 import os
 import re
 import shlex
@@ -19,7 +18,6 @@ import pytest
 import tensorflow as tf
 
 from meta_tf.command.main import COMMANDS, read
-from tests.command_line import one_after_another
 
 ROOT = Path(__file__).resolve().parents[2]
 FRONT = [
@@ -128,7 +126,6 @@ def test_both_front_pages_show_the_same_program(words):
         return [line.split("#")[0].rstrip() for line in code.splitlines()]
 
     assert without_remarks(english) == without_remarks(chinese)
-    assert to_run(FRONT[0]) == to_run(FRONT[1])
 
 
 def test_the_front_page_fits_on_a_page():
@@ -181,14 +178,13 @@ COMMAND = re.compile(r"^\s*(?:\S+/bin/)?((?:meta-tf|python3?|pip) (?:.*\\\n)*.*)
 INLINE = re.compile(r"`((?:meta-tf|python3?|pip) [^`]+)`")
 
 
-def commands_in(path, inline=True):
+def commands_in(path):
     """The commands of a page, as words; those with a gap for the reader to fill are left out."""
     text = path.read_text()
     blocks = re.findall(r"^```(?:sh|bash)?\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     if path.suffix == ".py":
         blocks = [text.split('"""')[1]]
-    found = [c for block in blocks for c in COMMAND.findall(block)]
-    found += INLINE.findall(text) if inline else []
+    found = [c for block in blocks for c in COMMAND.findall(block)] + INLINE.findall(text)
     words = [part for c in found for part in split_at_ends(c)]
     return [w for w in words if not any(re.search(r"…|\.\.\.|=[A-Z]$", word) for word in w)]
 
@@ -224,56 +220,6 @@ def test_its_commands_are_understood(path, monkeypatch):
             assert importlib.util.find_spec(words[1]), words
         elif words[0].endswith(".py"):
             assert (ROOT / words[0]).exists() or (ROOT / "examples" / words[0]).exists(), words
-
-
-# Commands of `meta-tf` that are only read here, and why.
-NOT_RUN = {
-    r"^demo": "serves until it is interrupted; tests/demo",
-    r"--strategy=mirrored$": "needs several GPUs",
-    r"multi_worker": "needs several processes; tests/run/test_workers.py",
-    r"my_project|runs/mine|--restart_from": "names the reader's own code or runs",
-    r"--preset=(?!omniglot)|chinese_characters": "needs data that benchmarks.data makes",
-}
-# A training takes minutes as it is written: it ends with these. All else runs as it is written.
-SHORT = "--iterations=2 --checkpoint_every=1 --steps_per_execution=1 --meta_batch_size=2"
-SHORT = [*SHORT.split(), "--eval_tasks=2"]
-
-
-def to_run(path):
-    """The commands of `meta-tf` in a page that a test can run, in the order of the page."""
-    found = []
-    for program, *words in commands_in(path, inline=False):
-        if words[:1] == ["train.py"]:
-            program, words = "meta-tf", ["train", *words[1:]]
-        if program == "meta-tf" and not any(re.search(why, " ".join(words)) for why in NOT_RUN):
-            short = words[0] == "train" and "--help" not in words
-            found.append(words + SHORT if short else words)
-    return found
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("path", [p for p in PAGES if p != FRONT[1] and to_run(p)], ids=named)
-def test_its_commands_run(path, tmp_path, monkeypatch):
-    """One after another in a fresh folder, in which only the reader's own data lies."""
-    write_pictures(tmp_path / "my_images", classes=32, each=6)
-    write_pictures(tmp_path / "my_characters", classes=5, each=2)
-    write_pictures(tmp_path, classes=1, each=6)
-    (tmp_path / "class_00").rename(tmp_path / "new_drawings")
-    for half, classes in {"images_background": 90, "images_evaluation": 90}.items():
-        write_pictures(tmp_path / "data" / "omniglot" / half / "Alphabet", classes, each=3)
-    rows = [f"{i % 40},{i % 7},{i % 9},{i},{i * i % 11 / 7:.3f}" for i in range(480)]
-    pandas = pytest.importorskip("pandas")
-    patients = "\n".join(["patient,dose,weight,hour,effect", *rows])
-    (tmp_path / "patients.csv").write_text(patients)
-    pandas.read_csv(tmp_path / "patients.csv").to_parquet(tmp_path / "patients.parquet")
-    groups = {"train": [*range(20)], "valid": [*range(20, 30)], "test": [*range(30, 40)]}
-    (tmp_path / "groups.json").write_text(json.dumps(groups))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    commands = to_run(path)
-    for words, (code, _, err) in zip(
-        commands, one_after_another(commands, cwd=tmp_path), strict=True
-    ):
-        assert code == 0, (words, err[-2000:])
 
 
 def understand(name, *words):
