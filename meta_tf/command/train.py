@@ -99,7 +99,8 @@ def _run(train: Train, workers: Workers, writable: bool) -> None:
     own = build.trains_otherwise(train.tasks)
     training_tasks = build.build_tasks(train.tasks, training=True) if own else tasks
     train_ways = largest(train.tasks.training.train_ways)
-    ways = _most(tasks.ways, train_ways or training_tasks.ways)
+    # The number of classes that the learner has to distinguish, in training and afterwards.
+    ways = max(tasks.ways or 0, train_ways or training_tasks.ways or 0) or None
     start, found = None, Usable(made, algorithm)
     if workers.is_chief:
         # Several workers create the variables of a learner together, later.
@@ -184,11 +185,6 @@ def _check_left(training: Training, done: int, writable: bool) -> None:
         )
     if training.profile:
         check_profile(training, done)
-
-
-def _most(ways: int | None, train_ways: int | None) -> int | None:
-    """The number of classes that the learner has to distinguish, in training and afterwards."""
-    return max(ways or 0, train_ways or 0) or None
 
 
 def _loaded(checkpoint: Path | None, algorithm: meta_tf.Algorithm) -> Any:
