@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,6 +41,7 @@ from meta_tf.learner.keras_file import (
     write_pictures,
 )
 from meta_tf.learner.read_pictures import picture_input, read_inputs
+from meta_tf.learner.task_values import TaskValues
 from meta_tf.network.check_loss import is_gaussian, takes_logits
 from meta_tf.network.layer_state import (
     load_layer_assets,
@@ -54,7 +54,7 @@ from meta_tf.network.layer_state import (
 from meta_tf.network.masks import unpacked
 from meta_tf.network.network import Network
 from meta_tf.tasks.images.picture_input import PictureInput
-from meta_tf.types import Tensor, Tensors, Weights
+from meta_tf.types import Tensors, Weights
 
 _COMPANY = "company.npz"  # in a Keras file
 
@@ -128,8 +128,7 @@ class AdaptedModel(keras.Model):
         self.company = company
         self._predict = predict or compiled_predict(network, algorithm)
         self._judge = judge or compiled_judge(network, algorithm)
-        self._learned: Weights | None = weights  # None once there are variables
-        self._making_variables = threading.Lock()
+        self._values = TaskValues(weights, self.add_weight)
         self._has_own_model = False  # False: `network.model` is the learner's
         self.built = True
 
@@ -459,7 +458,7 @@ class AdaptedModel(keras.Model):
         check_unchanged(self.network)
         self._make_variables()
         super().save_own_variables(store)
-        with keras.StatelessScope(state_mapping=list(self._of_model())):
+        with keras.StatelessScope(state_mapping=list(self._values.of(self.network.model))):
             save_layers(self.network.model, store)
 
     def load_own_variables(self, store: Any) -> None:
@@ -489,14 +488,7 @@ class AdaptedModel(keras.Model):
     @property
     def weights_now(self) -> Weights:
         """The weights, as tensors."""
-        learned = self._learned  # read once: another thread may be creating the variables
-        if learned is not None:
-            return learned
-        return Weights(
-            [tf.convert_to_tensor(v.value) for v in self._own.model],
-            [tf.convert_to_tensor(v.value) for v in self._own.state],
-            {name: tf.convert_to_tensor(v.value) for name, v in self._own.meta.items()},
-        )
+        return self._values.now()
 
     def save(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
         """Saves to a `.keras` file, with the same checks as `MetaLearner.save`."""
@@ -575,32 +567,7 @@ class AdaptedModel(keras.Model):
 
     def _make_variables(self) -> None:
         """Replaces the learned tensors by Keras variables, once."""
-        if self._learned is None:
-            return
-        with self._making_variables:
-            if self._learned is None:  # another thread has created them
-                return
-            check_unchanged(self.network)
-            weights, model = self._learned, self.network.model
-            with tf.init_scope():
-                self._own = Weights(
-                    [
-                        self._variable(v.path, w, v)
-                        for v, w in zip(model.trainable_variables, weights.model, strict=True)
-                    ],
-                    [
-                        self._variable(v.path, w)
-                        for v, w in zip(model.non_trainable_variables, weights.state, strict=True)
-                    ],
-                    {n: self._variable(n, w) for n, w in weights.meta.items()},
-                )
-            self._learned = None  # last: once it is None, the variables exist
-
-    def _of_model(self) -> Iterator[tuple[keras.Variable, Tensor]]:
-        """The model's variables, each with its value in this model."""
-        model, values = self.network.model, self.weights_now
-        yield from zip(model.trainable_variables, values.model, strict=True)
-        yield from zip(model.non_trainable_variables, values.state, strict=True)
+        self._values.make_variables(self.network.model, lambda: check_unchanged(self.network))
 
     def _take_own_model(self) -> None:
         """Copies the learner's model, whose layers loading a file must not change."""
@@ -614,7 +581,7 @@ class AdaptedModel(keras.Model):
 
     def _prepare(self, prepare: Callable[[keras.Model], Any]) -> None:
         """Gives the own model the current weights, and lets its layers prepare themselves."""
-        for variable, value in self._of_model():
+        for variable, value in self._values.of(self.network.model):
             variable.assign(value)
         prepare(self.network.model)
         self._take(self.network.model)
@@ -635,21 +602,6 @@ class AdaptedModel(keras.Model):
             make(force)
         finally:
             self.run_eagerly = eagerly
-
-    def _variable(
-        self, path: str, value: Tensor, trained: keras.Variable | None = None
-    ) -> keras.Variable:
-        """A variable of this value; trainable like `trained`, if that is given."""
-        return self.add_weight(
-            name=path.replace("/", "_"),
-            shape=value.shape,
-            dtype=value.dtype.name,
-            initializer=lambda shape, dtype=None: tf.cast(value, dtype),
-            trainable=trained is not None,
-            regularizer=trained.regularizer if trained is not None else None,
-            constraint=trained.constraint if trained is not None else None,
-            autocast=False,
-        )
 
 
 def _number_of(x: Any) -> int | None:

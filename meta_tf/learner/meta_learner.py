@@ -43,6 +43,7 @@ from meta_tf.learner.compiled import (
     compiled_predict,
     compiled_trajectory,
 )
+from meta_tf.learner.embedded import adapt_in_parts, passes_in_parts
 from meta_tf.learner.input_range import InputRange
 from meta_tf.learner.keras_file import (
     check_keras_file,
@@ -519,7 +520,10 @@ class MetaLearner(keras.Model):
         name = f"{self.model.name}_adapted"
         # Trace for each rank: one trace for both [S, 1] and [S] would have an unknown rank.
         ranks = tuple(t.shape.rank for t in tf.nest.flatten(support))
-        adapted, finite = self._adapt(support, steps, ranks)
+        if passes_in_parts(self, support):
+            adapted, finite = adapt_in_parts(self, support, steps), True
+        else:
+            adapted, finite = self._adapt(support, steps, ranks)
         if not finite:
             raise not_finite(self.algorithm, self.network, self.weights_now, support, steps)
         network, algorithm, classes = self.network, self.algorithm, None
