@@ -3,9 +3,8 @@
 import sys
 
 if __name__ == "__main__":
-    words = ["train", *sys.argv[1:]]
-    sys.argv[0] = "meta-tf"  # so that TensorFlow is imported once it is needed
+    sys.argv[:1] = ["meta-tf", "train"]  # with this name, TensorFlow is imported only when needed
 
     from meta_tf.command.main import main
 
-    sys.exit(main(words))
+    sys.exit(main())

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from meta_tf.evaluation.baselines import nearest_mean, spectrum
+
 
 def class_mean(task: tuple[np.ndarray, ...], turned: np.ndarray) -> float:
     """Accuracy of the nearest class mean of the support set, after `x @ turned`."""
     support_x, support_y, query_x, query_y = task
-    classes = np.unique(support_y)
-    means = np.stack([support_x[support_y == c].mean(0) for c in classes])
-    return float(np.mean(classes[nearest(query_x @ turned, means @ turned)] == query_y))
+    inputs = spectrum((support_x @ turned)[None], (query_x @ turned)[None])
+    return float(np.mean(nearest_mean(inputs, support_y[None])[0] == query_y))
 
 
 def nearest_neighbour(known: list[tuple[np.ndarray, np.ndarray]], task: tuple) -> float:

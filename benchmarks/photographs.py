@@ -1,13 +1,19 @@
 """New classes of photographs from a few pictures each, compared with common alternatives.
 
     pip install -r benchmarks/requirements.txt
+    python -m benchmarks.photographs --photos=FOLDER --calibrate clothing grocery
     python -m benchmarks.photographs --photos=FOLDER [--sets hands blood]
 
 `FOLDER` has a folder for each set of photographs, with a folder for each class. Every head uses
 the same features: those of EfficientNet-Lite0 for the central square of a picture. Only the head
 is trained, on the support set of each task: 600 tasks with five classes (or all, if a set has
-fewer) and 15 queries per class. Writes benchmarks/results/photographs/SET.json: for each head its
-accuracy, its calibration error, and how much better the first head is on the same tasks.
+fewer) and 15 queries per class; Teachable Machine's head learns a quarter of them. Writes
+results/photographs/SET.json: for each head its accuracy, its calibration error and cross-entropy,
+and how much better `photos` is on the same tasks; for `photos` also the fraction of pictures that
+it calls none of the classes, of known classes, of other classes of the set, and of other sets.
+
+`--calibrate` instead chooses the temperatures and the threshold of `photos` on those sets, and
+writes meta_tf/zoo/photos.calibration.json.
 """
 
 from __future__ import annotations
@@ -17,23 +23,29 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageOps
 
-import meta_tf
+from meta_tf.calibration import calibration_error, log_loss, softmax
 from meta_tf.command.finish import versions
 from meta_tf.efficientnet_lite import efficientnet_lite0
 from meta_tf.files import write_text
+from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.images.picture import ImageFile
+from meta_tf.types import Batch
+from meta_tf.zoo import FOLDER, calibration_file
+from meta_tf.zoo.photos import PHOTOS, photos_from_features
 
 RESULTS = Path(__file__).resolve().parent / "results" / "photographs"
 WAYS, QUERIES, SHOTS, SIZE = 5, 15, (1, 5, 10), 224
-LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+CALIBRATED_FOR = [(ways, shots) for ways in (2, 5, 10, 20, 40) for shots in (1, 2, 5, 10)]
+FEWER_TASKS = {"dense head (Teachable Machine)": 4}  # one in so many: training it takes long
+STRANGERS = 30  # pictures of other classes and of other sets, each
 
 
 class Task(NamedTuple):
@@ -45,104 +57,206 @@ class Task(NamedTuple):
     query_y: np.ndarray
 
 
-Head = Callable[[Task], np.ndarray]  # probabilities [Q, N]
-Heads = Callable[[Sequence[Task]], Iterator[np.ndarray]]  # of one task after another
+Pictures: TypeAlias = tuple[np.ndarray, np.ndarray]  # features [n, D] and classes [n] of a set
+Head: TypeAlias = Callable[[Task], np.ndarray]  # probabilities [Q, N]
+Heads: TypeAlias = Callable[[Sequence[Task]], Iterator[np.ndarray]]  # of one task after another
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photos", type=Path, required=True, help="the folder of the sets")
     parser.add_argument("--sets", nargs="+", default=["clothing", "grocery", "hands", "blood"])
+    parser.add_argument("--calibrate", nargs="+", metavar="SET", default=[])
     parser.add_argument("--tasks", type=int, default=600)
     parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--features", type=Path, help="a folder to keep the sets' features in")
     options = parser.parse_args()
-    for name in options.sets:
+    for name in (*options.sets, *options.calibrate):
         if not (options.photos / name).is_dir():
             parser.exit(1, f"{parser.prog}: error: {options.photos / name} is not a folder.\n")
+    if options.calibrate:
+        calibrate({n: features(options.photos / n, options.features) for n in options.calibrate})
+        return
+    for threads in ("intra", "inter"):  # more would mostly wait: the operations are small
+        getattr(tf.config.threading, f"set_{threads}_op_parallelism_threads")(1)
     options.output.mkdir(parents=True, exist_ok=True)
+    folders = sorted(path for path in options.photos.iterdir() if path.is_dir())
+    everything = {folder.name: features(folder, options.features) for folder in folders}
     for name in options.sets:
-        x, y = features(options.photos / name)
-        rows = [row for shots in SHOTS for row in measured(x, y, shots, options.tasks)]
-        command = f"python -m benchmarks.photographs --photos=FOLDER --sets {name}"
-        about = {"set": name, "command": command, "pictures": len(y), "versions": versions()}
-        write_text(options.output / f"{name}.json", json.dumps({**about, "rows": rows}, indent=2))
+        others = [x for other, (x, _) in everything.items() if other != name]
+        rows = [
+            row
+            for shots in SHOTS
+            for row in measured(everything[name], others, shots, options.tasks)
+        ]
+        about = {
+            "set": name,
+            "command": f"python -m benchmarks.photographs --photos=FOLDER --sets {name}",
+            "pictures": len(everything[name][1]),
+            "other_sets": [other for other in everything if other != name],
+            "versions": versions(),
+        }
+        text = json.dumps({**about, "rows": rows}, indent=2) + "\n"
+        write_text(options.output / f"{name}.json", text)
         for row in rows:
             print(name, json.dumps(row), flush=True)
+    if options.output == RESULTS:
+        write_numbers_of_card(RESULTS)
 
 
-def features(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+def write_numbers_of_card(results: Path) -> None:
+    """Copies the rows of `photos` beside the learner, for its card."""
+    found = [json.loads(path.read_text("utf-8")) for path in sorted(results.glob("*.json"))]
+    numbers = {
+        about["set"]: [row for row in about["rows"] if row["head"] == "photos"] for about in found
+    }
+    write_text(FOLDER / f"{PHOTOS}.json", json.dumps(numbers, indent=2) + "\n")
+
+
+def features(folder: Path, kept: Path | None = None) -> Pictures:
     """The features [n, 1280] of a set's pictures, and their classes [n]."""
+    file = kept / f"{folder.name}.npz" if kept else None
+    if file and file.exists():
+        with np.load(file) as stored:
+            return stored["x"], stored["y"]
     paths = sorted(path for path in folder.glob("*/*") if path.is_file())
-    classes = [path.parent.name for path in paths]
-    body = efficientnet_lite0(SIZE)
-    batches = [
-        body.predict_on_batch(np.stack([middle(path) for path in paths[i : i + 32]]))
-        for i in range(0, len(paths), 32)
+    body, found = efficientnet_lite0(SIZE), []
+    for first in range(0, len(paths), 16):
+        files = [ImageFile(str(path), path.read_bytes) for path in paths[first : first + 16]]
+        images = decode_images(files, (SIZE, SIZE), 3, crop=True)
+        found.append(body.predict_on_batch(images.astype("float32") / 255))
+    x = np.concatenate(found)
+    y = np.unique([path.parent.name for path in paths], return_inverse=True)[1]
+    if file:
+        np.savez(file, x=x, y=y)
+    return x, y
+
+
+class Part(NamedTuple):
+    """Tasks of one size of a set of photographs, as `MetaLearner.calibrate` takes them."""
+
+    pictures: Pictures
+    ways: int
+    shots: int
+
+    def batches(self, tasks: int, seed: int = 0) -> Iterator[Batch]:
+        """Endless batches of one task."""
+        del tasks
+        rng = np.random.default_rng([seed, self.ways, self.shots])
+        while True:
+            task, _ = draw(*self.pictures, self.ways, self.shots, rng)
+            names = ("support_x", "support_y", "query_x")
+            yield {name: getattr(task, name)[None] for name in names}, task.query_y[None]
+
+
+def calibrate(sets: dict[str, Pictures]) -> None:
+    """Writes the temperatures and the threshold of `photos` for these sets."""
+    learner = photos_from_features()
+    parts = [
+        Part(pictures, ways, shots)
+        for pictures in sets.values()
+        for ways, shots in CALIBRATED_FOR
+        if ways <= len(np.unique(pictures[1]))
     ]
-    return np.concatenate(batches), np.unique(classes, return_inverse=True)[1]
+    calibration = learner.calibrate(*parts, tasks_number=60)
+    about = {
+        "command": "python -m benchmarks.photographs --photos=FOLDER --calibrate " + " ".join(sets),
+        "calibration": calibration.get_config(),
+    }
+    write_text(calibration_file(PHOTOS), json.dumps(about, indent=2) + "\n")
+    print(calibration)
 
 
-def middle(path: Path) -> np.ndarray:
-    """The central square of a picture, upright, [224, 224, 3] with values from 0 to 1."""
-    with Image.open(path) as picture:
-        upright = ImageOps.exif_transpose(picture).convert("RGB")
-        square = ImageOps.fit(upright, (SIZE, SIZE), Image.Resampling.BILINEAR)
-    return np.asarray(square, "float32") / 255
-
-
-def tasks_of(x: np.ndarray, y: np.ndarray, shots: int, count: int) -> Iterator[Task]:
-    """Tasks of a set of photographs, the same ones for every head."""
-    rng = np.random.default_rng(shots)
+def draw(
+    x: np.ndarray, y: np.ndarray, ways: int, shots: int, rng: np.random.Generator
+) -> tuple[Task, np.ndarray]:
+    """A task, and the rows of pictures of other classes."""
     classes = [c for c in np.unique(y) if (y == c).sum() >= shots + 3]
-    for _ in range(count):
-        support, query = [], []
-        for c in rng.permutation(classes)[:WAYS]:
-            rows = rng.permutation(np.flatnonzero(y == c))
-            support.append(rows[:shots])
-            query.append(rows[shots : shots + QUERIES])
-        yield Task(
-            x[np.concatenate(support)],
-            np.repeat(np.arange(len(support)), shots),
-            x[np.concatenate(query)],
-            np.repeat(np.arange(len(query)), [len(rows) for rows in query]),
-        )
+    support, query = [], []
+    chosen = rng.permutation(classes)[:ways]
+    for c in chosen:
+        rows = rng.permutation(np.flatnonzero(y == c))
+        support.append(rows[:shots])
+        query.append(rows[shots : shots + QUERIES])
+    task = Task(
+        x[np.concatenate(support)],
+        np.repeat(np.arange(len(support)), shots),
+        x[np.concatenate(query)],
+        np.repeat(np.arange(len(query)), [len(rows) for rows in query]),
+    )
+    return task, np.flatnonzero(~np.isin(y, chosen))
 
 
-def measured(x: np.ndarray, y: np.ndarray, shots: int, count: int) -> list[dict[str, Any]]:
-    """A row for each head."""
+def measured(
+    pictures: Pictures, others: Sequence[np.ndarray], shots: int, count: int
+) -> list[dict[str, Any]]:
+    """A row for each head; `others` are the features of other sets."""
+    rng = np.random.default_rng(shots)
+    drawn = [draw(*pictures, WAYS, shots, rng) for _ in range(count)]
+    tasks = [task for task, _ in drawn]
+    photos, refused = Photos(), Refused()
     heads: dict[str, Heads] = {
-        "photos": one_by_one(photos(x.shape[1])),
+        "photos": one_by_one(photos),
         "nearest mean": one_by_one(nearest_mean),
         "logistic regression (scikit-learn)": one_by_one(logistic_regression),
         "dense head (Teachable Machine)": in_blocks(dense_heads),
     }
-    tasks = list(tasks_of(x, y, shots, count))
+    for task, rest in drawn:
+        strangers = [rng.choice(pictures[0][rest], STRANGERS) if len(rest) else None]
+        strangers += [rng.choice(x, STRANGERS) for x in others]
+        refused.add(photos.strange(task, [task.query_x, *strangers]))
     rows: list[dict[str, Any]] = []
     first: np.ndarray | None = None
     for name, head in heads.items():
-        accuracies, confidences, hits = [], [], []
-        for task, probabilities in zip(tasks, head(tasks), strict=True):
-            right = probabilities.argmax(-1) == task.query_y
-            accuracies.append(100 * right.mean())
-            confidences.append(probabilities.max(-1))
-            hits.append(right)
-        each = np.array(accuracies)
+        used = tasks[: -(-count // FEWER_TASKS.get(name, 1))]
+        found = list(head(used))
+        each = np.array(
+            [100 * np.mean(p.argmax(-1) == t.query_y) for p, t in zip(found, used, strict=True)]
+        )
         first = each if first is None else first
+        better = first[: len(used)] - each
+        labels, p = np.concatenate([task.query_y for task in used]), np.concatenate(found)
         rows.append(
             {
                 "head": name,
                 "shots": shots,
                 "accuracy": round(float(each.mean()), 2),
                 "ci95": interval(each),
-                "ece": round(
-                    calibration_error(np.concatenate(confidences), np.concatenate(hits)), 2
-                ),
-                "photos_better_by": round(float((first - each).mean()), 2),
-                "photos_better_by_ci95": interval(first - each),
-                "tasks": count,
+                "ece": round(100 * calibration_error(p, labels), 2),
+                "nll": round(log_loss(p, labels), 3),
+                "photos_better_by": round(float(better.mean()), 2),
+                "photos_better_by_ci95": interval(better),
+                **(refused.row() if name == "photos" else {}),
+                "tasks": len(used),
             }
         )
     return rows
+
+
+class Refused:
+    """Counts pictures that are called none of the classes."""
+
+    def __init__(self) -> None:
+        self._known: list[float] = []
+        self._other_classes: list[float] = []
+        self._other_sets: list[float] = []
+
+    def add(self, refused: Sequence[float | None]) -> None:
+        """Adds the fractions of a task: of known classes, other classes, and each other set."""
+        known, near, *far = refused
+        for where, value in ((self._known, known), (self._other_classes, near)):
+            if value is not None:
+                where.append(value)
+        self._other_sets += [value for value in far if value is not None]
+
+    def row(self) -> dict[str, float | None]:
+        """The means, in percent."""
+        found = {
+            "refused_of_known_classes": self._known,
+            "refused_of_other_classes": self._other_classes,
+            "refused_of_other_sets": self._other_sets,
+        }
+        return {k: round(100 * float(np.mean(v)), 2) if v else None for k, v in found.items()}
 
 
 def interval(each: np.ndarray) -> float:
@@ -150,27 +264,23 @@ def interval(each: np.ndarray) -> float:
     return round(float(1.96 * each.std(ddof=1) / len(each) ** 0.5), 2)
 
 
-def calibration_error(confidences: np.ndarray, hits: np.ndarray, bins: int = 15) -> float:
-    """Expected calibration error in points: |confidence - accuracy|, averaged over bins."""
-    places = np.minimum((confidences * bins).astype(int), bins - 1)
-    apart = [abs((confidences - hits)[places == b].sum()) for b in range(bins)]
-    return 100 * float(sum(apart)) / len(hits)
+class Photos:
+    """`meta_tf.pretrained("photos")`, on precomputed features."""
 
+    def __init__(self) -> None:
+        self._learner = photos_from_features()
 
-def photos(size: int) -> Head:
-    """The head of `meta_tf.pretrained("photos")`, on precomputed features."""
-    features = keras.Input((size,))
-    x = keras.layers.UnitNormalization()(keras.ops.sqrt(features))
-    body = keras.Model(features, x)
-    algorithm = meta_tf.R2D2(ways=60, regularization=0.1, scale=10.0)
-    learner = meta_tf.MetaLearner(body, algorithm, LOSS, batch_norm="running")
+    def __call__(self, task: Task) -> np.ndarray:
+        return self._learner.adapt(task.support_x, task.support_y).predict_proba(task.query_x)
 
-    def head(task: Task) -> np.ndarray:
-        fitted = learner.adapt(task.support_x, task.support_y)
-        ways = task.support_y.max() + 1
-        return softmax(fitted.predict_on_batch(task.query_x)[:, :ways])
-
-    return head
+    def strange(self, task: Task, sets: Sequence[np.ndarray | None]) -> list[float | None]:
+        """The fraction of each set of features that it calls none of the task's classes."""
+        fitted = self._learner.adapt(task.support_x, task.support_y)
+        _, strange = fitted.predict_with_strangeness(
+            np.concatenate([x for x in sets if x is not None])
+        )
+        parts = iter(np.split(strange > 0, np.cumsum([len(x) for x in sets if x is not None])))
+        return [None if x is None else float(next(parts).mean()) for x in sets]
 
 
 def nearest_mean(task: Task) -> np.ndarray:
@@ -244,12 +354,6 @@ def in_blocks(heads: Callable[[Sequence[Task]], Iterator[np.ndarray]], size: int
             yield from heads(tasks[i : i + size])
 
     return all_heads
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities [Q, N] of logits [Q, N]."""
-    powers = np.exp(logits - logits.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)
 
 
 if __name__ == "__main__":

@@ -19,21 +19,21 @@ class Calibration:
     """What `MetaLearner.calibrate` found; the learner keeps it and saves it.
 
     Attributes:
-      temperatures: by number of support examples per class: logits divided by the temperature
-        have the smallest cross-entropy. Between two numbers, its logarithm is interpolated over
-        the logarithm of the number; beyond them, it is that of the nearest.
+      temperatures: by number of classes and of support examples per class: logits divided by the
+        temperature have the smallest cross-entropy. More classes and fewer examples usually need
+        a lower one.
       threshold: an input whose strangeness is above it counts as none of the classes.
       false_alarms: the fraction of inputs of known classes above the threshold.
       spread: the usual squared distance of an embedding from its class's mean; None for a
         learner without embeddings.
 
     Example:
-      >>> calibration = Calibration({1: 2.0, 4: 0.5}, threshold=0.4)
-      >>> [round(calibration.temperature(shots), 3) for shots in (1, 2, 4, 50)]
+      >>> calibration = Calibration({(5, 1): 2.0, (5, 4): 0.5}, threshold=0.4)
+      >>> [round(calibration.temperature(5, shots), 3) for shots in (1, 2, 4, 50)]
       [2.0, 1.0, 0.5, 0.5]
     """
 
-    temperatures: Mapping[int, float]
+    temperatures: Mapping[tuple[int, int], float]
     threshold: float
     false_alarms: float = 0.05
     spread: float | None = None
@@ -41,27 +41,35 @@ class Calibration:
     def __post_init__(self) -> None:
         if not self.temperatures:
             raise ValueError("`temperatures` must not be empty. Received: {}.")
-        for shots, temperature in self.temperatures.items():
-            check_number("temperatures", shots, above=0)
-            check_number("temperatures", temperature, above=0)
+        for sizes, temperature in self.temperatures.items():
+            for number in (*sizes, temperature):
+                check_number("temperatures", number, above=0)
         check_number("false_alarms", self.false_alarms, above=0, below=1)
 
-    def temperature(self, shots: float) -> float:
-        """The temperature for this number of support examples per class."""
-        known = sorted(self.temperatures)
-        found = [self.temperatures[number] for number in known]
-        return float(np.exp(np.interp(np.log(shots), np.log(known), np.log(found))))
+    def temperature(self, ways: float, shots: float) -> float:
+        """The temperature for a task of this size.
+
+        Its logarithm is linear in the logarithms of the two numbers, by least squares through
+        `temperatures`. A task beyond the smallest and largest of them has that of the nearest.
+        """
+        sizes = np.log(np.array(list(self.temperatures), float))
+        found = np.log(list(self.temperatures.values()))
+        middle = sizes.mean(0)
+        slopes = np.linalg.lstsq(sizes - middle, found - found.mean(), rcond=None)[0]
+        size = np.clip(np.log([ways, shots]), sizes.min(0), sizes.max(0))
+        return float(np.exp(found.mean() + (size - middle) @ slopes))
 
     def get_config(self) -> dict[str, Any]:
         """The values, for a file."""
-        pairs = [[shots, self.temperatures[shots]] for shots in sorted(self.temperatures)]
+        listed = [[*sizes, self.temperatures[sizes]] for sizes in sorted(self.temperatures)]
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return {**values, "temperatures": pairs}
+        return {**values, "temperatures": listed}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Calibration:
         """The calibration with these values."""
-        return cls(**{**config, "temperatures": dict(map(tuple, config["temperatures"]))})
+        temperatures = {(w, s): temperature for w, s, temperature in config["temperatures"]}
+        return cls(**{**config, "temperatures": temperatures})
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

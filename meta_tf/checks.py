@@ -10,11 +10,14 @@ from typing import Any
 _LONGEST = 300  # characters of a value in an error message
 
 
-def check_integer(name: str, value: Any, at_least: int, why: str = "") -> None:
-    """Raises ValueError unless `value` is an integer of at least `at_least`."""
-    if not _is_integer(value) or value < at_least:
+def check_integer(
+    name: str, value: Any, at_least: int, why: str = "", at_most: float = math.inf
+) -> None:
+    """Raises ValueError unless `value` is an integer between the two bounds."""
+    if not _is_integer(value) or not at_least <= value <= at_most:
+        upper = f" and at most {at_most}" if at_most < math.inf else ""
         raise ValueError(
-            f"`{name}` must be an integer of at least {at_least}{_so(why)}{_got(value)}"
+            f"`{name}` must be an integer of at least {at_least}{upper}{_so(why)}{_got(value)}"
         )
 
 

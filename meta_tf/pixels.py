@@ -13,6 +13,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+STANDARDIZE = "standardize"
+"""The name of the layer of `MetaLearner.standardize`, which takes any unit, not only pixels."""
+
 _LAYERS = keras.layers
 _OF_NUMBERS = (_LAYERS.Embedding, _LAYERS.CategoryEncoding)
 _PIXEL_SCALE = 1 / 64  # only numbers as large as 255 are scaled by this or less
@@ -35,8 +38,7 @@ def largest_pixel(model: keras.Model) -> int | None:
     """
     scaling = (_LAYERS.Rescaling, _LAYERS.Normalization)
     layers = (layer for layer in _in_order(model) if isinstance(layer, scaling))
-    # The layer of `MetaLearner.standardize` describes its data, in any unit, and not pixels.
-    first = next((layer for layer in layers if layer.name != "standardize"), None)
+    first = next((layer for layer in layers if layer.name != STANDARDIZE), None)
     if first is None:
         return None
     with tf.init_scope():  # reads the values even while a graph is traced

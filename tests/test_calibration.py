@@ -75,15 +75,31 @@ def test_error_loss_and_auroc_by_hand():
 def test_probabilities_are_the_softmax_of_logits_over_the_temperature(protonet):
     fitted = protonet.adapt(SUPPORT, LABELS)
     t = protonet.calibration.temperatures
-    # 5 examples of 2 classes: 2.5 a class, between 1 and 4 on a logarithmic scale.
+    # 5 examples of 2 classes: 2.5 a class, between 1 and 4 on a logarithmic scale; 2 classes are
+    # fewer than any that it was calibrated for.
     share = np.log(2.5) / np.log(4)
-    expected = t[1] ** (1 - share) * t[4] ** share
+    expected = t[3, 1] ** (1 - share) * t[3, 4] ** share
     z = fitted.predict(QUERY, verbose=0).astype("float64") / expected
     powers = np.exp(z - z.max(-1, keepdims=True))
     np.testing.assert_allclose(
         fitted.predict_proba(QUERY), powers / powers.sum(-1, keepdims=True), rtol=1e-4
     )
-    assert t[1] != pytest.approx(t[4], rel=0.01)
+    assert t[3, 1] != pytest.approx(t[3, 4], rel=0.01)
+
+
+def test_the_temperature_of_other_sizes_is_a_plane_in_logarithms():
+    sizes = [(w, s) for w in (2, 5, 20) for s in (1, 4, 10)]
+    plane = {(w, s): 1.5 * w**-0.4 * s**0.2 for w, s in sizes}
+    calibration = Calibration(plane, threshold=0.0)
+    for w, s in ((3, 7), (11.5, 1), (20, 10)):
+        assert calibration.temperature(w, s) == pytest.approx(1.5 * w**-0.4 * s**0.2)
+    assert calibration.temperature(1, 99) == pytest.approx(1.5 * 2**-0.4 * 10**0.2)
+    assert Calibration({(5, 1): 0.7}, 0.0).temperature(60, 3) == pytest.approx(0.7)
+    rough = {(2, 1): 1.0, (2, 10): 3.0, (2, 100): 2.0}  # the mean line, by hand
+    slope = (np.log(2) - np.log(1)) / np.log(100)
+    middle = np.log([1, 3, 2]).mean()
+    expected = np.exp(middle + slope * (np.log(20) - np.log(10)))
+    assert Calibration(rough, 0.0).temperature(2, 20) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +108,7 @@ def test_probabilities_are_the_softmax_of_logits_over_the_temperature(protonet):
 def test_strangeness_is_the_distance_in_units_of_the_spread(algorithm):
     learner = embedding_learner(algorithm)
     plain = learner.adapt(SUPPORT, LABELS).predict(QUERY, verbose=0)
-    learner.calibration = Calibration({1: 2.0}, threshold=0.25, spread=1.5)
+    learner.calibration = Calibration({(3, 1): 2.0}, threshold=0.25, spread=1.5)
     fitted = learner.adapt(SUPPORT, LABELS)
     np.testing.assert_array_equal(fitted.predict(QUERY, verbose=0), plain)  # as before
     probabilities, found = fitted.predict_with_strangeness(QUERY)
@@ -156,7 +172,7 @@ def test_files_keep_the_calibration(protonet, tmp_path):
 def test_training_and_another_algorithm_remove_the_calibration(parts):
     learner = embedding_learner(meta_tf.ProtoNet(ways=3))
     learner.compile("sgd")
-    calibration = learner.calibration = Calibration({1: 1.0}, threshold=0.0, spread=1.0)
+    calibration = learner.calibration = Calibration({(3, 1): 1.0}, threshold=0.0, spread=1.0)
     learner.fit(source(1).train.batches(2), steps_per_epoch=1, verbose=0)
     assert learner.calibration is None
     learner.calibration = calibration
@@ -173,7 +189,7 @@ def test_transductive_inputs_are_judged_one_by_one_in_the_same_company():
         [keras.Input([4]), layers.Dense(3, name="dense"), layers.BatchNormalization(name="norm")]
     )
     learner = meta_tf.MetaLearner(body, meta_tf.ProtoNet(ways=3), CE)
-    learner.calibration = Calibration({1: 1.0}, threshold=0.0, spread=1.0)
+    learner.calibration = Calibration({(3, 1): 1.0}, threshold=0.0, spread=1.0)
     fitted = learner.adapt(SUPPORT, LABELS)
     logits, apart = fitted.judged(QUERY, company=SUPPORT)
     np.testing.assert_array_equal(logits, fitted.predict_one_by_one(QUERY, company=SUPPORT))
@@ -196,3 +212,32 @@ def test_what_cannot_be_calibrated_is_said(parts):
         with pytest.raises(ValueError, match=named):
             learner.calibrate(*given, **options)
     assert learner.calibration is None
+
+
+def test_confidence_counts_what_is_asked_of_a_calibrated_learner(protonet):
+    part, number = source(4).test, 5
+    found = meta_tf.confidence(protonet, part, tasks_number=number)
+    p, y, false_alarms, refused, areas = [], [], [], [], []
+    for task, query_y in part.batches(1).take(number):
+        sx, sy, qx = (task[name][0].numpy() for name in ("support_x", "support_y", "query_x"))
+        qy = query_y[0].numpy()
+        probabilities, strange = protonet.adapt(sx, sy).predict_with_strangeness(qx)
+        p.append(probabilities)
+        y.append(qy)
+        false_alarms.append(strange > 0)
+        without = protonet.adapt(sx[sy < 2], sy[sy < 2])  # the last class is unknown
+        strange = without.predict_with_strangeness(qx)[1]
+        refused.append(strange[qy == 2] > 0)
+        pairs = strange[qy == 2][:, None] > strange[qy < 2]
+        areas.append(pairs.mean())
+    p, y = np.concatenate(p), np.concatenate(y)
+    assert (found.tasks, found.ways, found.shots) == (number, 3, 4)
+    assert found.accuracy == pytest.approx((p.argmax(-1) == y).mean())
+    assert found.nll == pytest.approx(-np.log(p[np.arange(len(y)), y]).mean())
+    assert found.ece == pytest.approx(calibration_error(p, y))
+    assert found.false_alarms == pytest.approx(np.mean(false_alarms))
+    assert found.refused == pytest.approx(np.mean(refused))
+    assert found.auroc == pytest.approx(np.mean(areas))
+    assert "5 new tasks, 3-way 4-shot" in str(found)
+    with pytest.raises(ValueError, match="three classes or more"):
+        meta_tf.confidence(protonet, meta_tf.tasks.from_arrays(X, Y, ways=2).test)

@@ -9,6 +9,8 @@ import pytest
 from PIL import Image
 
 import meta_tf
+from meta_tf.calibration import Calibration
+from meta_tf.learner import embedded
 from meta_tf.tasks.images.picture_input import PictureInput
 
 CE = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -66,6 +68,20 @@ def test_every_form_of_the_same_pictures_is_learned_and_predicted_alike(folder, 
         np.testing.assert_allclose(learned[0].predict_one_by_one(pictures), expected, rtol=1e-5)
     one = learned[0].predict_names(str(folder / "query" / "4.png"))
     assert one.tolist() == names[:1]
+
+
+def test_a_large_support_set_passes_the_network_in_parts(monkeypatch):
+    learner = make_learner()
+    learner.calibration = Calibration({(3, 5): 2.0}, threshold=0.0, spread=1.0)
+    x, y = np.stack(arrays(0, 35)) / np.float32(255), np.arange(35) % 3
+    query = np.stack(arrays(1, 3)) / np.float32(255)
+    whole = learner.adapt(x, y)
+    monkeypatch.setattr(embedded, "_LARGE", 10_000)  # bytes; these are 10 080
+    monkeypatch.setattr(learner, "_adapt", None)
+    parts = learner.adapt(x, y)
+    found, expected = (m.predict_with_strangeness(query) for m in (parts, whole))
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found[1], expected[1], rtol=1e-4)
 
 
 def test_a_picture_is_stretched_or_cropped_and_inverted_where_it_is_light():

@@ -15,6 +15,8 @@ from meta_tf.checks import as_patterns, check_integer, check_number
 from meta_tf.network.network import Network
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
+_MOST_STEPS = 10**6  # a training with more would never end
+
 
 class LoopState(NamedTuple):
     """The state of an inner loop after some of its steps.
@@ -67,7 +69,7 @@ class InnerLoop(Algorithm):
     def __post_init__(self) -> None:
         if not tf.is_tensor(self.inner_lr):  # an exported model takes it at run time
             check_number("inner_lr", self.inner_lr, above=0)
-        check_integer("inner_steps", self.inner_steps, at_least=self.least_steps)
+        check_integer("inner_steps", self.inner_steps, self.least_steps, at_most=_MOST_STEPS)
         if self.eval_steps is not None:
             check_integer("eval_steps", self.eval_steps, at_least=0)
         check_integer("unroll", self.unroll, at_least=0)

@@ -97,12 +97,6 @@ def blank_padding(x: dict[str, Tensors]) -> dict[str, Tensors]:
     return blanked
 
 
-def blank_batch(x: dict[str, Tensors], y: Tensors) -> tuple[dict[str, Tensors], Tensors]:
-    """Like `blank_padding`, for a batch `(x, y)`."""
-    x = blank_padding({**x, "query_y": y})
-    return x, x.pop("query_y")
-
-
 def cut(task: dict[str, Tensors]) -> dict[str, Tensors]:
     """A task without its padding; a task without sizes is returned unchanged.
 

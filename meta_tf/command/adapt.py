@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from absl import flags
 
-from meta_tf.command import adapt_pictures
+from meta_tf.command import adapt_pictures, adapt_table
 from meta_tf.command.adapt_pictures import Pictures
+from meta_tf.command.adapt_table import SUFFIXES, Rows
 from meta_tf.command.adaptation import Adaptation
 from meta_tf.command.define import settings_of
 from meta_tf.command.new_pictures import Told
@@ -14,17 +17,22 @@ GROUPS = {
     "adaptation": [Adaptation, "--import"],
     "the answers": [Told],
     "pictures": [Pictures],
+    "tables": [Rows],
 }
-EXAMPLES = adapt_pictures.EXAMPLES
+EXAMPLES = adapt_pictures.EXAMPLES.rstrip("\n") + adapt_table.EXAMPLES
 
 
-def settings(values: flags.FlagValues) -> tuple[Adaptation, Pictures, Told]:
+def settings(values: flags.FlagValues) -> tuple[Adaptation, Pictures, Told, Rows]:
     """What the flags say."""
-    kinds = Adaptation, Pictures, Told
-    adaptation, pictures, told = (settings_of(kind, values) for kind in kinds)
-    return adaptation, pictures, told
+    kinds = Adaptation, Pictures, Told, Rows
+    adaptation, pictures, told, rows = (settings_of(kind, values) for kind in kinds)
+    return adaptation, pictures, told, rows
 
 
-def run(asked: tuple[Adaptation, Pictures, Told]) -> None:
+def run(asked: tuple[Adaptation, Pictures, Told, Rows]) -> None:
     """Prints a prediction for each new example, and how sure the learner is of it."""
-    adapt_pictures.run(*asked)
+    adaptation, pictures, told, rows = asked
+    if adaptation.query and Path(adaptation.support or "").suffix.lower() in SUFFIXES:
+        adapt_table.run(adaptation, rows, told.output)
+    else:
+        adapt_pictures.run(adaptation, pictures, told)

@@ -25,6 +25,7 @@ from meta_tf.command.new_pictures import (
 )
 from meta_tf.command.read_flags import trained_on
 from meta_tf.command.strokes import SIDE, are_strokes
+from meta_tf.data_checks.targets import classes_of
 from meta_tf.evaluation.confusion import Confusion
 from meta_tf.files import whole_file
 from meta_tf.learner.company import feels_company
@@ -80,6 +81,11 @@ def run(asked: Adaptation, how: Pictures, told: Told) -> None:
     _check_ways(learner, classes.names, name)
 
     say_ignored([*classes.pictures, *new.paths], told)
+    if same := {path.resolve() for path in classes.pictures} & {p.resolve() for p in new.paths}:
+        told.say(
+            f"{len(same)} of the new pictures are also learned from, so that the answers are more "
+            "often right than for others."
+        )
     conversion = Conversion(takes.size, takes.channels, takes.crop)
     images = takes.each(as_files([*classes.pictures, *new.paths]), conversion)
     works, embed = learner, None
@@ -169,8 +175,8 @@ def _check_ways(learner: meta_tf.MetaLearner, classes: Sequence[str], name: str 
             f"--learner must tell classes apart. Received: --learner={name}, which was trained "
             f"with the loss {getattr(loss, 'name', loss)}."
         )
-    ways = learner.algorithm.prediction_size(learner.network) or learner.model.output_shape[-1]
-    if len(classes) > ways:
+    ways = classes_of(learner.algorithm, learner.network)
+    if ways and len(classes) > ways:
         raise ValueError(
             f"--support may hold {ways} classes at most for --learner={name}. Received: "
             f"{len(classes)} classes, {', '.join(classes)}. Take a learner of more ways: one of "

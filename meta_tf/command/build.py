@@ -1,4 +1,4 @@
-"""What the settings stand for: tasks, model, algorithm, optimiser and learner."""
+"""Builds tasks, model, algorithm, optimiser and learner from the settings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 import meta_tf
 from meta_tf.algorithms.embedding import EmbeddingLearner
@@ -13,57 +14,59 @@ from meta_tf.command.flag_types import largest
 from meta_tf.command.learners import loading_error
 from meta_tf.command.registry import needs_classes
 from meta_tf.command.settings import Choice, Tasks, Train
+from meta_tf.evaluation.evaluate import AT_ONCE
 from meta_tf.evaluation.metrics import TaskInterval, TaskMean
+from meta_tf.learner.check_steps import check_steps
 from meta_tf.network.standardized import standardizes
 from meta_tf.run.settings import Training
 
 
 def build_tasks(tasks: Tasks, training: bool = False) -> meta_tf.tasks.Source:
-    """The source of the tasks; with `training` of those that the learner is trained on.
+    """The source of the tasks or, with `training`, of the training tasks.
 
-    A source that takes the sizes of training tasks is built once.
+    A source that has arguments for the sizes of training tasks is built only once.
     """
     sizes = tasks.of_training() if training else tasks.sizes
     given = {**vars(sizes), **vars(tasks.training)}
     takes = tasks.source.part.takes
     if sizes.queries is None:
         given["queries"] = largest(tasks.sizes.shots)
-        # A source whose own default is None chooses by itself.
+        # A source whose own default is None chooses the number itself.
         if "shots" not in takes or ("queries" in takes and takes["queries"].default is None):
             del given["queries"]
     source = tasks.source.make(**given)
     if not isinstance(source, meta_tf.tasks.Source):
         raise ValueError(
-            "--task must name what returns a meta_tf.tasks.Source. Received: "
+            "--task must name something that returns a meta_tf.tasks.Source. Received: "
             f"{tasks.source.name}, which returns {type(source).__name__}."
         )
     return source
 
 
 def trains_otherwise(tasks: Tasks) -> bool:
-    """Whether training tasks differ in size and need a source of their own."""
+    """Whether training tasks have other sizes, and need another source for that."""
     own = {"train_ways", "train_shots"} & tasks.source.part.takes.keys()
     return not own and any(vars(tasks.training).values())
 
 
 def ways_of(train: Train, table: meta_tf.tasks.Source | None) -> int | None:
-    """The most classes that the learner has to tell apart: by the flags, or of a `table`."""
+    """The largest number of classes in a task, from the flags or from a `table`."""
     if table is None:
         return train.tasks.largest_ways()
     if table.ways is None and needs_classes(train.algorithm.part):
         target = train.tasks.source.given.get("target")
         raise ValueError(
             f"--algorithm={train.algorithm.name} needs classes. Received: --target={target}, "
-            "which holds numbers. Take another algorithm, or --kind=classification."
+            "which holds numbers. Use another algorithm, or --kind=classification."
         )
     return table.ways
 
 
 def to_evaluate(tasks: meta_tf.tasks.Source, number: int) -> tuple[Any, int]:
-    """What a learner is evaluated on, and how many tasks of it.
+    """The tasks to evaluate a learner on, and their number.
 
-    For groups these are all examples of each: so many draws that `number` is reached, or one
-    where the support set is not drawn.
+    Groups are evaluated whole: once if the support set is not random, otherwise so often that there
+    are at least `number` tasks.
     """
     part = tasks.test
     if not isinstance(part, meta_tf.tasks.GroupPart):
@@ -73,13 +76,30 @@ def to_evaluate(tasks: meta_tf.tasks.Source, number: int) -> tuple[Any, int]:
     return whole, len(whole)
 
 
+def check_evaluation(
+    train: Train, learner: meta_tf.MetaLearner, tasks: meta_tf.tasks.Source
+) -> None:
+    """Raises ValueError, before the training, if the evaluation would take too much memory."""
+    at_once = min(AT_ONCE, train.training.eval_tasks)
+    query_x = tf.nest.map_structure(
+        lambda spec: tf.TensorSpec([at_once, *spec.shape], spec.dtype),
+        tasks.test.task_spec[0]["query_x"],
+    )
+    steps = learner.algorithm.steps_to_evaluate()
+    try:
+        check_steps(learner.algorithm, learner.network, query_x, steps)
+    except ValueError as error:
+        raise ValueError(str(error).replace("`steps`", "--eval_steps")) from error
+
+
 def build_model(train: Train, tasks: meta_tf.tasks.Source, ways: int | None) -> keras.Model:
-    """The network, with the inputs and outputs that the tasks and the algorithm ask for."""
+    """The network, with inputs and outputs for the tasks and the algorithm."""
     name = train.model.name
     outputs = None if _embeds(train.algorithm) else ways or math.prod(tasks.target_shape)
     if name == "conv4" and len(tasks.input_shape) != 3:
         raise ValueError(f"--model=conv4 needs images. Received: --task={train.tasks.source.name}.")
-    given = {"inputs": tasks.input_shape, "input_shape": tasks.input_shape}
+    shape = tasks.input_shape if tasks.columns is None else (tasks.columns.width,)
+    given = {"inputs": shape, "input_shape": shape}
     try:
         model = train.model.make(**given, outputs=outputs, ways=outputs)
     except ValueError as error:
@@ -89,14 +109,15 @@ def build_model(train: Train, tasks: meta_tf.tasks.Source, ways: int | None) -> 
         raise ValueError(message.replace("downsample='", "--downsample='")) from error
     if not (isinstance(model, keras.Model) and model.built):
         raise ValueError(
-            f"--model must name what returns a built keras.Model. Received: {name}, which "
-            f"returns {type(model).__name__}. A model that begins with keras.Input is built."
+            "--model must name something that returns a built keras.Model. Received: "
+            f"{name}, which returns {type(model).__name__}. A model that begins with keras.Input "
+            "is built."
         )
     return model
 
 
 def build_algorithm(train: Train, ways: int | None) -> meta_tf.Algorithm:
-    """The algorithm with its settings; `ways` for one that has to know the number of classes."""
+    """The algorithm; `ways` is for one that has to know the number of classes."""
     return train.algorithm.make(**({} if ways is None else {"ways": ways}))
 
 
@@ -107,7 +128,7 @@ def build_optimizer(training: Training, algorithm: str) -> keras.optimizers.Opti
 
 
 def outer_rate(training: Training) -> Any:
-    """The rate of the outer optimiser: a number or a schedule."""
+    """The step size of the outer optimiser: a number or a schedule."""
     rate, steps = training.meta_lr, training.iterations
     if training.meta_schedule == "cosine":
         return keras.optimizers.schedules.CosineDecay(rate, steps, alpha=0.01)
@@ -122,7 +143,7 @@ def build_learner(
     ways: int | None,
     algorithm: meta_tf.Algorithm,
 ) -> meta_tf.MetaLearner:
-    """The learner, compiled; `ways` is the number of classes that it has to tell apart."""
+    """The compiled learner; `ways` is the largest number of classes in a task."""
     classify = tasks.kind == "classification"
     gaussian = algorithm.predicts_gaussians()
     if classify and gaussian:
@@ -139,7 +160,7 @@ def build_learner(
         learner = meta_tf.MetaLearner(model, algorithm, loss=loss, batch_norm=batch_norm)
     except ValueError as error:
         raise ValueError(train.algorithm.part.by_flags(str(error))) from error
-    # With a mean loss, the loss of a regression is the mean squared error already.
+    # In a regression, the loss already is the mean squared error.
     metrics: list[Any] = [TaskInterval("mse")]
     if classify:
         metrics = ["accuracy", TaskInterval("accuracy")]
@@ -156,35 +177,35 @@ def build_learner(
 
 
 def check_units(train: Train, learner: meta_tf.MetaLearner) -> None:
-    """Raises ValueError if a run's learner was trained on a table that was scaled outside of it."""
+    """Raises ValueError for a run of a version that did not scale tables inside the learner."""
     if train.tasks.source.name == "table" and not standardizes(learner.model):
         raise ValueError(
-            f"--workdir={train.training.workdir} holds a run of an earlier version, which scaled "
-            "the table's columns outside of the learner. Begin again with --restart, or give "
-            "another --workdir."
+            f"--workdir={train.training.workdir} contains a run of an earlier version, which "
+            "scaled the columns of the table outside the learner. Start again with --restart, or "
+            "give another --workdir."
         )
 
 
 def _are_in_units(tasks: meta_tf.tasks.Source) -> bool:
-    """Whether the examples are what has been measured, in any units, as those of a table are."""
+    """Whether the examples are measurements in any units, like those of a table."""
     spec = tasks.train.task_spec[0]["query_x"]
     return isinstance(tasks.train, meta_tf.tasks.GroupPart) and spec.dtype.is_floating
 
 
 def _embeds(algorithm: Choice) -> bool:
-    """Whether the algorithm predicts from embeddings: the model then has no last layer."""
+    """Whether the algorithm predicts from embeddings, so that the model has no last layer."""
     takes, maker = algorithm.part.takes, algorithm.part.make
     is_one = isinstance(maker, type) and issubclass(maker, EmbeddingLearner)
     return is_one or ("ways" in takes and "inner_steps" not in takes)
 
 
 def _check_loads(model: keras.Model, name: str) -> None:
-    """Raises ValueError if a model from outside could be saved, but not loaded again."""
+    """Raises ValueError if Keras could not load the model again."""
     try:
         keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model))
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"--model must name what Keras can save and load again. Received: {name}. Decorate "
-            'its own layers: @keras.saving.register_keras_serializable("my"), with a get_config '
-            f"of their arguments. Keras says: {loading_error(error)}"
+            f"--model must be a model that Keras can save and load. Received: {name}. Decorate its "
+            'custom layers with @keras.saving.register_keras_serializable("my"), and let '
+            f"get_config return their arguments. Keras reports: {loading_error(error)}"
         ) from error

@@ -1,4 +1,4 @@
-"""From flags to typed settings; flags that do not fit together are refused."""
+"""Converts flags to typed settings, and rejects flags that do not fit together."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from meta_tf.command.settings import Choice, Learner, Sizes, Tasks, Train, Train
 from meta_tf.run.made_with import MadeWith
 from meta_tf.run.settings import Training
 
-# What may change when a run goes on: it has no effect on what is learned.
+# What can change when a run is resumed, because it has no effect on what is learned.
 _FREE = {"data_dir", "download", "mirror", "cache_dir", "workdir", "device", "iterations"}
 _FREE |= {"eval_tasks", "eval_steps", "checkpoint_every", "keep_checkpoints"}
 _FREE |= {"steps_per_execution", "strategy", "logical_devices", "worker_timeout"}
-_NOT_KEPT = {"profile", "restart", "restart_from"}
+_NOT_KEPT = {"baselines", "profile", "restart", "restart_from"}
 _OF_STRATEGY = {"logical_devices": "mirrored", "worker_timeout": "multi_worker"}
-# Their inner loops are so unlike the others' that settings of the one do not suit the other.
+# Their inner loops differ too much from the others' to share settings.
 _OF_ITS_OWN = ("imaml", "reptile")
 
 
 def train_of(values: flags.FlagValues) -> Train:
-    """What the flags of `meta-tf train` say.
+    """The settings of `meta-tf train`.
 
     Raises:
-      ValueError: if a flag given by hand has no meaning for the others. One of a preset or a file
-        is left out.
+      ValueError: if a flag on the command line has no meaning together with the others. In a preset
+        or a file, such a flag is ignored.
     """
     parts = _parts(values)
     _check_algorithm(values, parts)
@@ -59,12 +59,12 @@ def train_of(values: flags.FlagValues) -> Train:
 
 
 def tasks_of(values: flags.FlagValues) -> Tasks:
-    """The tasks that the flags of `meta-tf evaluate` say; raises as `train_of` does."""
+    """The tasks of `meta-tf evaluate`; raises ValueError as `train_of` does."""
     return _tasks(values, _choices(values, _parts(values))["task"])
 
 
 def made_with(train: Train, algorithm: meta_tf.Algorithm) -> MadeWith:
-    """What a run is made with: every setting with a meaning; the algorithm's as it was built."""
+    """All settings of a run that have a meaning; those of the algorithm as built."""
     groups: list[Any] = [train.training, train.tasks.sizes, train.tasks.training, train.learner]
     settings = {
         name: _texts(value, argument)
@@ -86,9 +86,9 @@ def made_with(train: Train, algorithm: meta_tf.Algorithm) -> MadeWith:
             values = getattr(algorithm, argument.name), fields[argument.name]
             settings[flag] = (as_text(values[0]), as_text(values[1]))
     free = set(_FREE)
-    if train.training.meta_schedule != "constant":  # it ends with the last iteration
+    if train.training.meta_schedule != "constant":  # the schedule ends with the last iteration
         free.remove("iterations")
-    if train.tasks.source.name not in ("omniglot", "sinusoid", "hidden_teacher"):  # other pictures
+    if train.tasks.source.name not in ("omniglot", "sinusoid", "hidden_teacher"):  # other data
         free.remove("data_dir")
     learned = algorithm.with_rate(1.0) is None
     return MadeWith(settings, frozenset(free), train.set, learned)
@@ -118,7 +118,7 @@ def _choices(values: flags.FlagValues, parts: Mapping[str, Part]) -> dict[str, C
 
 def _tasks(values: flags.FlagValues, source: Choice) -> Tasks:
     groups = [kind for kind in (Sizes, TrainingSizes) if set(_names(kind)) <= set(values)]
-    without: set[str] = set()  # a meaning
+    without: set[str] = set()
     for name in (name for kind in groups for name in _names(kind)):
         argument = _size_argument(source.part, name)
         if argument is None:
@@ -137,7 +137,7 @@ def _names(kind: type) -> list[str]:
 
 
 def _size_argument(part: Part, name: str) -> Argument | None:
-    """The argument of a task source that a size goes to: training may have a source of its own."""
+    """The argument of a task source for a size, or for the size of training tasks."""
     return part.takes.get(name) or part.takes.get(name.removeprefix("train_"))
 
 
@@ -148,7 +148,7 @@ def _takes_ranges(argument: Argument) -> bool:
 
 
 def _normalizes(model: Part) -> bool:
-    """Whether a network may have batch normalisation."""
+    """Whether a network can have batch normalisation."""
     return not model.is_built_in or "normalization" in model.takes
 
 
@@ -162,7 +162,7 @@ def _has_meaning(name: str, train: Train) -> bool:
 
 
 def _texts(value: Any, argument: Argument) -> tuple[str, str]:
-    """The text of a value and that of the argument's default; `none` where it can be no text."""
+    """The text of a value and of the argument's default, `none` if text cannot express it."""
     parser, default, text = parser_for(argument.annotation), argument.default, NONE
     if parser and default is not inspect.Parameter.empty:
         with contextlib.suppress(ValueError):
@@ -172,7 +172,7 @@ def _texts(value: Any, argument: Argument) -> tuple[str, str]:
 
 
 def _check_absent(values: flags.FlagValues, name: str, what: str) -> None:
-    """Raises ValueError if a flag without a meaning was given by hand."""
+    """Raises ValueError if a flag without a meaning is on the command line."""
     if values[name].present:
         raise ValueError(
             f"--{name} has no meaning for --{what}={values[what].value}. Received: "
@@ -181,7 +181,7 @@ def _check_absent(values: flags.FlagValues, name: str, what: str) -> None:
 
 
 def _with_strategy(values: flags.FlagValues, training: Training) -> Training:
-    """The settings that suit the strategy."""
+    """The settings, adapted to the strategy."""
     for name, strategy in _OF_STRATEGY.items():
         if training.strategy != strategy:
             _check_absent(values, name, "strategy")
@@ -190,20 +190,19 @@ def _with_strategy(values: flags.FlagValues, training: Training) -> Training:
     if values["steps_per_execution"].present:
         raise ValueError(
             f"--steps_per_execution must be 1 with --strategy={training.strategy}. Received: "
-            f"--steps_per_execution={training.steps_per_execution}. TensorFlow cannot run a step "
-            "over several replicas within its loop over steps: it misses the value of a "
-            "placeholder of that loop. Leave it out."
+            f"--steps_per_execution={training.steps_per_execution}. TensorFlow cannot run several "
+            "steps in one call with several replicas. Leave it out."
         )
-    # A preset's, which changes nothing in what is learned.
+    # From a preset; it has no effect on what is learned.
     return dataclasses.replace(training, steps_per_execution=1)
 
 
 def _check_algorithm(values: flags.FlagValues, parts: Mapping[str, Part]) -> None:
-    """Raises ValueError if the algorithm cannot do the task, or the preset is for another one."""
+    """Raises ValueError if the algorithm does not fit the task or the preset."""
     algorithm, task = parts["algorithm"], parts["task"]
     if registry.needs_classes(algorithm) and task.name in ("sinusoid", "hidden_teacher"):
         raise ValueError(
-            f"--algorithm={algorithm.name} needs classes. Received: --task={task.name}. Take "
+            f"--algorithm={algorithm.name} needs classes. Received: --task={task.name}. Use "
             "--task=omniglot or --task=images."
         )
     needed = sorted(name for name in ("inner_lr", "inner_steps") if not values[name].present)
@@ -211,20 +210,20 @@ def _check_algorithm(values: flags.FlagValues, parts: Mapping[str, Part]) -> Non
     if algorithm.name in _OF_ITS_OWN and unlike and needed:
         raise ValueError(
             f"--algorithm={algorithm.name} needs --{' and --'.join(needed)}: those of the preset "
-            f"{values.preset} are meant for another algorithm, whose inner loop is unlike its own. "
-            "Give them, and --meta_lr."
+            f"{values.preset} are for an algorithm with another inner loop. Give them, and "
+            "--meta_lr."
         )
 
 
 def _assigned(texts: Sequence[str], parts: Mapping[str, Part]) -> dict[str, dict[str, Any]]:
-    """What `--set` says for each part, by argument.
+    """The arguments from `--set`, for each part.
 
     Args:
       texts: `what.name=value`, or `name=value` for parts from outside.
-      parts: which have the arguments.
+      parts: the task, model and algorithm.
 
     Raises:
-      ValueError: if there is no such argument, or several parts have one of that name.
+      ValueError: if no part, or several parts, have this argument.
     """
     found: dict[str, dict[str, Any]] = {what: {} for what in parts}
     for text in texts:
@@ -239,17 +238,14 @@ def _assigned(texts: Sequence[str], parts: Mapping[str, Part]) -> dict[str, dict
         takers = [what for what in takers if argument in parts[what].takes]
         if len(takers) > 1:
             raise ValueError(
-                f"--set must say whose argument {argument!r} is, as "
-                f"{' or '.join(f'{what}.{argument}' for what in takers)} have one of that name. "
-                f"Received: --set={text}."
+                f"--set must be {' or '.join(f'{what}.{argument}=VALUE' for what in takers)}, "
+                f"because both have an argument {argument!r}. Received: --set={text}."
             )
         if not takers:
             known = "; ".join(
                 f"--{what}={part.name} takes {', '.join(sorted(part.takes))}"
                 for what, part in parts.items()
             )
-            raise ValueError(
-                f"--set must name an argument. Received: --set={text}, which none has: {known}."
-            )
+            raise ValueError(f"--set must name an argument. Received: --set={text}, but {known}.")
         found[takers[0]][argument] = literal(value)
     return found

@@ -1,4 +1,4 @@
-"""Flags of absl's from what the program takes: the fields of settings, the arguments of parts."""
+"""Defines absl flags for the fields of settings, and for the arguments of parts."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from meta_tf.command.registry import Argument, Part
 
 DEFAULT = {"task": "sinusoid", "model": "mlp", "algorithm": "maml"}
 _ABOUT = {
-    "task": "Where tasks come from. A package.module:Name is a function or class that returns a "
-    "meta_tf.tasks.Source; it gets those of the flags of tasks that it takes.",
-    "model": "The network. A package.module:Name is a function that returns a built keras.Model; "
-    "it gets those of input_shape, outputs and ways that it takes.",
-    "algorithm": "How a task is learned. A package.module:Name is a dataclass derived from "
+    "task": "Where tasks come from. package.module:Name can be a function or class that returns a "
+    "meta_tf.tasks.Source; it gets the flags of tasks that it has arguments for.",
+    "model": "The network. package.module:Name can be a function that returns a built keras.Model; "
+    "it gets input_shape, outputs and ways if it has such arguments.",
+    "algorithm": "How a task is learned; auto tries those that suit the tasks and takes the best "
+    "on validation tasks. package.module:Name can be a dataclass derived from "
     "meta_tf.Algorithm.",
 }
-# Of the command line alone: all but the first may be given several times.
+# Flags that are not settings; all but the first can be given several times.
 _OWN = {
-    "--preset": "Settings by name, see below; other flags go over them.",
-    "--flagfile": "A file of flags, one a line; lines that begin with # are comments.",
-    "--set": "An argument of a task, model or algorithm that has no flag: task.phase=(0,1), "
-    "model.units=64, algorithm.name=value. The first word may be left out for parts given as "
-    "module:Name.",
-    "--import": "A module to import first, where a learner's own classes are. A file of flags may "
-    "then name a task, model or algorithm of it too.",
+    "--preset": "Settings by name, listed below; other flags override them.",
+    "--flagfile": "A file of flags, one per line; lines that begin with # are comments.",
+    "--set": "An argument of a task, model or algorithm that has no flag, such as task.phase=(0,1) "
+    "or model.units=64. Parts given as module:Name do not need the first word.",
+    "--import": "A module to import first, which defines the classes of a learner. A file of flags "
+    "can then contain a task, model or algorithm of this module.",
 }
-# By its title in the help: dataclasses of settings, parts that `registry` knows, and own flags.
+# By title in the help: dataclasses of settings, names of parts in `registry`, and flags of `_OWN`.
 Groups = Mapping[str, Sequence[type | str]]
 
 
@@ -57,25 +57,25 @@ def flags_of(groups: Groups) -> flags.FlagValues:
 
 
 def value_of(values: flags.FlagValues, name: str) -> Any:
-    """The value of a flag; None for one that is not given, or given as none."""
+    """The value of a flag; None if it is not given, or given as `none`."""
     value = values[name].value
     return None if value == NONE and isinstance(values[name].parser, OrNone) else value
 
 
 def settings_of(kind: type, values: flags.FlagValues, without: Collection[str] = ()) -> Any:
-    """An object of a dataclass of settings, from the flags of its fields; None for `without`."""
+    """A dataclass of settings from the flags of its fields; those in `without` are None."""
     names = registry.arguments_of(kind)
     return kind(**{n: None if n in without else value_of(values, n) for n in names})
 
 
 def help_of(values: flags.FlagValues, groups: Groups) -> str:
-    """The flags for the help, by their groups."""
+    """The help of all flags, by group."""
     return "\n".join(values.module_help(title) for title in groups).strip("\n")
 
 
 def _define_parts(values: flags.FlagValues, title: str, what: str) -> None:
-    """Defines the flag that chooses a part, and those of the arguments of all built-in ones."""
-    name = Name(*registry.BUILT_IN[what])
+    """Defines the flag that selects a part, and the flags of all built-in parts."""
+    name = Name(*registry.BUILT_IN[what], *registry.CHOSEN.get(what, ()))
     default = DEFAULT[what]
     flags.DEFINE(name, what, default, _ABOUT[what], values, AsText(), module_name=title)
     for flag, uses in registry.flags_of(what).items():
@@ -97,14 +97,14 @@ def _define(
 
 
 def _about(uses: list[tuple[Part, Argument]]) -> str:
-    """What an argument means, and its defaults with the parts that have them."""
+    """The help of an argument, with its default for each part."""
     defaults: dict[str, list[str]] = {}
     for part, argument in uses:
         if argument.default is not inspect.Parameter.empty:
             defaults.setdefault(as_text(argument.default), []).append(part.name)
     listed = "; ".join(f"{text} for {', '.join(names)}" for text, names in defaults.items())
     sentences = {registry.first_sentence(a.about): part for part, a in reversed(uses)}
-    told = registry.first_sentence(uses[0][1].about)
-    if len(sentences) == 2:  # the same name for two things
-        told = " ".join(f"{part.name}: {text}" for text, part in reversed(sentences.items()))
-    return f"{told} Default: {listed}." if listed else f"{told} Needed for {uses[0][0].name}."
+    about = registry.first_sentence(uses[0][1].about)
+    if len(sentences) == 2:  # two parts use the name differently
+        about = " ".join(f"{part.name}: {text}" for text, part in reversed(sentences.items()))
+    return f"{about} Default: {listed}." if listed else f"{about} Needed for {uses[0][0].name}."

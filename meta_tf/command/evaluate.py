@@ -1,4 +1,4 @@
-"""`meta-tf evaluate`: how well a trained learner learns new tasks."""
+"""`meta-tf evaluate`: measures how well a trained learner learns new tasks."""
 
 from __future__ import annotations
 
@@ -24,19 +24,21 @@ class Evaluation:
 
     Args:
       learner: a .keras file, a run's folder, or a shipped learner.
-      eval_tasks: new tasks for the evaluation.
+      eval_tasks: the number of new tasks.
       eval_steps: the last number of inner steps; the learner's own if unset.
-      company: what a query is normalised with by transductive batch norm: the task's other
-        queries, the support set, or nothing.
+      company: which examples share a query's batch, for transductive batch norm: the other
+        queries of its task, the support set, or none.
+      baselines: also measure what the support set gives without meta-learning, on the same tasks.
       seed: chooses the tasks.
       output: a JSON file to write the results to.
-      device: where to compute; "auto" is a GPU if there is one.
+      device: where to compute; "auto" uses a GPU if there is one.
     """
 
     learner: str | Path | None = None
     eval_tasks: Annotated[int, AtLeast(2)] = 600
     eval_steps: Annotated[int, AtLeast(0)] | None = None
     company: Literal["queries", "support", "none"] = "queries"
+    baselines: bool = True
     seed: Seed = 0
     output: str | Path | None = None
     device: Device = "auto"
@@ -54,19 +56,27 @@ EXAMPLES = """
 
 
 def settings(values: flags.FlagValues) -> tuple[Evaluation, Tasks]:
-    """What the flags say."""
+    """The settings from the flags."""
     return settings_of(Evaluation, values), tasks_of(values)
 
 
 def run(asked: tuple[Evaluation, Tasks]) -> None:
-    """Prints the table, and writes it to `output` if that is given."""
+    """Prints the results, and writes them to `output` if that is given."""
     how, tasks = asked
     set_up_device(how.device)
     learner = load(how.learner)
-    part, number = to_evaluate(build_tasks(tasks), how.eval_tasks)
+    source = build_tasks(tasks)
+    part, number = to_evaluate(source, how.eval_tasks)
+    baselines = source.train if how.baselines else False
     try:
         evaluation = meta_tf.evaluate(
-            learner, part, number, how.eval_steps, how.seed, company=how.company
+            learner,
+            part,
+            number,
+            how.eval_steps,
+            how.seed,
+            company=how.company,
+            baselines=baselines,
         )
     except ValueError as error:
         raise ValueError(str(error).replace("`steps`", "--eval_steps")) from error

@@ -1,4 +1,4 @@
-"""`meta-tf export`: a trained learner as a file that learns new tasks without this library."""
+"""`meta-tf export`: writes a learner as files that learn new tasks without this library."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from meta_tf.run.settings import Count
 
 @dataclasses.dataclass(frozen=True)
 class Export:
-    """What to write, and for how large tasks; a SavedModel takes any sizes.
+    """What to write, and for which sizes of tasks.
 
     Args:
       learner: a .keras file, a run's folder, or a shipped learner.
-      output: what to write; an earlier export is replaced.
-      format: tf_saved_model, a folder for TensorFlow; litert, one file FILE.tflite for devices;
-        onnx, a folder of three files. The last two need the extra of their name.
-      ways: classes in a task, for a support set of ways x shots examples. What is unset is chosen
-        at each call, where the format and the learner allow that.
-      shots: support examples of a class.
-      queries: examples that one call predicts.
-      float16: keep weights in half of the bytes, rounded.
+      output: the file or folder to write; an earlier export is replaced.
+      format: tf_saved_model, a folder for TensorFlow; litert, one file FILE.tflite for devices; or
+        onnx, a folder of three files. The last two need the extra with the same name.
+      ways: the number of classes in a task; the support set has ways x shots examples. Sizes that
+        are unset are chosen in each call, if the format and the learner allow it.
+      shots: the number of support examples of a class.
+      queries: the number of examples that one call predicts.
+      float16: round the weights to half of their bytes.
     """
 
     learner: str | Path | None = None
@@ -39,12 +39,12 @@ class Export:
     float16: bool = False
 
 
-GROUPS = {"export; a SavedModel takes tasks of any sizes": [Export, "--import"]}
+GROUPS = {"export (a SavedModel takes tasks of any size)": [Export, "--import"]}
 EXAMPLES = """
   meta-tf export --learner=omniglot_5way_1shot --output=saved_model
   meta-tf export --learner=runs/sinusoid_10shot --output=saved_model
   meta-tf export --learner=omniglot_5way_1shot --format=litert --output=learner.tflite
-A file for another runtime than TensorFlow is run and compared with TensorFlow before it is written.
+Files for other runtimes are run and compared with TensorFlow before they are written.
 """
 settings = functools.partial(settings_of, Export)
 
@@ -53,19 +53,19 @@ def run(asked: Export) -> None:
     """Writes the learner to `output`."""
     if not asked.output:
         raise ValueError(
-            "--output is needed: what to write, such as --output=saved_model, or "
-            "--output=learner.tflite for --format=litert."
+            "--output is needed: the folder or file to write, such as --output=saved_model, or "
+            "--output=learner.tflite with --format=litert."
         )
     options = {name: value for name, value in vars(asked).items() if name != "learner"}
     learner = load(asked.learner)
-    with hidden_stderr():  # the converters write pages
+    with hidden_stderr():  # converters print pages
         error = _export(learner, options)
     if error:
         raise RuntimeError(str(error)) from error
 
 
 def _export(learner: meta_tf.MetaLearner, options: dict[str, Any]) -> Exception | None:
-    """Exports, and returns what prevents it: that is printed without the converters' pages."""
+    """Exports; returns an error, so that it is printed without the converters' messages."""
     try:
         learner.export(options.pop("output"), verbose=True, **options)
     except (ImportError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""What a run leaves at its end: the evaluation, figures, the learner and its export."""
+"""The end of a run: the evaluation, figures, the learner and its export."""
 
 from __future__ import annotations
 
@@ -17,29 +17,11 @@ import meta_tf
 from meta_tf.batch.map_tasks import cores
 from meta_tf.command import build
 from meta_tf.command.settings import Train
-from meta_tf.evaluation.evaluate import AT_ONCE
 from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
 from meta_tf.files import whole_file, write_text
-from meta_tf.learner.check_steps import check_steps
 from meta_tf.run import checkpoints, log
 from meta_tf.run.checkpoints import LEARNER, RESULTS
 from meta_tf.run.made_with import MadeWith
-
-
-def check_evaluation(
-    train: Train, learner: meta_tf.MetaLearner, tasks: meta_tf.tasks.Source
-) -> None:
-    """Raises ValueError, before the training, if the evaluation would take too much memory."""
-    at_once = min(AT_ONCE, train.training.eval_tasks)
-    query_x = tf.nest.map_structure(
-        lambda spec: tf.TensorSpec([at_once, *spec.shape], spec.dtype),
-        tasks.test.task_spec[0]["query_x"],
-    )
-    steps = learner.algorithm.steps_to_evaluate()
-    try:
-        check_steps(learner.algorithm, learner.network, query_x, steps)
-    except ValueError as error:
-        raise ValueError(str(error).replace("`steps`", "--eval_steps")) from error
 
 
 def finish(
@@ -60,7 +42,8 @@ def finish(
     """
     workdir, seed = Path(train.training.workdir), train.training.seed
     to_evaluate = build.to_evaluate(tasks, train.training.eval_tasks)
-    evaluation = meta_tf.evaluate(learner, *to_evaluate, seed=seed)
+    baselines = tasks.train if train.training.baselines else False
+    evaluation = meta_tf.evaluate(learner, *to_evaluate, seed=seed, baselines=baselines)
     if not writable:
         print(f"{evaluation}\nNothing is written, as {workdir} cannot be written to.")
         return

@@ -1,4 +1,4 @@
-"""How the command line reads and writes values: a parser of absl's for each annotation."""
+"""Reads and writes values of flags: an absl parser for each annotation."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from absl import flags
 
 from meta_tf.tasks.size_range import SizeRange
 
-NONE = "none"  # what a flag that may be None is given as; None itself is a flag that is not given
+NONE = "none"  # the text for None; a flag whose value is None is not given
 
 
 class Range(NamedTuple):
-    """A range of whole numbers, both ends included, from which every task draws its own."""
+    """A range of whole numbers, including both ends, from which every task draws."""
 
     first: int
     last: int
@@ -39,7 +39,7 @@ def largest(size: int | Sequence[int] | None) -> int:
 
 
 class Integer(flags.IntegerParser):
-    """Whole numbers in the digits 0 to 9: `int` takes `1_000` and digits of any script."""
+    """Whole numbers in digits from 0 to 9; `int` also accepts `1_000` and other digits."""
 
     def convert(self, argument: int | str) -> int:
         if isinstance(argument, str) and not re.fullmatch("[+-]?[0-9]+", argument):
@@ -48,7 +48,7 @@ class Integer(flags.IntegerParser):
 
 
 class Number(flags.ArgumentParser):
-    """Finite numbers, with `above` those above it."""
+    """Finite numbers above `above`."""
 
     def __init__(self, above: float = -math.inf):
         self._above = above
@@ -63,9 +63,6 @@ class Number(flags.ArgumentParser):
         if not self._above < value < math.inf:
             raise ValueError(f"must be {self.syntactic_help}")
         return value
-
-    def flag_type(self) -> str:
-        return "float"
 
 
 class Sizes(flags.ArgumentParser):
@@ -88,14 +85,11 @@ class Sizes(flags.ArgumentParser):
             raise ValueError(f"must be {self.syntactic_help}")
         return Range(first, last) if first < last else first
 
-    def flag_type(self) -> str:
-        return "size"
-
 
 class Path(flags.ArgumentParser):
-    """Paths that can be written to a file of flags."""
+    """Paths that a file of flags can contain."""
 
-    syntactic_help = "a path, in characters of UTF-8"
+    syntactic_help = "a path in UTF-8"
 
     def parse(self, argument: str) -> str:
         text = str(argument)
@@ -103,12 +97,9 @@ class Path(flags.ArgumentParser):
             raise ValueError(f"must be {self.syntactic_help}")
         return text
 
-    def flag_type(self) -> str:
-        return "path"
-
 
 class Words(flags.ArgumentParser):
-    """Words with commas between them, or `widths`: whole numbers of at least 1."""
+    """Words separated by commas or, with `widths`, whole numbers of at least 1."""
 
     def __init__(self, widths: bool = False):
         self._word = "[1-9][0-9]*" if widths else r".*\S.*"
@@ -121,9 +112,6 @@ class Words(flags.ArgumentParser):
         if not all(re.fullmatch(self._word, word) for word in found):
             raise ValueError(f"must be {self.syntactic_help}")
         return tuple(self._as(word) for word in found)
-
-    def flag_type(self) -> str:
-        return "comma separated list"
 
 
 class Name(flags.EnumParser):
@@ -140,7 +128,7 @@ class Name(flags.EnumParser):
 
 
 class OrNone(flags.ArgumentParser):
-    """What another parser reads, or `none`."""
+    """The values of another parser, or `none`."""
 
     def __init__(self, parser: flags.ArgumentParser):
         self.inner = parser
@@ -156,9 +144,6 @@ class OrNone(flags.ArgumentParser):
         except ValueError as error:
             raise ValueError(f"{error}, or none") from error
 
-    def flag_type(self) -> str:
-        return self.inner.flag_type()
-
 
 class AsText(flags.ArgumentSerializer):
     """Writes a value as its parser reads it."""
@@ -168,7 +153,7 @@ class AsText(flags.ArgumentSerializer):
 
 
 def parser_for(annotation: Any) -> flags.ArgumentParser | None:
-    """The parser of what an annotation allows; None for what the command line cannot say.
+    """The parser for an annotation; None if text cannot express its values.
 
     Example:
       >>> parser_for(int | None).parse("none"), parser_for(Literal["sgd", "adam"]).parse("sgd")
@@ -193,7 +178,7 @@ def parser_for(annotation: Any) -> flags.ArgumentParser | None:
 
 
 def _parser_for_any(options: Sequence[Any]) -> flags.ArgumentParser | None:
-    """The parser of a union: of its one type that a text can be."""
+    """The parser for a union: that of its one type that text can express."""
     others = [option for option in options if option is not type(None)]
     parser: flags.ArgumentParser | None
     if pathlib.Path in others:
@@ -209,7 +194,7 @@ def _parser_for_any(options: Sequence[Any]) -> flags.ArgumentParser | None:
 
 
 def literal(text: str) -> Any:
-    """The value of a Python literal; other texts stand for themselves."""
+    """The value of a Python literal; other text unchanged."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -217,7 +202,7 @@ def literal(text: str) -> Any:
 
 
 def as_text(value: Any) -> str:
-    """What to write after `--name=` for a value."""
+    """The text of a value after `--name=`."""
     if value is None:
         return NONE
     if isinstance(value, Range):

@@ -1,4 +1,4 @@
-"""`--initial_weights`: a run that begins with what another learner has learned."""
+"""`--initial_weights`: starts a run from the weights of another learner."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ import meta_tf
 from meta_tf.command.learners import load
 from meta_tf.network.layer_state import prepare_layers
 
-# Weights that a line names; a transformer's blocks have dozens.
-NAMED = 6
+NAMED = 6  # the most weights that a line lists
 
 
 def take_weights(learner: meta_tf.MetaLearner, name: str | Path) -> None:
-    """Gives a learner the weights of another one that have the same names and shapes.
+    """Copies the weights that have the same name and shape from another learner.
 
-    A line says which of its own begin anew, as a last layer for other classes does.
+    Prints which weights it does not copy, such as those of a last layer for other classes.
 
     Args:
-      learner: the one whose weights are set.
-      name: the other one: shipped with the library, a `.keras` file or a run's folder.
+      learner: the learner whose weights are set.
+      name: the other learner: a shipped one, a `.keras` file or a run's folder.
 
     Raises:
       ValueError: if there is no such learner, or none of its weights fits.
@@ -33,28 +32,28 @@ def take_weights(learner: meta_tf.MetaLearner, name: str | Path) -> None:
             weight.assign(known[path])
         else:
             anew.append(path)
-    prepare_layers(learner.model)  # such as `Normalization`, which computes with constants
+    prepare_layers(learner.model)  # such as `Normalization`, which derives constants
     if len(anew) == len(own):
         theirs, ours = (f"{p} {list(w.shape)}" for p, w in (_first(known), _first(own)))
         raise ValueError(
-            "--initial_weights must be a learner over the same network. Received: "
-            f"--initial_weights={name}, whose first weight is {theirs}, where it is {ours} here. "
-            "Set --model and its widths as for that one."
+            "--initial_weights must be a learner with the same network. Received: "
+            f"--initial_weights={name}, whose first weight is {theirs}; here it is {ours}. Set "
+            "--model and its sizes to those of that learner."
         )
-    print(f"Beginning with the weights of {name}{_told(anew)}.", flush=True)
+    print(f"Starting from the weights of {name}{_listed(anew)}.", flush=True)
 
 
-def _told(anew: list[str]) -> str:
+def _listed(anew: list[str]) -> str:
     if not anew:
         return ""
     more = f" and {len(anew) - NAMED} more" if len(anew) > NAMED else ""
-    return f"; anew: {', '.join(anew[:NAMED])}{more}"
+    return f"; not copied: {', '.join(anew[:NAMED])}{more}"
 
 
 def _by_name(learner: meta_tf.MetaLearner) -> dict[str, keras.Variable]:
-    """The weights by their paths, without the names of the learner and of its model in front."""
-    # Keras numbers the learners of a process, and leaves the model's name out after loading. As a
-    # layer may have the model's name, it is the model's only if it is in front of all weights.
+    """The weights by path, without the names of the learner and of its model."""
+    # Keras numbers the learners of a process, and omits the model's name after loading. A layer can
+    # have the model's name too, so it is the model's only if all paths begin with it.
     own, model = f"{learner.name}/", f"{learner.model.name}/"
     if not all(w.path.removeprefix(own).startswith(model) for w in learner.model.weights):
         model = ""

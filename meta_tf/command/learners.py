@@ -1,4 +1,4 @@
-"""A trained learner by its name, its file or its run's folder."""
+"""Loads a trained learner by its name, its file or its run's folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def load(learner: str | Path | None, flag: str = "learner") -> meta_tf.MetaLearn
     """Loads a learner, without its optimiser, by its name, its file or its run's folder.
 
     Raises:
-      ValueError: if there is none, or it is something else; it names the flag.
+      ValueError: if there is none, or the file contains something else.
     """
     if not learner:
         raise ValueError(f"--{flag} is needed: {_choices()}.")
@@ -54,20 +54,20 @@ def load_saved(
         cure = ""
         if flag != "initial_weights":
             cure = (
-                " If classes of its own are missing, name the module that defines them: "
+                " If Keras does not find a custom class, give the module that defines it: "
                 "--import=package.module."
             )
         raise ValueError(f"--{flag}={given} cannot be loaded: {why}{cure}") from error
     if not isinstance(loaded, kind):
         raise ValueError(
             f"--{flag} must be a saved meta_tf.{kind.__name__}. Received: --{flag}={given}, "
-            f"which holds a {type(loaded).__name__}."
+            f"which contains a {type(loaded).__name__}."
         )
     return loaded
 
 
 def loading_error(error: Exception) -> str:
-    """What Keras complains of when it cannot load something; it wraps that in pages."""
+    """The sentence in Keras's message that says why it cannot load something."""
     inner = re.search(r"Could not locate \w+ '\w+'\.", str(error))
     return inner[0] if inner else str(error).split("\n")[0]
 

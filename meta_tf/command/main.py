@@ -1,4 +1,4 @@
-"""The command `meta-tf`: its subcommands, its help, and what it says when something is wrong."""
+"""The command `meta-tf`: its subcommands, its help and its error messages."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from absl import flags
 from meta_tf import __version__
 from meta_tf.command import quiet
 from meta_tf.files import write_text
-from meta_tf.run.stop import Stopped, StopRequest
+from meta_tf.run.stop import Stopped, StopRequest, ignore_from_now
 
-# Each is a module of this room: its GROUPS of flags and its EXAMPLES, for the help; `settings`,
-# which makes typed settings of the flags; and `run`, which takes these.
+# Each is a module of this package with GROUPS of flags, EXAMPLES for the help, `settings`, which
+# converts flags to typed settings, and `run`, which takes these.
 COMMANDS = {
     "train": "Trains a meta-learner, evaluates it on new tasks and exports it.",
     "evaluate": "Measures how well a trained learner learns new tasks.",
@@ -29,33 +29,34 @@ COMMANDS = {
     "export": "Writes a trained learner for TensorFlow alone, or for a device without it.",
     "demo": "Shows a page that learns what you draw, in your browser alone.",
 }
-# Flags that decide how much memory a command needs, those that help most first.
+# Flags that determine how much memory a command needs, the most effective ones first.
 _OF_MEMORY = (
-    *("meta_batch_size", "shots", "queries", "ways", "inner_steps", "eval_steps"),
-    *("image_size", "hidden", "filters"),
+    "meta_batch_size shots queries ways inputs outputs inner_steps eval_steps image_size hidden "
+    "filters"
 )
-WORDS = {
-    "adapt": ("support", "query"),
-    "predict": ("model", "query"),
-}  # the flags that words without dashes stand for
+# The flags that words without dashes set.
+WORDS = {"adapt": ("support", "query"), "predict": ("model", "query")}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns its exit code; prints what goes wrong in one line.
+    """Runs the command and returns its exit code. An error is printed in one line.
 
     Args:
-      argv: the words after `meta-tf`; those of the process if None.
+      argv: the words after `meta-tf`; the arguments of the process if None.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        return _main(words)
+        code = _main(words)
     except BrokenPipeError:  # `meta-tf train --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        code = 1
+    if argv is None:  # the process ends now
+        ignore_from_now()
+    return code
 
 
 def _main(words: list[str]) -> int:
-    """The exit code of a command line; the help of all commands needs no TensorFlow."""
+    """The exit code of a command line. `meta-tf --help` does not import TensorFlow."""
     if not words or words[0] in ("-h", "--help", "help"):
         print(help_text())
         return 0
@@ -72,18 +73,18 @@ def _main(words: list[str]) -> int:
 
 
 def _run(name: str, words: list[str]) -> int:
-    """Runs a subcommand and returns its exit code; prints in a line what goes wrong."""
-    again = " The same command goes on from the last checkpoint." * (name == "train")
+    """Runs a subcommand and returns its exit code. An error is printed in one line."""
+    again = " The same command continues from the last checkpoint." * (name == "train")
     stop = StopRequest(f"meta-tf {name}", again)
     with stop.signals():
         code, line = _tried(name, words)
-    if line:  # not before: a signal that ends the process has its own
+    if line:  # only now: a signal that ends the process prints its own
         print(f"meta-tf {name}: {line}{again if code > 1 else ''}", file=sys.stderr)
     return code
 
 
 def _tried(name: str, words: list[str]) -> tuple[int, str]:
-    """The exit code of a subcommand, and what goes wrong."""
+    """The exit code of a subcommand, and its error message."""
     settings = None
     try:
         quiet.load()
@@ -110,7 +111,7 @@ def _tried(name: str, words: list[str]) -> tuple[int, str]:
 
 
 def read(name: str, words: Sequence[str]) -> Any:
-    """The settings of a subcommand from its words."""
+    """The settings of a subcommand from the words of its command line."""
     from meta_tf.command.read_flags import read_flags
     from meta_tf.command.registry import import_module
 
@@ -152,7 +153,7 @@ def help_of(name: str) -> str:
     parts = [usage, COMMANDS[name], define.help_of(values, command.GROUPS)]
     if {"learner", "initial_weights"} & set(values):
         parts.append("shipped learners:\n" + "\n".join(f"  {name}" for name in zoo.names()))
-    parts.append(f"examples:\n{command.EXAMPLES.strip()}")
+    parts.append(f"examples:{command.EXAMPLES.rstrip()}")
     if "preset" in values:
         listed = (f"  {name}\n      {about_preset(name)}" for name in presets())
         parts.append("presets:\n" + "\n".join(listed))
@@ -169,29 +170,29 @@ def _module(name: str) -> Any:
 
 
 def _in_words(error: Exception) -> str:
-    """An error in words; one of the disk with the path first."""
+    """The message of an error."""
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return f"{error.filename}: {error.strerror}"
-    # absl shows the two arguments of an exception.
+    # absl shows the arguments of the exception as a tuple.
     return re.sub(
         r"\('Non-boolean argument to boolean flag', .*\)", "must be true or false", str(error)
     )
 
 
 def _out_of_memory(error: Exception, settings: Any) -> str:
-    """What to say if there is too little memory: by which flags a command needs less."""
+    """The message if there is not enough memory, with the flags that reduce the need."""
     from meta_tf.command.settings import names_in
 
     first = (str(error).strip().splitlines() or ["no more is available"])[0].rstrip(".")
-    first = re.sub(r"\{\{.*?\}\} | on /job:.*", "", first)  # where in TensorFlow
+    first = re.sub(r"\{\{.*?\}\} | on /job:.*", "", first)  # names of TensorFlow's operations
     names = names_in(settings)
-    there = [f"--{name}" for name in _OF_MEMORY if name in names]
-    cure = f"Lower {' or '.join(there)}" if there else "Give it less at once"
+    there = [f"--{name}" for name in _OF_MEMORY.split() if name in names]
+    cure = f"Lower {' or '.join(there)}" if there else "Process less data at once"
     return f"out of memory: {first}. {cure}."
 
 
 def _log(name: str, settings: Any) -> str:
-    """Writes the details of an unforeseen error to the run's folder, if there is one."""
+    """Writes the traceback of an unexpected error to the run's folder, if there is one."""
     if not hasattr(settings, "training") or not Path(settings.training.workdir).is_dir():
         return ""
     path = Path(settings.training.workdir) / f"{name}_error.log"

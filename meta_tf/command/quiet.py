@@ -1,4 +1,4 @@
-"""Imports TensorFlow without what its libraries write to the screen as they are loaded."""
+"""Imports TensorFlow without the messages that its libraries print meanwhile."""
 
 from __future__ import annotations
 
@@ -12,28 +12,25 @@ from typing import Any
 
 
 def load() -> None:
-    """Imports TensorFlow and the whole package, and looks for devices, once.
+    """Imports TensorFlow and the whole package, and finds the devices, once.
 
-    What goes wrong is told with all that was written meanwhile.
+    If this fails, it prints the hidden messages too.
     """
     if "meta_tf.public" in sys.modules:
         return
-    # What fails is raised too. What TensorFlow logs as an error besides is none of the user's: that
-    # a processor lacks AVX-512, say, or pages on a lost worker, which one line names.
+    # Errors are raised too. What else TensorFlow logs as an error does not help users: that a
+    # processor lacks AVX-512, for example, or pages about a lost worker.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with hidden_stderr():
         importlib.import_module("meta_tf.public")
         tensorflow = importlib.import_module("tensorflow")
-        tensorflow.get_logger().setLevel("ERROR")  # tracing anew for each size of a group is meant
+        tensorflow.get_logger().setLevel("ERROR")  # tasks of any size need retracing: no warnings
         tensorflow.config.list_physical_devices()
 
 
 @contextlib.contextmanager
 def hidden_stderr() -> Iterator[None]:
-    """Keeps from the screen what the block writes to the standard error output, C++ included.
-
-    It is written after all if the block raises.
-    """
+    """Hides what the block writes to stderr, also from C++. If the block raises, it is printed."""
     sys.stderr.flush()
     screen = os.dup(2)
     with tempfile.TemporaryFile() as file:

@@ -1,4 +1,4 @@
-"""From the words of a command line to its flags: by hand over files over presets over defaults."""
+"""Reads the flags of a command line, of files of flags, and of a preset."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from meta_tf import zoo
 from meta_tf.command import registry
 from meta_tf.command.define import Groups, flags_of
 from meta_tf.command.flag_types import Range
-from meta_tf.run.made_with import lines_of, told_by
+from meta_tf.run.made_with import lines_of, pairs_in
 
 _PRESETS = Path(__file__).resolve().parent / "presets"
 _DEFAULT = {
@@ -24,27 +24,27 @@ _DEFAULT = {
     "images": "images_5way_1shot",
     "table": "table",
 }
-_ALGORITHM = {"images": "protonet"}  # has no inner loop: the quickest to train
+_ALGORITHM = {"images": "protonet"}  # the fastest to train, without an inner loop
 _FILE = "--flagfile"
-_ACTS = {"download", "mirror", "cache", "cache_dir"}  # of a source: where to fetch from, and write
+_ACTS = {"download", "mirror", "cache", "cache_dir"}  # make a source download or write
 
 
 def read_flags(
     program: str, groups: Groups, words: Sequence[str], plain: Sequence[str] = ()
 ) -> flags.FlagValues:
-    """The flags of a subcommand; `present` are those given by hand.
+    """The flags of a subcommand. `present` marks those on the command line.
 
-    What lies beneath them are their defaults: those of a file of flags go over those of a preset
-    or, in an evaluation, of what the learner was trained on.
+    The others become defaults: files of flags override the preset or, in an evaluation, the tasks
+    that the learner was trained on.
 
     Args:
       program: the subcommand, for errors, such as `meta-tf train`.
       groups: its flags.
       words: the words after it.
-      plain: the flags that words without dashes stand for, in their order.
+      plain: the flags that words without dashes set, in this order.
 
     Raises:
-      ValueError: if a word is no flag, or a value is none of its flag.
+      ValueError: if a word is not a flag, or a value is invalid.
     """
     files, words = _split(words)
     by_hand, others = _parsed(program, groups, words)
@@ -56,17 +56,17 @@ def read_flags(
             "after its flag's name."
         )
     words += [f"--{name}={word}" for name, word in zip(plain, others, strict=False)]
-    beneath = [by_hand]  # from the top
+    layers = [by_hand]  # each overrides those after it
     for path in reversed(files):
-        beneath.append(_of_file(program, groups, path))
-        _check_allowed(path, beneath[-1], by_hand)
+        layers.append(_of_file(program, groups, path))
+        _check_allowed(path, layers[-1], by_hand)
     if "preset" in by_hand:
-        beneath += _preset(program, groups, beneath, has_files=bool(files))
-    elif "task" in by_hand and (learner := _first(beneath, "learner")):
-        beneath.append(_parsed(program, groups, trained_on(learner))[0])
-        _check_allowed(f"the flags.txt of {learner}", beneath[-1], by_hand)
+        layers += _preset(program, groups, layers, has_files=bool(files))
+    elif "task" in by_hand and (learner := _first(layers, "learner")):
+        layers.append(_parsed(program, groups, trained_on(learner))[0])
+        _check_allowed(f"the flags.txt of {learner}", layers[-1], by_hand)
     values = flags_of(groups)
-    for layer in reversed(beneath[1:]):
+    for layer in reversed(layers[1:]):
         for name in layer:
             if layer[name].present:
                 values.set_default(name, layer[name].value)
@@ -77,9 +77,9 @@ def read_flags(
 def trained_on(learner: str | Path) -> list[str]:
     """The flags of the tasks that a learner was trained on, as far as they are known.
 
-    A shipped learner has them in the file beside it, but for the folder of the drawings; one of
-    a run in the run's `flags.txt`. That may be somebody else's: it says where the data lie, and
-    neither fetches nor writes any.
+    They come from the JSON file of a shipped learner, without the folder of the drawings, or from
+    the `flags.txt` of a run. That file can be from someone else, so flags that download or write
+    are left out.
     """
     if learner in zoo.characters():
         about = json.loads((zoo.FOLDER / f"{learner}.json").read_text(encoding="utf-8"))
@@ -87,43 +87,45 @@ def trained_on(learner: str | Path) -> list[str]:
     else:
         path = Path(learner).expanduser()
         path = (path if path.is_dir() else path.parent) / "flags.txt"
-        pairs = told_by(lines_of(path, "the run's flags.txt")) if path.exists() else []
+        pairs = pairs_in(lines_of(path)) if path.exists() else []
     wanted = {"seed", "task", "ways", "shots", "queries", *registry.flags_of("task")} - _ACTS
     return [f"--{name}={text}" for name, text in pairs if name in wanted or _is_data(name, text)]
 
 
 def _is_data(name: str, text: str) -> bool:
-    """Whether a `--set` is about the tasks, and about no more than reading them."""
+    """Whether a `--set` is an argument of the tasks that neither downloads nor writes."""
     what, _, argument = text.partition("=")[0].rpartition(".")
     return name == "set" and what == "task" and argument not in _ACTS
 
 
 def _check_allowed(file: str, values: flags.FlagValues, by_hand: flags.FlagValues) -> None:
-    """Raises ValueError if a file asks for code from outside the package.
+    """Raises ValueError if a file of flags would run code from outside the package.
 
-    Files are data: a task, model or algorithm of the form `module:Name` is imported only if the
-    command line itself gives it, or names its module by `--import`.
+    A task, model or algorithm of the form `module:Name` is imported only if the command line itself
+    contains it, or its module in `--import`.
     """
     if values["import"].present:
-        raise ValueError(f"{file}: a file of flags cannot allow itself to --import a module.")
+        raise ValueError(
+            f"{file} must not contain --import: only the command line allows code from outside."
+        )
     for what in registry.BUILT_IN:
         name = str(values[what].value) if what in values else ""
         module, colon, _ = name.partition(":")
         if colon and not by_hand[what].present and module not in getattr(by_hand, "import"):
             raise ValueError(
-                f"{file} asks for --{what}={name}, which is code from outside the package: a file "
-                f"alone does not run any. If you trust that code, add --import={module}, or give "
-                f"--{what} on the command line."
+                f"{file} contains --{what}={name}, which is code from outside the package, and a "
+                f"file alone must not run it. If you trust that code, add --import={module}, or "
+                f"give --{what} on the command line."
             )
 
 
 def presets() -> list[str]:
-    """The presets."""
+    """The names of the presets."""
     return sorted(path.stem for path in _PRESETS.glob("*.flags"))
 
 
 def about_preset(name: str) -> str:
-    """What a preset is: its first line."""
+    """The description of a preset, which is its first line."""
     return _path_of(name).read_text(encoding="utf-8").split("\n", 1)[0].lstrip("# ")
 
 
@@ -144,13 +146,13 @@ def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
 def _parsed(
     program: str, groups: Groups, words: Sequence[str]
 ) -> tuple[flags.FlagValues, list[str]]:
-    """The flags in these words, and the words that are none."""
+    """The flags in these words, and the words that are not flags."""
     values = flags_of(groups)
     return values, values([program, *words])[1:]
 
 
 def _of_file(program: str, groups: Groups, path: str | Path) -> flags.FlagValues:
-    """The flags in a file of flags, which absl reads."""
+    """The flags in a file of flags."""
     try:
         values, others = _parsed(program, groups, [f"{_FILE}={path}"])
     except (flags.Error, ValueError) as error:
@@ -163,20 +165,20 @@ def _of_file(program: str, groups: Groups, path: str | Path) -> flags.FlagValues
 def _preset(
     program: str, groups: Groups, given: Sequence[flags.FlagValues], has_files: bool
 ) -> list[flags.FlagValues]:
-    """The flags of the preset that is named, or that suits what is given; with its name."""
+    """The flags of the given preset, or else of the preset for the task and the algorithm."""
     name, algorithm = _first(given, "preset"), _first(given, "algorithm")
-    if name is None and has_files:  # a file has all that it needs
+    if name is None and has_files:  # a file is complete without a preset
         return []
     name = name or _default_for(_first(given, "task") or "sinusoid", algorithm)
     if name is None:
         return []
     values = _of_file(program, groups, _path_of(name))
     for what in registry.BUILT_IN:
-        if ":" in (_first(given, what) or ""):  # its own defaults suit it better than another's
+        if ":" in (_first(given, what) or ""):  # it has its own defaults
             for flag in registry.flags_of(what):
                 values[flag].unparse()
     for size in ("ways", "shots"):
-        if isinstance(_first(given, size), Range):  # what to train on, and no preset's one number
+        if isinstance(_first(given, size), Range):  # then the training tasks have this range too
             values[f"train_{size}"].unparse()
     values["preset"].parse(name)
     return [values]
@@ -188,23 +190,19 @@ def _first(layers: Sequence[flags.FlagValues], name: str) -> Any:
 
 
 def _path_of(name: str) -> Path:
-    """The file of a preset.
-
-    Raises:
-      ValueError: if there is none of that name.
-    """
+    """The file of a preset; raises ValueError if there is none with this name."""
     if name not in presets():
         nearest = ", ".join(difflib.get_close_matches(name, presets(), n=5, cutoff=0))
         raise ValueError(
-            f"--preset must be one that `meta-tf train --help` lists; the nearest are {nearest}. "
+            f"--preset must be one of those in `meta-tf train --help`; the nearest are {nearest}. "
             f"Received: --preset={name}."
         )
     return _PRESETS / f"{name}.flags"
 
 
 def _default_for(task: str, algorithm: str | None) -> str | None:
-    """The preset of a task and an algorithm, or else of the task; without one the task's own."""
+    """The preset for a task and an algorithm, or else the one for the task."""
     name, algorithm = _DEFAULT.get(task), algorithm or _ALGORITHM.get(task, "")
-    if name is None:  # a task from outside
+    if name is None:  # a task from outside the package
         return None
     return f"{name}_{algorithm}" if f"{name}_{algorithm}" in presets() else name

@@ -1,7 +1,7 @@
-"""What `--task`, `--model` and `--algorithm` name, and the arguments that it takes.
+"""The tasks, models and algorithms of the command line, and their arguments.
 
-A built-in is found and read as something from outside is: its name stands for a
-`package.module:Name`, and the arguments of what that names are its flags.
+The name of a built-in part stands for a `package.module:Name`, and is handled like a part from
+outside the package: its arguments are its flags.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from meta_tf.command.flag_types import parser_for
 
-# Adding one to the command line is a line here.
+# To add a part to the command line, add a line here.
 BUILT_IN = {
     "task": {
         "sinusoid": "meta_tf.tasks:Sinusoid",
@@ -51,8 +51,10 @@ BUILT_IN = {
         "reptile": "meta_tf.algorithms:Reptile",
     },
 }
-# The flags that are not called as their arguments are. Where two parts have an argument of one name
-# for two things, the name stands behind that of one of them, or behind its kind.
+# Names that stand for one of the built-in ones, which the command chooses.
+CHOSEN = {"algorithm": ("auto",)}
+# Flags whose names differ from those of their arguments. If two parts use a name for different
+# arguments, the key begins with the name of the part, or with its kind.
 RENAMED = {
     "path": "data_dir",
     "size": "image_size",
@@ -61,7 +63,7 @@ RENAMED = {
     "optimizer": "inner_optimizer",
     "adapted": "adapt",
 }
-# What the command gives by itself, or from the flags of all tasks: these are no flags of a part.
+# Arguments that the command itself passes, or that all tasks share; they are not flags of a part.
 GIVEN = {
     "task": {"ways", "shots", "queries", "train_ways", "train_shots", "seed"},
     "model": {"inputs", "input_shape", "outputs", "ways"},
@@ -73,8 +75,8 @@ GIVEN = {
 class Argument:
     """An argument of a function or class, or a field of a dataclass.
 
-    `default` is `inspect.Parameter.empty` where there is none; `about` is its description in
-    the docstring, in one line.
+    `default` is `inspect.Parameter.empty` if there is none; `about` is the description in the
+    docstring, in one line.
     """
 
     name: str
@@ -89,8 +91,8 @@ class Part:
 
     Args:
       what: `"task"`, `"model"` or `"algorithm"`.
-      name: what the command line calls it.
-      make: the function or class that makes it.
+      name: its name on the command line.
+      make: the function or class that creates it.
       takes: the arguments of `make`, by name.
     """
 
@@ -101,7 +103,7 @@ class Part:
 
     @property
     def is_built_in(self) -> bool:
-        """Whether it comes with the package."""
+        """Whether it is part of the package."""
         return ":" not in self.name
 
     def flag_of(self, argument: str) -> str:
@@ -110,7 +112,7 @@ class Part:
         return next((RENAMED[key] for key in keys if key in RENAMED), argument)
 
     def flags(self) -> dict[str, Argument]:
-        """The arguments by their flags: those that a text can say and the command does not give."""
+        """The arguments by flag, without those that the command passes or text cannot express."""
         return {
             self.flag_of(name): argument
             for name, argument in self.takes.items()
@@ -119,7 +121,7 @@ class Part:
         }
 
     def by_flags(self, message: str) -> str:
-        """An error message with the names of flags in place of those of arguments."""
+        """An error message with flags in place of the names of arguments."""
         hidden = set() if self.what == "task" else GIVEN[self.what]
         for name in self.takes.keys() - hidden:
             message = message.replace(f"`{name}`", f"--{self.flag_of(name)}")
@@ -128,16 +130,16 @@ class Part:
 
 @functools.cache
 def find(what: str, name: str) -> Part:
-    """What `--task=name`, `--model=name` or `--algorithm=name` names.
+    """The part with this name.
 
     Raises:
-      ValueError: if it cannot be imported, or is nothing that the flag takes.
+      ValueError: if it cannot be imported, or is not a task, model or algorithm.
     """
     module_name, _, attribute = BUILT_IN[what].get(name, name).partition(":")
     found = getattr(import_module(what, module_name), attribute, None)
     if found is None:
         raise ValueError(
-            f"--{what} must name something in a module. Received: {name}; {module_name} has no "
+            f"--{what} must name an object in a module. Received: {name}; {module_name} has no "
             f"{attribute!r}."
         )
     if what == "algorithm" and ":" in name:
@@ -149,10 +151,10 @@ def find(what: str, name: str) -> Part:
         )
     try:
         return Part(what, name, found, arguments_of(found))
-    except ValueError:  # of something written in C
+    except ValueError:  # it is written in C
         raise ValueError(
-            f"--{what} must name a function or class whose arguments Python can tell. Received: "
-            f"{name}. Wrap it in a function of your own."
+            f"--{what} must name a function or class with a signature. Received: {name}, which has "
+            "none. Wrap it in a function."
         ) from None
 
 
@@ -163,7 +165,7 @@ def built_in(what: str) -> list[Part]:
 
 @functools.cache
 def flags_of(what: str) -> dict[str, list[tuple[Part, Argument]]]:
-    """The flags of all built-in tasks, models or algorithms, and whose arguments they are."""
+    """The flags of all built-in tasks, models or algorithms, with the parts that have them."""
     found: dict[str, list[tuple[Part, Argument]]] = {}
     for part in built_in(what):
         for flag, argument in part.flags().items():
@@ -179,8 +181,8 @@ def import_module(flag: str, name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise ValueError(
-            f"--{flag} must name a module that can be imported, from {os.getcwd()} or from what is "
-            f"installed. Received: {name!r}; Python says: {error}."
+            f"--{flag} must name a module in {os.getcwd()} or an installed one. Received: "
+            f"{name!r}. Python reports: {error}."
         ) from error
 
 
@@ -193,7 +195,7 @@ def arguments_of(maker: Any) -> dict[str, Argument]:
       (['ways', 'regularization', 'scale'], <class 'int'>)
     """
     hints = _hints(maker)
-    made = hints.get("return")  # MAML, which FOMAML and its like return
+    made = hints.get("return")  # such as MAML, which FOMAML returns
     about: dict[str, str] = {}
     for documented in (made, *reversed(getattr(maker, "__mro__", (maker,)))):
         about |= _described(documented)
@@ -208,7 +210,7 @@ def _hints(maker: Any) -> dict[str, Any]:
     is_class = isinstance(maker, type) and not dataclasses.is_dataclass(maker)
     try:
         hints = typing.get_type_hints(maker.__init__ if is_class else maker, include_extras=True)
-    except (NameError, TypeError):  # of names that are imported for a type checker alone
+    except (NameError, TypeError):  # names that are imported only for type checkers
         return {}
     made = hints.get("return")
     return {**_hints(made), **hints} if dataclasses.is_dataclass(made) else hints
@@ -236,10 +238,10 @@ def first_sentence(text: str) -> str:
 
 
 def needs_classes(algorithm: Part) -> bool:
-    """Whether a built-in algorithm cannot do regression."""
+    """Whether a built-in algorithm can only classify."""
     ways = algorithm.takes.get("ways")
     required = ways is not None and ways.default is inspect.Parameter.empty
-    # Prototypes make the last layer of ProtoMAML, one output for each.
+    # The prototypes of the classes are the last layer of ProtoMAML.
     return algorithm.is_built_in and (required or algorithm.name == "protomaml")
 
 

@@ -1,4 +1,4 @@
-"""What the flags of tasks and networks become: typed, and not changed afterwards."""
+"""The settings of tasks, model and algorithm as dataclasses."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _Shots = Annotated[SizeRange, AtLeast(1)]
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """The size of tasks. With a range LOW-HIGH every task draws its own number.
+    """The sizes of tasks. With a range LOW-HIGH, every task draws its own number.
 
     Args:
-      ways: classes in a task; a range such as 2-20 where classes are drawn.
-      shots: support examples, in a classification of each class; or a range.
-      queries: query examples, likewise. If unset, as many as `shots` or as the highest of its
-        range; of class folders as many as the smallest class leaves, at most 15.
+      ways: the number of classes in a task, or a range such as 2-20.
+      shots: the number of support examples (in classification, per class), or a range.
+      queries: the number of query examples (in classification, per class), or a range. By default
+        as many as `shots`; for folders of images, as many as the smallest class allows, at most 15.
     """
 
     ways: _Ways = 5
@@ -35,11 +35,11 @@ class Sizes:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSizes:
-    """The size of the tasks that a learner is trained on, where that differs.
+    """The sizes of training tasks, if they differ.
 
     Args:
-      train_ways: classes in a training task; `ways` if unset.
-      train_shots: support examples in one; `shots` if unset.
+      train_ways: the number of classes in a training task; `ways` if unset.
+      train_shots: the number of support examples in a training task; `shots` if unset.
     """
 
     train_ways: _Ways | None = None
@@ -48,12 +48,12 @@ class TrainingSizes:
 
 @dataclasses.dataclass(frozen=True)
 class Learner:
-    """What a learner has besides its network and its algorithm.
+    """The settings of a learner besides its model and its algorithm.
 
     Args:
-      batch_norm: whose statistics batch normalisation uses for the query set.
-      initial_weights: begin with the weights of this learner, where names and shapes agree: a
-        shipped one, a .keras file or a run's folder.
+      batch_norm: which statistics batch normalisation uses for the query set.
+      initial_weights: start from the weights of this learner, if names and shapes agree: a shipped
+        learner, a .keras file or a run's folder.
     """
 
     batch_norm: Literal["transductive", "support", "running"] = "transductive"
@@ -62,12 +62,12 @@ class Learner:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """A part, and the arguments that it is given, by name.
+    """A part and its arguments by name.
 
     Args:
-      part: what makes it.
-      given: its arguments by flags and presets.
-      set: those by `--set`, which go over them.
+      part: the part.
+      given: the arguments from flags and presets.
+      set: the arguments from `--set`, which override them.
     """
 
     part: Part
@@ -76,14 +76,14 @@ class Choice:
 
     @property
     def name(self) -> str:
-        """What the command line calls it."""
+        """Its name on the command line."""
         return self.part.name
 
     def make(self, **more: Any) -> Any:
-        """Makes it, with those of `more` that it takes; flags go over these.
+        """Creates it; flags override `more`, of which it gets the arguments that it has.
 
         Raises:
-          ValueError: if an argument is missing or wrong; the message has the flags' names.
+          ValueError: if an argument is missing or invalid; the message names the flag.
         """
         part = self.part
         own = {name: value for name, value in more.items() if name in part.takes}
@@ -119,13 +119,13 @@ class Tasks:
         return dataclasses.replace(self.sizes, **own)
 
     def largest_ways(self) -> int | None:
-        """The most classes that a learner has to tell apart; None without classes."""
+        """The largest number of classes in a task; None without classes."""
         return max(largest(self.sizes.ways), largest(self.training.train_ways)) or None
 
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """All that `meta-tf train` is given.
+    """All settings of `meta-tf train`.
 
     Args:
       training: how the training runs.
@@ -133,7 +133,7 @@ class Train:
       model: its network.
       algorithm: how it learns a task.
       learner: its other settings.
-      set: arguments without a flag, as they were given.
+      set: the arguments without a flag, as given to `--set`.
       command: the words of the command line.
     """
 
@@ -147,7 +147,7 @@ class Train:
 
 
 def names_in(settings: Any) -> set[str]:
-    """The flags of settings that have a value or, of a part, a meaning."""
+    """The flags that the settings use: those with a value, and those of the parts."""
     if isinstance(settings, Choice):
         return set(settings.part.flags())
     if isinstance(settings, tuple):

@@ -1,4 +1,4 @@
-"""`meta-tf train`: trains, evaluates, draws and exports, and goes on where a run stopped."""
+"""`meta-tf train`: trains, evaluates, draws and exports; resumes an interrupted run."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import keras
+from absl import flags
 
 import meta_tf
 from meta_tf.algorithms import InnerLoop
 from meta_tf.command import build
+from meta_tf.command.auto import NAME as AUTO
+from meta_tf.command.auto import Auto, auto_of, chosen
 from meta_tf.command.configure import made_with, train_of
-from meta_tf.command.finish import check_evaluation, finish
+from meta_tf.command.define import Groups
+from meta_tf.command.finish import finish
 from meta_tf.command.flag_types import largest
 from meta_tf.command.initial_weights import take_weights
 from meta_tf.command.learners import loading_error
@@ -36,7 +40,7 @@ from meta_tf.run.made_with import NAME, MadeWith
 from meta_tf.run.settings import Training
 from meta_tf.run.workers import Workers
 
-GROUPS = {
+GROUPS: Groups = {
     "run and outer loop": ["--preset", "--flagfile", Training],
     "tasks": ["task", Sizes, TrainingSizes],
     "model": ["model", Learner],
@@ -47,19 +51,26 @@ EXAMPLES = """
   meta-tf train                         Finn's 10-shot sinusoid, in about a minute
   meta-tf train --preset=omniglot_5way_1shot --data_dir=DIR --iterations=3000
   meta-tf train --task=images --data_dir=DIR
+  meta-tf train --task=table --data=FILE --target=COLUMN --group=COLUMN --algorithm=auto
   meta-tf train --algorithm=my.module:MyAlgorithm --set my_setting=3
-The same command again goes on where an interrupted run stopped, or shows a finished one's results.
-A preset is a file of flags; flags given beside it go over it. --noNAME is the same as --NAME=False.
+The same command resumes an interrupted run, and shows the results of a finished one. A preset is a
+file of flags; flags on the command line override it. --noNAME is the same as --NAME=False.
 """
-settings = train_of
 
 
-def run(train: Train) -> None:
-    """Trains in the folder `train.training.workdir`.
+def settings(values: flags.FlagValues) -> Train | Auto:
+    """The settings that the flags give."""
+    return auto_of(values) if values["algorithm"].value == AUTO else train_of(values)
+
+
+def run(train: Train | Auto) -> None:
+    """Trains in the folder `train.training.workdir`, after choosing the algorithm for `auto`.
 
     Raises:
       ValueError: if the settings do not fit each other, the tasks, or the run in the folder.
     """
+    if isinstance(train, Auto):
+        train = chosen(train, GROUPS)
     training = train.training
     set_up_device(training.device, dense=train.model.name == "mlp")
     workers = set_up_strategy(training)
@@ -73,9 +84,9 @@ def run(train: Train) -> None:
 
 
 def _run(train: Train, workers: Workers, writable: bool) -> None:
-    """Goes on with the run of a folder that is claimed, or begins it; or helps its chief."""
+    """Starts or resumes the run in a locked folder, or helps the chief of the run."""
     training = train.training
-    # Only an algorithm that classifies by itself asks for the ways, which a table alone knows.
+    # The number of classes, which some algorithms need, is known only from the table itself.
     is_table = train.tasks.source.name == "table"
     table = build.build_tasks(train.tasks) if is_table else None
     algorithm = build.build_algorithm(train, build.ways_of(train, table))
@@ -88,10 +99,11 @@ def _run(train: Train, workers: Workers, writable: bool) -> None:
     own = build.trains_otherwise(train.tasks)
     training_tasks = build.build_tasks(train.tasks, training=True) if own else tasks
     train_ways = largest(train.tasks.training.train_ways)
-    ways = _most(tasks.ways, train_ways or training_tasks.ways)
+    # The number of classes that the learner has to distinguish, in training and afterwards.
+    ways = max(tasks.ways or 0, train_ways or training_tasks.ways or 0) or None
     start, found = None, Usable(made, algorithm)
     if workers.is_chief:
-        # Several workers make a learner's variables together, and so not yet.
+        # Several workers create the variables of a learner together, later.
         with contextlib.nullcontext() if workers.are_several else workers.strategy.scope():
             start = find_start(training, restarts, found.wrong_with)
         _check_left(training, start.iteration if start else 0, writable)
@@ -108,24 +120,24 @@ def _run(train: Train, workers: Workers, writable: bool) -> None:
                 learner = build.build_learner(train, tasks, ways, algorithm)
                 if train.learner.initial_weights:
                     take_weights(learner, train.learner.initial_weights)
-        check_evaluation(train, learner, tasks)
+        build.check_evaluation(train, learner, tasks)
         if workers.is_chief and writable:
             _begin(training, made, start, restarts)
         if writable:
             parts = training_tasks.train, tasks.valid
             fit(training, learner, *parts, begin, stop.current(), workers, made.texts())
     if workers.is_chief:
-        if training.strategy != "none":  # without what it shares with others
+        if training.strategy != "none":  # without variables that replicas share
             learner = _loaded(latest_checkpoint(training.workdir)[0], algorithm)
         finish(train, learner, tasks, made, writable)
         workers.end()
 
 
 class Usable:
-    """Finds out which checkpoints a run can go on from, and loads them.
+    """Checks whether a run can resume from a checkpoint, by loading it.
 
     Attributes:
-      learner: of the last one that it could.
+      learner: the learner of the last usable checkpoint.
     """
 
     def __init__(self, made_with: MadeWith, algorithm: meta_tf.Algorithm) -> None:
@@ -133,7 +145,7 @@ class Usable:
         self._made_with, self._algorithm = made_with, algorithm
 
     def wrong_with(self, checkpoint: Checkpoint) -> str:
-        """What is wrong with a checkpoint; empty if it has been loaded."""
+        """What is wrong with a checkpoint; empty if it was loaded."""
         settings = run_of(checkpoint.path).get("settings", {})
         if what := wrong_with(checkpoint) or self._made_with.of_another_run(settings):
             return what
@@ -141,7 +153,7 @@ class Usable:
             self.learner = _loaded(checkpoint.path, self._algorithm)
         except MemoryError:
             raise
-        except Exception as error:  # whatever Keras stumbles over
+        except Exception as error:  # Keras raises many kinds of errors
             return f"Keras cannot load it: {loading_error(error)}"
         return ""
 
@@ -149,39 +161,34 @@ class Usable:
 def _begin(
     training: Training, made_with: MadeWith, start: Checkpoint | None, restarts: bool
 ) -> None:
-    """Says where the run begins, and makes its folder ready for that."""
+    """Prints where the run starts, and prepares its folder."""
     workdir = Path(training.workdir)
-    told = f"Going on from iteration {start.iteration}" if start else "Beginning at iteration 0"
-    print(f"{told} of {training.iterations}, in {workdir}.", flush=True)
+    begin = f"Continuing from iteration {start.iteration}" if start else "Starting at iteration 0"
+    print(f"{begin} of {training.iterations}, in {workdir}.", flush=True)
     text = made_with.text(training, restarts)
     clear_way(training, start, restarts)
     write_text(workdir / NAME, text)
 
 
 def _check_left(training: Training, done: int, writable: bool) -> None:
-    """Raises ValueError if the steps that are left cannot be made."""
+    """Raises ValueError if the remaining steps are impossible."""
     iterations, workdir = training.iterations, training.workdir
     if done > iterations:
         raise ValueError(
-            f"--iterations must be at least {done}, which the run in {workdir} has made. "
+            f"--iterations must be at least {done}, as many as the run in {workdir} has done. "
             f"Received: --iterations={iterations}. Raise it, or give another --workdir."
         )
     if done < iterations and not writable:
         raise ValueError(
-            f"--workdir={workdir} cannot be written to, and {iterations - done} iterations are "
-            "left to make. Give another --workdir, or make this one writable."
+            f"--workdir={workdir} cannot be written to, but {iterations - done} iterations remain. "
+            "Give another --workdir, or make this one writable."
         )
     if training.profile:
         check_profile(training, done)
 
 
-def _most(ways: int | None, train_ways: int | None) -> int | None:
-    """The classes that the learner has to tell apart, in training or afterwards."""
-    return max(ways or 0, train_ways or 0) or None
-
-
 def _loaded(checkpoint: Path | None, algorithm: meta_tf.Algorithm) -> Any:
-    """The learner of a checkpoint, with the inner rate and steps to evaluate of now."""
+    """The learner of a checkpoint, with the current `inner_lr` and `eval_steps`."""
     learner = keras.models.load_model(checkpoint)
     if isinstance(algorithm, InnerLoop):
         may_change = {"eval_steps": algorithm.eval_steps, "inner_lr": algorithm.inner_lr}
@@ -190,8 +197,8 @@ def _loaded(checkpoint: Path | None, algorithm: meta_tf.Algorithm) -> Any:
 
 
 def _set_rates(learner: meta_tf.MetaLearner, training: Training) -> None:
-    """Gives the outer optimiser the rates of the settings: others only after `--restart_from`."""
+    """Sets the rates of the outer optimiser; they differ only after `--restart_from`."""
     optimizer: Any = learner.optimizer
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of float16
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # in float16
     optimizer.learning_rate = build.outer_rate(training)
     optimizer.global_clipnorm = training.clip_norm

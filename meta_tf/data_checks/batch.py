@@ -96,6 +96,19 @@ def check_support(
     return Examples(x, y)
 
 
+def right_inputs(algorithm: Algorithm, network: Network, name: str, x: Any) -> Tensors:
+    """Returns inputs [B, ...] as tensors, in Keras's float type, or raises ValueError."""
+
+    def convert(value: Any) -> Tensor:
+        tensor = tf.convert_to_tensor(value)
+        return tf.cast(tensor, keras.config.floatx()) if tensor.dtype.is_floating else tensor
+
+    x = keras.tree.map_structure(convert, x)
+    check_inputs(algorithm, network, name, x, axes=1)
+    require_finite({name: x}, axes=1)
+    return x
+
+
 def check_inputs(
     algorithm: Algorithm, network: Network, name: str, value: Tensors, axes: int
 ) -> None:

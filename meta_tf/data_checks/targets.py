@@ -135,6 +135,30 @@ def wants_labels(algorithm: Algorithm, network: Network) -> bool:
     )
 
 
+def classes_of(algorithm: Algorithm, network: Network, inputs: Any = None) -> int | None:
+    """The number of classes that a learner distinguishes; None if it does not classify.
+
+    Args:
+      algorithm: the algorithm that learns a task.
+      network: the model and its loss.
+      inputs: `tf.TensorSpec` of a batch, for a model that does not declare its inputs.
+    """
+    one_hot = loss_function(network.loss) is keras.losses.categorical_crossentropy
+    if not (one_hot or wants_labels(algorithm, network)):
+        return None
+    if inputs is None:
+        return outputs_of(algorithm, network)
+    return output_shape(algorithm, network, inputs)[-1]
+
+
+def output_shape(algorithm: Algorithm, network: Network, inputs: Any) -> tuple[int | None, ...]:
+    """The shape of the predictions, [None, ...], for a batch of inputs as `tf.TensorSpec`."""
+    tensors = keras.tree.map_structure(
+        lambda s: keras.KerasTensor(tuple(s.shape), dtype=s.dtype.name), inputs
+    )
+    return tuple(algorithm.output_spec(network, tensors).shape)
+
+
 def outputs_of(algorithm: Algorithm, network: Network) -> int | None:
     """The size of a prediction's last axis, if known."""
     shape = prediction_shape(algorithm, network)

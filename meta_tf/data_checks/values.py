@@ -14,14 +14,15 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
-from meta_tf.data_checks.batch import check_batch
+from meta_tf.batch.sizes import blank_padding, sizes_in
+from meta_tf.data_checks.batch import BATCH_KEYS, check_batch
 from meta_tf.data_checks.finite import as_error, require_finite
 from meta_tf.data_checks.inputs import wanted_of_ranges
 from meta_tf.data_checks.targets import outputs_of, wants_labels
 from meta_tf.network.check_loss import ignored_class
 from meta_tf.network.finite import all_finite
 from meta_tf.network.network import Network
-from meta_tf.require import after, require, required
+from meta_tf.require import after, require, required, unless
 from meta_tf.types import Tensor, Tensors
 
 # Types that are checked before Keras gets them. Keras iterates over all others.
@@ -44,18 +45,46 @@ def with_right_labels(
     return after(checks, values)
 
 
-def right_values(
-    algorithm: Algorithm, network: Network, sets: dict[str, Tensors], first: int = 0
+def right_batch(
+    algorithm: Algorithm, network: Network, x: Any, y: Any = None, first: int = 0
 ) -> dict[str, Tensors]:
-    """Returns the sets of a batch, and fails if a value is not finite or a label is invalid.
+    """The sets and sizes of a valid batch, as tensors with zeros for padding; targets: `query_y`.
 
     Args:
       algorithm: the algorithm that learns a task.
       network: the model and its loss.
-      sets: those of `support_x`, `support_y`, `query_x` and `query_y` that exist, [T, S, ...],
-        and the sizes of a padded batch.
-      first: the number of the batch's first task, for the message.
+      x: the batch.
+      y: its targets, if it has any.
+      first: the number of the batch's first task, for messages.
+
+    Raises:
+      ValueError: if it is not a batch of tasks for the model, or has invalid values.
     """
+    return _right(algorithm, network, tensors_of(algorithm, network, x, y), first)
+
+
+def right_batch_in_fit(
+    algorithm: Algorithm, network: Network, x: Any, y: Any
+) -> dict[str, Tensors]:
+    """As `right_batch`, in fewer operations, which cannot be exported."""
+    sets = tensors_of(algorithm, network, x, y)
+    wanted = _wanted_of_labels(algorithm, network, _labels_of(sets))
+    right = tf.reduce_all([all_finite(sets), *(tf.reduce_all(right) for right, _ in wanted)])
+    return after([unless(right, lambda sets: _right(algorithm, network, sets), sets)], sets)
+
+
+def tensors_of(algorithm: Algorithm, network: Network, x: Any, y: Any = None) -> dict[str, Tensors]:
+    """As `right_batch`, but values may be invalid."""
+    check_batch(algorithm, network, x, y)
+    sets = {name: x[name] for name in (*BATCH_KEYS, *sizes_in(x))}
+    if y is not None:
+        sets["query_y"] = y
+    return blank_padding(tf.nest.map_structure(tf.convert_to_tensor, sets))
+
+
+def _right(
+    algorithm: Algorithm, network: Network, sets: dict[str, Tensors], first: int = 0
+) -> dict[str, Tensors]:
     sets = after([require_finite(sets, axes=2, first=first)], sets)  # a label can be NaN too
     return with_right_labels(algorithm, network, _labels_of(sets), sets)
 
@@ -63,7 +92,7 @@ def right_values(
 def looks_right(
     algorithm: Algorithm, network: Network, x: dict[str, Tensors], y: Tensors
 ) -> Tensor:
-    """Whether `check_batch` and `right_values` accept the values of a batch.
+    """Whether `right_batch` accepts the values of a batch.
 
     For XLA programs, in which assertions have no effect.
     """
@@ -92,13 +121,18 @@ def checked_call(method: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return method(self, x, *others, **options)
         except Exception as error:
-            self.train_function = self.test_function = self.predict_function = None
+            forget_functions(self)
             message = required(error) if isinstance(error, tf.errors.InvalidArgumentError) else None
             if message is None:
                 raise
         raise as_error(message)
 
     return call
+
+
+def forget_functions(model: Any) -> None:
+    """Removes the compiled steps of a Keras model, which makes them again when it needs them."""
+    model.train_function = model.test_function = model.predict_function = None
 
 
 def _labels_of(sets: dict[str, Tensors]) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 
 from meta_tf.algorithms import InnerLoop, ProtoNet
+from meta_tf.data_checks.targets import classes_of
 from meta_tf.demo.shown import Shown
 from meta_tf.files import temporary_folder
 from meta_tf.learner import MetaLearner
@@ -47,11 +48,6 @@ def write(shown: Sequence[Shown], folder: Path) -> dict[str, Any]:
     """
     entries = [_write_learner(each, folder, f"learner{i}") for i, each in enumerate(shown, 1)]
     return {"ways": min(entry["ways"] for entry in entries), "learners": entries}
-
-
-def ways_of(learner: MetaLearner) -> int:
-    """The number of classes that a learner distinguishes: its number of outputs."""
-    return learner.algorithm.prediction_size(learner.network) or learner.model.output_shape[-1]
 
 
 def steps_shown(learner: MetaLearner) -> list[int]:
@@ -94,7 +90,7 @@ def entry(shown: Shown, after: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "pen": drawn.pen,
         "side": drawn.side,
         "size": learner.model.input_shape[1],
-        "ways": min(MOST_WAYS, ways_of(learner)),
+        "ways": min(MOST_WAYS, classes_of(learner.algorithm, learner.network) or MOST_WAYS),
         "company": learner.network.batch_norm == "transductive",
         "shows": shows,
         "scale": getattr(algorithm, "scale", 1.0),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from meta_tf.algorithms import R2D2
+from meta_tf.calibration import Calibration
 from meta_tf.demo.embed import embed_file
 from meta_tf.demo.shown import Shown
 from meta_tf.pixels import largest_pixel
@@ -50,7 +51,7 @@ def write(shown: Sequence[Shown], folder: Path) -> dict[str, Any]:
       [n, size, size, 3] from 0 to `white` to embeddings. `network`: a checksum of that file;
       embeddings by another network cannot be compared. `size` and `features`: of the pictures
       and of the embeddings. `ways`: the most classes. `lambda`, `scale`, `bias`: of the
-      regression. `calibration`: the learner's, or None.
+      regression. `calibration`: what the page needs of the learner's, or None.
     """
     (each,) = shown
     learner = each.learner
@@ -69,5 +70,21 @@ def write(shown: Sequence[Shown], folder: Path) -> dict[str, Any]:
         "lambda": math.exp(float(meta["log_lambda"])),
         "scale": float(meta["scale"]),
         "bias": float(meta["bias"]),
-        "calibration": calibration.get_config() if calibration else None,
+        "calibration": calibration_of(calibration) if calibration else None,
+    }
+
+
+def calibration_of(calibration: Calibration) -> dict[str, Any]:
+    """What the page needs of a calibration.
+
+    The logarithm of the temperature is linear in those of the numbers of classes and of
+    examples per class, between the smallest and the largest: the four corners give all others.
+    """
+    ways, shots = ([min(n), max(n)] for n in zip(*calibration.temperatures, strict=True))
+    return {
+        "ways": ways,
+        "shots": shots,
+        "temperatures": [[calibration.temperature(w, s) for s in shots] for w in ways],
+        "threshold": calibration.threshold,
+        "spread": calibration.spread,
     }

@@ -12,7 +12,7 @@ import numpy as np
 _Z = 1.96  # the normal distribution's 97.5 % quantile
 _MOST_COLUMNS = 16  # of the table, which shows the commonest mistakes if there are more classes
 _SHOWN = 5  # the number of mistakes to list
-_WIDEST = 10  # letters of a column's title
+_WIDEST = 13  # letters of a column's title
 
 
 @dataclasses.dataclass(frozen=True)

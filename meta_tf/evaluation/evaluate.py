@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import itertools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -15,16 +15,17 @@ import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
 from meta_tf.batch.map_tasks import map_tasks
-from meta_tf.batch.sizes import blank_batch, cut, how_to_run, sizes_in
-from meta_tf.checks import check_choice, check_integer, check_seed
-from meta_tf.data_checks.batch import check_batch
-from meta_tf.data_checks.values import right_values
+from meta_tf.batch.sizes import cut, how_to_run, sizes_in
+from meta_tf.checks import check_choice, check_integer, check_seed, check_switch
+from meta_tf.data_checks.values import right_batch
+from meta_tf.evaluation.compared import Compared, comparable
 from meta_tf.evaluation.result import Evaluation
 from meta_tf.evaluation.task_metric import TaskMetric, check_metric, task_metrics
 from meta_tf.evaluation.task_sizes import TaskSizes
 from meta_tf.learner import MetaLearner
 from meta_tf.learner.company import COMPANIES
 from meta_tf.network.masks import packed, unpacked
+from meta_tf.tasks.part import Part
 from meta_tf.types import Batch, Tensor
 
 AT_ONCE = 25  # tasks held in memory at a time, by default
@@ -40,6 +41,7 @@ def evaluate(
     metric: str | Callable[[Any, Any], Any] | None = None,
     verbose: Any = "auto",
     company: str = "queries",
+    baselines: Any = True,
 ) -> Evaluation:
     """Measures how well a learner learns new tasks: one model, a fixed list of tasks.
 
@@ -75,6 +77,10 @@ def evaluate(
         mode `transductive`: `"queries"`, all queries of its task, as in published results;
         `"none"`, no others, as for a user's single new picture; or `"support"`, the
         support set.
+      baselines: whether to compare the learner, on the same tasks, with what the support set
+        gives without meta-learning: the nearest class mean and logistic regression, or ridge
+        regression; on the inputs, and on the features of a frozen network. A part of groups to
+        train on, such as `tasks.train`, adds models of all groups. For accuracy and mse only.
 
     Returns:
       An `Evaluation`.
@@ -99,13 +105,18 @@ def evaluate(
     check_integer("steps", steps, at_least=0)
     steps = int(steps)
     check_choice("company", company, COMPANIES)
+    if not isinstance(baselines, Part):
+        check_switch("baselines", baselines)
     at_once = min(tasks_at_once or AT_ONCE, tasks_number)
-    batches = (_checked(learner, batch) for batch in part.batches(at_once, seed=seed))
+    batches = _checked(learner, part.batches(at_once, seed=seed))
     x, y = next(batches, (None, None))
     if x is None:
         raise ValueError("`part` must contain tasks. Received: a part without any.")
     metrics = task_metrics(learner, metric, x, y)
-    sizes = TaskSizes()
+    name, *others = metrics
+    sizes, compared = TaskSizes(), None
+    if baselines is not False and comparable(learner, name, x, y):
+        compared = Compared(learner, name, tasks_number, baselines)
     values = _collect(
         learner,
         _measure(learner, tuple(metrics.values()), steps, company),
@@ -113,8 +124,8 @@ def evaluate(
         tasks_number,
         _verbosity(verbose),
         sizes,
+        compared,
     )
-    name, *others = metrics
     per_task, last = values[..., 0], values[:, -1, 1:]
     mean, ci95 = mean_and_interval(per_task)
     return Evaluation(
@@ -131,6 +142,7 @@ def evaluate(
         settings=learner.algorithm.get_config(),
         per_task=per_task,
         others=dict(zip(others, np.transpose(mean_and_interval(last)).tolist(), strict=True)),
+        baselines={} if compared is None else compared.against(per_task[:, -1]),
     )
 
 
@@ -143,11 +155,14 @@ def mean_and_interval(per_task: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return values.mean(0), 1.96 * values.std(0, ddof=1) / np.sqrt(len(values))
 
 
-def _checked(learner: MetaLearner, batch: Any) -> Batch:
-    """A batch as tensors, after a check of their shapes."""
-    x, y = tf.nest.map_structure(tf.convert_to_tensor, batch)
-    check_batch(learner.algorithm, learner.network, x, y)
-    return blank_batch(x, y)
+def _checked(learner: MetaLearner, batches: Iterable[Any]) -> Iterator[Batch]:
+    """Valid batches as tensors."""
+    done = 0
+    for x, y in batches:
+        sets = right_batch(learner.algorithm, learner.network, x, y, first=done)
+        y = sets.pop("query_y")
+        done += y.shape[0]
+        yield sets, y
 
 
 def _collect(
@@ -157,17 +172,19 @@ def _collect(
     tasks_number: int,
     verbose: int,
     sizes: TaskSizes,
+    compared: Compared | None,
 ) -> np.ndarray:
     """The metrics of every task, [tasks_number, steps + 1, M]; raises if one is not finite."""
     bar = keras.utils.Progbar(tasks_number, verbose=verbose, unit_name="task")
     collected, done = [], 0
     for x, y in batches:
         left = tasks_number - done  # the last batch can contain more
-        right_values(learner.algorithm, learner.network, {**x, "query_y": y}, first=done)
         values, finite = (result.numpy()[:left] for result in measure(x, y))
         _check_finite(values, finite, done)
         if not done or sizes_in(x):
             sizes.see(x, y, left)
+        if compared is not None:
+            compared.see(x, y, len(values))
         collected.append(values)
         done += len(values)
         bar.update(done)

@@ -12,10 +12,8 @@ import tensorflow as tf
 from meta_tf.data_checks.batch import check_support
 from meta_tf.data_checks.targets import wants_labels
 from meta_tf.learner import MetaLearner
-from meta_tf.learner.embedded import embedding_of, embeds_separately, head_of
+from meta_tf.learner.embedded import embedded, embeds_separately, head_of
 from meta_tf.types import Examples
-
-_CHUNK = 32  # examples per pass of the network
 
 
 def leave_one_out(
@@ -68,10 +66,7 @@ def leave_one_out(
     if wants_labels(learner.algorithm, learner.network):  # as many outputs without the last class
         names = [str(i) for i in range(int(tf.reduce_max(support.y)) + 1)]
     if embeds_separately(learner):
-        embed = embedding_of(learner)
-        starts = range(0, number, _CHUNK)
-        parts = [tf.nest.map_structure(lambda t, i=i: t[i : i + _CHUNK], support.x) for i in starts]
-        support = Examples(tf.concat([embed(part) for part in parts], 0), support.y)
+        support = Examples(embedded(learner, support), support.y)
         learner = head_of(learner)
     outputs = []
     for i in range(number) if which is None else which:

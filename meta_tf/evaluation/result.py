@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from meta_tf.evaluation.compared import Baseline, sentence
 from meta_tf.files import write_text
 
 Size: TypeAlias = int | tuple[int, int]
@@ -41,6 +42,8 @@ class Evaluation:
       company: which examples shared a query's batch: `"queries"`, those of its task,
         `"support"`, or `"none"`.
       others: further metrics after the last step: mean and half-width of the interval, by name.
+      baselines: the `Baseline`s on the same tasks by name, the best first: its mean, the learner's
+        minus it, and intervals of both.
     """
 
     metric: str
@@ -58,6 +61,7 @@ class Evaluation:
     per_task: np.ndarray = dataclasses.field(repr=False, compare=False)
     company: str = "queries"
     others: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    baselines: dict[str, Baseline] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
         rows = [
@@ -80,6 +84,7 @@ class Evaluation:
                 f"{self.algorithm}, batch norm: {self.batch_norm}{self._company()}",
                 "mean over tasks ± 95 % confidence interval",
                 *(f"{name:>{left}}   {value:>{width}}" for name, value in rows),
+                *self._compared(),
             ]
         )
 
@@ -89,6 +94,19 @@ class Evaluation:
         shots = f"{shown_size(self.shots)}-shot"
         return shots if self.ways is None else f"{shown_size(self.ways)}-way {shots}"
 
+    def _compared(self) -> list[str]:
+        """The baselines, and how the learner compares."""
+        if not self.baselines:
+            return []
+        rows = [("baseline", name_in_units(self.metric), "the learner minus it")]
+        for name, b in self.baselines.items():
+            minus = shown_value(self.metric, b.difference, b.difference_ci95, "+")
+            fewer = f" ({b.tasks} tasks)" if b.tasks < self.tasks else ""
+            rows.append((name + fewer, shown_value(self.metric, b.mean, b.ci95), minus))
+        wide = [max(len(row[i]) for row in rows) for i in range(3)]
+        lines = [f"{a:<{wide[0]}}   {b:>{wide[1]}}   {c:>{wide[2]}}" for a, b, c in rows]
+        return [*lines, sentence(self.metric, self.baselines, shown_value)]
+
     def _company(self) -> str:
         others = {"queries": "", "support": ", each query with the support set"}
         return others.get(self.company, ", each query alone")
@@ -97,6 +115,7 @@ class Evaluation:
         """The results as JSON: all but `per_task`."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         del fields["per_task"]
+        fields["baselines"] = {n: b._asdict() for n, b in self.baselines.items()}
         return json.dumps(fields, indent=2, default=str)
 
     def save(self, path: str | Path) -> None:
@@ -111,13 +130,15 @@ class Evaluation:
           ValueError: if the file is not of this kind.
         """
         names = {f.name for f in dataclasses.fields(cls)} - {"per_task"}
-        content = {"company": "queries", "others": {}}  # missing in older files
+        # Missing in older files.
+        content: dict[str, Any] = {"company": "queries", "others": {}, "baselines": {}}
         content |= json.loads(Path(path).read_text(encoding="utf-8"))
         if missing := names - set(content):
             raise ValueError(
                 "`path` must be a file written by `Evaluation.save` or train.py. Received: "
                 f"{str(path)!r}, without {', '.join(sorted(missing))}."
             )
+        content["baselines"] = {n: Baseline(**b) for n, b in content["baselines"].items()}
         values: dict[str, Any] = {n: content[n] for n in names}
         for name, value in values.items():
             if isinstance(value, list):

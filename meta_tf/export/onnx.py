@@ -1,7 +1,12 @@
-"""ONNX: a file for each signature, for onnxruntime and other runtimes."""
+"""ONNX: a file for each signature, for onnxruntime and other runtimes.
+
+Files of large networks do not hold their weights: `weights.onnx_data`, beside them, holds those
+of all signatures once.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from pathlib import Path
 from typing import Any
@@ -15,18 +20,27 @@ from meta_tf.export.refused import Refused
 from meta_tf.files import check_replaceable, whole_folder
 
 PACKAGES = ("onnxruntime", "tf2onnx")  # to run the files and to write them
+WEIGHTS = "weights.onnx_data"
+_LARGE = 2 * 2**20  # the bytes of a file from where on weights are shared
+_SHARED = 1024  # the bytes of the smallest tensor to share
+_ALIGNED = 64  # onnxruntime maps tensors at such places into memory
 _OPSET = 17  # from 18 on, tf2onnx 1.17 takes means of one-pixel images over wrong axes
 
 
 def check_path(path: Path) -> None:
     """Raises ValueError unless `path` is valid for a folder of ONNX files."""
     check_replaceable(
-        "filepath", path, "export", lambda old: all(f.suffix == ".onnx" for f in old.iterdir())
+        "filepath",
+        path,
+        "export",
+        lambda old: all(f.suffix == ".onnx" or f.name == WEIGHTS for f in old.iterdir()),
     )
 
 
 def write(plan: Plan, path: Path) -> float:
     """Writes `adapt.onnx`, `predict.onnx` and `adapt_and_predict.onnx` after a test run.
+
+    If they are large, their weights are in `WEIGHTS`, once.
 
     Args:
       plan: the functions to write.
@@ -43,9 +57,37 @@ def write(plan: Plan, path: Path) -> float:
     difference = plan.compare(runner.run)
     with whole_folder(path) as part:
         part.mkdir()
+        if max(map(len, models.values())) >= _LARGE:
+            models = _share_weights(models, part / WEIGHTS)
         for name, model in models.items():
             (part / f"{name}.onnx").write_bytes(model)
     return difference
+
+
+def _share_weights(models: dict[str, bytes], path: Path) -> dict[str, bytes]:
+    """Moves the large tensors of models to a file at `path`, equal ones to the same place."""
+    import onnx
+    from onnx.external_data_helper import set_external_data
+
+    places: dict[bytes, int] = {}
+    shared: dict[str, bytes] = {}
+    with path.open("wb") as file:
+        for name, content in models.items():
+            model = onnx.ModelProto.FromString(content)
+            for tensor in model.graph.initializer:
+                values = onnx.numpy_helper.to_array(tensor).tobytes()
+                if len(values) < _SHARED:
+                    continue
+                digest = hashlib.sha256(values).digest()
+                if digest not in places:
+                    file.write(b"\0" * (-file.tell() % _ALIGNED))
+                    places[digest] = file.tell()
+                    file.write(values)
+                tensor.raw_data = values  # the helper accepts no other form
+                set_external_data(tensor, path.name, places[digest], len(values))
+                tensor.ClearField("raw_data")
+            shared[name] = model.SerializeToString()
+    return shared
 
 
 class _Runner:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import tensorflow as tf
+
+from meta_tf.data_checks.targets import classes_of
 from meta_tf.export.compare import FLOAT16_TOLERANCE, TOLERANCE, Run, compare
 from meta_tf.export.lowering import lower
 from meta_tf.export.random_tasks import RandomTasks
-from meta_tf.export.request import Request, classes
+from meta_tf.export.request import Request
 from meta_tf.export.signatures import Signatures
 from meta_tf.export.specs import input_specs, target_spec
 from meta_tf.learner import MetaLearner
@@ -38,8 +42,9 @@ class Plan:
         ways = request.ways_of(learner, inputs)
         self.request = request
         self._learner = learner
-        self._classes = ways if classes(learner, inputs) else None
-        self._sizes = request.sizes_to_try(ways)
+        tried = request.ways_to_try(ways, _numbers(inputs))
+        self._classes = tried if classes_of(learner.algorithm, learner.network, inputs) else None
+        self._sizes = request.sizes_to_try(tried)
         self.takes = request.in_words(ways)
         support, query = request.support(ways), request.queries
         signatures = Signatures(learner, inputs, targets, support, query)
@@ -65,3 +70,9 @@ class Plan:
         tolerance = FLOAT16_TOLERANCE if self.request.float16 else TOLERANCE
         tasks = RandomTasks(self._functions["adapt_and_predict"], self._learner, self._classes)
         return compare(run, self._functions, tasks, self._sizes, tolerance)
+
+
+def _numbers(inputs: Any) -> int:
+    """The numbers in one example, with unknown sizes as 1."""
+    shapes = [spec.shape[1:] for spec in tf.nest.flatten(inputs)]
+    return sum(math.prod(size or 1 for size in shape) for shape in shapes)

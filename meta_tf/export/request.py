@@ -5,19 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import keras
-
 from meta_tf.checks import check_integer, check_switch
-from meta_tf.export.specs import output_shape
+from meta_tf.data_checks.targets import classes_of
 from meta_tf.learner import MetaLearner
-from meta_tf.network.check_loss import loss_function
-
-_CLASSIFYING = (
-    keras.losses.categorical_crossentropy,
-    keras.losses.sparse_categorical_crossentropy,
-)
 
 _SIZES = ("ways", "shots", "queries")
+_MOST_NUMBERS = 2**20  # in a class each of one example, when sets of any size are tried
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +62,7 @@ class Request:
         Raises:
           ValueError: if more classes are requested than the learner has.
         """
-        most = classes(learner, inputs)
+        most = classes_of(learner.algorithm, learner.network, inputs)
         if self.ways and most and self.ways > most:
             raise ValueError(
                 f"`ways` must be at most {most}, the number of classes that this learner "
@@ -77,20 +70,18 @@ class Request:
             )
         return self.ways or most or 1
 
+    def ways_to_try(self, ways: int, numbers: int) -> int:
+        """The classes of the tasks to test a file with: fewer for large examples.
+
+        Args:
+          ways: the number of classes, as returned by `ways_of`.
+          numbers: the numbers in one example.
+        """
+        is_open = self.support(ways) is None
+        return max(min(ways, 5), min(ways, _MOST_NUMBERS // numbers)) if is_open else ways
+
     def sizes_to_try(self, ways: int) -> list[tuple[int, int]]:
         """The pairs of support and query sizes, [(S, Q), …], to test a file with."""
         sizes = [(ways, 6), (ways, 1), (3 * ways, 7), (2 * ways + 1, 2 * ways), (min(ways, 5), 2)]
         fixed = self.support(ways), self.queries
         return list(dict.fromkeys((fixed[0] or s, fixed[1] or q) for s, q in sizes))
-
-
-def classes(learner: MetaLearner, inputs: Any) -> int | None:
-    """The number of classes that a learner distinguishes; None if it is not a classifier.
-
-    Args:
-      learner: a `MetaLearner`.
-      inputs: `tf.TensorSpec` of a batch of its inputs, in the model's structure.
-    """
-    if loss_function(learner.network.loss) in _CLASSIFYING:
-        return output_shape(learner, inputs)[-1]
-    return learner.algorithm.prediction_size(learner.network)

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from meta_tf.batch.graph_nodes import graph_nodes
+from meta_tf.export.columns import described
 from meta_tf.export.signatures import Signatures
 from meta_tf.export.specs import input_specs, target_spec
 from meta_tf.files import check_replaceable, whole_folder
@@ -73,11 +74,13 @@ def _save_without_custom_gradients(module: tf.Module, folder: Path, signatures: 
 def _describe(learner: MetaLearner, folder: Path) -> None:
     """Writes the settings beside the model, because they are not visible in its graph."""
     algorithm = learner.algorithm
-    about = {
+    about: dict[str, Any] = {
         "algorithm": type(algorithm).__name__,
         "settings": algorithm.get_config(),
         "batch_norm": learner.network.batch_norm,
     }
+    if learner.columns is not None:
+        about["columns"] = described(learner.columns)
     (folder / "assets.extra").mkdir()
     text = json.dumps(about, indent=2, default=str)
     (folder / "assets.extra" / "meta_tf.json").write_text(text + "\n", encoding="utf-8")

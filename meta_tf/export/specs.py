@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
+from meta_tf.data_checks.targets import output_shape
 from meta_tf.learner import MetaLearner
 from meta_tf.network.check_loss import is_gaussian, loss_function
 from meta_tf.network.network import Network
@@ -44,17 +45,9 @@ def target_spec(learner: MetaLearner, inputs: Any, signature: Any) -> tf.TensorS
     """
     if signature is not None:
         return tf.TensorSpec([None, *signature.shape[1:]], signature.dtype)
-    shape = output_shape(learner, inputs)
+    shape = output_shape(learner.algorithm, learner.network, inputs)
     if loss_function(learner.network.loss) is keras.losses.sparse_categorical_crossentropy:
         return tf.TensorSpec([None, *shape[1:-1]], tf.int32)
     if is_gaussian(learner.network.loss) and shape[-1] is not None:
         shape = (*shape[:-1], shape[-1] // 2)
     return tf.TensorSpec([None, *shape[1:]], keras.config.floatx())
-
-
-def output_shape(learner: MetaLearner, inputs: Any) -> tuple[int | None, ...]:
-    """The shape of the predictions, [None, ...], for inputs as returned by `input_specs`."""
-    tensors = keras.tree.map_structure(
-        lambda s: keras.KerasTensor(tuple(s.shape), dtype=s.dtype.name), inputs
-    )
-    return tuple(learner.algorithm.output_spec(learner.network, tensors).shape)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,14 +16,21 @@ from meta_tf import gaussian
 from meta_tf.algorithms import Algorithm
 from meta_tf.calibration import Calibration, softmax
 from meta_tf.checks import check_number, check_text
-from meta_tf.data_checks.batch import check_inputs
+from meta_tf.data_checks.batch import check_inputs, right_inputs
 from meta_tf.data_checks.finite import require_finite
 from meta_tf.data_checks.targets import loss_name
 from meta_tf.forks import check_not_forked
 from meta_tf.layers import strangeness
 from meta_tf.learner.class_names import write_class_names
 from meta_tf.learner.company import beside, feels_company
-from meta_tf.learner.inputs import as_input, number_of
+from meta_tf.learner.compiled import (
+    Judge,
+    Predict,
+    check_unchanged,
+    compiled_judge,
+    compiled_predict,
+    predictions_and_losses,
+)
 from meta_tf.learner.keras_file import (
     check_keras_file,
     lora_alphas,
@@ -35,6 +41,7 @@ from meta_tf.learner.keras_file import (
     write_pictures,
 )
 from meta_tf.learner.read_pictures import picture_input, read_inputs
+from meta_tf.learner.task_values import TaskValues
 from meta_tf.network.check_loss import is_gaussian, takes_logits
 from meta_tf.network.layer_state import (
     load_layer_assets,
@@ -44,70 +51,15 @@ from meta_tf.network.layer_state import (
     save_layers,
     tables_of,
 )
-from meta_tf.network.masks import packed, unpacked
+from meta_tf.network.masks import unpacked
 from meta_tf.network.network import Network
 from meta_tf.tasks.images.picture_input import PictureInput
-from meta_tf.types import Tensor, Tensors, Weights
+from meta_tf.types import Tensors, Weights
 
 _COMPANY = "company.npz"  # in a Keras file
 
-Predict: TypeAlias = Callable[[Weights, Tensors], tuple[tuple[Tensors, ...], list[Tensor]]]
-Judge: TypeAlias = Callable[[Weights, Tensors], tuple[Tensor, Tensor | None]]
-
 _AT_ONCE = 32  # the batch size of Keras's `predict`
 _LEAST = 1e-30  # a probability whose logarithm is finite
-
-
-def compiled_predict(network: Network, algorithm: Algorithm) -> Predict:
-    """Compiles the function `(weights, x) -> (packed predictions, losses)` of a learned task.
-
-    The losses are those that layers add, such as activity regularisers. The weights are an
-    argument, so one function serves every task of a learner: TensorFlow traces it for the first
-    batch, and once more for a batch of another size.
-    """
-
-    def predict(weights: Weights, x: Tensors) -> tuple[tuple[Tensors, ...], list[Tensor]]:
-        return _predictions_and_losses(network, algorithm, weights, x)
-
-    return tf.function(predict, autograph=False, reduce_retracing=True)
-
-
-def compiled_judge(network: Network, algorithm: Algorithm) -> Judge:
-    """Compiles the function `(weights, x) -> (predictions, distances)` of a learned task.
-
-    The distances from the classes are those of `meta_tf.layers.strangeness`; None if the
-    weights do not contain what they need.
-    """
-
-    def judge(weights: Weights, x: Tensors) -> tuple[Tensor, Tensor | None]:
-        _check_unchanged(network)
-        recording = network.recording()
-        predictions = algorithm.predict(recording, weights, x)
-        if strangeness.MEANS not in weights.meta:
-            return predictions, None
-        return predictions, strangeness.class_distances(weights.meta, recording.last_outputs)
-
-    return tf.function(judge, autograph=False, reduce_retracing=True)
-
-
-def _predictions_and_losses(
-    network: Network, algorithm: Algorithm, weights: Weights, x: Tensors
-) -> tuple[tuple[Tensors, ...], list[Tensor]]:
-    _check_unchanged(network)
-    recording = network.recording()
-    predictions = algorithm.predict(recording, weights, x)
-    return packed(predictions), recording.added_losses
-
-
-def _check_unchanged(network: Network) -> None:
-    changed = network.structure.changes()
-    if changed:
-        raise ValueError(
-            "The learner's model must be as it was when the adapted model was made. Received: "
-            f"{network.model.name!r}, which was frozen, unfrozen, quantised or loaded at: "
-            f"{', '.join(changed[:4])}. Undo the change, or call "
-            "learner.adapt(support_x, support_y) again."
-        )
 
 
 @keras.saving.register_keras_serializable("meta_tf")
@@ -120,6 +72,9 @@ class AdaptedModel(keras.Model):
     the current batch. Then either predict many examples of all classes at once, with
     `fitted.predict(x, batch_size=len(x))`, because `predict` splits `x` into batches of 32 by
     default, or one by one, each with the support set: `fitted.predict_one_by_one(x, support_x)`.
+
+    A model of pictures predicts files, folders, PIL pictures and arrays of uint8 of any size too:
+    `fitted.predict_names("new.jpg")`. They become inputs as `pictures` describes.
 
     It creates its Keras variables when they are first needed, by `weights`, `fit`, `save`
     and so on. Until then it holds plain tensors and costs almost nothing.
@@ -137,7 +92,7 @@ class AdaptedModel(keras.Model):
       company: inputs [S, ...], such as the support set, that share the batch of each input in
         `predict_one_by_one` and `predict_names` unless others are passed. `save` keeps them.
       calibration: the learner's; None if it has none.
-      shots: the number of support examples per class that the model learned from.
+      temperature: what logits are divided by in `predict_proba`.
       judge: like `predict`, `compiled_judge(network, algorithm)`.
 
     Example:
@@ -157,7 +112,7 @@ class AdaptedModel(keras.Model):
         pictures: PictureInput | None = None,
         company: Tensors | None = None,
         calibration: Calibration | None = None,
-        shots: float = 1.0,
+        temperature: float = 1.0,
         judge: Judge | None = None,
         **options: Any,
     ):
@@ -168,13 +123,12 @@ class AdaptedModel(keras.Model):
         self.class_names = tuple(class_names)
         self.classes = classes
         self.calibration = calibration
-        self.shots = shots
+        self.temperature = temperature
         self._pictures = pictures
         self.company = company
         self._predict = predict or compiled_predict(network, algorithm)
         self._judge = judge or compiled_judge(network, algorithm)
-        self._learned: Weights | None = weights  # None once there are variables
-        self._making_variables = threading.Lock()
+        self._values = TaskValues(weights, self.add_weight)
         self._has_own_model = False  # False: `network.model` is the learner's
         self.built = True
 
@@ -193,7 +147,7 @@ class AdaptedModel(keras.Model):
         if eagerly:
             predictions, losses = self._predict(weights, inputs)
         else:
-            predictions, losses = _predictions_and_losses(
+            predictions, losses = predictions_and_losses(
                 self.network, self.algorithm, weights, inputs
             )
         if losses:
@@ -219,9 +173,9 @@ class AdaptedModel(keras.Model):
         model takes to predict, and show no progress bar.
         """
         x = read_inputs(self.network, self._pictures, "x", x)
-        if steps is None and not callbacks and number_of(x) in range(1, (batch_size or 32) + 1):
+        if steps is None and not callbacks and _number_of(x) in range(1, (batch_size or 32) + 1):
             return self.predict_on_batch(x)
-        if number_of(x) is not None:  # Keras would number an example within its batch of 32
+        if _number_of(x) is not None:  # Keras would number an example within its batch of 32
             self._as_inputs("x", x)
         return super().predict(x, batch_size, verbose, steps, callbacks)
 
@@ -267,7 +221,7 @@ class AdaptedModel(keras.Model):
         """The probability of each class for each input, [B, N], float64.
 
         softmax(logits / T), with the temperature T of a calibrated learner for this number of
-        support examples, and 1 without a calibration.
+        classes and support examples, and 1 without a calibration.
 
         Args:
           x: the inputs, [B, ...].
@@ -353,7 +307,7 @@ class AdaptedModel(keras.Model):
             pairs = [self._judge(weights, batch) for batch in self._alone(x, company)]
             pairs = [keras.tree.map_structure(lambda t: t[-1:], pair) for pair in pairs]
         else:
-            rows = range(0, number_of(x) or 0, _AT_ONCE)
+            rows = range(0, _number_of(x) or 0, _AT_ONCE)
             parts = [tf.nest.map_structure(lambda t, i=i: t[i : i + _AT_ONCE], x) for i in rows]
             pairs = [self._judge(weights, part) for part in parts]
         predictions, apart = zip(*pairs, strict=True)
@@ -381,8 +335,7 @@ class AdaptedModel(keras.Model):
                 f"{self.network.loss!r}."
             )
         outputs = outputs if logits else np.log(np.maximum(outputs, _LEAST))
-        calibration = self.calibration
-        return softmax(outputs / (calibration.temperature(self.shots) if calibration else 1.0))
+        return softmax(outputs / self.temperature)
 
     def predict_interval(self, x: Any, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """The central interval of each target, in the unit of the targets.
@@ -502,10 +455,10 @@ class AdaptedModel(keras.Model):
             self._prepare(prepare_layers)
 
     def save_own_variables(self, store: Any) -> None:
-        _check_unchanged(self.network)
+        check_unchanged(self.network)
         self._make_variables()
         super().save_own_variables(store)
-        with keras.StatelessScope(state_mapping=list(self._of_model())):
+        with keras.StatelessScope(state_mapping=list(self._values.of(self.network.model))):
             save_layers(self.network.model, store)
 
     def load_own_variables(self, store: Any) -> None:
@@ -535,14 +488,7 @@ class AdaptedModel(keras.Model):
     @property
     def weights_now(self) -> Weights:
         """The weights, as tensors."""
-        learned = self._learned  # read once: another thread may be creating the variables
-        if learned is not None:
-            return learned
-        return Weights(
-            [tf.convert_to_tensor(v.value) for v in self._own.model],
-            [tf.convert_to_tensor(v.value) for v in self._own.state],
-            {name: tf.convert_to_tensor(v.value) for name, v in self._own.meta.items()},
-        )
+        return self._values.now()
 
     def save(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
         """Saves to a `.keras` file, with the same checks as `MetaLearner.save`."""
@@ -551,12 +497,12 @@ class AdaptedModel(keras.Model):
 
     def save_weights(self, filepath: Any, overwrite: bool = True, **options: Any) -> None:
         """Saves only the weights, as `keras.Model.save_weights` does."""
-        _check_unchanged(self.network)  # before Keras opens the file, which empties an earlier one
+        check_unchanged(self.network)  # before Keras opens the file, which empties an earlier one
         super().save_weights(filepath, overwrite=overwrite, **options)
 
     def get_config(self) -> dict[str, Any]:
         network = self.network
-        _check_unchanged(network)
+        check_unchanged(network)
         return {
             **super().get_config(),
             **write_parts(network.model, self.algorithm, network.loss),
@@ -564,7 +510,7 @@ class AdaptedModel(keras.Model):
             "class_names": list(self.class_names),
             "classes": self.classes,
             "calibration": self.calibration and self.calibration.get_config(),
-            "shots": self.shots,
+            "temperature": self.temperature,
             **write_pictures(self._pictures),
             "meta": {
                 name: [value.shape.as_list(), value.dtype.name]
@@ -601,16 +547,13 @@ class AdaptedModel(keras.Model):
     def _as_inputs(self, name: str, x: Any) -> Tensors:
         """Arrays or pictures as tensors, after checking that they are finite inputs [B, ...]."""
         x = read_inputs(self.network, self._pictures, name, x)
-        x = keras.tree.map_structure(as_input, x)
-        check_inputs(self.algorithm, self.network, name, x, axes=1)
-        require_finite({name: x}, axes=1)
-        return x
+        return right_inputs(self.algorithm, self.network, name, x)
 
     def _as_some(self, name: str, x: Any) -> Tensors:
         """`_as_inputs`, and not empty."""
         check_not_forked()
         x = self._as_inputs(name, x)
-        if number_of(x) == 0:
+        if _number_of(x) == 0:
             raise ValueError(f"`{name}` must hold at least one input. Received: an empty array.")
         return x
 
@@ -619,43 +562,18 @@ class AdaptedModel(keras.Model):
         company = self.company if company is None else company
         if company is not None:
             company = self._as_inputs("company", company)
-        for i in range(number_of(x) or 0):
+        for i in range(_number_of(x) or 0):
             yield beside(tf.nest.map_structure(lambda t, i=i: t[i], x), company)
 
     def _make_variables(self) -> None:
         """Replaces the learned tensors by Keras variables, once."""
-        if self._learned is None:
-            return
-        with self._making_variables:
-            if self._learned is None:  # another thread has created them
-                return
-            _check_unchanged(self.network)
-            weights, model = self._learned, self.network.model
-            with tf.init_scope():
-                self._own = Weights(
-                    [
-                        self._variable(v.path, w, v)
-                        for v, w in zip(model.trainable_variables, weights.model, strict=True)
-                    ],
-                    [
-                        self._variable(v.path, w)
-                        for v, w in zip(model.non_trainable_variables, weights.state, strict=True)
-                    ],
-                    {n: self._variable(n, w) for n, w in weights.meta.items()},
-                )
-            self._learned = None  # last: once it is None, the variables exist
-
-    def _of_model(self) -> Iterator[tuple[keras.Variable, Tensor]]:
-        """The model's variables, each with its value in this model."""
-        model, values = self.network.model, self.weights_now
-        yield from zip(model.trainable_variables, values.model, strict=True)
-        yield from zip(model.non_trainable_variables, values.state, strict=True)
+        self._values.make_variables(self.network.model, lambda: check_unchanged(self.network))
 
     def _take_own_model(self) -> None:
         """Copies the learner's model, whose layers loading a file must not change."""
         if self._has_own_model:
             return
-        _check_unchanged(self.network)
+        check_unchanged(self.network)
         model = copy.deepcopy(self.network.model)
         set_lora_alphas(model, lora_alphas(self.network.model))
         self._take(model)
@@ -663,7 +581,7 @@ class AdaptedModel(keras.Model):
 
     def _prepare(self, prepare: Callable[[keras.Model], Any]) -> None:
         """Gives the own model the current weights, and lets its layers prepare themselves."""
-        for variable, value in self._of_model():
+        for variable, value in self._values.of(self.network.model):
             variable.assign(value)
         prepare(self.network.model)
         self._take(self.network.model)
@@ -685,17 +603,11 @@ class AdaptedModel(keras.Model):
         finally:
             self.run_eagerly = eagerly
 
-    def _variable(
-        self, path: str, value: Tensor, trained: keras.Variable | None = None
-    ) -> keras.Variable:
-        """A variable of this value; trainable like `trained`, if that is given."""
-        return self.add_weight(
-            name=path.replace("/", "_"),
-            shape=value.shape,
-            dtype=value.dtype.name,
-            initializer=lambda shape, dtype=None: tf.cast(value, dtype),
-            trainable=trained is not None,
-            regularizer=trained.regularizer if trained is not None else None,
-            constraint=trained.constraint if trained is not None else None,
-            autocast=False,
-        )
+
+def _number_of(x: Any) -> int | None:
+    """The number of examples in arrays; None if `x` is something else, or if they differ."""
+    arrays = keras.tree.flatten(x)
+    if not all(isinstance(a, np.ndarray | tf.Tensor) and len(a.shape) for a in arrays):
+        return None
+    sizes = {int(a.shape[0]) for a in arrays}
+    return sizes.pop() if len(sizes) == 1 else None

@@ -34,7 +34,7 @@ def calibrated(
             "`calibrate` needs parts of task sources, such as tasks.valid. Received: "
             f"{', '.join(type(part).__name__ for part in parts) or 'none'}."
         )
-    before, learner.calibration = learner.calibration, Calibration({1: 1.0}, threshold=0.0)
+    before, learner.calibration = learner.calibration, Calibration({(1, 1): 1.0}, threshold=0.0)
     try:
         return _found(learner, parts, tasks_number, false_alarms, seed)
     finally:
@@ -45,7 +45,7 @@ def _found(
     learner: Any, parts: Sequence[Any], tasks_number: int, false_alarms: float, seed: int
 ) -> Calibration:
     judged, of_class = [], []
-    by_shots: dict[int, tuple[list[np.ndarray], list[np.ndarray]]] = {}
+    by_size: dict[tuple[int, int], tuple[list[np.ndarray], list[np.ndarray]]] = {}
     for part in parts:
         for task in tasks_of(part, tasks_number, seed):
             y = np.asarray(task["query_y"])
@@ -56,10 +56,11 @@ def _found(
                 of_class.append(np.take_along_axis(apart, y[:, None].astype(int), 1).mean())
             if not takes_logits(learner.network.loss):
                 logits = np.log(np.maximum(logits, _LEAST))
-            logits_of, labels_of = by_shots.setdefault(round(fitted.shots), ([], []))
+            ways, shots = size_of(task["support_y"])
+            logits_of, labels_of = by_size.setdefault((ways, round(shots)), ([], []))
             logits_of.append(np.asarray(logits, np.float64))
             labels_of.append(y)
-    temperatures = {shots: fit_temperature(*by_shots[shots]) for shots in sorted(by_shots)}
+    temperatures = {size: fit_temperature(*by_size[size]) for size in sorted(by_size)}
     # The distances of queries from the means of their own classes are on average the spread.
     spread = float(np.mean(of_class)) if of_class else None
     start = Calibration(temperatures, 0.0, false_alarms, spread)
@@ -97,7 +98,8 @@ def check_classifies(learner: Any, name: str) -> None:
         )
 
 
-def shots_of(labels: Tensor) -> float:
-    """The number of support examples per class, for class numbers [S]."""
+def size_of(labels: Tensor) -> tuple[int, float]:
+    """The number of classes of a support set, and of examples per class, by its labels [S]."""
     labels = np.asarray(labels)
-    return labels.size / max(len(np.unique(labels)), 1)
+    ways = max(len(np.unique(labels)), 1)
+    return ways, labels.size / ways

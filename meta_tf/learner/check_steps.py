@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 
 import keras
 
 from meta_tf.algorithms import Algorithm, InnerLoop
+from meta_tf.memory import memory
 from meta_tf.network.network import Network
 from meta_tf.types import Tensors
 
@@ -38,11 +38,10 @@ def check_steps(algorithm: Algorithm, network: Network, query_x: Tensors, steps:
     )
     outputs = math.prod(algorithm.output_spec(network, inputs).shape)
     each = tasks * (4 * outputs + _A_RECORD)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if steps * each > memory:
+    if steps * each > memory():
         raise ValueError(
-            f"`steps` must be at most {memory // each} for these tasks, as the predictions after "
-            f"every step are kept: {steps * each / 1e9:.0f} GB, and this machine has "
-            f"{memory / 1e9:.0f} GB. Received: steps={steps}. Use fewer steps, or fewer tasks at "
-            "a time."
+            f"`steps` must be at most {memory() // each:.0f} for these tasks, because the "
+            f"predictions after every step are kept: {steps * each / 1e9:.0f} GB, and this machine "
+            f"has {memory() / 1e9:.0f} GB. Received: steps={steps}. Use fewer steps, or fewer "
+            "tasks at a time."
         )

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
 
 from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.learner.adapted_model import AdaptedModel
-from meta_tf.learner.meta_learner import MetaLearner
 from meta_tf.network.standardized import StandardizedLoss
-from meta_tf.types import Tensor, Tensors
+from meta_tf.types import Examples, Tensor, Tensors, Weights
+
+if TYPE_CHECKING:
+    from meta_tf.learner.meta_learner import MetaLearner
+
+_AT_ONCE = 32  # examples in a pass
+_LARGE = 2**25  # bytes of a support set that passes in parts: 56 photographs of 224 x 224 pixels
 
 
 def embeds_separately(learner: MetaLearner) -> bool:
@@ -46,7 +53,7 @@ def head_of(learner: MetaLearner) -> MetaLearner:
     (_, size) = learner.model.output_shape
     same = keras.Sequential([keras.Input([size]), keras.layers.Identity()], name=learner.model.name)
     network = learner.network
-    head = MetaLearner(same, learner.algorithm, network.loss, network.batch_norm)
+    head = type(learner)(same, learner.algorithm, network.loss, network.batch_norm)
     for variable, value in zip(head.variables, learner.weights_now.meta.values(), strict=True):
         variable.assign(value)
     head.calibration = learner.calibration
@@ -63,7 +70,29 @@ def with_network(learner: MetaLearner, fitted: AdaptedModel) -> AdaptedModel:
         class_names=fitted.class_names,
         classes=fitted.classes,
         calibration=fitted.calibration,
-        shots=fitted.shots,
+        temperature=fitted.temperature,
         pictures=learner.pictures,
         name=fitted.name,
     )
+
+
+def passes_in_parts(learner: MetaLearner, support: Examples) -> bool:
+    """Whether the support set is so large that its parts are embedded one after another."""
+    tensors = tf.nest.flatten(support.x)
+    large = sum(math.prod(t.shape) * t.dtype.size for t in tensors) > _LARGE
+    return large and embeds_separately(learner)
+
+
+def adapt_in_parts(learner: MetaLearner, support: Examples, steps: int | None) -> Weights:
+    """The adapted weights, with memory for the activations of a few examples only."""
+    weights = learner.weights_now
+    fitted = head_of(learner).adapt(embedded(learner, support), support.y, steps)
+    return weights._replace(meta=fitted.weights_now.meta)
+
+
+def embedded(learner: MetaLearner, support: Examples) -> Tensor:
+    """The embeddings [S, D] of a support set."""
+    embed = embedding_of(learner)
+    starts = range(0, int(support.y.shape[0]), _AT_ONCE)
+    parts = (tf.nest.map_structure(lambda t, i=i: t[i : i + _AT_ONCE], support.x) for i in starts)
+    return tf.concat([embed(part) for part in parts], 0)

@@ -11,37 +11,39 @@ import tensorflow as tf
 from meta_tf.algorithms import MAML, Algorithm
 from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
-from meta_tf.batch.outer_step import outer_step
-from meta_tf.batch.replicas import for_optimizer, logs_for_keras, replicas_here
 from meta_tf.batch.sizes import (
-    blank_padding,
     cut,
-    each_by_itself,
     how_to_run,
     padded,
-    sizes_in,
 )
 from meta_tf.batch.spread import check_replicas, spec_of_share, spread
 from meta_tf.batch.whole_executions import WholeExecutions
 from meta_tf.calibration import Calibration
 from meta_tf.checks import check_choice, check_integer, check_kind, check_switch
-from meta_tf.data_checks.batch import BATCH_KEYS, check_batch, check_support
-from meta_tf.data_checks.finite import check_trained, require_finite_step
+from meta_tf.data_checks.batch import check_batch, check_support
+from meta_tf.data_checks.finite import check_trained
 from meta_tf.data_checks.metrics import check_metrics, found_metric
 from meta_tf.data_checks.targets import check_gaussians, outputs_of, wants_labels
 from meta_tf.data_checks.values import (
     checked_call,
-    looks_right,
-    right_values,
+    forget_functions,
+    right_batch,
 )
 from meta_tf.forks import check_not_forked
-from meta_tf.layers.strangeness import fit_strangeness
-from meta_tf.learner.adapted_model import AdaptedModel, compiled_judge, compiled_predict
-from meta_tf.learner.calibrate import calibrated, shots_of
+from meta_tf.layers.table_columns import TableColumns
+from meta_tf.learner.adapted_model import AdaptedModel
+from meta_tf.learner.calibrate import calibrated, size_of
 from meta_tf.learner.check_adapted import not_finite
 from meta_tf.learner.check_steps import check_steps
 from meta_tf.learner.class_names import numbered
-from meta_tf.learner.company import COMPANIES, feels_company, predict_in_company
+from meta_tf.learner.company import COMPANIES, feels_company
+from meta_tf.learner.compiled import (
+    compiled_adapt,
+    compiled_judge,
+    compiled_predict,
+    compiled_trajectory,
+)
+from meta_tf.learner.embedded import adapt_in_parts, passes_in_parts
 from meta_tf.learner.input_range import InputRange
 from meta_tf.learner.keras_file import (
     check_keras_file,
@@ -52,13 +54,14 @@ from meta_tf.learner.keras_file import (
 )
 from meta_tf.learner.read_pictures import picture_input, read_support
 from meta_tf.learner.standardize import standardized
-from meta_tf.network.finite import all_finite, nan_unless_finite
+from meta_tf.learner.training import test, train, whole_executions
+from meta_tf.network.finite import nan_unless_finite
 from meta_tf.network.layer_state import ExactState, prepare_layers
 from meta_tf.network.masks import packed, unpacked
 from meta_tf.network.network import Network
 from meta_tf.network.seeds import load_seeds
-from meta_tf.network.state import store_state
-from meta_tf.require import after
+from meta_tf.network.standardized import standardize_layer
+from meta_tf.tasks.columns import Columns
 from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.tasks.part import Part
 from meta_tf.types import Examples, Tensor, Tensors, Weights
@@ -244,8 +247,17 @@ class MetaLearner(keras.Model):
         self._calibration = None
         self.network, self.model = network, network.model
         self._compile_for_use()
-        # Keras creates these again when they are needed.
-        self.train_function = self.test_function = self.predict_function = None
+        forget_functions(self)
+
+    @property
+    def columns(self) -> Columns | None:
+        """The columns of the table that the learner was trained on; None for other tasks.
+
+        `columns.rows(table)` makes inputs of the rows of a `pandas.DataFrame`, and
+        `columns.targets(table)` their targets.
+        """
+        layer = standardize_layer(self.model)
+        return Columns.of(layer.columns) if isinstance(layer, TableColumns) else None
 
     @property
     def _besides(self) -> dict[str, keras.Variable]:
@@ -345,7 +357,7 @@ class MetaLearner(keras.Model):
           The predictions, [T, Q, ...], zeros for padding.
         """
         self._get_ready()
-        tasks = self._right_tasks(inputs)
+        tasks = right_batch(self.algorithm, self.network, inputs)
         weights = self.weights_now
 
         def learn(task: dict[str, Tensors]) -> Tensors:
@@ -432,74 +444,14 @@ class MetaLearner(keras.Model):
         if self.train_function is not None and not force:
             return
         super().make_train_function(force)
-        if self._may_run_whole():
-            one_by_one: Any = self.train_function
-            whole: Any = WholeExecutions(
-                self._step,
-                lambda: [*self.variables, *self.metrics_variables, *self.optimizer.variables],
-                lambda batches: looks_right(self.algorithm, self.network, *batches),
-                one_by_one,
-                self.steps_per_execution,
-            )
-            self.train_function = whole
-
-    def _may_run_whole(self) -> bool:
-        return (
-            self.steps_per_execution > 1
-            and not self.run_eagerly
-            and self._jit is not False
-            and self.distribute_strategy.num_replicas_in_sync == 1
-            and not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer)
-            and not tf.config.list_logical_devices("GPU")  # not tested on a GPU
-        )
+        self.train_function = whole_executions(self)
 
     def train_step(self, data: Any) -> dict[str, Tensor]:
-        return self._step(data)[0]
-
-    def _step(self, data: Any) -> tuple[dict[str, Tensor], Tensor]:
-        """The logs of an outer step, and whether each task's contribution is finite."""
-        x, y = self._checked(data)
-        self._range.note(x["support_x"])
-        weights = self.weights_now
-        step = outer_step(
-            self.algorithm,
-            self.network,
-            weights,
-            x,
-            y,
-            scale=self.optimizer.scale_loss(tf.ones([])),
-            iteration=keras.ops.convert_to_tensor(self.optimizer.iterations),
-            mode=self.task_parallelism,
-            # TensorFlow compiles only for the first device of a process.
-            jit=self._jit if replicas_here(self.distribute_strategy) == 1 else False,
-        )
-        # In float16, infinities are expected: the optimiser skips such steps.
-        if not isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            right = require_finite_step(self.algorithm, weights, step.finite, step.first_wrong)
-            step = after([right], step)
-        gradients = [*step.gradients, *(step.meta_gradients[name] for name in self._meta)]
-        variables = [*self.model.trainable_variables, *self._meta.values()]
-        # Updates that depend on no gradient, such as the step counter, also wait for the checks.
-        with tf.control_dependencies([step.losses]):
-            self.optimizer.apply(for_optimizer(gradients, self.optimizer), variables)
-            store_state(self.model, step.state_moved, step.counters, step.seeds)
-            for name, variable in self._moving.items():
-                variable.assign_add(step.moved[name])
-        # Outside of it: metrics that Keras makes now could not be initialised within.
-        return self._report(x, y, step.predictions, step.losses), step.finite
+        return train(self, data)[0]
 
     def test_step(self, data: Any) -> dict[str, Tensor]:
         """One batch of `evaluate`. The loss is the tasks' own, without regularisers."""
-        x, y = self._checked(data)
-        predictions = self(x, training=False)
-
-        def loss(task: dict[str, Tensors]) -> Tensor:
-            real = cut(task)
-            return self.network.mean_loss(real["query_y"], unpacked(real["predictions"]))
-
-        tasks = {"query_y": y, "predictions": packed(predictions), **sizes_in(x)}
-        losses = map_tasks(loss, tasks, **how_to_run(tasks, self.task_parallelism, jit=False))
-        return self._report(x, y, packed(predictions), losses)
+        return test(self, data)
 
     @checked_call
     def evaluate(self, x: Any = None, *args: Any, **options: Any) -> Any:
@@ -568,7 +520,10 @@ class MetaLearner(keras.Model):
         name = f"{self.model.name}_adapted"
         # Trace for each rank: one trace for both [S, 1] and [S] would have an unknown rank.
         ranks = tuple(t.shape.rank for t in tf.nest.flatten(support))
-        adapted, finite = self._adapt(support, steps, ranks)
+        if passes_in_parts(self, support):
+            adapted, finite = adapt_in_parts(self, support, steps), True
+        else:
+            adapted, finite = self._adapt(support, steps, ranks)
         if not finite:
             raise not_finite(self.algorithm, self.network, self.weights_now, support, steps)
         network, algorithm, classes = self.network, self.algorithm, None
@@ -587,7 +542,7 @@ class MetaLearner(keras.Model):
             pictures=self._pictures,
             company=support.x if keeps else None,
             calibration=calibration,
-            shots=shots_of(support.y) if calibration else 1.0,
+            temperature=calibration.temperature(*size_of(support.y)) if calibration else 1.0,
             judge=self._judge,
             name=name,
         )
@@ -601,10 +556,10 @@ class MetaLearner(keras.Model):
     ) -> Calibration:
         """Finds how sure the learner may be, and from where on inputs are none of the classes.
 
-        For each number of support examples per class that occurs in the tasks, it finds the
-        temperature T for which softmax(logits / T) has the smallest cross-entropy on the query
-        sets. Then it finds the threshold that a fraction `false_alarms` of the queries exceeds,
-        all of which are of known classes. Models that `adapt` returns afterwards use both:
+        For each number of classes and of support examples per class that occurs in the tasks, it
+        finds the temperature T for which softmax(logits / T) has the smallest cross-entropy on
+        the query sets. Then it finds the threshold that a fraction `false_alarms` of the queries
+        exceeds, all of which are of known classes. Models that `adapt` returns afterwards use both:
         `predict_proba`, `predict_with_strangeness` and `predict_names(x, unknown=...)`. The
         logits of `predict` stay the same.
 
@@ -613,7 +568,7 @@ class MetaLearner(keras.Model):
 
         Args:
           *parts: parts of task sources. Several parts, such as tasks with one, five and ten
-            examples per class, count the same.
+            examples per class, count the same. Sizes between them are interpolated.
           tasks_number: tasks of each part, the first ones of `part.batches(…, seed)`.
           false_alarms: the fraction of inputs of known classes to refuse, between 0 and 1.
           seed: chooses the tasks.
@@ -633,7 +588,7 @@ class MetaLearner(keras.Model):
           >>> body = meta_tf.models.mlp(3, outputs=None)
           >>> protonet = meta_tf.MetaLearner(body, meta_tf.ProtoNet(ways=3), loss)
           >>> sorted(protonet.calibrate(source.valid, tasks_number=20).temperatures)
-          [2]
+          [(3, 2)]
         """
         self.calibration = calibrated(self, parts, tasks_number, false_alarms, seed)
         return self.calibration
@@ -671,7 +626,7 @@ class MetaLearner(keras.Model):
         check_integer("steps", steps, at_least=0)
         check_choice("company", company, COMPANIES)
         self._get_ready()
-        tasks = self._right_tasks(x)
+        tasks = right_batch(self.algorithm, self.network, x)
         check_steps(self.algorithm, self.network, tasks["query_x"], int(steps))
         return unpacked(self._trajectory(tasks, int(steps), company))
 
@@ -808,80 +763,21 @@ class MetaLearner(keras.Model):
         }
 
     def _compile_for_use(self) -> None:
-        """Creates the compiled functions of a new task and of a batch, traced once per `steps`."""
-        measures_distances = self._calibration is not None and isinstance(
-            self.algorithm, EmbeddingLearner
-        )
+        """Creates the functions that TensorFlow compiles; see `compiled`."""
+        of = self.network, self.algorithm
+        embeds = isinstance(self.algorithm, EmbeddingLearner)
 
-        def adapt(
-            support: Examples, steps: int | None, ranks: tuple[int, ...]
-        ) -> tuple[Weights, Tensor]:
-            del ranks
-            network, algorithm = self.network, self.algorithm
-            if not measures_distances:
-                adapted = algorithm.adapt(network, self.weights_now, support, steps=steps)
-                return adapted, all_finite(adapted)
-            recording = network.recording()
-            adapted = algorithm.adapt(recording, self.weights_now, support, steps=steps)
-            ways = outputs_of(algorithm, network) or 0
-            strange = fit_strangeness(recording.last_outputs, support.y, ways)
-            adapted = adapted._replace(meta={**adapted.meta, **strange})
-            return adapted, all_finite(adapted)
+        def weights() -> Weights:
+            return self.weights_now
 
-        def trajectory(tasks: dict[str, Tensors], steps: int, company: str) -> tuple[Tensors, ...]:
-            network, algorithm, weights = self.network, self.algorithm, self.weights_now
-
-            def learn(task: dict[str, Tensors]) -> Tensors:
-                real = cut(task)
-                support = Examples(real["support_x"], real["support_y"])
-
-                def predictions(adapted: Weights) -> tuple[Tensors, ...]:
-                    found = predict_in_company(
-                        algorithm, network, adapted, support.x, real["query_x"], company
-                    )
-                    return nan_unless_finite(adapted, packed(found))
-
-                after = algorithm.trajectory(network, weights, support, predictions, steps=steps)
-                return padded(after, task, axis=1)
-
-            return map_tasks(learn, tasks, **how_to_run(tasks, self.task_parallelism, jit="auto"))
-
-        self._adapt = tf.function(adapt, autograph=False, reduce_retracing=True)
-        self._trajectory = tf.function(trajectory, autograph=False)
-        self._predict = compiled_predict(self.network, self.algorithm)
-        self._judge = compiled_judge(self.network, self.algorithm)
+        distances = embeds and self._calibration is not None
+        self._adapt = compiled_adapt(*of, weights, distances)
+        self._trajectory = compiled_trajectory(*of, weights, self.task_parallelism)
+        self._predict = compiled_predict(*of)
+        self._judge = compiled_judge(*of)
         for name in ("train", "test", "predict"):  # Keras's; `fit` may be running one of them
             if getattr(self, f"{name}_function") is not None:
                 getattr(self, f"make_{name}_function")(force=True)
-
-    def _checked(self, data: Any) -> tuple[dict[str, Tensors], Tensors]:
-        """The parts `(x, y)` of a valid batch."""
-        x, y = _unpack(data)
-        check_batch(self.algorithm, self.network, x, y)
-        sets = blank_padding(tf.nest.map_structure(tf.convert_to_tensor, {**x, "query_y": y}))
-        x = right_values(self.algorithm, self.network, sets)
-        return x, x.pop("query_y")
-
-    def _right_tasks(self, x: dict[str, Tensors]) -> dict[str, Tensors]:
-        """The tasks of a valid batch without targets, as tensors."""
-        check_batch(self.algorithm, self.network, x)
-        tasks = {name: x[name] for name in (*BATCH_KEYS, *sizes_in(x))}
-        tasks = blank_padding(tf.nest.map_structure(tf.convert_to_tensor, tasks))
-        return right_values(self.algorithm, self.network, tasks)
-
-    def _report(
-        self, x: Any, y: Any, predictions: tuple[Tensors, ...], losses: Tensor
-    ) -> dict[str, Tensor]:
-        self._check_metrics(y.shape, predictions[0].shape)
-        next(m for m in self.metrics if m.name == "loss").update_state(losses)
-        if not sizes_in(x):
-            return logs_for_keras(self.compute_metrics(x, y, unpacked(predictions)))
-        # Weights do not work here: Keras does not pass them to `metrics`.
-        each_by_itself(
-            lambda task: self.compute_metrics(task, task["query_y"], unpacked(task["predictions"])),
-            {**x, "query_y": y, "predictions": predictions},
-        )
-        return logs_for_keras(self.get_metrics_result())
 
 
 def _check_algorithm(algorithm: Any) -> None:
@@ -901,18 +797,3 @@ def _check_optimizer(optimizer: Any) -> None:
             "`optimizer` must be a Keras optimizer or the name of one, such as 'adam'. "
             f"Received: {optimizer!r}."
         ) from error
-
-
-def _unpack(data: Any) -> tuple[Any, Any]:
-    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    if sample_weight is not None:
-        raise ValueError(
-            "`sample_weight` and `class_weight` are not supported: all tasks have the same "
-            "weight. Received: a batch of three parts. Leave the third one out."
-        )
-    if y is None:
-        raise ValueError(
-            "A batch for `fit` and `evaluate` must be (x, y) with y = query_y [T, Q, ...]. "
-            "Received: x alone."
-        )
-    return x, y

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from meta_tf.algorithms import Algorithm
@@ -27,5 +28,6 @@ def standardized(algorithm: Algorithm, network: Network, part: Any, targets: boo
         loss = StandardizedLoss(loss, *statistics_of("y", y))
         # A model of embeddings does not predict: its algorithm does, and uses the loss.
         outputs = None if isinstance(algorithm, EmbeddingLearner) else loss.of_predictions
-    model = standardized_model(network.model, inputs, outputs, x.shape[1:])
+    columns = None if part.columns is None else dataclasses.asdict(part.columns)
+    model = standardized_model(network.model, inputs, outputs, x.shape[1:], columns)
     return Network(model, loss, network.batch_norm)

@@ -9,7 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.gaussian import GaussianLoss
+from meta_tf.layers.table_columns import MISSING, TableColumns
 from meta_tf.network.check_loss import loss_function
+from meta_tf.pixels import STANDARDIZE
 from meta_tf.types import Tensor
 
 # Losses that depend only on `y_true - y_pred`, and so mean the same in standard units.
@@ -20,7 +22,7 @@ _OF_DIFFERENCES = (
     keras.losses.log_cosh,
 )
 _SMALLEST, _LARGEST = 1e-30, 1e30  # deviations that float32 can compute with
-_FIRST, _LAST = "standardize", "restore_units"
+_LAST = "restore_units"
 
 
 class Statistics(NamedTuple):
@@ -68,6 +70,13 @@ def statistics_of(name: str, values: Any) -> Statistics:
             ".astype('float32')."
         )
     axes = tuple(range(max(1, values.ndim - 1)))
+    if (gaps := values == MISSING).any():  # of a table: they do not count
+        values = np.where(gaps & ~gaps.all(axes), np.nan, np.where(gaps, 0.0, values))
+        mean = np.nanmean(values, axes)
+        values = np.where(np.isnan(values), mean, values)
+        known = np.maximum(1, (~gaps).sum(axes))
+        deviation = np.sqrt(np.square(values - mean).sum(axes) / known)
+        return Statistics(mean, np.where(deviation > _SMALLEST, deviation, 1.0))
     mean, deviation = (f(values, axis=axes, dtype=np.float64) for f in (np.mean, np.std))
     # For equal numbers, rounding can make the deviation a little larger than 0.
     deviation = np.where(values.min(axes) == values.max(axes), 1.0, deviation)
@@ -84,6 +93,7 @@ def standardized_model(
     inputs: Statistics,
     outputs: Statistics | None,
     example_shape: tuple[int | None, ...],
+    columns: dict[str, Any] | None = None,
 ) -> keras.Model:
     """A model of the same layers whose inputs and outputs are in their own units.
 
@@ -98,6 +108,7 @@ def standardized_model(
       inputs: the statistics of the model's inputs.
       outputs: the statistics of the desired outputs; None leaves the outputs unchanged.
       example_shape: the shape of one example, for a model that does not declare its inputs.
+      columns: for a table, what `TableColumns` takes: it is the first layer then.
 
     Returns:
       A `keras.Sequential` for a `keras.Sequential`; otherwise a functional model around it.
@@ -108,13 +119,20 @@ def standardized_model(
     if standardizes(model):
         raise ValueError(
             "The model must not be standardized already. Received: a model with a layer named "
-            f"{_FIRST!r}. Build a new learner to standardize by other tasks."
+            f"{STANDARDIZE!r}. Build a new learner to standardize by other tasks."
         )
-    first = _rescaling(1 / inputs.deviation, -inputs.mean / inputs.deviation, _FIRST)
+    if columns is None:
+        first = _rescaling(1 / inputs.deviation, -inputs.mean / inputs.deviation, STANDARDIZE)
+        shape = _input_shape(model, inputs) or example_shape
+    else:
+        numbers = (inputs.mean.tolist(), inputs.deviation.tolist())
+        first = TableColumns(columns, *numbers, name=STANDARDIZE, dtype=keras.config.floatx())
+        shape = example_shape
+        _check_width(model, first)
     last = []
     if outputs is not None:
         last.append(_rescaling(outputs.deviation, outputs.mean, _LAST))
-    x = keras.Input(_input_shape(model, inputs) or example_shape, dtype=first.compute_dtype)
+    x = keras.Input(shape, dtype=first.compute_dtype)
     if isinstance(model, keras.Sequential):
         return keras.Sequential([x, first, *model.layers, *last], name=model.name)
     y = model(first(x))
@@ -125,13 +143,13 @@ def standardized_model(
 
 def standardizes(model: keras.Model) -> bool:
     """Whether this model comes from `standardized_model`."""
-    return any(layer.name == _FIRST for layer in getattr(model, "layers", ()))
+    return any(layer.name == STANDARDIZE for layer in getattr(model, "layers", ()))
 
 
 def input_statistics(model: keras.Model) -> Statistics | None:
     """The statistics of a standardized model; None for another model."""
     for layer in getattr(model, "layers", ()):
-        if layer.name == _FIRST:
+        if layer.name == STANDARDIZE:
             scale, offset = (np.asarray(v) for v in (layer.scale, layer.offset))
             return Statistics(-offset / scale, 1 / scale)
     return None
@@ -209,6 +227,23 @@ def _check_loss(loss: Any) -> None:
             f"`loss` must mean the same in standard units, as {names} do. Received: "
             f"{getattr(function, '__name__', function)!r}. Leave the targets unchanged: "
             "standardize(part, targets=False)."
+        )
+
+
+def standardize_layer(model: keras.Model) -> keras.layers.Layer | None:
+    """The first layer of a standardized model; None for another model."""
+    layers = getattr(model, "layers", ())
+    return next((layer for layer in layers if layer.name == STANDARDIZE), None)
+
+
+def _check_width(model: keras.Model, first: TableColumns) -> None:
+    """Raises ValueError unless a model takes what a table's first layer makes."""
+    declared = getattr(model, "inputs", None)
+    if declared is not None and tuple(declared[0].shape[1:]) != (first.width,):
+        raise ValueError(
+            f"The model must take {first.width} inputs: one for each number, category and column "
+            f"with gaps, as `tasks.columns.width` says. Received: {model.name!r}, which takes "
+            f"{list(declared[0].shape[1:])}."
         )
 
 

@@ -72,7 +72,8 @@ def named_pictures(
         _show(axes, picture, _title(names, number, percent, label), _colour(number, label))
     known = [i for i, label in enumerate(labels) if label is not None]
     right = sum(labels[i] == predicted[i] for i in known)
-    told = f"{right} of {len(known)} right, mistakes first" if known else "the least sure first"
+    told = f"{right} of {len(known)} right" if known else "the least sure first"
+    told += ", mistakes first" if right < len(known) else ""
     headline(figure, told)
     return figure
 

@@ -1,4 +1,4 @@
-"""`TF_CONFIG`: the workers of a training on several machines, and which of them this process is."""
+"""`TF_CONFIG`: the workers of a training on several machines, and the number of this one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-# No public name sets how long a worker may be silent.
+# Nothing public sets how long a worker can be silent.
 from tensorflow.compiler.xla.tsl.protobuf.coordination_config_pb2 import CoordinatedJob
 from tensorflow.python.eager import context
 
@@ -19,9 +19,9 @@ EXAMPLE = (
 
 
 class Cluster(NamedTuple):
-    """The addresses of all workers, `host:port`, the chief's first; and this one's number.
+    """The addresses of all workers (`host:port`), and the number of this one.
 
-    The chief is the first worker unless the variable names one apart.
+    The chief has number 0: the first worker, unless the variable names a chief.
     """
 
     addresses: tuple[str, ...]
@@ -29,10 +29,10 @@ class Cluster(NamedTuple):
 
 
 def read_cluster() -> Cluster:
-    """What TensorFlow reads in the environment variable `TF_CONFIG`.
+    """Reads the environment variable `TF_CONFIG` as TensorFlow does.
 
     Raises:
-      ValueError: if it is not set, or no training by workers can follow it.
+      ValueError: if it is not set, or does not describe workers that can train.
 
     Example:
       >>> os.environ["TF_CONFIG"] = EXAMPLE
@@ -73,11 +73,11 @@ def read_cluster() -> Cluster:
 
 
 def tolerate_silence(seconds: float) -> None:
-    """Lets the workers that `TF_CONFIG` names be silent for so long.
+    """Sets how long a worker can be silent before TensorFlow gives up on it.
 
-    Each sends a heartbeat to the first of them, from a thread of its own. TensorFlow's limit is
-    ten seconds, which a busy or a paused machine exceeds. To be called before
-    `tf.distribute.MultiWorkerMirroredStrategy` is made, which otherwise sets its own limit.
+    Each worker sends heartbeats to the first one, from a thread. TensorFlow's own limit is ten
+    seconds, which a busy or paused machine exceeds. Call this before creating a
+    `tf.distribute.MultiWorkerMirroredStrategy`, which otherwise sets its limit.
     """
     cluster = tf.distribute.cluster_resolver.TFConfigClusterResolver().cluster_spec()
     jobs = [job for job in ("chief", "worker") if job in cluster.jobs]

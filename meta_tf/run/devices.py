@@ -1,4 +1,4 @@
-"""What TensorFlow is set up with before it computes: devices, threads, who shares the work."""
+"""Sets up TensorFlow before it computes: devices, threads and strategy."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from meta_tf.run.workers import Workers
 
 
 def set_up_device(device: str, dense: bool = False) -> None:
-    """Chooses the device and the threads, and has what is prepared for convolutions kept.
+    """Sets the device and the number of threads.
 
-    A task on each core beats kernels over all cores.
+    One task per core is faster than operations that run on all cores.
 
     Args:
       device: `"auto"` for a GPU if there is one, `"cpu"` or `"gpu"`.
-      dense: whether the network has dense layers only. Its tasks run in programs of XLA,
-        which shares its work among the threads that operations have.
+      dense: whether the network has only dense layers. XLA then compiles its tasks, and
+        distributes its work over the threads of an operation.
 
     Raises:
-      ValueError: if there is no GPU, and one was asked for.
+      ValueError: if `device` is `"gpu"` and there is none.
     """
     gpus = tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
         raise ValueError(
-            "--device=gpu needs a GPU that TensorFlow sees; it sees none. Use --device=auto, or "
+            "--device=gpu needs a GPU, but TensorFlow finds none. Use --device=auto, or "
             "install TensorFlow with GPU support."
         )
     if device == "cpu":
@@ -36,18 +36,18 @@ def set_up_device(device: str, dense: bool = False) -> None:
     elif gpus:
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
-    # TensorFlow would have oneDNN prepare the gradients of convolutions by their kernels anew at
-    # every call, to save memory: with few images a task, a fifth of the time, for hardly any.
+    # Otherwise, to save little memory, oneDNN prepares the gradients of convolutions again in every
+    # call, which takes a fifth of the time if tasks have few images.
     os.environ.setdefault("TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE", "false")
-    with contextlib.suppress(RuntimeError):  # TensorFlow has begun to work, with threads as it has
+    with contextlib.suppress(RuntimeError):  # too late: TensorFlow has started its threads
         tf.config.threading.set_intra_op_parallelism_threads(cores() if dense else 1)
         tf.config.threading.set_inter_op_parallelism_threads(cores())
 
 
 def set_up_strategy(training: Training) -> Workers:
-    """The processes that train together, with the strategy over their devices.
+    """The processes that train together, and the strategy for their devices.
 
-    Before anything is computed: TensorFlow divides the CPU, and finds its workers, only then.
+    Call it before TensorFlow computes anything: it cannot divide the CPU, or find workers, later.
 
     Args:
       training: how the training runs.
@@ -71,7 +71,7 @@ def set_up_strategy(training: Training) -> Workers:
 
 
 def _devices(training: Training) -> list[str]:
-    """The devices of `--strategy=mirrored`."""
+    """The devices of the strategy `mirrored`."""
     gpus = [] if training.device == "cpu" else tf.config.list_physical_devices("GPU")
     if training.logical_devices:
         cpu = tf.config.list_physical_devices("CPU")[0]
@@ -80,8 +80,8 @@ def _devices(training: Training) -> list[str]:
         return [f"CPU:{part}" for part in range(training.logical_devices)]
     if not gpus:
         raise ValueError(
-            "--strategy=mirrored takes all GPUs of this machine, and TensorFlow sees none. Add "
-            "--logical_devices=2 to try it with parts of the CPU, or leave --strategy out: the "
-            "tasks of a batch share the cores of a CPU in any case."
+            "--strategy=mirrored uses all GPUs of this machine, but TensorFlow finds none. Add "
+            "--logical_devices=2 to try it on parts of the CPU, or leave --strategy out: the tasks "
+            "of a batch share the cores of a CPU anyway."
         )
     return [f"GPU:{number}" for number in range(len(gpus))]

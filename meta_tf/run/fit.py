@@ -1,4 +1,4 @@
-"""The outer steps of a run, with its checkpoints and logs."""
+"""Runs the outer steps of a training, with checkpoints and logs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ from meta_tf.run.settings import Training
 from meta_tf.run.stop import StopRequest
 from meta_tf.run.workers import Workers
 
-PROFILED_CALLS = (3, 5)  # not the first, which traces and compiles
-_SECONDS = 10.0  # of steps, before their pace is printed
+PROFILED_CALLS = (3, 5)  # the first call traces and compiles
+_SECONDS = 10.0  # after which the remaining time is estimated
+_VALIDATED = 200  # tasks of a validation
 
 
 def fit(
@@ -34,24 +35,23 @@ def fit(
     workers: Workers | None = None,
     settings: dict[str, str] | None = None,
 ) -> None:
-    """Makes the outer steps that are left; an epoch is what lies between two checkpoints.
+    """Runs the remaining outer steps. An epoch is the steps between two checkpoints.
 
     Args:
       training: how the training runs.
-      learner: with the steps that `start` has.
-      train: the part of the tasks to learn from.
-      valid: the part to look at after every epoch.
+      learner: the learner, after the steps of `start`.
+      train: the tasks to train on.
+      valid: the tasks for the validation after every epoch.
       start: the checkpoint that the learner was loaded from, if any.
-      stop: whether to stop after the step at hand, with a checkpoint.
-      workers: those that train together.
-      settings: what the run was made with, which its checkpoints keep.
+      stop: whether to save a checkpoint after the current step and stop.
+      workers: the processes that train together.
+      settings: what the run was made with, for its checkpoints.
 
     Raises:
-      ValueError: if a loss or a weight is not finite any more.
-      Stopped: if `stop` has been asked for.
+      ValueError: if a loss or a weight is no longer finite.
+      Stopped: if `stop` was requested.
     """
-    every, stop = min(training.checkpoint_every, training.iterations), stop or StopRequest()
-    workers = workers or Workers()
+    stop, workers = stop or StopRequest(), workers or Workers()
     epoch = epoch_of(start.path) if start else {}
     log = RunLog(
         training.workdir,
@@ -65,49 +65,48 @@ def fit(
     callbacks: list[keras.callbacks.Callback] = [log]
     if workers.is_chief:
         callbacks += [TimeLeft(log.iteration, training.iterations), *_tensorboard(training)]
-    verbose = (1 if sys.stdout.isatty() else 2) if workers.is_chief else 0
     validation = valid.batches(training.meta_batch_size, seed=training.seed + 1)
-    if "metrics" in epoch:  # Keras makes the metrics' variables with the first batch of all
+    if "metrics" in epoch:  # Keras creates the metrics' variables with the first batch
         learner.evaluate(validation, steps=1, verbose=0)
-    made_for = None
-    while log.iteration < training.iterations:
-        # Up to the next multiple, so that the last and an interrupted epoch may be shorter.
-        steps = min(every - log.iteration % every, training.iterations - log.iteration)
-        epochs = 1 if steps < every else (training.iterations - log.iteration) // every
-        # As asked for, if that divides the epoch; the same in each part of one.
-        per_call = math.gcd(log.iteration % every, steps, training.steps_per_execution)
-        learner.steps_per_execution = per_call
-        learner.make_train_function(force=per_call != made_for)
-        made_for = per_call
-        number = log.iteration // every
-        try:
+    options = {
+        "validation_data": validation,
+        "validation_steps": max(1, _VALIDATED // training.meta_batch_size),
+        "callbacks": callbacks,
+        "shuffle": False,
+        "verbose": (1 if sys.stdout.isatty() else 2) if workers.is_chief else 0,
+    }
+    try:
+        while log.iteration < training.iterations:
             with stop.finishing():
-                learner.fit(
-                    train.batches(
-                        training.meta_batch_size, seed=training.seed, start=log.iteration
-                    ),
-                    steps_per_epoch=steps,
-                    initial_epoch=number,
-                    epochs=number + epochs,
-                    validation_data=validation,
-                    validation_steps=max(1, 200 // training.meta_batch_size),
-                    callbacks=callbacks,
-                    shuffle=False,
-                    verbose=verbose,
-                )
+                _fit_epochs(training, learner, train, log.iteration, options)
                 log.stop_if_asked()
-        except (DivergedError, DivergedStepError) as error:
-            if isinstance(error, DivergedStepError):
-                made = int(learner.optimizer.iterations) + 1
-                what = f"{error.what} became nan or infinite"
-                error = DivergedError(what, made, made)
-            if not workers.is_chief:  # which knows what is left
-                raise ValueError(f"{error}, as the chief tells") from error
-            raise ValueError(_diverged(training, learner, error)) from error
+    except (DivergedError, DivergedStepError) as error:
+        raise ValueError(_diverged(training, learner, error, workers.is_chief)) from error
+
+
+def _fit_epochs(
+    training: Training, learner: meta_tf.MetaLearner, train: Any, done: int, options: dict[str, Any]
+) -> None:
+    """Runs the rest of an epoch that was interrupted, all whole epochs, or the shorter last one."""
+    every, left = min(training.checkpoint_every, training.iterations), training.iterations - done
+    steps = min(every - done % every, left)
+    epochs = 1 if steps < every else left // every
+    # The requested number, if it divides the epoch; the same in each part of an epoch.
+    per_call = math.gcd(done % every, steps, training.steps_per_execution)
+    changed = per_call != learner.steps_per_execution or learner.train_function is None
+    learner.steps_per_execution = per_call
+    learner.make_train_function(force=changed)
+    learner.fit(
+        train.batches(training.meta_batch_size, seed=training.seed, start=done),
+        steps_per_epoch=steps,
+        initial_epoch=done // every,
+        epochs=done // every + epochs,
+        **options,
+    )
 
 
 def check_profile(training: Training, done: int) -> None:
-    """Raises ValueError if `--profile` cannot be: without TensorBoard, or with too few calls."""
+    """Raises ValueError if there is nothing to profile, or no TensorBoard."""
     if not _has_tensorboard():
         raise ValueError("--profile needs tensorboard. Install it: pip install tensorboard")
     left, calls = max(0, training.iterations - done), PROFILED_CALLS[1]
@@ -132,38 +131,47 @@ def _tensorboard(training: Training) -> list[keras.callbacks.Callback]:
     return [keras.callbacks.TensorBoard(folder, write_graph=False, profile_batch=profiled)]
 
 
-def _diverged(training: Training, learner: meta_tf.MetaLearner, error: DivergedError) -> str:
-    """What to say when a loss or a weight is not finite any more."""
+def _diverged(
+    training: Training,
+    learner: meta_tf.MetaLearner,
+    error: DivergedError | DivergedStepError,
+    is_chief: bool,
+) -> str:
+    """The message for a loss or a weight that is no longer finite."""
+    if isinstance(error, DivergedStepError):
+        made = int(learner.optimizer.iterations) + 1
+        error = DivergedError(f"{error.what} became nan or infinite", made, made)
+    if not is_chief:  # only the chief has the checkpoints
+        return f"{error}, as the chief reports"
     rates = [f"--meta_lr={training.meta_lr:g}"]
     if isinstance(learner.algorithm, InnerLoop):
         rates.insert(0, f"--inner_lr={learner.algorithm.inner_lr:g}")
     first, last = error.first, error.last
     when = f"iteration {last}" if first == last else f"iterations {first} to {last}"
     path, left = latest_checkpoint(training.workdir)
-    cure = "Lower a rate or set --clip_norm"
-    kept = "no checkpoint had been made"
+    cure, kept = "Lower a rate or set --clip_norm", "there is no checkpoint yet"
     if path:
-        cure += f", and go on with --restart_from={left}"
+        cure += f", and continue with --restart_from={left}"
         kept = f"the last checkpoint is {path}"
     return f"{error} in {when}; {kept}. Received: {', '.join(rates)}. {cure}."
 
 
 class TimeLeft(keras.callbacks.Callback):
-    """Prints, soon after a training began, how long the rest of it will take.
+    """Prints, soon after the start of a training, how long the rest will take.
 
-    The first call is not counted, as it traces and compiles. A training that ends before the
-    pace is known says nothing.
+    The first call is not counted, because it traces and compiles. A training that ends before then
+    prints nothing.
 
     Args:
-      done: the outer steps that have been made.
-      total: how many there are in all.
-      seconds: how long to look at the pace before telling it.
-      clock: what tells the time, in seconds.
+      done: the number of outer steps before this training.
+      total: the number of outer steps at its end.
+      seconds: how long to measure before printing.
+      clock: returns the time in seconds.
 
     Example:
-      >>> told = TimeLeft(done=0, total=20)
+      >>> time_left = TimeLeft(done=0, total=20)
       >>> batches = meta_tf.tasks.Sinusoid().train.batches(25)
-      >>> history = learner.fit(batches, steps_per_epoch=2, verbose=0, callbacks=[told])
+      >>> history = learner.fit(batches, steps_per_epoch=2, verbose=0, callbacks=[time_left])
     """
 
     def __init__(
@@ -171,9 +179,9 @@ class TimeLeft(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self._done, self._total, self._seconds, self._clock = done, total, seconds, clock
-        self._before = done  # this epoch
-        self._first: tuple[int, float] | None = None  # the step and the time to measure from
-        self._told = False
+        self._before = done  # before this epoch
+        self._first: tuple[int, float] | None = None  # step and time at the start of measuring
+        self._printed = False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         del epoch, logs
@@ -185,22 +193,22 @@ class TimeLeft(keras.callbacks.Callback):
         if self._first is None:
             self._first = self._done, now
         step, start = self._first
-        if self._told or now - start < self._seconds:
+        if self._printed or now - start < self._seconds:
             return
-        self._told = True
+        self._printed = True
         left = (now - start) / (self._done - step) * (self._total - self._done)
         if left >= 1:
             end = "\n" if sys.stdout.isatty() else ""  # not into Keras's progress bar
             print(
-                f"{end}About {in_words(left)} for the {self._total - self._done} outer steps that "
-                f"are left, by the pace of the first {self._done - step}. Ctrl-C saves; the same "
-                "command goes on.",
+                f"{end}About {in_words(left)} for the remaining {self._total - self._done} outer "
+                f"steps, at the speed of the last {self._done - step}. Ctrl-C saves; the same "
+                "command continues.",
                 flush=True,
             )
 
 
 def in_words(seconds: float) -> str:
-    """A duration as people say it.
+    """A duration in words.
 
     Example:
       >>> in_words(42.4), in_words(600), in_words(9000)

@@ -1,4 +1,4 @@
-"""One run at a time in a folder."""
+"""Locks a run's folder, so that only one run at a time uses it."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 LOCK = ".lock"
-_ALONE = "let no second run write to it."
+_ALONE = "do not start a second run in it."
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)  # Windows has none
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @contextlib.contextmanager
 def claimed(folder: str | Path) -> Iterator[bool]:
-    """Holds a run's folder for the block; makes it if it is not there.
+    """Locks a run's folder during the block, and creates it if needed.
 
-    The lock is the kernel's (`flock`), and goes with the process that holds it, however that
-    ends: a dead process never keeps others out, and no one has to guess whether it is dead. The
-    file says for whom it is held. What killed processes left half written is removed.
+    The kernel's lock (`flock`) ends with its process, however that ends, so a dead process never
+    blocks others. The lock file names the process. Incomplete files of killed processes are
+    removed.
 
     Args:
-      folder: the run's folder. One that the block leaves empty is removed again.
+      folder: the run's folder. If it is new and stays empty, it is removed after the block.
 
     Yields:
-      Whether the folder can be written to. False on a disk that is read-only.
+      Whether the folder can be written to; False on a read-only disk.
 
     Raises:
-      ValueError: if another process holds it, it is no folder, or its lock file is a link.
+      ValueError: if another process holds the lock, `folder` is a file, or the lock file a link.
 
     Example:
       >>> import tempfile
@@ -57,7 +57,8 @@ def claimed(folder: str | Path) -> Iterator[bool]:
         if error.errno == errno.ELOOP:
             raise ValueError(
                 f"{folder / LOCK} must be a file. Received: a link to "
-                f"{os.readlink(folder / LOCK)}, which the run would write to. Remove it."
+                f"{os.readlink(folder / LOCK)}, whose target the run would overwrite. Remove "
+                "the link."
             ) from error
         if is_new or error.errno not in _READ_ONLY:
             raise
@@ -80,7 +81,7 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 def _lock(descriptor: int, folder: Path) -> None:
-    """Takes the lock and writes whose it is."""
+    """Takes the lock, and writes which process has it."""
     if fcntl is None:
         print(f"{folder} cannot be locked on this system: {_ALONE}")
         return
@@ -89,11 +90,11 @@ def _lock(descriptor: int, folder: Path) -> None:
     except BlockingIOError as error:
         holder = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
         raise ValueError(
-            f"--workdir={folder} is in use by a run that has not ended: {holder}. Wait until it "
-            "has, end it, or give another --workdir."
+            f"--workdir={folder} is in use by a run that has not ended: {holder}. Wait for it, end "
+            "it, or give another --workdir."
         ) from error
     except OSError as error:
         print(f"{folder} cannot be locked ({error.strerror}): {_ALONE}")
-    with contextlib.suppress(OSError):  # a full disk: the lock is held in any case
+    with contextlib.suppress(OSError):  # on a full disk, the lock is held all the same
         os.ftruncate(descriptor, 0)
         os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode())

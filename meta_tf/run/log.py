@@ -1,4 +1,4 @@
-"""What a long training needs beside Keras's own callbacks: an exact resume."""
+"""`RunLog`: checkpoints and metrics of a training that can be resumed exactly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from meta_tf.run.workers import Workers
 
 
 class DivergedError(ValueError):
-    """The training cannot go on: `what` became nan or infinite in the steps up to `last`."""
+    """The training cannot continue: `what` became nan or infinite between two steps."""
 
     def __init__(self, what: str, first: int, last: int) -> None:
         super().__init__(what)
@@ -27,26 +27,26 @@ class DivergedError(ValueError):
 
 
 class RunLog(keras.callbacks.Callback):
-    """After every epoch writes a checkpoint and then a row of `metrics.csv`.
+    """After every epoch, writes a checkpoint and then a row of `metrics.csv`.
 
-    A checkpoint is the whole learner as a `.keras` file: weights, optimiser, seeds.
-    It appears under its name only when it is complete, so that a run that is killed
-    at any moment goes on from the last one, and ends with the weights that it would
-    have had. The csv's `seconds` are the time that the epoch took, with its validation.
+    A checkpoint is the whole learner as a `.keras` file: weights, optimiser and seeds. It gets its
+    name only when it is complete. So a run that is killed at any moment continues from the last
+    one, and ends with the same weights as without interruption. In the csv, `seconds` is the
+    duration of the epoch, including its validation.
 
     Args:
       folder: the run's folder.
-      iteration: how many outer steps the learner has made already. Rows of the csv
-        beyond that are dropped: they belong to steps that will be made again.
-      keep: how many checkpoints stay.
-      epoch: what their checkpoint knows of its epoch, as `checkpoints.epoch_of` tells it.
-      stop: whether the run has been asked to stop. It then saves a checkpoint after the
-        step at hand, or the steps of one call, and raises `Stopped`.
-      workers: those that train together. The chief alone writes; all stop when one is asked to.
-      settings: what the run was made with: its checkpoints keep it.
+      iteration: the number of outer steps of the learner so far. Later rows of the csv are
+        removed, because their steps will be repeated.
+      keep: the number of checkpoints to keep.
+      epoch: what the checkpoint stores about its epoch (`checkpoints.epoch_of`).
+      stop: if it requests a stop, a checkpoint is saved after the current step (or the steps of
+        the current call), and `Stopped` is raised.
+      workers: the processes that train together. Only the chief writes; all stop together.
+      settings: what the run was made with, which its checkpoints store.
 
     Raises:
-      DivergedError: if a loss or a weight is not finite after some step. Nothing is saved then.
+      DivergedError: if a loss or a weight is not finite after a step. Then nothing is saved.
 
     Example:
       >>> import tempfile
@@ -70,7 +70,7 @@ class RunLog(keras.callbacks.Callback):
     ) -> None:
         super().__init__()
         self.folder = Path(folder)
-        self.iteration = iteration  # made before this epoch, or before its part that is left
+        self.iteration = iteration  # before this epoch, or before the rest of it
         self._keep = keep
         self._epoch = epoch or {}
         self._stop = stop or StopRequest()
@@ -84,7 +84,7 @@ class RunLog(keras.callbacks.Callback):
         make_folder(self.folder)
         present = read_metrics(self.folder)
         rows = [row for row in present if row["iteration"] <= iteration]
-        last = self._epoch.get("row")  # which is not in the csv yet if the run was killed then
+        last = self._epoch.get("row")  # not in the csv yet if the run was killed in between
         if last and iteration not in [row["iteration"] for row in rows]:
             rows.append(last)
         if rows != present:
@@ -120,15 +120,15 @@ class RunLog(keras.callbacks.Callback):
             self._stop.raise_if_asked(_saved(done, path))
         self._checked = done
         if batch + 1 == self.params["steps"]:
-            # For the validation, which Keras makes next: with several steps in a call it would
-            # take more batches than it was told, and depend on that number.
+            # For the validation, which comes next. With several steps in a call, Keras would draw
+            # more batches than requested.
             self.model.steps_per_execution = 1
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         del epoch
         done = self.iteration + self.params["steps"]
         if not math.isfinite((logs or {}).get("val_loss", 0.0)):
-            what = "the loss of the validation became nan or infinite"
+            what = "the validation loss became nan or infinite"
             raise DivergedError(what, self.iteration + 1, done)
         row = {"iteration": done, **(logs or {}), "seconds": self._seconds()}
         path = self._save(done, {"row": row})
@@ -137,32 +137,26 @@ class RunLog(keras.callbacks.Callback):
         self.iteration = done
         self.stop_if_asked(_saved(done, path))
 
-    def stop_if_asked(self, told: str = "") -> None:
-        """Raises `Stopped`, which tells so, if this process or another worker is asked to stop."""
+    def stop_if_asked(self, saved: str = "") -> None:
+        """Raises `Stopped` with this sentence if this process or another worker is to stop."""
         if self._is_asked_to_stop():
-            self._stop.raise_if_asked(told)
+            self._stop.raise_if_asked(saved)
 
     def _is_asked_to_stop(self) -> bool:
-        """Whether this process is, or another worker: they stop after the same step."""
+        """Whether a worker has received a signal. All workers stop after the same step."""
         asked = self._workers.agreed(self._stop.signal)
-        if asked is None:  # what has come since then is for the next step
+        if asked is None:  # a signal that has arrived meanwhile counts in the next step
             return False
         self._stop.answer(asked)
         return True
 
     def _save(self, done: int, epoch: dict[str, Any]) -> Path | None:
-        """The path of a new checkpoint; None where the chief writes it."""
+        """Writes a checkpoint and returns its path; None in a worker that is not the chief."""
         if not self._workers.is_chief:
             return None
         try:
-            return save_checkpoint(
-                self.model,
-                self.folder,
-                done,
-                keep=self._keep,
-                epoch=epoch,
-                settings=self._settings,
-            )
+            more: dict[str, Any] = {"epoch": epoch, "settings": self._settings}
+            return save_checkpoint(self.model, self.folder, done, keep=self._keep, **more)
         except NotFiniteError as error:
             raise DivergedError(str(error), self._checked + 1, done) from error
 
@@ -185,11 +179,10 @@ def _saved(done: int, path: Path | None) -> str:
 
 
 def training_minutes(folder: str | Path) -> float | None:
-    """How long the outer steps of a run took, by its `metrics.csv`.
+    """The duration of a run's outer steps, according to its `metrics.csv`.
 
-    Adds up the epochs that led to the present weights, whatever stood still between them or
-    was lost by an interruption. None if the csv does not know the time of every one of them,
-    as when a damaged one was set aside.
+    It is the sum over the epochs that led to the current weights, without pauses and repeated
+    steps. None if the csv does not contain all of them, as after it was damaged.
     """
     if damaged_metrics(Path(folder)).exists():
         return None

@@ -1,4 +1,4 @@
-"""A run's `flags.txt`: what it was made with, and whether a run that goes on is the same."""
+"""A run's `flags.txt`: what it was made with, and whether a resumed run has the same settings."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from meta_tf.run.checkpoints import find_checkpoints
 from meta_tf.run.settings import Training
 
 NAME = "flags.txt"
-# What may also change with `Training.restart_from`.
+# With `Training.restart_from`, these may change too.
 RATES = frozenset({"inner_lr", "meta_lr", "clip_norm"})
 _HISTORY = re.compile(r"# Until iteration (\d+): ")
 
 
 @dataclasses.dataclass(frozen=True)
 class MadeWith:
-    """All settings that a run was made with, as text.
+    """All settings of a run, as text.
 
     Args:
-      settings: the text of each setting and that of its default, by name.
-      free: the names of those that a run may change when it goes on.
-      others: arguments without a flag, as `--set` takes them.
+      settings: the text of each setting and the text of its default, by name.
+      free: the names of the settings that may change when a run is resumed.
+      others: arguments without a flag, as given to `--set`.
       learns_inner_lr: whether the inner step size is learned, so that a new one has no effect.
     """
 
@@ -34,19 +34,18 @@ class MadeWith:
     learns_inner_lr: bool = False
 
     def pairs(self) -> list[tuple[str, str]]:
-        """The names and texts, without settings that are unset."""
-        told = [
-            (n, text) for n, (text, default) in self.settings.items() if {text, default} != {"none"}
-        ]
-        return [*told, *(("set", text) for text in self.others)]
+        """The names and texts of the settings, except those that are None by default and None."""
+        pairs = self.settings.items()
+        given = [(name, text) for name, (text, default) in pairs if {text, default} != {"none"}]
+        return [*given, *(("set", text) for text in self.others)]
 
     def texts(self) -> dict[str, str]:
-        """The texts by name: what a run's files keep."""
+        """The texts by name, as a run's files store them."""
         texts = {name: text for name, (text, _) in self.settings.items()}
         return {**texts, "set": _joined(self.others)}
 
     def of_another_run(self, settings: Mapping[str, str]) -> str:
-        """Why a file with these settings is not this run's, in words; empty if it may be."""
+        """Why a file with these settings is from another run; empty if it can be from this one."""
         changed = self._difference(settings, RATES) if settings else None
         if changed is None:
             return ""
@@ -54,37 +53,38 @@ class MadeWith:
         return f"it is of another run, with --{name}={old}, and not {new}"
 
     def text(self, training: Training, restarts: bool = False) -> str:
-        """What to write to the run's folder: a file that `--flagfile` takes.
+        """The content of `flags.txt`, which `--flagfile` accepts.
 
-        With `restarts` a comment keeps the rates that were used until `restart_from`.
+        With `restarts`, a comment records the rates until `restart_from`.
         """
         lines = _lines(Path(training.workdir) / NAME)
         history = [] if training.restart else [line for line in lines if _HISTORY.match(line)]
         if restarts:
-            old = [f"--{name}={text}" for name, text in told_by(lines) if name in RATES]
+            old = [f"--{name}={text}" for name, text in pairs_in(lines) if name in RATES]
             history.append(f"# Until iteration {training.restart_from}: {' '.join(old)}")
         return "\n".join([*history, *(f"--{name}={text}" for name, text in self.pairs())]) + "\n"
 
     def check_same_run(self, training: Training) -> None:
-        """Raises ValueError if the folder holds a run of other settings.
+        """Raises ValueError if the folder contains a run with other settings.
 
-        Not with `restart`; with `restart_from` the rates may differ.
+        With `restart`, they may differ; with `restart_from`, the rates may.
         """
         free = RATES if training.restart_from is not None else frozenset()
         changed = None if training.restart else self._changed(training, free)
         if changed is not None:
             name, old, new = changed
-            rates = ", or go on from an earlier checkpoint: --restart_from" * (name in RATES)
+            rates = ", or continue from an earlier checkpoint: --restart_from" * (name in RATES)
             raise ValueError(
-                f"--{name} is {old!r} in {Path(training.workdir) / NAME} and {new!r} now: that "
-                f"would be another run. Give another --workdir, or the same value{rates}."
+                f"--{name} must be {old!r}, as in {Path(training.workdir) / NAME}, to continue "
+                f"that run. Received: --{name}={new}. Give another --workdir, or the same "
+                f"value{rates}."
             )
 
     def restarts(self, training: Training) -> bool:
-        """Whether `restart_from` is still to be done.
+        """Whether the run still has to go back to `restart_from`.
 
-        An interrupted run goes on with the same command, after it has been done: the file then
-        has it in its comments, and the same rates.
+        An interrupted run is resumed with the same command. If it went back before, the comments
+        of the file say so, and the rates are the same.
         """
         if training.restart_from is None or training.restart:
             return False
@@ -100,13 +100,13 @@ class MadeWith:
         return done != [training.restart_from] or self._changed(training, frozenset()) is not None
 
     def _changed(self, training: Training, free: frozenset[str]) -> tuple[str, str, str] | None:
-        """The first setting that differs from the run in the folder, as it was and as it is."""
+        """The first setting that differs from the run in the folder: its name, old and new text."""
         workdir = Path(training.workdir)
         path = workdir / NAME
         has_steps = (workdir / METRICS).exists() or find_checkpoints(workdir)
-        if not (has_steps and path.exists()):  # nothing that would be lost, or nothing to compare
+        if not (has_steps and path.exists()):  # nothing to lose, or nothing to compare with
             return None
-        pairs = told_by(lines_of(path, "the run's flags.txt"))
+        pairs = pairs_in(lines_of(path))
         before = {name: text for name, text in pairs if name != "set"}
         before["set"] = _joined(text for name, text in pairs if name == "set")
         return self._difference(before, free)
@@ -114,56 +114,50 @@ class MadeWith:
     def _difference(
         self, before: Mapping[str, str], free: frozenset[str]
     ) -> tuple[str, str, str] | None:
-        """The first setting that differs from what it was before, as it was and as it is.
+        """The first setting that differs from those before: its name, old and new text.
 
-        One that was not known then had its default. One that has no meaning now is not compared:
-        the algorithm, the task or the model would differ too.
+        A setting that did not exist before had its default. Settings that no longer have a meaning
+        are not compared: then the task, the model or the algorithm differs too.
         """
         now = {**self.settings, "set": (_joined(self.others), "")}
         for name in sorted(now.keys() - self.free - free):
             new, default = now[name]
             old = before.get(name, default)
-            if (old or "none") != (new or "none"):  # earlier versions wrote empty lists of words
+            if (old or "none") != (new or "none"):  # earlier versions wrote empty lists
                 return name, old, new
         return None
 
 
-def lines_of(path: str | Path, what: str) -> list[str]:
-    """The lines `--name=value` of a file; empty ones and comments are left out.
-
-    Args:
-      path: the file.
-      what: it is, for the error.
+def lines_of(path: Path) -> list[str]:
+    """The lines `--name=value` of a run's `flags.txt`, without empty lines and comments.
 
     Raises:
-      ValueError: if it cannot be read, or has another line.
+      ValueError: if it cannot be read, or contains another line.
     """
+    wanted = f"{path} must be a file of lines --name=value"
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "it is not a text in UTF-8"
-        raise ValueError(
-            f"{what} must be a file of lines --name=value. Received: {str(path)!r}, which cannot "
-            f"be read: {why}."
-        ) from None
-    lines = [line.strip() for line in text.splitlines()]
-    for number, line in enumerate(lines, 1):
-        if line and line[0] != "#" and not re.fullmatch(r"--\w+(=.*)?", line):
+        why = getattr(error, "strerror", None) or "it is not text in UTF-8"
+        raise ValueError(f"{wanted}. Received: a file that cannot be read: {why}.") from None
+    lines = [(n, line.strip()) for n, line in enumerate(text.splitlines(), 1)]
+    lines = [(n, line) for n, line in lines if line and line[0] != "#"]
+    for number, line in lines:
+        if not re.fullmatch(r"--\w+(=.*)?", line):
             raise ValueError(
-                f"{what} must be a file of lines --name=value. Received: line {number} of "
-                f"{str(path)!r}, {line[:60]!r}. Write one flag a line, or restore the file."
+                f"{wanted}. Received: {line[:60]!r} in line {number}. Restore the file."
             )
-    return [line for line in lines if line and line[0] != "#"]
+    return [line for _, line in lines]
 
 
-def told_by(lines: Iterable[str]) -> list[tuple[str, str]]:
-    """The names and texts of lines `--name=text`; other lines are ignored."""
+def pairs_in(lines: Iterable[str]) -> list[tuple[str, str]]:
+    """The names and texts of lines `--name=text`; ignores other lines."""
     flags = (line.removeprefix("--") for line in lines if line.startswith("--") and "=" in line)
     return [(name, text) for name, _, text in (flag.partition("=") for flag in flags)]
 
 
 def _lines(path: Path) -> list[str]:
-    # With its comments, and as far as it can be read: `_changed` names what cannot.
+    # With comments, and as far as it can be read: `lines_of` reports the rest.
     return path.read_text("utf-8", errors="replace").splitlines() if path.exists() else []
 
 

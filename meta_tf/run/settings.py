@@ -1,4 +1,4 @@
-"""`Training`: how a training runs, whatever it trains."""
+"""`Training`: the settings of a run, whatever it trains."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class AtLeast(NamedTuple):
 
 
 class Above(NamedTuple):
-    """The same, the bound itself excluded."""
+    """The exclusive lower bound of an annotation, `Annotated[float, Above(0)]`."""
 
     value: float
 
@@ -26,34 +26,34 @@ Device = Literal["auto", "cpu", "gpu"]
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """How a training runs: its folder, devices, checkpoints and outer loop.
+    """The settings of a run: its folder, devices, checkpoints and outer loop.
 
-    Each field is a flag of `meta-tf train`, with the same name, default and description.
+    Each field is a flag of `meta-tf train` with the same name, default and description.
 
     Args:
-      workdir: the run's folder; `runs/PRESET` unless given.
-      seed: of the initial weights and of the tasks.
-      device: where to compute; `"auto"` is a GPU if there is one.
-      strategy: what shares the tasks of a step: all GPUs of this machine (mirrored), or the
-        workers that the environment variable TF_CONFIG names (multi_worker).
-      logical_devices: into how many devices to divide the CPU, to try `strategy="mirrored"`
+      workdir: the run's folder; `runs/PRESET` if not given.
+      seed: the seed of the initial weights and of the tasks.
+      device: where to compute; `"auto"` uses a GPU if there is one.
+      strategy: which devices share the tasks of a step: all GPUs of this machine (mirrored), or
+        the workers in the environment variable TF_CONFIG (multi_worker).
+      logical_devices: the number of devices to divide the CPU into, to try `strategy="mirrored"`
         without GPUs.
-      worker_timeout: seconds without an answer after which a worker counts as lost, and the run
-        ends.
-      precision: the numbers to compute with; weights are float32 in any case.
-      checkpoint_every: outer steps between checkpoints.
-      keep_checkpoints: how many of the last checkpoints to keep.
-      restart_from: go on from the checkpoint of this iteration and drop later ones: with another
-        `inner_lr`, `meta_lr` or `clip_norm`, say, after a training that diverged.
-      restart: begin at step 0 again; removes the folder's checkpoints.
-      eval_tasks: new tasks for the evaluation.
+      worker_timeout: the run ends if a worker does not answer for this many seconds.
+      precision: the number format of computations; weights are always float32.
+      checkpoint_every: the number of outer steps between checkpoints.
+      keep_checkpoints: the number of checkpoints to keep.
+      restart_from: continue from the checkpoint of this iteration and remove later ones, for
+        example with another `inner_lr`, `meta_lr` or `clip_norm` after a training diverged.
+      restart: start again at step 0; removes the checkpoints in the folder.
+      eval_tasks: the number of new tasks for the evaluation.
+      baselines: also measure what the support set gives without meta-learning, on the same tasks.
       profile: write a TensorBoard profile of the 3rd to 5th call.
       meta_lr: the step size of the outer loop (Adam; SGD for Reptile).
       meta_schedule: how `meta_lr` changes until the last iteration.
-      clip_norm: the largest norm of the meta-gradient; any if None.
-      meta_batch_size: tasks in an outer step.
-      iterations: outer steps.
-      steps_per_execution: outer steps in one call into TensorFlow.
+      clip_norm: the largest norm of the meta-gradient; unlimited if None.
+      meta_batch_size: the number of tasks in an outer step.
+      iterations: the number of outer steps.
+      steps_per_execution: the number of outer steps in one call into TensorFlow.
     """
 
     workdir: str | Path = "runs"
@@ -68,6 +68,7 @@ class Training:
     restart_from: Count | None = None
     restart: bool = False
     eval_tasks: Annotated[int, AtLeast(2)] = 600
+    baselines: bool = True
     profile: bool = False
     meta_lr: Annotated[float, Above(0)] = 0.001
     meta_schedule: Literal["constant", "cosine", "linear"] = "constant"

@@ -1,7 +1,7 @@
-"""Stopping on SIGTERM, which schedulers send, and on SIGINT, which is Ctrl-C.
+"""Stops on SIGTERM, which schedulers send, and on SIGINT (Ctrl-C).
 
-No signal handler here raises: an exception out of a handler is lost wherever Python happens to be
-in a callback of the garbage collector, or in a part of Keras that catches everything.
+No signal handler raises here: an exception from a handler is lost if Python happens to run a
+callback of the garbage collector, or a part of Keras that catches all exceptions.
 """
 
 from __future__ import annotations
@@ -13,40 +13,54 @@ import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from meta_tf.files import undo_all
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 PATIENCE = 15.0  # seconds; Kubernetes kills a process 30 seconds after its SIGTERM
-_LAST = 2.0  # seconds for each thing that is done at the very end
+_LAST = 2.0  # seconds for each cleanup before the process ends
+
+
+@contextlib.contextmanager
+def handled_by(handler: Any) -> Iterator[None]:
+    """Handles the signals with `handler` during the block; in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {signum: signal.signal(signum, handler) for signum in SIGNALS}
+    try:
+        yield
+    finally:
+        for signum, earlier in before.items():
+            signal.signal(signum, earlier)
 
 
 class Stopped(BaseException):  # which no library catches as an error
-    """The program was asked to stop, and does.
+    """The program stops because of a signal.
 
     Args:
-      signum: by which signal.
-      told: what to say about it, beside that.
+      signum: the signal.
+      more: another sentence for the message.
     """
 
-    def __init__(self, signum: int, told: str = "") -> None:
-        super().__init__(f"stopped by {signal.Signals(signum).name}.{told}")
+    def __init__(self, signum: int, more: str = "") -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name}.{more}")
         self.exit_code = 128 + signum
 
 
 class StopRequest:
-    """Whether the program has been asked to stop, and what becomes of it then.
+    """Whether a signal has requested a stop, and what happens then.
 
-    Within `signals()` a signal ends the process at once: a line says so, and what is half written
-    is removed. Within `finishing()` it is only noted, for the block to look at after each call
-    into TensorFlow. If the block has not done so after some seconds, as while a step compiles, the
-    process ends then. A second signal ends it there and then.
+    Within `signals()`, a signal ends the process immediately: it prints a line and removes
+    incomplete files. Within `finishing()`, the signal is only recorded, and the block checks for it
+    after each call into TensorFlow. If the block does not check within some seconds, for example
+    because a step is compiling, the process ends. A second signal ends it immediately.
 
     Args:
-      program: whose line it is, such as `meta-tf train`.
-      again: what to say at the end of that line.
-      patience: seconds that a block of `finishing()` has.
+      program: the start of the line, such as `meta-tf train`.
+      again: the end of the line.
+      patience: the seconds that a block of `finishing()` has.
 
     Example:
       >>> stop = StopRequest()
@@ -62,61 +76,59 @@ class StopRequest:
         self.signal: int | None = None
         self._program, self._again, self._patience = program, again, patience
         self._lock = threading.RLock()  # a handler may come while its own thread holds it
-        self._noting = False  # whether a signal is noted, and does not end the process
-        self._told = ""  # what is said when one is noted
-        self._ends = False  # whether the first signal does end it
-        self._answered = False  # whether the block has looked at it
-        self._come = 0  # signals
+        self._recording = False  # whether a signal is recorded, instead of ending the process
+        self._notice = ""  # what to print when one is recorded
+        self._ends = False  # whether the first signal ended the process
+        self._answered = False  # whether the block has checked for it
+        self._count = 0  # signals so far
         self._asked = threading.Event()
         self._screen = 2
 
     def answer(self, signum: int) -> None:
-        """Notes that the program does stop, and takes the time that it needs for it."""
+        """Records that the program stops now, however long that takes."""
         self.signal, self._answered = signum, True
 
-    def raise_if_asked(self, told: str = "") -> None:
-        """Raises `Stopped` if a signal has come."""
+    def raise_if_asked(self, more: str = "") -> None:
+        """Raises `Stopped` if a signal has arrived."""
         if self.signal is not None:
             self.answer(self.signal)
-            raise Stopped(self.signal, told)
+            raise Stopped(self.signal, more)
 
     @contextlib.contextmanager
     def finishing(self) -> Iterator[None]:
-        """Leaves it to the block when to stop, or else stops at its end."""
-        with self._noted("stopping after the step at hand; a second signal ends at once."):
+        """Lets the block choose when to stop; at the latest, it stops at its end."""
+        with self._recorded("stopping after the current step; a second signal ends at once."):
             yield
         self.raise_if_asked()
 
     def wait(self) -> None:
-        """Returns once a signal has come, which is then done with."""
-        with self._noted(""):
+        """Waits for a signal, and then forgets it."""
+        with self._recorded(""):
             self._asked.wait()
         self._asked.clear()
-        self.signal, self._come = None, 0
+        self.signal, self._count = None, 0
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:
-        """Listens to the signals while the block runs; in any other than the main thread, not."""
+        """Handles signals during the block; in the main thread only."""
         global _current
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        # Python calls its handlers between two instructions of its own, which a long call into
-        # TensorFlow delays. The bytes of `set_wakeup_fd` come at once, to a thread.
+        # Python calls handlers between two of its instructions, so a long call into TensorFlow
+        # delays them. The bytes of `set_wakeup_fd` arrive immediately, in a thread.
         read, write = os.pipe()
         os.set_blocking(write, False)
-        self._screen = os.dup(2)  # what converters write is kept from it, but not this line
+        self._screen = os.dup(2)  # shows this line even while the output of converters is hidden
         wakeup = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-        before = {signum: signal.signal(signum, self._handle) for signum in SIGNALS}
         watcher = threading.Thread(target=self._watch, args=(read,), daemon=True)
         watcher.start()
         outer, _current = _current, self
         try:
-            yield
+            with handled_by(self._handle):
+                yield
         finally:
             _current = outer
-            for signum, handler in before.items():
-                signal.signal(signum, handler)
             signal.set_wakeup_fd(wakeup)
             os.close(write)
             watcher.join()
@@ -125,39 +137,39 @@ class StopRequest:
             self._screen = 2
 
     @contextlib.contextmanager
-    def _noted(self, told: str) -> Iterator[None]:
+    def _recorded(self, notice: str) -> Iterator[None]:
         with self._lock:
-            self._noting, self._told, self._answered = True, told, False
+            self._recording, self._notice, self._answered = True, notice, False
         try:
             yield
         finally:
             with self._lock:
-                self._noting, self._answered = False, True
+                self._recording, self._answered = False, True
 
     def _handle(self, signum: int, frame: FrameType | None) -> None:
-        """Sets the flag, at the latest before the main thread makes its next step."""
+        """Records the signal before the main thread continues."""
         del frame
         self._decide(signum)
 
     def _decide(self, signum: int) -> None:
         with self._lock:
             if self.signal is None:
-                self.signal, self._ends = signum, not self._noting
+                self.signal, self._ends = signum, not self._recording
 
     def _watch(self, read: int) -> None:
-        """Does what each signal asks for."""
+        """Acts on each signal."""
         while byte := os.read(read, 1):
             signum = byte[0]
             if signum not in SIGNALS:
                 continue
-            self._come += 1
-            if self._come > 1:
+            self._count += 1
+            if self._count > 1:
                 os._exit(128 + signum)
             self._decide(signum)
             if self._ends:
                 self._end(Stopped(signum))
-            if self._told:
-                os.write(self._screen, f"{signal.Signals(signum).name}: {self._told}\n".encode())
+            if self._notice:
+                os.write(self._screen, f"{signal.Signals(signum).name}: {self._notice}\n".encode())
             timer = threading.Timer(self._patience, self._give_up, (signum,))
             timer.daemon = True
             timer.start()
@@ -165,12 +177,12 @@ class StopRequest:
 
     def _give_up(self, signum: int) -> None:
         if not self._answered:
-            self._end(Stopped(signum, " The step at hand had not ended."))
+            self._end(Stopped(signum, " The current step had not ended."))
 
     def _end(self, stopped: Stopped) -> NoReturn:
-        """Ends the process, whatever the main thread is at."""
+        """Ends the process, whatever the main thread does."""
         os.write(self._screen, f"{self._program}: {stopped}{self._again}\n".encode())
-        # In threads of their own: either may wait for something that the main thread holds.
+        # In threads, because each can wait for something that the main thread holds.
         for last in (undo_all, sys.stdout.flush):
             thread = threading.Thread(target=last, daemon=True)
             thread.start()
@@ -182,18 +194,25 @@ _current: StopRequest | None = None
 
 
 def current() -> StopRequest:
-    """The one whose `signals()` the process listens by; a new one if there is none."""
+    """The request that handles the signals of this process; a new one if there is none."""
     return _current or StopRequest()
 
 
 def end_at_once() -> None:
-    """Lets a signal end the process with a line: until a `StopRequest` knows better.
+    """Lets a signal end the process with one line, until a `StopRequest` handles signals.
 
-    For the command itself, whose imports take seconds.
+    For the imports of the command, which take seconds.
     """
     if threading.current_thread() is threading.main_thread():
         for signum in SIGNALS:
             signal.signal(signum, _end_at_once)
+
+
+def ignore_from_now() -> None:
+    """Ignores signals while a process that has finished ends, so that its exit code is right."""
+    if threading.current_thread() is threading.main_thread():
+        for signum in SIGNALS:
+            signal.signal(signum, signal.SIG_IGN)
 
 
 def _end_at_once(signum: int, frame: FrameType | None) -> NoReturn:

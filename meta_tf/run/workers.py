@@ -1,7 +1,7 @@
-"""The processes that train together: what they agree on, and what becomes of them if one is lost.
+"""The processes that train together: what they exchange, and what happens if one is lost.
 
-Only the chief writes to the run's folder and to the screen. The others are told by it where the
-run begins, and need not see the folder.
+Only the chief accesses the run's folder and prints. It sends the others the checkpoint to start
+from, so they do not need the folder.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from meta_tf.batch.replicas import replicas_here
 from meta_tf.files import temporary_folder
 from meta_tf.run.checkpoints import Checkpoint
 from meta_tf.run.cluster import Cluster, read_cluster, tolerate_silence
-from meta_tf.run.stop import SIGNALS
+from meta_tf.run.stop import SIGNALS, handled_by
 
-_CHUNK = 2**18  # numbers that are sent in one go
-_PROBES = 4  # in the time after which a worker is given up
+_CHUNK = 2**18  # numbers in one message
+_PROBES = 4  # attempts to reach a worker before the timeout
 _TRIES, _PAUSE = 10, 0.3  # seconds
-# What steps fail with when a worker is gone. An error of the step itself is none of these.
+# The errors of a step after a worker was lost. Errors of the step itself are of other types.
 _LOST = (
     tf.errors.UnavailableError,
     tf.errors.AbortedError,
@@ -40,12 +40,12 @@ _leaving = threading.Lock()
 
 
 class Workers:
-    """The processes of a training, of which this is one: alone, unless it has a cluster.
+    """The processes of a training; only this one if there is no cluster.
 
     Args:
-      strategy: over the devices of all of them; one device of this process if None.
+      strategy: the strategy for the devices of all processes; one device of this one if None.
       cluster: their addresses.
-      timeout: seconds after which one that does not answer is given up.
+      timeout: a worker that does not answer for this many seconds counts as lost.
     """
 
     def __init__(
@@ -62,27 +62,28 @@ class Workers:
 
     @classmethod
     def of_environment(cls, timeout: float) -> Workers:
-        """Those that `TF_CONFIG` names, once all of them are there.
+        """The workers in `TF_CONFIG`, once all of them have started.
 
         Ends the process if that takes more than `timeout` seconds.
 
         Raises:
-          ValueError: if `TF_CONFIG` is not as it must be, or this process cannot have its address.
+          ValueError: if `TF_CONFIG` is invalid, or this process cannot listen at its address.
         """
         cluster = read_cluster()
         cls(cluster=cluster, timeout=timeout)._wait_for_all(cluster)
         tolerate_silence(timeout)
-        with _ended_by_signals():
+        # Python's own handlers would wait for TensorFlow to return.
+        with handled_by(signal.SIG_DFL):
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
         return cls(strategy, cluster, timeout)
 
     @property
     def are_several(self) -> bool:
-        """Whether there are others."""
+        """Whether there is more than one process."""
         return len(self._addresses) > 1
 
     def agreed(self, signum: int | None) -> int | None:
-        """The signal that any of the workers has been sent, each telling its own."""
+        """A signal that any of the workers has received. `signum` is the one of this process."""
         if not self.are_several:
             return signum
         asked = self.summed(np.array([float(signum == s) for s in SIGNALS], np.float32))
@@ -90,7 +91,7 @@ class Workers:
 
     @contextlib.contextmanager
     def same_start(self, start: Checkpoint | None) -> Iterator[Checkpoint | None]:
-        """The checkpoint that the chief goes on from, as a file that this process can read."""
+        """The checkpoint that the chief starts from, as a file that this process can read."""
         if not self.are_several:
             yield start
             return
@@ -114,11 +115,12 @@ class Workers:
 
     @contextlib.contextmanager
     def training(self) -> Iterator[None]:
-        """Ends the process, with one line, if a worker is lost while the block runs.
+        """Ends the process with one line if a worker is lost during the block.
 
-        The others then wait for the chief to call `end`: if that fails, all of them start again.
-        TensorFlow notices a connection that breaks, in the step at hand. Where it waits for a
-        machine that has vanished, a thread notices: the chief's looks after all, theirs after it.
+        After the block, the others wait until the chief calls `end`, because if the chief fails
+        then, all of them have to start again. TensorFlow detects a broken connection in the current
+        step. If a machine disappears, TensorFlow waits for it, and a thread detects it: the chief
+        checks all workers, and they check the chief.
         """
         if not self.are_several:
             yield
@@ -131,14 +133,14 @@ class Workers:
             if not self.is_chief:
                 self._meet()
         except _LOST as error:
-            _leave(self._gone() or f"a worker does not answer any more ({type(error).__name__})")
+            _leave(self._gone() or f"a worker no longer answers ({type(error).__name__})")
         finally:
             done.set()
             watcher.join()
 
     def end(self) -> None:
-        """Lets the others go, once the chief has finished all that it does without them."""
-        with contextlib.suppress(*_LOST):  # they may be gone: nothing is lost with them any more
+        """Ends the waiting of the others, after the chief has finished its own work."""
+        with contextlib.suppress(*_LOST):  # they are no longer needed
             self._meet()
 
     def _meet(self) -> None:
@@ -146,7 +148,7 @@ class Workers:
             self.summed(np.zeros(1, np.float32))
 
     def _watch(self, done: threading.Event) -> None:
-        """Looks after the others until the training is done."""
+        """Checks the others until the training ends."""
         others = range(1, len(self._addresses)) if self.is_chief else range(1)
         seen = dict.fromkeys(others, time.monotonic())
         while not done.wait(self._timeout / _PROBES):
@@ -157,7 +159,7 @@ class Workers:
                     _leave(self._lost(other))
 
     def _answers(self, number: int) -> bool:
-        """Whether the process of a worker is there: its server takes a connection."""
+        """Whether a worker is running: its server accepts a connection."""
         host, _, port = self._addresses[number].rpartition(":")
         try:
             with socket.create_connection((host, int(port)), self._timeout / _PROBES):
@@ -166,23 +168,23 @@ class Workers:
             return False
 
     def _wait_for_all(self, cluster: Cluster) -> None:
-        """Waits until each worker has been seen at its address.
+        """Waits until each worker has answered once at its address.
 
-        TensorFlow waits as well, but for an hour, without a word, and no thread of Python runs
-        meanwhile. Until its server takes the address over, a socket answers there.
+        TensorFlow would wait for an hour without a message, and block all Python threads. Until its
+        server takes over the address, a socket answers there.
         """
         until = time.monotonic() + self._timeout
         missing = list(range(len(self._addresses)))
         with _listening(self._addresses[cluster.number]):
             while missing := [number for number in missing if not self._answers(number)]:
                 if time.monotonic() > until:
-                    who = self._lost(missing[0]).removesuffix(" any more")
+                    who = self._lost(missing[0]).replace("no longer answers", "does not answer")
                     _leave(f"{who}, {self._timeout:g} s after the start (--worker_timeout)")
                 time.sleep(_PAUSE)
 
     def _gone(self) -> str:
-        """Who does not answer, in words; empty if all do."""
-        for _ in range(_TRIES):  # a process that ends may still answer for a moment
+        """Which worker does not answer, in words; empty if all answer."""
+        for _ in range(_TRIES):  # a process that is ending can still answer for a moment
             for number in range(len(self._addresses)):
                 if not self._answers(number):
                     return self._lost(number)
@@ -190,10 +192,10 @@ class Workers:
         return ""
 
     def _lost(self, number: int) -> str:
-        return f"worker {number}, {self._addresses[number]}, does not answer any more"
+        return f"worker {number}, {self._addresses[number]}, no longer answers"
 
     def summed(self, values: np.ndarray) -> np.ndarray:
-        """The sum of what each of the workers gives, all of the same shape."""
+        """The sum of the arrays of all workers, which have the same shape."""
         return self._sum(tf.constant(values)).numpy()
 
     def _summed(self, values: tf.Tensor) -> tf.Tensor:
@@ -207,7 +209,7 @@ class Workers:
 
 
 def _listening(address: str) -> socket.socket:
-    """A socket that takes connections at this process's own address."""
+    """A socket that accepts connections at the address of this process."""
     port = int(address.rpartition(":")[2])
     try:
         if socket.has_dualstack_ipv6():
@@ -216,30 +218,17 @@ def _listening(address: str) -> socket.socket:
     except OSError as error:
         raise ValueError(
             f"TF_CONFIG gives this worker the address {address}, where it cannot listen: "
-            f"{error.strerror}. End what uses the port, or give another one to all workers."
+            f"{error.strerror}. End the process that uses the port, or give all workers another "
+            "port."
         ) from error
 
 
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Lets a signal end the process, as Python's own handlers wait for TensorFlow to return."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, signal.SIG_DFL) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def _leave(what: str) -> None:
-    """Tells why and ends the process at once: TensorFlow waits for the lost worker at its end."""
-    with _leaving:  # the first to notice speaks
+    """Prints why and ends the process at once: TensorFlow would wait for the lost worker."""
+    with _leaving:  # only the first thread prints
         line = (
-            f"meta-tf train: error: {what}. Start all workers again: the run goes on from its last "
-            "checkpoint.\n"
+            f"meta-tf train: error: {what}. Start all workers again: the run continues from its "
+            "last checkpoint.\n"
         )
         os.write(2, line.encode())
         os._exit(1)

@@ -119,6 +119,25 @@ class GroupPart(Part):
         rows = np.concatenate([np.arange(*pair) for pair in ends])
         return cut_out(cells.x, rows).numpy(), tf.gather(cells.y, rows).numpy()
 
+    def by_group(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The examples of each group, `(x [n, ...], y [n, D] or [n])`, in the order of `groups`.
+
+        Example:
+          >>> y = np.arange(300.0)
+          >>> tasks = meta_tf.tasks.from_groups(y[:, None], y, np.arange(300) % 30)
+          >>> x, y = tasks.test.by_group()[0]
+          >>> x.shape, y.shape
+          ((10, 1), (10, 1))
+        """
+        found = []
+        for starts, counts in zip(self._cells.starts, self._cells.counts, strict=True):
+            rows = np.concatenate(
+                [np.arange(s, s + n) for s, n in zip(starts, counts, strict=True)]
+            )
+            x, y = cut_out(self._cells.x, rows), tf.gather(self._cells.y, rows)
+            found.append((x.numpy(), y.numpy()))
+        return found
+
     def _drawn(self, u: tf.Tensor) -> Batch:
         """Tasks [T] from uniform numbers [T, E]: each is a group and some of its examples."""
         cells = self._cells

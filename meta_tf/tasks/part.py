@@ -8,11 +8,13 @@ from typing import Any
 import tensorflow as tf
 
 from meta_tf.checks import check_integer, check_seed
+from meta_tf.memory import memory
 from meta_tf.types import Batch
 
 _PHILOX = 1  # the algorithm's number in tf.random.Algorithm
 _NUMBERS_PER_COUNT = 4  # one step of Philox's counter yields four 32-bit numbers
 _BLOCK_BYTES = 4 * 2**20  # made at once; larger blocks do not fit in the processor's cache
+_ARRAYS = 4  # of the size of its random numbers, or more, that making a task needs
 _DATASETS = 4  # the number of datasets to keep
 _SAMPLE_TASKS, _SAMPLE_BYTES = 1000, 64 * 2**20  # limits of `examples`; the smaller one applies
 _BLOCK_BATCHES = 256  # beyond this, the cost of a call is negligible
@@ -65,6 +67,7 @@ class Part:
         ahead: bool = True,
     ):
         self.classes = list(classes)
+        self.columns: Any = None  # `Columns`, of a table
         self._episodes = episodes
         self._numbers = numbers
         self._stream = stream
@@ -73,6 +76,7 @@ class Part:
         self._datasets: dict[tuple[int, int, int], tf.data.Dataset] = {}
         self._drawn = drawn
         self._ahead = ahead
+        _check_memory("a task", _ARRAYS * 4 * numbers)  # before computing one
         with tf.device("CPU:0"):
             one = episodes(tf.fill([1, numbers], 0.5))
         self.task_spec = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), one)
@@ -101,6 +105,7 @@ class Part:
         check_seed("seed", seed)
         check_integer("start", start, at_least=0, why="batches to skip")
         tasks, seed, start = int(tasks), int(seed), int(start)
+        _check_memory(f"a batch of {tasks} tasks", tasks * self._task_bytes())
         if not tf.executing_eagerly():  # then a dataset belongs to the graph being traced
             return self._dataset(tasks, seed, start)
         # TensorFlow never frees all memory of a dataset. The last ones are kept, so that repeated
@@ -192,6 +197,16 @@ class Part:
         """The memory of one task and its random numbers."""
         specs = tf.nest.flatten(self.task_spec)
         return sum(s.shape.num_elements() * s.dtype.size for s in specs) + 4 * self._numbers
+
+
+def _check_memory(what: str, needed: int) -> None:
+    """Raises ValueError if tasks cannot fit in memory."""
+    if needed > memory():
+        raise ValueError(
+            f"Tasks must fit in memory. Received: {what} of {needed / 1e9:.0f} GB or more, on a "
+            f"machine with {memory() / 1e9:.0f} GB. Lower `shots` or `queries`, or the number of "
+            "tasks in a batch."
+        )
 
 
 def uniforms(seed: int, stream: int, first: tf.Tensor, count: int, numbers: int) -> tf.Tensor:

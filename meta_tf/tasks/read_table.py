@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from meta_tf.memory import memory
+
 _BYTES = 8  # per number in memory
 
 
@@ -29,8 +31,8 @@ def read_table(data: Any) -> Any:
         ) from error
     where = ""
     if isinstance(data, str | os.PathLike):
-        table = _of_file(Path(data).expanduser())
         where = f"{data}, "
+        table = _of_file(Path(data).expanduser())
     elif isinstance(data, dict):
         try:
             table = pandas.DataFrame(data)
@@ -62,8 +64,8 @@ def _of_file(path: Path) -> Any:
         )
     try:
         return readers[path.suffix.lower()](path)
-    except _UnreadableError as error:
-        raise ValueError(f"{error}. Received: {path}.") from error
+    except _DataError:
+        raise
     except MemoryError as error:
         raise ValueError(
             f"`data` must fit in memory. Received: {path}, which does not. Keep fewer rows or "
@@ -72,26 +74,27 @@ def _of_file(path: Path) -> Any:
     except Exception as error:  # a damaged file raises many kinds of errors, such as KeyError
         reason = str(error).strip().split("\n")[0]
         raise ValueError(
-            f"`data` cannot be read. Received: {path}; pandas says: {type(error).__name__}: "
-            f"{reason}. Write the file again."
+            f"`data` cannot be read. Received: {path}. pandas reports: {type(error).__name__}: "
+            f"{reason.rstrip('.')}. Write the file again."
         ) from error
 
 
-class _UnreadableError(Exception):
-    """The problem of a file that pandas would read without an error."""
+class _DataError(ValueError):
+    """The complete message for a file that pandas would read without an error."""
 
 
 def _of_csv(path: Path) -> Any:
     import pandas
 
-    _check_memory(path.stat().st_size)
+    _check_memory(path, path.stat().st_size)
     # pandas renames the second of two columns with the same name to name.1.
     header = pandas.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
     _check_distinct(f"{path}, ", [name for name in header.iloc[0] if name])
     table = pandas.read_csv(path)
     if not isinstance(table.index, pandas.RangeIndex):
-        raise _UnreadableError(
-            "`data` must have as many column names as its rows have values, and has fewer"
+        raise _DataError(
+            "`data` must have a column name for every value of a row. Received: "
+            f"{path}, which has fewer names."
         )
     return table
 
@@ -101,21 +104,17 @@ def _of_parquet(path: Path) -> Any:
     import pyarrow.parquet
 
     # A small file can contain a very large number of equal rows.
-    told = pyarrow.parquet.read_metadata(path)
-    _check_memory(told.num_rows * told.num_columns * _BYTES)
+    about = pyarrow.parquet.read_metadata(path)
+    _check_memory(path, about.num_rows * about.num_columns * _BYTES)
     return pandas.read_parquet(path, engine="pyarrow", page_checksum_verification=True)
 
 
-def _check_memory(needed: int) -> None:
+def _check_memory(path: Path, needed: int) -> None:
     """Raises ValueError unless this machine has more memory than this number of bytes."""
-    try:
-        present = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, OSError, ValueError):  # on Windows
-        return
-    if needed > present:
-        raise _UnreadableError(
-            f"`data` must fit in memory, and takes {needed / 1e9:.1f} GB or more of "
-            f"{present / 1e9:.1f} GB. Keep fewer rows or columns in it"
+    if needed > memory():
+        raise _DataError(
+            f"`data` must fit in memory. Received: {path}, which takes {needed / 1e9:.1f} GB or "
+            f"more of {memory() / 1e9:.1f} GB. Keep fewer rows or columns in it."
         )
 
 
@@ -123,7 +122,7 @@ def _check_distinct(where: str, names: Iterable[Any]) -> None:
     names = list(names)
     twice = sorted({str(name) for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(
+        raise _DataError(
             f"`data` must have distinct column names. Received: {where}{_few(twice)} more than "
             "once. Rename one of them."
         )

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tensorflow as tf
 
 from meta_tf.tasks.part import Part
 from meta_tf.tasks.size_range import SizeRange
+
+if TYPE_CHECKING:
+    from meta_tf.tasks.columns import Columns
 
 Kind = Literal["classification", "regression"]
 PARTS = ("train", "valid", "test")
@@ -28,6 +31,7 @@ class Source:
         `queries` is a range, the attribute is its largest number.
       input_shape: shape of one example.
       target_shape: shape of one target; `()` for class labels.
+      columns: the `meta_tf.tasks.columns.Columns` of a table; None for other sources.
 
     Args:
       kind: as above.
@@ -47,6 +51,7 @@ class Source:
         ways: SizeRange | None = None,
     ):
         self.train, self.valid, self.test = parts
+        self.columns: Columns | None = None  # of a table
         self.kind = kind
         self.ways = None if ways is None else _largest(ways)
         self.shots = _largest(shots)

@@ -10,13 +10,23 @@ from typing import Any, Literal
 import numpy as np
 
 from meta_tf.checks import check_choice, shown
+from meta_tf.tasks.columns import (
+    Columns,
+    are_texts,
+    categories_of,
+    check_gaps,
+    is_whole,
+    measured,
+    numbers_in,
+    plain,
+    texts,
+)
 from meta_tf.tasks.groups import from_groups
 from meta_tf.tasks.read_table import read_table
 from meta_tf.tasks.source import PARTS, Kind, Source
 
 _FRACTIONS = (0.64, 0.16, 0.20)
 _MOST_CLASSES = 20  # whole numbers with more distinct values are not classes
-_EXACT = 2**53  # smaller whole numbers are exact as floats
 _WHY_NOT = {
     "target": "which is unknown for predictions",
     "group": "as training has seen none of the groups to learn",
@@ -46,7 +56,9 @@ def from_table(
         another library's table that has `to_pandas`); or a dictionary of columns.
       target: the column to predict.
       group: the column with the group of each row.
-      features: the columns to predict from: numbers, or True and False. If None, all except
+      features: the columns to predict from: numbers, True and False, or texts, which are
+        categories. They may have gaps, which the learner fills with the mean of the training
+        groups and sees as such. If None, all except
         `target`, `group` and `time`, and except columns that only number the rows: those
         without a name, as pandas and R write them, and those that count 0, 1, 2 … or 1, 2, 3 …
         down the table. A line lists them.
@@ -57,13 +69,17 @@ def from_table(
         line says which.
       shots: as in `from_groups`.
       queries: as in `from_groups`.
-      support: as in `from_groups`.
-      split: as in `from_groups`; or the path of a JSON file with the lists,
-        `{"train": [...], "valid": [...], "test": [...]}`.
+      support: which rows of a group are its support set: `"random"` ones, or the `"first"` ones,
+        in the order of `time` or of the table.
+      split: the groups of each part: the path of a JSON file
+        `{"train": [...], "valid": [...], "test": [...]}`, three such lists, or three fractions.
       seed: as in `from_groups`.
 
     Returns:
-      A `Source`, with examples of shape (number of features,).
+      A `Source`, with examples of shape (number of features,). Its `columns` describe them, and
+      `columns.rows(table)` makes examples of new rows. Texts are numbers of categories in them,
+      and gaps the lowest number of float32: `MetaLearner.standardize` gives the network one input
+      for each category, `columns.width` in all.
 
     Raises:
       ValueError: if pandas is missing, the file cannot be read, a column does not exist, has two
@@ -87,11 +103,15 @@ def from_table(
     chosen = _kind(table, target) if kind == "auto" else kind
     if kind == "auto" or left_out:
         print(_told(target, chosen, names, left_out), flush=True)
-    y = _measured(table, target) if chosen == "regression" else _labels(table, target)
-    return from_groups(
-        np.stack([_measured(table, name) for name in names], 1).astype(np.float32),
+    y = measured(table, target) if chosen == "regression" else _labels(table, target)
+    categories = {n: categories_of(table, n) for n in names if are_texts(table, n)}
+    gaps = tuple(n for n in names if n not in categories and table[n].isna().any())
+    classes = () if chosen == "regression" else tuple(np.unique(y).astype(str).tolist())
+    columns = Columns(tuple(map(str, names)), categories, gaps, str(target), classes, str(group))
+    source = from_groups(
+        columns.rows(table),
         y,
-        _texts(table, group),
+        texts(table, group),
         shots=shots,
         queries=queries,
         support=support,
@@ -99,15 +119,20 @@ def from_table(
         split=_lists_in(split) if isinstance(split, str | Path) else split,
         seed=seed,
     )
+    source.columns = columns
+    for part in (source.train, source.valid, source.test):
+        part.columns = columns
+    return source
 
 
 def _told(target: str, kind: Kind, features: Sequence[str], left_out: Sequence[str]) -> str:
     """The choices, in one line."""
     shown = ", ".join(map(str, features[:8])) + (", …" if len(features) > 8 else "")
-    line = f"Each task is a {kind} of {target!r} from {len(features)} features: {shown}."
+    word = "feature" if len(features) == 1 else "features"
+    line = f"Each task is a {kind} of {target!r} from {len(features)} {word}: {shown}."
     if left_out:
         line += f" Left out, as row numbers: {', '.join(map(repr, left_out))}."
-    return f"{line} Change this with `kind` (--set task.kind=...) and `features` (--features)."
+    return f"{line} To change this, set `kind` (--kind) and `features` (--features)."
 
 
 # --- which columns ---
@@ -163,13 +188,8 @@ def _check_columns(table: Any, argument: str, names: Sequence[str]) -> None:
                 f"`{argument}` must name a column of the table: "
                 f"{', '.join(map(str, table.columns))}. Received: {shown(name)}."
             )
-        gaps = int(table[name].isna().sum())
-        if gaps:
-            raise ValueError(
-                f"`{argument}` must be columns without gaps. Received: {name!r}, in which {gaps} "
-                f"of {len(table)} rows are empty (or NA, None and similar). Fill or drop these "
-                f"rows, for example with table.dropna(), or leave out the column."
-            )
+        if argument != "features" or table[name].isna().all():
+            check_gaps(table, name, argument)
 
 
 # --- what is in a column ---
@@ -177,92 +197,29 @@ def _check_columns(table: Any, argument: str, names: Sequence[str]) -> None:
 
 def _kind(table: Any, name: str) -> Kind:
     """Whether a target contains classes or numbers to predict."""
-    column = _plain(table, name)
+    column = plain(table, name)
     if column.dtype.kind not in "iuf":
         return "classification"
     few = column.nunique() <= _MOST_CLASSES
-    return "classification" if few and _is_whole(column) else "regression"
-
-
-def _plain(table: Any, name: str) -> Any:
-    """A column of objects in their common type, if that is numbers or booleans."""
-    from pandas.api.types import infer_dtype
-
-    column = table[name]
-    if column.dtype.kind == "O":
-        types = {"decimal": float, "floating": float, "integer": np.int64, "boolean": bool}
-        found = types.get(infer_dtype(column, skipna=False))
-        return column if found is None else column.astype(found)
-    return column
-
-
-def _is_whole(column: Any) -> bool:
-    return bool(((column == column.round()) & (column.abs() < _EXACT)).all())
-
-
-def _numbers(table: Any, name: str) -> np.ndarray:
-    column = _plain(table, name)
-    if column.dtype.kind not in "iufb":
-        raise ValueError(
-            f"The column {name!r} must contain numbers. Received: {column.dtype}, such as "
-            f"{str(column.iloc[0])!r}. {_cure(column, name)}, or leave it out by `features`."
-        )
-    numbers = column.to_numpy(np.float64)
-    wrong = int((~np.isfinite(numbers)).sum())
-    if wrong:
-        raise ValueError(
-            f"The column {name!r} must contain finite numbers. Received: {wrong} of {len(numbers)} "
-            "that are infinite. Replace them, or drop these rows."
-        )
-    return numbers
-
-
-def _cure(column: Any, name: str) -> str:
-    if column.dtype.kind in "mM":
-        since = f"(table[{name!r}] - table[{name!r}].min())"
-        return f"Convert it to numbers, such as {since} / pandas.Timedelta('1D')"
-    return f"Make a column of each value, pandas.get_dummies(table, columns=[{name!r}])"
-
-
-def _measured(table: Any, name: str) -> np.ndarray:
-    """The numbers of a column, after checking that they still differ in float32."""
-    numbers = _numbers(table, name)
-    with np.errstate(over="ignore", invalid="ignore"):
-        finest = np.spacing(np.float32(np.abs(numbers).max()))
-        deviation = numbers.std()
-    if numbers.min() < numbers.max() and not finest <= 0.01 * deviation:
-        raise ValueError(
-            f"The column {name!r} must contain numbers that differ in float32. Received: "
-            f"numbers up to {np.abs(numbers).max():.10g} with a standard deviation of "
-            f"{deviation:.3g}. Use another unit, or subtract the smallest of them first."
-        )
-    return numbers
-
-
-def _texts(table: Any, name: str) -> np.ndarray:
-    """A column as strings; whole numbers have no decimal point even if they were floats."""
-    column = _plain(table, name)
-    if column.dtype.kind == "f" and _is_whole(column):
-        column = column.astype(np.int64)
-    return column.astype(str).to_numpy(str)
+    return "classification" if few and is_whole(column) else "regression"
 
 
 def _labels(table: Any, name: str) -> np.ndarray:
     """Class names: integers, so that they keep their order, or strings."""
-    column = _plain(table, name)
+    column = plain(table, name)
     if column.dtype.kind in "mM":
-        _numbers(table, name)  # raises the error for dates
-    whole = column.dtype.kind in "iuf" and _is_whole(column)
-    return column.to_numpy(np.int64) if whole else _texts(table, name)
+        numbers_in(table, name)  # raises the error for dates
+    whole = column.dtype.kind in "iuf" and is_whole(column)
+    return column.to_numpy(np.int64) if whole else texts(table, name)
 
 
 def _times(table: Any, name: str) -> np.ndarray:
     """The order of the rows: numbers unchanged, dates as nanoseconds."""
     import pandas
 
-    column = _plain(table, name)
+    column = plain(table, name)
     if column.dtype.kind in "iuf":
-        return _numbers(table, name) if column.dtype.kind == "f" else column.to_numpy(np.int64)
+        return numbers_in(table, name) if column.dtype.kind == "f" else column.to_numpy(np.int64)
     try:
         # In other formats, it is unknown whether the day or the month comes first.
         dates = pandas.to_datetime(column, format="ISO8601", utc=True)
@@ -283,9 +240,11 @@ def _lists_in(path: str | Path) -> list[list[str]]:
         if not all(isinstance(names, list) for names in lists):
             raise TypeError("one of the three is not a list")
     except (OSError, ValueError, KeyError, TypeError) as error:
+        why = getattr(error, "strerror", None) or f"{error} is missing"
+        if isinstance(error, ValueError | TypeError):
+            why = f"it is not JSON: {error}" if isinstance(error, ValueError) else str(error)
         raise ValueError(
             "`split` must be a JSON file of the groups of each part, "
-            '{"train": [...], "valid": [...], "test": [...]}. Received: '
-            f"{path}; {type(error).__name__}: {error}."
+            f'{{"train": [...], "valid": [...], "test": [...]}}. Received: {path}; {why}.'
         ) from error
     return [[str(name) for name in names] for names in lists]

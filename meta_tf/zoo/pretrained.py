@@ -8,7 +8,8 @@ import keras
 
 from meta_tf.checks import check_choice
 from meta_tf.learner import MetaLearner
-from meta_tf.zoo.card import FOLDER, card, names
+from meta_tf.zoo.calibrations import FOLDER, calibration_of
+from meta_tf.zoo.card import card, names
 from meta_tf.zoo.photos import PHOTOS, photos
 
 
@@ -56,4 +57,5 @@ def pretrained(name: str, verbose: bool = False) -> MetaLearner:
         return photos()
     learner = keras.models.load_model(FOLDER / f"{name}.keras", compile=False)
     learner.pictures = dataclasses.replace(learner.pictures, invert="light")  # ink on paper
+    learner.calibration = calibration_of(name)
     return learner

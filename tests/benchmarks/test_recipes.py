@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.data import remifentanil
 from benchmarks.nearest import class_mean, whitening
-from benchmarks.ridge import errors, fit, quadratic
+from benchmarks.ridge import errors
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks" / "data"
 
@@ -62,12 +62,6 @@ def test_ridge_on_the_support_set_finds_what_a_group_has_of_its_own():
     tasks = [(x[:5], y[:5], x[5:], y[5:]) for x, y in (group(25) for _ in range(40))]
     population, _, own = (np.mean(values) for values in errors(known, tasks).values())
     assert own < population / 2
-
-
-def test_a_ridge_regression_without_a_penalty_is_exact_for_a_parabola():
-    x = np.linspace(-1, 1, 9)[:, None]
-    np.testing.assert_allclose(fit([(x, 2 + x - 3 * x**2)], 1e-9)[:, 0], [2, 1, -3], atol=1e-6)
-    assert quadratic(np.ones([4, 3])).shape == (4, 1 + 3 + 6)
 
 
 def test_whitening_forgets_what_varies_within_a_class():

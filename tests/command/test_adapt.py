@@ -13,6 +13,7 @@ import meta_tf
 from meta_tf.command import adapt, adapt_pictures
 from meta_tf.command.main import read
 from tests.command_line import one_after_another
+from tests.pictures import noise_folder
 
 STROKES = {
     "cross": [((10, 10), (90, 90)), ((10, 90), (90, 10))],
@@ -155,13 +156,7 @@ def test_what_is_wrong_is_answered_in_one_line(answers, number):
 
 @pytest.mark.slow
 def test_a_shipped_learner_is_evaluated_on_tasks_of_its_kind(tmp_path):
-    rng = np.random.default_rng(0)
-    for name in range(20):
-        for i in range(2):
-            path = tmp_path / "images" / f"class{name}" / f"{i}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            noise = rng.integers(0, 256, [28, 28, 1], dtype=np.uint8)
-            path.write_bytes(tf.io.encode_png(noise).numpy())
+    noise_folder(tmp_path / "images", classes=20, each=2, size=28)
     words = ["evaluate", "--learner=omniglot_20way_1shot", "--task=images", "--data_dir=images"]
     words += ["--ways=3", "--eval_tasks=4", "--eval_steps=1", "--output=results.json"]
     ((code, out, err),) = one_after_another([words], cwd=tmp_path)

@@ -3,6 +3,8 @@
 import csv
 import dataclasses
 import json
+import os
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -98,7 +100,7 @@ def test_without_labels_pictures_that_are_left_out_give_an_estimate(command):
 def test_a_calibrated_learner_answers_none_of_these(command, monkeypatch, folder):
     learner = make_learner()
     # Classes are 0.02 from their means; a picture at 0.2 from the nearest is a stranger.
-    learner.calibration = Calibration({1: 3.0, 4: 2.0}, threshold=3.0, spread=0.02**2)
+    learner.calibration = Calibration({(3, 1): 3.0, (3, 4): 2.0}, threshold=3.0, spread=0.02**2)
     monkeypatch.setattr(adapt_pictures, "load", lambda name: learner)
     out = command("adapt", "support", "labelled", "--output=a.csv", "--save=calibrated.keras").out
     assert "7 of 8 right" in out  # stranger/1.png is none of these
@@ -115,6 +117,11 @@ def test_a_calibrated_learner_answers_none_of_these(command, monkeypatch, folder
         assert (row["class"] == "none of these") == (s > 0)
     assert "6 of 8 right" in command("adapt", "support", "labelled", "--nounknown").out
     assert "7 of 8 right" in command("predict", "calibrated.keras", "labelled").out
+
+
+def test_new_pictures_that_are_also_learned_from_are_counted(command):
+    out = command("adapt", "support", "support").out
+    assert "9 of the new pictures are also learned from" in out and "9 of 9 right" in out
 
 
 def test_json_is_one_object_on_the_output(command):
@@ -176,3 +183,26 @@ def test_many_classes_list_their_mistakes_instead_of_a_table():
 def test_what_is_missing_is_named(words, expected, command):
     with pytest.raises(ValueError, match=expected):
         command(*words)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("META_TF_PHOTOS" not in os.environ, reason="META_TF_PHOTOS is not set")
+def test_photographs_are_named_by_the_learner_of_photographs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("hat", "pants"):
+        paths = sorted((Path(os.environ["META_TF_PHOTOS"]) / "clothing" / name).iterdir())
+        for i, path in enumerate(paths[:9]):
+            to = tmp_path / ("support" if i < 4 else "new") / name / path.name
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.write_bytes(path.read_bytes())
+    adapt.run(
+        read("adapt", ["support", "new", "--save=a.keras", "--output=a.csv", "--figure=a.png"])
+    )
+    out = capsys.readouterr().out
+    assert "8 of 8 pictures are photographs. The learner is photos" in out
+    assert int(out.split(" of 10 right")[0].split()[-1]) >= 8
+    predict.run(read("predict", ["a.keras", "new", "--output=b.csv"]))
+    assert Path("a.csv").read_text() == Path("b.csv").read_text()
+    fitted = meta_tf.pretrained("photos").adapt("support")
+    found = fitted.predict_names("new/hat", unknown="none of these").tolist()
+    assert found == [r["class"] for r in rows_of(Path("a.csv")) if r["true"] == "hat"]

@@ -48,8 +48,8 @@ def test_a_run_of_ranges_goes_on_and_is_evaluated_as_it_was_trained_or_otherwise
     )
     codes = [code for code, _, _ in answers]
     assert codes == [0, 0, 1, 0, 0, 0, 1, 1], answers
-    assert "Going on from iteration 2" in answers[1][1]
-    assert "--ways is '2-4'" in answers[2][2] and "'2-3' now" in answers[2][2]
+    assert "Continuing from iteration 2" in answers[1][1]
+    assert "--ways must be '2-4'" in answers[2][2] and "--ways=2-3" in answers[2][2]
     lines = (tmp_path / "run/flags.txt").read_text().splitlines()
     assert {*RANGES} < {*lines} and not any(line.startswith("--train_") for line in lines)
     results = json.loads((tmp_path / "run/results.json").read_text())

@@ -141,7 +141,7 @@ def test_published_runs_are_still_understood(path):
         made.check_same_run(found.training)  # it goes on with what they left
     other = train(*words, f"--workdir={path.parent}", "--shots=77")
     made = made_with(other, build_algorithm(other, ways_of(other, None)))
-    with pytest.raises(ValueError, match=f"--shots is '{told['shots']}'"):
+    with pytest.raises(ValueError, match=f"--shots must be '{told['shots']}'"):
         made.check_same_run(other.training)
 
 

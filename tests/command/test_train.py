@@ -9,17 +9,16 @@ import subprocess
 import sys
 import time
 import zipfile
-from pathlib import Path
 
 import h5py
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from meta_tf.run.log import read_metrics
+from tests.command_line import ROOT, one_after_another
+from tests.pictures import noise_folder
 
-ROOT = Path(__file__).resolve().parents[2]
 SMALL = [
     "--iterations=600",
     "--checkpoint_every=200",
@@ -106,7 +105,7 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(finished, tmp_pa
     code, out, err = run(*flags)
 
     assert code == 0, err
-    assert "Going on from iteration" in out
+    assert "Continuing from iteration" in out
     expected, got = weights(finished[0]), weights(tmp_path)
     assert expected.keys() == got.keys() and len(expected) > 6
     for name, value in expected.items():
@@ -134,11 +133,14 @@ def test_a_loss_that_is_not_finite_is_told_and_a_lower_rate_may_follow(tmp_path)
         "--eval_steps=1",
         f"--workdir={tmp_path / 'run'}",
     ]
-    told, out = one_after_another(
-        [["--inner_lr=1000000", *common], ["--inner_lr=0.01", "--steps_per_execution=20", *common]]
+    told = one_after_another(
+        [
+            ["train", "--inner_lr=1000000", *common],
+            ["train", "--inner_lr=0.01", "--steps_per_execution=20", *common],
+        ]
     )
-    assert [code for _, code in told] == [1, 0], (told, out)
-    (line,) = told[0][0]
+    assert [code for code, _, _ in told] == [1, 0], told
+    (line,) = told[0][2].splitlines()
     for word in ("task ", "nan or infinite in iteration ", "--inner_lr=1e+06", "--clip_norm"):
         assert word in line
     assert (tmp_path / "run" / "results.json").exists()
@@ -159,7 +161,7 @@ def test_a_finished_run_is_evaluated_on_fewer_inner_steps(finished, tmp_path):
 def test_another_setting_is_refused_and_nothing_is_damaged(finished):
     workdir, _ = finished
     before = (workdir / "flags.txt").read_bytes()
-    assert_one_line(run(*SMALL, f"--workdir={workdir}", "--shots=5"), "--shots", "'10'", "'5'")
+    assert_one_line(run(*SMALL, f"--workdir={workdir}", "--shots=5"), "--shots", "'10'", "=5")
     fewer = [*SMALL, f"--workdir={workdir}", "--iterations=200"]
     assert_one_line(run(*fewer), "--iterations", "600", "200")
     assert (workdir / "flags.txt").read_bytes() == before
@@ -167,13 +169,7 @@ def test_another_setting_is_refused_and_nothing_is_damaged(finished):
 
 @pytest.mark.slow
 def test_a_metric_learner_is_trained_without_an_inner_loop(tmp_path):
-    rng = np.random.default_rng(0)
-    for name in range(20):
-        for i in range(2):
-            path = tmp_path / "images" / f"class{name}" / f"{i}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            picture = rng.integers(0, 256, [16, 16, 1], dtype=np.uint8)
-            path.write_bytes(tf.io.encode_png(picture).numpy())
+    noise_folder(tmp_path / "images", classes=20, each=2, size=16)
     workdir = tmp_path / "run"
     flags = [
         *("--task=images", f"--data_dir={tmp_path / 'images'}", "--algorithm=protonet"),
@@ -190,7 +186,7 @@ def test_a_metric_learner_is_trained_without_an_inner_loop(tmp_path):
     for name in ("task.png", "learner.keras", "saved_model/saved_model.pb"):
         assert (workdir / name).stat().st_size > 0, name
     # Its cosine schedule ends with the second step, and cannot go on to a third.
-    assert_one_line(run(*flags, "--iterations=3"), "--iterations", "'2'", "'3'")
+    assert_one_line(run(*flags, "--iterations=3"), "--iterations", "'2'", "=3")
 
 
 WRONG = [
@@ -202,6 +198,13 @@ WRONG = [
     (["--clip_norm=0"], ["--clip_norm", "0"]),
     (["--inner_lr=0"], ["inner_lr", "0"]),
     (["--eval_steps=-2"], ["eval_steps", "-2"]),
+    (["--inner_steps=1000000000"], ["--inner_steps", "at most 1000000", "1000000000"]),
+    (["--shots=1000000000000"], ["memory", "GB", "--shots"]),
+    (["--task=hidden_teacher", "--inputs=0"], ["--inputs", "at least 1"]),
+    (["--task=images", "--scale_pixels=2"], ["--scale_pixels=2", "true or false"]),
+    (["--normalization=layer"], ["--normalization=layer", "true or false"]),
+    (["--task=table", "--kind=what"], ["--kind=what", "regression"]),
+    (["--task=table", "--support=what"], ["--support=what", "first"]),
     (["--eval_steps=1000000000"], ["--eval_steps must be at most", "1000000000", "GB"]),
     (["--preset=sinusoid"], ["--preset", "sinusoid_10shot"]),
     (["--task=omniglot"], ["--data_dir"]),
@@ -237,54 +240,19 @@ WRONG = [
     (["--preset=sinusoid_5shot", "--algorithm=imaml", "--inner_lr=1"], ["imaml", "--inner_steps:"]),
 ]
 
-ONE_AFTER_ANOTHER = """
-import json, sys
-sys.argv[0] = "meta-tf"
-from meta_tf.command.main import main
-for argv in json.loads(sys.argv[1]):
-    code = main(["train", *argv])
-    print(f"exit code {code}", file=sys.stderr)
-"""
-
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
-    """What each of WRONG is answered, (lines, exit code), from one process to save time."""
     run_folder = tmp_path_factory.mktemp("runs") / "run"
-    found, _ = one_after_another([[*flags, f"--workdir={run_folder}"] for flags, _ in WRONG])
+    words = [["train", *flags, f"--workdir={run_folder}"] for flags, _ in WRONG]
+    found = one_after_another(words)
     assert not run_folder.exists()
     return found
 
 
-def one_after_another(calls):
-    """Calls the program in one process: (lines, exit code) for each call, and the output."""
-    process = subprocess.run(
-        [sys.executable, "-c", ONE_AFTER_ANOTHER, json.dumps(calls)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert "Traceback" not in process.stdout + process.stderr
-    found, told = [], []
-    for line in process.stderr.splitlines():
-        if line.startswith("exit code"):
-            found.append((told, int(line.split()[-1])))
-            told = []
-        else:
-            told.append(line)
-    return found, process.stdout
-
-
 @pytest.mark.parametrize("number", range(len(WRONG)), ids=[" ".join(f) for f, _ in WRONG])
 def test_a_wrong_flag_is_answered_in_one_line(answers, number):
-    told, code = answers[number]
-    assert code == 1
-    assert len(told) == 1, told
-    for word in ("meta-tf train: error:", *WRONG[number][1]):
-        assert word in told[0]
+    assert_one_line(answers[number], "meta-tf train: error:", *WRONG[number][1])
 
 
 def assert_one_line(result, *words):

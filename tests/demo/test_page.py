@@ -12,7 +12,10 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
+from meta_tf.demo.photographs import calibration_of
 from meta_tf.demo.write import PAGE
+from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.images.picture import ImageFile
 from tools.page.pixels import pixels_of
 
 PAGES = ("drawings", "photographs")
@@ -57,6 +60,7 @@ def test_nothing_comes_from_elsewhere_and_nothing_is_written_into_the_page():
 def test_a_page_fetches_all_its_modules_at_once(page):
     fetched = set(re.findall(r'(?:modulepreload|module)" (?:href|src)="([^"]+)"', index(page)))
     shared = {path.name for path in PAGE.glob("*.js")} | {"runtime/ort.wasm.min.mjs"}
+    shared.remove("offline.js")  # a service worker
     own = {str(path.relative_to(PAGE)) for path in (PAGE / page).rglob("*.js")}
     assert fetched == shared | own
 
@@ -89,18 +93,32 @@ def test_both_languages_have_all_words_and_the_page_asks_for_no_others(page):
 
 
 @needs_node
-def test_a_picture_is_made_smaller_as_tensorflow_does_it():
-    rng = np.random.default_rng(0)
-    picture = (rng.random([GRID, GRID]) > 0.5).astype("float32")
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ((GRID, GRID, 1), SIZE),
+        ((20, 20, 3), 33),
+        ((40, 25, 3), 9),
+        ((7, 12, 3), 30),
+        ((9, 9, 3), 9),
+    ],
+)
+def test_the_middle_of_a_picture_is_resized_as_python_does_it(shape, size, tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, shape).astype("uint8")
+    path = tmp_path / "picture.png"
+    path.write_bytes(tf.io.encode_png(picture).numpy())
     program = (
-        'import { shrink } from "./drawings/lanczos.js";'
-        f"const picture = {picture.ravel().tolist()};"
-        f"console.log(JSON.stringify([...shrink(picture, {GRID}, {SIZE})]))"
+        'import { resize } from "./lanczos.js";'
+        f"const picture = Uint8ClampedArray.from({picture.ravel().tolist()});"
+        f"const made = resize(picture, {shape[0]}, {shape[1]}, {size}, {shape[2]});"
+        "console.log(JSON.stringify([...Uint8ClampedArray.from(made)]))"
     )
-    found = np.reshape(in_node(program), [SIZE, SIZE])
-    expected = tf.image.resize(picture[..., None], [SIZE, SIZE], "lanczos3", antialias=True)
-    # Sums of some 500 products of numbers up to 1, in float32.
-    np.testing.assert_allclose(found, expected[..., 0], rtol=0, atol=500 * 2**-24)
+    found = np.reshape(in_node(program), [size, size, shape[2]])
+    file = ImageFile(str(path), path.read_bytes)
+    (expected,) = decode_images([file], (size, size), shape[2], crop=True)
+    # Both round to whole numbers, what is in the middle between two perhaps apart.
+    apart = np.abs(found - expected.astype(int))
+    assert apart.max() <= 1 and (apart == 1).mean() < 0.01
 
 
 @needs_node
@@ -144,7 +162,9 @@ def test_the_head_computes_what_python_does(counts):
     algorithm = meta_tf.R2D2(ways=4, regularization=0.3, scale=7.0)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     learner = meta_tf.MetaLearner(model, algorithm, loss)
-    learner.calibration = meta_tf.Calibration({1: 3.0, 2: 2.0, 5: 1.2}, threshold=0.5, spread=2.0)
+    learner.calibration = meta_tf.Calibration(
+        {(2, 1): 3.0, (2, 5): 2.0, (7, 1): 1.2, (7, 5): 0.9}, threshold=0.5, spread=2.0
+    )
     # The fourth class has no example.
     fitted = learner.adapt(taught, np.repeat([0, 1, 2], counts))
     logits = fitted.predict(queries, verbose=0)[:, :3]
@@ -153,7 +173,7 @@ def test_the_head_computes_what_python_does(counts):
         "lambda": 0.3,
         "scale": 7,
         "bias": 0,
-        "calibration": learner.calibration.get_config(),
+        "calibration": calibration_of(learner.calibration),
     }
     classes = [rows.tolist() for rows in np.split(taught, np.cumsum(counts)[:-1])]
     found = in_node(f"""

@@ -77,6 +77,10 @@ def test_the_same_pixels_give_the_same_answers_as_in_python(shown, pictures):
     queries = made[:, 2].astype("float32")
     logits = fitted.predict(queries, verbose=0)[:, : len(NAMES)]
     np.testing.assert_allclose([a["logits"] for a in found["answers"]], logits, atol=1e-3)
+    probabilities, strangeness = fitted.predict_with_strangeness(queries)
+    found_probabilities = [answer["probabilities"] for answer in found["answers"]]
+    np.testing.assert_allclose(found_probabilities, probabilities[:, : len(NAMES)], atol=1e-3)
+    assert [answer["none"] for answer in found["answers"]] == (strangeness > 0).tolist()
     assert np.argmax(logits, -1).tolist() == list(range(len(NAMES)))
     said = [answer["name"] for answer in found["answers"]]
     assert said == [f"{name}2.png" for name in NAMES]
@@ -136,6 +140,7 @@ def test_all_else_that_a_person_may_do(shown, pictures, tmp_path):
         "forgotten_for_good": [0, 0],
         "loaded": [1, 2],
         "loaded_again": [1, 2],  # not twice
+        "offline": [1, 2],
     }
     assert all(
         [each["name"] for each in step["taught"]] == names

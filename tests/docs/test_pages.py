@@ -84,8 +84,8 @@ def test_its_program_runs(path, tmp_path):
 @pytest.mark.slow
 def test_the_program_of_the_readme_runs(tmp_path):
     """On drawings of Omniglot's layout, few and small ones."""
-    first = BLOCK.search((ROOT / "README.md").read_text())["code"]
-    assert len(first.splitlines()) <= 22 and '"data/omniglot"' in first
+    first = block_of(ROOT / "README.md", '"data/omniglot"')
+    assert len(first.splitlines()) <= 22
     text = first
     for pattern, small in SMALL.items():
         text = re.sub(pattern, small, text)
@@ -94,6 +94,14 @@ def test_the_program_of_the_readme_runs(tmp_path):
     run_program(text, tmp_path)
     assert (tmp_path / "learner.keras").exists()
     assert (tmp_path / "saved_model" / "saved_model.pb").exists()
+
+
+@pytest.mark.slow
+def test_the_five_lines_on_photographs_run(tmp_path):
+    write_pictures(tmp_path / "my_photos", classes=3, each=2)
+    (tmp_path / "my_photos" / "class_00" / "1.png").rename(tmp_path / "new.jpg")
+    run_program(block_of(ROOT / "README.md", '"my_photos"'), tmp_path)
+    assert (tmp_path / "mine.keras").exists()
 
 
 def run_program(text, folder):
@@ -105,8 +113,14 @@ def run_program(text, folder):
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_both_front_pages_show_the_same_program():
-    english, chinese = (BLOCK.search(path.read_text())["code"] for path in FRONT[:2])
+def block_of(path, words):
+    """The first program of a page that contains these words."""
+    return next(b["code"] for b in BLOCK.finditer(path.read_text()) if words in b["code"])
+
+
+@pytest.mark.parametrize("words", ['"data/omniglot"', '"my_photos"'])
+def test_both_front_pages_show_the_same_program(words):
+    english, chinese = (block_of(path, words) for path in FRONT[:2])
 
     def without_remarks(code):
         return [line.split("#")[0].rstrip() for line in code.splitlines()]

@@ -47,7 +47,7 @@ def test_it_goes_on_after_a_kill_and_is_evaluated_and_exported(tmp_path):
     process.communicate()
     code, out, err = run(*FLAGS, f"--workdir={killed}")
     assert code == 0, err
-    assert "Going on from iteration" in out
+    assert "Continuing from iteration" in out
     ours, theirs = _weights(killed), _weights(whole)
     assert ours.keys() == theirs.keys() and len(ours) > 5
     for name, value in theirs.items():

@@ -164,12 +164,19 @@ def test_what_litert_cannot_express_is_refused_by_its_name(stack, shape, named, 
 
 @needs_litert
 @pytest.mark.slow
-def test_a_matrix_of_unknown_size_is_refused_by_its_name(tmp_path):
+def test_ridge_regression_takes_sets_of_any_size(tmp_path):
     model = meta_tf.models.mlp(4, None, (6,))
     learner = meta_tf.MetaLearner(model, meta_tf.R2D2(3), SPARSE)
-    learner.export(tmp_path / "fixed.tflite", format="litert", shots=1, queries=6)
-    with pytest.raises(ValueError, match=r"Cholesky.*known size.*shots=1 and queries=6"):
-        learner.export(tmp_path / "any.tflite", format="litert")
+    path = tmp_path / "any.tflite"
+    learner.export(path, format="litert")
+    rng = np.random.default_rng(0)
+    for support in (3, 5, 30):
+        x, new = (rng.normal(size=[n, 4]).astype("float32") for n in (support, 4))
+        task = {"support_x": x, "support_y": np.arange(support, dtype="int32") % 3}
+        expected = learner.adapt(*task.values()).predict(new, verbose=0)
+        found = signatures_of(path)["adapt_and_predict"](**task, query_x=new)
+        predictions = found["predictions"]
+        np.testing.assert_allclose(predictions, expected, rtol=0, atol=1e-3)
 
 
 @needs_litert

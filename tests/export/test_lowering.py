@@ -43,3 +43,27 @@ def test_rows_are_put_together_and_the_last_given_holds():
 def test_what_cannot_be_put_together_is_refused(stitch, why):
     with pytest.raises(Refused, match=f"DynamicStitch of .*{why}"):
         lower(graph_of(stitch, ROWS))
+
+
+SQUARE = tf.TensorSpec([None, None], tf.float32)
+
+
+@pytest.mark.parametrize(("rows", "smallest"), [(1, 1.0), (3, 1.0), (40, 1.0), (40, 1e-2)])
+def test_a_system_of_unknown_size_is_solved_by_iteration(rows, smallest):
+    def solve(x, y):
+        return tf.linalg.cholesky_solve(tf.linalg.cholesky(x), y)
+
+    written = lower(graph_of(solve, SQUARE, ROWS))
+    assert not kinds(written) & {"Cholesky", "MatrixTriangularSolve"}
+    rng = np.random.default_rng(0)
+    axes = np.linalg.qr(rng.normal(size=[rows, rows]))[0]
+    a = axes * np.geomspace(smallest, 20, rows) @ axes.T
+    b = rng.normal(size=[rows, 2])
+    found = written(x=tf.constant(a, tf.float32), y=tf.constant(b, tf.float32))["result"]
+    expected = np.linalg.solve(a, b)
+    np.testing.assert_allclose(found, expected, atol=2e-4 * np.abs(expected).max())
+
+
+def test_a_decomposition_of_unknown_size_alone_is_refused():
+    with pytest.raises(Refused, match=r"Cholesky of .*known size"):
+        lower(graph_of(lambda x, y: tf.linalg.cholesky(x) @ y, SQUARE, ROWS))

@@ -8,6 +8,7 @@ import pytest
 
 import meta_tf
 from meta_tf.export import onnx
+from meta_tf.export.request import Request
 from tests.learners import make_learner
 
 needs_onnx = pytest.mark.skipif(
@@ -42,6 +43,39 @@ def test_the_shipped_learner_learns_in_onnx(tmp_path):
         run(folder / "adapt_and_predict.onnx", {"query_x": new, **task}),
     ):
         np.testing.assert_allclose(found["predictions"], expected, rtol=0, atol=1e-3)
+
+
+@needs_onnx
+@pytest.mark.slow
+def test_large_weights_are_in_one_file_for_all_signatures(tmp_path):
+    body = [keras.Input([900]), keras.layers.Dense(800, activation="relu", name="wide")]
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model = keras.Sequential([*body, keras.layers.Dense(3, name="narrow")])
+    learner = meta_tf.MetaLearner(model, meta_tf.ProtoNet(3), loss)
+    folder = tmp_path / "learner"
+    learner.export(folder, format="onnx")
+    sizes = {path.name: path.stat().st_size for path in folder.iterdir()}
+    assert sizes.keys() == FILES | {onnx.WEIGHTS}
+    numbers = 900 * 800 + 800 * 3  # the converter leaves out the biases, which are 0
+    assert 4 * numbers <= sizes.pop(onnx.WEIGHTS) <= 4 * numbers + 3 * 64
+    assert max(sizes.values()) < 40_000
+    rng = np.random.default_rng(0)
+    x, new = (rng.random([n, 900], dtype="float32") for n in (5, 4))
+    task = {"support_x": x, "support_y": np.arange(5, dtype="int32") % 3}
+    found = run(folder / "adapt_and_predict.onnx", {**task, "query_x": new})["predictions"]
+    expected = learner.adapt(*task.values()).predict(new, verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
+    learner.export(folder, format="onnx")  # replaces it
+
+
+@pytest.mark.parametrize(
+    ("shape", "ways", "tried"),
+    [((28, 28, 1), 60, 60), ((224, 224, 3), 60, 6), ((1000, 1000, 3), 60, 5), ((4,), 3, 3)],
+)
+def test_large_examples_are_tried_in_tasks_of_few_classes(shape, ways, tried):
+    numbers = int(np.prod(shape))
+    assert Request().ways_to_try(ways, numbers) == tried
+    assert Request(ways=ways).ways_to_try(ways, numbers) == ways
 
 
 @needs_onnx

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: at once, after the step at hand, at once the second time; no traceback."""
+"""SIGTERM and SIGINT: at once, after the current step, at once the second time; no traceback."""
 
 import os
 import signal
@@ -121,7 +121,7 @@ def test_a_signal_ends_the_process_in_a_line_wherever_it_is(name, tmp_path):
     program = HEAD + "with stop.signals():\n" + PLACES[name]
     code, lines = ended(program, tmp_path, signal.SIGINT)
     assert code == 130
-    step = " The step at hand had not ended." * ("step" in name)
+    step = " The current step had not ended." * ("step" in name)
     assert lines[-1] == f"meta-tf train: stopped by SIGINT.{step} Again."
     assert len(lines) == 1 + bool(step)
     assert os.listdir(tmp_path) == []
@@ -132,4 +132,18 @@ def test_a_second_signal_ends_even_a_long_call_at_once(tmp_path):
     program = HEAD.replace("0.2", "60") + "with stop.signals():\n" + PLACES["a step without an end"]
     code, lines = ended(program, tmp_path, signal.SIGTERM, signal.SIGINT)
     assert code == 130
-    assert len(lines) == 1 and lines[0].startswith("SIGTERM: stopping after the step at hand")
+    assert len(lines) == 1 and lines[0].startswith("SIGTERM: stopping after the current step")
+
+
+def test_a_signal_after_the_end_does_not_change_the_exit_code():
+    # As from a scheduler, while TensorFlow's threads end.
+    program = """
+import os, signal, sys
+sys.argv = ["meta-tf", "--version"]
+from meta_tf.command.main import main
+code = main()
+os.kill(os.getpid(), signal.SIGTERM)
+sys.exit(code)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=60, check=False)
+    assert done.returncode == 0

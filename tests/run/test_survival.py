@@ -26,7 +26,7 @@ TINY += ["--meta_batch_size=2", "--shots=1", "--steps_per_execution=1"]
 @pytest.fixture
 def learner():
     made = meta_tf.MetaLearner(meta_tf.models.mlp(hidden=[2]), meta_tf.MAML(), loss="mse")
-    made.compile("adam")
+    made.compile("adam", jit_compile=False)
     return made
 
 
@@ -77,7 +77,7 @@ def test_a_validation_of_nan_counts(tmp_path, learner):
     log.set_model(learner)
     log.set_params({"steps": 2})
     log.on_epoch_begin(0)
-    with pytest.raises(DivergedError, match="of the validation became nan"):
+    with pytest.raises(DivergedError, match="the validation loss became nan"):
         log.on_epoch_end(0, {"loss": 1.0, "val_loss": np.nan})
     assert sorted(os.listdir(tmp_path)) == []
 
@@ -99,15 +99,15 @@ def test_a_run_goes_on_from_a_checkpoint_with_other_rates_once(tmp_path):
         ]
     )
     assert [code for code, _, _ in answers] == [0, 1, 1, 0, 0, 0, 1, 0], answers
-    assert "Beginning at iteration 0 of 4" in answers[0][1]
-    assert "--meta_lr is '0.001'" in answers[1][2] and "--restart_from" in answers[1][2]
+    assert "Starting at iteration 0 of 4" in answers[0][1]
+    assert "--meta_lr must be '0.001'" in answers[1][2] and "--restart_from" in answers[1][2]
     assert "checkpoint in" in answers[2][2] and ": 2, 4." in answers[2][2]
-    assert "Going on from iteration 2 of 4" in answers[3][1]
+    assert "Continuing from iteration 2 of 4" in answers[3][1]
     assert "inner_lr=0.25" in answers[3][1]
-    assert "Going on from iteration 4 of 4" in answers[4][1]
-    assert "Going on from iteration 4 of 4" in answers[5][1]
-    assert "--shots is '1'" in answers[6][2]
-    assert "Beginning at iteration 0 of 4" in answers[7][1]
+    assert "Continuing from iteration 4 of 4" in answers[4][1]
+    assert "Continuing from iteration 4 of 4" in answers[5][1]
+    assert "--shots must be '1'" in answers[6][2]
+    assert "Starting at iteration 0 of 4" in answers[7][1]
     assert "Until" not in (tmp_path / "run" / "flags.txt").read_text()
 
 

@@ -20,12 +20,12 @@ def told_after(calls, capsys, total=1000, steps_per_call=10, pace=2.0, done=0, s
 def test_the_pace_is_told_once_and_without_the_first_call(capsys):
     first, second, *others = told_after(5, capsys)
     # 20 steps are made at 2 seconds each; 980 are left: 1960 seconds.
-    assert "About 33 minutes for the 980 outer steps" in second
+    assert "About 33 minutes for the remaining 980 outer steps" in second
     assert first == "" and set(others) == {""}
 
 
 def test_a_run_that_goes_on_counts_what_it_has(capsys):
-    assert "for the 480 outer steps" in told_after(2, capsys, done=500)[1]
+    assert "for the remaining 480 outer steps" in told_after(2, capsys, done=500)[1]
 
 
 def test_nothing_is_told_before_the_pace_is_known_or_at_the_end(capsys):
@@ -40,7 +40,7 @@ def test_steps_of_several_epochs_count(capsys):
         callback.on_epoch_begin(epoch)
         callback.on_train_batch_end(0)
     # 2 steps in 12 seconds, 100 left.
-    assert "About 10 minutes for the 100 outer steps" in capsys.readouterr().out
+    assert "About 10 minutes for the remaining 100 outer steps" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

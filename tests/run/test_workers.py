@@ -75,7 +75,7 @@ def test_a_run_goes_on_with_any_number_of_workers_and_learns_the_same(tmp_path, 
     workers[1].kill()
     out, err = workers[0].communicate(timeout=60)
     assert workers[0].returncode == 1, err
-    assert "Going on from iteration 5" in out
+    assert "Continuing from iteration 5" in out
     told = [line for line in err.splitlines() if line.startswith("meta-tf train: error: ")]
     assert len(told) == 1 and "worker 1, localhost:" in told[0] and "checkpoint" in told[0], err
     assert "Traceback" not in err
@@ -89,7 +89,7 @@ def test_a_run_goes_on_with_any_number_of_workers_and_learns_the_same(tmp_path, 
     assert f"Iteration {done} is saved in {workdir}" in errors[0]
     assert f"Iteration {done} is saved in the folder of the chief" in errors[1]
 
-    assert f"Going on from iteration {done}" in alone(workdir, done + 2)
+    assert f"Continuing from iteration {done}" in alone(workdir, done + 2)
     alone(tmp_path / "whole", done + 2)
     ours, theirs = numbers(workdir), numbers(tmp_path / "whole")
     assert ours.keys() == theirs.keys()

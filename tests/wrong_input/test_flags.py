@@ -151,7 +151,7 @@ WRONG = [
     ("train", ["--algorithm=math:nothing"], ["--algorithm", "math has no 'nothing'"]),
     ("train", ["--algorithm=math:sqrt"], ["--algorithm", "math:sqrt"]),
     ("train", ["--algorithm=builtins:dict"], ["--algorithm", "builtins:dict"]),
-    ("train", ["--model=builtins:dict"], ["--model", "whose arguments", "dict"]),
+    ("train", ["--model=builtins:dict"], ["--model", "with a signature", "dict"]),
     ("train", ["--strategy=parameter_server"], ["--strategy", "multi_worker", "parameter_server"]),
     ("train", ["--logical_devices=2"], ["--logical_devices", "--strategy=none"]),
     (
@@ -168,9 +168,9 @@ WRONG = [
     (
         "train",
         ["--strategy=mirrored", "--steps_per_execution=3"],
-        ["--steps_per_execution", "mirrored", "3", "placeholder"],
+        ["--steps_per_execution", "mirrored", "3", "several replicas"],
     ),
-    ("train", ["--task=builtins:dict"], ["--task", "whose arguments", "dict"]),
+    ("train", ["--task=builtins:dict"], ["--task", "with a signature", "dict"]),
 ]
 
 

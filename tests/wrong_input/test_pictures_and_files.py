@@ -4,6 +4,8 @@ import errno
 import io
 import os
 import struct
+import sys
+import types
 import zlib
 
 import numpy as np
@@ -12,8 +14,10 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from meta_tf import tasks
-from meta_tf.command import adapt_pictures, build, main
+from meta_tf.command import build, main
+from meta_tf.command.new_pictures import Told, as_files, say_ignored
 from meta_tf.files import whole_file, write_text
+from meta_tf.tasks.images import picture_files
 from meta_tf.tasks.images.conversion import Conversion
 from meta_tf.tasks.images.decode import decode_images
 from meta_tf.tasks.images.picture import ImageFile
@@ -226,10 +230,20 @@ def test_pictures_of_other_kinds_are_named_and_not_passed_over(tmp_path, ending)
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.png").write_bytes(KINDS["png"])
     (tmp_path / "two" / f"b{ending}").write_bytes(b"whatever it is")
-    cure = "Convert it to JPEG .*pillow_heif" if "he" in ending.lower() else "Convert it, to PNG"
+    cure = "Convert it to JPEG .*pillow-heif" if "he" in ending.lower() else "Convert it, to PNG"
     for reader in (tasks.ImageFolder, lambda path: classes_in(path, "--support")):
         with pytest.raises(ValueError, match=rf"two/b\{ending}\. .*{cure}"):
             reader(tmp_path)
+
+
+def test_a_package_that_reads_heic_is_used(monkeypatch):
+    asked = []
+    package = types.SimpleNamespace(register_heif_opener=lambda: asked.append("register"))
+    monkeypatch.setitem(sys.modules, "pillow_heif", package)
+    picture_files.register_heif.cache_clear()
+    assert "JPEG" in picture_files.formats() and picture_files.formats()
+    picture_files.register_heif.cache_clear()  # others do not have the package
+    assert asked == ["register"]
 
 
 def test_heic_is_named_whatever_the_file_is_called():
@@ -254,7 +268,8 @@ def test_all_that_pillow_opens_is_read_and_what_is_no_picture_is_counted(tmp_pat
     (tmp_path / "loose.jpg").unlink()
     found = classes_in(tmp_path, "--support").pictures
     assert len(found) == 6 * len(endings)
-    adapt_pictures.read(PictureInput((28, 28), 1), found)
+    assert len(PictureInput((28, 28), 1).decoded(as_files(found))) == len(found)
+    say_ignored(found, Told())
     line = "12 files are ignored (not a picture directly in a class folder): a/more, a/notes.txt, "
     assert capsys.readouterr().out.startswith(line + "b/more, ….\n")
 

@@ -1,12 +1,14 @@
 """The learner of photographs: its head by NumPy, and what of it is saved."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 
 import meta_tf
 from meta_tf import zoo
-from meta_tf.zoo.photos import photos
+from meta_tf.zoo.photos import photos, photos_from_features
 
 PICTURES = np.random.default_rng(0).integers(0, 256, [9, 8, 8, 3], np.uint8)
 LABELS = [0, 1, 2, 0, 1]
@@ -65,6 +67,24 @@ def test_a_saved_learner_learns_the_same(learner, tmp_path):
         np.testing.assert_array_equal(again.predict(PICTURES[5:], verbose=0), expected)
 
 
+def test_the_learner_of_features_is_the_same_after_the_network(learner):
+    features = learner.model.layers[2].predict(PICTURES / 255, verbose=0)
+    after = photos_from_features(6).adapt(features[:5], LABELS)
+    expected = learner.adapt(PICTURES[:5], LABELS).predict(PICTURES[5:], verbose=0)
+    found = after.predict(features[5:], verbose=0)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_it_is_calibrated_for_its_own_network_alone(learner):
+    assert learner.calibration is None
+    calibration = photos_from_features(6).calibration
+    about = json.loads(zoo.calibration_file("photos").read_text())
+    assert calibration.get_config() == about["calibration"]
+    assert calibration.false_alarms == 0.05
+    # Chosen for tasks of 2 to 40 classes; more classes need steeper logits.
+    assert calibration.temperature(40, 5) < calibration.temperature(5, 5)
+
+
 def test_the_card_names_the_head_and_the_licence():
     card = zoo.card("photos")
     assert card.startswith("### photos\n")
@@ -81,4 +101,6 @@ def test_the_shipped_one_learns_three_colours():
     pictures = (colours + rng.normal(0, 8, [9, 224, 224, 3])).clip(0, 255).astype(np.uint8)
     fitted = learner.adapt(pictures[:3], ["red", "green", "blue"])
     assert fitted.predict_names(pictures[3:]).tolist() == ["red", "green", "blue"] * 2
+    mosaics = rng.integers(0, 256, [3, 14, 14, 3], np.uint8).repeat(16, 1).repeat(16, 2)
+    assert fitted.predict_names(mosaics, unknown="none").tolist() == ["none"] * 3
     assert f"{learner.model.count_params():,} parameters" in zoo.card("photos")

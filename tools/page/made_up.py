@@ -105,10 +105,11 @@ def _rays(eye: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _traced(scene: Field, start: np.ndarray, rays: np.ndarray) -> np.ndarray:
     """How far each ray goes until it meets the scene; `_FAR` if it does not."""
-    gone = np.full(len(rays), 0.02)
+    gone, going = np.full(len(rays), 0.02), np.arange(len(rays))
     for _ in range(_STEPS):
-        step = scene(start + gone[:, np.newaxis] * rays)
-        gone = np.where((step > _NEAR) & (gone < _FAR), gone + step, gone)
+        step = scene(start[going] + gone[going, np.newaxis] * rays[going])
+        gone[going] += step
+        going = going[(step > _NEAR) & (gone[going] < _FAR)]
     return np.minimum(gone, _FAR)
 
 

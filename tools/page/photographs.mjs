@@ -12,7 +12,7 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 
-import { finish, opened, work } from "./chromium.mjs";
+import { browser, finish, opened, work } from "./chromium.mjs";
 
 const LARGE = { width: 1280, height: 1200 };
 await finish(() => (work.walk ? walk() : work.shots ? shoot() : work.camera ? film() : run()));
@@ -95,7 +95,25 @@ async function walk() {
       .filter((e) => !(e.getAttribute("aria-label") || e.textContent.trim()))
       .map((e) => e.outerHTML),
   );
+  await cutOff(page);
+  await page.reload();
+  await page.waitForSelector("html[data-ready]");
+  await note("offline");
   return { steps, before, after, dropped, said, unlabelled, problems, elsewhere };
+}
+
+/** Takes the network away from the page and its service worker. */
+async function cutOff(page) {
+  const target = await browser.waitForTarget((each) => each.type() === "service_worker");
+  await page.evaluate(async () => {
+    const kept = () => caches.match("embed.onnx").then((file) => file?.ok && caches.match("./"));
+    while (!(await kept())) await new Promise((done) => setTimeout(done, 50));
+  });
+  await page.setOfflineMode(true);
+  const session = await target.createCDPSession();
+  await session.send("Network.enable");
+  const nothing = { offline: true, latency: 0, downloadThroughput: 0, uploadThroughput: 0 };
+  await session.send("Network.emulateNetworkConditions", nothing);
 }
 
 /** Drops a file as a person does: its bytes come from here. */
@@ -131,7 +149,7 @@ function notice(page) {
 
 /** Screenshots. */
 async function shoot() {
-  for (const { file, language, dark, width, height, full, teach: what, after } of work.shots) {
+  for (const { file, language, dark, width, height, full, scroll, teach: what, after } of work.shots) {
     const viewport = { width, height, deviceScaleFactor: 2 };
     const { page } = await opened(`${work.url}?lang=${language}`, viewport, work.url, dark);
     if (what) {
@@ -140,10 +158,10 @@ async function shoot() {
     }
     for (const selector of after ?? []) await page.click(selector);
     await settled(page);
-    await page.evaluate(() => {
+    await page.evaluate((top) => {
       document.activeElement.blur();
-      scrollTo(0, 0);
-    });
+      scrollTo(0, top);
+    }, scroll ?? 0);
     await new Promise((done) => setTimeout(done, 600)); // the bars move
     await page.screenshot({ path: file, fullPage: full ?? true });
     await forget(page);
@@ -241,30 +259,40 @@ async function film() {
       field.dispatchEvent(new Event("change"));
     }, name);
   }
-  const found = await page.evaluate(filmed, codes, asks);
+  await page.evaluate(taughtByCamera, codes);
+  const start = await cpuSeconds();
+  const found = await page.evaluate(askedByCamera, asks);
+  const cpu = (await cpuSeconds()) - start;
   await page.click("#camera");
   await settled(page);
   const after = await page.evaluate(() => ({
     video: document.querySelector("#video").srcObject,
     hidden: document.querySelector("#video").hidden,
   }));
-  return { ...found, after, taught: await taught(page), problems, elsewhere };
+  return { ...found, cpu_ms: (1000 * cpu) / found.frames, after, taught: await taught(page), problems, elsewhere };
 }
 
-/** In the page: adds two pictures of each class, and then reads the answers to the frames. */
-async function filmed(codes, asks) {
-  const { state, settled } = await import(new URL("photographs/main.js", location.href).href);
+/** The CPU time of the whole browser until now: it depends less on other work than a clock. */
+async function cpuSeconds() {
+  const session = await browser.target().createCDPSession();
+  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
+  await session.detach();
+  return processInfo.reduce((sum, { cpuTime }) => sum + cpuTime, 0);
+}
+
+/** In the page: adds two pictures of each class. */
+async function taughtByCamera(codes) {
+  const { state } = await import(new URL("photographs/main.js", location.href).href);
   const video = document.querySelector("#video");
-  const canvas = new OffscreenCanvas(8, 8);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const context = new OffscreenCanvas(8, 8).getContext("2d", { willReadFrequently: true });
   const pause = (ms) => new Promise((done) => setTimeout(done, ms));
   /** The class of the frame that is on. */
-  const label = () => {
+  const label = (window.label = () => {
     context.drawImage(video, 4, video.videoHeight / 2 - 4, 8, 8, 0, 0, 8, 8);
     const [red, green, blue] = context.getImageData(4, 4, 1, 1).data;
     const apart = codes.map(([r, g, b]) => Math.hypot(r - red, g - green, b - blue));
     return apart.indexOf(Math.min(...apart));
-  };
+  });
   const cards = [...document.querySelectorAll(".card")];
   const teachers = cards.map((card) => card.querySelector(".teach"));
   const enough = (i) => state.things[i].examples.length >= 2;
@@ -280,6 +308,13 @@ async function filmed(codes, asks) {
     }
     await pause(30);
   }
+}
+
+/** In the page: reads the answers to the frames. */
+async function askedByCamera(asks) {
+  const { state, settled } = await import(new URL("photographs/main.js", location.href).href);
+  const { label } = window;
+  const pause = (ms) => new Promise((done) => setTimeout(done, ms));
   const answers = [];
   const [start, first] = [performance.now(), state.frames];
   while (answers.length < asks) {
@@ -292,5 +327,6 @@ async function filmed(codes, asks) {
     answers.push({ label: before, best, none: answer.none, ms });
   }
   const seconds = (performance.now() - start) / 1000;
-  return { answers, pictures_a_second: (state.frames - first) / seconds };
+  const frames = state.frames - first;
+  return { answers, frames, pictures_a_second: frames / seconds };
 }

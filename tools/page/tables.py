@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools.page import browser, chinese, drawings
+from tools.page import browser, chinese, drawings, photographs
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "demo.md"
 
@@ -26,6 +26,7 @@ def filled(text: str) -> str:
         ("drawings", drawings.RESULTS, _drawings),
         ("browser", browser.RESULTS, _browser),
         ("chinese", chinese.RESULTS, _chinese),
+        ("photographs", photographs.RESULTS, _photographs),
     ):
         start, end = f"<!-- table {name} -->\n", "<!-- end -->"
         before, rest = text.split(start)
@@ -77,6 +78,22 @@ def _chinese(learner: str, found: dict[str, Any]) -> list[str]:
         f"| {learner} | {found['pen']:g} | {found['side']:g} "
         f"| {100 * found['right']:.1f} ± {100 * found['ci95']:.1f} % "
         f"| {found['characters']} | {found['tasks']} |",
+    ]
+
+
+def _photographs(learner: str, found: dict[str, Any]) -> list[str]:
+    files, camera = found["files"], found["camera"]
+    differs = files["difference_of_probabilities"]
+    return [
+        "| learner | folder | right | same answer as Python | probabilities differ by "
+        "| camera: right | CPU time, ms |",
+        "|---|---|---|---|---|---|---|",
+        f"| {learner} | {found['megabytes']:.1f} MB "
+        f"| {100 * files['right']:.1f} % of {files['pictures']} "
+        f"| {100 * files['same_answer_in_python']:.1f} % "
+        f"| {differs['median']:.1e} ({differs['largest']:.1e}) "
+        f"| {100 * camera['right']:.0f} % of {camera['frames']} "
+        f"| {camera['cpu_ms_a_picture']:.0f} |",
     ]
 
 

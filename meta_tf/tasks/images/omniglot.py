@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -14,10 +15,10 @@ import numpy as np
 
 from meta_tf.checks import check_choice, check_integer
 from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
-from meta_tf.tasks.images.cache import cached
 from meta_tf.tasks.images.decode import decode_images
 from meta_tf.tasks.images.download import OMNIGLOT_URL, fetch_omniglot
 from meta_tf.tasks.images.picture import ImageFile
+from meta_tf.tasks.images.picture_cache import kept_pictures, users_folder
 from meta_tf.tasks.size_range import SizeRange
 from meta_tf.tasks.source import Source
 from meta_tf.tasks.split import shuffled, split_by_fractions
@@ -34,8 +35,8 @@ class Omniglot(Source):
     """Tasks of recognising characters of Omniglot, as strokes of 1 on 0.
 
     The 105 x 105 drawings are resized (Lanczos, antialiased) and inverted. The
-    result is kept in one small file, in `data_dir` or, if that is not writable, in
-    the user's cache folder (`~/.cache/meta_tf` on Linux), and is computed again if
+    resized drawings are kept (25 MB) in `data_dir` or, if that is not writable, in
+    the user's cache folder (`~/.cache/meta_tf` on Linux), and are computed again if
     the drawings change.
 
     Args:
@@ -56,7 +57,8 @@ class Omniglot(Source):
         rotates nothing. Rotation keeps four copies of the drawings, 100 MB.
       size: height and width of the images in pixels.
       download: whether to download archives that are not in `data_dir` (14 MB).
-      cache_dir: where to keep the decoded drawings, instead of the above.
+      cache_dir: the folder of the decoded drawings; `data_dir`, or else the user's cache folder,
+        if None.
       mirror: URL of a folder that contains the two archives, to download them from;
         the official one if None. In any case, the downloaded files must have the
         official checksums.
@@ -139,16 +141,27 @@ def _load(data_dir: Path, size: int, cache_dir: str | Path | None) -> ClassData:
         digest.update(
             f"{drawing.character} {Path(drawing.file.name).name} {drawing.mark}\n".encode()
         )
-    folders = [data_dir] if cache_dir is None else [Path(cache_dir).expanduser()]
-    return cached(
-        f"omniglot_{size}.npz", digest.hexdigest(), lambda: _decoded(drawings, size), folders
-    )
-
-
-def _decoded(drawings: Sequence[_Drawing], size: int) -> ClassData:
-    images = decode_images([drawing.file for drawing in drawings], (size, size), channels=1)
+    first = data_dir if cache_dir is None else Path(cache_dir).expanduser()
+    kept = [folder / f"omniglot_{size}" for folder in (first, users_folder())]
+    images = _decoded([drawing.file for drawing in drawings], size, digest.hexdigest(), kept)
     names, counts = np.unique([drawing.character for drawing in drawings], return_counts=True)
     return ClassData(255 - images, counts, names.tolist())
+
+
+def _decoded(files: Sequence[ImageFile], size: int, mark: str, kept: Sequence[Path]) -> np.ndarray:
+    """The decoded drawings, kept in the first of the folders that can be written."""
+    failures = []
+    for folder in kept:
+        try:
+            return np.asarray(kept_pictures(folder, mark, files, (size, size), channels=1)[0])
+        except OSError as error:
+            failures.append(f"{error.filename or folder} ({error.strerror or error})")
+    warnings.warn(
+        "The decoded drawings could not be kept, so the next run decodes again: "
+        f"{', '.join(failures)}. Set cache_dir to a writable folder.",
+        stacklevel=2,
+    )
+    return decode_images(files, (size, size), channels=1)
 
 
 def _candidates(data_dir: Path, half: str) -> list[Path]:

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from meta_tf.tasks.images.picture_files import HEIC_CURE, KINDS, formats
 
 _DEPTHS = (8, 10, 12, 14, 16)  # bits of a grey level that cameras and scanners write
-_SPARE = 4  # a JPEG is decoded at this many times the requested size or more
+_SPARE = 3  # a JPEG is decoded at this many times the requested size or more
 _ONE_PICTURE = {"MPO", "PSD"}  # the other content of such a file is not another picture
 _HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"}
 _BAD_EXIF = (IndexError, KeyError, SyntaxError, TypeError, ValueError, struct.error)

@@ -1,4 +1,4 @@
-"""Keeps decoded pictures in a file in the user's cache folder, for sets too large for memory."""
+"""Keeps decoded pictures on disk, as long as their files are unchanged."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import json
 import math
 import os
 import shutil
+import stat
 import sys
 import time
 import zlib
@@ -36,14 +37,34 @@ _LEFT = 3600.0  # seconds without a write after which a file belongs to a killed
 def mapped_pictures(
     path: Path, files: Mapping[str, Sequence[ImageFile]], size: tuple[int, int], channels: int
 ) -> tuple[np.memmap, str]:
-    """The pictures of a folder, from a file that is created on first use.
+    """The pictures of a folder, kept in the user's cache folder; see `kept_pictures`.
 
-    The file is created again if the name, size or modification time of a picture has changed, or
-    if its checksum shows damage; the whole file is read once for that.
+    They are decoded again if the name, size or modification time of a picture has changed.
 
     Args:
-      path: the folder; there is one file for each folder, `size` and `channels`.
+      path: the folder; its pictures are kept once for each `size` and `channels`.
       files: the pictures in it, by class.
+      size: height and width to resize to.
+      channels: 1 or 3.
+    """
+    digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
+    folder = users_folder() / f"pictures-{size[0]}x{size[1]}x{channels}-{digest}"
+    in_order = [file for of_class in files.values() for file in of_class]
+    return kept_pictures(folder, _mark(files), in_order, size, channels)
+
+
+def kept_pictures(
+    folder: Path, mark: str, files: Sequence[ImageFile], size: tuple[int, int], channels: int
+) -> tuple[np.memmap, str]:
+    """The decoded pictures in a folder, which is written on first use.
+
+    It is written again if `mark` differs, or if its checksum shows damage; the whole file is read
+    once for that.
+
+    Args:
+      folder: the folder that keeps the pictures.
+      mark: a digest of the files and their order.
+      files: the pictures.
       size: height and width to resize to.
       channels: 1 or 3.
 
@@ -52,17 +73,16 @@ def mapped_pictures(
       `Conversion.told`.
 
     Raises:
-      OSError: if the file cannot be made.
+      OSError: if the folder cannot be written.
       ValueError: if a picture cannot be decoded.
     """
-    folder = _folder(path, size, channels)
-    mark = _mark(files)
-    shape = (sum(map(len, files.values())), *size, channels)
+    mark = f"{_FORMAT} {tf.__version__} {PIL.__version__} {mark}"
+    shape = (len(files), *size, channels)
     found = _opened(folder, mark, shape)
     if found is not None:
         return found
     try:
-        _write(folder, mark, [file for of_class in files.values() for file in of_class], shape)
+        _write(folder, mark, files, shape)
     except OSError:
         found = _opened(folder, mark, shape)  # another process may have created it
         if found is None:
@@ -73,16 +93,14 @@ def mapped_pictures(
     return found
 
 
-def _folder(path: Path, size: tuple[int, int], channels: int) -> Path:
-    """Where the pictures of a folder are kept. New versions replace old ones, to save space."""
-    digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
-    users = platformdirs.user_cache_path("meta_tf", appauthor=False)
-    return users / f"pictures-{size[0]}x{size[1]}x{channels}-{digest}"
+def users_folder() -> Path:
+    """The user's cache folder (`~/.cache/meta_tf` on Linux)."""
+    return platformdirs.user_cache_path("meta_tf", appauthor=False)
 
 
 def _mark(files: Mapping[str, Sequence[ImageFile]]) -> str:
-    """A digest of all that the decoded pictures depend on, except their size and channels."""
-    digest = hashlib.sha256(f"{_FORMAT} {tf.__version__} {PIL.__version__}\n".encode())
+    """A digest of the names, sizes and modification times of pictures."""
+    digest = hashlib.sha256()
     for name, of_class in files.items():
         digest.update(os.fsencode(name) + b"\n")
         for file in of_class:
@@ -121,6 +139,9 @@ def _checksum(path: Path, start: int, told: str) -> int:
 def _write(folder: Path, mark: str, files: Sequence[ImageFile], shape: tuple[int, ...]) -> None:
     """Decodes the pictures into the folder, completely or not at all."""
     make_folder(folder.parent)
+    # An administrator can write anywhere, but should respect a read-only mark.
+    if not folder.parent.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(folder.parent))
     _remove_left(folder)
     if shutil.disk_usage(folder.parent).free < math.prod(shape):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,13 +21,21 @@ _SHOWN = 3  # the number of names to list
 HEIC_CURE = (
     "Pillow does not read HEIC, the format of Apple's cameras. Convert it to JPEG (an iPhone "
     "writes JPEG after Settings, Camera, Formats, Most Compatible), or run `pip install "
-    "pillow-heif` and, in your program, `pillow_heif.register_heif_opener()` first."
+    "pillow-heif`, which is then used."
 )
+
+
+@functools.cache
+def register_heif() -> None:
+    """Lets Pillow read HEIC, if the package for that is installed."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module("pillow_heif").register_heif_opener()
 
 
 def formats() -> list[str]:
     """The formats that are read, by Pillow's names, the common ones first."""
     Image.init()
+    register_heif()
     return [name for name in Image.ID if name not in _NOT_DECODED]
 
 

@@ -1,5 +1,7 @@
 // The page: symbols are taught above, a drawing is asked about below.
 
+import { keepOffline } from "../keep_offline.js";
+import { preferred, speak } from "../words.js";
 import * as answer from "./answer.js";
 import * as choice from "./choice.js";
 import * as details from "./details.js";
@@ -7,7 +9,6 @@ import { Learner } from "./learner.js";
 import { Pad } from "./pad.js";
 import { pixels } from "./pixels.js";
 import { SymbolCard } from "./symbol_card.js";
-import { preferred, speak } from "../words.js";
 import { en } from "./words/en.js";
 import { zh } from "./words/zh.js";
 
@@ -60,6 +61,7 @@ async function start() {
   }
   performance.mark("ready");
   document.documentElement.dataset.ready = "yes";
+  keepOffline();
 }
 
 /** Makes a learner the one that learns and answers; it is warmed while somebody draws. */

@@ -3,7 +3,7 @@
 //
 // A stroke is a list of points [x, y], from 0 to 1 from the left and from the top.
 
-import { shrink } from "./lanczos.js";
+import { resize } from "../lanczos.js";
 
 export const GRID = 105; // Omniglot's drawings are 105 x 105 pixels
 const LARGEST_FACTOR = 4; // a dot stays one
@@ -23,7 +23,7 @@ export function pixels(strokes, { pen, side, size }) {
 export function picture(strokes, { pen, size }) {
   const paper = ink(strokes, pen).map((inked) => 1 - inked);
   // Rounded to 1/255, as in a file of a picture. The filter overshoots at edges.
-  return shrink(paper, GRID, size).map((light) => {
+  return resize(paper, GRID, GRID, size).map((light) => {
     return 1 - Math.round(255 * Math.min(1, Math.max(0, light))) / 255;
   });
 }

@@ -12,6 +12,7 @@ export function ask(text) {
   parts.answer.textContent = text;
   parts.answer.className = "answer hint";
   parts.bars.replaceChildren();
+  parts.bars.classList.remove("none");
   rows = [];
 }
 
@@ -32,6 +33,7 @@ export function show(words, { things, probabilities, none }) {
   const best = probabilities.indexOf(Math.max(...probabilities));
   parts.answer.className = "answer";
   say(none ? words.isNone : words.isThis(things[best].name, percent(probabilities[best])));
+  parts.bars.classList.toggle("none", none);
   const shown = things.map((thing, i) => ({ thing, share: probabilities[i], best: i === best && !none }));
   if (things.length > MOST) shown.sort((a, b) => b.share - a.share).splice(MOST);
   if (rows.length !== shown.length) {

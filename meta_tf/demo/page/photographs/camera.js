@@ -33,20 +33,19 @@ export class Camera {
   /** Starts it; throws an error with a `reason` of the words. */
   async start() {
     if (!navigator.mediaDevices?.getUserMedia) throw problem("cameraInsecure");
+    this.video.hidden = false; // some browsers play no hidden one
     const wanted = { facingMode: { ideal: this.#facing }, width: { ideal: 640 }, height: { ideal: 480 } };
+    let stream;
     try {
-      this.#stream = await navigator.mediaDevices.getUserMedia({ video: wanted, audio: false });
+      stream = await navigator.mediaDevices.getUserMedia({ video: wanted, audio: false });
+      this.video.srcObject = stream;
+      await this.video.play();
     } catch (error) {
+      for (const track of stream?.getTracks() ?? []) track.stop();
       throw problem(REASONS[error.name] ?? "cameraBusy", error.message);
     }
-    for (const track of this.#stream.getTracks()) {
-      track.addEventListener("ended", () => {
-        this.stop();
-        this.ended();
-      });
-    }
-    this.video.srcObject = this.#stream;
-    await this.video.play();
+    for (const track of stream.getTracks()) track.addEventListener("ended", this.ended);
+    this.#stream = stream;
   }
 
   stop() {

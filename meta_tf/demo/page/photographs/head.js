@@ -62,26 +62,29 @@ export class Head {
     });
   }
 
-  #calibrate(classes, { temperatures, spread: usual }) {
+  #calibrate(classes, calibration) {
     const count = classes.flat().length;
-    this.#temperature = temperatureFor(count / classes.length, temperatures);
+    this.#temperature = temperature(classes.length, count / classes.length, calibration);
     const means = classes.map((list) => combination(list, list.map(() => 1 / list.length)));
     const noise = classes.map((list) => 1 + 1 / list.length);
     let within = 0;
     classes.forEach((list, n) => list.forEach((row) => (within += distance(row, means[n]))));
-    const spread = (USUAL_COUNTS * usual + within) / (USUAL_COUNTS + count - classes.length);
+    const spread = (USUAL_COUNTS * calibration.spread + within) / (USUAL_COUNTS + count - classes.length);
     this.#near = { means, noise, spread };
   }
 }
 
-/** Its logarithm is interpolated over that of the number of examples per class. */
-function temperatureFor(shots, temperatures) {
-  const above = temperatures.findIndex(([known]) => known >= shots);
-  if (above === 0) return temperatures[0][1];
-  if (above < 0) return temperatures.at(-1)[1];
-  const [[k0, t0], [k1, t1]] = temperatures.slice(above - 1, above + 1);
-  const share = Math.log(shots / k0) / Math.log(k1 / k0);
-  return t0 * (t1 / t0) ** share;
+/** For numbers of classes and of examples per class, from the temperatures at four corners. */
+function temperature(ways, shots, corners) {
+  const [few, many] = corners.temperatures.map((row) => between(shots, corners.shots, row));
+  return between(ways, corners.ways, [few, many]);
+}
+
+/** Interpolates, with all logarithms linear, and no further than the ends. */
+function between(number, [low, high], [atLow, atHigh]) {
+  if (number <= low) return atLow;
+  if (number >= high) return atHigh;
+  return atLow * (atHigh / atLow) ** (Math.log(number / low) / Math.log(high / low));
 }
 
 /** The squared distance. */

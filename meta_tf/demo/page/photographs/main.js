@@ -1,5 +1,6 @@
 // The page: what it is shown on one side, what it was taught on the other.
 
+import { keepOffline } from "../keep_offline.js";
 import { manifest } from "../manifest.js";
 import { preferred, speak } from "../words.js";
 import * as answer from "./answer.js";
@@ -10,7 +11,7 @@ import { Head } from "./head.js";
 import { Network } from "./network.js";
 import * as notice from "./notice.js";
 import { read, written } from "./saved.js";
-import { pixels, square, thumbnail } from "./square.js";
+import { exactSquare, pixels, square, thumbnail } from "./square.js";
 import { Store } from "./store.js";
 import { ThingCard } from "./thing_card.js";
 import { en } from "./words/en.js";
@@ -35,13 +36,14 @@ const page = {
   drawn: null, // the file that is drawn in large
   head: null, // what learned from the things; null when they have changed
   learned: null, // { things, pictures, ms } of the head
+  live: null, // what follows the camera: the last one started
   frames: 0, // of the camera, that were answered
 };
 let queue = Promise.resolve();
 
 const camera = new Camera($("#video"), () => {
+  stopCamera();
   notice.show(page.words.problems.cameraEnded());
-  update();
 });
 
 // For tests of the page: what it holds, and when it has made up its mind.
@@ -80,22 +82,28 @@ async function start() {
   update();
   performance.mark("ready");
   document.documentElement.dataset.ready = "yes";
+  keepOffline();
 }
 
 // What it is shown
 
-async function startCamera() {
-  await camera.start();
-  $("#video").classList.toggle("mirrored", camera.mirrored);
-  $("#turn").hidden = !(await Camera.several());
-  page.asked = [];
-  update();
-  live();
-}
+const startCamera = () => follow(() => camera.start());
+const turnCamera = () => follow(() => camera.turn());
 
-async function turnCamera() {
-  await camera.turn();
-  $("#video").classList.toggle("mirrored", camera.mirrored);
+/** Answers what the camera shows, once it is on. */
+async function follow(start) {
+  page.asked = [];
+  page.seen = null;
+  $("#camera").disabled = $("#turn").disabled = true;
+  try {
+    await start();
+    $("#video").classList.toggle("mirrored", camera.mirrored);
+    $("#turn").hidden = !(await Camera.several());
+  } finally {
+    $("#camera").disabled = $("#turn").disabled = false;
+    update();
+  }
+  live();
 }
 
 function stopCamera() {
@@ -106,7 +114,8 @@ function stopCamera() {
 
 /** Answers one picture of the camera after the other, and leaves a third of the time to the browser. */
 async function live() {
-  while (camera.on) {
+  const started = (page.live = {});
+  while (camera.on && page.live === started) {
     const start = performance.now();
     if (!document.hidden) {
       await inTurn(async () => {
@@ -122,23 +131,25 @@ async function live() {
 
 /** Recognises files, and shows the first. */
 async function ask(files) {
-  if (!files.length) return;
+  if (!files.length || !page.store) return;
   if (camera.on) stopCamera();
-  page.asked = [];
+  const asked = (page.asked = []);
   page.seen = null;
   for (const file of files.slice(0, MOST_ASKED)) {
     await attempt(async () => {
       const one = { file, name: file.name, ...(await see(await readPicture(file))), answer: null };
-      page.asked.push(one);
+      if (page.asked !== asked) return;
+      asked.push(one);
       page.seen ??= one;
     });
+    if (page.asked !== asked) return; // it is asked about something else
     update();
   }
 }
 
 /** A picture as the network sees it, and its embedding. */
 async function see(source) {
-  const canvas = square(source, page.manifest.size);
+  const canvas = exactSquare(source, page.manifest.size);
   source.close?.();
   return { canvas, ...(await page.network.embed(pixels(canvas, page.manifest.white))) };
 }
@@ -185,6 +196,7 @@ async function teach(thing) {
 }
 
 async function teachFiles(thing, files) {
+  if (!page.store) return;
   for (const [i, file] of files.entries()) {
     cardOf(thing)?.show([i + 1, files.length]);
     await attempt(async () => {
@@ -384,6 +396,7 @@ function answerTo({ embedding }) {
 /** What is looked at: the camera, or the file that is chosen. */
 async function showSeen() {
   const { words, asked, seen } = page;
+  $("#answer").setAttribute("aria-live", camera.on ? "off" : "polite"); // it changes all the time
   $("#video").hidden = !camera.on;
   $("#chosen").hidden = camera.on || !seen;
   $("#empty").hidden = camera.on || Boolean(seen);

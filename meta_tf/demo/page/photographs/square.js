@@ -1,19 +1,47 @@
-// Pictures as the network takes them: their middle square, made as small as its input.
+// Pictures as the network takes them: their middle square, resized as Python does it.
+
+import { resize } from "../lanczos.js";
+
+const MOST = 4; // times the size: what is larger is first made smaller by the browser
 
 /** The middle square of a picture or of a video's frame, on a new canvas [size, size]. */
 export function square(source, size) {
-  const width = source.videoWidth ?? source.width;
-  const height = source.videoHeight ?? source.height;
-  const side = Math.min(width, height);
-  const canvas = document.createElement("canvas");
-  canvas.width = canvas.height = size;
-  const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
-  context.fillStyle = "white"; // under transparent pictures
-  context.fillRect(0, 0, size, size);
-  context.imageSmoothingQuality = "high";
-  const [left, top] = [Math.floor((width - side) / 2), Math.floor((height - side) / 2)];
+  const { height, width, side } = sizes(source);
+  const [canvas, context] = blank(size, size);
+  const [left, top] = [(width - side) / 2, (height - side) / 2];
   context.drawImage(source, left, top, side, side, 0, 0, size, size);
   return canvas;
+}
+
+/** The same with Python's filter. */
+export function exactSquare(source, size) {
+  const { height, width, side } = sizes(source);
+  const smaller = Math.min(1, (MOST * size) / side);
+  const [rows, columns] = [Math.round(smaller * height), Math.round(smaller * width)];
+  const [whole, given] = blank(rows, columns);
+  given.drawImage(source, 0, 0, columns, rows);
+  if (rows === size && columns === size) return whole;
+  const { data } = given.getImageData(0, 0, columns, rows);
+  const [canvas, context] = blank(size, size);
+  // Rounds, and cuts off where the filter overshoots at edges.
+  const rounded = Uint8ClampedArray.from(resize(data, rows, columns, size, 4));
+  context.putImageData(new ImageData(rounded, size), 0, 0);
+  return canvas;
+}
+
+function sizes(source) {
+  const width = source.videoWidth ?? source.width;
+  const height = source.videoHeight ?? source.height;
+  return { height, width, side: Math.min(width, height) };
+}
+
+function blank(height, width) {
+  const canvas = Object.assign(document.createElement("canvas"), { height, width });
+  const context = canvas.getContext("2d", { alpha: false, willReadFrequently: true });
+  context.fillStyle = "white"; // under transparent pictures
+  context.fillRect(0, 0, width, height);
+  context.imageSmoothingQuality = "high";
+  return [canvas, context];
 }
 
 /** The numbers of a canvas, row after row, red, green and blue from 0 to `white`. */

@@ -11,7 +11,7 @@ export const zh = {
   turn: "切换摄像头",
   choose: "选择照片",
   thingsTitle: "你的东西",
-  add: "添加一样",
+  add: "添加一样东西",
   save: "保存为文件",
   load: "载入文件",
   forget: "全部忘记",

@@ -1,0 +1,144 @@
+"""Learns a group from a few rows of a table, and predicts new rows."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+
+import meta_tf
+from meta_tf.command.adaptation import Adaptation
+from meta_tf.command.learners import load
+from meta_tf.files import whole_file, write_text
+from meta_tf.network.check_loss import is_gaussian
+from meta_tf.run.devices import set_up_device
+from meta_tf.run.settings import Above
+from meta_tf.tasks.columns import Columns
+from meta_tf.tasks.read_table import read_table
+
+SUFFIXES = (".csv", ".parquet")
+_MOST_SHOWN = 20  # rows on the screen
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """How to tell the predictions of a table.
+
+    Args:
+      level: the probability of the intervals of a learner that predicts means and scales.
+    """
+
+    level: Annotated[float, Above(0)] = 0.9
+
+
+EXAMPLES = """
+  meta-tf adapt measured.csv new.csv --learner=runs/table --output=answers.csv
+SUPPORT and QUERY may instead be tables, .csv or .parquet, with the columns of the table that the
+learner was trained on; QUERY needs no target. If both have the column of the groups, each group
+is learned by itself.
+"""
+
+
+def run(asked: Adaptation, rows: Rows, output: str | Path | None) -> None:
+    """Prints a prediction for each row of `query`, with an interval or probabilities."""
+    if rows.level >= 1:
+        raise ValueError(f"--level must be below 1. Received: --level={rows.level}.")
+    if not asked.learner:
+        raise ValueError("--learner is needed for a table: the run that was trained on one.")
+    set_up_device(asked.device)
+    learner = load(asked.learner)
+    columns = learner.columns
+    if columns is None:
+        raise ValueError(
+            f"--learner must be trained on a table (--task=table). Received: "
+            f"--learner={asked.learner}, which does not know its columns. Train it again."
+        )
+    support, query = _read(asked.support, "support"), _read(asked.query, "query")
+    pairs = _groups(support, query, columns)
+    if asked.save and len(pairs) > 1:
+        raise ValueError(
+            f"--save needs the rows of one group. Received: {len(pairs)} groups in --support."
+        )
+    answers = query.copy()
+    for known, new in pairs:
+        fitted = _adapted(learner, columns, support[known], asked)
+        for name, values in _predicted(fitted, columns, query[new], rows.level).items():
+            answers.loc[new, name] = values
+    print(_shown(answers, query, columns))
+    if output:
+        write_text(output, answers.to_csv(index=False, lineterminator="\n"))
+        print(f"Written to {output}.")
+    if asked.save:
+        with whole_file(asked.save) as part:
+            fitted.save(part)
+        print(f"Saved to {asked.save}.")
+
+
+def _read(path: str | Path | None, flag: str) -> Any:
+    try:
+        return read_table(path)
+    except ValueError as error:
+        raise ValueError(str(error).replace("`data`", f"--{flag}")) from error
+
+
+def _groups(support: Any, query: Any, columns: Columns) -> list[tuple[Any, Any]]:
+    """For each group the rows, as masks, of the support set and of the queries."""
+    name, everything = columns.group, [(np.ones(len(t), bool)) for t in (support, query)]
+    groups = support[name].unique() if name in support.columns else [None]
+    if name not in query.columns:
+        if len(groups) > 1:
+            raise ValueError(
+                f"--query must have the column {name!r}, as --support has {len(groups)} groups. "
+                f"Received: {', '.join(map(str, query.columns))}."
+            )
+        return [(everything[0], everything[1])]
+    if name not in support.columns:
+        return [(everything[0], everything[1])]
+    if unknown := sorted(map(str, set(query[name].unique()) - set(groups))):
+        raise ValueError(
+            f"--support must have rows of every group of --query. Received: none of "
+            f"{', '.join(unknown[:5])} in the column {name!r}."
+        )
+    masks = [tuple((t[name] == g).to_numpy() for t in (support, query)) for g in groups]
+    return [(known, new) for known, new in masks if new.any()]
+
+
+def _adapted(
+    learner: meta_tf.MetaLearner, columns: Columns, support: Any, asked: Adaptation
+) -> meta_tf.AdaptedModel:
+    try:
+        x, y = columns.rows(support), columns.targets(support)
+    except ValueError as error:
+        raise ValueError(f"--support={asked.support}: {error}") from error
+    return learner.adapt(x, y, asked.eval_steps, class_names=columns.classes or None)
+
+
+def _predicted(
+    fitted: meta_tf.AdaptedModel, columns: Columns, query: Any, level: float
+) -> dict[str, Any]:
+    """The new columns: a prediction with its interval, or a class with its probabilities."""
+    try:
+        x = columns.rows(query)
+    except ValueError as error:
+        raise ValueError(f"--query: {error}") from error
+    if columns.classes:
+        sure = fitted.predict_proba(x)
+        likely = np.array(columns.classes)[sure.argmax(-1)]
+        each = {f"p({name})": sure[:, i] for i, name in enumerate(columns.classes)}
+        return {f"predicted_{columns.target}": likely, "confidence": sure.max(-1), **each}
+    found = {f"predicted_{columns.target}": fitted.predict(x, verbose=0)[:, 0]}
+    if is_gaussian(fitted.network.loss):
+        lower, upper = fitted.predict_interval(x, level)
+        found |= {"lower": lower[:, 0], "upper": upper[:, 0]}
+    return found
+
+
+def _shown(answers: Any, query: Any, columns: Columns) -> str:
+    """The first rows: the group, if there is one, and what is new."""
+    own = [name for name in (columns.group,) if name in query.columns]
+    new = [name for name in answers.columns if name not in query.columns]
+    more = len(answers) - _MOST_SHOWN
+    text = answers[[*own, *new]].head(_MOST_SHOWN).to_string(float_format="{:.6g}".format)
+    return text + (f"\n… and {more} more rows" if more > 0 else "")

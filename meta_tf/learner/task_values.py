@@ -1,0 +1,85 @@
+"""`TaskValues`: the weights of an adapted model, as tensors until Keras variables are needed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from meta_tf.types import Tensor, Weights
+
+
+class TaskValues:
+    """The weights that were learned for a task.
+
+    They are plain tensors, which cost nothing to create, until `make_variables` replaces them.
+
+    Args:
+      learned: the weights, as tensors.
+      add_weight: `add_weight` of the Keras model that has the variables.
+    """
+
+    def __init__(self, learned: Weights, add_weight: Callable[..., keras.Variable]):
+        self._learned: Weights | None = learned  # None once there are variables
+        self._add_weight = add_weight
+        self._making_variables = threading.Lock()
+
+    def now(self) -> Weights:
+        """The weights, as tensors."""
+        learned = self._learned  # read once: another thread may be creating the variables
+        if learned is not None:
+            return learned
+        own = self._own
+        return Weights(
+            [tf.convert_to_tensor(v.value) for v in own.model],
+            [tf.convert_to_tensor(v.value) for v in own.state],
+            {name: tf.convert_to_tensor(v.value) for name, v in own.meta.items()},
+        )
+
+    def of(self, model: keras.Model) -> Iterator[tuple[keras.Variable, Tensor]]:
+        """The variables of a model, each with the value that was learned for it."""
+        values = self.now()
+        yield from zip(model.trainable_variables, values.model, strict=True)
+        yield from zip(model.non_trainable_variables, values.state, strict=True)
+
+    def make_variables(self, model: keras.Model, check: Callable[[], None]) -> None:
+        """Replaces the tensors by Keras variables, once.
+
+        Args:
+          model: the model whose variables have these names, regularisers and constraints.
+          check: is called before.
+        """
+        if self._learned is None:
+            return
+        with self._making_variables:
+            if self._learned is None:  # another thread has created them
+                return
+            check()
+            learned = self._learned
+            trained = zip(model.trainable_variables, learned.model, strict=True)
+            others = zip(model.non_trainable_variables, learned.state, strict=True)
+            with tf.init_scope():
+                self._own: Any = Weights(
+                    [self._variable(v.path, w, v) for v, w in trained],
+                    [self._variable(v.path, w) for v, w in others],
+                    {name: self._variable(name, w) for name, w in learned.meta.items()},
+                )
+            self._learned = None  # last: once it is None, the variables exist
+
+    def _variable(
+        self, path: str, value: Tensor, trained: keras.Variable | None = None
+    ) -> keras.Variable:
+        """A variable of this value; trainable like `trained`, if that is given."""
+        return self._add_weight(
+            name=path.replace("/", "_"),
+            shape=value.shape,
+            dtype=value.dtype.name,
+            initializer=lambda shape, dtype=None: tf.cast(value, dtype),
+            trainable=trained is not None,
+            regularizer=trained.regularizer if trained is not None else None,
+            constraint=trained.constraint if trained is not None else None,
+            autocast=False,
+        )

@@ -1,0 +1,209 @@
+"""Learners of tables: gaps, texts and units inside, and the next rows of a new group."""
+
+import importlib.util
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import meta_tf
+from meta_tf.command import adapt_table
+from meta_tf.command.adapt_table import Rows
+from meta_tf.command.adaptation import Adaptation
+from meta_tf.export import onnx
+from meta_tf.layers.table_columns import MISSING, TableColumns
+
+pandas = pytest.importorskip("pandas")
+SPARSE = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Nine patients of eight rows; a column with gaps, and texts with gaps."""
+    rng = np.random.default_rng(0)
+    columns = {
+        "patient": [f"p{i}" for i in np.arange(72) // 8],
+        "site": rng.choice(["north", "east", None], 72),
+        "dose": rng.normal(50, 9, 72),
+        "age": np.where(rng.random(72) < 0.3, np.nan, rng.normal(1e4, 99, 72)),
+    }
+    columns["effect"] = columns["dose"] * 3 + np.where(columns["site"] == "east", 40, 0.0)
+    columns["ill"] = np.where(np.arange(72) % 2, "yes", "no")
+    return pandas.DataFrame(columns)
+
+
+FEATURES = ("site", "dose", "age")
+LISTS = [[f"p{i}" for i in part] for part in (range(5), [5], range(6, 9))]
+
+
+@pytest.fixture(scope="module")
+def trained(table):
+    tasks = meta_tf.tasks.from_table(table, "effect", "patient", FEATURES, split=LISTS, shots=4)
+    body = meta_tf.models.mlp(tasks.columns.width, None, (4,), "tanh", "glorot_uniform")
+    learner = meta_tf.MetaLearner(body, meta_tf.ALPaCA(), meta_tf.GaussianLoss())
+    learner.standardize(tasks.train)
+    return learner, tasks
+
+
+def test_the_layer_fills_gaps_scales_numbers_and_spreads_categories(table, trained):
+    learner, tasks = trained
+    rows = tasks.columns.rows(table)
+    known = table[table["patient"].isin(LISTS[0])]
+    found = learner.model.layers[0](rows).numpy()
+    expected = [
+        (table["dose"] - known["dose"].mean()) / known["dose"].std(ddof=0),
+        ((table["age"] - known["age"].mean()) / known["age"].std(ddof=0)).fillna(0),
+        table["age"].isna(),
+        table["site"] == "east",  # in alphabetical order
+        table["site"] == "north",
+    ]
+    np.testing.assert_allclose(found, np.stack(expected, 1).astype(float), atol=1e-3)
+    new = table.head(1).assign(site="west", age=None)
+    made = tasks.columns.rows(new)
+    np.testing.assert_array_equal(made[0, [0, 2]], np.float32([-1, MISSING]))
+    np.testing.assert_allclose(learner.model.layers[0](made)[0, 1:], [0, 1, 0, 0])
+
+
+def test_the_layer_comes_back_from_its_config(trained):
+    layer = trained[0].model.layers[0]
+    again = TableColumns.from_config(json.loads(json.dumps(layer.get_config())))
+    x = np.array([[0.0, 50, 1e4], [MISSING, 40, MISSING]], np.float32)
+    np.testing.assert_array_equal(again(x), layer(x))
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained):
+    """The first test group, and the error that `evaluate` reports for it."""
+    learner, tasks = trained
+    whole = tasks.test.whole_groups()
+    x, y = next(iter(whole.batches()))
+    result = meta_tf.evaluate(learner, whole, len(whole), baselines=tasks.train)
+    assert "ridge on all groups" in result.baselines
+    return {n: t[0].numpy() for n, t in x.items()}, y[0].numpy(), result.per_task[0, -1]
+
+
+def error_of(predictions, y):
+    mean, _ = np.split(np.asarray(predictions), 2, -1)
+    return pytest.approx(float(np.mean(np.square(mean - y))), rel=1e-3)
+
+
+def test_raw_rows_through_files_have_the_evaluated_error(trained, evaluated, tmp_path):
+    learner, tasks = trained
+    task, y, error = evaluated
+    learner.save(tmp_path / "learner.keras")
+    loaded = keras.models.load_model(tmp_path / "learner.keras")
+    assert loaded.columns == tasks.columns
+    fitted = loaded.adapt(task["support_x"], task["support_y"])
+    assert error == error_of(fitted.predict(task["query_x"], verbose=0), y)
+    learner.export(tmp_path / "saved_model")
+    run = tf.saved_model.load(tmp_path / "saved_model").signatures["adapt_and_predict"]
+    assert error == error_of(run(**task)["predictions"], y)
+    about = json.loads((tmp_path / "saved_model/assets.extra/meta_tf.json").read_text())
+    assert about["columns"]["categories"] == {"site": ["east", "north"]}
+    assert np.float32(about["columns"]["missing"]) == np.float32(MISSING)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("ai_edge_litert") is None, reason="needs the extra [litert]"
+)
+def test_raw_rows_through_litert(trained, evaluated, tmp_path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    task, y, error = evaluated
+    path = tmp_path / "learner.tflite"
+    trained[0].export(path, "litert", shots=4, queries=4)
+    run = Interpreter(model_path=str(path)).get_signature_runner("adapt_and_predict")
+    assert error == error_of(run(**task)["predictions"], y)
+    about = json.loads((tmp_path / "learner.tflite.columns.json").read_text())
+    assert about["features"] == list(FEATURES)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not all(importlib.util.find_spec(package) for package in onnx.PACKAGES),
+    reason="needs the extra [onnx]",
+)
+def test_raw_rows_through_onnx(trained, evaluated, tmp_path):
+    import onnxruntime
+
+    task, y, error = evaluated
+    trained[0].export(tmp_path / "learner", "onnx", shots=4, queries=4)
+    path = tmp_path / "learner" / "adapt_and_predict.onnx"
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    assert error == error_of(session.run(["predictions"], task)[0], y)
+    assert (tmp_path / "learner.columns.json").exists()
+
+
+@pytest.fixture(scope="module")
+def files(table, trained, tmp_path_factory):
+    """Two new patients: four measured rows of each, and four without the target."""
+    folder = tmp_path_factory.mktemp("rows")
+    new = table[table["patient"].isin(["p6", "p7"])]
+    first = new.groupby("patient").cumcount() < 4
+    new[first].to_csv(folder / "measured.csv", index=False)
+    new[~first].drop(columns=["effect", "ill"]).to_csv(folder / "new.csv", index=False)
+    trained[0].save(folder / "learner.keras")
+    return folder
+
+
+def test_a_command_predicts_the_next_rows_of_each_group(files, trained, table, capsys):
+    asked = Adaptation(files / "measured.csv", files / "new.csv", files / "learner.keras")
+    adapt_table.run(asked, Rows(level=0.8), files / "answers.csv")
+    answers = pandas.read_csv(files / "answers.csv")
+    learner, columns = trained[0], trained[1].columns
+    for patient in ("p6", "p7"):
+        rows = table[table["patient"] == patient]
+        fitted = learner.adapt(columns.rows(rows[:4]), columns.targets(rows[:4]))
+        x = columns.rows(rows[4:])
+        own = answers[answers["patient"] == patient]
+        found = own[["predicted_effect", "lower", "upper"]]
+        expected = [fitted.predict(x, verbose=0)[:, :1], *fitted.predict_interval(x, 0.8)]
+        np.testing.assert_allclose(found, np.concatenate(expected, 1), rtol=1e-4)
+    assert "predicted_effect" in capsys.readouterr().out
+
+
+def test_classes_come_with_their_probabilities(table, tmp_path):
+    tasks = meta_tf.tasks.from_table(table, "ill", "patient", ["dose"], split=LISTS, shots=2)
+    learner = meta_tf.MetaLearner(meta_tf.models.mlp(1, None, (3,)), meta_tf.ProtoNet(2), SPARSE)
+    learner.standardize(tasks.train)
+    learner.save(tmp_path / "learner.keras")
+    one = table[table["patient"] == "p8"]
+    one[:4].to_csv(tmp_path / "known.csv", index=False)
+    one[4:][["dose"]].to_csv(tmp_path / "new.csv", index=False)
+    asked = Adaptation(tmp_path / "known.csv", tmp_path / "new.csv", tmp_path / "learner.keras")
+    adapt_table.run(asked, Rows(), tmp_path / "answers.csv")
+    answers = pandas.read_csv(tmp_path / "answers.csv")
+    fitted = learner.adapt(tasks.columns.rows(one[:4]), one["ill"][:4].to_numpy(str))
+    expected = fitted.predict_proba(tasks.columns.rows(one[4:]))
+    np.testing.assert_allclose(answers[["p(no)", "p(yes)"]], expected, rtol=1e-4)
+    assert list(answers["predicted_ill"]) == [("no", "yes")[i] for i in expected.argmax(-1)]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda s, q: (s, q.drop(columns="dose")), "--query: .* without dose"),
+        (lambda s, q: (s.drop(columns="effect"), q), "--support=.* without effect"),
+        (lambda s, q: (s.assign(effect=None), q), "without gaps.*'effect'"),
+        (lambda s, q: (s.assign(dose="much"), q), "'dose' must contain numbers"),
+        (lambda s, q: (s[s["patient"] == "p6"], q), "--support must have rows of every.*p7"),
+        (lambda s, q: (s, q.drop(columns="patient")), "--query must have the column 'patient'"),
+    ],
+)
+def test_tables_that_do_not_fit_are_rejected(files, tmp_path, change, words):
+    tables = change(*(pandas.read_csv(files / name) for name in ("measured.csv", "new.csv")))
+    for name, made in zip(("s.csv", "q.csv"), tables, strict=True):
+        made.to_csv(tmp_path / name, index=False)
+    asked = Adaptation(tmp_path / "s.csv", tmp_path / "q.csv", files / "learner.keras")
+    with pytest.raises(ValueError, match=words):
+        adapt_table.run(asked, Rows(), None)
+
+
+def test_a_network_of_another_width_is_rejected(table):
+    tasks = meta_tf.tasks.from_table(table, "effect", "patient", FEATURES, split=LISTS, shots=4)
+    learner = meta_tf.MetaLearner(meta_tf.models.mlp(3), meta_tf.MAML(), "mse")
+    with pytest.raises(ValueError, match="The model must take 5 inputs"):
+        learner.standardize(tasks.train)

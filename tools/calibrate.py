@@ -1,0 +1,59 @@
+"""Calibrates the shipped learners of Omniglot, and measures them on test characters.
+
+    python -m tools.calibrate --omniglot=FOLDER [NAME ...]
+
+Chooses temperatures and threshold on tasks of the validation characters and writes
+meta_tf/zoo/NAME.calibration.json, with the results on 600 tasks of the test characters. The
+learners' own files stay the same: `meta_tf.pretrained` reads the calibration from its file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from pathlib import Path
+
+import meta_tf
+from meta_tf import zoo
+from meta_tf.algorithms.embedding import EmbeddingLearner
+from meta_tf.files import write_text
+
+SIZES = [(ways, shots) for ways in (2, 5, 20, 60) for shots in (1, 5)]
+
+
+def main() -> None:
+    """Runs the program."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", help="learners; all of Omniglot if left out")
+    parser.add_argument("--omniglot", type=Path, required=True, help="the folder of the drawings")
+    parser.add_argument("--tasks", type=int, default=600, help="test tasks of each learner")
+    options = parser.parse_args()
+    for name in options.names or [n for n in zoo.characters() if n.startswith("omniglot")]:
+        learner = meta_tf.pretrained(name)
+        ways = learner.algorithm.prediction_size(learner.network) or learner.model.output_shape[-1]
+        # A learner with an inner loop has outputs for one number of classes.
+        free = isinstance(learner.algorithm, EmbeddingLearner)
+        sizes = [size for size in SIZES if size[0] <= ways] if free else [(ways, 1)]
+
+        def source(ways: int, shots: int) -> meta_tf.tasks.Source:
+            return meta_tf.tasks.Omniglot(options.omniglot, ways=ways, shots=shots, queries=5)
+
+        parts = [source(*size).valid for size in sizes]
+        calibration = learner.calibrate(*parts, tasks_number=100 if free else 300)
+        tested = [(5, 1), (20, 1)] if free else [(ways, 1)]
+        results = [
+            meta_tf.confidence(learner, source(*size).test, options.tasks) for size in tested
+        ]
+        for result in results:
+            print(f"{name}: {result}", flush=True)
+        about = {
+            "command": f"python -m tools.calibrate --omniglot=FOLDER {name}",
+            "calibration": calibration.get_config(),
+            "test": [dataclasses.asdict(result) for result in results],
+        }
+        write_text(zoo.calibration_file(name), json.dumps(about, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
