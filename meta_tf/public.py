@@ -3,7 +3,7 @@
 from meta_tf import algorithms, layers, models, tasks
 from meta_tf.algorithms import *  # noqa: F403
 from meta_tf.calibration import Calibration
-from meta_tf.evaluation import Confidence, Evaluation, confidence, evaluate, leave_one_out
+from meta_tf.evaluation import Confidence, Evaluation, confidence, evaluate, leave_one_out, select
 from meta_tf.gaussian import GaussianLoss, MeanAndScale
 from meta_tf.layers import heads
 from meta_tf.learner import MetaLearner
@@ -25,6 +25,7 @@ __all__ = [
     "leave_one_out",
     "models",
     "pretrained",
+    "select",
     "tasks",
 ]
 # Everything in `algorithms` is public, so a new algorithm need not be listed here.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -32,14 +33,40 @@ def require(right: Tensor, *message: str | Tensor) -> Any:
     return tf.debugging.Assert(tf.reduce_all(right), list(message))
 
 
+def unless(right: Tensor, explain: Callable[..., Any], *values: Tensors) -> Any:
+    """Calls `explain(*values)`, which raises ValueError, unless `right` is true.
+
+    In a compiled step, too, `explain` runs in Python, so that finding out what is wrong takes no
+    operations in the step. Neither exports nor XLA programs can contain it.
+
+    Returns:
+      As `require`.
+    """
+    if tf.executing_eagerly():
+        return None if right else explain(*values)
+
+    def explain_flat(*flat: Tensor) -> bool:
+        explain(*tf.nest.pack_sequence_as(values, flat))
+        return True
+
+    return tf.cond(
+        right,
+        lambda: tf.constant(True),
+        lambda: tf.py_function(explain_flat, tf.nest.flatten(values), tf.bool),
+    )
+
+
 def after(checks: list[Any], values: Tensors) -> Tensors:
-    """Returns `values`, after the checks from `require` have passed."""
+    """Returns `values`, after the checks from `require` and `unless` have passed."""
     with tf.control_dependencies([check for check in checks if check is not None]):
         return tf.nest.map_structure(tf.identity, values)
 
 
 def required(error: Exception) -> str | None:
-    """The message of a failed assertion of `require`; None for other errors."""
+    """The message of a failed `require` or `unless` in a compiled step; None for other errors."""
+    explained = re.search(r"Error: (`.*?\.)\nTraceback", str(error), re.DOTALL)
+    if explained:
+        return explained[1]
     found = re.search(r"assertion failed: \[(`.*?\.)\]", str(error), re.DOTALL)
     if found is None:
         return None

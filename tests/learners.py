@@ -23,11 +23,13 @@ def classifier(dropout=0.0, name="classifier"):
 
 
 def make_learner(model=None, algorithm=None, loss=CE, compiled=True, **options):
+    """A learner that trains without XLA, which takes a second to compile, unless told otherwise."""
     keras.utils.set_random_seed(0)
     model = classifier() if model is None else model
     learner = meta_tf.MetaLearner(model, algorithm or meta_tf.MAML(0.1), loss, name="learner")
     if compiled:
-        learner.compile(**{"optimizer": keras.optimizers.SGD(0.1), **options})
+        jit = "auto" if "steps_per_execution" in options else False
+        learner.compile(**{"optimizer": keras.optimizers.SGD(0.1), "jit_compile": jit, **options})
     return learner
 
 

@@ -2,7 +2,9 @@
 
 import doctest
 import importlib
+import importlib.util
 import pkgutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,13 +15,16 @@ import meta_tf
 from meta_tf.network.network import Network
 
 MODULES = ["meta_tf", *(m.name for m in pkgutil.walk_packages(meta_tf.__path__, "meta_tf."))]
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
-@pytest.mark.parametrize("name", MODULES)
+def source(name):
+    return Path(importlib.util.find_spec(name).origin).read_text()
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if ">>> " in source(name)])
 def test_examples(name):
     module = importlib.import_module(name)
-    learner = meta_tf.MetaLearner(meta_tf.models.mlp(), meta_tf.MAML(), loss="mse")
-    learner.compile()
     names = {
         **vars(module),
         "keras": keras,
@@ -27,13 +32,14 @@ def test_examples(name):
         "np": np,
         "tf": tf,
         "Network": Network,
-        "learner": learner,
         "support_x": tf.zeros([3, 1]),
         "support_y": tf.zeros([3, 1]),
     }
-    result = doctest.testmod(
-        module, extraglobs=names, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    )
+    if "learner" in source(name):
+        names["learner"] = meta_tf.MetaLearner(meta_tf.models.mlp(), meta_tf.MAML(), loss="mse")
+        names["learner"].compile()
+    result = doctest.testmod(module, extraglobs=names, optionflags=FLAGS)
+    assert result.attempted > 0
     assert result.failed == 0
 
 

@@ -31,6 +31,7 @@ class WholeExecutions:
 
     Args:
       step: one outer step.
+      unchecked: the same without the errors that an XLA program cannot raise.
       variables: returns all variables that a step may change.
       looks_right: whether the values of a stack of batches are valid. An XLA program cannot
         raise errors; if values are invalid, the steps run without XLA, up to the one that
@@ -42,18 +43,24 @@ class WholeExecutions:
     def __init__(
         self,
         step: Step,
+        unchecked: Step,
         variables: Callable[[], list[Any]],
         looks_right: Callable[[Any], Tensor],
         otherwise: Callable[..., Any],
         steps: int,
     ):
-        self._step = tf.function(step, autograph=False)
+        checked = tf.function(step, autograph=False)
+        self._unchecked = tf.function(unchecked, autograph=False)
         self._variables = variables
         self._looks_right = tf.function(looks_right, autograph=False)
         self._otherwise = otherwise
         self._steps = steps
-        self._program = tf.function(self._loop, jit_compile=True, autograph=False)
-        self._without_xla = tf.function(self._loop, autograph=False)
+        self._program = tf.function(
+            lambda batches: self._loop(self._unchecked, batches), jit_compile=True, autograph=False
+        )
+        self._without_xla = tf.function(
+            lambda batches: self._loop(checked, batches), autograph=False
+        )
         self.calls = 0  # completed calls
 
     def stacked(self, data: Any) -> Any:
@@ -72,7 +79,7 @@ class WholeExecutions:
             return data
         if self._steps * sum(s.shape.num_elements() * s.dtype.size for s in specs) > _MOST_BYTES:
             return data
-        if not _calls_xla(self._step.get_concrete_function(data.element_spec).graph):
+        if not _calls_xla(self._unchecked.get_concrete_function(data.element_spec).graph):
             return data
         stacks = data.batch(self._steps, drop_remainder=True)
         return stacks.map(lambda *batches: {_STACKED: batches}).prefetch(1)
@@ -103,16 +110,16 @@ class WholeExecutions:
         """The number of traced programs: one for each shape of batches."""
         return self._program.experimental_get_tracing_count()
 
-    def _loop(self, batches: Tensors) -> Any:
+    def _loop(self, step: Any, batches: Tensors) -> Any:
         """The logs of the last step, whether all updates are finite, and the variables before."""
         before = [tf.identity(variable.value) for variable in self._variables()]
 
         def body(i: Tensor, *results: Any) -> tuple[Tensor, Any, Tensor]:
             del results  # only those of the last step are kept
-            return i + 1, *self._step(tf.nest.map_structure(lambda t: t[i], batches))
+            return i + 1, *step(tf.nest.map_structure(lambda t: t[i], batches))
 
         one = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), batches)
-        logs, _ = self._step.get_concrete_function(one).structured_outputs
+        logs, _ = step.get_concrete_function(one).structured_outputs
         none = tf.nest.map_structure(lambda t: tf.zeros(t.shape, t.dtype), logs)
         _, logs, finite = tf.while_loop(
             lambda i, _, finite: finite & (i < self._steps),

@@ -19,7 +19,8 @@ _ABOUT = {
     "meta_tf.tasks.Source; it gets the flags of tasks that it has arguments for.",
     "model": "The network. package.module:Name can be a function that returns a built keras.Model; "
     "it gets input_shape, outputs and ways if it has such arguments.",
-    "algorithm": "How a task is learned. package.module:Name can be a dataclass derived from "
+    "algorithm": "How a task is learned; auto tries those that suit the tasks and takes the best "
+    "on validation tasks. package.module:Name can be a dataclass derived from "
     "meta_tf.Algorithm.",
 }
 # Flags that are not settings; all but the first can be given several times.
@@ -74,7 +75,7 @@ def help_of(values: flags.FlagValues, groups: Groups) -> str:
 
 def _define_parts(values: flags.FlagValues, title: str, what: str) -> None:
     """Defines the flag that selects a part, and the flags of all built-in parts."""
-    name = Name(*registry.BUILT_IN[what])
+    name = Name(*registry.BUILT_IN[what], *registry.CHOSEN.get(what, ()))
     default = DEFAULT[what]
     flags.DEFINE(name, what, default, _ABOUT[what], values, AsText(), module_name=title)
     for flag, uses in registry.flags_of(what).items():

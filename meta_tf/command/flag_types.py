@@ -64,9 +64,6 @@ class Number(flags.ArgumentParser):
             raise ValueError(f"must be {self.syntactic_help}")
         return value
 
-    def flag_type(self) -> str:
-        return "float"
-
 
 class Sizes(flags.ArgumentParser):
     """Whole numbers of `at_least` or more, or a range of them, `LOW-HIGH`.
@@ -88,9 +85,6 @@ class Sizes(flags.ArgumentParser):
             raise ValueError(f"must be {self.syntactic_help}")
         return Range(first, last) if first < last else first
 
-    def flag_type(self) -> str:
-        return "size"
-
 
 class Path(flags.ArgumentParser):
     """Paths that a file of flags can contain."""
@@ -102,9 +96,6 @@ class Path(flags.ArgumentParser):
         if not text or "\0" in text or text.encode("utf-8", "ignore").decode() != text:
             raise ValueError(f"must be {self.syntactic_help}")
         return text
-
-    def flag_type(self) -> str:
-        return "path"
 
 
 class Words(flags.ArgumentParser):
@@ -121,9 +112,6 @@ class Words(flags.ArgumentParser):
         if not all(re.fullmatch(self._word, word) for word in found):
             raise ValueError(f"must be {self.syntactic_help}")
         return tuple(self._as(word) for word in found)
-
-    def flag_type(self) -> str:
-        return "comma separated list"
 
 
 class Name(flags.EnumParser):
@@ -155,9 +143,6 @@ class OrNone(flags.ArgumentParser):
             return NONE if value == () else value
         except ValueError as error:
             raise ValueError(f"{error}, or none") from error
-
-    def flag_type(self) -> str:
-        return self.inner.flag_type()
 
 
 class AsText(flags.ArgumentSerializer):

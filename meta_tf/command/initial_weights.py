@@ -16,7 +16,7 @@ NAMED = 6  # the most weights that a line lists
 def take_weights(learner: meta_tf.MetaLearner, name: str | Path) -> None:
     """Copies the weights that have the same name and shape from another learner.
 
-    Prints which weights stay random, such as those of a last layer for other classes.
+    Prints which weights it does not copy, such as those of a last layer for other classes.
 
     Args:
       learner: the learner whose weights are set.
@@ -47,7 +47,7 @@ def _listed(anew: list[str]) -> str:
     if not anew:
         return ""
     more = f" and {len(anew) - NAMED} more" if len(anew) > NAMED else ""
-    return f"; random: {', '.join(anew[:NAMED])}{more}"
+    return f"; not copied: {', '.join(anew[:NAMED])}{more}"
 
 
 def _by_name(learner: meta_tf.MetaLearner) -> dict[str, keras.Variable]:

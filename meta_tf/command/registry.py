@@ -51,6 +51,8 @@ BUILT_IN = {
         "reptile": "meta_tf.algorithms:Reptile",
     },
 }
+# Names that stand for one of the built-in ones, which the command chooses.
+CHOSEN = {"algorithm": ("auto",)}
 # Flags whose names differ from those of their arguments. If two parts use a name for different
 # arguments, the key begins with the name of the part, or with its kind.
 RENAMED = {

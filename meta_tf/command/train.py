@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import keras
+from absl import flags
 
 import meta_tf
 from meta_tf.algorithms import InnerLoop
 from meta_tf.command import build
+from meta_tf.command.auto import NAME as AUTO
+from meta_tf.command.auto import Auto, auto_of, chosen
 from meta_tf.command.configure import made_with, train_of
+from meta_tf.command.define import Groups
 from meta_tf.command.finish import finish
 from meta_tf.command.flag_types import largest
 from meta_tf.command.initial_weights import take_weights
@@ -36,7 +40,7 @@ from meta_tf.run.made_with import NAME, MadeWith
 from meta_tf.run.settings import Training
 from meta_tf.run.workers import Workers
 
-GROUPS = {
+GROUPS: Groups = {
     "run and outer loop": ["--preset", "--flagfile", Training],
     "tasks": ["task", Sizes, TrainingSizes],
     "model": ["model", Learner],
@@ -47,19 +51,26 @@ EXAMPLES = """
   meta-tf train                         Finn's 10-shot sinusoid, in about a minute
   meta-tf train --preset=omniglot_5way_1shot --data_dir=DIR --iterations=3000
   meta-tf train --task=images --data_dir=DIR
+  meta-tf train --task=table --data=FILE --target=COLUMN --group=COLUMN --algorithm=auto
   meta-tf train --algorithm=my.module:MyAlgorithm --set my_setting=3
 The same command resumes an interrupted run, and shows the results of a finished one. A preset is a
 file of flags; flags on the command line override it. --noNAME is the same as --NAME=False.
 """
-settings = train_of
 
 
-def run(train: Train) -> None:
-    """Trains in the folder `train.training.workdir`.
+def settings(values: flags.FlagValues) -> Train | Auto:
+    """The settings that the flags give."""
+    return auto_of(values) if values["algorithm"].value == AUTO else train_of(values)
+
+
+def run(train: Train | Auto) -> None:
+    """Trains in the folder `train.training.workdir`, after choosing the algorithm for `auto`.
 
     Raises:
       ValueError: if the settings do not fit each other, the tasks, or the run in the folder.
     """
+    if isinstance(train, Auto):
+        train = chosen(train, GROUPS)
     training = train.training
     set_up_device(training.device, dense=train.model.name == "mlp")
     workers = set_up_strategy(training)
@@ -88,7 +99,8 @@ def _run(train: Train, workers: Workers, writable: bool) -> None:
     own = build.trains_otherwise(train.tasks)
     training_tasks = build.build_tasks(train.tasks, training=True) if own else tasks
     train_ways = largest(train.tasks.training.train_ways)
-    ways = _most(tasks.ways, train_ways or training_tasks.ways)
+    # The number of classes that the learner has to distinguish, in training and afterwards.
+    ways = max(tasks.ways or 0, train_ways or training_tasks.ways or 0) or None
     start, found = None, Usable(made, algorithm)
     if workers.is_chief:
         # Several workers create the variables of a learner together, later.
@@ -173,11 +185,6 @@ def _check_left(training: Training, done: int, writable: bool) -> None:
         )
     if training.profile:
         check_profile(training, done)
-
-
-def _most(ways: int | None, train_ways: int | None) -> int | None:
-    """The number of classes that the learner has to distinguish, in training and afterwards."""
-    return max(ways or 0, train_ways or 0) or None
 
 
 def _loaded(checkpoint: Path | None, algorithm: meta_tf.Algorithm) -> Any:

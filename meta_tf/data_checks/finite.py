@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm, InnerLoop
 from meta_tf.network.finite import all_finite
-from meta_tf.require import after, require
+from meta_tf.require import after, require, unless
 from meta_tf.types import Tensor, Tensors, Weights
 
 
@@ -85,20 +85,19 @@ def require_finite_step(
       first_wrong: the number of the first task whose results are not finite.
 
     Returns:
-      As `require_finite`.
+      As `unless`.
     """
 
-    def look() -> Tensor:
-        start = require(
-            all_finite(weights),
-            "`fit` must start a step from finite weights. Received: weights of the learner that "
-            "are nan or infinite. Build or load it again; if training caused this, lower the "
-            "optimizer's learning rate.",
-        )
-        check = require(after([start], finite), *_diverged(algorithm, first_wrong))
-        return after([check], tf.constant(True))
+    def explain(weights: Weights, first_wrong: Tensor) -> None:
+        if not all_finite(weights):
+            raise DivergedStepError(
+                "`fit` must start a step from finite weights. Received: weights of the learner "
+                "that are nan or infinite. Build or load it again; if training caused this, lower "
+                "the optimizer's learning rate."
+            )
+        raise DivergedStepError(_diverged(algorithm, int(first_wrong)))
 
-    return tf.cond(finite, lambda: tf.constant(True), look)
+    return unless(finite, explain, weights, first_wrong)
 
 
 def check_trained(weights: Weights) -> None:
@@ -121,14 +120,12 @@ def _not_finite(name: str, place: Sequence[Any], first: int) -> list[str | Tenso
     ]
 
 
-def _diverged(algorithm: Algorithm, task: Tensor) -> list[str | Tensor]:
+def _diverged(algorithm: Algorithm, task: int) -> str:
     cure = "Lower the optimizer's learning rate, set its `global_clipnorm`, or scale the examples."
     if isinstance(algorithm, InnerLoop):
         cure = f"Its inner loop diverges: lower `inner_lr` or use fewer `inner_steps`. {cure}"
-    return [
+    return (
         "`fit` must have finite losses and gradients, and stops before this step changes the "
         "weights. Received: some that are nan, infinite or too large to be squared, for finite "
-        "examples, first in task ",
-        task,
-        f" of the batch (counted from 0). {cure}",
-    ]
+        f"examples, first in task {task} of the batch (counted from 0). {cure}"
+    )

@@ -22,7 +22,7 @@ from meta_tf.data_checks.targets import outputs_of, wants_labels
 from meta_tf.network.check_loss import ignored_class
 from meta_tf.network.finite import all_finite
 from meta_tf.network.network import Network
-from meta_tf.require import after, require, required
+from meta_tf.require import after, require, required, unless
 from meta_tf.types import Tensor, Tensors
 
 # Types that are checked before Keras gets them. Keras iterates over all others.
@@ -60,11 +60,31 @@ def right_batch(
     Raises:
       ValueError: if it is not a batch of tasks for the model, or has invalid values.
     """
+    return _right(algorithm, network, tensors_of(algorithm, network, x, y), first)
+
+
+def right_batch_in_fit(
+    algorithm: Algorithm, network: Network, x: Any, y: Any
+) -> dict[str, Tensors]:
+    """As `right_batch`, in fewer operations, which cannot be exported."""
+    sets = tensors_of(algorithm, network, x, y)
+    wanted = _wanted_of_labels(algorithm, network, _labels_of(sets))
+    right = tf.reduce_all([all_finite(sets), *(tf.reduce_all(right) for right, _ in wanted)])
+    return after([unless(right, lambda sets: _right(algorithm, network, sets), sets)], sets)
+
+
+def tensors_of(algorithm: Algorithm, network: Network, x: Any, y: Any = None) -> dict[str, Tensors]:
+    """As `right_batch`, but values may be invalid."""
     check_batch(algorithm, network, x, y)
     sets = {name: x[name] for name in (*BATCH_KEYS, *sizes_in(x))}
     if y is not None:
         sets["query_y"] = y
-    sets = blank_padding(tf.nest.map_structure(tf.convert_to_tensor, sets))
+    return blank_padding(tf.nest.map_structure(tf.convert_to_tensor, sets))
+
+
+def _right(
+    algorithm: Algorithm, network: Network, sets: dict[str, Tensors], first: int = 0
+) -> dict[str, Tensors]:
     sets = after([require_finite(sets, axes=2, first=first)], sets)  # a label can be NaN too
     return with_right_labels(algorithm, network, _labels_of(sets), sets)
 

@@ -4,6 +4,7 @@ from meta_tf.evaluation.confidence import Confidence, confidence
 from meta_tf.evaluation.evaluate import evaluate, mean_and_interval
 from meta_tf.evaluation.leave_one_out import leave_one_out
 from meta_tf.evaluation.result import Evaluation
+from meta_tf.evaluation.select import select
 
 __all__ = [
     "Confidence",
@@ -12,4 +13,5 @@ __all__ = [
     "evaluate",
     "leave_one_out",
     "mean_and_interval",
+    "select",
 ]

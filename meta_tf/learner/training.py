@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -13,7 +14,7 @@ from meta_tf.batch.replicas import for_optimizer, logs_for_keras, replicas_here
 from meta_tf.batch.sizes import cut, each_by_itself, how_to_run, sizes_in
 from meta_tf.batch.whole_executions import WholeExecutions
 from meta_tf.data_checks.finite import require_finite_step
-from meta_tf.data_checks.values import looks_right, right_batch
+from meta_tf.data_checks.values import looks_right, right_batch_in_fit, tensors_of
 from meta_tf.network.masks import packed, unpacked
 from meta_tf.network.state import store_state
 from meta_tf.require import after
@@ -23,11 +24,18 @@ if TYPE_CHECKING:
     from meta_tf.learner.meta_learner import MetaLearner
 
 
-def train(learner: MetaLearner, data: Any) -> tuple[dict[str, Tensor], Tensor]:
-    """Makes an outer step: the logs, and whether each task's contribution is finite."""
-    x, y = _checked(learner, data)
+def train(
+    learner: MetaLearner, data: Any, checked: bool = True
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Makes an outer step: the logs, and whether the results of all tasks are finite.
+
+    If `checked`, it raises an error for invalid values, and before an update that is not finite.
+    In float16, infinities are expected: the optimiser skips such steps.
+    """
+    x, y = _batch(learner, data, right_batch_in_fit if checked else tensors_of)
     learner._range.note(x["support_x"])
     weights, optimizer = learner.weights_now, learner.optimizer
+    checked = checked and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     step = outer_step(
         learner.algorithm,
         learner.network,
@@ -39,9 +47,9 @@ def train(learner: MetaLearner, data: Any) -> tuple[dict[str, Tensor], Tensor]:
         mode=learner.task_parallelism,
         # TensorFlow compiles only for the first device of a process.
         jit=learner._jit if replicas_here(learner.distribute_strategy) == 1 else False,
+        find_wrong=checked,
     )
-    # In float16, infinities are expected: the optimiser skips such steps.
-    if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+    if checked:
         right = require_finite_step(learner.algorithm, weights, step.finite, step.first_wrong)
         step = after([right], step)
     gradients = [*step.gradients, *(step.meta_gradients[name] for name in learner._meta)]
@@ -58,7 +66,7 @@ def train(learner: MetaLearner, data: Any) -> tuple[dict[str, Tensor], Tensor]:
 
 def test(learner: MetaLearner, data: Any) -> dict[str, Tensor]:
     """Evaluates a batch: the logs. The loss is the tasks' own, without regularisers."""
-    x, y = _checked(learner, data)
+    x, y = _batch(learner, data, right_batch_in_fit)
     predictions = learner(x, training=False)
 
     def loss(task: dict[str, Tensors]) -> Tensor:
@@ -83,6 +91,7 @@ def whole_executions(learner: MetaLearner) -> Any:
         return learner.train_function
     return WholeExecutions(
         lambda data: train(learner, data),
+        lambda data: train(learner, data, checked=False),
         lambda: [*learner.variables, *learner.metrics_variables, *learner.optimizer.variables],
         lambda batches: looks_right(learner.algorithm, learner.network, *batches),
         learner.train_function,
@@ -90,8 +99,10 @@ def whole_executions(learner: MetaLearner) -> Any:
     )
 
 
-def _checked(learner: MetaLearner, data: Any) -> tuple[dict[str, Tensors], Tensor]:
-    """The parts `(x, y)` of a valid batch."""
+def _batch(
+    learner: MetaLearner, data: Any, tensors: Callable[..., dict[str, Tensors]]
+) -> tuple[dict[str, Tensors], Tensor]:
+    """The parts `(x, y)` of a batch, as the tensors that `tensors` returns."""
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if sample_weight is not None:
         raise ValueError(
@@ -103,7 +114,7 @@ def _checked(learner: MetaLearner, data: Any) -> tuple[dict[str, Tensors], Tenso
             "A batch for `fit` and `evaluate` must be (x, y) with y = query_y [T, Q, ...]. "
             "Received: x alone."
         )
-    sets = right_batch(learner.algorithm, learner.network, x, y)
+    sets = tensors(learner.algorithm, learner.network, x, y)
     return sets, sets.pop("query_y")
 
 

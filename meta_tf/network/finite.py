@@ -16,13 +16,16 @@ def all_finite(tensors: Tensors) -> Tensor:
 def all_squares_finite(tensors: Tensors) -> Tensor:
     """Whether all floats of a structure, and the sum of their squares, are finite.
 
-    Use it for gradients: optimizers square them, for Adam or to clip by norm. It takes fewer
-    operations than `all_finite`, which XLA compiles sooner.
+    Use it for gradients: optimizers square them, for Adam or to clip by norm.
     """
-    by_dtype: dict[tf.DType, list[Tensor]] = {}
-    for t in _floats(tensors):
-        by_dtype.setdefault(t.dtype, []).append(tf.reduce_sum(tf.square(t)))
-    return all_finite([tf.add_n(sums) for sums in by_dtype.values()])
+    return tf.math.is_finite(half_of_squares(tensors))
+
+
+def half_of_squares(tensors: Tensors) -> Tensor:
+    """Half the sum of the squares of all floats of a structure: one operation for each tensor."""
+    halves = [tf.nn.l2_loss(t) for t in _floats(tensors)]
+    wide = tf.float64 if any(t.dtype == tf.float64 for t in halves) else tf.float32
+    return tf.add_n([tf.cast(t, wide) for t in halves])
 
 
 def _floats(tensors: Tensors) -> list[Tensor]:

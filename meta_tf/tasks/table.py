@@ -240,9 +240,11 @@ def _lists_in(path: str | Path) -> list[list[str]]:
         if not all(isinstance(names, list) for names in lists):
             raise TypeError("one of the three is not a list")
     except (OSError, ValueError, KeyError, TypeError) as error:
+        why = getattr(error, "strerror", None) or f"{error} is missing"
+        if isinstance(error, ValueError | TypeError):
+            why = f"it is not JSON: {error}" if isinstance(error, ValueError) else str(error)
         raise ValueError(
             "`split` must be a JSON file of the groups of each part, "
-            '{"train": [...], "valid": [...], "test": [...]}. Received: '
-            f"{path}; {type(error).__name__}: {error}."
+            f'{{"train": [...], "valid": [...], "test": [...]}}. Received: {path}; {why}.'
         ) from error
     return [[str(name) for name in names] for names in lists]

@@ -35,7 +35,7 @@ def meta_gradient_error(
     query: Examples,
     directions: int = 2,
 ) -> float:
-    """The relative difference of `algorithm.meta_gradients` from the slope of `task_loss`.
+    """The relative difference of the gradient in `algorithm.meta_gradients` from its loss's slope.
 
     In a random direction d of length 1, the slope <g, d> of a gradient of n numbers is
     about |g| / √n, which is therefore the unit. The slope is computed from four points,
@@ -44,9 +44,9 @@ def meta_gradient_error(
 
     whose error is of the order h⁴.
     """
-    loss_at, gradient_at = _compiled(algorithm, network, weights, support, query)
+    at = _compiled(algorithm, network, weights, support, query)
     start = np.concatenate([np.ravel(w) for w in _flat(algorithm, network, weights)])
-    gradient = gradient_at(start).numpy()
+    gradient = at(start)[1].numpy()
     unit = np.linalg.norm(gradient) / np.sqrt(gradient.size)
     if not unit > 0:
         raise AssertionError(
@@ -58,16 +58,19 @@ def meta_gradient_error(
     for _ in range(directions):
         d = rng.standard_normal(gradient.size)
         d /= np.linalg.norm(d)
-        at = {k: float(loss_at(start + k * _STEP * d)) for k in (-2, -1, 1, 2)}
-        slope = (8 * (at[1] - at[-1]) - (at[2] - at[-2])) / (12 * _STEP)
+        loss = {k: float(at(start + k * _STEP * d)[0]) for k in (-2, -1, 1, 2)}
+        slope = (8 * (loss[1] - loss[-1]) - (loss[2] - loss[-2])) / (12 * _STEP)
         errors.append(abs(slope - gradient @ d) / unit)
     return max(errors)
 
 
 def _compiled(
     algorithm: Algorithm, network: Network, weights: Weights, support: Examples, query: Examples
-) -> tuple[Callable[[np.ndarray], Tensor], Callable[[np.ndarray], Tensor]]:
-    """The loss of a task, and its gradient, as functions of one vector of all learned values."""
+) -> Callable[[np.ndarray], tuple[Tensor, Tensor]]:
+    """The loss of a task and its gradient, as one function of a vector of all learned values.
+
+    One, because tracing takes much longer than running it.
+    """
     learned = [name for name in weights.meta if name not in algorithm.moving(network)]
     shapes = [w.shape for w in _flat(algorithm, network, weights)]
     sizes = [s.num_elements() for s in shapes]
@@ -81,16 +84,12 @@ def _compiled(
         return Weights(parts[:count], weights.state, {**weights.meta, **own})
 
     @tf.function(autograph=False, input_signature=[spec])
-    def loss_at(vector: Tensor) -> Tensor:
-        return algorithm.task_loss(network, unflatten(vector), support, query)[0]
-
-    @tf.function(autograph=False, input_signature=[spec])
-    def gradient_at(vector: Tensor) -> Tensor:
+    def at(vector: Tensor) -> tuple[Tensor, Tensor]:
         result = algorithm.meta_gradients(network, unflatten(vector), support, query)
         flat = [*result.gradients, *(result.meta_gradients[name] for name in learned)]
-        return tf.concat([tf.reshape(g, [-1]) for g in flat], 0)
+        return result.loss, tf.concat([tf.reshape(g, [-1]) for g in flat], 0)
 
-    return loss_at, gradient_at
+    return at
 
 
 def _flat(algorithm: Algorithm, network: Network, weights: Weights) -> list[Tensor]:

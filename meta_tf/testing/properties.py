@@ -25,7 +25,9 @@ _RELATIVE, _ABSOLUTE = 1e-9, 1e-11
 def adapts_the_same_alone_and_in_a_batch(trial: Trial) -> None:
     """A task's predictions depend neither on the other tasks of a batch nor on their order."""
     learner, (x, _) = trial.learner(), trial.batch()
-    adapt = tf.function(learner, autograph=False)
+    # One trace for any number of tasks.
+    spec = tf.nest.map_structure(lambda t: tf.TensorSpec([None, *t.shape[1:]], t.dtype), x)
+    adapt = tf.function(lambda x: learner(x), autograph=False, input_signature=[spec])
     together = adapt(x)
     why = "A task must adapt the same {} as in a batch: `adapt` and `predict` must be pure."
     order = [2, 0, 1]

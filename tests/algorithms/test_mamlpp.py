@@ -295,7 +295,7 @@ def test_statistics_of_the_step_are_used_in_evaluation():
 def test_statistics_are_kept_by_the_learner_and_move_by_the_tasks_mean(tmp_path):
     network, ours, (support, query) = _running()
     learner = meta_tf.MetaLearner(network.model, ours, "mse", batch_norm="running")
-    learner.compile(keras.optimizers.SGD(0.0))
+    learner.compile(keras.optimizers.SGD(0.0), jit_compile=False)
     weights = learner.weights_now
     tasks = [(support, query), (query, support)]
     alone = [ours.meta_gradients(learner.network, weights, *task).moved for task in tasks]

@@ -260,7 +260,7 @@ def test_a_learner_trains_and_is_saved(name, tmp_path):
     x, labels, query, query_y = (np.stack([t, t]) for t in task())
     sets = {"support_x": x, "support_y": labels, "query_x": query}
     learner = learner_of(name)
-    learner.compile(keras.optimizers.SGD(0.05), metrics=["accuracy"])
+    learner.compile(keras.optimizers.SGD(0.05), metrics=["accuracy"], jit_compile=False)
     symbolic = keras.tree.map_structure(lambda t: keras.KerasTensor(t.shape, t.dtype.name), sets)
     assert learner.compute_output_spec(symbolic).shape == (2, 6, WAYS)
     losses = [learner.train_on_batch(sets, query_y)[0] for _ in range(5)]

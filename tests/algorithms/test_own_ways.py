@@ -109,7 +109,7 @@ def _cavia_learner():
 
 def test_inputs_of_its_own_pass_the_checks_and_wrong_ones_do_not():
     learner = _cavia_learner()
-    learner.compile("sgd")
+    learner.compile("sgd", jit_compile=False)
     x, y = tf.ones([2, 4, 1]), tf.ones([2, 4, 1])
     batch = {"support_x": x, "support_y": y, "query_x": x}
     assert np.isfinite(learner.train_on_batch(batch, y))

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import meta_tf
 from meta_tf.batch.outer_step import outer_step
+from meta_tf.data_checks.values import right_batch
 from meta_tf.evaluation.metrics import TaskInterval
 from meta_tf.network.seeds import seed_positions, split_seeds, with_seeds
 from meta_tf.network.state import split_state
@@ -105,10 +106,14 @@ def test_a_padded_task_is_the_task_alone(case):
     forward = tf.function(lambda x: learner(x), autograph=False)
     predictions = forward(padded_x)
     options = {"scale": 1.0, "iteration": tf.constant(0), "mode": "auto", "jit": "auto"}
-    step = tf.function(
-        lambda x, y: outer_step(algorithm, network, weights, *learner._checked((x, y)), **options),
-        autograph=False,
-    )(padded_x, padded_y)
+
+    @tf.function(autograph=False)
+    def take_step(x, y):
+        sets = right_batch(algorithm, network, x, y)
+        y = sets.pop("query_y")
+        return outer_step(algorithm, network, weights, sets, y, find_wrong=True, **options)
+
+    step = take_step(padded_x, padded_y)
 
     drawn, _ = split_seeds(seed_positions(network.model), weights.state, TASKS)
     results = []

@@ -32,7 +32,7 @@ def test_a_last_layer_for_other_classes_begins_anew(tmp_path, capsys):
             anew.append(new.path.removeprefix("mlp/").removeprefix(f"{begun.name}/"))
     assert anew == ["inner_lr_head_kernel", "inner_lr_head_bias", "head/kernel", "head/bias"]
     told = capsys.readouterr().out
-    assert told == f"Starting from the weights of {tmp_path}; random: {', '.join(anew)}.\n"
+    assert told == f"Starting from the weights of {tmp_path}; not copied: {', '.join(anew)}.\n"
 
 
 def test_a_layer_that_is_called_as_its_model(tmp_path, capsys):
@@ -46,7 +46,7 @@ def test_a_layer_that_is_called_as_its_model(tmp_path, capsys):
     take_weights(learners[1], str(tmp_path))
     for theirs, own in zip(learners[0].get_weights(), learners[1].get_weights(), strict=True):
         np.testing.assert_array_equal(own, theirs)
-    assert "anew" not in capsys.readouterr().out
+    assert "not copied" not in capsys.readouterr().out
 
 
 def test_a_line_names_some_of_many_weights(tmp_path, capsys):
@@ -57,7 +57,7 @@ def test_a_line_names_some_of_many_weights(tmp_path, capsys):
     fits = {"dense1", "dense2", "head"}
     anew = [path for path in paths if not any(name in path for name in fits)]
     take_weights(begun, str(tmp_path))
-    told = capsys.readouterr().out.strip().split("; anew: ")[1]
+    told = capsys.readouterr().out.strip().split("; not copied: ")[1]
     assert told == f"{', '.join(anew[:6])} and {len(anew) - 6} more."
 
 

@@ -88,7 +88,7 @@ WRONG = [
     (["--task=mine.own:network"], ["--task=mine.own:network", "input_shape", "--set task."]),
     (["--task=mine.own:waves", "--ways=3"], ["--ways", "mine.own:waves"]),
     (["--algorithm=mine.own:Towards", "--cg_steps=3"], ["--cg_steps=3", "mine.own:Towards"]),
-    ([*OURS, "--set=noise=1"], ["--set", "task.noise or model.noise"]),
+    ([*OURS, "--set=noise=1"], ["--set", "task.noise=VALUE or model.noise=VALUE"]),
     ([*OURS, "--set=nothing=1"], ["--set=nothing=1", "shift", "slope", "units"]),
     (["--set=amplitude=1"], ["--set=amplitude=1", "amplitude"]),
     (["--set=colour.noise=1"], ["--set=colour.noise=1", "algorithm.name=value"]),
@@ -141,7 +141,7 @@ def test_all_three_are_trained_and_gone_on_with(folder, answers):
 @pytest.mark.slow
 def test_another_set_is_another_run(answers):
     code, _, err = answers[2]
-    assert code == 1 and "--set is" in err and "slope=2" in err
+    assert code == 1 and "--set must be" in err and "slope=2" in err
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ def with_relu(**options):
     """A learner whose compiled predictions are finite whatever NaN is in the examples."""
     body = keras.layers.Dense(4, "relu", name="body", kernel_initializer="glorot_uniform")
     model = keras.Sequential([keras.Input([3]), body, keras.layers.Dense(2, name="head")])
-    return make_learner(model, **options)
+    return make_learner(model, **{"jit_compile": "auto", **options})
 
 
 def state_of(learner):
@@ -133,7 +133,7 @@ def one_after_another(*batches):
 
 
 WAYS = {
-    "compiled": {},
+    "compiled": {"jit_compile": "auto"},
     "eager": {"run_eagerly": True},
     "several steps": {"steps_per_execution": 2, "jit_compile": False},
     "whole": {"steps_per_execution": STEPS},

@@ -22,7 +22,7 @@ def learner_of(*layers, shape=(6, 6, 1), **options):
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input(shape), *layers, LAYERS.Flatten(), LAYERS.Dense(3)])
     learner = meta_tf.MetaLearner(model, meta_tf.ProtoNet(ways=3), LOSS)
-    learner.compile("sgd", **options)
+    learner.compile(**{"optimizer": "sgd", "jit_compile": False, **options})
     return learner
 
 

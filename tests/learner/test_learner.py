@@ -25,7 +25,7 @@ def _assert_close(ours, theirs, **tolerance):
 
 def test_fit_evaluate_and_predict_take_arrays_and_datasets():
     (x, y), options = make_batch(8), {"metrics": ["accuracy"]}
-    learner = make_learner(**options)
+    learner = make_learner(jit_compile="auto", **options)
     data = tf.data.Dataset.from_tensor_slices((x, y)).batch(4)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # also that of Keras's own default, `shuffle=True`

@@ -117,7 +117,7 @@ def test_labels_out_of_range_are_named_in_training_too(call, labels, message):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model = keras.Sequential([keras.Input([2]), keras.layers.Dense(3)])
     learner = meta_tf.MetaLearner(model, meta_tf.MAML(0.1), loss)
-    learner.compile("sgd")
+    learner.compile("sgd", jit_compile=False)
     x = {"support_x": np.zeros([1, 3, 2]), "query_x": np.zeros([1, 3, 2])}
     x["support_y"] = np.array([[0, 1, 2]])
     getattr(learner, call)(x, x["support_y"], verbose=0)

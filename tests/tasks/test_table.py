@@ -221,7 +221,7 @@ def test_a_damaged_parquet_is_read_or_told_in_one_line(tmp_path):
 def test_few_whole_numbers_and_names_are_classes_and_a_line_says_so(values, kind, capsys):
     source = from_table(TABLE.assign(effect=values), "effect", "patient", FEATURES, shots=2)
     assert source.kind == kind
-    line = f"Each task is a {kind} of 'effect' from 2 features: dose, smoker. Change"
+    line = f"Each task is a {kind} of 'effect' from 2 features: dose, smoker. To change"
     assert capsys.readouterr().out.startswith(line)
     if kind == "classification":
         assert source.ways == 2
