@@ -52,7 +52,8 @@ def write(shown: Sequence[Shown], folder: Path) -> dict[str, Any]:
       The content of `manifest.json`. `learner`: its name. `embed`: the network's file, pixels
       [n, size, size, 3] from 0 to `white` to embeddings. `network`: its `fingerprint`.
       `size` and `features`: of the pictures and of the embeddings. `ways`: the most classes.
-      `lambda`, `scale`, `bias`: of the regression. `calibration`: what the page needs of the learner's, or None.
+      `lambda`, `scale`, `bias`: of the regression. `calibration`: what the page needs of the
+      learner's, or None.
     """
     (each,) = shown
     learner = each.learner
