@@ -39,8 +39,8 @@ def train(
       steps: the steps in all.
       tasks: tasks of a step.
       rate: Adam's rate.
-      every: steps between two saves.
-      per_call: steps in one call into TensorFlow.
+      every: steps between two saves, a multiple of `per_call`.
+      per_call: steps in one call into TensorFlow; `steps` is a multiple of it.
       quiet: whether to print nothing.
     """
     folder = Path(folder)
@@ -84,7 +84,8 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
     def __call__(self, step: Any) -> Any:
         step = keras.ops.cast(step, "float32")
         left = (self.steps - step) / (DECAY * self.steps)
-        return self.rate * keras.ops.minimum(keras.ops.minimum((step + 1) / WARM_UP, 1.0), left)
+        shape = keras.ops.minimum(keras.ops.minimum((step + 1) / WARM_UP, 1.0), left)
+        return self.rate * keras.ops.maximum(shape, 0.0)
 
     def get_config(self) -> dict[str, Any]:
         return {"rate": self.rate, "steps": self.steps}

@@ -1,13 +1,13 @@
 """A new patient's drug concentrations from five blood samples, learned from simulated patients.
 
-    python -m benchmarks_data.remifentanil          # data/remifentanil.csv
+    python -m benchmarks.data.remifentanil          # data/remifentanil.csv
     python -m benchmarks.patients
 
 For each of five folds, a compartment model of the population is fitted to the training and
 validation patients. ALPaCA is trained on patients simulated from that population, and then tuned on
 the real training patients, until the validation patients get no better. The test patients' tasks
 are those of `benchmarks.real_problems`, so errors are paired with those recorded there. Continues
-where it stopped, and writes benchmarks/results/patients.json.
+where it stopped, and writes benchmarks/results/patients.json with the folds that are done.
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 FOLDS, DRAWS = 5, 10
 COVARIATES = ["age", "height", "weight", "body_surface", "lean_mass", "male"]
-TASKS, STEPS, TUNING_STEPS, EVERY = 32, 2500, 400, 50
+TASKS, STEPS, TUNING_STEPS, EVERY = 32, 1500, 400, 50
 RATE, TUNING_RATE = 2e-3, 2e-4
 FEATURES, HIDDEN = 32, (64, 64)
+_MAP = "compartments, maximum a posteriori"
 
 
 def main() -> None:
@@ -40,12 +41,14 @@ def main() -> None:
     parser.add_argument("--data", default="data/remifentanil.csv")
     parser.add_argument("--workdir", default="runs/patients", help="the trainings' folder")
     parser.add_argument("--steps", type=int, default=STEPS)
+    folds = list(range(FOLDS))
+    parser.add_argument("--folds", type=int, nargs="*", default=folds, help="those to train now")
     given = parser.parse_args()
     folder = Path(given.workdir)
     folder.mkdir(parents=True, exist_ok=True)
     learner = make_learner()
     start = [v.numpy() for v in learner.variables + learner.optimizer.variables]
-    for fold in range(FOLDS):
+    for fold in given.folds:
         path = folder / f"fold_{fold}.json"
         if path.exists():
             continue
@@ -56,7 +59,8 @@ def main() -> None:
         scores = one_fold(learner, Path(given.data), fold, given.steps)
         learner.save(folder / f"fold_{fold}.keras")
         path.write_text(json.dumps(scores))
-    write([json.loads((folder / f"fold_{f}.json").read_text()) for f in range(FOLDS)], given.steps)
+    done = [fold for fold in folds if (folder / f"fold_{fold}.json").exists()]
+    write({fold: json.loads((folder / f"fold_{fold}.json").read_text()) for fold in done})
 
 
 def make_learner() -> meta_tf.MetaLearner:
@@ -76,7 +80,7 @@ def one_fold(learner: Any, data: Path, fold: int, steps: int) -> dict[str, Any]:
     population = compartments.fit_population(training + valid)
     print(f"fold {fold}: noise {population.noise:.3f}, typical", flush=True)
     print(dict(zip(compartments.PARAMETERS, np.exp(population.slopes[0]).round(2), strict=True)))
-    found = {"maximum a posteriori": score(patients, tasks, by_map(population))}
+    found = {_MAP: score(patients, tasks, by_map(population))}
 
     simulated = meta_tf.tasks.from_function(
         SimulatedPatients(population, training + valid), numpy=True
@@ -95,7 +99,7 @@ def one_fold(learner: Any, data: Path, fold: int, steps: int) -> dict[str, Any]:
     for name, scores in found.items():
         means = {score: round(float(np.mean(list(v.values()))), 4) for score, v in scores.items()}
         print(f"  {name}: {means}", flush=True)
-    return {"tuning_steps": chosen, "noise": population.noise, "scores": found}
+    return {"steps": steps, "tuning_steps": chosen, "noise": population.noise, "scores": found}
 
 
 def tune(learner: Any, population: Population, training: list, valid: list) -> int:
@@ -141,7 +145,8 @@ def read(data: Path, fold: int) -> tuple[dict[int, Patient], list[tuple], dict[s
             rows["log_concentration"].to_numpy(float),
         )
         first[int(number)] = {row: place for place, row in enumerate(rows.index)}
-    lists = json.loads((ROOT / "benchmarks_data" / f"remifentanil_groups_{fold}.json").read_text())
+    split = ROOT / "benchmarks" / "data" / f"remifentanil_groups_{fold}.json"
+    lists = json.loads(split.read_text())
     source = meta_tf.tasks.from_groups(
         np.arange(len(table), dtype=np.float32)[:, None],
         table["log_concentration"].to_numpy(),
@@ -208,38 +213,41 @@ def score(patients: dict[int, Patient], tasks: list[tuple], predict: Any) -> dic
     }
 
 
-def write(folds: list[dict[str, Any]], steps: int) -> None:
-    """benchmarks/results/patients.json: means over the patients, and paired differences."""
-    recorded = json.loads((RESULTS / "real_remifentanil.json").read_text())["rows"]
-    methods: dict[str, dict[str, dict[str, float]]] = {
-        row["name"]: {"squared_error": row["by_group"]} for row in recorded
-    }
-    for fold in folds:
+def write(folds: dict[int, dict[str, Any]]) -> None:
+    """benchmarks/results/patients.json: means over the folds' patients, and paired differences."""
+    measured: dict[str, dict[str, dict[str, float]]] = {}
+    for fold in folds.values():
         for method, scores in fold["scores"].items():
             for name, values in scores.items():
-                methods.setdefault(method, {}).setdefault(name, {}).update(values)
-    names = list(methods)
-    ridge, likely = methods["and ridge on the support set"], methods["maximum a posteriori"]
+                measured.setdefault(method, {}).setdefault(name, {}).update(values)
+    tested = measured[_MAP]["squared_error"]
+    recorded = json.loads((RESULTS / "real_remifentanil.json").read_text())["rows"]
+    known = {
+        row["name"]: {"squared_error": {p: row["by_group"][p] for p in tested}} for row in recorded
+    }
+    methods = {**known, **measured}
+    others = {"ridge": methods["and ridge on the support set"], "map": methods[_MAP]}
     rows = []
-    for name in names:
+    for name, scores in methods.items():
         row: dict[str, Any] = {"name": name}
-        for scored, values in methods[name].items():
+        for scored, values in scores.items():
             row[scored] = _interval(list(values.values()))
-        errors = methods[name]["squared_error"]
-        for other, those in (("ridge", ridge), ("map", likely)):
+        errors = scores["squared_error"]
+        for other, those in others.items():
             differences = [errors[p] - those["squared_error"][p] for p in errors]
             row[f"squared_error_minus_{other}"] = _interval(differences)
-        row["by_patient"] = {
-            scored: {p: round(v, 4) for p, v in values.items()}
-            for scored, values in methods[name].items()
-            if name not in {r["name"] for r in recorded}
-        }
+        if name in measured:
+            row["by_patient"] = {
+                scored: {p: round(v, 4) for p, v in values.items()}
+                for scored, values in scores.items()
+            }
         rows.append(row)
     told = {
-        "patients": len(ridge["squared_error"]),
+        "folds": list(folds),
+        "patients": len(tested),
         "draws": DRAWS,
-        "steps": steps,
-        "tuning_steps_of_the_folds": [fold["tuning_steps"] for fold in folds],
+        "steps": [fold["steps"] for fold in folds.values()],
+        "tuning_steps": [fold["tuning_steps"] for fold in folds.values()],
         "rows": rows,
     }
     (RESULTS / "patients.json").write_text(json.dumps(told, indent=2) + "\n")

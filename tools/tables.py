@@ -5,8 +5,9 @@
 
 A page marks the place of a table with a pair of comments, `<!-- table NAME -->` and
 `<!-- end -->`. `<!-- commands NAME -->` stands for the commands of its runs, and
-`<!-- cards all -->` for the cards of the shipped learners. The text between the comments is
-replaced, so no number there is typed by hand. The figures are in `docs/figures`, because the site
+`<!-- cards all -->` for the cards of the shipped learners, and `<!-- photographs all -->` for
+the results of `benchmarks.photographs`. The text between the comments is replaced, so no number
+there is typed by hand. The figures are in `docs/figures`, because the site
 contains only files in `docs`.
 """
 
@@ -24,12 +25,14 @@ from typing import Any, TypeAlias
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "runs"
+PHOTOGRAPHS = ROOT / "benchmarks" / "results" / "photographs"
 FIGURES = ROOT / "docs" / "figures"
 PAGES = (
     ROOT / "README.md",
     ROOT / "README.zh-CN.md",
     ROOT / "docs" / "results.md",
     ROOT / "docs" / "learners.md",
+    ROOT / "docs" / "photographs.md",
     RESULTS / "README.md",
 )
 # Figures of single runs for the site: name in `docs/figures` → name in `benchmarks/runs`.
@@ -367,8 +370,9 @@ def filled(text: str, results: Path, beside: Path) -> str:
 
     def replace(match):
         kind, name = match["kind"], match["name"]
-        if kind == "cards":
-            return "\n".join([match["start"], "", *cards(), "", "<!-- end -->"])
+        if kind in ("cards", "photographs"):
+            lines = cards() if kind == "cards" else photographs(PHOTOGRAPHS)
+            return "\n".join([match["start"], "", *lines, "", "<!-- end -->"])
         if name not in tables:
             raise ValueError(
                 f"<!-- {kind} {name} --> must name one of {', '.join(tables)}. Fix the comment."
@@ -376,7 +380,8 @@ def filled(text: str, results: Path, beside: Path) -> str:
         lines = makers[kind](tables[name], results, beside)
         return "\n".join([match["start"], "", *lines, "", "<!-- end -->"])
 
-    pattern = r"(?P<start><!-- (?P<kind>table|commands|cards) (?P<name>\w+) -->).*?<!-- end -->"
+    kinds = "table|commands|cards|photographs"
+    pattern = rf"(?P<start><!-- (?P<kind>{kinds}) (?P<name>\w+) -->).*?<!-- end -->"
     return re.sub(pattern, replace, text, flags=re.DOTALL)
 
 
@@ -417,6 +422,38 @@ def cards() -> list[str]:
     from meta_tf import zoo  # TensorFlow takes seconds to load
 
     return "\n\n".join(zoo.card(name) for name in zoo.names()).splitlines()
+
+
+def photographs(results: Path) -> list[str]:
+    """The tables of the results in this folder: heads beside each other, and unknown pictures."""
+    heads = [
+        "| set | shots | head | accuracy in % | `photos` better by | ECE | NLL |",
+        "|---" * 7 + "|",
+    ]
+    unknown = [
+        "| set | shots | known classes | other classes of the set | other sets |",
+        "|---" * 5 + "|",
+    ]
+    found = sorted(results.glob("*.json"))
+    if not found:
+        return ["Not yet measured."]
+    for path in found:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        for row in about["rows"]:
+            name = f"{about['set']}, {row['tasks']} tasks"
+            better = f"{row['photos_better_by']:+.1f} ± {row['photos_better_by_ci95']:.1f}"
+            if row["head"] == "photos":
+                better = ""
+                refused = [row[f"refused_of_{of}"] for of in ("known_classes", "other_classes")]
+                refused.append(row["refused_of_other_sets"])
+                shown = ["–" if value is None else f"{value:.1f}" for value in refused]
+                unknown.append(f"| {name} | {row['shots']} | {' | '.join(shown)} |")
+            heads.append(
+                f"| {name} | {row['shots']} | {row['head']} | {row['accuracy']:.1f} ± "
+                f"{row['ci95']:.1f} | {better} | {row['ece']:.1f} | {row['nll']:.2f} |"
+            )
+    title = "Percent of pictures that `photos` calls none of the classes:"
+    return [*heads, "", title, "", *unknown]
 
 
 def below_goal(results: Path) -> list[str]:

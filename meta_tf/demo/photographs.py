@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from meta_tf.algorithms import R2D2
 from meta_tf.calibration import Calibration
 from meta_tf.demo.embed import embed_file
@@ -48,21 +50,20 @@ def write(shown: Sequence[Shown], folder: Path) -> dict[str, Any]:
 
     Returns:
       The content of `manifest.json`. `learner`: its name. `embed`: the network's file, pixels
-      [n, size, size, 3] from 0 to `white` to embeddings. `network`: a checksum of that file;
-      embeddings by another network cannot be compared. `size` and `features`: of the pictures
-      and of the embeddings. `ways`: the most classes. `lambda`, `scale`, `bias`: of the
-      regression. `calibration`: what the page needs of the learner's, or None.
+      [n, size, size, 3] from 0 to `white` to embeddings. `network`: its `fingerprint`.
+      `size` and `features`: of the pictures and of the embeddings. `ways`: the most classes.
+      `lambda`, `scale`, `bias`: of the regression. `calibration`: what the page needs of the
+      learner's, or None.
     """
     (each,) = shown
     learner = each.learner
-    content = embed_file(learner.model)
-    (folder / "embed.onnx").write_bytes(content)
+    (folder / "embed.onnx").write_bytes(embed_file(learner.model))
     meta = learner.weights_now.meta
     calibration = learner.calibration
     return {
         "learner": each.name,
         "embed": "embed.onnx",
-        "network": hashlib.sha256(content).hexdigest()[:16],
+        "network": fingerprint(learner.model),
         "size": learner.model.input_shape[1],
         "features": learner.model.output_shape[-1],
         "white": largest_pixel(learner.model) or 1,
@@ -72,6 +73,18 @@ def write(shown: Sequence[Shown], folder: Path) -> dict[str, Any]:
         "bias": float(meta["bias"]),
         "calibration": calibration_of(calibration) if calibration else None,
     }
+
+
+def fingerprint(model: keras.Model) -> str:
+    """A checksum of a network, by which the page knows whether its embeddings can be compared.
+
+    The same for each page with the network; the converted file may differ.
+    """
+    layers = [type(layer).__name__ for layer in model.layers]
+    found = hashlib.sha256(repr((model.input_shape, model.output_shape, layers)).encode())
+    for weight in model.get_weights():
+        found.update(weight.tobytes())
+    return found.hexdigest()[:16]
 
 
 def calibration_of(calibration: Calibration) -> dict[str, Any]:

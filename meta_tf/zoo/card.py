@@ -8,7 +8,7 @@ from typing import Any
 from meta_tf.checks import check_choice
 from meta_tf.evaluation.result import shown_size
 from meta_tf.zoo.calibrations import FOLDER, about_calibration, calibration_file
-from meta_tf.zoo.photos import CARD, PHOTOS
+from meta_tf.zoo.photos import PHOTOS, card_of_photos
 from meta_tf.zoo.trained_on import TrainedOn, trained_on
 
 
@@ -43,7 +43,7 @@ def card(name: str) -> str:
     """
     check_choice("name", name, names())
     if name == PHOTOS:
-        return CARD
+        return card_of_photos()
     run = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     data = trained_on(name)
     parts = [

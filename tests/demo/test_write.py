@@ -1,11 +1,11 @@
 """The page's folder: what is in it, what the page is told of the learner, what is refused."""
 
 import gzip
-import hashlib
 import json
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 import meta_tf
@@ -161,7 +161,7 @@ def test_learners_of_photographs_have_a_page_of_their_own(tmp_path, package, exp
     folder = tmp_path / "page"
     write.write_page([shown(3)], folder, package)
     told = json.loads((folder / "manifest.json").read_text())
-    assert told.pop("network") == hashlib.sha256(b"a network").hexdigest()[:16]
+    assert told.pop("network") == photographs.fingerprint(shown(3).learner.model)
     assert told.pop("lambda") == pytest.approx(0.5)
     assert (folder / told.pop("embed")).read_bytes() == b"a network"
     assert told == {
@@ -177,6 +177,17 @@ def test_learners_of_photographs_have_a_page_of_their_own(tmp_path, package, exp
     assert (folder / "photographs" / "main.js").is_file() and not (folder / "drawings").exists()
     with pytest.raises(ValueError, match=r"`learner` must be one learner of photographs.*mine, mi"):
         write.write_page([shown(1), shown(3)], folder, package)
+
+
+def test_a_network_is_known_by_its_shapes_layers_and_weights():
+    def network(size=8, kernel=1.0, layer=keras.layers.GlobalAveragePooling2D):
+        start = keras.Input([size, size, 3])
+        made = keras.Model(start, layer()(keras.layers.Conv2D(2, 1, use_bias=False)(start)))
+        made.set_weights([np.full([1, 1, 3, 2], kernel, "float32")])
+        return photographs.fingerprint(made)
+
+    others = {network(9), network(kernel=2.0), network(layer=keras.layers.GlobalMaxPooling2D)}
+    assert network() == network() and len(others - {network()}) == 3
 
 
 def test_the_command_writes_a_page(tmp_path, package, exported, capsys):

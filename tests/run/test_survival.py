@@ -77,7 +77,7 @@ def test_a_validation_of_nan_counts(tmp_path, learner):
     log.set_model(learner)
     log.set_params({"steps": 2})
     log.on_epoch_begin(0)
-    with pytest.raises(DivergedError, match="of the validation became nan"):
+    with pytest.raises(DivergedError, match="the validation loss became nan"):
         log.on_epoch_end(0, {"loss": 1.0, "val_loss": np.nan})
     assert sorted(os.listdir(tmp_path)) == []
 

@@ -25,7 +25,7 @@ def flag_file(folder):
 @pytest.mark.parametrize("path", tables.PAGES, ids=lambda path: str(path.relative_to(tables.ROOT)))
 def test_the_tables_are_what_the_runs_say(path):
     text = path.read_text()
-    assert re.search("<!-- (table|cards) ", text)
+    assert re.search("<!-- (table|cards|photographs) ", text)
     assert tables.filled(text, tables.RESULTS, path.parent) == text, "run: python -m tools.tables"
 
 
@@ -221,3 +221,29 @@ def test_tables_that_are_to_have_a_figure_have_one_and_others_do_not():
         else:
             assert tables.drawn(one, tables.RESULTS) is None
             assert not path.exists()
+
+
+def test_the_table_of_photographs_has_a_row_for_each_head_and_set(tmp_path):
+    assert tables.photographs(tmp_path) == ["Not yet measured."]
+    shared = {"shots": 5, "ci95": 0.5, "tasks": 600}
+    rows = [
+        {
+            **shared,
+            **{"head": "photos", "accuracy": 81.71, "ece": 2.27, "nll": 0.509},
+            **{"photos_better_by": 0.0, "photos_better_by_ci95": 0.0},
+            **{"refused_of_known_classes": 4.38, "refused_of_other_classes": None},
+            "refused_of_other_sets": 100.0,
+        },
+        {
+            **shared,
+            **{"head": "nearest mean", "accuracy": 74.84, "ece": 20.0, "nll": 1.5},
+            **{"photos_better_by": 6.87, "photos_better_by_ci95": 0.4},
+        },
+    ]
+    (tmp_path / "hands.json").write_text(json.dumps({"set": "hands", "rows": rows}))
+    lines = tables.photographs(tmp_path)
+    assert "| hands, 600 tasks | 5 | photos | 81.7 ± 0.5 |  | 2.3 | 0.51 |" in lines
+    assert (
+        "| hands, 600 tasks | 5 | nearest mean | 74.8 ± 0.5 | +6.9 ± 0.4 | 20.0 | 1.50 |" in lines
+    )
+    assert "| hands, 600 tasks | 5 | 4.4 | – | 100.0 |" in lines

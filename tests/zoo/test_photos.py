@@ -1,6 +1,7 @@
 """The learner of photographs: its head by NumPy, and what of it is saved."""
 
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -90,6 +91,18 @@ def test_the_card_names_the_head_and_the_licence():
     assert card.startswith("### photos\n")
     for words in ("ways=60, regularization=0.1", "ImageNet", "Apache-2.0"):
         assert words in card
+
+
+def test_the_card_has_the_numbers_of_every_measured_set():
+    results = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "photographs"
+    card = zoo.card("photos")
+    for path in results.glob("*.json"):
+        about = json.loads(path.read_text())
+        (line,) = (line for line in card.splitlines() if f"the set `{about['set']}`" in line)
+        for row in about["rows"]:
+            if row["head"] == "photos":
+                assert f"{row['accuracy']:.1f} ± {row['ci95']:.1f}" in line
+                assert f"{row['ece']:.1f}" in line
 
 
 @pytest.mark.slow

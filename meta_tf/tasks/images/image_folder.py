@@ -17,7 +17,7 @@ from meta_tf.tasks.images.picture import ImageFile
 from meta_tf.tasks.images.picture_cache import mapped_pictures
 from meta_tf.tasks.images.picture_files import KINDS, passed_over, pictures_of
 from meta_tf.tasks.sampler import TURNS
-from meta_tf.tasks.size_range import SizeRange, queries_or_default
+from meta_tf.tasks.size_range import SizeRange, ends_of, queries_or_default
 from meta_tf.tasks.source import PARTS, Source
 from meta_tf.tasks.split import split_by_fractions
 
@@ -91,6 +91,7 @@ class ImageFolder(Source):
         path = Path(path).expanduser()
         classes_of_parts = _classes_of_parts(path, split)
         names = sorted(name for names in classes_of_parts for name in names)
+        _check_many(path, len(names), ends_of("ways", ways)[0])
         files = {name: image_files(path / name) for name in names}
         if left := passed_over([path / name for name in names], above=path):
             print(left, flush=True)
@@ -136,6 +137,17 @@ def _pictures(
     conversion = Conversion(size, channels)
     all_files = [file for of_class in files.values() for file in of_class]
     return decode_images(all_files, size, channels, conversion), conversion.told()
+
+
+def _check_many(path: Path, classes: int, ways: int) -> None:
+    """Raises ValueError, before any picture is read, if there are too few classes for tasks."""
+    if classes < 3 * ways:
+        raise ValueError(
+            f"{path} must hold many classes, at least `ways` = {ways} of them for each of training, "
+            f"validation and test. Received: {classes} classes, which are one task. To tell these "
+            f"apart, no training is needed: meta-tf adapt {path} NEW_PICTURES. To train for other "
+            "classes to come, add classes, or lower `ways`."
+        )
 
 
 def _check_size(size: int | tuple[int, int]) -> tuple[int, int]:

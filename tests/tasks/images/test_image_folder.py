@@ -106,7 +106,7 @@ def test_what_is_missing_is_named(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="contains no folder"):
         ImageFolder(tmp_path / "empty")
-    with pytest.raises(ValueError, match=r"The train part has 10 of the 20 classes.*ways=11"):
+    with pytest.raises(ValueError, match=r"`ways` = 11 of them.* 20 classes.*meta-tf adapt"):
         ImageFolder(folder, ways=11, queries=1, **HALVES)
     with pytest.raises(ValueError, match=r"has 5 examples.*shots [+] queries = 2 [+] 4 = 6"):
         ImageFolder(folder, ways=3, shots=2, queries=4, **HALVES)
