@@ -144,7 +144,7 @@ def test_with_batch_statistics_a_picture_is_predicted_beside_those_that_were_lea
         (np.zeros([2, 6, 4, 3]), None, ["`support_y`", "ndarray"]),
         (Image.new("F", (4, 4), 1e9), [0], ["`support_x`, a picture in memory", "16 bits"]),
     ],
-    ids=str,
+    ids=["nowhere", "no_file", "a_number", "one_class", "floats", "no_labels", "over_16_bits"],
 )
 def test_other_things_are_refused_in_one_line(x, y, words):
     with pytest.raises(ValueError) as caught:
