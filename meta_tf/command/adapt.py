@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -33,6 +35,20 @@ def run(asked: tuple[Adaptation, Pictures, Told, Rows]) -> None:
     """Prints a prediction for each new example, and how sure the learner is of it."""
     adaptation, pictures, told, rows = asked
     if adaptation.query and Path(adaptation.support or "").suffix.lower() in SUFFIXES:
+        _check_unset("pictures", pictures, dataclasses.replace(told, output=None))
         adapt_table.run(adaptation, rows, told.output)
     else:
+        _check_unset("tables", rows)
         adapt_pictures.run(adaptation, pictures, told)
+
+
+def _check_unset(only_for: str, *settings: Any) -> None:
+    """Raises ValueError for a setting that means nothing for the data at hand."""
+    for one in settings:
+        for field in dataclasses.fields(one):
+            value = getattr(one, field.name)
+            if value != field.default:
+                raise ValueError(
+                    f"--{field.name} is only for {only_for}. Received: {value!r}, and --support "
+                    f"is {'a table' if only_for == 'pictures' else 'no table'}. Leave it out."
+                )

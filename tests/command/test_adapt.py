@@ -77,6 +77,8 @@ WRONG = [
     (["adapt", "support", "query", "--learner=nothing"], ["nothing", "omniglot_5way_1shot"]),
     (["adapt", "support", "query", "--learner=a.csv"], ["--learner=a.csv"]),
     (["adapt", "support", "query", "--invert=maybe"], ["--invert", "maybe", "auto"]),
+    (["adapt", "support", "query", "--level=0.8"], ["--level", "only for tables", "0.8"]),
+    (["adapt", "a.csv", "b.csv", "--json"], ["--json", "only for pictures", "a table"]),
     (["export", "--learner=omniglot_5way_1shot"], ["--output"]),
     (["export", "--output=saved"], ["--learner"]),
     (["export", "--learner=nothing", "--output=x", "--format=page"], ["--format", "page"]),
