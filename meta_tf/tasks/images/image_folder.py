@@ -143,10 +143,10 @@ def _check_many(path: Path, classes: int, ways: int) -> None:
     """Raises ValueError, before any picture is read, if there are too few classes for tasks."""
     if classes < 3 * ways:
         raise ValueError(
-            f"{path} must hold many classes, at least `ways` = {ways} of them for each of training, "
-            f"validation and test. Received: {classes} classes, which are one task. To tell these "
-            f"apart, no training is needed: meta-tf adapt {path} NEW_PICTURES. To train for other "
-            "classes to come, add classes, or lower `ways`."
+            f"{path} must hold many classes, at least `ways` = {ways} of them for each of "
+            f"training, validation and test. Received: {classes} classes, which are one task. To "
+            f"tell these apart, no training is needed: meta-tf adapt {path} NEW_PICTURES. To "
+            "train for other classes to come, add classes, or lower `ways`."
         )
 
 
