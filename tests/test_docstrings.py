@@ -39,7 +39,7 @@ def test_examples(name):
         names["learner"] = meta_tf.MetaLearner(meta_tf.models.mlp(), meta_tf.MAML(), loss="mse")
         names["learner"].compile()
     result = doctest.testmod(module, extraglobs=names, optionflags=FLAGS)
-    assert result.attempted > 0
+    assert result.attempted > 0 or "+SKIP" in source(name)
     assert result.failed == 0
 
 

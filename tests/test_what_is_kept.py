@@ -15,7 +15,6 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf.learner.adapted_model import AdaptedModel
 from tests.learners import CE, classifier, make_batch, make_learner
 
 layers = keras.layers
@@ -477,7 +476,7 @@ def test_other_threads_predict_while_variables_are_made(monkeypatch):
         return make(*args, **options)
 
     waiting = []
-    monkeypatch.setattr(AdaptedModel, "add_weight", staticmethod(make_slowly))
+    monkeypatch.setattr(fitted._values, "_add_weight", make_slowly)
     assert len(fitted.weights) == 4
     waiting[0].join()
     assert counts == [4]

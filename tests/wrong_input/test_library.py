@@ -285,7 +285,7 @@ SUPPORT = [
     ([[0.0, 1, 2]], ["a", "b"], "same number of examples"),
     ([[0.0, 1, 2]] * 2, [["a"], ["b"]], "Drop the last axis"),
     ([[0.0, 1, 2]], [[0]], "Drop the last axis"),
-    ([[0.0, 1, 2]], None, "`support_y` must be numbers"),
+    ([[0.0, 1, 2]], None, "`support_y` must hold the targets"),
     ([[0.0, 1]], [0], "`support_x` must be"),
     ([[0.0, 1, 2], [3.0]], [0, 1], "`support_x` must be numbers of one shape"),
     ([[0.0, 1, np.nan]], [0], "`support_x` must be finite"),

@@ -226,7 +226,7 @@ def test_what_would_take_too_much_memory_is_refused_before_it_does():
 
 @pytest.mark.parametrize("ending", [".heic", ".HEIF", ".svg", ".cr2"])
 def test_pictures_of_other_kinds_are_named_and_not_passed_over(tmp_path, ending):
-    for name in ("one", "two"):
+    for name in ("one", "two", *"abcdefghijklm"):  # enough classes for 5 ways
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.png").write_bytes(KINDS["png"])
     (tmp_path / "two" / f"b{ending}").write_bytes(b"whatever it is")
