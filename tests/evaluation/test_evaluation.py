@@ -317,7 +317,7 @@ def test_wrong_arguments(wrong, message):
 
 def test_more_classes_than_outputs():
     learner = meta_tf.MetaLearner(meta_tf.models.mlp(4, 2), loss=SPARSE)
-    with pytest.raises(ValueError, match="`support_y` must hold class numbers 0, 1, 2 ... below 2"):
+    with pytest.raises(ValueError, match="`support_y` must hold class numbers"):
         evaluate(learner, class_tasks().test, 2)
 
 
