@@ -115,5 +115,7 @@ def test_the_shipped_one_learns_three_colours():
     fitted = learner.adapt(pictures[:3], ["red", "green", "blue"])
     assert fitted.predict_names(pictures[3:]).tolist() == ["red", "green", "blue"] * 2
     mosaics = rng.integers(0, 256, [3, 14, 14, 3], np.uint8).repeat(16, 1).repeat(16, 2)
-    assert fitted.predict_names(mosaics, unknown="none").tolist() == ["none"] * 3
+    _, known = fitted.predict_with_strangeness(pictures[3:])
+    _, strange = fitted.predict_with_strangeness(mosaics)
+    assert known.max() < strange.min()
     assert f"{learner.model.count_params():,} parameters" in zoo.card("photos")
