@@ -26,6 +26,7 @@ import tensorflow as tf
 
 import meta_tf
 from benchmarks import long_training
+from benchmarks.interval import interval
 
 RESULTS = Path(__file__).parent / "results"
 KERNELS = ("rbf", "matern")
@@ -116,11 +117,11 @@ def measure(learner: Any, kernel: str) -> dict[str, Any]:
             likelihoods.setdefault(name, []).append(float(values))
     best = np.array(likelihoods["exact process, ℓ and s known"])
     return {
-        "log_likelihood": {name: _interval(values) for name, values in likelihoods.items()},
+        "log_likelihood": {name: interval(values) for name, values in likelihoods.items()},
         "short_of_the_exact_process": {
-            name: _interval(best - values) for name, values in likelihoods.items()
+            name: interval(best - values) for name, values in likelihoods.items()
         },
-        "coverage_90": _interval(inside),
+        "coverage_90": interval(inside),
     }
 
 
@@ -165,12 +166,6 @@ class Waves(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "number": self.number, "period": self.period}
-
-
-def _interval(values: Any) -> dict[str, float]:
-    """Mean, and the half-width of its 95 % interval over tasks, 1.96 σ / √n."""
-    half = 1.96 * np.std(values, ddof=1) / math.sqrt(len(values))
-    return {"mean": round(float(np.mean(values)), 4), "ci95": round(float(half), 4)}
 
 
 def _between(limits: tuple[float, float], u: Any) -> Any:

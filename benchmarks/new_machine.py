@@ -24,6 +24,7 @@ import numpy as np
 
 import meta_tf
 from benchmarks import long_training
+from benchmarks.interval import interval
 from benchmarks.linear_systems import LAGS, NEXT, RECORD, Machines
 
 RESULTS = Path(__file__).parent / "results"
@@ -113,13 +114,13 @@ def measure(learner: Any, part: Any) -> dict[str, Any]:
                 errors.setdefault(name, []).append(method(*(a.astype(float) for a in one)))
     ours = np.array(errors["ALPaCA"])
     return {
-        "mean_squared_error": {name: _interval(values) for name, values in errors.items()},
+        "mean_squared_error": {name: interval(values, 5) for name, values in errors.items()},
         "minus_alpaca": {
-            name: _interval(np.array(values) - ours)
+            name: interval(np.array(values) - ours, 5)
             for name, values in errors.items()
             if name != "ALPaCA"
         },
-        "alpaca": {name: _interval(values) for name, values in scores.items()},
+        "alpaca": {name: interval(values, 5) for name, values in scores.items()},
     }
 
 
@@ -158,12 +159,6 @@ BASELINES = {
     "ARX, least squares, order by Akaike's criterion": least_squares,
     "ARX, ridge regression, penalty by cross-validation": ridge,
 }
-
-
-def _interval(values: Any) -> dict[str, float]:
-    """Mean, and the half-width of its 95 % interval over machines, 1.96 σ / √n."""
-    half = 1.96 * np.std(values, ddof=1) / math.sqrt(len(values))
-    return {"mean": round(float(np.mean(values)), 5), "ci95": round(float(half), 5)}
 
 
 if __name__ == "__main__":

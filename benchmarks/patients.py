@@ -24,6 +24,7 @@ import numpy as np
 import meta_tf
 from benchmarks import compartments
 from benchmarks.compartments import Infusion, Patient, Population
+from benchmarks.interval import interval
 from benchmarks.simulated_patients import SHOTS, RealPatients, SimulatedPatients, inputs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -231,11 +232,11 @@ def write(folds: dict[int, dict[str, Any]]) -> None:
     for name, scores in methods.items():
         row: dict[str, Any] = {"name": name}
         for scored, values in scores.items():
-            row[scored] = _interval(list(values.values()))
+            row[scored] = interval(list(values.values()))
         errors = scores["squared_error"]
         for other, those in others.items():
             differences = [errors[p] - those["squared_error"][p] for p in errors]
-            row[f"squared_error_minus_{other}"] = _interval(differences)
+            row[f"squared_error_minus_{other}"] = interval(differences)
         if name in measured:
             row["by_patient"] = {
                 scored: {p: round(v, 4) for p, v in values.items()}
@@ -253,12 +254,6 @@ def write(folds: dict[int, dict[str, Any]]) -> None:
     (RESULTS / "patients.json").write_text(json.dumps(told, indent=2) + "\n")
     for row in rows:
         print({key: value for key, value in row.items() if key != "by_patient"})
-
-
-def _interval(values: list[float]) -> dict[str, float]:
-    """Mean, and the half-width of its 95 % interval over patients, 1.96 σ / √n."""
-    half = 1.96 * np.std(values, ddof=1) / math.sqrt(len(values))
-    return {"mean": round(float(np.mean(values)), 4), "ci95": round(float(half), 4)}
 
 
 if __name__ == "__main__":

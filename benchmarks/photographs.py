@@ -31,6 +31,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.interval import interval
 from meta_tf.calibration import calibration_error, log_loss, softmax
 from meta_tf.command.finish import versions
 from meta_tf.efficientnet_lite import efficientnet_lite0
@@ -122,7 +123,7 @@ def features(folder: Path, kept: Path | None = None) -> Pictures:
     paths = sorted(path for path in folder.glob("*/*") if path.is_file())
     body, found = efficientnet_lite0(SIZE), []
     for first in range(0, len(paths), 16):
-        files = [ImageFile(str(path), path.read_bytes) for path in paths[first : first + 16]]
+        files = [ImageFile.at(path) for path in paths[first : first + 16]]
         images = decode_images(files, (SIZE, SIZE), 3, crop=True)
         found.append(body.predict_on_batch(images.astype("float32") / 255))
     x = np.concatenate(found)
@@ -214,18 +215,18 @@ def measured(
             [100 * np.mean(p.argmax(-1) == t.query_y) for p, t in zip(found, used, strict=True)]
         )
         first = each if first is None else first
-        better = first[: len(used)] - each
+        own, better = interval(each, 2), interval(first[: len(used)] - each, 2)
         labels, p = np.concatenate([task.query_y for task in used]), np.concatenate(found)
         rows.append(
             {
                 "head": name,
                 "shots": shots,
-                "accuracy": round(float(each.mean()), 2),
-                "ci95": interval(each),
+                "accuracy": own["mean"],
+                "ci95": own["ci95"],
                 "ece": round(100 * calibration_error(p, labels), 2),
                 "nll": round(log_loss(p, labels), 3),
-                "photos_better_by": round(float(better.mean()), 2),
-                "photos_better_by_ci95": interval(better),
+                "photos_better_by": better["mean"],
+                "photos_better_by_ci95": better["ci95"],
                 **(refused.row() if name == "photos" else {}),
                 "tasks": len(used),
             }
@@ -257,11 +258,6 @@ class Refused:
             "refused_of_other_sets": self._other_sets,
         }
         return {k: round(100 * float(np.mean(v)), 2) if v else None for k, v in found.items()}
-
-
-def interval(each: np.ndarray) -> float:
-    """Half the 95 % confidence interval of a mean over tasks."""
-    return round(float(1.96 * each.std(ddof=1) / len(each) ** 0.5), 2)
 
 
 class Photos:

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import ridge
+from benchmarks.interval import interval
 from benchmarks.nearest import class_mean, nearest_neighbour, whitening
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -141,11 +142,11 @@ def _by_group(values: list[float], groups: list[str]) -> np.ndarray:
 def _row(name: str, values: list[float], groups: list[str]) -> dict:
     """Mean over groups, and the half-width of its 95 % interval over groups, 1.96 σ / √G."""
     by_group = _by_group(values, groups)
-    half = 1.96 * by_group.std(ddof=1) / np.sqrt(len(by_group))
+    found = interval(by_group)
     return {
         "name": name,
-        "mean": round(float(by_group.mean()), 4),
-        "ci95_over_groups": round(float(half), 4),
+        "mean": found["mean"],
+        "ci95_over_groups": found["ci95"],
         "by_group": {g: round(float(v), 4) for g, v in zip(groups, by_group, strict=True)},
     }
 

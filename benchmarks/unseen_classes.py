@@ -19,6 +19,7 @@ import keras
 import numpy as np
 
 import meta_tf
+from benchmarks.interval import interval
 from benchmarks.nearest import nearest
 from benchmarks.voices import Features, by_voice, of_length_one, whitened_summaries
 from meta_tf.tasks.episodes import ClassData, class_parts
@@ -149,8 +150,7 @@ def learned(learner: Any, part: Part, name: str, iterations: int | None = None) 
 
 def _row(name: str, accuracies: np.ndarray) -> Row:
     """Mean over tasks, and the half-width of its 95 % interval, 1.96 σ / √600."""
-    half = 1.96 * accuracies.std(ddof=1) / np.sqrt(len(accuracies))
-    return {"name": name, "mean": round(float(accuracies.mean()), 4), "ci95": round(float(half), 4)}
+    return {"name": name, **interval(accuracies)}
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from meta_tf.checks import check_number
 
 _STEEPEST, _FLATTEST = 1e-4, 1e4  # the range of temperatures
 _HALVINGS = 60
+_LEAST = 1e-30  # a probability whose logarithm is finite
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +80,11 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return powers / powers.sum(-1, keepdims=True)
 
 
+def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
+    """Log p, finite where p is 0: logits with these probabilities."""
+    return np.log(np.maximum(probabilities, _LEAST))
+
+
 def fit_temperature(logits: list[np.ndarray], labels: list[np.ndarray]) -> float:
     """The temperature T with the smallest mean cross-entropy of softmax(logits / T).
 
@@ -139,7 +145,7 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int =
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """The mean of -log p of the right class, for probabilities [B, N] and labels [B]."""
     right = np.take_along_axis(probabilities, labels[:, None].astype(int), 1)
-    return float(-np.log(np.maximum(right, 1e-30)).mean())
+    return float(-log_probabilities(right).mean())
 
 
 def auroc(known: np.ndarray, strange: np.ndarray) -> float:

@@ -1,6 +1,5 @@
 """Learners of tables: gaps, texts and units inside, and the next rows of a new group."""
 
-import importlib.util
 import json
 
 import keras
@@ -12,8 +11,8 @@ import meta_tf
 from meta_tf.command import adapt_table
 from meta_tf.command.adapt_table import Rows
 from meta_tf.command.adaptation import Adaptation
-from meta_tf.export import onnx
 from meta_tf.layers.table_columns import MISSING, TableColumns
+from tests.exported import litert_signatures, needs_litert, needs_onnx, run_onnx
 
 pandas = pytest.importorskip("pandas")
 SPARSE = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -106,34 +105,24 @@ def test_raw_rows_through_files_have_the_evaluated_error(trained, evaluated, tmp
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    importlib.util.find_spec("ai_edge_litert") is None, reason="needs the extra [litert]"
-)
+@needs_litert
 def test_raw_rows_through_litert(trained, evaluated, tmp_path):
-    from ai_edge_litert.interpreter import Interpreter
-
     task, y, error = evaluated
     path = tmp_path / "learner.tflite"
     trained[0].export(path, "litert", shots=4, queries=4)
-    run = Interpreter(model_path=str(path)).get_signature_runner("adapt_and_predict")
+    run = litert_signatures(path)["adapt_and_predict"]
     assert error == error_of(run(**task)["predictions"], y)
     about = json.loads((tmp_path / "learner.tflite.columns.json").read_text())
     assert about["features"] == list(FEATURES)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not all(importlib.util.find_spec(package) for package in onnx.PACKAGES),
-    reason="needs the extra [onnx]",
-)
+@needs_onnx
 def test_raw_rows_through_onnx(trained, evaluated, tmp_path):
-    import onnxruntime
-
     task, y, error = evaluated
     trained[0].export(tmp_path / "learner", "onnx", shots=4, queries=4)
     path = tmp_path / "learner" / "adapt_and_predict.onnx"
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    assert error == error_of(session.run(["predictions"], task)[0], y)
+    assert error == error_of(run_onnx(path, task)["predictions"], y)
     assert (tmp_path / "learner.columns.json").exists()
 
 

@@ -28,6 +28,7 @@ from meta_tf.command.strokes import SIDE, are_strokes
 from meta_tf.data_checks.targets import classes_of
 from meta_tf.evaluation.confusion import Confusion
 from meta_tf.files import whole_file
+from meta_tf.learner.class_names import distinct
 from meta_tf.learner.company import feels_company
 from meta_tf.learner.embedded import embedding_of, embeds_separately, head_of, with_network
 from meta_tf.run.devices import set_up_device
@@ -94,7 +95,7 @@ def run(asked: Adaptation, how: Pictures, told: Told) -> None:
     x = inputs_of(images, embed)
     support_x, query_x = np.split(x, [len(classes.pictures)])
     labels = np.array(classes.labels)
-    fitted = works.adapt(support_x, labels, asked.eval_steps, _different(classes.names))
+    fitted = works.adapt(support_x, labels, asked.eval_steps, distinct(classes.names))
     # The answer for a picture must not depend on the other new pictures.
     fitted.company = support_x if feels_company(learner.network) else None
     answers = answers_of(fitted, classes.names, new, query_x, told.unknown)
@@ -150,11 +151,6 @@ def _estimate(
     if mixed := found.mixed_up_told():
         lines.append(f"Mixed up: {mixed}.")
     return "\n".join(lines), found
-
-
-def _different(names: Sequence[str]) -> Sequence[str] | None:
-    """The names, unless replacement characters have made two of them equal."""
-    return names if len(set(names)) == len(names) else None
 
 
 def _takes(learner: meta_tf.MetaLearner, name: str | Path) -> PictureInput:

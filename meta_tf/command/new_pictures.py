@@ -98,7 +98,7 @@ def say_ignored(paths: Sequence[Path], told: Told) -> None:
 
 def as_files(paths: Sequence[Path]) -> list[ImageFile]:
     """Paths as files to decode."""
-    return [ImageFile(str(path), path.read_bytes) for path in paths]
+    return [ImageFile.at(path) for path in paths]
 
 
 def inputs_of(

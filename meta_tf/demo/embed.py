@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from meta_tf.export.compare import TOLERANCE
 from meta_tf.export.formats import check_installed
-from meta_tf.export.onnx import PACKAGES, convert
+from meta_tf.export.onnx import PACKAGES, Runner, convert
 from meta_tf.export.refused import Refused
 from meta_tf.pixels import largest_pixel
 
@@ -92,15 +92,10 @@ def _in_half(value: np.ndarray) -> np.ndarray | None:
 
 def _compare(content: bytes, model: keras.Model) -> None:
     """Raises Refused unless onnxruntime computes the same as TensorFlow."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # errors are raised
-    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     white = largest_pixel(model) or 1
     shape = [2, *model.input_shape[1:]]
     pixels = np.random.default_rng(0).uniform(0, white, shape).astype("float32")
-    (found,) = session.run(["embeddings"], {"pixels": pixels})
+    found = Runner({"embed": content}).run("embed", {"pixels": pixels})["embeddings"]
     expected = model(pixels, training=False).numpy()
     difference = float(np.abs(found - expected).max() / np.abs(expected).max())
     if not difference <= TOLERANCE:

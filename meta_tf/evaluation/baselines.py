@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from meta_tf.calibration import softmax
+
 _STEPS = 60  # of logistic regression
 _PENALTIES = 10.0 ** np.arange(-5, 4)  # of ridge regression, as a fraction of the mean square
 _SMALLEST = 1e-7  # squared singular values below this fraction of the largest one are 0
@@ -103,7 +105,7 @@ def logistic_regression(task: Spectrum, support_y: np.ndarray) -> np.ndarray:
     logits = ahead = np.zeros_like(present)
     response = ahead
     for step in range(_STEPS):
-        response = ahead + 2 * (present - _softmax(ahead))
+        response = ahead + 2 * (present - softmax(ahead))
         mean = response.mean(1, keepdims=True)
         new = mean + task.u @ (shrink * (task.u.swapaxes(1, 2) @ (response - mean)))
         ahead, logits = new + step / (step + 3) * (new - logits), new
@@ -116,8 +118,3 @@ def logistic_regression(task: Spectrum, support_y: np.ndarray) -> np.ndarray:
 
 def _one_hot(labels: np.ndarray) -> np.ndarray:
     return np.eye(int(labels.max()) + 1)[labels]
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits - logits.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)

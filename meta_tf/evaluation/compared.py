@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from meta_tf.batch.sizes import cut, sizes_in
 from meta_tf.evaluation import baselines
+from meta_tf.evaluation.metrics import mean_and_interval
 from meta_tf.evaluation.pooled import Group, PooledRidge, pooled_logistic
 from meta_tf.learner import MetaLearner
 from meta_tf.network.check_loss import ignored_class
@@ -86,8 +87,8 @@ class Compared:
         for name, parts in self._values.items():
             own = np.concatenate(parts)
             pairs = np.stack([own, values[: len(own)] - own], 1)
-            mean, half = pairs.mean(0), 1.96 * pairs.std(0, ddof=1) / np.sqrt(len(own))
-            (own_mean, apart), (own_half, apart_half) = mean.tolist(), half.tolist()
+            means, halves = mean_and_interval(pairs)
+            (own_mean, apart), (own_half, apart_half) = means.tolist(), halves.tolist()
             found[name] = Baseline(own_mean, own_half, apart, apart_half, len(own))
         sign = -1 if self._classify else 1
         return dict(sorted(found.items(), key=lambda item: sign * item[1].mean))

@@ -19,6 +19,7 @@ from meta_tf.batch.sizes import cut, how_to_run, sizes_in
 from meta_tf.checks import check_choice, check_integer, check_seed, check_switch
 from meta_tf.data_checks.values import right_batch
 from meta_tf.evaluation.compared import Compared, comparable
+from meta_tf.evaluation.metrics import mean_and_interval
 from meta_tf.evaluation.result import Evaluation
 from meta_tf.evaluation.task_metric import TaskMetric, check_metric, task_metrics
 from meta_tf.evaluation.task_sizes import TaskSizes
@@ -144,15 +145,6 @@ def evaluate(
         others=dict(zip(others, np.transpose(mean_and_interval(last)).tolist(), strict=True)),
         baselines={} if compared is None else compared.against(per_task[:, -1]),
     )
-
-
-def mean_and_interval(per_task: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over tasks [n, ...] and half-width of the 95 % interval, 1.96 σ / √n.
-
-    σ has the divisor n - 1. This is a normal approximation for independent tasks and large n.
-    """
-    values = np.asarray(per_task, np.float64)
-    return values.mean(0), 1.96 * values.std(0, ddof=1) / np.sqrt(len(values))
 
 
 def _checked(learner: MetaLearner, batches: Iterable[Any]) -> Iterator[Batch]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from meta_tf import gaussian
@@ -139,3 +140,12 @@ class TaskInterval(keras.metrics.Metric):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "metric": self.metric}
+
+
+def mean_and_interval(per_task: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean over tasks [n, ...] and half-width of the 95 % interval, 1.96 σ / √n.
+
+    σ has the divisor n - 1. This is a normal approximation for independent tasks and large n.
+    """
+    values = np.asarray(per_task, np.float64)
+    return values.mean(0), 1.96 * values.std(0, ddof=1) / np.sqrt(len(values))

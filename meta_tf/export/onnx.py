@@ -53,7 +53,7 @@ def write(plan: Plan, path: Path) -> float:
       Refused: if ONNX cannot express the learner, or computes something else.
     """
     models = {name: convert(name, f) for name, f in plan.lowered().items()}
-    runner = _Runner(models)
+    runner = Runner(models)
     difference = plan.compare(runner.run)
     with whole_folder(path) as part:
         part.mkdir()
@@ -90,7 +90,7 @@ def _share_weights(models: dict[str, bytes], path: Path) -> dict[str, bytes]:
     return shared
 
 
-class _Runner:
+class Runner:
     """Runs ONNX models in memory."""
 
     def __init__(self, models: dict[str, bytes]):

@@ -14,7 +14,7 @@ from tensorflow.python.eager.record import could_possibly_record  # there is no 
 
 from meta_tf import gaussian
 from meta_tf.algorithms import Algorithm
-from meta_tf.calibration import Calibration, softmax
+from meta_tf.calibration import Calibration, log_probabilities, softmax
 from meta_tf.checks import check_number, check_text
 from meta_tf.data_checks.batch import check_inputs, right_inputs
 from meta_tf.data_checks.finite import require_finite
@@ -59,7 +59,6 @@ from meta_tf.types import Tensors, Weights
 _COMPANY = "company.npz"  # in a Keras file
 
 _AT_ONCE = 32  # the batch size of Keras's `predict`
-_LEAST = 1e-30  # a probability whose logarithm is finite
 
 
 @keras.saving.register_keras_serializable("meta_tf")
@@ -334,7 +333,7 @@ class AdaptedModel(keras.Model):
                 "keras.losses.SparseCategoricalCrossentropy. Received: a model learned with "
                 f"{self.network.loss!r}."
             )
-        outputs = outputs if logits else np.log(np.maximum(outputs, _LEAST))
+        outputs = outputs if logits else log_probabilities(outputs)
         return softmax(outputs / self.temperature)
 
     def predict_interval(self, x: Any, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:

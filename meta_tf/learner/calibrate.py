@@ -9,13 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.batch.sizes import cut
-from meta_tf.calibration import Calibration, fit_temperature
+from meta_tf.calibration import Calibration, fit_temperature, log_probabilities
 from meta_tf.checks import check_integer, check_number, check_seed
 from meta_tf.data_checks.targets import wants_labels
 from meta_tf.network.check_loss import takes_logits
 from meta_tf.types import Tensor, Tensors
-
-_LEAST = 1e-30  # a probability whose logarithm is finite
 
 
 def calibrated(
@@ -55,7 +53,7 @@ def _found(
             if apart is not None:
                 of_class.append(np.take_along_axis(apart, y[:, None].astype(int), 1).mean())
             if not takes_logits(learner.network.loss):
-                logits = np.log(np.maximum(logits, _LEAST))
+                logits = log_probabilities(logits)
             ways, shots = size_of(task["support_y"])
             logits_of, labels_of = by_size.setdefault((ways, round(shots)), ([], []))
             logits_of.append(np.asarray(logits, np.float64))

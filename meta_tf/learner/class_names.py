@@ -71,6 +71,11 @@ def write_class_names(exported: Path, names: Sequence[str]) -> Path:
     return path
 
 
+def distinct(names: Sequence[str]) -> Sequence[str] | None:
+    """The names of folders, unless replacement characters have made two of them equal."""
+    return names if len(set(names)) == len(names) else None
+
+
 def _texts(labels: Any) -> np.ndarray | None:
     """Labels as an array of strings; None unless all of them are strings."""
     try:

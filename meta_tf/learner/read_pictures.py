@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from meta_tf.learner.class_names import distinct
 from meta_tf.network.network import Network
 from meta_tf.tasks.images.picture_input import PictureInput
 
@@ -70,4 +71,4 @@ def read_support(
             f"Received: {class_names!r}."
         )
     x, y, names = pictures.read_classes(x, "`support_x`")
-    return x, y, names if len(set(names)) == len(names) else None
+    return x, y, distinct(names)

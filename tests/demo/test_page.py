@@ -114,7 +114,7 @@ def test_the_middle_of_a_picture_is_resized_as_python_does_it(shape, size, tmp_p
         "console.log(JSON.stringify([...Uint8ClampedArray.from(made)]))"
     )
     found = np.reshape(in_node(program), [size, size, shape[2]])
-    file = ImageFile(str(path), path.read_bytes)
+    file = ImageFile.at(path)
     (expected,) = decode_images([file], (size, size), shape[2], crop=True)
     # Both round to whole numbers, what is in the middle between two perhaps apart.
     apart = np.abs(found - expected.astype(int))

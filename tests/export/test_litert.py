@@ -1,6 +1,5 @@
 """Export to LiteRT: what the file computes, where it lies, and what is refused."""
 
-import importlib.util
 import re
 
 import keras
@@ -15,10 +14,8 @@ from meta_tf.export.compare import compare
 from meta_tf.export.random_tasks import RandomTasks
 from meta_tf.export.refused import Refused
 from meta_tf.export.request import Request
+from tests.exported import litert_signatures, needs_litert
 
-needs_litert = pytest.mark.skipif(
-    importlib.util.find_spec("ai_edge_litert") is None, reason="needs the extra [litert]"
-)
 IN_CI = ("pooling", "norms")  # with the conformance rows, rules of most kinds
 SPARSE = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -34,13 +31,6 @@ def learner_of(*stack, shape=(8, 8, 2), steps=2, **options):
     return meta_tf.MetaLearner(model, meta_tf.MAML(0.05, inner_steps=steps), SPARSE, **options)
 
 
-def signatures_of(path):
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_path=str(path))
-    return {n: interpreter.get_signature_runner(n) for n in interpreter.get_signature_list()}
-
-
 def sets(shape, support, query):
     rng = np.random.default_rng(0)
     x, new = (rng.random([n, *shape], dtype="float32") for n in (support, query))
@@ -53,7 +43,7 @@ def test_the_shipped_learner_learns_in_litert(tmp_path):
     learner = meta_tf.pretrained("omniglot_5way_1shot")
     path = tmp_path / "new folder" / "learner.tflite"
     learner.export(path, format="litert", shots=1, queries=6)
-    run = signatures_of(path)
+    run = litert_signatures(path)
     assert set(run) == {"adapt", "predict", "adapt_and_predict"}
     x, y, new = sets((28, 28, 1), 5, 6)
     expected = learner.adapt(x, y)(new)
@@ -72,7 +62,7 @@ def test_the_shipped_learner_learns_in_litert(tmp_path):
 def test_sizes_can_be_chosen_at_run_time(tmp_path):
     learner = learner_of(layers.Conv2D(4, 3), layers.BatchNormalization(), layers.ReLU())
     learner.export(tmp_path / "learner.tflite", format="litert")
-    run = signatures_of(tmp_path / "learner.tflite")["adapt_and_predict"]
+    run = litert_signatures(tmp_path / "learner.tflite")["adapt_and_predict"]
     for support, query in ((5, 1), (10, 20), (5, 4)):
         x, y, new = sets((8, 8, 2), support, query)
         given = run(support_x=x, support_y=y % 3, query_x=new)["predictions"]
@@ -174,7 +164,7 @@ def test_ridge_regression_takes_sets_of_any_size(tmp_path):
         x, new = (rng.normal(size=[n, 4]).astype("float32") for n in (support, 4))
         task = {"support_x": x, "support_y": np.arange(support, dtype="int32") % 3}
         expected = learner.adapt(*task.values()).predict(new, verbose=0)
-        found = signatures_of(path)["adapt_and_predict"](**task, query_x=new)
+        found = litert_signatures(path)["adapt_and_predict"](**task, query_x=new)
         predictions = found["predictions"]
         np.testing.assert_allclose(predictions, expected, rtol=0, atol=1e-3)
 

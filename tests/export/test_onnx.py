@@ -1,7 +1,5 @@
 """Export to ONNX: what the files compute, where they lie, and what is refused."""
 
-import importlib.util
-
 import keras
 import numpy as np
 import pytest
@@ -9,21 +7,10 @@ import pytest
 import meta_tf
 from meta_tf.export import onnx
 from meta_tf.export.request import Request
+from tests.exported import needs_onnx, run_onnx
 from tests.learners import make_learner
 
-needs_onnx = pytest.mark.skipif(
-    not all(importlib.util.find_spec(package) for package in onnx.PACKAGES),
-    reason="needs the extra [onnx]",
-)
 FILES = {"adapt.onnx", "predict.onnx", "adapt_and_predict.onnx"}
-
-
-def run(path, inputs):
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, inputs), strict=True))
 
 
 @needs_onnx
@@ -37,10 +24,10 @@ def test_the_shipped_learner_learns_in_onnx(tmp_path):
     x, new = (rng.random([n, 28, 28, 1], dtype="float32") for n in (5, 6))
     task = {"support_x": x, "support_y": np.arange(5, dtype="int32")}
     expected = learner.adapt(*task.values())(new)
-    weights = run(folder / "adapt.onnx", task)
+    weights = run_onnx(folder / "adapt.onnx", task)
     for found in (
-        run(folder / "predict.onnx", {"query_x": new, **weights}),
-        run(folder / "adapt_and_predict.onnx", {"query_x": new, **task}),
+        run_onnx(folder / "predict.onnx", {"query_x": new, **weights}),
+        run_onnx(folder / "adapt_and_predict.onnx", {"query_x": new, **task}),
     ):
         np.testing.assert_allclose(found["predictions"], expected, rtol=0, atol=1e-3)
 
@@ -62,7 +49,7 @@ def test_large_weights_are_in_one_file_for_all_signatures(tmp_path):
     rng = np.random.default_rng(0)
     x, new = (rng.random([n, 900], dtype="float32") for n in (5, 4))
     task = {"support_x": x, "support_y": np.arange(5, dtype="int32") % 3}
-    found = run(folder / "adapt_and_predict.onnx", {**task, "query_x": new})["predictions"]
+    found = run_onnx(folder / "adapt_and_predict.onnx", {**task, "query_x": new})["predictions"]
     expected = learner.adapt(*task.values()).predict(new, verbose=0)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-3)
     learner.export(folder, format="onnx")  # replaces it
@@ -91,7 +78,7 @@ def test_sizes_can_be_chosen_at_run_time(tmp_path):
     for support, query in ((5, 1), (10, 20), (5, 4)):
         x, new = (rng.random([n, 8, 8, 2], dtype="float32") for n in (support, query))
         task = {"support_x": x, "support_y": np.arange(support, dtype="int32") % 3}
-        found = run(tmp_path / "learner" / "adapt_and_predict.onnx", {**task, "query_x": new})
+        found = run_onnx(tmp_path / "learner" / "adapt_and_predict.onnx", {**task, "query_x": new})
         expected = learner.adapt(*task.values())(new)
         np.testing.assert_allclose(found["predictions"], expected, rtol=0, atol=1e-5)
 

@@ -1,15 +1,13 @@
 """`MetaLearner.standardize`: numbers in any units learn as if they were scaled by hand."""
 
-import importlib.util
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf.export import onnx
 from meta_tf.network.standardized import StandardizedLoss, statistics_of
+from tests.exported import litert_signatures, needs_litert, needs_onnx, run_onnx
 
 GROUPS = np.repeat(np.arange(15), 8)
 RNG = np.random.default_rng(0)
@@ -162,32 +160,22 @@ def test_raw_rows_through_every_file_have_the_evaluated_error(trained, evaluated
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    importlib.util.find_spec("ai_edge_litert") is None, reason="needs the extra [litert]"
-)
+@needs_litert
 def test_raw_rows_through_litert(trained, evaluated, tmp_path):
-    from ai_edge_litert.interpreter import Interpreter
-
     task, y, error = evaluated
     path = tmp_path / "learner.tflite"
     trained.export(path, "litert", shots=2, queries=6)
-    run = Interpreter(model_path=str(path)).get_signature_runner("adapt_and_predict")
+    run = litert_signatures(path)["adapt_and_predict"]
     assert error == error_of(run(**task)["predictions"], y)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(
-    not all(importlib.util.find_spec(package) for package in onnx.PACKAGES),
-    reason="needs the extra [onnx]",
-)
+@needs_onnx
 def test_raw_rows_through_onnx(trained, evaluated, tmp_path):
-    import onnxruntime
-
     task, y, error = evaluated
     trained.export(tmp_path / "learner", "onnx", shots=2, queries=6)
     path = tmp_path / "learner" / "adapt_and_predict.onnx"
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    assert error == error_of(session.run(["predictions"], task)[0], y)
+    assert error == error_of(run_onnx(path, task)["predictions"], y)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

@@ -195,4 +195,4 @@ def image_files(folder: Path) -> list[ImageFile]:
             f"The class folder {folder} contains no image (looked for {KINDS}). "
             "Delete the folder or put the images of the class directly into it."
         )
-    return [ImageFile(str(path), path.read_bytes) for path in paths]
+    return [ImageFile.at(path) for path in paths]

@@ -222,9 +222,7 @@ def _in_folder(place: Path) -> Iterator[_Drawing]:
     for path in place.glob("*/*/*"):
         name = path.relative_to(place.parent).as_posix()
         if match := _DRAWING.search(name):
-            yield _Drawing(
-                match[1], str(path.stat().st_size), ImageFile(str(path), path.read_bytes)
-            )
+            yield _Drawing(match[1], str(path.stat().st_size), ImageFile.at(path))
 
 
 def _not_there(data_dir: Path, missing: Sequence[str]) -> FileNotFoundError:

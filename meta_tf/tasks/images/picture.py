@@ -7,6 +7,7 @@ import io
 import struct
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,6 +32,11 @@ class ImageFile(NamedTuple):
 
     name: str
     read: Callable[[], bytes | Image.Image]
+
+    @classmethod
+    def at(cls, path: Path) -> ImageFile:
+        """The file at a path."""
+        return cls(str(path), path.read_bytes)
 
 
 class Picture(NamedTuple):

@@ -128,7 +128,7 @@ class PictureInput:
                     f"Received: {type(pictures).__name__}."
                 )
             found = classes_in(Path(pictures).expanduser(), name)
-            files = [ImageFile(str(path), path.read_bytes) for path in found.pictures]
+            files = [ImageFile.at(path) for path in found.pictures]
             names, labels = found.names, found.labels
         return self.decoded(files), np.array(labels), names
 
@@ -142,13 +142,13 @@ def picture_files(pictures: Any, name: str) -> list[ImageFile]:
     if isinstance(pictures, str | os.PathLike):
         path = Path(pictures).expanduser()
         if path.is_dir():
-            return [ImageFile(str(p), p.read_bytes) for p in pictures_in(path, name)]
+            return [ImageFile.at(p) for p in pictures_in(path, name)]
         if not path.is_file():
             raise ValueError(
                 f"{name} must be an existing file or folder. Received: {shown_name(str(path))}, "
                 f"looked for in {Path.cwd()}."
             )
-        return [ImageFile(str(path), path.read_bytes)]
+        return [ImageFile.at(path)]
     if isinstance(pictures, Image.Image):
         return [ImageFile(f"{name}, a picture in memory", lambda: pictures)]
     if isinstance(pictures, list | tuple) and pictures:
