@@ -16,7 +16,7 @@ _HALVINGS = 60
 _SAME = 1e-12  # a squared distance of sizes that is only a rounding error
 _LEAST = 1e-30  # a probability whose logarithm is finite
 
-Size: TypeAlias = tuple[float, float]
+Size: TypeAlias = tuple[int, int]
 """A number of classes, and of support examples per class."""
 
 
