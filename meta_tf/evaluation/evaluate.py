@@ -117,7 +117,7 @@ def evaluate(
     at_once = min(tasks_at_once or AT_ONCE, tasks_number)
     batches = _checked(learner, part.batches(at_once, seed=seed))
     x, y = next(batches, (None, None))
-    if x is None:
+    if x is None or y is None:
         raise ValueError("`part` must contain tasks. Received: a part without any.")
     metrics = task_metrics(learner, metric, x, y)
     name, *others = metrics
