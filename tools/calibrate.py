@@ -2,7 +2,7 @@
 
     python -m tools.calibrate --omniglot=FOLDER [NAME ...]
 
-Chooses temperatures and threshold on tasks of the validation characters and writes
+Chooses temperatures and thresholds on tasks of the validation characters and writes
 meta_tf/zoo/NAME.calibration.json, with the results on 600 tasks of the test characters. The
 learners' own files stay the same: `meta_tf.pretrained` reads the calibration from its file.
 """
@@ -19,7 +19,7 @@ from meta_tf import zoo
 from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.files import write_text
 
-SIZES = [(ways, shots) for ways in (2, 5, 20, 60) for shots in (1, 5)]
+SIZES = [(ways, shots) for ways in (2, 3, 5, 10, 20, 60) for shots in (1, 2, 5)]
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
 
         parts = [source(*size).valid for size in sizes]
         calibration = learner.calibrate(*parts, tasks_number=100 if free else 300)
-        tested = [(5, 1), (20, 1)] if free else [(ways, 1)]
+        tested = [(5, 1), (20, 1), (20, 5)] if free else [(ways, 1)]
         results = [
             meta_tf.confidence(learner, source(*size).test, options.tasks) for size in tested
         ]

@@ -532,6 +532,7 @@ class MetaLearner(keras.Model):
             if classes >= (outputs_of(algorithm, network) or classes):
                 classes = None  # the task uses all outputs
         calibration = self.calibration
+        size = size_of(support.y) if calibration else ()
         return AdaptedModel(
             network,
             algorithm,
@@ -542,7 +543,8 @@ class MetaLearner(keras.Model):
             pictures=self._pictures,
             company=support.x if keeps else None,
             calibration=calibration,
-            temperature=calibration.temperature(*size_of(support.y)) if calibration else 1.0,
+            temperature=calibration.temperature(*size) if calibration else 1.0,
+            threshold=calibration.threshold(*size) if calibration else 0.0,
             judge=self._judge,
             name=name,
         )
@@ -559,7 +561,8 @@ class MetaLearner(keras.Model):
         For each number of classes and of support examples per class that occurs in the tasks, it
         finds the temperature T for which softmax(logits / T) has the smallest cross-entropy on
         the query sets. Then it finds the threshold that a fraction `false_alarms` of the queries
-        exceeds, all of which are of known classes. Models that `adapt` returns afterwards use both:
+        exceeds, all of which are of known classes: of that size, and of the nearest sizes too if
+        there are fewer than 500 of it. Models that `adapt` returns afterwards use both:
         `predict_proba`, `predict_with_strangeness` and `predict_names(x, unknown=...)`. The
         logits of `predict` stay the same.
 
