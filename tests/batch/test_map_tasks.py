@@ -216,6 +216,12 @@ def test_only_small_programs_are_compiled_by_themselves(most, compiled, monkeypa
     assert any(n.attr["_XlaMustCompile"].b for n in nodes) == compiled
 
 
+def test_what_solves_equations_is_not_compiled_by_itself():
+    graph = tf.function(lambda t: map_tasks(tf.linalg.cholesky, t, jit="auto"), autograph=False)
+    nodes = graph.get_concrete_function(tf.eye(2, batch_shape=[8])).graph.as_graph_def().node
+    assert not any(n.attr["_XlaMustCompile"].b for n in nodes)
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux tells which cores")
 def test_only_the_cores_it_was_given_count():
     given = os.sched_getaffinity(0)
