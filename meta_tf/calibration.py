@@ -188,11 +188,14 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int =
     Reference:
       Guo et al. 2017, On Calibration of Modern Neural Networks.
     """
-    confidence = probabilities.max(-1)
-    right = probabilities.argmax(-1) == labels
+    return confidence_error(probabilities.max(-1), probabilities.argmax(-1) == labels, bins)
+
+
+def confidence_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
+    """`calibration_error` by the largest probabilities [B], and whether their classes are right."""
     places = np.minimum((confidence * bins).astype(int), bins - 1)
-    apart = [abs((confidence - right)[places == b].sum()) for b in range(bins)]
-    return float(sum(apart)) / len(labels)
+    apart = np.bincount(places, confidence - right)
+    return float(np.abs(apart).sum()) / len(right)
 
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import meta_tf
 from meta_tf.evaluation import Evaluation, evaluate, mean_and_interval
+from meta_tf.evaluation.compared import Baseline
 
 LR = 0.1
 SPARSE = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -96,8 +97,9 @@ def test_accuracy_matches_numpy():
     tasks = class_tasks()
     model = meta_tf.models.mlp(4, 3, hidden=(), kernel_initializer="glorot_uniform")
     learner = meta_tf.MetaLearner(model, meta_tf.MAML(inner_lr=LR), SPARSE)
+    learner.calibration = meta_tf.Calibration({(3, 2): 0.5}, {(3, 2): 0.0})
     result = evaluate(learner, tasks.test, tasks_number=9, steps=4, seed=3)
-    expected = []
+    expected, probabilities, labels = [], [], []
     for sx, sy, qx, qy in first_tasks(tasks.test, 9, seed=3):
         w, b = (v.numpy().astype("float64") for v in model.trainable_variables)
         after = []
@@ -105,9 +107,23 @@ def test_accuracy_matches_numpy():
             after.append(np.mean(np.argmax(qx @ w + b, -1) == qy))
             e = np.exp(sx @ w + b)
             error = e / e.sum(-1, keepdims=True) - np.eye(3)[sy.astype(int)]
+            last = np.exp((qx @ w + b) / 0.5)
             w, b = w - LR * sx.T @ error / len(sx), b - LR * error.mean(0)
         expected.append(after)
+        probabilities.append(last / last.sum(-1, keepdims=True))
+        labels.append(qy.astype(int))
     assert result.metric == "accuracy"
+    p, y = np.stack(probabilities), np.stack(labels)
+    losses = -np.log(np.take_along_axis(p, y[..., None], -1)).mean((1, 2))
+    half = 1.96 * losses.std(ddof=1) / 3
+    np.testing.assert_allclose(result.others["nll"], [losses.mean(), half], rtol=1e-4)
+    p, y = p.reshape(-1, 3), y.reshape(-1)
+    confidence, right = p.max(-1), p.argmax(-1) == y
+    bins = [(confidence >= i / 15) & (confidence < (i + 1) / 15) for i in range(15)]
+    apart = sum(abs((confidence - right)[b].sum()) for b in bins) / len(y)
+    assert result.others["ece"] == (pytest.approx(apart, rel=1e-4), None)
+    likely, nearest = (result.baselines[n] for n in ("logistic regression", "nearest mean"))
+    assert 0 < likely.ece < 1 < likely.nll and nearest.nll is None
     np.testing.assert_allclose(result.per_task, expected, rtol=1e-6)
     assert (result.ways, result.shots, result.queries) == (3, 2, 4)
 
@@ -250,6 +266,19 @@ def test_the_table():
         "          0    20.00 ± 0.10",
         "         10    98.77 ± 1.23",
     ]
+    rows = {
+        "logistic regression": Baseline(0.9, 0.01, 0.08, 0.02, 600, 0.301, 0.0512),
+        "nearest mean": Baseline(0.8, 0.01, 0.18, 0.02, 600),
+    }
+    others = {"nll": (0.04, 0.01), "ece": (0.0012, None)}
+    sure = dataclasses.replace(RESULT, others=others, baselines=rows)
+    assert str(sure).splitlines()[6:-1] == [
+        "              cross-entropy (NLL)   0.0400 ± 0.0100",
+        "calibration error (ECE) in points              0.12",
+        "baseline              accuracy in %   the learner minus it      NLL    ECE",
+        "logistic regression    90.00 ± 1.00           +8.00 ± 2.00   0.3010   5.12",
+        "nearest mean           80.00 ± 1.00          +18.00 ± 2.00",
+    ]
     mse = dataclasses.replace(RESULT, metric="mse", ways=None, shots=10)
     assert "10-shot, 15 queries" in str(mse)
     assert "0.9877 ± 0.0123" in str(mse)
@@ -264,6 +293,17 @@ def test_the_file(tmp_path):
     assert set(read) == {f.name for f in dataclasses.fields(RESULT)} - {"per_task"}
     assert [p.name for p in tmp_path.iterdir()] == ["results.json"]
     assert Evaluation.load(path) == RESULT  # but for the tasks, one by one
+    sure = {"nll": (0.04, 0.01), "ece": (0.0012, None)}
+    row = Baseline(0.9, 0.01, 0.08, 0.02, 600, 0.301, 0.0512)
+    more = dataclasses.replace(RESULT, others=sure, baselines={"logistic regression": row})
+    more.save(path)
+    assert Evaluation.load(path) == more
+    older = json.loads(path.read_text())
+    older["others"] = {}
+    for name in ("nll", "ece"):
+        del older["baselines"]["logistic regression"][name]
+    path.write_text(json.dumps(older))
+    assert "ECE" not in str(Evaluation.load(path))
     path.write_text(json.dumps({**read, "command": "python train.py"}))  # as train.py's
     assert Evaluation.load(path) == RESULT
     path.write_text("{}")
