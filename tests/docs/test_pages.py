@@ -290,8 +290,9 @@ def write_data_of_a_reader(folder):
     patients["effect"] = (rows * rows % 11 / 7).round(3)
     patients.to_csv(folder / "patients.csv", index=False)
     patients.to_parquet(folder / "patients.parquet")
-    patients.head(5).to_csv(folder / "measured.csv", index=False)
-    patients.head(9).drop(columns="effect").to_csv(folder / "new.csv", index=False)
+    of_one = patients[patients["patient"] == 3]
+    of_one.head(5).to_csv(folder / "measured.csv", index=False)
+    of_one.tail(3).drop(columns="effect").to_csv(folder / "new.csv", index=False)
     groups = {"train": [*range(20)], "valid": [*range(20, 30)], "test": [*range(30, 40)]}
     (folder / "groups.json").write_text(json.dumps(groups))
 
