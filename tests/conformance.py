@@ -262,16 +262,21 @@ CASES = [
     Case("protomaml, head", ProtoMAML(0.1, inner_steps=2, adapted="head"), classifier, sequences),
     Case("protomaml, flat memory", ProtoMAML(0.1, inner_steps=2, unroll=0), conv, images),
 ]
+
+
+def named(*names: str) -> list[Case]:
+    """The rows of these names."""
+    return [case for case in CASES if case.name in names]
+
+
 THOROUGH = [case for case in CASES if case.thorough]
 # An inner loop written out and one that is a loop, with dropout; batch norm; a closed form; blocks
 # of attention.
-_EVERYDAY = ("maml", "flat memory", "conv, support", "r2d2", "in context, classes")
-EVERYDAY = [c for c in CASES if c.name in _EVERYDAY]
+EVERYDAY = named("maml", "flat memory", "conv, support", "r2d2", "in context, classes")
 FIRST_FORMS = [c for c in CASES if ", " not in c.name or c.thorough]
 # What is saved, and what replicas share: weights, meta-weights, seeds and statistics, the model's
 # and by step. One row with each.
-_STATEFUL = ("meta-sgd", "dropout", "reptile", "maml++, statistics")
-STATEFUL = [c for c in CASES if c.name in _STATEFUL]
+STATEFUL = named("meta-sgd", "dropout", "reptile", "maml++, statistics")
 # Whose batch norm does not depend on the other queries.
 DECLARED = [c for c in CASES if c.batch_norm != "transductive"]
 # Whose tasks XLA compiles: neither convolutions nor loops.

@@ -19,6 +19,7 @@ from tests.conformance import (
     STATEFUL,
     THOROUGH,
     lstm,
+    named,
     two_devices,
 )
 
@@ -94,12 +95,13 @@ def test_the_meta_gradient_is_that_of_finite_differences(case):
     properties.has_exact_meta_gradients(case.trial)
 
 
-@every_thorough_case
+@rows(THOROUGH, slow=named("meta-sgd", "maml++, statistics"))
 def test_eager_graph_and_xla_agree(case):
     properties.agrees_eagerly_in_a_graph_and_in_xla(case.trial)
 
 
-@rows(STATEFUL, slow=STATEFUL)
+# Dropout and statistics: tests/batch/test_replicas.py.
+@rows(STATEFUL, slow=named("meta-sgd", "reptile"))
 def test_two_replicas_train_like_one_device(case):
     # Four tasks on two devices, then three: one device has two of them, the other one.
     dataset = case.batches(tasks=7).take(1).unbatch().batch(4)
@@ -154,7 +156,7 @@ def saved(model, folder):
     return keras.models.load_model(folder / "model.keras")
 
 
-@every_thorough_case
+@rows(THOROUGH, slow=named("dropout", "maml++, statistics"))
 def test_every_task_draws_its_own_dropout_and_counts_the_same(case):
     once, twice = properties.trained_on([0], [0, 0], trial=case.trial)
     same = all(np.allclose(a, b, **EXACT) for a, b in zip(once, twice, strict=True))
