@@ -6,8 +6,7 @@ graph = XLA, resume, export) for the rows marked `thorough`, each kind of model 
 of inner loop once; many steps in one program for those of `COMPILED`.
 
 Most rows share most of their code, so not all run every time: every day the rows of `EVERYDAY`,
-with `-m slow` the first row of each algorithm, or the rows of `STATEFUL`, and with
-`-m exhaustive` the others.
+with `-m slow` those of `OWN_CODE` or of `STATEFUL`, and with `-m exhaustive` the others.
 """
 
 from __future__ import annotations
@@ -273,7 +272,11 @@ THOROUGH = [case for case in CASES if case.thorough]
 # An inner loop written out and one that is a loop, with dropout; batch norm; a closed form; blocks
 # of attention.
 EVERYDAY = named("maml", "flat memory", "conv, support", "r2d2", "in context, classes")
-FIRST_FORMS = [c for c in CASES if ", " not in c.name or c.thorough]
+# What the inner loop and the meta-gradient of MAML do not share: `test_exact_gradients.py` and
+# `test_map_tasks.py` have the kinds of layers.
+_SHARED = ("fomaml", "anil", "boil", "learned rate", "learned rates", "momentum", "dropout")
+_SHARED += ("conv", "lstm", "attention", "in context")
+OWN_CODE = [c for c in CASES if (", " not in c.name or c.thorough) and c.name not in _SHARED]
 # What is saved, and what replicas share: weights, meta-weights, seeds and statistics, the model's
 # and by step. One row with each.
 STATEFUL = named("meta-sgd", "dropout", "reptile", "maml++, statistics")
