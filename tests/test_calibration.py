@@ -167,6 +167,42 @@ def test_strangeness_is_the_distance_in_units_of_the_spread(algorithm):
     np.testing.assert_allclose(found, np.log(apart.min(-1) / spread) - 0.25, rtol=1e-4, atol=1e-4)
 
 
+def test_for_an_inner_loop_strangeness_is_measured_before_the_last_layer(tmp_path):
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.layers.Dense(6, name="dense"),
+        keras.layers.BatchNormalization(name="norm"),
+        keras.layers.ReLU(name="relu"),
+        keras.layers.Dense(3, name="head"),
+    ]
+    model = keras.Sequential([keras.Input([4]), *layers])
+    learner = meta_tf.MetaLearner(model, meta_tf.MAML(0.5), CE, batch_norm="support")
+    plain = learner.adapt(SUPPORT, LABELS).predict(QUERY, verbose=0)
+    learner.calibration = Calibration({(2, 2): 1.0}, {(2, 2): 0.25}, spread=0.1)
+    fitted = learner.adapt(SUPPORT, LABELS)
+    np.testing.assert_array_equal(fitted.predict(QUERY, verbose=0), plain)
+    strange = fitted.predict_with_strangeness(QUERY)[1]
+    fitted.save(tmp_path / "fitted.keras")
+    again = keras.models.load_model(tmp_path / "fitted.keras")
+    np.testing.assert_allclose(again.predict_with_strangeness(QUERY)[1], strange, rtol=1e-5)
+
+    kernel, bias, gamma, beta = (v.numpy() for v in fitted.trainable_variables[:4])
+    before = SUPPORT @ kernel + bias
+    mean, variance = before.mean(0), before.var(0)
+
+    def features(x):
+        normal = (x @ kernel + bias - mean) / np.sqrt(variance + layers[1].epsilon)
+        f = np.maximum(normal * gamma + beta, 0)
+        return f / np.linalg.norm(f, axis=-1, keepdims=True)
+
+    s, q = features(SUPPORT), features(QUERY)
+    means = np.stack([s[:2].mean(0), s[2:].mean(0)])
+    within = ((s - means[LABELS]) ** 2).sum()
+    spread = (10 * 0.1 + within) / (10 + 5 - 2)
+    apart = ((q[:, None] - means) ** 2).sum(-1) / (1 + 1 / np.array([2, 3]))
+    np.testing.assert_allclose(strange, np.log(apart.min(-1) / spread) - 0.25, rtol=1e-3, atol=1e-3)
+
+
 def test_without_embeddings_strangeness_is_the_energy(parts):
     model = keras.Sequential([keras.Input([4]), keras.layers.Dense(3, name="head")])
     learner = meta_tf.MetaLearner(model, meta_tf.MAML(inner_lr=0.5), CE)
