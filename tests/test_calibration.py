@@ -109,8 +109,16 @@ def test_the_temperature_of_other_sizes_is_a_plane_in_logarithms():
     calibration = Calibration(plane, {(1, 1): 0.0})
     for w, s in ((3, 7), (11.5, 1), (20, 10)):
         assert calibration.temperature(w, s) == pytest.approx(1.5 * w**-0.4 * s**0.2)
+    formula = calibration.temperature_formula()
+    assert formula["ways"] == [2, 20] and formula["shots"] == [1, 10]
+    slopes = formula["constant"], formula["log_ways"], formula["log_shots"]
+    np.testing.assert_allclose(slopes, [np.log(1.5), -0.4, 0.2], rtol=1e-9)
     assert calibration.temperature(1, 99) == pytest.approx(1.5 * 2**-0.4 * 10**0.2)
-    assert Calibration({(5, 1): 0.7}, {(1, 1): 0.0}).temperature(60, 3) == pytest.approx(0.7)
+    one = Calibration({(5, 1): 0.7}, {(1, 1): 0.0})
+    assert one.temperature(60, 3) == pytest.approx(0.7)
+    flat = one.temperature_formula()
+    assert (flat["log_ways"], flat["log_shots"]) == (0, 0)
+    assert flat["constant"] == pytest.approx(np.log(0.7))
     rough = {(2, 1): 1.0, (2, 10): 3.0, (2, 100): 2.0}  # the mean line, by hand
     slope = (np.log(2) - np.log(1)) / np.log(100)
     middle = np.log([1, 3, 2]).mean()
