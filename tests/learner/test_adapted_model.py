@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import meta_tf
 from tests.learners import CE, classifier, make_batch, make_learner
+from tests.marks import exhaustive
 
 
 def test_what_adapt_returns_is_a_model_of_its_own(tmp_path):
@@ -65,7 +66,7 @@ def test_many_examples_are_predicted_without_compiling_for_each_task(capsys):
     assert fitted.predict_function is None  # Keras's own, which it compiles
 
 
-@pytest.mark.parametrize("batch_size", [None, 2, 4])
+@pytest.mark.parametrize("batch_size", [None, 2])
 def test_predictions_do_not_depend_on_how_they_are_asked_for(batch_size):
     x, _ = make_batch()
     fitted = make_learner().adapt(x["support_x"][0], x["support_y"][0])
@@ -180,7 +181,7 @@ def test_a_regression_has_no_names():
         meta_tf.ProtoNet(6),
         meta_tf.ProtoMAML(0.1, head="dense"),
         *(
-            pytest.param(algorithm, marks=pytest.mark.slow)
+            exhaustive(algorithm)
             for algorithm in (
                 meta_tf.MatchingNet(6),
                 meta_tf.R2D2(6),
