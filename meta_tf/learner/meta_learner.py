@@ -9,7 +9,6 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import MAML, Algorithm
-from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.sizes import (
     cut,
@@ -42,6 +41,7 @@ from meta_tf.learner.compiled import (
     compiled_judge,
     compiled_predict,
     compiled_trajectory,
+    embeds,
 )
 from meta_tf.learner.embedded import adapt_in_parts, passes_in_parts
 from meta_tf.learner.input_range import InputRange
@@ -768,12 +768,11 @@ class MetaLearner(keras.Model):
     def _compile_for_use(self) -> None:
         """Creates the functions that TensorFlow compiles; see `compiled`."""
         of = self.network, self.algorithm
-        embeds = isinstance(self.algorithm, EmbeddingLearner)
 
         def weights() -> Weights:
             return self.weights_now
 
-        distances = embeds and self._calibration is not None
+        distances = self._calibration is not None and embeds(*of)
         self._adapt = compiled_adapt(*of, weights, distances)
         self._trajectory = compiled_trajectory(*of, weights, self.task_parallelism)
         self._predict = compiled_predict(*of)
