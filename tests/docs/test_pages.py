@@ -282,7 +282,7 @@ def write_data_of_a_reader(folder):
         write_pictures(folder, classes=1, each=6)
         (folder / "class_00").rename(folder / name)
     for half in ("images_background", "images_evaluation"):
-        write_pictures(folder / "data" / "omniglot" / half / "Alphabet", classes=90, each=3)
+        write_pictures(folder / "data" / "omniglot" / half / "Alphabet", classes=90, each=15)
     pandas = pytest.importorskip("pandas")
     rows = np.arange(480)
     patients = pandas.DataFrame(
