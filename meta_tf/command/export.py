@@ -28,6 +28,7 @@ class Export:
       shots: the number of support examples of a class.
       queries: the number of examples that one call predicts.
       float16: round the weights to half of their bytes.
+      int8: round those of layers that do not adapt to a quarter of their bytes.
     """
 
     learner: str | Path | None = None
@@ -37,6 +38,7 @@ class Export:
     shots: Count | None = None
     queries: Count | None = None
     float16: bool = False
+    int8: bool = False
 
 
 GROUPS = {"export (a SavedModel takes tasks of any size)": [Export, "--import"]}

@@ -642,6 +642,7 @@ class MetaLearner(keras.Model):
         shots: int | None = None,
         queries: int | None = None,
         float16: bool = False,
+        int8: bool = False,
     ) -> None:
         """Writes files that learn new tasks without this library, and often without TensorFlow.
 
@@ -683,6 +684,9 @@ class MetaLearner(keras.Model):
           queries: the number of queries in one call, of all classes together.
           float16: whether to store weights in half of the bytes. Rounding them changes
             predictions a little. Only for LiteRT.
+          int8: whether to store those of layers that do not adapt in a quarter of the bytes, and
+            to compute with them in int8. Changes predictions more. Only for LiteRT, and not
+            together with `float16`.
 
         Raises:
           ImportError: if the extra of the format is not installed.
@@ -700,7 +704,7 @@ class MetaLearner(keras.Model):
         from meta_tf.export.request import Request
 
         self._follow_the_model()
-        request = Request(ways, shots, queries, float16)
+        request = Request(ways, shots, queries, float16, int8)
         said = formats.save(self, filepath, format, request, input_signature, target_signature)
         if verbose:
             print(said)
