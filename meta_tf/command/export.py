@@ -22,7 +22,7 @@ class Export:
       learner: a .keras file, a run's folder, or a shipped learner.
       output: the file or folder to write; an earlier export is replaced.
       format: tf_saved_model, a folder for TensorFlow; litert, one file FILE.tflite for devices; or
-        onnx, a folder of three files. The last two need the extra with the same name.
+        onnx, a folder of files. The last two need the extra with the same name.
       ways: the number of classes in a task; the support set has ways x shots examples. Sizes that
         are unset are chosen in each call, if the format and the learner allow it.
       shots: the number of support examples of a class.

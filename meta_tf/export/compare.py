@@ -33,10 +33,10 @@ def compare(
 
     The difference is that of the predictions, relative to the largest prediction. It ignores
     classes without an example, whose logits are constant. It covers `adapt_and_predict`,
-    `predict` with TensorFlow's weights, and `predict` with the weights from the file's
-    `adapt`. The adapted weights are not compared directly, because some are arbitrary: Adam
-    takes full steps along a gradient that is only rounding error, such as that of a bias in
-    front of a batch normalisation.
+    `predict` with TensorFlow's weights, `predict` with the weights from the file's `adapt`,
+    and, if the file has them, the functions of embeddings. The adapted weights are not
+    compared directly, because some are arbitrary: Adam takes full steps along a gradient that
+    is only rounding error, such as that of a bias in front of a batch normalisation.
 
     Some tasks disagree even if the file is correct, so five of each size may: the derivative
     of a ReLU jumps at 0, and if an activation is 0 up to the last bits, the order of a sum
@@ -45,7 +45,7 @@ def compare(
 
     Args:
       run: runs a signature of the file.
-      functions: `adapt`, `predict` and `adapt_and_predict` as concrete functions.
+      functions: `adapt`, `predict` and `adapt_and_predict` as concrete functions, and others.
       tasks: the source of tasks.
       sizes: the numbers of support and query examples to try.
       tolerance: the largest allowed difference.
@@ -109,10 +109,29 @@ def _worst(run: Run, functions: dict[str, Any], task: Arrays) -> tuple[float, st
         "predict": run("predict", {**query, **weights}),
         "predict, with the weights from adapt": run("predict", {**query, **own}),
     }
+    if "embed" in functions:
+        predictions["predict_embedded"] = _by_embeddings(run, functions["embed"], support, query)
     worst = (0.0, "")
     for name, found in predictions.items():
         worst = max(worst, (_difference(np.asarray(found["predictions"]), expected), name))
     return worst
+
+
+def _by_embeddings(run: Run, embed: Any, support: Arrays, query: Arrays) -> Arrays:
+    """The outputs of `predict_embedded`, with all examples embedded first."""
+    (spec, *_) = embed.structured_input_signature[1].values()
+    at_once = spec.shape[0]
+
+    def embedded(examples: Arrays, kind: str) -> Any:
+        x = {n.replace(kind, "x", 1): a for n, a in examples.items() if n.startswith(kind)}
+        count = len(next(iter(x.values())))
+        step = at_once or count
+        parts = [{n: a[i : i + step] for n, a in x.items()} for i in range(0, count, step)]
+        return np.concatenate([run("embed", part)["embeddings"] for part in parts])
+
+    given = {"support_x": embedded(support, "support_x"), "support_y": support["support_y"]}
+    weights = run("adapt_embedded", given)
+    return run("predict_embedded", {"query_x": embedded(query, "query_x"), **weights})
 
 
 def _difference(found: Any, expected: Any) -> float:

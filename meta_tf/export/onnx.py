@@ -39,7 +39,7 @@ def check_path(path: Path) -> None:
 
 
 def write(plan: Plan, path: Path) -> float:
-    """Writes `adapt.onnx`, `predict.onnx` and `adapt_and_predict.onnx` after a test run.
+    """Writes a file for each function, such as `adapt.onnx`, after a test run.
 
     If they are large, their weights are in `WEIGHTS`, once.
 

@@ -49,8 +49,8 @@ class Plan:
         self._agreeing = request.tasks_to_agree(len(self._sizes), numbers)
         self.takes = request.in_words(ways)
         support, query = request.support(ways), request.queries
-        signatures = Signatures(learner, inputs, targets, support, query)
-        self._functions = signatures.three()
+        self._signatures = signatures = Signatures(learner, inputs, targets, support, query)
+        self._functions = {**signatures.three(), **signatures.on_embeddings()}
         if request.int8 and any(kind == "model" for kind, _ in signatures.made):
             raise ValueError(
                 "`int8` needs a learner whose network does not change when it learns a task, such "

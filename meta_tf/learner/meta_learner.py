@@ -658,7 +658,13 @@ class MetaLearner(keras.Model):
 
         The last one takes the number of inner steps (int32) and the inner learning rate
         (float32) at run time; it is absent if rates are learned. `assets.extra/meta_tf.json`
-        records the algorithm and the batch-norm mode. `"litert"` is one file (`.tflite`) for
+        records the algorithm and the batch-norm mode. If the network does not change when it
+        learns a task, and embeds each example by itself, each format also has
+
+            embed(x) -> embeddings, adapt_embedded(support_x, support_y) -> weights,
+            predict_embedded(query_x, weights) -> predictions
+
+        of which the last two take embeddings. `"litert"` is one file (`.tflite`) for
         phones, microcomputers and web pages; `"onnx"` is a folder with one file per signature.
         `export` runs both formats and compares them with TensorFlow before it completes.
 
