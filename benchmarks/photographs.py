@@ -12,7 +12,7 @@ its calibration error and cross-entropy, and how much better `photos` is on the 
 `photos` also the fraction of pictures that it calls none of the classes, of known classes, of
 other classes of the set, and of other sets.
 
-`--calibrate` instead chooses the temperatures and the threshold of `photos` on those sets, and
+`--calibrate` instead chooses the temperatures and the thresholds of `photos` on those sets, and
 writes meta_tf/zoo/photos.calibration.json.
 """
 
@@ -150,7 +150,7 @@ class Part(NamedTuple):
 
 
 def calibrate(sets: dict[str, Pictures]) -> None:
-    """Writes the temperatures and the threshold of `photos` for these sets."""
+    """Writes the temperatures and the thresholds of `photos` for these sets."""
     learner = photos_from_features()
     parts = [
         Part(pictures, ways, shots)

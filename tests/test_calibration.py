@@ -53,12 +53,28 @@ def test_the_temperature_is_where_the_cross_entropy_is_smallest():
     grid = np.exp(np.linspace(-3, 3, 20001))
 
     def loss(t):
-        return sum(log_loss(softmax(a / t), b) * len(b) for a, b in zip(z, y, strict=True))
+        # Of each of the 30 labels, a share of 1/31 goes to the most likely other class.
+        total = 0
+        for a, b in zip(z, y, strict=True):
+            others = [
+                max((j for j in range(len(r)) if j != c), key=r.__getitem__)
+                for r, c in zip(a, b, strict=True)
+            ]
+            p = softmax(a / t)
+            total += (30 * log_loss(p, b) + log_loss(p, np.array(others))) * len(b) / 31
+        return total
 
     # Near its minimum, the loss is flat: compare the places coarsely, and the values.
     best = grid[np.argmin([loss(t) for t in grid])]
     assert fit_temperature(z, y) == pytest.approx(best, rel=1e-3)
     assert fit_temperature([10 * a for a in z], y) == pytest.approx(10 * best, rel=1e-3)
+
+
+def test_a_temperature_of_answers_that_are_all_right_is_that_of_one_mistake():
+    # Two logits 0 and 1, right in n of n: p(right) = n / (n + 1), so exp(1 / T) = n.
+    z = [np.array([[0.0, 1.0], [1.0, 0.0]] * 25)]
+    y = [np.array([1, 0] * 25)]
+    assert fit_temperature(z, y) == pytest.approx(1 / np.log(50))
 
 
 def test_error_loss_and_auroc_by_hand():
@@ -90,16 +106,52 @@ def test_probabilities_are_the_softmax_of_logits_over_the_temperature(protonet):
 def test_the_temperature_of_other_sizes_is_a_plane_in_logarithms():
     sizes = [(w, s) for w in (2, 5, 20) for s in (1, 4, 10)]
     plane = {(w, s): 1.5 * w**-0.4 * s**0.2 for w, s in sizes}
-    calibration = Calibration(plane, threshold=0.0)
+    calibration = Calibration(plane, {(1, 1): 0.0})
     for w, s in ((3, 7), (11.5, 1), (20, 10)):
         assert calibration.temperature(w, s) == pytest.approx(1.5 * w**-0.4 * s**0.2)
+    formula = calibration.temperature_formula()
+    assert formula["ways"] == [2, 20] and formula["shots"] == [1, 10]
+    slopes = formula["constant"], formula["log_ways"], formula["log_shots"]
+    np.testing.assert_allclose(slopes, [np.log(1.5), -0.4, 0.2], rtol=1e-9)
     assert calibration.temperature(1, 99) == pytest.approx(1.5 * 2**-0.4 * 10**0.2)
-    assert Calibration({(5, 1): 0.7}, 0.0).temperature(60, 3) == pytest.approx(0.7)
+    one = Calibration({(5, 1): 0.7}, {(1, 1): 0.0})
+    assert one.temperature(60, 3) == pytest.approx(0.7)
+    flat = one.temperature_formula()
+    assert (flat["log_ways"], flat["log_shots"]) == (0, 0)
+    assert flat["constant"] == pytest.approx(np.log(0.7))
     rough = {(2, 1): 1.0, (2, 10): 3.0, (2, 100): 2.0}  # the mean line, by hand
     slope = (np.log(2) - np.log(1)) / np.log(100)
     middle = np.log([1, 3, 2]).mean()
     expected = np.exp(middle + slope * (np.log(20) - np.log(10)))
-    assert Calibration(rough, 0.0).temperature(2, 20) == pytest.approx(expected)
+    assert Calibration(rough, {(1, 1): 0.0}).temperature(2, 20) == pytest.approx(expected)
+
+
+def test_the_threshold_is_that_of_the_nearest_sizes():
+    calibration = Calibration({(5, 1): 1.0}, {(2, 1): 1.2, (8, 1): 0.3, (8, 4): -0.6})
+    assert [calibration.threshold(*s) for s in ((2, 1), (8, 4), (1, 0.5), (99, 9))] == [
+        1.2,
+        -0.6,
+        1.2,
+        -0.6,
+    ]
+    # In units of log 2, 4-way 2-shot is √2, √2 and √2 away; 4-way 1-shot 1, 1 and √5.
+    assert calibration.threshold(4, 2) == pytest.approx((1.2 + 0.3 - 0.6) / 3)
+    assert calibration.threshold(4, 1) == pytest.approx((1.2 + 0.3 - 0.6 / 25) / 2.04)
+    for wrong in ({}, 0.3, {(5, 1): float("nan")}, {(0, 1): 0.3}):
+        with pytest.raises(ValueError, match="`thresholds`"):
+            Calibration({(5, 1): 1.0}, wrong)
+
+
+def test_files_with_one_threshold_have_it_for_all_sizes(protonet, tmp_path):
+    config = protonet.calibration.get_config()
+    del config["thresholds"]
+    old = Calibration.from_config({**config, "threshold": 0.3414493203163147})
+    assert {old.threshold(*size) for size in ((2, 1), (5, 3), (60, 50))} == {0.3414493203163147}
+    fitted = protonet.adapt(SUPPORT, LABELS)
+    saved = fitted.get_config()
+    del saved["threshold"]
+    saved["calibration"] = {**config, "threshold": 0.34}
+    assert type(fitted).from_config(saved).threshold == 0.34
 
 
 @pytest.mark.parametrize(
@@ -108,7 +160,7 @@ def test_the_temperature_of_other_sizes_is_a_plane_in_logarithms():
 def test_strangeness_is_the_distance_in_units_of_the_spread(algorithm):
     learner = embedding_learner(algorithm)
     plain = learner.adapt(SUPPORT, LABELS).predict(QUERY, verbose=0)
-    learner.calibration = Calibration({(3, 1): 2.0}, threshold=0.25, spread=1.5)
+    learner.calibration = Calibration({(3, 1): 2.0}, {(3, 1): 0.25}, spread=1.5)
     fitted = learner.adapt(SUPPORT, LABELS)
     np.testing.assert_array_equal(fitted.predict(QUERY, verbose=0), plain)  # as before
     probabilities, found = fitted.predict_with_strangeness(QUERY)
@@ -123,27 +175,75 @@ def test_strangeness_is_the_distance_in_units_of_the_spread(algorithm):
     np.testing.assert_allclose(found, np.log(apart.min(-1) / spread) - 0.25, rtol=1e-4, atol=1e-4)
 
 
+def test_for_an_inner_loop_strangeness_is_measured_before_the_last_layer(tmp_path):
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.layers.Dense(6, name="dense"),
+        keras.layers.BatchNormalization(name="norm"),
+        keras.layers.ReLU(name="relu"),
+        keras.layers.Dense(3, name="head"),
+    ]
+    model = keras.Sequential([keras.Input([4]), *layers])
+    learner = meta_tf.MetaLearner(model, meta_tf.MAML(0.5), CE, batch_norm="support")
+    plain = learner.adapt(SUPPORT, LABELS).predict(QUERY, verbose=0)
+    learner.calibration = Calibration({(2, 2): 1.0}, {(2, 2): 0.25}, spread=0.1)
+    fitted = learner.adapt(SUPPORT, LABELS)
+    np.testing.assert_array_equal(fitted.predict(QUERY, verbose=0), plain)
+    strange = fitted.predict_with_strangeness(QUERY)[1]
+    fitted.save(tmp_path / "fitted.keras")
+    again = keras.models.load_model(tmp_path / "fitted.keras")
+    np.testing.assert_allclose(again.predict_with_strangeness(QUERY)[1], strange, rtol=1e-5)
+
+    kernel, bias, gamma, beta = (v.numpy() for v in fitted.trainable_variables[:4])
+    before = SUPPORT @ kernel + bias
+    mean, variance = before.mean(0), before.var(0)
+
+    def features(x):
+        normal = (x @ kernel + bias - mean) / np.sqrt(variance + layers[1].epsilon)
+        f = np.maximum(normal * gamma + beta, 0)
+        return f / np.linalg.norm(f, axis=-1, keepdims=True)
+
+    s, q = features(SUPPORT), features(QUERY)
+    means = np.stack([s[:2].mean(0), s[2:].mean(0)])
+    within = ((s - means[LABELS]) ** 2).sum()
+    spread = (10 * 0.1 + within) / (10 + 5 - 2)
+    apart = ((q[:, None] - means) ** 2).sum(-1) / (1 + 1 / np.array([2, 3]))
+    np.testing.assert_allclose(strange, np.log(apart.min(-1) / spread) - 0.25, rtol=1e-3, atol=1e-3)
+
+
 def test_without_embeddings_strangeness_is_the_energy(parts):
     model = keras.Sequential([keras.Input([4]), keras.layers.Dense(3, name="head")])
     learner = meta_tf.MetaLearner(model, meta_tf.MAML(inner_lr=0.5), CE)
     calibration = learner.calibrate(parts[0], tasks_number=10)
     fitted = learner.adapt(SUPPORT, LABELS)
     z = fitted.predict(QUERY, verbose=0).astype("float64")
-    energy = -np.log(np.exp(z).sum(-1)) - calibration.threshold
+    energy = -np.log(np.exp(z).sum(-1)) - calibration.thresholds[3, 1]
     np.testing.assert_allclose(fitted.predict_with_strangeness(QUERY)[1], energy, rtol=1e-5)
     assert calibration.spread is None
 
 
-def test_the_threshold_refuses_the_stated_fraction_of_known_inputs(protonet, parts):
-    strange, spreads = [], []
-    for part in parts:
+def test_thresholds_refuse_the_stated_fraction_of_known_inputs_of_each_size(protonet, parts):
+    spreads, calibration = [], protonet.calibration
+    for shots, part in zip((1, 4), parts, strict=True):
+        strange = []
         for x, y in part.batches(1).take(40):
             fitted = protonet.adapt(x["support_x"][0], x["support_y"][0])
             strange.append(fitted.predict_with_strangeness(x["query_x"][0])[1])
-            apart = fitted.judged(x["query_x"][0])[1]
+            apart = fitted.judged(x["query_x"][0]).apart
             spreads.append(np.take_along_axis(apart, y[0].numpy()[:, None], 1).mean())
-    assert np.mean(np.concatenate(strange) > 0) == pytest.approx(0.05, abs=0.002)
-    assert protonet.calibration.spread == pytest.approx(np.mean(spreads), rel=1e-5)
+            assert fitted.threshold == calibration.thresholds[3, shots]
+        assert len(np.concatenate(strange)) == 600  # enough to need no other sizes
+        assert np.mean(np.concatenate(strange) > 0) == pytest.approx(0.05, abs=0.002)
+    assert calibration.spread == pytest.approx(np.mean(spreads), rel=1e-5)
+    assert len(set(calibration.thresholds.values())) == 2
+
+
+def test_few_queries_of_a_size_count_with_those_of_the_nearest():
+    learner = embedding_learner(meta_tf.ProtoNet(ways=3))
+    few = [source(shots).valid for shots in (1, 2, 6)]
+    learner.calibrate(*few, tasks_number=18)  # 270 queries each: those of two sizes
+    thresholds = learner.calibration.thresholds
+    assert thresholds[3, 1] == thresholds[3, 2] != thresholds[3, 6]
 
 
 def test_what_is_none_of_the_classes_gets_the_name_for_it(protonet):
@@ -172,7 +272,9 @@ def test_files_keep_the_calibration(protonet, tmp_path):
 def test_training_and_another_algorithm_remove_the_calibration(parts):
     learner = embedding_learner(meta_tf.ProtoNet(ways=3))
     learner.compile("sgd")
-    calibration = learner.calibration = Calibration({(3, 1): 1.0}, threshold=0.0, spread=1.0)
+    calibration = learner.calibration = Calibration(
+        {(3, 1): 1.0}, thresholds={(1, 1): 0.0}, spread=1.0
+    )
     learner.fit(source(1).train.batches(2), steps_per_epoch=1, verbose=0)
     assert learner.calibration is None
     learner.calibration = calibration
@@ -189,9 +291,9 @@ def test_transductive_inputs_are_judged_one_by_one_in_the_same_company():
         [keras.Input([4]), layers.Dense(3, name="dense"), layers.BatchNormalization(name="norm")]
     )
     learner = meta_tf.MetaLearner(body, meta_tf.ProtoNet(ways=3), CE)
-    learner.calibration = Calibration({(3, 1): 1.0}, threshold=0.0, spread=1.0)
+    learner.calibration = Calibration({(3, 1): 1.0}, thresholds={(1, 1): 0.0}, spread=1.0)
     fitted = learner.adapt(SUPPORT, LABELS)
-    logits, apart = fitted.judged(QUERY, company=SUPPORT)
+    logits, apart, _ = fitted.judged(QUERY, company=SUPPORT)
     np.testing.assert_array_equal(logits, fitted.predict_one_by_one(QUERY, company=SUPPORT))
     np.testing.assert_allclose(apart, -logits / (1 + 1 / np.array([2, 3])), rtol=1e-4, atol=1e-5)
 

@@ -72,7 +72,7 @@ def test_every_form_of_the_same_pictures_is_learned_and_predicted_alike(folder, 
 
 def test_a_large_support_set_passes_the_network_in_parts(monkeypatch):
     learner = make_learner()
-    learner.calibration = Calibration({(3, 5): 2.0}, threshold=0.0, spread=1.0)
+    learner.calibration = Calibration({(3, 5): 2.0}, {(3, 5): 0.0}, spread=1.0)
     x, y = np.stack(arrays(0, 35)) / np.float32(255), np.arange(35) % 3
     query = np.stack(arrays(1, 3)) / np.float32(255)
     whole = learner.adapt(x, y)

@@ -42,6 +42,8 @@ _KEPT_APART = (
 _WRONG_IN_XLA = ("MaxPoolGradGrad", "MaxPool3DGradGrad")
 # XLA has no lookup tables, as in `StringLookup`, and crashes on strings.
 _NOT_IN_XLA = ("LookupTable",)
+# XLA takes ten times as long to compile these, and then runs them more slowly.
+_SLOWER_IN_XLA = {"Cholesky", "MatrixTriangularSolve"}
 # With more operations per task than this, XLA compiles for too long, and its programs were
 # measured to be slower than TensorFlow's own kernels.
 _MOST_COMPILED = 2000
@@ -69,8 +71,8 @@ def map_tasks(
       mode: `"parallel"`, `"vectorized"`, or `"auto"`, which chooses by the operations
         in `fn`.
       jit: whether XLA compiles the result; `"auto"` does so when vectorized, unless `fn`
-        has thousands of operations. XLA is never used where its second derivatives are
-        wrong (max-pooling), nor when called eagerly.
+        has thousands of operations or solves linear equations. XLA is never used where its
+        second derivatives are wrong (max-pooling), nor when called eagerly.
       in_flight: in mode `parallel`, the number of tasks that run at a time, which limits
         the memory; when vectorized, the number of programs that share the tasks. By
         default the number of `cores()`.
@@ -128,7 +130,8 @@ def sum_tasks(
         and not _has_differentiated_branch(one.graph)
     )
     if jit == "auto":
-        jit = vectorize and len(one.graph.get_operations()) <= _MOST_COMPILED
+        small = len(one.graph.get_operations()) <= _MOST_COMPILED
+        jit = vectorize and small and not operations.intersection(_SLOWER_IN_XLA)
     compiled = (
         bool(jit)
         and not operations.intersection(_WRONG_IN_XLA)

@@ -92,12 +92,13 @@ def calibration_of(calibration: Calibration) -> dict[str, Any]:
 
     The logarithm of the temperature is linear in those of the numbers of classes and of
     examples per class, between the smallest and the largest: the four corners give all others.
+    The page computes thresholds from all of them, as `Calibration.threshold` does.
     """
     ways, shots = ([min(n), max(n)] for n in zip(*calibration.temperatures, strict=True))
     return {
         "ways": ways,
         "shots": shots,
         "temperatures": [[calibration.temperature(w, s) for s in shots] for w in ways],
-        "threshold": calibration.threshold,
+        "thresholds": calibration.get_config()["thresholds"],
         "spread": calibration.spread,
     }

@@ -12,9 +12,13 @@ u of other tasks counts like ν = 10 examples:
 
     v = (ν u + Σ_s |f(x_s) - c_(y_s)|²) / (ν + S - N)
 
+For a learner with an inner loop, the embedding is what enters the last layer of the adapted model,
+scaled to unit length. Without embeddings, the strangeness is the energy, -log Σ_n exp(logit_n).
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -51,8 +55,23 @@ def class_distances(fitted: dict[str, Tensor], query: Tensor) -> Tensor:
     return tf.maximum(apart, _TINY) / fitted[NOISE]
 
 
-def strangeness(apart: np.ndarray, within: np.ndarray, usual: float) -> np.ndarray:
-    """The strangeness [Q] by `class_distances` [Q, N]; `usual` is u."""
-    total, free = (float(number) for number in within)
-    spread = (USUAL_COUNTS * usual + total) / (USUAL_COUNTS + free)
-    return np.log(apart.min(-1) / spread)
+class Judged(NamedTuple):
+    """The answers for some inputs.
+
+    `logits`: the predictions, [B, N]. `apart`: the `class_distances`, [B, N], and `within`: the
+    entry `WITHIN` of `fit_strangeness`; both None without embeddings.
+    """
+
+    logits: np.ndarray
+    apart: np.ndarray | None = None
+    within: np.ndarray | None = None
+
+    def strangeness(self, usual: float | None) -> np.ndarray:
+        """The strangeness [B]; `usual` is u, None without embeddings."""
+        if self.apart is None or self.within is None or usual is None:
+            logits = np.asarray(self.logits, np.float64)
+            most = logits.max(-1)
+            return -np.log(np.exp(logits - most[:, None]).sum(-1)) - most
+        total, free = (float(number) for number in self.within)
+        spread = (USUAL_COUNTS * usual + total) / (USUAL_COUNTS + free)
+        return np.log(self.apart.min(-1) / spread)

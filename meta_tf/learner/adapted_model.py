@@ -21,6 +21,7 @@ from meta_tf.data_checks.finite import require_finite
 from meta_tf.data_checks.targets import loss_name
 from meta_tf.forks import check_not_forked
 from meta_tf.layers import strangeness
+from meta_tf.layers.strangeness import Judged
 from meta_tf.learner.class_names import write_class_names
 from meta_tf.learner.company import beside, feels_company
 from meta_tf.learner.compiled import (
@@ -92,6 +93,7 @@ class AdaptedModel(keras.Model):
         `predict_one_by_one` and `predict_names` unless others are passed. `save` keeps them.
       calibration: the learner's; None if it has none.
       temperature: what logits are divided by in `predict_proba`.
+      threshold: the strangeness above which an input is none of the classes.
       judge: like `predict`, `compiled_judge(network, algorithm)`.
 
     Example:
@@ -112,6 +114,7 @@ class AdaptedModel(keras.Model):
         company: Tensors | None = None,
         calibration: Calibration | None = None,
         temperature: float = 1.0,
+        threshold: float = 0.0,
         judge: Judge | None = None,
         **options: Any,
     ):
@@ -123,6 +126,7 @@ class AdaptedModel(keras.Model):
         self.classes = classes
         self.calibration = calibration
         self.temperature = temperature
+        self.threshold = threshold
         self._pictures = pictures
         self.company = company
         self._predict = predict or compiled_predict(network, algorithm)
@@ -166,24 +170,29 @@ class AdaptedModel(keras.Model):
         steps: int | None = None,
         callbacks: Any = None,
     ) -> Any:
-        """Predicts as `keras.Model.predict` does; arrays that fit in one batch take a shortcut.
+        """Predicts as `keras.Model.predict` does; arrays take a shortcut.
 
-        They skip Keras's input pipeline, which takes many times longer to set up than a small
-        model takes to predict, and show no progress bar.
+        They skip Keras's input pipeline and its compilation, which take many times longer for
+        each task than a small model takes to predict.
         """
         x = read_inputs(self.network, self._pictures, "x", x)
-        if steps is None and not callbacks and _number_of(x) in range(1, (batch_size or 32) + 1):
-            return self.predict_on_batch(x)
-        if _number_of(x) is not None:  # Keras would number an example within its batch of 32
-            self._as_inputs("x", x)
-        return super().predict(x, batch_size, verbose, steps, callbacks)
+        if _number_of(x) is None:
+            return super().predict(x, batch_size, verbose, steps, callbacks)
+        x = self._as_some("x", x)  # Keras would number an example within its batch of 32
+        if steps is not None or callbacks:
+            return super().predict(x, batch_size, verbose, steps, callbacks)
+        parts = list(_parts(x, batch_size or _AT_ONCE))
+        shown = 0 if len(parts) == 1 else 1 if verbose == "auto" else verbose
+        progress, found = keras.utils.Progbar(len(parts), verbose=shown), []
+        for number, part in enumerate(parts, 1):
+            found.append(self._arrays(part))
+            progress.update(number)
+        return keras.tree.map_structure(lambda *p: np.concatenate(p), *found)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Predictions [B, ...] for the inputs [B, ...], as arrays."""
         check_not_forked()
-        x = self._as_inputs("x", x)
-        (predictions, *_), _ = self._predict(self.weights_now, x)
-        return self._of_task(keras.tree.map_structure(lambda p: p.numpy(), predictions))
+        return self._arrays(self._as_inputs("x", x))
 
     def predict_one_by_one(self, x: Any, company: Any = None) -> Any:
         """Predicts each input independently of the others.
@@ -266,8 +275,9 @@ class AdaptedModel(keras.Model):
                 "learner without a calibration. Call learner.calibrate(tasks.valid), then "
                 "learner.adapt(support_x, support_y)."
             )
-        logits, apart = self.judged(x, company)
-        return self._probabilities(logits), self.raw_strangeness(logits, apart, self.calibration)
+        judged = self.judged(x, company)
+        strange = judged.strangeness(self.calibration.spread) - self.threshold
+        return self._probabilities(judged.logits), strange
 
     def predict_names(self, x: Any, company: Any = None, unknown: str | None = None) -> np.ndarray:
         """The name of the most likely class of each input, [B]; see `predict_one_by_one`.
@@ -294,11 +304,10 @@ class AdaptedModel(keras.Model):
         probabilities, strange = self.predict_with_strangeness(x, company)
         return np.where(strange > 0, unknown, names[probabilities[..., : len(names)].argmax(-1)])
 
-    def judged(self, x: Any, company: Any = None) -> tuple[np.ndarray, np.ndarray | None]:
-        """The predictions [B, N] of `predict_one_by_one`, and the distances from the classes.
+    def judged(self, x: Any, company: Any = None) -> Judged:
+        """The predictions of `predict_one_by_one`, and the distances from the classes.
 
-        The distances [B, N] are those of `meta_tf.layers.strangeness`; None if the learner was
-        not calibrated, or has no embeddings.
+        There are no distances if the learner was not calibrated, or has no embeddings.
         """
         x = self._as_some("x", x)
         weights = self.weights_now
@@ -306,24 +315,13 @@ class AdaptedModel(keras.Model):
             pairs = [self._judge(weights, batch) for batch in self._alone(x, company)]
             pairs = [keras.tree.map_structure(lambda t: t[-1:], pair) for pair in pairs]
         else:
-            rows = range(0, _number_of(x) or 0, _AT_ONCE)
-            parts = [tf.nest.map_structure(lambda t, i=i: t[i : i + _AT_ONCE], x) for i in rows]
-            pairs = [self._judge(weights, part) for part in parts]
+            pairs = [self._judge(weights, part) for part in _parts(x, _AT_ONCE)]
         predictions, apart = zip(*pairs, strict=True)
-        joined = self._of_task(np.concatenate(predictions))
-        return joined, None if apart[0] is None else self._of_task(np.concatenate(apart))
-
-    def raw_strangeness(
-        self, logits: np.ndarray, apart: np.ndarray | None, calibration: Calibration
-    ) -> np.ndarray:
-        """The strangeness [B] minus the threshold, by what `judged` returns."""
-        if apart is None or calibration.spread is None:
-            logits = np.asarray(logits, np.float64)
-            most = logits.max(-1)
-            energy = -np.log(np.exp(logits - most[:, None]).sum(-1)) - most
-            return energy - calibration.threshold
-        within = np.asarray(self.weights_now.meta[strangeness.WITHIN])
-        return strangeness.strangeness(apart, within, calibration.spread) - calibration.threshold
+        logits = self._of_task(np.concatenate(predictions))
+        if apart[0] is None:
+            return Judged(logits)
+        within = weights.meta[strangeness.WITHIN]
+        return Judged(logits, self._of_task(np.concatenate(apart)), np.asarray(within))
 
     def _probabilities(self, outputs: np.ndarray) -> np.ndarray:
         logits = takes_logits(self.network.loss)
@@ -510,6 +508,7 @@ class AdaptedModel(keras.Model):
             "classes": self.classes,
             "calibration": self.calibration and self.calibration.get_config(),
             "temperature": self.temperature,
+            "threshold": self.threshold,
             **write_pictures(self._pictures),
             "meta": {
                 name: [value.shape.as_list(), value.dtype.name]
@@ -525,7 +524,8 @@ class AdaptedModel(keras.Model):
         config["pictures"] = read_pictures(config)
         network = Network(model, loss, config.pop("batch_norm"))
         if config.get("calibration"):
-            config["calibration"] = Calibration.from_config(config["calibration"])
+            calibration = config["calibration"] = Calibration.from_config(config["calibration"])
+            config.setdefault("threshold", calibration.threshold(1, 1))  # missing in older files
         meta = {n: tf.zeros(shape, dtype) for n, (shape, dtype) in config.pop("meta").items()}
         adapted = cls(network, algorithm, network.weights._replace(meta=meta), **config)
         adapted._has_own_model = True
@@ -547,6 +547,11 @@ class AdaptedModel(keras.Model):
         """Arrays or pictures as tensors, after checking that they are finite inputs [B, ...]."""
         x = read_inputs(self.network, self._pictures, name, x)
         return right_inputs(self.algorithm, self.network, name, x)
+
+    def _arrays(self, x: Tensors) -> Any:
+        """Predictions [B, ...] for checked inputs, as arrays."""
+        (predictions, *_), _ = self._predict(self.weights_now, x)
+        return self._of_task(keras.tree.map_structure(lambda p: p.numpy(), predictions))
 
     def _as_some(self, name: str, x: Any) -> Tensors:
         """`_as_inputs`, and not empty."""
@@ -601,6 +606,12 @@ class AdaptedModel(keras.Model):
             make(force)
         finally:
             self.run_eagerly = eagerly
+
+
+def _parts(x: Tensors, size: int) -> Iterator[Tensors]:
+    """The examples in batches of `size`, the last one smaller."""
+    for i in range(0, _number_of(x) or 0, size):
+        yield tf.nest.map_structure(lambda t, i=i: t[i : i + size], x)
 
 
 def _number_of(x: Any) -> int | None:

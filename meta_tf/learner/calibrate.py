@@ -9,11 +9,14 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.batch.sizes import cut
-from meta_tf.calibration import Calibration, fit_temperature, log_probabilities
+from meta_tf.calibration import Calibration, fit_temperature, log_probabilities, of_class
 from meta_tf.checks import check_integer, check_number, check_seed
 from meta_tf.data_checks.targets import wants_labels
-from meta_tf.network.check_loss import takes_logits
+from meta_tf.layers.strangeness import Judged
+from meta_tf.network.check_loss import ignored_class, takes_logits
 from meta_tf.types import Tensor, Tensors
+
+_ENOUGH = 500  # queries for a threshold
 
 
 def calibrated(
@@ -32,7 +35,8 @@ def calibrated(
             "`calibrate` needs parts of task sources, such as tasks.valid. Received: "
             f"{', '.join(type(part).__name__ for part in parts) or 'none'}."
         )
-    before, learner.calibration = learner.calibration, Calibration({(1, 1): 1.0}, threshold=0.0)
+    measures = Calibration({(1, 1): 1.0}, {(1, 1): 0.0})
+    before, learner.calibration = learner.calibration, measures
     try:
         return _found(learner, parts, tasks_number, false_alarms, seed)
     finally:
@@ -42,29 +46,44 @@ def calibrated(
 def _found(
     learner: Any, parts: Sequence[Any], tasks_number: int, false_alarms: float, seed: int
 ) -> Calibration:
-    judged, of_class = [], []
-    by_size: dict[tuple[int, int], tuple[list[np.ndarray], list[np.ndarray]]] = {}
+    by_size: dict[tuple[int, int], list[tuple[Judged, np.ndarray]]] = {}
+    from_own_class = []
     for part in parts:
         for task in tasks_of(part, tasks_number, seed):
-            y = np.asarray(task["query_y"])
             fitted = learner.adapt(task["support_x"], task["support_y"])
-            logits, apart = fitted.judged(task["query_x"], company=task["support_x"])
-            judged.append((fitted, logits, apart))
-            if apart is not None:
-                of_class.append(np.take_along_axis(apart, y[:, None].astype(int), 1).mean())
-            if not takes_logits(learner.network.loss):
-                logits = log_probabilities(logits)
+            judged = fitted.judged(task["query_x"], company=task["support_x"])
             ways, shots = size_of(task["support_y"])
-            logits_of, labels_of = by_size.setdefault((ways, round(shots)), ([], []))
-            logits_of.append(np.asarray(logits, np.float64))
-            labels_of.append(y)
-    temperatures = {size: fit_temperature(*by_size[size]) for size in sorted(by_size)}
+            y = np.asarray(task["query_y"])
+            by_size.setdefault((ways, round(shots)), []).append((judged, y))
+            if judged.apart is not None:
+                from_own_class.append(of_class(judged.apart, y).mean())
+    by_size = dict(sorted(by_size.items()))
+    logits_of = np.asarray if takes_logits(learner.network.loss) else log_probabilities
+    temperatures = {
+        size: fit_temperature([logits_of(j.logits) for j, _ in some], [y for _, y in some])
+        for size, some in by_size.items()
+    }
     # The distances of queries from the means of their own classes are on average the spread.
-    spread = float(np.mean(of_class)) if of_class else None
-    start = Calibration(temperatures, 0.0, false_alarms, spread)
-    strange = [fitted.raw_strangeness(*outcome, start) for fitted, *outcome in judged]
-    threshold = float(np.quantile(np.concatenate(strange), 1 - false_alarms))
-    return Calibration(temperatures, threshold, false_alarms, spread)
+    spread = float(np.mean(from_own_class)) if from_own_class else None
+    strange = {
+        size: np.concatenate([judged.strangeness(spread) for judged, _ in some])
+        for size, some in by_size.items()
+    }
+    thresholds = {
+        size: float(np.quantile(_of_size(strange, size), 1 - false_alarms)) for size in strange
+    }
+    return Calibration(temperatures, thresholds, false_alarms, spread)
+
+
+def _of_size(strange: dict[tuple[int, int], np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """The strangeness of queries of tasks of this size, and of the nearest sizes if it has few."""
+    apart = {other: np.square(np.log(np.divide(other, size))).sum() for other in strange}
+    found: list[np.ndarray] = []
+    for other in sorted(strange, key=lambda other: apart[other]):
+        if sum(map(len, found)) >= _ENOUGH:
+            break
+        found.append(strange[other])
+    return np.concatenate(found)
 
 
 def tasks_of(part: Any, number: int, seed: int) -> Iterator[dict[str, Tensors]]:
@@ -88,12 +107,19 @@ def tasks_of(part: Any, number: int, seed: int) -> Iterator[dict[str, Tensors]]:
 
 def check_classifies(learner: Any, name: str) -> None:
     """Raises ValueError unless a learner predicts the classes of whole examples."""
-    network = learner.network
-    if not wants_labels(learner.algorithm, network) or takes_logits(network.loss) is None:
+    if not classifies(learner):
         raise ValueError(
             f"`{name}` needs a learner that classifies: one with the loss "
-            f"keras.losses.SparseCategoricalCrossentropy. Received: the loss {network.loss!r}."
+            "keras.losses.SparseCategoricalCrossentropy. Received: the loss "
+            f"{learner.network.loss!r}."
         )
+
+
+def classifies(learner: Any) -> bool:
+    """Whether a learner predicts the classes of whole examples."""
+    network = learner.network
+    labels = wants_labels(learner.algorithm, network) and ignored_class(network.loss) is None
+    return labels and takes_logits(network.loss) is not None
 
 
 def size_of(labels: Tensor) -> tuple[int, float]:

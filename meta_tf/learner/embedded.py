@@ -71,6 +71,7 @@ def with_network(learner: MetaLearner, fitted: AdaptedModel) -> AdaptedModel:
         classes=fitted.classes,
         calibration=fitted.calibration,
         temperature=fitted.temperature,
+        threshold=fitted.threshold,
         pictures=learner.pictures,
         name=fitted.name,
     )

@@ -9,7 +9,6 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import MAML, Algorithm
-from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.sizes import (
     cut,
@@ -42,6 +41,7 @@ from meta_tf.learner.compiled import (
     compiled_judge,
     compiled_predict,
     compiled_trajectory,
+    embeds,
 )
 from meta_tf.learner.embedded import adapt_in_parts, passes_in_parts
 from meta_tf.learner.input_range import InputRange
@@ -532,6 +532,7 @@ class MetaLearner(keras.Model):
             if classes >= (outputs_of(algorithm, network) or classes):
                 classes = None  # the task uses all outputs
         calibration = self.calibration
+        size = size_of(support.y) if calibration else ()
         return AdaptedModel(
             network,
             algorithm,
@@ -542,7 +543,8 @@ class MetaLearner(keras.Model):
             pictures=self._pictures,
             company=support.x if keeps else None,
             calibration=calibration,
-            temperature=calibration.temperature(*size_of(support.y)) if calibration else 1.0,
+            temperature=calibration.temperature(*size) if calibration else 1.0,
+            threshold=calibration.threshold(*size) if calibration else 0.0,
             judge=self._judge,
             name=name,
         )
@@ -559,7 +561,8 @@ class MetaLearner(keras.Model):
         For each number of classes and of support examples per class that occurs in the tasks, it
         finds the temperature T for which softmax(logits / T) has the smallest cross-entropy on
         the query sets. Then it finds the threshold that a fraction `false_alarms` of the queries
-        exceeds, all of which are of known classes. Models that `adapt` returns afterwards use both:
+        exceeds, all of which are of known classes: of that size, and of the nearest sizes too if
+        there are fewer than 500 of it. Models that `adapt` returns afterwards use both:
         `predict_proba`, `predict_with_strangeness` and `predict_names(x, unknown=...)`. The
         logits of `predict` stay the same.
 
@@ -775,12 +778,11 @@ class MetaLearner(keras.Model):
     def _compile_for_use(self) -> None:
         """Creates the functions that TensorFlow compiles; see `compiled`."""
         of = self.network, self.algorithm
-        embeds = isinstance(self.algorithm, EmbeddingLearner)
 
         def weights() -> Weights:
             return self.weights_now
 
-        distances = embeds and self._calibration is not None
+        distances = self._calibration is not None and embeds(*of)
         self._adapt = compiled_adapt(*of, weights, distances)
         self._trajectory = compiled_trajectory(*of, weights, self.task_parallelism)
         self._predict = compiled_predict(*of)

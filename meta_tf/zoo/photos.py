@@ -13,7 +13,7 @@ from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.zoo.calibrations import FOLDER, calibration_of
 
 PHOTOS = "photos"
-_CHOSEN_ON = ("clothing", "grocery")  # settings, temperatures and threshold
+_CHOSEN_ON = ("clothing", "grocery")  # settings, temperatures and thresholds
 
 _CARD = f"""### {PHOTOS}
 

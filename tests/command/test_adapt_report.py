@@ -100,7 +100,7 @@ def test_without_labels_pictures_that_are_left_out_give_an_estimate(command):
 def test_a_calibrated_learner_answers_none_of_these(command, monkeypatch, folder):
     learner = make_learner()
     # Classes are 0.02 from their means; a picture at 0.2 from the nearest is a stranger.
-    learner.calibration = Calibration({(3, 1): 3.0, (3, 4): 2.0}, threshold=3.0, spread=0.02**2)
+    learner.calibration = Calibration({(3, 1): 3.0, (3, 4): 2.0}, {(3, 1): 3.0}, spread=0.02**2)
     monkeypatch.setattr(adapt_pictures, "load", lambda name: learner)
     out = command("adapt", "support", "labelled", "--output=a.csv", "--save=calibrated.keras").out
     assert "7 of 8 right" in out  # stranger/1.png is none of these

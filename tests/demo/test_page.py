@@ -163,7 +163,9 @@ def test_the_head_computes_what_python_does(counts):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     learner = meta_tf.MetaLearner(model, algorithm, loss)
     learner.calibration = meta_tf.Calibration(
-        {(2, 1): 3.0, (2, 5): 2.0, (7, 1): 1.2, (7, 5): 0.9}, threshold=0.5, spread=2.0
+        {(2, 1): 3.0, (2, 5): 2.0, (7, 1): 1.2, (7, 5): 0.9},
+        {(2, 1): 0.2, (3, 2): 0.6, (7, 5): 0.5},
+        spread=2.0,
     )
     # The fourth class has no example.
     fitted = learner.adapt(taught, np.repeat([0, 1, 2], counts))
@@ -186,7 +188,7 @@ def test_the_head_computes_what_python_does(counts):
     close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-4)
     close([answer["logits"] for answer in found], logits)
     close([answer["probabilities"] for answer in found], probabilities[:, :3])
-    close([answer["strangeness"] - 0.5 for answer in found], strangeness)
+    close([answer["strangeness"] - fitted.threshold for answer in found], strangeness)
     none = [answer["none"] for answer in found]
     assert none == (strangeness > 0).tolist() and True in none and False in none
 

@@ -1,5 +1,7 @@
 """Wrong arguments of the library's functions and classes: each is named in one line."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -213,6 +215,12 @@ LEARNERS = [
 ]
 
 
+@functools.cache
+def refusing():
+    """One learner for all batches that it refuses, which change nothing."""
+    return make_learner()
+
+
 def changed(call, **change):
     """Calls a learner with a batch of which some parts are others."""
 
@@ -220,7 +228,7 @@ def changed(call, **change):
         x, y = make_batch()
         x = {**x, "query_y": y, **change}
         y = x.pop("query_y")
-        learner = make_learner()
+        learner = refusing()
         if call == "trajectory":
             return learner.trajectory(x)
         if call == "predict":

@@ -80,7 +80,7 @@ def test_it_is_calibrated_for_its_own_network_alone(learner):
     assert learner.calibration is None
     calibration = photos_from_features(6).calibration
     about = json.loads(zoo.calibration_file("photos").read_text())
-    assert calibration.get_config() == about["calibration"]
+    assert calibration == meta_tf.Calibration.from_config(about["calibration"])
     assert calibration.false_alarms == 0.05
     # Chosen for tasks of 2 to 40 classes; more classes need steeper logits.
     assert calibration.temperature(40, 5) < calibration.temperature(5, 5)
