@@ -44,9 +44,11 @@ def save(
     check_replaceable("filepath", path, "export", lambda old: (old / "saved_model.pb").exists())
     inputs = input_specs(learner.algorithm, learner.network, input_signature)
     targets = target_spec(learner, inputs, target_signature)
-    signatures = Signatures(learner, inputs, targets).all()
+    made = Signatures(learner, inputs, targets)
+    signatures = made.all()
     module = tf.Module()
     module.learned = [v.value for v in learner.variables]
+    module.of_the_head = [v.value for v in made.head.learner.variables] if made.head else []
     module.tables = tables_of(learner.model)
     with whole_folder(path) as part:
         _save_without_custom_gradients(module, part, signatures)

@@ -645,6 +645,7 @@ class MetaLearner(keras.Model):
         shots: int | None = None,
         queries: int | None = None,
         float16: bool = False,
+        int8: bool = False,
     ) -> None:
         """Writes files that learn new tasks without this library, and often without TensorFlow.
 
@@ -660,7 +661,13 @@ class MetaLearner(keras.Model):
 
         The last one takes the number of inner steps (int32) and the inner learning rate
         (float32) at run time; it is absent if rates are learned. `assets.extra/meta_tf.json`
-        records the algorithm and the batch-norm mode. `"litert"` is one file (`.tflite`) for
+        records the algorithm and the batch-norm mode. If the network does not change when it
+        learns a task, and embeds each example by itself, each format also has
+
+            embed(x) -> embeddings, adapt_embedded(support_x, support_y) -> weights,
+            predict_embedded(query_x, weights) -> predictions
+
+        of which the last two take embeddings. `"litert"` is one file (`.tflite`) for
         phones, microcomputers and web pages; `"onnx"` is a folder with one file per signature.
         `export` runs both formats and compares them with TensorFlow before it completes.
 
@@ -686,6 +693,9 @@ class MetaLearner(keras.Model):
           queries: the number of queries in one call, of all classes together.
           float16: whether to store weights in half of the bytes. Rounding them changes
             predictions a little. Only for LiteRT.
+          int8: whether to store those of layers that do not adapt in a quarter of the bytes, and
+            to compute with them in int8. Changes predictions more. Only for LiteRT, and not
+            together with `float16`.
 
         Raises:
           ImportError: if the extra of the format is not installed.
@@ -703,7 +713,7 @@ class MetaLearner(keras.Model):
         from meta_tf.export.request import Request
 
         self._follow_the_model()
-        request = Request(ways, shots, queries, float16)
+        request = Request(ways, shots, queries, float16, int8)
         said = formats.save(self, filepath, format, request, input_signature, target_signature)
         if verbose:
             print(said)

@@ -282,8 +282,10 @@ def test_an_export_learns_any_number_of_examples(name, tmp_path):
     learner.export(tmp_path / "out")
     run = tf.saved_model.load(tmp_path / "out").signatures
     names = {"serving_default", "adapt_and_predict", "adapt", "predict"}
-    own = {"adapt_steps_and_predict"} if name == "protomaml" else set()
-    assert set(run) == names | own
+    on_embeddings = {"embed", "adapt_embedded", "predict_embedded"}
+    assert set(run) == names | (
+        {"adapt_steps_and_predict"} if name == "protomaml" else on_embeddings
+    )
     for labels in ([0, 1, 2], [2, 2, 0, 1, 1, 0, 0, 2]):  # fewer than features, and more
         x, y, query, _ = task(labels)
         y = y.astype("int32")
@@ -292,6 +294,12 @@ def test_an_export_learns_any_number_of_examples(name, tmp_path):
         np.testing.assert_allclose(whole["predictions"], expected, rtol=1e-4, atol=1e-5)
         parts = run["predict"](query_x=query, **run["adapt"](support_x=x, support_y=y))
         np.testing.assert_allclose(parts["predictions"], expected, rtol=1e-4, atol=1e-5)
+        if name != "protomaml":  # whose inner steps change the network
+            embedded, new = (run["embed"](x=each)["embeddings"] for each in (x, query))
+            np.testing.assert_allclose(embedded, learner.model(x), rtol=1e-5, atol=1e-6)
+            weights = run["adapt_embedded"](support_x=embedded, support_y=y)
+            found = run["predict_embedded"](query_x=new, **weights)["predictions"]
+            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     if name == "euclidean":  # nothing but what the task has made
         assert set(run["adapt"].structured_outputs) == {"prototypes", "unseen"}
     if name == "protomaml":

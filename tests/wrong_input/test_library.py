@@ -208,6 +208,7 @@ LEARNERS = [
         for v in ("nonsense", 3, {})
     ],
     *switches(lambda **float16: make_learner().export("x", "litert", **float16), "float16"),
+    *switches(lambda **int8: make_learner().export("x", "litert", **int8), "int8"),
     (lambda: setattr(make_learner(), "algorithm", meta_tf.MetaSGD()), "must learn the same"),
     (lambda: make_learner().save("learner.h5"), r"\.keras"),
     (lambda: make_learner().export("x", format="torch"), "`format` must be one of"),
