@@ -13,11 +13,13 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import json
 import os
 import threading
 import uuid
 from collections import OrderedDict
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -47,6 +49,14 @@ class Query(BaseModel):
     query_x: list = Field(min_length=1, max_length=MAX_EXAMPLES)
 
 
+class Task(NamedTuple):
+    """A learned task: adapted weights by name, names of classes, and the temperature if known."""
+
+    weights: dict[str, tf.Tensor]
+    classes: list[str]
+    temperature: float | None
+
+
 class Learner:
     """An exported learner, which learns tasks and predicts with them."""
 
@@ -58,6 +68,7 @@ class Learner:
             raise ValueError("it does not learn class numbers from one input")
         self._x, self._y = inputs["support_x"], inputs["support_y"]
         self.ways = self._predict.structured_outputs["predictions"].shape[-1]
+        self._formula = temperature_in(folder)
         self._turns = threading.Semaphore(os.cpu_count() or 1)  # limits concurrent computations
 
     @property
@@ -75,8 +86,8 @@ class Learner:
         of_an_example = 2 + sum(np.cumprod(sizes, dtype=int).tolist())
         return MAX_EXAMPLES * of_an_example + 1000
 
-    def learn(self, given: Support) -> tuple[dict[str, tf.Tensor], list[str]]:
-        """The adapted weights by name, and the names of the classes."""
+    def learn(self, given: Support) -> Task:
+        """Learns a task."""
         x, y = array_of("support_x", given.support_x, self._x), given.support_y
         known = sorted(set(y))
         classes = given.classes or [str(label) for label in known]
@@ -91,16 +102,29 @@ class Learner:
                 f"`support_y` must hold every number from 0 to {len(classes) - 1}, as there are "
                 f"{len(classes)} classes, and no other. Received: {known}."
             )
-        return self._run(self._adapt, support_x=x, support_y=tf.constant(y, self._y.dtype)), classes
+        weights = self._run(self._adapt, support_x=x, support_y=tf.constant(y, self._y.dtype))
+        return Task(weights, classes, self._temperature(len(classes), len(y) / len(classes)))
 
-    def predict(self, given: Query, weights: dict[str, tf.Tensor], classes: list[str]) -> Any:
-        x = array_of("query_x", given.query_x, self._x)
+    def predict(self, given: Query, task: Task) -> Any:
+        x, (weights, classes, temperature) = array_of("query_x", given.query_x, self._x), task
         found = self._run(self._predict, query_x=x, **weights)["predictions"].numpy()
         found = found[:, : len(classes)]  # a task may have fewer classes than the learner
         if not np.isfinite(found).all():
             raise wrong("The predictions are not finite: some number is probably far too large.")
         answers = [classes[number] for number in found.argmax(-1)]
-        return {"answers": answers, "classes": classes, "predictions": found.tolist()}
+        told = {"answers": answers, "classes": classes, "predictions": found.tolist()}
+        if temperature is not None:
+            powers = np.exp((found - found.max(-1, keepdims=True)) / temperature)
+            told["probabilities"] = (powers / powers.sum(-1, keepdims=True)).tolist()
+        return told
+
+    def _temperature(self, ways: int, shots: float) -> float | None:
+        """What logits are divided by; None if the learner was not calibrated."""
+        f = self._formula
+        if f is None:
+            return None
+        sizes = [np.log(np.clip(n, *f[name])) for n, name in ((ways, "ways"), (shots, "shots"))]
+        return float(np.exp(f["constant"] + f["log_ways"] * sizes[0] + f["log_shots"] * sizes[1]))
 
     def _run(self, signature: Any, **inputs: Any) -> dict[str, tf.Tensor]:
         try:
@@ -108,6 +132,12 @@ class Learner:
                 return signature(**{name: tf.constant(t) for name, t in inputs.items()})
         except tf.errors.InvalidArgumentError as error:  # such as an index outside an embedding
             raise wrong(f"The learner cannot take this: {str(error).splitlines()[0]}") from error
+
+
+def temperature_in(folder: str) -> dict[str, Any] | None:
+    """The formula of the temperature in an exported folder; None if there is none."""
+    path = Path(folder) / "assets.extra" / "meta_tf.json"
+    return json.loads(path.read_text("utf-8")).get("temperature") if path.exists() else None
 
 
 def array_of(name: str, given: list, spec: tf.TensorSpec) -> np.ndarray:
@@ -231,7 +261,7 @@ def make_app(learner: Learner, keep: int, hosts: list[str]) -> FastAPI:
     """The service. It keeps the `keep` most recently used tasks, and answers for these hosts."""
     app = FastAPI(title="A learner of new tasks")
     app.add_middleware(Door, hosts=hosts, parts=learner.parts)
-    tasks: OrderedDict[str, tuple[dict[str, tf.Tensor], list[str]]] = OrderedDict()
+    tasks: OrderedDict[str, Task] = OrderedDict()
     lock = threading.Lock()
 
     @app.post("/learn", status_code=201)
@@ -241,7 +271,7 @@ def make_app(learner: Learner, keep: int, hosts: list[str]) -> FastAPI:
             tasks[number] = task
             if len(tasks) > keep:
                 tasks.popitem(last=False)
-        return {"id": number, "classes": task[1]}
+        return {"id": number, "classes": task.classes}
 
     @app.post("/predict/{number}")
     def predict(number: str, given: Query) -> dict[str, Any]:
@@ -254,7 +284,7 @@ def make_app(learner: Learner, keep: int, hosts: list[str]) -> FastAPI:
                     "used since. Learn it (again) by POST /learn.",
                 )
             tasks.move_to_end(number)
-        return learner.predict(given, *task)
+        return learner.predict(given, task)
 
     @app.get("/health")
     def health() -> dict[str, Any]:

@@ -76,6 +76,27 @@ class Calibration:
         slopes = np.linalg.lstsq(sizes - middle, found - found.mean(), rcond=None)[0]
         return float(np.exp(found.mean() + (size - middle) @ slopes))
 
+    def temperature_formula(self) -> dict[str, Any]:
+        """The numbers with which other programs compute `temperature`.
+
+        For N classes and K support examples per class, neither beyond the ends of `ways` and of
+        `shots`:
+
+            log T = constant + log_ways · log N + log_shots · log K
+        """
+        ways, shots = ([min(n), max(n)] for n in zip(*self.temperatures, strict=True))
+        start, more_ways, more_shots = (
+            float(np.log(self.temperature(n, k)))
+            for n, k in ((ways[0], shots[0]), (ways[1], shots[0]), (ways[0], shots[1]))
+        )
+        slopes = [
+            (other - start) / np.log(high / low) if high > low else 0.0
+            for other, (low, high) in ((more_ways, ways), (more_shots, shots))
+        ]
+        constant = start - float(np.dot(slopes, np.log([ways[0], shots[0]])))
+        names = ("constant", "log_ways", "log_shots", "ways", "shots")
+        return dict(zip(names, (constant, *slopes, ways, shots), strict=True))
+
     def threshold(self, ways: float, shots: float) -> float:
         """The threshold for a task of this size.
 
@@ -188,11 +209,14 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int =
     Reference:
       Guo et al. 2017, On Calibration of Modern Neural Networks.
     """
-    confidence = probabilities.max(-1)
-    right = probabilities.argmax(-1) == labels
+    return confidence_error(probabilities.max(-1), probabilities.argmax(-1) == labels, bins)
+
+
+def confidence_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
+    """`calibration_error` by the largest probabilities [B], and whether their classes are right."""
     places = np.minimum((confidence * bins).astype(int), bins - 1)
-    apart = [abs((confidence - right)[places == b].sum()) for b in range(bins)]
-    return float(sum(apart)) / len(labels)
+    apart = np.bincount(places, confidence - right)
+    return float(np.abs(apart).sum()) / len(right)
 
 
 def log_loss(probabilities: np.ndarray, labels: np.ndarray) -> float:

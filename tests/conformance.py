@@ -1,10 +1,13 @@
 """The list of cases, algorithm × model × task source, that must have every property.
 
-A new algorithm is one row here. `meta_tf/testing/properties.py` holds most properties. All
-rows are checked for those that cost little; those that build several training steps
-(eager = graph = XLA, resume, export) run for the rows marked `thorough`: each kind of
-model and each kind of inner loop once; two replicas for the rows of `REPLICATED`, many
-steps in one program for those of `COMPILED`.
+A new algorithm is one row here. `meta_tf/testing/properties.py` holds most properties. Those
+that cost little are checked for all rows; those that build several training steps (eager =
+graph = XLA, resume, export) for the rows marked `thorough`, each kind of model and each kind
+of inner loop once; many steps in one program for those of `COMPILED`.
+
+Most rows share most of their code, so not all run every time: every day the rows of `EVERYDAY`,
+with `-m slow` the first row of each algorithm, or the rows of `STATEFUL`, and with
+`-m exhaustive` the others.
 """
 
 from __future__ import annotations
@@ -260,10 +263,15 @@ CASES = [
     Case("protomaml, flat memory", ProtoMAML(0.1, inner_steps=2, unroll=0), conv, images),
 ]
 THOROUGH = [case for case in CASES if case.thorough]
-# What replicas share is weights, meta-weights, seeds and statistics, the model's and by step:
-# one row with each.
-_SHARING = ("maml", "meta-sgd", "dropout", "conv", "reptile", "maml++, statistics")
-REPLICATED = [c for c in CASES if c.name in _SHARING]
+# An inner loop written out and one that is a loop, with dropout; batch norm; a closed form; blocks
+# of attention.
+_EVERYDAY = ("maml", "flat memory", "conv, support", "r2d2", "in context, classes")
+EVERYDAY = [c for c in CASES if c.name in _EVERYDAY]
+FIRST_FORMS = [c for c in CASES if ", " not in c.name or c.thorough]
+# What is saved, and what replicas share: weights, meta-weights, seeds and statistics, the model's
+# and by step. One row with each.
+_STATEFUL = ("meta-sgd", "dropout", "reptile", "maml++, statistics")
+STATEFUL = [c for c in CASES if c.name in _STATEFUL]
 # Whose batch norm does not depend on the other queries.
 DECLARED = [c for c in CASES if c.batch_norm != "transductive"]
 # Whose tasks XLA compiles: neither convolutions nor loops.

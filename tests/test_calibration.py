@@ -109,8 +109,16 @@ def test_the_temperature_of_other_sizes_is_a_plane_in_logarithms():
     calibration = Calibration(plane, {(1, 1): 0.0})
     for w, s in ((3, 7), (11.5, 1), (20, 10)):
         assert calibration.temperature(w, s) == pytest.approx(1.5 * w**-0.4 * s**0.2)
+    formula = calibration.temperature_formula()
+    assert formula["ways"] == [2, 20] and formula["shots"] == [1, 10]
+    slopes = formula["constant"], formula["log_ways"], formula["log_shots"]
+    np.testing.assert_allclose(slopes, [np.log(1.5), -0.4, 0.2], rtol=1e-9)
     assert calibration.temperature(1, 99) == pytest.approx(1.5 * 2**-0.4 * 10**0.2)
-    assert Calibration({(5, 1): 0.7}, {(1, 1): 0.0}).temperature(60, 3) == pytest.approx(0.7)
+    one = Calibration({(5, 1): 0.7}, {(1, 1): 0.0})
+    assert one.temperature(60, 3) == pytest.approx(0.7)
+    flat = one.temperature_formula()
+    assert (flat["log_ways"], flat["log_shots"]) == (0, 0)
+    assert flat["constant"] == pytest.approx(np.log(0.7))
     rough = {(2, 1): 1.0, (2, 10): 3.0, (2, 100): 2.0}  # the mean line, by hand
     slope = (np.log(2) - np.log(1)) / np.log(100)
     middle = np.log([1, 3, 2]).mean()
@@ -165,6 +173,42 @@ def test_strangeness_is_the_distance_in_units_of_the_spread(algorithm):
     spread = (10 * 1.5 + within) / (10 + 5 - 2)
     apart = ((q[:, None] - means) ** 2).sum(-1) / (1 + 1 / np.array([2, 3]))
     np.testing.assert_allclose(found, np.log(apart.min(-1) / spread) - 0.25, rtol=1e-4, atol=1e-4)
+
+
+def test_for_an_inner_loop_strangeness_is_measured_before_the_last_layer(tmp_path):
+    keras.utils.set_random_seed(0)
+    layers = [
+        keras.layers.Dense(6, name="dense"),
+        keras.layers.BatchNormalization(name="norm"),
+        keras.layers.ReLU(name="relu"),
+        keras.layers.Dense(3, name="head"),
+    ]
+    model = keras.Sequential([keras.Input([4]), *layers])
+    learner = meta_tf.MetaLearner(model, meta_tf.MAML(0.5), CE, batch_norm="support")
+    plain = learner.adapt(SUPPORT, LABELS).predict(QUERY, verbose=0)
+    learner.calibration = Calibration({(2, 2): 1.0}, {(2, 2): 0.25}, spread=0.1)
+    fitted = learner.adapt(SUPPORT, LABELS)
+    np.testing.assert_array_equal(fitted.predict(QUERY, verbose=0), plain)
+    strange = fitted.predict_with_strangeness(QUERY)[1]
+    fitted.save(tmp_path / "fitted.keras")
+    again = keras.models.load_model(tmp_path / "fitted.keras")
+    np.testing.assert_allclose(again.predict_with_strangeness(QUERY)[1], strange, rtol=1e-5)
+
+    kernel, bias, gamma, beta = (v.numpy() for v in fitted.trainable_variables[:4])
+    before = SUPPORT @ kernel + bias
+    mean, variance = before.mean(0), before.var(0)
+
+    def features(x):
+        normal = (x @ kernel + bias - mean) / np.sqrt(variance + layers[1].epsilon)
+        f = np.maximum(normal * gamma + beta, 0)
+        return f / np.linalg.norm(f, axis=-1, keepdims=True)
+
+    s, q = features(SUPPORT), features(QUERY)
+    means = np.stack([s[:2].mean(0), s[2:].mean(0)])
+    within = ((s - means[LABELS]) ** 2).sum()
+    spread = (10 * 0.1 + within) / (10 + 5 - 2)
+    apart = ((q[:, None] - means) ** 2).sum(-1) / (1 + 1 / np.array([2, 3]))
+    np.testing.assert_allclose(strange, np.log(apart.min(-1) / spread) - 0.25, rtol=1e-3, atol=1e-3)
 
 
 def test_without_embeddings_strangeness_is_the_energy(parts):

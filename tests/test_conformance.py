@@ -10,29 +10,33 @@ import pytest
 import tensorflow as tf
 
 from meta_tf.testing import properties
-from tests.conformance import CASES, COMPILED, DECLARED, REPLICATED, THOROUGH, lstm, two_devices
+from tests.conformance import (
+    CASES,
+    COMPILED,
+    DECLARED,
+    EVERYDAY,
+    FIRST_FORMS,
+    STATEFUL,
+    THOROUGH,
+    lstm,
+    two_devices,
+)
 
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
 
 
-def few_in_ci(cases):
-    """CI runs the rows that have a state of each kind."""
-    rows = [
-        pytest.param(c, marks=pytest.mark.slow if c in REPLICATED else pytest.mark.exhaustive)
+def rows(cases, everyday=(), slow=()):
+    """Every day some rows, some among the slow tests, and all the others before a release."""
+    marks = [
+        () if c in everyday else pytest.mark.slow if c in slow else pytest.mark.exhaustive
         for c in cases
     ]
-    return pytest.mark.parametrize("case", rows, ids=lambda case: case.name)
+    marked = [pytest.param(c, marks=mark) for c, mark in zip(cases, marks, strict=True)]
+    return pytest.mark.parametrize("case", marked, ids=lambda case: case.name)
 
 
-def first_forms_every_day(cases):
-    """An algorithm's second form, `maml++, conv`, is among the slow tests."""
-    second = [c for c in cases if ", " in c.name and not c.thorough]
-    rows = [pytest.param(c, marks=pytest.mark.slow) if c in second else c for c in cases]
-    return pytest.mark.parametrize("case", rows, ids=lambda case: case.name)
-
-
-every_case = first_forms_every_day(CASES)
-every_thorough_case = few_in_ci(THOROUGH)  # of what builds several training steps
+every_case = rows(CASES, EVERYDAY, FIRST_FORMS)
+every_thorough_case = rows(THOROUGH, slow=STATEFUL)  # of what builds several training steps
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +60,7 @@ def test_a_task_adapts_the_same_alone_and_in_a_batch_and_in_any_order(case):
     properties.adapts_the_same_alone_and_in_a_batch(case.trial)
 
 
-@pytest.mark.parametrize("case", DECLARED, ids=lambda case: case.name)
+@rows(DECLARED, EVERYDAY, THOROUGH)
 def test_statistics_are_those_of_the_declared_mode(case):
     properties.needs_no_stored_statistics(case.trial)
     properties.predicts_each_query_alone(case.trial)
@@ -95,8 +99,7 @@ def test_eager_graph_and_xla_agree(case):
     properties.agrees_eagerly_in_a_graph_and_in_xla(case.trial)
 
 
-@pytest.mark.parametrize("case", REPLICATED, ids=lambda case: case.name)
-@pytest.mark.slow
+@rows(STATEFUL, slow=STATEFUL)
 def test_two_replicas_train_like_one_device(case):
     # Four tasks on two devices, then three: one device has two of them, the other one.
     dataset = case.batches(tasks=7).take(1).unbatch().batch(4)
@@ -131,7 +134,7 @@ def test_a_run_that_was_saved_goes_on_bit_by_bit(case):
     properties.goes_on_bit_for_bit_after_saving(case.trial)
 
 
-@few_in_ci(CASES)
+@rows(CASES, slow=STATEFUL)
 def test_what_is_saved_and_copied_predicts_the_same(case, tmp_path):
     learner, (x, _) = case.learner(), case.batch()
     support, query = (x["support_x"][0], x["support_y"][0]), x["query_x"][0]
@@ -166,7 +169,7 @@ def test_an_exported_learner_predicts_the_same(case):
 @pytest.mark.skipif(
     importlib.util.find_spec("ai_edge_litert") is None, reason="needs the extra [litert]"
 )
-@few_in_ci(CASES)
+@rows(CASES, slow=STATEFUL)
 def test_it_learns_in_litert_as_in_tensorflow(case, tmp_path):
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")

@@ -1,6 +1,7 @@
 """The examples in the docstrings run, and say what comes out."""
 
 import doctest
+import functools
 import importlib
 import importlib.util
 import pkgutil
@@ -12,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
+from meta_tf.batch import map_tasks
 from meta_tf.network.network import Network
 
 MODULES = ["meta_tf", *(m.name for m in pkgutil.walk_packages(meta_tf.__path__, "meta_tf."))]
@@ -22,8 +24,17 @@ def source(name):
     return Path(importlib.util.find_spec(name).origin).read_text()
 
 
+@functools.cache
+def learner():
+    """One for all examples, which print none of its numbers: it is traced once."""
+    learner = meta_tf.MetaLearner(meta_tf.models.mlp(), meta_tf.MAML(), loss="mse")
+    learner.compile(jit_compile=False)
+    return learner
+
+
 @pytest.mark.parametrize("name", [name for name in MODULES if ">>> " in source(name)])
-def test_examples(name):
+def test_examples(name, monkeypatch):
+    monkeypatch.setattr(map_tasks, "_MOST_COMPILED", 0)  # XLA takes seconds to compile
     module = importlib.import_module(name)
     names = {
         **vars(module),
@@ -36,8 +47,7 @@ def test_examples(name):
         "support_y": tf.zeros([3, 1]),
     }
     if "learner" in source(name):
-        names["learner"] = meta_tf.MetaLearner(meta_tf.models.mlp(), meta_tf.MAML(), loss="mse")
-        names["learner"].compile()
+        names["learner"] = learner()
     result = doctest.testmod(module, extraglobs=names, optionflags=FLAGS)
     assert result.attempted > 0 or "+SKIP" in source(name)
     assert result.failed == 0

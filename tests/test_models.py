@@ -1,6 +1,5 @@
 """The reference networks have the shapes, starts and order of layers that they promise."""
 
-import doctest
 import itertools
 import math
 
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_tf import models
 from meta_tf.models import conv4, mlp
 
 
@@ -193,7 +191,3 @@ def test_mlp_says_what_is_wrong(arguments, message):
 def test_conv4_says_what_is_wrong(arguments, message):
     with pytest.raises(ValueError, match=message):
         conv4(**{"ways": 5, **arguments})
-
-
-def test_the_examples_in_the_docstrings_run():
-    assert doctest.testmod(models).failed == 0

@@ -3,8 +3,9 @@
     python -m tools.calibrate --omniglot=FOLDER [NAME ...]
 
 Chooses temperatures and thresholds on tasks of the validation characters and writes
-meta_tf/zoo/NAME.calibration.json, with the results on 600 tasks of the test characters. The
-learners' own files stay the same: `meta_tf.pretrained` reads the calibration from its file.
+meta_tf/zoo/NAME.calibration.json, with the results on 600 tasks of the test characters, or fewer
+for a learner that predicts each query alone (batch norm transductive). The learners' own files
+stay the same: `meta_tf.pretrained` reads the calibration from its file.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import meta_tf
 from meta_tf import zoo
 from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.files import write_text
+from meta_tf.learner.company import feels_company
 
+ALONE = 1000  # classes whose queries are predicted one by one
 SIZES = [(ways, shots) for ways in (2, 3, 5, 10, 20, 60) for shots in (1, 2, 5)]
 
 
@@ -40,11 +43,12 @@ def main() -> None:
             return meta_tf.tasks.Omniglot(options.omniglot, ways=ways, shots=shots, queries=5)
 
         parts = [source(*size).valid for size in sizes]
-        calibration = learner.calibrate(*parts, tasks_number=100 if free else 300)
+        chosen_on, tasks = 100 if free else 300, options.tasks
+        if feels_company(learner.network):
+            chosen_on, tasks = (min(n, ALONE // ways) for n in (chosen_on, tasks))
+        calibration = learner.calibrate(*parts, tasks_number=chosen_on)
         tested = [(5, 1), (20, 1), (20, 5)] if free else [(ways, 1)]
-        results = [
-            meta_tf.confidence(learner, source(*size).test, options.tasks) for size in tested
-        ]
+        results = [meta_tf.confidence(learner, source(*size).test, tasks) for size in tested]
         for result in results:
             print(f"{name}: {result}", flush=True)
         about = {

@@ -166,12 +166,12 @@ def _reason(error: str) -> str:
     return re.sub(r" (of|at) '[^']*'", "", " ".join((found[1] if found else error).split()))
 
 
-def put(name: str, table: str) -> None:
-    """Puts a table between its two comments."""
+def put(name: str, table: str, page: Path = PAGE) -> None:
+    """Puts a table between its two comments on a page."""
     marks = f"<!-- table {name} -->\n", "<!-- end -->"
-    before, rest = PAGE.read_text(encoding="utf-8").split(marks[0])
+    before, rest = page.read_text(encoding="utf-8").split(marks[0])
     after = rest.split(marks[1], 1)[1]
-    PAGE.write_text(f"{before}{marks[0]}\n{table}\n\n{marks[1]}{after}", encoding="utf-8")
+    page.write_text(f"{before}{marks[0]}\n{table}\n\n{marks[1]}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

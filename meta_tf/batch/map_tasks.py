@@ -71,8 +71,8 @@ def map_tasks(
       mode: `"parallel"`, `"vectorized"`, or `"auto"`, which chooses by the operations
         in `fn`.
       jit: whether XLA compiles the result; `"auto"` does so when vectorized, unless `fn`
-        has thousands of operations or solves linear equations. XLA is never used where its second derivatives are
-        wrong (max-pooling), nor when called eagerly.
+        has thousands of operations or solves linear equations. XLA is never used where its
+        second derivatives are wrong (max-pooling), nor when called eagerly.
       in_flight: in mode `parallel`, the number of tasks that run at a time, which limits
         the memory; when vectorized, the number of programs that share the tasks. By
         default the number of `cores()`.

@@ -24,7 +24,7 @@ from meta_tf.run.settings import Training
 _FREE = {"data_dir", "download", "mirror", "cache_dir", "workdir", "device", "iterations"}
 _FREE |= {"eval_tasks", "eval_steps", "checkpoint_every", "keep_checkpoints"}
 _FREE |= {"steps_per_execution", "strategy", "logical_devices", "worker_timeout"}
-_NOT_KEPT = {"baselines", "profile", "restart", "restart_from"}
+_NOT_KEPT = {"baselines", "calibrate", "profile", "restart", "restart_from"}
 _OF_STRATEGY = {"logical_devices": "mirrored", "worker_timeout": "multi_worker"}
 # Their inner loops differ too much from the others' to share settings.
 _OF_ITS_OWN = ("imaml", "reptile")

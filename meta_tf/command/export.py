@@ -22,12 +22,13 @@ class Export:
       learner: a .keras file, a run's folder, or a shipped learner.
       output: the file or folder to write; an earlier export is replaced.
       format: tf_saved_model, a folder for TensorFlow; litert, one file FILE.tflite for devices; or
-        onnx, a folder of three files. The last two need the extra with the same name.
+        onnx, a folder of files. The last two need the extra with the same name.
       ways: the number of classes in a task; the support set has ways x shots examples. Sizes that
         are unset are chosen in each call, if the format and the learner allow it.
       shots: the number of support examples of a class.
       queries: the number of examples that one call predicts.
       float16: round the weights to half of their bytes.
+      int8: round those of layers that do not adapt to a quarter of their bytes.
     """
 
     learner: str | Path | None = None
@@ -37,6 +38,7 @@ class Export:
     shots: Count | None = None
     queries: Count | None = None
     float16: bool = False
+    int8: bool = False
 
 
 GROUPS = {"export (a SavedModel takes tasks of any size)": [Export, "--import"]}

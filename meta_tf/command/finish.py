@@ -19,9 +19,14 @@ from meta_tf.command import build
 from meta_tf.command.settings import Train
 from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
 from meta_tf.files import whole_file, write_text
+from meta_tf.learner.calibrate import classifies
+from meta_tf.learner.company import feels_company
 from meta_tf.run import checkpoints, log
 from meta_tf.run.checkpoints import LEARNER, RESULTS
 from meta_tf.run.made_with import MadeWith
+
+# Of a calibration: tasks, and queries that are predicted one by one.
+_LEAST_TASKS, _MOST_TASKS, _MOST_ALONE = 5, 100, 1000
 
 
 def finish(
@@ -31,16 +36,19 @@ def finish(
     made_with: MadeWith,
     writable: bool = True,
 ) -> None:
-    """Evaluates a trained learner on new tasks, and writes all that a run leaves.
+    """Calibrates a trained learner, evaluates it on new tasks, and writes all that a run leaves.
 
     Args:
       train: what was asked for.
       learner: the learner.
-      tasks: their part `test` is what it is evaluated on.
+      tasks: their part `valid` is what it is calibrated on, and `test` what it is evaluated on.
       made_with: the settings of the run.
       writable: whether the run's folder can be written to; if not, the result is only shown.
     """
     workdir, seed = Path(train.training.workdir), train.training.seed
+    wanted = train.training.calibrate and tasks.kind == "classification"
+    if wanted and classifies(learner):
+        print(_calibrated(learner, tasks.valid, seed), flush=True)
     to_evaluate = build.to_evaluate(tasks, train.training.eval_tasks)
     baselines = tasks.train if train.training.baselines else False
     evaluation = meta_tf.evaluate(learner, *to_evaluate, seed=seed, baselines=baselines)
@@ -59,6 +67,7 @@ def finish(
         settings["set"] = ", ".join(train.set)
     results = {  # what came out, and all that is needed to get it again
         **json.loads(evaluation.to_json()),
+        "calibration": learner.calibration and learner.calibration.get_config(),
         "iterations": iterations,
         "parameters": learner.count_params(),
         "training_minutes": log.training_minutes(workdir),
@@ -75,6 +84,26 @@ def finish(
     print(f"Written to {workdir}/: {', '.join(written)}")
     if not figures:
         print("No figures, as matplotlib is not installed: pip install matplotlib")
+
+
+def _calibrated(learner: meta_tf.MetaLearner, valid: Any, seed: int) -> str:
+    """Calibrates a learner on validation tasks, and describes the result in one line."""
+    tasks = _MOST_TASKS
+    if feels_company(learner.network):  # each query is predicted alone
+        _, y = next(iter(valid.batches(1, seed=seed)))
+        tasks = max(_LEAST_TASKS, min(tasks, _MOST_ALONE // y.shape[1]))
+    try:
+        calibration = learner.calibrate(valid, tasks_number=tasks, seed=seed)
+    except ValueError as error:  # too few tasks, for example
+        return f"Not calibrated: {error}"
+    found = [f"{t:.2f}" for t in sorted(calibration.temperatures.values())]
+    temperatures = f"temperature {found[0]}"
+    if len(found) > 1:
+        temperatures = f"temperatures {found[0]} to {found[-1]}"
+    return (
+        f"Calibrated on {tasks} validation tasks: {temperatures}; "
+        f"{100 * calibration.false_alarms:g} % of their queries count as none of the classes."
+    )
 
 
 def versions() -> dict[str, str]:

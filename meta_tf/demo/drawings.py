@@ -12,6 +12,7 @@ import keras
 
 from meta_tf.algorithms import InnerLoop, ProtoNet
 from meta_tf.data_checks.targets import classes_of
+from meta_tf.demo.calibration import calibration_of
 from meta_tf.demo.shown import Shown
 from meta_tf.files import temporary_folder
 from meta_tf.learner import MetaLearner
@@ -76,13 +77,16 @@ def entry(shown: Shown, after: Sequence[dict[str, Any]]) -> dict[str, Any]:
       and `side`: the pen width and size of its drawings. `size`: of its pictures. `ways`: the
       most classes that the page may offer. `company`: whether a single new drawing must be
       predicted in one batch with the support drawings. `shows`: how the page explains an
-      answer: `"steps"`, `"distances"` with their `scale`, or `"confidence"` only. `after`: as
-      passed.
+      answer: `"steps"`, `"distances"` with their `scale`, or `"confidence"` only. `calibration`:
+      what the page needs of the learner's, or None. `after`: as passed.
     """
     learner, algorithm = shown.learner, shown.learner.algorithm
     shows = "steps" if isinstance(algorithm, InnerLoop) else "confidence"
     if isinstance(algorithm, ProtoNet):
         shows = "distances"
+    calibration = calibration_of(learner.calibration)
+    if calibration and getattr(algorithm, "distance", None) != "euclidean":
+        calibration["spread"] = None  # the page sees no distances
     drawn = shown.trained_on or OMNIGLOT
     return {
         "learner": shown.name,
@@ -94,6 +98,7 @@ def entry(shown: Shown, after: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "company": learner.network.batch_norm == "transductive",
         "shows": shows,
         "scale": getattr(algorithm, "scale", 1.0),
+        "calibration": calibration,
         "after": list(after),
     }
 

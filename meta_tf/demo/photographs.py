@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from meta_tf.algorithms import R2D2
-from meta_tf.calibration import Calibration
+from meta_tf.demo.calibration import calibration_of
 from meta_tf.demo.embed import embed_file
 from meta_tf.demo.shown import Shown
 from meta_tf.pixels import largest_pixel
@@ -59,7 +59,6 @@ def write(shown: Sequence[Shown], folder: Path) -> dict[str, Any]:
     learner = each.learner
     (folder / "embed.onnx").write_bytes(embed_file(learner.model))
     meta = learner.weights_now.meta
-    calibration = learner.calibration
     return {
         "learner": each.name,
         "embed": "embed.onnx",
@@ -71,7 +70,7 @@ def write(shown: Sequence[Shown], folder: Path) -> dict[str, Any]:
         "lambda": math.exp(float(meta["log_lambda"])),
         "scale": float(meta["scale"]),
         "bias": float(meta["bias"]),
-        "calibration": calibration_of(calibration) if calibration else None,
+        "calibration": calibration_of(learner.calibration),
     }
 
 
@@ -85,20 +84,3 @@ def fingerprint(model: keras.Model) -> str:
     for weight in model.get_weights():
         found.update(weight.tobytes())
     return found.hexdigest()[:16]
-
-
-def calibration_of(calibration: Calibration) -> dict[str, Any]:
-    """What the page needs of a calibration.
-
-    The logarithm of the temperature is linear in those of the numbers of classes and of
-    examples per class, between the smallest and the largest: the four corners give all others.
-    The page computes thresholds from all of them, as `Calibration.threshold` does.
-    """
-    ways, shots = ([min(n), max(n)] for n in zip(*calibration.temperatures, strict=True))
-    return {
-        "ways": ways,
-        "shots": shots,
-        "temperatures": [[calibration.temperature(w, s) for s in shots] for w in ways],
-        "thresholds": calibration.get_config()["thresholds"],
-        "spread": calibration.spread,
-    }

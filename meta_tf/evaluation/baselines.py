@@ -94,7 +94,7 @@ def nearest_mean(task: Spectrum, support_y: np.ndarray) -> np.ndarray:
 
 
 def logistic_regression(task: Spectrum, support_y: np.ndarray) -> np.ndarray:
-    """The most likely class [T, Q] by softmax regression with an intercept.
+    """The logits [T, Q, N] of softmax regression with an intercept; -inf for a class not seen.
 
     It minimises Σ cross-entropy + ½ Σ W² over weights W, as scikit-learn does by default. The
     curvature of the cross-entropy by the logits is at most ½ (Böhning 1992), so each step is a
@@ -113,7 +113,7 @@ def logistic_regression(task: Spectrum, support_y: np.ndarray) -> np.ndarray:
     along = task.u.swapaxes(1, 2) @ (response - mean)
     scores = mean + task.query @ (along / (task.square + 2)[..., np.newaxis])
     seen = present.sum(1)[:, np.newaxis] > 0
-    return np.where(seen, scores, -np.inf).argmax(-1)
+    return np.where(seen, scores, -np.inf)
 
 
 def _one_hot(labels: np.ndarray) -> np.ndarray:

@@ -10,9 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.batch.sizes import cut, sizes_in
+from meta_tf.calibration import softmax
 from meta_tf.evaluation import baselines
 from meta_tf.evaluation.metrics import mean_and_interval
 from meta_tf.evaluation.pooled import Group, PooledRidge, pooled_logistic
+from meta_tf.evaluation.sureness import Sureness
 from meta_tf.learner import MetaLearner
 from meta_tf.network.check_loss import ignored_class
 from meta_tf.network.standardized import standardize_layer
@@ -36,7 +38,8 @@ OF_NUMBERS: dict[str, Predict] = {
 class Baseline(NamedTuple):
     """The result of a baseline, and the learner's minus it, paired by task.
 
-    `ci95` and `difference_ci95` are half-widths of 95 % intervals over `tasks` tasks.
+    `ci95` and `difference_ci95` are half-widths of 95 % intervals over `tasks` tasks. `nll` and
+    `ece` are the cross-entropy and the calibration error of a classifier with probabilities.
     """
 
     mean: float
@@ -44,6 +47,8 @@ class Baseline(NamedTuple):
     difference: float
     difference_ci95: float
     tasks: int
+    nll: float | None = None
+    ece: float | None = None
 
 
 class Compared:
@@ -66,6 +71,7 @@ class Compared:
         # A frozen network takes as long again as its learner does: a twentieth of the tasks.
         self._body, self._body_tasks = _frozen_body(learner.model), max(20, tasks // 20)
         self._values: dict[str, list[np.ndarray]] = {}
+        self._sureness: dict[str, Sureness] = {}
         self._known: list[Group] = []
         self._pooled: PooledRidge | None = None
         if isinstance(known, GroupPart):
@@ -90,6 +96,9 @@ class Compared:
             means, halves = mean_and_interval(pairs)
             (own_mean, apart), (own_half, apart_half) = means.tolist(), halves.tolist()
             found[name] = Baseline(own_mean, own_half, apart, apart_half, len(own))
+            if name in self._sureness:
+                sure = self._sureness[name]
+                found[name] = found[name]._replace(nll=float(sure.losses().mean()), ece=sure.ece())
         sign = -1 if self._classify else 1
         return dict(sorted(found.items(), key=lambda item: sign * item[1].mean))
 
@@ -129,6 +138,12 @@ class Compared:
                 self._note(name, predictions[np.newaxis], labels[one][np.newaxis])
 
     def _note(self, name: str, predictions: np.ndarray, y: np.ndarray) -> None:
+        """Adds predictions [T, Q, D] or classes [T, Q], or [T, Q, N], their logits."""
+        if self._classify and predictions.ndim > y.ndim:
+            sureness = self._sureness.setdefault(name, Sureness())
+            for logits, labels in zip(predictions, y, strict=True):
+                sureness.add(softmax(logits), labels)
+            predictions = predictions.argmax(-1)
         values = predictions == y if self._classify else np.square(predictions - y)
         each = values.reshape(len(y), -1).mean(1)
         self._values.setdefault(name, []).append(each)

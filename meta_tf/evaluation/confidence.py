@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from meta_tf.calibration import auroc, calibration_error, log_loss
+from meta_tf.calibration import auroc
 from meta_tf.checks import check_integer
 from meta_tf.evaluation.evaluate import check_learner_and_part
+from meta_tf.evaluation.result import name_in_units
+from meta_tf.evaluation.sureness import Sureness
 from meta_tf.learner import MetaLearner
 from meta_tf.learner.calibrate import size_of, tasks_of
 
@@ -24,7 +26,7 @@ class Confidence:
       ways: classes in a task, on average.
       shots: support examples per class, on average.
       accuracy: the fraction of queries whose most likely class is right.
-      nll: the mean of -log p of the right class.
+      nll: the mean over tasks of the mean of -log p of the right class.
       ece: the expected calibration error over all queries, from 0 to 1.
       false_alarms: the fraction of queries of known classes that are called none of them.
       refused: the fraction of queries of a class without support examples that are called none.
@@ -45,8 +47,8 @@ class Confidence:
     def __str__(self) -> str:
         rows = (
             ("accuracy in %", f"{100 * self.accuracy:.2f}"),
-            ("cross-entropy (NLL)", f"{self.nll:.4f}"),
-            ("calibration error (ECE) in points", f"{100 * self.ece:.2f}"),
+            (name_in_units("nll"), f"{self.nll:.4f}"),
+            (name_in_units("ece"), f"{100 * self.ece:.2f}"),
             ("known classes called unknown, in %", f"{100 * self.false_alarms:.2f}"),
             ("unknown classes called unknown, in %", f"{100 * self.refused:.2f}"),
             ("AUROC of unknown classes", f"{self.auroc:.4f}"),
@@ -94,7 +96,7 @@ def confidence(
     """
     check_learner_and_part(learner, part)
     check_integer("tasks_number", tasks_number, at_least=1)
-    sizes, areas, probabilities, labels, known, unknown = [], [], [], [], [], []
+    sizes, areas, known, unknown, sureness = [], [], [], [], Sureness()
     for task in tasks_of(part, tasks_number, seed):
         support_x, support_y, query_x, query_y = (
             np.asarray(task[name]) for name in ("support_x", "support_y", "query_x", "query_y")
@@ -108,8 +110,7 @@ def confidence(
         sizes.append((ways, shots))
         fitted = learner.adapt(support_x, support_y)
         p, strange = fitted.predict_with_strangeness(query_x, company=support_x)
-        probabilities += list(p)
-        labels.append(query_y)
+        sureness.add(p, query_y)
         known.append(strange > 0)
         last = support_y.max()
         kept = support_y != last
@@ -117,16 +118,13 @@ def confidence(
         _, strange = fitted.predict_with_strangeness(query_x, company=support_x[kept])
         unknown.append(strange[query_y == last] > 0)
         areas.append(auroc(strange[query_y != last], strange[query_y == last]))
-    widest = max(map(len, probabilities))
-    p = np.stack([np.pad(row, (0, widest - len(row))) for row in probabilities])
-    y = np.concatenate(labels)
     return Confidence(
         tasks=tasks_number,
         ways=float(np.mean([ways for ways, _ in sizes])),
         shots=float(np.mean([shots for _, shots in sizes])),
-        accuracy=float((p.argmax(-1) == y).mean()),
-        nll=log_loss(p, y),
-        ece=calibration_error(p, y),
+        accuracy=sureness.accuracy(),
+        nll=float(sureness.losses().mean()),
+        ece=sureness.ece(),
         false_alarms=float(np.concatenate(known).mean()),
         refused=float(np.concatenate(unknown).mean()),
         auroc=float(np.mean(areas)),

@@ -16,15 +16,19 @@ import tensorflow as tf
 from meta_tf.algorithms import Algorithm
 from meta_tf.batch.map_tasks import map_tasks
 from meta_tf.batch.sizes import cut, how_to_run, sizes_in
+from meta_tf.calibration import log_probabilities, softmax
 from meta_tf.checks import check_choice, check_integer, check_seed, check_switch
 from meta_tf.data_checks.values import right_batch
 from meta_tf.evaluation.compared import Compared, comparable
 from meta_tf.evaluation.metrics import mean_and_interval
 from meta_tf.evaluation.result import Evaluation
+from meta_tf.evaluation.sureness import Sureness
 from meta_tf.evaluation.task_metric import TaskMetric, check_metric, task_metrics
 from meta_tf.evaluation.task_sizes import TaskSizes
 from meta_tf.learner import MetaLearner
+from meta_tf.learner.calibrate import classifies, size_of
 from meta_tf.learner.company import COMPANIES
+from meta_tf.network.check_loss import takes_logits
 from meta_tf.network.masks import packed, unpacked
 from meta_tf.tasks.part import Part
 from meta_tf.types import Batch, Tensor
@@ -69,7 +73,9 @@ def evaluate(
         `"log_likelihood"`, `"crps"` and `"coverage_90"` (the fraction of targets inside their
         90 % intervals), a function `(query_y, predictions) -> values`
         that is averaged over the query set, or a `keras.metrics.Metric`, which is reset for
-        each task. If None: accuracy for integer labels; mse if that is the loss; for
+        each task. If None: accuracy for integer labels, with the cross-entropy (`nll`) and the
+        calibration error (`ece`) of the probabilities after the last step, which have the
+        temperature of a calibrated learner; mse if that is the loss; for
         `meta_tf.GaussianLoss` the mse of the means, and the three scores above after the last
         step; otherwise the loss. Predictions that a mask excludes do not count; neither does the
         loss's `ignore_class` in the accuracy.
@@ -111,13 +117,16 @@ def evaluate(
     at_once = min(tasks_at_once or AT_ONCE, tasks_number)
     batches = _checked(learner, part.batches(at_once, seed=seed))
     x, y = next(batches, (None, None))
-    if x is None:
+    if x is None or y is None:
         raise ValueError("`part` must contain tasks. Received: a part without any.")
     metrics = task_metrics(learner, metric, x, y)
     name, *others = metrics
     sizes, compared = TaskSizes(), None
     if baselines is not False and comparable(learner, name, x, y):
         compared = Compared(learner, name, tasks_number, baselines)
+    sureness = None
+    if metric is None and name == "accuracy" and y.shape.rank == 2 and classifies(learner):
+        sureness = Sureness()
     values = _collect(
         learner,
         _measure(learner, tuple(metrics.values()), steps, company),
@@ -126,9 +135,15 @@ def evaluate(
         _verbosity(verbose),
         sizes,
         compared,
+        sureness,
     )
     per_task, last = values[..., 0], values[:, -1, 1:]
     mean, ci95 = mean_and_interval(per_task)
+    pairs = np.transpose(mean_and_interval(last)).tolist()
+    after_last = {name: tuple(pair) for name, pair in zip(others, pairs, strict=True)}
+    if sureness is not None:
+        (nll,), (half,) = mean_and_interval(sureness.losses()[:, np.newaxis])
+        after_last |= {"nll": (float(nll), float(half)), "ece": (sureness.ece(), None)}
     return Evaluation(
         metric=name,
         steps=tuple(range(steps + 1)),
@@ -142,7 +157,7 @@ def evaluate(
         algorithm=_described(learner.algorithm),
         settings=learner.algorithm.get_config(),
         per_task=per_task,
-        others=dict(zip(others, np.transpose(mean_and_interval(last)).tolist(), strict=True)),
+        others=after_last,
         baselines={} if compared is None else compared.against(per_task[:, -1]),
     )
 
@@ -159,24 +174,28 @@ def _checked(learner: MetaLearner, batches: Iterable[Any]) -> Iterator[Batch]:
 
 def _collect(
     learner: MetaLearner,
-    measure: Callable[[Any, Any], tuple[Tensor, Tensor]],
+    measure: Callable[[Any, Any], tuple[Tensor, Tensor, Any]],
     batches: Iterable[Batch],
     tasks_number: int,
     verbose: int,
     sizes: TaskSizes,
     compared: Compared | None,
+    sureness: Sureness | None,
 ) -> np.ndarray:
     """The metrics of every task, [tasks_number, steps + 1, M]; raises if one is not finite."""
     bar = keras.utils.Progbar(tasks_number, verbose=verbose, unit_name="task")
     collected, done = [], 0
     for x, y in batches:
         left = tasks_number - done  # the last batch can contain more
-        values, finite = (result.numpy()[:left] for result in measure(x, y))
+        *results, predictions = measure(x, y)
+        values, finite = (result.numpy()[:left] for result in results)
         _check_finite(values, finite, done)
         if not done or sizes_in(x):
             sizes.see(x, y, left)
         if compared is not None:
             compared.see(x, y, len(values))
+        if sureness is not None:
+            _add(sureness, learner, x, y, predictions[:, -1], len(values))
         collected.append(values)
         done += len(values)
         bar.update(done)
@@ -190,10 +209,33 @@ def _collect(
 
 def _measure(
     learner: MetaLearner, metrics: tuple[TaskMetric, ...], steps: int, company: str
-) -> Callable[[Any, Any], tuple[Tensor, Tensor]]:
-    """The function from a batch to each task's metrics [T, steps + 1, M], and if all are finite."""
+) -> Callable[[Any, Any], tuple[Tensor, Tensor, Any]]:
+    """The function from a batch to metrics, finiteness and predictions.
+
+    The metrics of each task are [T, steps + 1, M]; the predictions those of `trajectory`.
+    """
     of_each = _of_each(metrics)
-    return lambda x, y: of_each(y, packed(learner.trajectory(x, steps, company)), sizes_in(x))
+
+    def measure(x: Any, y: Any) -> tuple[Tensor, Tensor, Any]:
+        predictions = learner.trajectory(x, steps, company)
+        return *of_each(y, packed(predictions), sizes_in(x)), predictions
+
+    return measure
+
+
+def _add(
+    sureness: Sureness, learner: MetaLearner, x: Any, y: Tensor, predictions: Tensor, tasks: int
+) -> None:
+    """Adds the probabilities of the first tasks of a batch, by predictions [T, Q, N]."""
+    all_of = {"support_y": x["support_y"], "query_y": y, "predictions": predictions, **sizes_in(x)}
+    for task in range(tasks):
+        one = cut({name: t[task] for name, t in all_of.items()})
+        logits = one["predictions"].numpy()
+        if not takes_logits(learner.network.loss):
+            logits = log_probabilities(logits)
+        calibration = learner.calibration
+        temperature = calibration.temperature(*size_of(one["support_y"])) if calibration else 1.0
+        sureness.add(softmax(logits / temperature), one["query_y"].numpy())
 
 
 @functools.lru_cache(maxsize=8)

@@ -16,7 +16,7 @@ Size: TypeAlias = int | tuple[int, int]
 """A number of classes or examples, or the smallest and the largest number."""
 
 
-_FRACTIONS = ("accuracy", "coverage_90")  # shown in percent
+_FRACTIONS = ("accuracy", "coverage_90", "ece")  # shown in percent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,9 @@ class Evaluation:
       per_task: the metric of every task, [tasks, K + 1]; empty after `load`.
       company: which examples shared a query's batch: `"queries"`, those of its task,
         `"support"`, or `"none"`.
-      others: further metrics after the last step: mean and half-width of the interval, by name.
+      others: further metrics after the last step: mean and half-width of the interval, by name. For
+        accuracy, `nll` and `ece` are the cross-entropy of the probabilities and their expected
+        calibration error, which is of all queries together and has no interval.
       baselines: the `Baseline`s on the same tasks by name, the best first: its mean, the learner's
         minus it, and intervals of both.
     """
@@ -60,7 +62,7 @@ class Evaluation:
     settings: dict[str, Any]
     per_task: np.ndarray = dataclasses.field(repr=False, compare=False)
     company: str = "queries"
-    others: dict[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    others: dict[str, tuple[float, float | None]] = dataclasses.field(default_factory=dict)
     baselines: dict[str, Baseline] = dataclasses.field(default_factory=dict)
 
     def __str__(self) -> str:
@@ -98,13 +100,20 @@ class Evaluation:
         """The baselines, and how the learner compares."""
         if not self.baselines:
             return []
-        rows = [("baseline", name_in_units(self.metric), "the learner minus it")]
+        rows = [["baseline", name_in_units(self.metric), "the learner minus it", "NLL", "ECE"]]
         for name, b in self.baselines.items():
             minus = shown_value(self.metric, b.difference, b.difference_ci95, "+")
             fewer = f" ({b.tasks} tasks)" if b.tasks < self.tasks else ""
-            rows.append((name + fewer, shown_value(self.metric, b.mean, b.ci95), minus))
-        wide = [max(len(row[i]) for row in rows) for i in range(3)]
-        lines = [f"{a:<{wide[0]}}   {b:>{wide[1]}}   {c:>{wide[2]}}" for a, b, c in rows]
+            sure = ["" if b.nll is None else f"{b.nll:.4f}", ""]
+            sure[1] = "" if b.ece is None else shown_value("ece", b.ece)
+            rows.append([name + fewer, shown_value(self.metric, b.mean, b.ci95), minus, *sure])
+        if not any(row[3] for row in rows[1:]):
+            rows = [row[:3] for row in rows]
+        wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = [
+            "   ".join([f"{row[0]:<{wide[0]}}", *map(str.rjust, row[1:], wide[1:])]).rstrip()
+            for row in rows
+        ]
         return [*lines, sentence(self.metric, self.baselines, shown_value)]
 
     def _company(self) -> str:
@@ -139,6 +148,7 @@ class Evaluation:
                 f"{str(path)!r}, without {', '.join(sorted(missing))}."
             )
         content["baselines"] = {n: Baseline(**b) for n, b in content["baselines"].items()}
+        content["others"] = {n: tuple(pair) for n, pair in content["others"].items()}
         values: dict[str, Any] = {n: content[n] for n in names}
         for name, value in values.items():
             if isinstance(value, list):
@@ -146,16 +156,24 @@ class Evaluation:
         return cls(**values, per_task=np.empty([0, len(values["steps"])]))
 
 
+_NAMES = {
+    "log_likelihood": "log-likelihood",
+    "coverage_90": "90 % intervals hold, in %",
+    "nll": "cross-entropy (NLL)",
+    "ece": "calibration error (ECE) in points",
+}
+
+
 def name_in_units(metric: str) -> str:
     """The name of a metric, with a unit that its numbers do not show."""
-    names = {"log_likelihood": "log-likelihood", "coverage_90": "90 % intervals hold, in %"}
-    return names.get(metric, metric + " in %" * (metric in _FRACTIONS))
+    return _NAMES.get(metric, metric + " in %" * (metric in _FRACTIONS))
 
 
-def shown_value(metric: str, mean: float, ci95: float, sign: str = "") -> str:
+def shown_value(metric: str, mean: float, ci95: float | None = None, sign: str = "") -> str:
     """`98.70 ± 0.31`, in the unit of `name_in_units`; with `sign="+"`, the mean has its sign."""
     scale, digits = (100, 2) if metric in _FRACTIONS else (1, 4)
-    return f"{scale * mean:{sign}.{digits}f} ± {scale * ci95:.{digits}f}"
+    half = "" if ci95 is None else f" ± {scale * ci95:.{digits}f}"
+    return f"{scale * mean:{sign}.{digits}f}{half}"
 
 
 def shown_size(size: Size | list[int]) -> str:

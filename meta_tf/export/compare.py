@@ -16,8 +16,8 @@ Run: TypeAlias = Callable[[str, Arrays], Arrays]
 """`outputs = run(signature, inputs)`, in the file's runtime."""
 
 TOLERANCE = 1e-4
-FLOAT16_TOLERANCE = 1e-1  # the weights are rounded by up to 5e-4, and the steps amplify that
-_AGREEING, _DRAWN = 3, 8
+ROUNDED_TOLERANCE = 1e-1  # the weights are rounded, and the steps amplify that
+_DISAGREEING = 5  # tasks of a size that may disagree
 _FAR_BELOW = -3e4  # below all other logits; half precision ends at -65504
 
 
@@ -27,27 +27,29 @@ def compare(
     tasks: RandomTasks,
     sizes: Sequence[tuple[int, int]],
     tolerance: float,
+    agreeing: int = 3,
 ) -> float:
     """The largest difference between a file and TensorFlow, on random tasks of several sizes.
 
     The difference is that of the predictions, relative to the largest prediction. It ignores
     classes without an example, whose logits are constant. It covers `adapt_and_predict`,
-    `predict` with TensorFlow's weights, and `predict` with the weights from the file's
-    `adapt`. The adapted weights are not compared directly, because some are arbitrary: Adam
-    takes full steps along a gradient that is only rounding error, such as that of a bias in
-    front of a batch normalisation.
+    `predict` with TensorFlow's weights, `predict` with the weights from the file's `adapt`,
+    and, if the file has them, the functions of embeddings. The adapted weights are not
+    compared directly, because some are arbitrary: Adam takes full steps along a gradient that
+    is only rounding error, such as that of a bias in front of a batch normalisation.
 
-    Three tasks of each size must agree, out of at most eight. Some disagree even if the file
-    is correct: the derivative of a ReLU jumps at 0, and if an activation is 0 up to the last
-    bits, the order of a sum decides its sign. TensorFlow's own results jump as far on the
-    same tasks if the inputs change by a millionth.
+    Some tasks disagree even if the file is correct, so five of each size may: the derivative
+    of a ReLU jumps at 0, and if an activation is 0 up to the last bits, the order of a sum
+    decides its sign. TensorFlow's own results jump as far on the same tasks if the inputs
+    change by a millionth.
 
     Args:
       run: runs a signature of the file.
-      functions: `adapt`, `predict` and `adapt_and_predict` as concrete functions.
+      functions: `adapt`, `predict` and `adapt_and_predict` as concrete functions, and others.
       tasks: the source of tasks.
       sizes: the numbers of support and query examples to try.
       tolerance: the largest allowed difference.
+      agreeing: how many tasks of each size must agree.
 
     Returns:
       The largest difference among the tasks that agree.
@@ -56,7 +58,7 @@ def compare(
       Refused: if too few tasks agree, or if TensorFlow's own results are not finite, so
         that they cannot be compared.
     """
-    return max(_of_size(run, functions, tasks, pair, tolerance) for pair in sizes)
+    return max(_of_size(run, functions, tasks, pair, tolerance, agreeing) for pair in sizes)
 
 
 def _of_size(
@@ -65,10 +67,11 @@ def _of_size(
     tasks: RandomTasks,
     sizes: tuple[int, int],
     tolerance: float,
+    needed: int,
 ) -> float:
     agreeing: list[float] = []
     wrong: list[tuple[float, str]] = []
-    for number in range(_DRAWN):
+    for number in range(needed + _DISAGREEING):
         found = None
         for positive in (False, True):
             task = tasks.draw(number, *sizes, positive=positive)
@@ -82,7 +85,7 @@ def _of_size(
             agreeing.append(found[0])
         else:
             wrong.append(found)
-        if len(agreeing) == _AGREEING:
+        if len(agreeing) == needed:
             return max(agreeing)
     value, name = min(wrong)
     raise Refused(
@@ -106,10 +109,29 @@ def _worst(run: Run, functions: dict[str, Any], task: Arrays) -> tuple[float, st
         "predict": run("predict", {**query, **weights}),
         "predict, with the weights from adapt": run("predict", {**query, **own}),
     }
+    if "embed" in functions:
+        predictions["predict_embedded"] = _by_embeddings(run, functions["embed"], support, query)
     worst = (0.0, "")
     for name, found in predictions.items():
         worst = max(worst, (_difference(np.asarray(found["predictions"]), expected), name))
     return worst
+
+
+def _by_embeddings(run: Run, embed: Any, support: Arrays, query: Arrays) -> Arrays:
+    """The outputs of `predict_embedded`, with all examples embedded first."""
+    (spec, *_) = embed.structured_input_signature[1].values()
+    at_once = spec.shape[0]
+
+    def embedded(examples: Arrays, kind: str) -> Any:
+        x = {n.replace(kind, "x", 1): a for n, a in examples.items() if n.startswith(kind)}
+        count = len(next(iter(x.values())))
+        step = at_once or count
+        parts = [{n: a[i : i + step] for n, a in x.items()} for i in range(0, count, step)]
+        return np.concatenate([run("embed", part)["embeddings"] for part in parts])
+
+    given = {"support_x": embedded(support, "support_x"), "support_y": support["support_y"]}
+    weights = run("adapt_embedded", given)
+    return run("predict_embedded", {"query_x": embedded(query, "query_x"), **weights})
 
 
 def _difference(found: Any, expected: Any) -> float:

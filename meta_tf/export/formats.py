@@ -12,7 +12,8 @@ from meta_tf.export import litert, onnx, saved_model
 from meta_tf.export.columns import write_columns
 from meta_tf.export.plan import Plan
 from meta_tf.export.refused import Refused
-from meta_tf.export.request import Request
+from meta_tf.export.request import ROUNDED, Request
+from meta_tf.export.temperature import write_temperature
 from meta_tf.learner import MetaLearner
 
 _OTHERS: dict[str, ModuleType] = {"litert": litert, "onnx": onnx}
@@ -64,6 +65,7 @@ def save(
         ) from error
     if learner.columns is not None:
         write_columns(path, learner.columns)
+    write_temperature(path, learner)
     return (
         f"Saved to {path}, for {plan.takes}. A test run agrees: predictions differ from "
         f"TensorFlow's by at most {difference:.1e} of the largest."
@@ -72,10 +74,11 @@ def save(
 
 def _check_request(format: str, request: Request) -> None:
     """Raises ValueError if a format does not support the request."""
-    if request.float16 and format != "litert":
-        raise ValueError(
-            f'`float16` is only for format="litert". Received: float16=True, format={format!r}.'
-        )
+    for name in ROUNDED:
+        if getattr(request, name) and format != "litert":
+            raise ValueError(
+                f'`{name}` is only for format="litert". Received: {name}=True, format={format!r}.'
+            )
     sizes = request.chosen()
     if sizes and format not in _OTHERS:
         received = ", ".join(f"{name}={value}" for name, value in sizes.items())

@@ -8,9 +8,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from meta_tf.export.half_weights import with_half_weights
 from meta_tf.export.plan import Plan
 from meta_tf.export.random_tasks import Arrays
 from meta_tf.export.refused import Refused
+from meta_tf.export.request import Request
 from meta_tf.files import temporary_folder, whole_file
 
 PACKAGES = ("ai_edge_litert",)  # what runs the file
@@ -40,8 +42,8 @@ def write(plan: Plan, path: Path) -> float:
     Raises:
       Refused: if LiteRT cannot express the learner, or computes something else.
     """
-    functions = plan.lowered()
-    content = _convert(functions, plan.request.float16)
+    functions = {name: lowered.with_weights() for name, lowered in plan.lowered().items()}
+    content = _convert(functions, plan.request)
     try:
         difference = plan.compare(_Runner(content).run)
     except Refused:
@@ -67,21 +69,23 @@ class _Runner:
         return self._interpreter.get_signature_runner(name)(**inputs)
 
 
-def _convert(functions: dict[str, Any], float16: bool) -> bytes:
+def _convert(functions: dict[str, Any], request: Request) -> bytes:
     """What is written into the file."""
     with temporary_folder() as path:
         folder = str(path)
         options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        tf.saved_model.save(tf.Module(), folder, functions, options)
+        module = tf.Module()
+        module.weights = [v for f in functions.values() for v in f.variables]
+        tf.saved_model.save(module, folder, functions, options)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(functions))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        if float16:
+        if request.int8:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.target_spec.supported_types = [tf.float16]
         try:
-            return converter.convert()
+            content = converter.convert()
         except Exception as error:  # the converter raises many kinds of errors
             raise Refused(_reason(error, functions)) from error
+    return with_half_weights(content) if request.float16 else content
 
 
 def _reason(error: Exception, functions: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from meta_tf.export.lowering import Lowered, inputs_of
 from meta_tf.export.plan import Plan
 from meta_tf.export.random_tasks import Arrays
 from meta_tf.export.refused import Refused
@@ -38,7 +39,7 @@ def check_path(path: Path) -> None:
 
 
 def write(plan: Plan, path: Path) -> float:
-    """Writes `adapt.onnx`, `predict.onnx` and `adapt_and_predict.onnx` after a test run.
+    """Writes a file for each function, such as `adapt.onnx`, after a test run.
 
     If they are large, their weights are in `WEIGHTS`, once.
 
@@ -98,6 +99,7 @@ class Runner:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # errors are raised
+        options.enable_cpu_mem_arena = False  # it would keep the memory of the largest task
         self._sessions = {}
         for name, model in models.items():
             try:
@@ -118,8 +120,12 @@ class Runner:
         return dict(zip(names, values, strict=True))
 
 
-def convert(name: str, function: Any) -> bytes:
-    """Converts a concrete function of named tensors to an ONNX model.
+def convert(name: str, lowered: Lowered) -> bytes:
+    """Converts a function to an ONNX model.
+
+    The weights enter the conversion as inputs. That is fast, and no factor of a normalisation is
+    multiplied into them: those that half precision represents exactly, such as weights that ship
+    in half precision, are stored in it.
 
     Raises:
       Refused: if the converter fails, or writes an operation that ONNX does not have.
@@ -127,10 +133,10 @@ def convert(name: str, function: Any) -> bytes:
     import onnx
     import tf2onnx
 
-    specs = list(function.structured_input_signature[1].values())
+    specs = list(inputs_of(lowered.function).values())
 
     def positional(*tensors: Any) -> Any:
-        return function(**{s.name: t for s, t in zip(specs, tensors, strict=True)})
+        return lowered.function(**{s.name: t for s, t in zip(specs, tensors, strict=True)})
 
     logging.getLogger("tf2onnx").setLevel(logging.CRITICAL)  # errors are handled below
     try:
@@ -148,7 +154,37 @@ def convert(name: str, function: Any) -> bytes:
     ]
     if unknown:
         raise Refused(f"ONNX has no operation for {', '.join(unknown)}.")
+    _hold(model.graph, {name: v.numpy() for name, v in lowered.weights.items()})
     return model.SerializeToString()
+
+
+def _hold(graph: Any, values: dict[str, np.ndarray]) -> None:
+    """Puts values in place of the inputs of these names."""
+    import onnx
+
+    used = [each.name for each in graph.input if each.name in values]
+    others = [each for each in graph.input if each.name not in values]
+    nodes = list(graph.node)
+    del graph.input[:], graph.node[:]
+    graph.input.extend(others)
+    for name in used:
+        value, half = values[name], _in_half(values[name])
+        if half is None:
+            graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+            continue
+        graph.initializer.append(onnx.numpy_helper.from_array(half, f"{name}_half"))
+        kind = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
+        graph.node.append(onnx.helper.make_node("Cast", [f"{name}_half"], [name], to=kind))
+    graph.node.extend(nodes)
+
+
+def _in_half(value: np.ndarray) -> np.ndarray | None:
+    """The same numbers in half precision, if it represents them exactly."""
+    if value.dtype != np.float32:
+        return None
+    with np.errstate(over="ignore"):
+        half = value.astype(np.float16)
+    return half if np.array_equal(half.astype(np.float32), value) else None
 
 
 def _one_line(error: Exception) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 import tensorflow as tf
 
 from meta_tf.data_checks.targets import classes_of
-from meta_tf.export.compare import FLOAT16_TOLERANCE, TOLERANCE, Run, compare
-from meta_tf.export.lowering import lower
+from meta_tf.export.compare import ROUNDED_TOLERANCE, TOLERANCE, Run, compare
+from meta_tf.export.lowering import Lowered, lower
 from meta_tf.export.random_tasks import RandomTasks
 from meta_tf.export.request import Request
 from meta_tf.export.signatures import Signatures
@@ -42,16 +42,24 @@ class Plan:
         ways = request.ways_of(learner, inputs)
         self.request = request
         self._learner = learner
-        tried = request.ways_to_try(ways, _numbers(inputs))
+        numbers = _numbers(inputs)
+        tried = request.ways_to_try(ways, numbers)
         self._classes = tried if classes_of(learner.algorithm, learner.network, inputs) else None
         self._sizes = request.sizes_to_try(tried)
+        self._agreeing = request.tasks_to_agree(len(self._sizes), numbers)
         self.takes = request.in_words(ways)
         support, query = request.support(ways), request.queries
-        signatures = Signatures(learner, inputs, targets, support, query)
-        self._functions = signatures.three()
+        self._signatures = signatures = Signatures(learner, inputs, targets, support, query)
+        self._functions = {**signatures.three(), **signatures.on_embeddings()}
+        if request.int8 and any(kind == "model" for kind, _ in signatures.made):
+            raise ValueError(
+                "`int8` needs a learner whose network does not change when it learns a task, such "
+                f"as R2D2 or ProtoNet. Received: {type(learner.algorithm).__name__}, whose weights "
+                "would be needed in float32 too. Pass float16=True instead."
+            )
 
-    def lowered(self) -> dict[str, Any]:
-        """`adapt`, `predict` and `adapt_and_predict` as concrete functions of simple operations.
+    def lowered(self) -> dict[str, Lowered]:
+        """The functions by name, in simple operations.
 
         Raises:
           Refused: if an operation cannot be exported.
@@ -67,9 +75,10 @@ class Plan:
         Raises:
           Refused: if the difference is too large.
         """
-        tolerance = FLOAT16_TOLERANCE if self.request.float16 else TOLERANCE
+        rounded = self.request.float16 or self.request.int8
+        tolerance = ROUNDED_TOLERANCE if rounded else TOLERANCE
         tasks = RandomTasks(self._functions["adapt_and_predict"], self._learner, self._classes)
-        return compare(run, self._functions, tasks, self._sizes, tolerance)
+        return compare(run, self._functions, tasks, self._sizes, tolerance, self._agreeing)
 
 
 def _numbers(inputs: Any) -> int:

@@ -18,8 +18,9 @@ class RandomTasks:
     """Draws tasks of any size for a learner.
 
     Floats come from the normal distribution or, with `positive`, from between 0 and 1; for a
-    standardized learner, in the units of its tasks. Integers come from the vocabulary that all
-    embedding layers share, labels from the classes.
+    standardized learner, in the units of its tasks. Pictures, if the model shows their range, have
+    pixels of that range, and a tint each, so that they differ. Integers come from the vocabulary
+    that all embedding layers share, labels from the classes.
 
     Args:
       function: the concrete function `adapt_and_predict`.
@@ -37,6 +38,7 @@ class RandomTasks:
         ]
         self._vocabulary = min(vocabularies, default=2)
         self._inputs = input_statistics(learner.model)
+        self._white = learner.network.largest_pixel
         self._loss = learner.network.loss
 
     def draw(self, number: int, support: int, query: int, *, positive: bool = False) -> Arrays:
@@ -57,6 +59,9 @@ class RandomTasks:
             return np.broadcast_to(chosen, shape).astype(dtype)
         if not spec.dtype.is_floating:
             return rng.integers(0, self._vocabulary, shape).astype(dtype)
+        if self._white and spec.name != "support_y" and len(shape) == 4:
+            tint = rng.random([count, 1, 1, shape[-1]])
+            return (self._white * tint * rng.random(shape)).astype(dtype)
         drawn = rng.random(shape) if positive else rng.normal(size=shape)
         return self._in_units(spec.name, drawn).astype(dtype)
 

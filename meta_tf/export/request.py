@@ -9,8 +9,11 @@ from meta_tf.checks import check_integer, check_switch
 from meta_tf.data_checks.targets import classes_of
 from meta_tf.learner import MetaLearner
 
+ROUNDED = ("float16", "int8")  # the types of weights that are not the learner's own
 _SIZES = ("ways", "shots", "queries")
-_MOST_NUMBERS = 2**20  # in a class each of one example, when sets of any size are tried
+_AGREEING = 3
+_LARGE = 2**15  # numbers in an example of which fewer are tried: a picture of 104 x 104 pixels
+_MOST_NUMBERS = 2**19  # in one example of each class, when sets of any size are tried
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,21 +27,30 @@ class Request:
       shots: support examples of a class; 1 if None and `ways` is given.
       queries: the number of queries in one call.
       float16: whether to store the weights in half of the bytes.
+      int8: whether to store them in a quarter of the bytes.
 
     Raises:
-      ValueError: if a number is not an integer of at least 1.
+      ValueError: if a number is not an integer of at least 1, or both kinds of weights are
+        requested.
     """
 
     ways: int | None = None
     shots: int | None = None
     queries: int | None = None
     float16: bool = False
+    int8: bool = False
 
     def __post_init__(self) -> None:
         for name in _SIZES:
             if getattr(self, name) is not None:
                 check_integer(name, getattr(self, name), at_least=1)
-        check_switch("float16", self.float16)
+        for name in ROUNDED:
+            check_switch(name, getattr(self, name))
+        if self.float16 and self.int8:
+            raise ValueError(
+                "`float16` and `int8` store the weights in different types: choose one of them. "
+                "Received: float16=True, int8=True."
+            )
 
     def chosen(self) -> dict[str, int]:
         """The sizes that are not open, by name."""
@@ -78,7 +90,17 @@ class Request:
           numbers: the numbers in one example.
         """
         is_open = self.support(ways) is None
-        return max(min(ways, 5), min(ways, _MOST_NUMBERS // numbers)) if is_open else ways
+        fewest = 2 if numbers > _LARGE else 5
+        return min(ways, max(fewest, _MOST_NUMBERS // numbers)) if is_open else ways
+
+    def tasks_to_agree(self, sizes: int, numbers: int) -> int:
+        """How many tasks of each size must agree: three, or in all with large examples.
+
+        Args:
+          sizes: how many sizes are tried.
+          numbers: the numbers in one example.
+        """
+        return -(-_AGREEING // sizes) if numbers > _LARGE else _AGREEING
 
     def sizes_to_try(self, ways: int) -> list[tuple[int, int]]:
         """The pairs of support and query sizes, [(S, Q), …], to test a file with."""

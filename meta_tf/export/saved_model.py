@@ -13,6 +13,7 @@ from meta_tf.batch.graph_nodes import graph_nodes
 from meta_tf.export.columns import described
 from meta_tf.export.signatures import Signatures
 from meta_tf.export.specs import input_specs, target_spec
+from meta_tf.export.temperature import formula_of
 from meta_tf.files import check_replaceable, whole_folder
 from meta_tf.learner import MetaLearner
 from meta_tf.network.layer_state import tables_of
@@ -43,9 +44,11 @@ def save(
     check_replaceable("filepath", path, "export", lambda old: (old / "saved_model.pb").exists())
     inputs = input_specs(learner.algorithm, learner.network, input_signature)
     targets = target_spec(learner, inputs, target_signature)
-    signatures = Signatures(learner, inputs, targets).all()
+    made = Signatures(learner, inputs, targets)
+    signatures = made.all()
     module = tf.Module()
     module.learned = [v.value for v in learner.variables]
+    module.of_the_head = [v.value for v in made.head.learner.variables] if made.head else []
     module.tables = tables_of(learner.model)
     with whole_folder(path) as part:
         _save_without_custom_gradients(module, part, signatures)
@@ -81,6 +84,8 @@ def _describe(learner: MetaLearner, folder: Path) -> None:
     }
     if learner.columns is not None:
         about["columns"] = described(learner.columns)
+    if formula := formula_of(learner):
+        about["temperature"] = formula
     (folder / "assets.extra").mkdir()
     text = json.dumps(about, indent=2, default=str)
     (folder / "assets.extra" / "meta_tf.json").write_text(text + "\n", encoding="utf-8")

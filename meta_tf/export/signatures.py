@@ -12,6 +12,7 @@ import tensorflow as tf
 from meta_tf.algorithms import Algorithm
 from meta_tf.data_checks.values import with_right_labels
 from meta_tf.learner import MetaLearner
+from meta_tf.learner.embedded import embeds_separately, head_of
 from meta_tf.types import Examples, Tensor, Weights
 
 Tensors = dict[str, Any]  # by name
@@ -49,6 +50,8 @@ class Signatures:
         self.made: list[Place] = []  # the weights that `adapt` changes
         self.adapted: list[Place] = []  # those of them that `predict` needs
         model = learner.model
+        self._targets, self._counts = targets, (support, query)
+        self.head: Signatures | None = None  # of the learner of embeddings; keeps its variables
         self.paths: dict[Place, str] = {
             **{("model", i): v.path for i, v in enumerate(model.trainable_variables)},
             **{("state", i): v.path for i, v in enumerate(model.non_trainable_variables)},
@@ -60,9 +63,24 @@ class Signatures:
         whole = _trace(self.adapt_and_predict, {**self.support, **self.query})
         return {"adapt_and_predict": whole, "adapt": adapt, "predict": predict}
 
+    def on_embeddings(self) -> dict[str, Any]:
+        """`embed`, `adapt_embedded` and `predict_embedded`, for a network that does not adapt.
+
+        `embed` is for one example in a call if the number of queries is fixed. Empty if examples
+        are not embedded independently of each other.
+        """
+        if not embeds_separately(self.learner):
+            return {}
+        size = self.learner.model.output_shape[-1]
+        embeddings = tf.TensorSpec([None, size], keras.config.floatx())
+        self.head = Signatures(head_of(self.learner), embeddings, self._targets, *self._counts)
+        adapt, predict = self.head._adapt_and_predict_apart()
+        embed = _trace(self.embed, _named("x", self.inputs, 1 if self._counts[1] else None))
+        return {"embed": embed, "adapt_embedded": adapt, "predict_embedded": predict}
+
     def all(self) -> dict[str, Any]:
         """All the concrete functions by name."""
-        functions = self.three()
+        functions = {**self.three(), **self.on_embeddings()}
         functions["serving_default"] = functions["adapt_and_predict"]
         if self._initial() is not None:
             functions["initial"] = _trace(self.initial, self.query)
@@ -105,6 +123,11 @@ class Signatures:
     def adapt_and_predict(self, **given: Any) -> Tensors:
         adapted = self._adapted(self.algorithm, self.learner.weights_now, given)
         return self._predictions(self.algorithm, adapted, given)
+
+    def embed(self, **given: Any) -> Tensors:
+        weights = self.learner.weights_now
+        x = self.algorithm.model_inputs(weights, _packed("x", self.inputs, given))
+        return {"embeddings": tf.cast(self.network(weights, x), keras.config.floatx())}
 
     def adapt_steps_and_predict(self, *, inner_steps: Any, inner_lr: Any, **given: Any) -> Tensors:
         # In the type of the weights, for algorithms that multiply by it directly.

@@ -12,7 +12,8 @@ u of other tasks counts like ν = 10 examples:
 
     v = (ν u + Σ_s |f(x_s) - c_(y_s)|²) / (ν + S - N)
 
-Without embeddings, the strangeness is the energy, -log Σ_n exp(logit_n).
+For a learner with an inner loop, the embedding is what enters the last layer of the adapted model,
+scaled to unit length. Without embeddings, the strangeness is the energy, -log Σ_n exp(logit_n).
 """
 
 from __future__ import annotations

@@ -170,24 +170,29 @@ class AdaptedModel(keras.Model):
         steps: int | None = None,
         callbacks: Any = None,
     ) -> Any:
-        """Predicts as `keras.Model.predict` does; arrays that fit in one batch take a shortcut.
+        """Predicts as `keras.Model.predict` does; arrays take a shortcut.
 
-        They skip Keras's input pipeline, which takes many times longer to set up than a small
-        model takes to predict, and show no progress bar.
+        They skip Keras's input pipeline and its compilation, which take many times longer for
+        each task than a small model takes to predict.
         """
         x = read_inputs(self.network, self._pictures, "x", x)
-        if steps is None and not callbacks and _number_of(x) in range(1, (batch_size or 32) + 1):
-            return self.predict_on_batch(x)
-        if _number_of(x) is not None:  # Keras would number an example within its batch of 32
-            self._as_inputs("x", x)
-        return super().predict(x, batch_size, verbose, steps, callbacks)
+        if _number_of(x) is None:
+            return super().predict(x, batch_size, verbose, steps, callbacks)
+        x = self._as_some("x", x)  # Keras would number an example within its batch of 32
+        if steps is not None or callbacks:
+            return super().predict(x, batch_size, verbose, steps, callbacks)
+        parts = list(_parts(x, batch_size or _AT_ONCE))
+        shown = 0 if len(parts) == 1 else 1 if verbose == "auto" else verbose
+        progress, found = keras.utils.Progbar(len(parts), verbose=shown), []
+        for number, part in enumerate(parts, 1):
+            found.append(self._arrays(part))
+            progress.update(number)
+        return keras.tree.map_structure(lambda *p: np.concatenate(p), *found)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Predictions [B, ...] for the inputs [B, ...], as arrays."""
         check_not_forked()
-        x = self._as_inputs("x", x)
-        (predictions, *_), _ = self._predict(self.weights_now, x)
-        return self._of_task(keras.tree.map_structure(lambda p: p.numpy(), predictions))
+        return self._arrays(self._as_inputs("x", x))
 
     def predict_one_by_one(self, x: Any, company: Any = None) -> Any:
         """Predicts each input independently of the others.
@@ -310,9 +315,7 @@ class AdaptedModel(keras.Model):
             pairs = [self._judge(weights, batch) for batch in self._alone(x, company)]
             pairs = [keras.tree.map_structure(lambda t: t[-1:], pair) for pair in pairs]
         else:
-            rows = range(0, _number_of(x) or 0, _AT_ONCE)
-            parts = [tf.nest.map_structure(lambda t, i=i: t[i : i + _AT_ONCE], x) for i in rows]
-            pairs = [self._judge(weights, part) for part in parts]
+            pairs = [self._judge(weights, part) for part in _parts(x, _AT_ONCE)]
         predictions, apart = zip(*pairs, strict=True)
         logits = self._of_task(np.concatenate(predictions))
         if apart[0] is None:
@@ -545,6 +548,11 @@ class AdaptedModel(keras.Model):
         x = read_inputs(self.network, self._pictures, name, x)
         return right_inputs(self.algorithm, self.network, name, x)
 
+    def _arrays(self, x: Tensors) -> Any:
+        """Predictions [B, ...] for checked inputs, as arrays."""
+        (predictions, *_), _ = self._predict(self.weights_now, x)
+        return self._of_task(keras.tree.map_structure(lambda p: p.numpy(), predictions))
+
     def _as_some(self, name: str, x: Any) -> Tensors:
         """`_as_inputs`, and not empty."""
         check_not_forked()
@@ -598,6 +606,12 @@ class AdaptedModel(keras.Model):
             make(force)
         finally:
             self.run_eagerly = eagerly
+
+
+def _parts(x: Tensors, size: int) -> Iterator[Tensors]:
+    """The examples in batches of `size`, the last one smaller."""
+    for i in range(0, _number_of(x) or 0, size):
+        yield tf.nest.map_structure(lambda t, i=i: t[i : i + size], x)
 
 
 def _number_of(x: Any) -> int | None:

@@ -13,7 +13,7 @@ from meta_tf.calibration import Calibration, fit_temperature, log_probabilities,
 from meta_tf.checks import check_integer, check_number, check_seed
 from meta_tf.data_checks.targets import wants_labels
 from meta_tf.layers.strangeness import Judged
-from meta_tf.network.check_loss import takes_logits
+from meta_tf.network.check_loss import ignored_class, takes_logits
 from meta_tf.types import Tensor, Tensors
 
 _ENOUGH = 500  # queries for a threshold
@@ -107,12 +107,19 @@ def tasks_of(part: Any, number: int, seed: int) -> Iterator[dict[str, Tensors]]:
 
 def check_classifies(learner: Any, name: str) -> None:
     """Raises ValueError unless a learner predicts the classes of whole examples."""
-    network = learner.network
-    if not wants_labels(learner.algorithm, network) or takes_logits(network.loss) is None:
+    if not classifies(learner):
         raise ValueError(
             f"`{name}` needs a learner that classifies: one with the loss "
-            f"keras.losses.SparseCategoricalCrossentropy. Received: the loss {network.loss!r}."
+            "keras.losses.SparseCategoricalCrossentropy. Received: the loss "
+            f"{learner.network.loss!r}."
         )
+
+
+def classifies(learner: Any) -> bool:
+    """Whether a learner predicts the classes of whole examples."""
+    network = learner.network
+    labels = wants_labels(learner.algorithm, network) and ignored_class(network.loss) is None
+    return labels and takes_logits(network.loss) is not None
 
 
 def size_of(labels: Tensor) -> tuple[int, float]:

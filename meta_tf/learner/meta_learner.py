@@ -9,7 +9,6 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import MAML, Algorithm
-from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.sizes import (
     cut,
@@ -42,6 +41,7 @@ from meta_tf.learner.compiled import (
     compiled_judge,
     compiled_predict,
     compiled_trajectory,
+    embeds,
 )
 from meta_tf.learner.embedded import adapt_in_parts, passes_in_parts
 from meta_tf.learner.input_range import InputRange
@@ -645,6 +645,7 @@ class MetaLearner(keras.Model):
         shots: int | None = None,
         queries: int | None = None,
         float16: bool = False,
+        int8: bool = False,
     ) -> None:
         """Writes files that learn new tasks without this library, and often without TensorFlow.
 
@@ -660,7 +661,13 @@ class MetaLearner(keras.Model):
 
         The last one takes the number of inner steps (int32) and the inner learning rate
         (float32) at run time; it is absent if rates are learned. `assets.extra/meta_tf.json`
-        records the algorithm and the batch-norm mode. `"litert"` is one file (`.tflite`) for
+        records the algorithm and the batch-norm mode. If the network does not change when it
+        learns a task, and embeds each example by itself, each format also has
+
+            embed(x) -> embeddings, adapt_embedded(support_x, support_y) -> weights,
+            predict_embedded(query_x, weights) -> predictions
+
+        of which the last two take embeddings. `"litert"` is one file (`.tflite`) for
         phones, microcomputers and web pages; `"onnx"` is a folder with one file per signature.
         `export` runs both formats and compares them with TensorFlow before it completes.
 
@@ -686,6 +693,9 @@ class MetaLearner(keras.Model):
           queries: the number of queries in one call, of all classes together.
           float16: whether to store weights in half of the bytes. Rounding them changes
             predictions a little. Only for LiteRT.
+          int8: whether to store those of layers that do not adapt in a quarter of the bytes, and
+            to compute with them in int8. Changes predictions more. Only for LiteRT, and not
+            together with `float16`.
 
         Raises:
           ImportError: if the extra of the format is not installed.
@@ -703,7 +713,7 @@ class MetaLearner(keras.Model):
         from meta_tf.export.request import Request
 
         self._follow_the_model()
-        request = Request(ways, shots, queries, float16)
+        request = Request(ways, shots, queries, float16, int8)
         said = formats.save(self, filepath, format, request, input_signature, target_signature)
         if verbose:
             print(said)
@@ -768,12 +778,11 @@ class MetaLearner(keras.Model):
     def _compile_for_use(self) -> None:
         """Creates the functions that TensorFlow compiles; see `compiled`."""
         of = self.network, self.algorithm
-        embeds = isinstance(self.algorithm, EmbeddingLearner)
 
         def weights() -> Weights:
             return self.weights_now
 
-        distances = embeds and self._calibration is not None
+        distances = self._calibration is not None and embeds(*of)
         self._adapt = compiled_adapt(*of, weights, distances)
         self._trajectory = compiled_trajectory(*of, weights, self.task_parallelism)
         self._predict = compiled_predict(*of)

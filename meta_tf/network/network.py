@@ -42,12 +42,14 @@ class _Outcome(NamedTuple):
     """The result of a forward pass: outputs [B, ...], new state and the regularisers' loss.
 
     `added`: the parts of the loss that depend on the pass, such as activity regularisers.
+    `features`: the inputs of the last layer, if they are wanted.
     """
 
     outputs: Tensors
     state: list[Tensor]
     losses: Tensor | float
     added: list[Tensor]
+    features: Tensor | None = None
 
 
 class Network:
@@ -95,9 +97,10 @@ class Network:
         if batch_norm == "support":
             check_momentum(self.batch_norms)
             check_used_once(uses_in(model))
-        # Only `query_loss` changes these two, on a copy.
+        # Only `recording` changes these, on a copy.
         self._recorded: list[_Outcome] | None = None
         self._in_training = False
+        self._with_features: keras.Model | None = None
         # Only `of_support` changes these, on a copy.
         self._adapts, self._settled = False, False
 
@@ -154,7 +157,10 @@ class Network:
         training = training or self._in_training
         of_query = _QUERY_STATISTICS[self.batch_norm]
         statistics = self._support_statistics if self._adapts else of_query
-        outcome = self._run(weights, x, training, statistics)
+        outcome = self._run(weights, x, training, statistics, self._with_features)
+        if self._with_features is not None:
+            outputs, features = outcome.outputs
+            outcome = outcome._replace(outputs=outputs, features=features)
         if self._recorded is not None:
             self._recorded.append(outcome)
         return outcome.outputs
@@ -217,11 +223,35 @@ class Network:
             loss, state = loss + _of_type(last.losses, loss), last.state
         return nan_unless_finite(weights, loss), predictions, state
 
-    def recording(self, training: bool = False) -> Network:
-        """A copy that records the results of its last pass; `training` sets its behaviour."""
+    def recording(self, training: bool = False, features: bool = False) -> Network:
+        """A copy that records the results of its last pass.
+
+        Args:
+          training: whether it behaves as in training.
+          features: whether it records `last_features` too, for a model with `has_features`.
+        """
         recording = copy.copy(self)
         recording._recorded, recording._in_training = [], training
+        if features:
+            (outputs,) = self.model.outputs
+            recording._with_features = self._part([outputs, _features(self.model)])
         return recording
+
+    @functools.cached_property
+    def has_features(self) -> bool:
+        """Whether the last layer has weights, and takes a vector [B, D] from other layers."""
+        return _features(self.model) is not None
+
+    @property
+    def last_features(self) -> Tensor | None:
+        """The inputs [B, D] of the last layer in the last pass, if they were recorded."""
+        return self._recorded[-1].features if self._recorded else None
+
+    def _part(self, outputs: Any) -> keras.Model:
+        """A model with other outputs, which shares the layers and their weights."""
+        model = self.model
+        inputs = model.inputs if isinstance(model, keras.Sequential) else model.input
+        return keras.Model(inputs, outputs, name=model.name)
 
     @property
     def added_losses(self) -> list[Tensor]:
@@ -301,10 +331,7 @@ class Network:
           training: whether layers such as dropout act as in training.
           before: the name of a layer whose input to return instead of the outputs.
         """
-        part = self.model
-        if before is not None:  # shares the layers and their weights
-            inputs = part.inputs if isinstance(part, keras.Sequential) else part.input
-            part = keras.Model(inputs, _input_of(part, before), name=part.name)
+        part = None if before is None else self._part(_input_of(self.model, before))
         outcome = self._run(weights, support_x, training, self._support_statistics, part)
         if self._recorded is not None:
             self._recorded.append(outcome)
@@ -400,7 +427,8 @@ class Network:
         ):
             run = model if part is None else part
             outputs = run(x, training=training)
-            check_outputs(model, outputs)
+            if part is None:
+                check_outputs(model, outputs)
             losses, added = run.losses, list(scope.losses)
         state = [scope.get_current_value(v) for v in model.non_trainable_variables]
         return _Outcome(outputs, state, _added_up(losses), added)
@@ -412,6 +440,18 @@ def _input_of(model: keras.Model, name: str) -> keras.KerasTensor:
     layer = model.get_layer(name)
     nodes = (node for nodes in graph._nodes_by_depth.values() for node in nodes)
     return next(node.input_tensors[0] for node in nodes if node.operation is layer)
+
+
+def _features(model: keras.Model) -> keras.KerasTensor | None:
+    """The input of the layer that computes a model's outputs; None unless it is a vector."""
+    if not isinstance(getattr(model, "outputs", None), list) or len(model.outputs) != 1:
+        return None
+    layer = model.outputs[0]._keras_history.operation
+    if not getattr(layer, "weights", None) or model.get_layer(layer.name) is not layer:
+        return None
+    found = _input_of(model, layer.name)
+    computed = all(found is not tensor for tensor in model.inputs)
+    return found if computed and len(found.shape) == 2 and found.shape[1] else None
 
 
 def _of_type(losses: Tensor | float, loss: Tensor) -> Tensor | float:

@@ -47,6 +47,8 @@ class Training:
       restart: start again at step 0; removes the checkpoints in the folder.
       eval_tasks: the number of new tasks for the evaluation.
       baselines: also measure what the support set gives without meta-learning, on the same tasks.
+      calibrate: after the training of a classifier, choose temperatures and thresholds of unknown
+        classes on validation tasks; see `MetaLearner.calibrate`.
       profile: write a TensorBoard profile of the 3rd to 5th call.
       meta_lr: the step size of the outer loop (Adam; SGD for Reptile).
       meta_schedule: how `meta_lr` changes until the last iteration.
@@ -69,6 +71,7 @@ class Training:
     restart: bool = False
     eval_tasks: Annotated[int, AtLeast(2)] = 600
     baselines: bool = True
+    calibrate: bool = True
     profile: bool = False
     meta_lr: Annotated[float, Above(0)] = 0.001
     meta_schedule: Literal["constant", "cosine", "linear"] = "constant"

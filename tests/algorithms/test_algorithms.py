@@ -10,6 +10,7 @@ from meta_tf.algorithms import inner_optimizers
 from meta_tf.network.network import Network
 from meta_tf.testing.finite_differences import wiggled
 from meta_tf.types import Examples
+from tests.marks import slow
 
 LR = 0.1
 
@@ -81,7 +82,7 @@ def test_rates_by_step_go_on_with_the_last_one():
     np.testing.assert_allclose(adapted.model[0], [[expected]], rtol=1e-12)
 
 
-@pytest.mark.parametrize("steps", [0, 1, 7])
+@pytest.mark.parametrize("steps", [slow(0), 1, 7])
 def test_the_number_of_steps_may_come_at_run_time(steps):
     maml, network = meta_tf.MAML(LR), _line()
 
@@ -132,7 +133,7 @@ def _own_meta_gradient(weights, sx, sy, qx, qy, steps):
     return v
 
 
-@pytest.mark.parametrize("unroll", [0, 8])
+@pytest.mark.parametrize("unroll", [slow(0), 8])
 def test_a_training_step_matches_an_independent_implementation(unroll):
     model, steps, outer_lr = _mlp(), 3, 0.5
     (x, y), weights = _tasks(), [tf.constant(w) for w in model.get_weights()]

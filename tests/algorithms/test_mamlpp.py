@@ -209,7 +209,9 @@ def test_every_step_has_its_own_scale_and_shift():
             model[p] = model[p] - LR * slope
 
 
-@pytest.mark.parametrize("batch_norm", ["transductive", "running"])
+@pytest.mark.parametrize(
+    "batch_norm", [pytest.param("transductive", marks=pytest.mark.slow), "running"]
+)
 def test_before_a_task_an_exported_learner_computes_with_the_first_rows(batch_norm, tmp_path):
     network, (support, query) = _network(batch_norm), _task()
     ours = _mamlpp(per_step_norm=True, per_step_statistics=batch_norm == "running")
@@ -292,6 +294,7 @@ def test_statistics_of_the_step_are_used_in_evaluation():
         model = [w - LR * g for w, g in zip(model, slopes, strict=True)]
 
 
+@pytest.mark.slow
 def test_statistics_are_kept_by_the_learner_and_move_by_the_tasks_mean(tmp_path):
     network, ours, (support, query) = _running()
     learner = meta_tf.MetaLearner(network.model, ours, "mse", batch_norm="running")
@@ -316,6 +319,7 @@ def test_statistics_are_kept_by_the_learner_and_move_by_the_tasks_mean(tmp_path)
     )
 
 
+@pytest.mark.slow
 def test_the_number_of_outer_steps_is_the_optimisers():
     """Four batches: the losses of three steps count at first, then the last alone."""
     network, (support, query) = _network(), _task()

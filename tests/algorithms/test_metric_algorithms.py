@@ -10,6 +10,7 @@ from meta_tf import plots
 from meta_tf.network.network import Network
 from meta_tf.types import Examples
 from tests.learners import CE
+from tests.marks import exhaustive, few, few_slow, slow
 
 LR, WAYS = 0.1, 3
 EMBEDDING = {
@@ -21,7 +22,6 @@ EMBEDDING = {
 }
 every_embedding = pytest.mark.parametrize("name", EMBEDDING)
 ALL = {**EMBEDDING, "protomaml": meta_tf.ProtoMAML(LR, inner_steps=2)}
-every_algorithm = pytest.mark.parametrize("name", ALL)
 
 
 @pytest.fixture
@@ -239,7 +239,7 @@ def test_the_gradient_of_protomaml_goes_through_the_prototypes(first_order, doub
         np.testing.assert_array_equal(own, np.zeros_like(own))
 
 
-@every_algorithm
+@pytest.mark.parametrize("name", few(ALL, "ridge", "protomaml", others=exhaustive))
 def test_an_adapted_model_predicts_evaluates_and_is_saved(name, tmp_path):
     learner, (x, labels, query, query_y) = learner_of(name), task()
     fitted = learner.adapt(x, labels)
@@ -254,8 +254,7 @@ def test_an_adapted_model_predicts_evaluates_and_is_saved(name, tmp_path):
     np.testing.assert_array_equal(loaded.predict(query, verbose=0), predictions)
 
 
-@every_algorithm
-@pytest.mark.slow
+@pytest.mark.parametrize("name", few_slow(ALL, "ridge", "protomaml"))
 def test_a_learner_trains_and_is_saved(name, tmp_path):
     x, labels, query, query_y = (np.stack([t, t]) for t in task())
     sets = {"support_x": x, "support_y": labels, "query_x": query}
@@ -277,14 +276,16 @@ def test_a_learner_trains_and_is_saved(name, tmp_path):
     np.testing.assert_array_equal(loaded.predict(sets, verbose=0), predictions)
 
 
-@every_algorithm
+@pytest.mark.parametrize("name", few(ALL, "ridge", "protomaml", others=exhaustive))
 def test_an_export_learns_any_number_of_examples(name, tmp_path):
     learner = learner_of(name)
     learner.export(tmp_path / "out")
     run = tf.saved_model.load(tmp_path / "out").signatures
     names = {"serving_default", "adapt_and_predict", "adapt", "predict"}
-    own = {"adapt_steps_and_predict"} if name == "protomaml" else set()
-    assert set(run) == names | own
+    on_embeddings = {"embed", "adapt_embedded", "predict_embedded"}
+    assert set(run) == names | (
+        {"adapt_steps_and_predict"} if name == "protomaml" else on_embeddings
+    )
     for labels in ([0, 1, 2], [2, 2, 0, 1, 1, 0, 0, 2]):  # fewer than features, and more
         x, y, query, _ = task(labels)
         y = y.astype("int32")
@@ -293,6 +294,12 @@ def test_an_export_learns_any_number_of_examples(name, tmp_path):
         np.testing.assert_allclose(whole["predictions"], expected, rtol=1e-4, atol=1e-5)
         parts = run["predict"](query_x=query, **run["adapt"](support_x=x, support_y=y))
         np.testing.assert_allclose(parts["predictions"], expected, rtol=1e-4, atol=1e-5)
+        if name != "protomaml":  # whose inner steps change the network
+            embedded, new = (run["embed"](x=each)["embeddings"] for each in (x, query))
+            np.testing.assert_allclose(embedded, learner.model(x), rtol=1e-5, atol=1e-6)
+            weights = run["adapt_embedded"](support_x=embedded, support_y=y)
+            found = run["predict_embedded"](query_x=new, **weights)["predictions"]
+            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     if name == "euclidean":  # nothing but what the task has made
         assert set(run["adapt"].structured_outputs) == {"prototypes", "unseen"}
     if name == "protomaml":
@@ -304,9 +311,13 @@ def test_an_export_learns_any_number_of_examples(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "policy"), [("euclidean", "mixed_bfloat16"), *((n, "mixed_float16") for n in ALL)]
+    ("name", "policy"),
+    [
+        slow("euclidean", "mixed_bfloat16"),
+        slow("ridge", "mixed_float16"),
+        *(exhaustive(name, "mixed_float16") for name in ALL if name != "ridge"),
+    ],
 )
-@pytest.mark.slow
 def test_mixed_precision_learns_nearly_the_same(name, policy):
     # One step of SGD against the same in float32; the two differ by the low precision alone.
     x, labels, query, query_y = (np.stack([t, t]) for t in task())
@@ -332,7 +343,9 @@ def class_tasks(ways, **sizes):
     return meta_tf.tasks.from_arrays(examples, np.arange(300) % 30, ways=ways, **sizes)
 
 
-@pytest.mark.parametrize("name", ["euclidean", "attention", "ridge", "protomaml"])
+@pytest.mark.parametrize(
+    "name", ["euclidean", slow("ridge"), exhaustive("attention"), exhaustive("protomaml")]
+)
 def test_trained_on_more_ways_it_tells_fewer_apart(name):
     # Of the classes that a task does not have, none is ever taken.
     learner = learner_of(name)

@@ -8,6 +8,7 @@ import pytest
 
 import meta_tf
 from tests.learners import CE
+from tests.marks import exhaustive, slow
 
 
 def learner_of(algorithm):
@@ -21,7 +22,13 @@ def examples(ways):
 
 
 @pytest.mark.parametrize(
-    "kind", [meta_tf.ProtoNet, meta_tf.MatchingNet, meta_tf.R2D2, meta_tf.LogisticRegression]
+    "kind",
+    [
+        meta_tf.R2D2,
+        slow(meta_tf.ProtoNet),
+        exhaustive(meta_tf.MatchingNet),
+        exhaustive(meta_tf.LogisticRegression),
+    ],
 )
 def test_ways_may_change_after_training(kind):
     learner, expected = learner_of(kind(5)), learner_of(kind(7))

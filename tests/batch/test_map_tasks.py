@@ -12,6 +12,7 @@ from meta_tf.batch import map_tasks as parallel
 from meta_tf.batch.map_tasks import map_tasks, sum_tasks
 from meta_tf.network.network import Network
 from meta_tf.types import Examples
+from tests.marks import exhaustive, slow
 
 layers = keras.layers
 MODELS = {
@@ -57,18 +58,18 @@ def _problem(name):
 # But what cannot be: loops of a recurrent layer in one vectorised program.
 WAYS = [
     ("dense", "parallel", False),
-    ("dense", "parallel", True),
-    ("dense", "vectorized", False),
+    slow("dense", "parallel", True),
+    slow("dense", "vectorized", False),
     ("dense", "vectorized", True),
-    ("dense", "auto", "auto"),
-    ("conv", "parallel", False),
-    ("conv", "vectorized", False),
+    slow("dense", "auto", "auto"),
+    slow("conv", "parallel", False),
+    slow("conv", "vectorized", False),
     ("conv", "auto", "auto"),
-    ("lstm", "parallel", False),
-    ("lstm", "auto", "auto"),
-    ("attention", "parallel", False),
-    pytest.param("attention", "vectorized", True, marks=pytest.mark.slow),
-    pytest.param("attention", "auto", "auto", marks=pytest.mark.slow),
+    exhaustive("lstm", "parallel", False),
+    slow("lstm", "auto", "auto"),
+    exhaustive("attention", "parallel", False),
+    exhaustive("attention", "vectorized", True),
+    slow("attention", "auto", "auto"),
     ("max-pool", "auto", True),
 ]
 
@@ -87,9 +88,9 @@ def test_every_way_gives_the_same(name, mode, jit):
     ("name", "way"),
     [
         ("dense", "_vectorized"),
-        ("attention", "_vectorized"),
+        slow("attention", "_vectorized"),
         ("conv", "_parallel"),
-        ("lstm", "_parallel"),
+        slow("lstm", "_parallel"),
     ],
 )
 def test_auto_looks_at_the_model(name, way, monkeypatch):

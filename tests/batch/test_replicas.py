@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tests.conformance import two_devices
 from tests.learners import make_batch, make_learner
+from tests.marks import few_slow
 from tests.replicas import TRAININGS, end, start_workers, train
 
 
@@ -16,18 +17,12 @@ def assert_same(learned, expected):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
 
 
-# Of each difficulty one; "7 tasks" has dropout as well.
-FEW = ("global_clipnorm", "7 tasks", "batch norm")
+# "7 tasks" has dropout as well. Clipping on two replicas: tests/learner/test_learner.py.
+FEW = ("7 tasks", "batch norm")
 REST = tuple(name for name in TRAININGS if name not in FEW)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *(pytest.param(name, marks=pytest.mark.slow) for name in FEW),
-        *(pytest.param(name, marks=pytest.mark.exhaustive) for name in REST),
-    ],
-)
+@pytest.mark.parametrize("name", few_slow(TRAININGS, *FEW))
 def test_two_replicas_learn_what_one_device_does(name):
     assert_same(train(name, two_devices()), train(name))
 

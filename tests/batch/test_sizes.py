@@ -12,13 +12,13 @@ from meta_tf.evaluation.metrics import TaskInterval
 from meta_tf.network.seeds import seed_positions, split_seeds, with_seeds
 from meta_tf.network.state import split_state
 from meta_tf.types import Examples
-from tests.conformance import CASES, REPLICATED, TASKS, Case, sequences, two_devices
+from tests.conformance import CASES, STATEFUL, TASKS, Case, sequences, two_devices
 from tests.learners import as_dataset, make_batch, make_learner
 
 EXACT = {"rtol": 1e-9, "atol": 1e-11}
 SIZES = {"support_size": [4, 3, 2], "query_size": [1, 3, 2]}
-# Each kind of state once, and algorithms that look at the support set as a whole.
-EVERYDAY = ("maml", "protonet", "r2d2", "in context, classes")
+# A kind of state, and an algorithm that looks at the support set as a whole.
+EVERYDAY = ("batch norm, support", "r2d2")
 
 
 def normalised():
@@ -88,9 +88,8 @@ def double_precision(fresh_keras):
 
 
 def marked(case):
-    mark = pytest.mark.slow if case in REPLICATED else pytest.mark.exhaustive
-    everyday = case in MODES or case.name in EVERYDAY
-    return pytest.param(case, marks=() if everyday else mark)
+    mark = pytest.mark.slow if case in (*STATEFUL, *MODES) else pytest.mark.exhaustive
+    return pytest.param(case, marks=() if case.name in EVERYDAY else mark)
 
 
 @pytest.mark.parametrize(
@@ -173,7 +172,7 @@ def test_fit_and_evaluate_count_real_queries_only():
         np.testing.assert_allclose(history[name][0], value, rtol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("eagerly", [False, True])
+@pytest.mark.parametrize("eagerly", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_predict_pads_with_zeros(eagerly):
     x, y = make_batch()
     padded_x, _ = padded_with_rubbish(x, y, SMALL)
@@ -189,6 +188,7 @@ def test_predict_pads_with_zeros(eagerly):
             np.testing.assert_array_equal(predictions[t, n:], 0)
 
 
+@pytest.mark.slow
 def test_many_steps_in_a_call_run_one_by_one():
     x, y = padded_with_rubbish(*make_batch(), SMALL)
     runs = []
@@ -215,6 +215,12 @@ def test_two_replicas_share_padded_tasks():
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
+@pytest.fixture(scope="module")
+def learner():
+    """One for all that it refuses; it is not changed."""
+    return make_learner()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -226,11 +232,10 @@ def test_two_replicas_share_padded_tasks():
         ({"query_size": [6, 1, 2]}, "`query_size` must have one number for each of the 4 tasks"),
     ],
 )
-def test_wrong_sizes_are_named(change, message):
+def test_wrong_sizes_are_named(change, message, learner):
     x, y = padded_with_rubbish(*make_batch(), SMALL)
     x |= {name: np.array(size) for name, size in change.items()}
     x = {name: tensor for name, tensor in x.items() if change.get(name, 0) is not None}
-    learner = make_learner()
     calls = [
         lambda: learner.fit(as_dataset(x, y), verbose=0),
         lambda: learner.evaluate(as_dataset(x, y), verbose=0),
@@ -243,9 +248,8 @@ def test_wrong_sizes_are_named(change, message):
         assert "\n" not in str(error.value)
 
 
-def test_real_examples_are_still_checked():
+def test_real_examples_are_still_checked(learner):
     x, y = padded_with_rubbish(*make_batch(), SMALL)
-    learner = make_learner()
     with pytest.raises(ValueError, match="`query_y` must hold class numbers"):
         learner.fit(as_dataset(x, np.where(y < 0, y, y - 1)), verbose=0)
     x["support_x"][1, 0] = np.nan

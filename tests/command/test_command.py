@@ -106,6 +106,7 @@ def test_what_c_writes_is_hidden_unless_the_block_raises(capfd):
     assert capfd.readouterr().err == "seen\nwhy it failed\n"
 
 
+@pytest.mark.slow
 def test_importing_the_package_offers_its_classes_to_keras():
     program = "import meta_tf, keras; print(keras.saving.get_registered_object('meta_tf>MAML'))"
     out = subprocess.run(

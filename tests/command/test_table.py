@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -68,12 +69,17 @@ def test_a_run_evaluates_every_row_of_the_test_groups(folder, runs):
     assert results["metric"] == "mse"
     assert results["flags"]["group"] == "patient"
     assert json.loads((folder / "again.json").read_text())["tasks"] == 8
+    assert results["calibration"] is None
 
 
 @pytest.mark.slow
 def test_classes_are_counted_in_the_table_and_the_earliest_not_drawn_twice(folder, runs):
     results = json.loads((folder / "by_class" / "results.json").read_text())
     assert (results["metric"], results["ways"], results["tasks"]) == ("accuracy", 2, 4)
+    learner = keras.models.load_model(folder / "by_class" / "learner.keras")
+    assert learner.calibration.get_config() == results["calibration"]
+    assert "Calibrated on 100 validation tasks" in runs[2][1]
+    assert set(results["others"]) == {"nll", "ece"}
 
 
 @pytest.mark.parametrize(

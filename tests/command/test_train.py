@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from meta_tf.run.log import read_metrics
-from tests.command_line import ROOT, one_after_another
+from tests.command_line import ROOT, one_after_another, run_program
 from tests.pictures import noise_folder
 
 SMALL = [
@@ -39,9 +39,7 @@ def start(*flags):
 
 
 def run(*flags):
-    process = start(*flags)
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
+    return run_program(ROOT / "train.py", *flags, cwd=ROOT)
 
 
 def weights(workdir):
@@ -116,6 +114,7 @@ def test_killed_and_started_again_it_ends_with_the_same_weights(finished, tmp_pa
     assert metrics[0] == metrics[1]
 
 
+@pytest.mark.slow
 def test_a_finished_run_shows_its_results_again_and_a_flag_file_starts_it(finished):
     workdir, out = finished
     code, again, err = run(f"--flagfile={workdir / 'flags.txt'}")

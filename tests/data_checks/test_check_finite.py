@@ -9,6 +9,7 @@ import meta_tf
 from meta_tf.batch.whole_executions import WholeExecutions
 from tests.conformance import two_devices
 from tests.learners import as_dataset, make_batch, make_learner
+from tests.marks import exhaustive, slow
 
 
 def with_relu(**options):
@@ -140,17 +141,13 @@ WAYS = {
 }
 
 
-def slow(*values):
-    return pytest.param(*values, marks=pytest.mark.slow)
-
-
 @pytest.mark.parametrize(
     ("way", "algorithm"),
     [
-        ("compiled", meta_tf.MAML(0.1, 3)),
         ("whole", meta_tf.MAML(0.1, 3)),
+        slow("compiled", meta_tf.MAML(0.1, 3)),
         slow("eager", meta_tf.MAML(0.1, 3)),
-        slow("several steps", meta_tf.MAML(0.1, 3)),
+        exhaustive("several steps", meta_tf.MAML(0.1, 3)),
         slow("compiled", meta_tf.Reptile(0.1, optimizer="sgd")),
     ],
 )
@@ -196,9 +193,9 @@ def test_two_replicas_stop_together_and_count_all_tasks():
     "algorithm",
     [
         meta_tf.ProtoNet(2, distance="cosine"),
-        slow(meta_tf.MatchingNet(2)),
+        exhaustive(meta_tf.MatchingNet(2)),
         slow(meta_tf.LogisticRegression(2)),
-        slow(meta_tf.InContext(2, width=4, blocks=1, heads=1, answer="votes")),
+        exhaustive(meta_tf.InContext(2, width=4, blocks=1, heads=1, answer="votes")),
     ],
     ids=lambda algorithm: type(algorithm).__name__,
 )
@@ -246,7 +243,7 @@ def test_float16_leaves_steps_out_and_goes_on():
     np.testing.assert_array_equal(learner.get_weights()[0], before[0])
 
 
-@pytest.mark.parametrize("call", ["predict", "trajectory"])
+@pytest.mark.parametrize("call", [slow("predict"), "trajectory"])
 def test_a_layer_that_swallows_nan_does_not_hide_that_a_task_diverged(call):
     # The body alone adapts, to NaN; ReLU makes 0 of it, and predictions would be the head's bias.
     learner = with_relu(algorithm=meta_tf.MAML(1e38, 3, adapted="body"))

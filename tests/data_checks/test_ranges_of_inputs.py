@@ -34,7 +34,13 @@ def batches(scale, pixels=PIXELS):
     return from_arrays(pixels, LABELS, **SIZES, scale=scale).train.batches(2)
 
 
-@pytest.mark.parametrize("steps", [1, 2], ids=["a step a call", "a program of steps"])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        pytest.param(1, marks=pytest.mark.slow, id="a step a call"),
+        pytest.param(2, id="a program of steps"),
+    ],
+)
 def test_a_model_that_scales_learns_from_pixels_as_one_that_does_not_from_scaled_ones(steps):
     results = []
     for learner, scale in ((rescaling, False), (learner_of, True)):

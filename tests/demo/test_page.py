@@ -12,7 +12,9 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf.demo.photographs import calibration_of
+from meta_tf.demo import drawings
+from meta_tf.demo.calibration import calibration_of
+from meta_tf.demo.shown import Shown
 from meta_tf.demo.write import PAGE
 from meta_tf.tasks.images.decode import decode_images
 from meta_tf.tasks.images.picture import ImageFile
@@ -23,11 +25,11 @@ GRID, SIZE = 105, 28
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
 
 
-def in_node(program):
+def in_node(program, page=PAGE):
     """What a program of JavaScript prints, as JSON; its imports are the page's modules."""
     done = subprocess.run(
         ["node", "--no-warnings", "--input-type=module", "-e", program],
-        cwd=PAGE,
+        cwd=page,
         capture_output=True,
         text=True,
         check=True,
@@ -189,6 +191,66 @@ def test_the_head_computes_what_python_does(counts):
     close([answer["logits"] for answer in found], logits)
     close([answer["probabilities"] for answer in found], probabilities[:, :3])
     close([answer["strangeness"] - fitted.threshold for answer in found], strangeness)
+    none = [answer["none"] for answer in found]
+    assert none == (strangeness > 0).tolist() and True in none and False in none
+
+
+RUNTIME = """
+// In place of onnxruntime: a ProtoNet whose embedding is the picture itself.
+export const start = () => {};
+export const pictures = (rows) => rows;
+export const labels = (data) => ({ data });
+const sum = (rows) => rows.reduce((a, b) => a.map((value, i) => value + b[i]));
+const predict = ({ query_x, means }) => ({ predictions: {
+  dims: [query_x.length, 4],
+  data: query_x.flatMap((q) => means.map((c) =>
+    c ? -2 * c.reduce((d, value, i) => d + (value - q[i]) ** 2, 0) : -1e9)),
+} });
+const adapt = ({ support_x, support_y }) => ({ means: [0, 1, 2, 3].map((n) => {
+  const rows = support_x.filter((_, i) => support_y.data[i] === n);
+  return rows.length ? sum(rows).map((value) => value / rows.length) : null;
+}) });
+export const load = async (path) => (path === "adapt" ? adapt : predict);
+"""
+
+
+@needs_node
+@pytest.mark.parametrize("counts", [(1, 1, 1), (1, 4, 2)])
+def test_the_page_of_drawings_is_as_sure_as_python(counts, tmp_path):
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=[3, 9])
+    taught = (centres.repeat(counts, 0) + 0.3 * rng.normal(size=[sum(counts), 9])).astype("float32")
+    queries = np.concatenate([centres, rng.normal(size=[4, 9])]).astype("float32")
+    model = keras.Sequential([keras.Input([3, 3, 1]), keras.layers.Flatten()])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    learner = meta_tf.MetaLearner(model, meta_tf.ProtoNet(ways=4, scale=2.0), loss)
+    learner.calibration = meta_tf.Calibration(
+        {(2, 1): 3.0, (7, 5): 0.9}, {(2, 1): 0.2, (3, 2): 1.0, (7, 5): 0.5}, spread=2.0
+    )
+    fitted = learner.adapt(taught.reshape(-1, 3, 3, 1), np.repeat([0, 1, 2], counts))
+    probabilities, strangeness = fitted.predict_with_strangeness(queries.reshape(-1, 3, 3, 1))
+
+    shutil.copytree(PAGE, tmp_path / "page")
+    (tmp_path / "page" / "runtime.js").write_text(RUNTIME, encoding="utf-8")
+    after = [{"steps": 0, "adapt": "adapt", "predict": "predict"}]
+    entry = drawings.entry(Shown(learner, "mine"), after)
+    classes = [rows.tolist() for rows in np.split(taught, np.cumsum(counts)[:-1])]
+    found = in_node(
+        f"""
+        import {{ Learner }} from "./drawings/learner.js";
+        const learner = await Learner.load({json.dumps(entry)});
+        await learner.learn({json.dumps(classes)});
+        const answers = [];
+        for (const query of {json.dumps(queries.tolist())}) {{
+          answers.push((await learner.ask(query)).at(-1));
+        }}
+        console.log(JSON.stringify(answers));
+        """,
+        tmp_path / "page",
+    )
+    np.testing.assert_allclose(
+        [answer["probabilities"] for answer in found], probabilities[:, :3], rtol=1e-4, atol=1e-6
+    )
     none = [answer["none"] for answer in found]
     assert none == (strangeness > 0).tolist() and True in none and False in none
 

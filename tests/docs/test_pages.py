@@ -5,11 +5,9 @@ and tasks are made small first. `<!-- not run: why -->` in front of a block leav
 """
 
 import importlib.util
-import os
+import json
 import re
 import shlex
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -18,6 +16,8 @@ import pytest
 import tensorflow as tf
 
 from meta_tf.command.main import COMMANDS, read
+from tests import command_line
+from tests.marks import exhaustive, slow
 
 ROOT = Path(__file__).resolve().parents[2]
 FRONT = [
@@ -106,11 +106,11 @@ def test_the_five_lines_on_photographs_run(tmp_path):
 
 def run_program(text, folder):
     """Runs a program in a process of its own, as a reader would."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(folder / "cache")}
-    done = subprocess.run(
-        [sys.executable, "-c", text], cwd=folder, env=environment, capture_output=True, text=True
+    (folder / "program.py").write_text(text)
+    code, _, err = command_line.run_program(
+        folder / "program.py", cwd=folder, env={"XDG_CACHE_HOME": str(folder / "cache")}
     )
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert code == 0, err[-3000:]
 
 
 def block_of(path, words):
@@ -126,6 +126,7 @@ def test_both_front_pages_show_the_same_program(words):
         return [line.split("#")[0].rstrip() for line in code.splitlines()]
 
     assert without_remarks(english) == without_remarks(chinese)
+    assert to_run(FRONT[0]) == to_run(FRONT[1])
 
 
 def test_the_front_page_fits_on_a_page():
@@ -178,13 +179,17 @@ COMMAND = re.compile(r"^\s*(?:\S+/bin/)?((?:meta-tf|python3?|pip) (?:.*\\\n)*.*)
 INLINE = re.compile(r"`((?:meta-tf|python3?|pip) [^`]+)`")
 
 
-def commands_in(path):
-    """The commands of a page, as words; those with a gap for the reader to fill are left out."""
+def commands_in(path, inline=True):
+    """The commands of a page, as words; those with a gap for the reader to fill are left out.
+
+    `inline` ones stand within a sentence.
+    """
     text = path.read_text()
     blocks = re.findall(r"^```(?:sh|bash)?\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     if path.suffix == ".py":
         blocks = [text.split('"""')[1]]
-    found = [c for block in blocks for c in COMMAND.findall(block)] + INLINE.findall(text)
+    found = [c for block in blocks for c in COMMAND.findall(block)]
+    found += INLINE.findall(text) if inline else []
     words = [part for c in found for part in split_at_ends(c)]
     return [w for w in words if not any(re.search(r"…|\.\.\.|=[A-Z]$", word) for word in w)]
 
@@ -220,6 +225,76 @@ def test_its_commands_are_understood(path, monkeypatch):
             assert importlib.util.find_spec(words[1]), words
         elif words[0].endswith(".py"):
             assert (ROOT / words[0]).exists() or (ROOT / "examples" / words[0]).exists(), words
+
+
+# Commands of `meta-tf` that are only read here, and why.
+NOT_RUN = {
+    r"^demo( --learner|$)": "serves until it is interrupted; tests/demo",
+    r"--strategy=mirrored$": "needs several GPUs",
+    r"multi_worker": "needs several processes; tests/run/test_workers.py",
+    r"my_project|--restart_from": "names the reader's own code or run",
+    r"benchmarks\.|--preset=(?!omniglot)|chinese_ch": "needs data that benchmarks.data makes",
+}
+# What takes minutes as it is written ends with these words; all else runs as it is written.
+SHORT = "--iterations=2 --checkpoint_every=1 --steps_per_execution=1 --meta_batch_size=2"
+SHORT = {"train": [*SHORT.split(), "--eval_tasks=2"], "evaluate": ["--eval_tasks=2"]}
+
+
+def to_run(path):
+    """The commands of `meta-tf` in a page that a test can run, in the order of the page."""
+    found = []
+    for program, *words in commands_in(path, inline=False):
+        if words[:1] == ["train.py"]:
+            program, words = "meta-tf", ["train", *words[1:]]
+        if program == "meta-tf" and not any(re.search(why, " ".join(words)) for why in NOT_RUN):
+            found.append(words + SHORT.get(words[0], []) * ("--help" not in words))
+    return found
+
+
+WITH_COMMANDS = [p for p in PAGES if p != FRONT[1] and to_run(p)]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [slow(p) if p == FRONT[0] else exhaustive(p) for p in WITH_COMMANDS],
+    ids=named,
+)
+def test_its_commands_run(path, tmp_path):
+    """One after another in a fresh folder, in which only the reader's own data lies."""
+    commands = to_run(path)
+    write_data_of_a_reader(tmp_path)
+    answers = command_line.one_after_another(commands, cwd=tmp_path)
+    failed = {
+        " ".join(words): err
+        for words, (code, _, err) in zip(commands, answers, strict=True)
+        if code
+    }
+    assert not failed
+
+
+def write_data_of_a_reader(folder):
+    """Everything that commands of the pages name, small."""
+    write_pictures(folder / "my_images", classes=32, each=6)
+    for name in ("my_characters", "my_pictures", "my_photos"):
+        write_pictures(folder / name, classes=5, each=2)
+    for name in ("new_drawings", "new_pictures", "new_photos", "other_pictures", "other_photos"):
+        write_pictures(folder, classes=1, each=6)
+        (folder / "class_00").rename(folder / name)
+    for half in ("images_background", "images_evaluation"):
+        write_pictures(folder / "data" / "omniglot" / half / "Alphabet", classes=90, each=3)
+    pandas = pytest.importorskip("pandas")
+    rows = np.arange(480)
+    patients = pandas.DataFrame(
+        {"patient": rows % 40, "dose": rows % 7, "weight": rows % 9, "hour": rows}
+    )
+    patients["effect"] = (rows * rows % 11 / 7).round(3)
+    patients.to_csv(folder / "patients.csv", index=False)
+    patients.to_parquet(folder / "patients.parquet")
+    of_one = patients[patients["patient"] == 3]
+    of_one.head(5).to_csv(folder / "measured.csv", index=False)
+    of_one.tail(3).drop(columns="effect").to_csv(folder / "new.csv", index=False)
+    groups = {"train": [*range(20)], "valid": [*range(20, 30)], "test": [*range(30, 40)]}
+    (folder / "groups.json").write_text(json.dumps(groups))
 
 
 def understand(name, *words):

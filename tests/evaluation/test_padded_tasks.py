@@ -10,6 +10,7 @@ import tensorflow as tf
 import meta_tf
 from meta_tf.evaluation import Evaluation, evaluate
 from tests.learners import make_batch, make_learner
+from tests.marks import exhaustive, slow
 
 SIZES = {"support_size": np.array([5, 2, 3, 4]), "query_size": np.array([6, 1, 2, 4])}
 
@@ -38,9 +39,14 @@ def alone(x, y, t):
     return {name: x[name][t : t + 1, :n] for name, n in sets.items()}, y[t : t + 1, :q]
 
 
-@pytest.mark.parametrize("metric", [None, "loss", keras.metrics.SparseCategoricalAccuracy()])
-@pytest.mark.parametrize("company", ["queries", "none"])
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("metric", "company"),
+    [
+        slow(None, "none"),
+        slow(keras.metrics.SparseCategoricalAccuracy(), "queries"),
+        exhaustive("loss", "none"),
+    ],
+)
 def test_each_task_counts_as_it_does_alone(metric, company):
     x, y = padded()
     learner = make_learner()

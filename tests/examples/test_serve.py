@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import meta_tf
+from meta_tf.calibration import softmax
 from tests.learners import CE
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "serve.py"
@@ -35,7 +36,10 @@ def learner():
     keras.utils.set_random_seed(0)
     model = meta_tf.models.mlp((4, 2), WAYS, (40,), "relu", "glorot_uniform")
     model.set_weights([4 * w for w in model.get_weights()])  # so that sums can overflow
-    return meta_tf.MetaLearner(model, meta_tf.MAML(0.05, inner_steps=2), CE)
+    learner = meta_tf.MetaLearner(model, meta_tf.MAML(0.05, inner_steps=2), CE)
+    temperatures = {(2, 1): 4.0, (2, 4): 2.0, (3, 1): 3.0, (3, 4): 1.5}
+    learner.calibration = meta_tf.Calibration(temperatures, {(3, 1): 0.0})
+    return learner
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +91,10 @@ def test_it_answers_as_the_library_does(classes, client, learner):
     expected = learner.adapt(x, y)(query).numpy()[:, :classes]
     np.testing.assert_allclose(found.json()["predictions"], expected, rtol=1e-5, atol=1e-6)
     assert found.json()["answers"] == [names[i] for i in expected.argmax(-1)]
+    fitted = learner.adapt(x, y)
+    np.testing.assert_allclose(
+        found.json()["probabilities"], softmax(expected / fitted.temperature), rtol=1e-4, atol=1e-6
+    )
 
 
 def test_classes_without_names_are_called_by_their_numbers(client):

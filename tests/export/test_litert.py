@@ -85,6 +85,67 @@ def test_float16_takes_less_room_and_says_how_far_off_it_is(tmp_path, capsys):
     assert found[False][1] < 1e-5 < found[True][1] < 1e-1
 
 
+@needs_litert
+@pytest.mark.slow
+def test_float16_rounds_many_numbers_and_not_single_ones(tmp_path):
+    """0.1 and 1e12 are no numbers of float16, and multiples of 2⁻⁷ up to 8 are."""
+    kernel = np.random.default_rng(0).integers(-1024, 1024, [30, 40]) / 128
+
+    def compute(*, x):
+        return {"y": tf.clip_by_value(x @ tf.constant(kernel, tf.float32), 0.1, 1e12)}
+
+    spec = tf.TensorSpec([None, 30], tf.float32, "x")
+    function = tf.function(compute, autograph=False).get_concrete_function(x=spec)
+    x = np.random.default_rng(1).normal(0, 1e5, [5, 30]).astype("float32")
+    requests = {half: Request(float16=half) for half in (True, False)}
+    files = {half: litert._convert({"y": function}, r) for half, r in requests.items()}
+    assert len(files[False]) - len(files[True]) > 2 * kernel.size - 600  # what describes them
+    found = {half: litert._Runner(file).run("y", {"x": x})["y"] for half, file in files.items()}
+    np.testing.assert_array_equal(found[True], found[False])
+    np.testing.assert_allclose(found[True], np.maximum(x @ kernel, 0.1), rtol=1e-5)
+    assert found[True].max() > 65504 and found[True].min() == np.float32(0.1)
+
+
+@needs_litert
+@pytest.mark.slow
+def test_int8_is_for_networks_that_do_not_adapt(tmp_path):
+    path = tmp_path / "learner.tflite"
+    body = keras.Sequential([keras.Input([400]), layers.Dense(300, "relu"), layers.Dense(20)])
+    learner = meta_tf.MetaLearner(body, meta_tf.ProtoNet(3), SPARSE)
+    sizes = []
+    for int8 in (False, True):
+        learner.export(path, "litert", shots=1, queries=6, int8=int8)
+        sizes.append(path.stat().st_size)
+    assert sizes[1] < 0.4 * sizes[0]
+    x, y, new = sets((400,), 3, 6)
+    found = litert_signatures(path)["adapt_and_predict"](support_x=x, support_y=y, query_x=new)
+    expected = learner.adapt(x, y).predict(new, verbose=0)
+    largest = np.abs(expected).max()
+    np.testing.assert_allclose(found["predictions"], expected, rtol=0, atol=0.1 * largest)
+    with pytest.raises(ValueError, match=r"`int8` needs .*Received: MAML.*float16=True"):
+        learner_of().export(path, "litert", int8=True)
+    with pytest.raises(ValueError, match=r"`float16` and `int8`.*choose one"):
+        learner_of().export(path, "litert", int8=True, float16=True)
+
+
+@needs_litert
+@pytest.mark.slow
+def test_photos_in_float16_is_the_same_to_a_thousandth_of_a_logit(tmp_path):
+    """Its weights are numbers of float16, also after the converter has folded normalisations."""
+    path = tmp_path / "photos.tflite"
+    learner = meta_tf.pretrained("photos")
+    learner.export(path, "litert", float16=True)
+    assert path.stat().st_size < 7.5e6
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, [35, 8, 8, 3], np.uint8)  # five classes, each with its colours
+    small[:, :4] = rng.integers(0, 256, [5, 4, 8, 3], np.uint8)[np.arange(35) % 5]
+    pictures = small.repeat(28, 1).repeat(28, 2).astype("float32")
+    x, y, new = pictures[:25], np.arange(25, dtype="int32") % 5, pictures[25:]
+    expected = learner.adapt(x, y).predict(new, verbose=0)
+    found = litert_signatures(path)["adapt_and_predict"](support_x=x, support_y=y, query_x=new)
+    np.testing.assert_allclose(found["predictions"][:, :5], expected, rtol=0, atol=1e-3)
+
+
 STACKS = {
     "activations": [layers.Conv2D(3, 3, activation=a) for a in ("gelu", "elu", "selu")],
     "more activations": [
@@ -183,9 +244,10 @@ def test_sizes_are_whole_numbers(wrong, tmp_path):
         learner_of().export(tmp_path / "learner.tflite", format="litert", **wrong)
 
 
-def test_float16_is_not_for_a_saved_model(tmp_path):
-    with pytest.raises(ValueError, match="`float16`"):
-        learner_of().export(tmp_path / "saved_model", float16=True)
+@pytest.mark.parametrize("weights", ["float16", "int8"])
+def test_rounded_weights_are_not_for_a_saved_model(weights, tmp_path):
+    with pytest.raises(ValueError, match=f"`{weights}`"):
+        learner_of().export(tmp_path / "saved_model", **{weights: True})
 
 
 def test_without_the_extra_its_name_is_told(tmp_path, monkeypatch):
@@ -278,6 +340,9 @@ def test_sizes_follow_from_the_learner():
     assert Request(queries=4).sizes_to_try(3) == [(3, 4), (9, 4), (7, 4)]
     assert Request(shots=1).sizes_to_try(3) == [(3, 6), (3, 1), (3, 7), (3, 2)]
     assert Request().in_words(3) == "support and query sets of any size"
+    # Three tasks of each size must agree, or of large examples three in all.
+    assert [Request().tasks_to_agree(5, numbers) for numbers in (784, 150_528)] == [3, 1]
+    assert [Request().tasks_to_agree(1, numbers) for numbers in (784, 150_528)] == [3, 3]
     regression = meta_tf.MetaLearner(meta_tf.models.mlp(1, 2), meta_tf.MAML(), "mse")
     assert Request().ways_of(regression, tf.TensorSpec([None, 1])) == 1
     assert formats.FORMATS[0] == "tf_saved_model"

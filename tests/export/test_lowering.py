@@ -26,7 +26,7 @@ def test_rows_are_put_together_and_the_last_given_holds():
     places = [[0, 2, 1], [3, 1]]
     written = lower(
         graph_of(lambda x, y: tf.raw_ops.DynamicStitch(indices=places, data=[x, y]), ROWS, ROWS)
-    )
+    ).function
     assert "DynamicStitch" not in kinds(written)
     x, y = np.arange(6.0).reshape(3, 2), 10 + np.arange(4.0).reshape(2, 2)
     found = written(x=tf.constant(x, tf.float32), y=tf.constant(y, tf.float32))["result"]
@@ -53,7 +53,7 @@ def test_a_system_of_unknown_size_is_solved_by_iteration(rows, smallest):
     def solve(x, y):
         return tf.linalg.cholesky_solve(tf.linalg.cholesky(x), y)
 
-    written = lower(graph_of(solve, SQUARE, ROWS))
+    written = lower(graph_of(solve, SQUARE, ROWS)).function
     assert not kinds(written) & {"Cholesky", "MatrixTriangularSolve"}
     rng = np.random.default_rng(0)
     axes = np.linalg.qr(rng.normal(size=[rows, rows]))[0]
@@ -67,3 +67,14 @@ def test_a_system_of_unknown_size_is_solved_by_iteration(rows, smallest):
 def test_a_decomposition_of_unknown_size_alone_is_refused():
     with pytest.raises(Refused, match=r"Cholesky of .*known size"):
         lower(graph_of(lambda x, y: tf.linalg.cholesky(x) @ y, SQUARE, ROWS))
+
+
+def test_large_variables_stay_inputs_and_small_ones_become_constants():
+    large, small = tf.Variable(tf.ones([2, 600])), tf.Variable(3.0)
+    traced = graph_of(lambda x: small * tf.reduce_sum(x @ large, 1), ROWS)
+    written = lower(traced)
+    assert [v is large for v in written.weights.values()] == [True]
+    small.assign(5.0)  # later: its value is in the graph
+    large.assign(2 * large)
+    found = written.with_weights()(x=tf.constant([[1.0, 2.0]]))["result"]
+    np.testing.assert_allclose(found, [3 * (1 + 2) * 600 * 2])

@@ -11,6 +11,7 @@ import tensorflow as tf
 from keras import layers
 
 import meta_tf
+from tests.marks import few_slow
 
 SPARSE = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -89,8 +90,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case", few_slow(CASES, "mlp", "bn-support", "bn-running", "lstm", "meta-curvature")
+)
 def test_equals_the_library(case, tmp_path):
     make, shape, targets = CASES[case]
     learner = make()
@@ -112,8 +114,9 @@ def test_equals_the_library(case, tmp_path):
     )
 
 
-@pytest.mark.parametrize("case", ["mlp", "bn-support", "reptile", "meta-curvature"])
-@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case", few_slow(["mlp", "bn-support", "reptile", "meta-curvature"], "mlp", "reptile")
+)
 def test_steps_and_rate_at_run_time(case, tmp_path):
     make, shape, targets = CASES[case]
     learner = make()
@@ -163,6 +166,7 @@ def test_an_export_is_a_snapshot(tmp_path):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_gradient_may_not_know_its_shape(tmp_path):
     """As that of attention over an open number of examples, whose shape Meta-Curvature needs."""
     x = keras.Input([4, 2])

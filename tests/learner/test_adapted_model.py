@@ -9,6 +9,7 @@ import tensorflow as tf
 
 import meta_tf
 from tests.learners import CE, classifier, make_batch, make_learner
+from tests.marks import exhaustive
 
 
 def test_what_adapt_returns_is_a_model_of_its_own(tmp_path):
@@ -57,7 +58,15 @@ def test_support_and_query_sets_of_any_size_take_two_traces():
     assert learner._predict.experimental_get_tracing_count() == 2
 
 
-@pytest.mark.parametrize("batch_size", [None, 2, 4])
+def test_many_examples_are_predicted_without_compiling_for_each_task(capsys):
+    learner, x = make_learner(), np.random.default_rng(0).normal(size=[70, 3]).astype("float32")
+    fitted = learner.adapt(x[:4], [0, 1, 0, 1])
+    np.testing.assert_allclose(fitted.predict(x), fitted(x), rtol=1e-6, atol=1e-7)
+    assert "3/3" in capsys.readouterr().out  # batches of 32, with a progress bar
+    assert fitted.predict_function is None  # Keras's own, which it compiles
+
+
+@pytest.mark.parametrize("batch_size", [None, 2])
 def test_predictions_do_not_depend_on_how_they_are_asked_for(batch_size):
     x, _ = make_batch()
     fitted = make_learner().adapt(x["support_x"][0], x["support_y"][0])
@@ -172,7 +181,7 @@ def test_a_regression_has_no_names():
         meta_tf.ProtoNet(6),
         meta_tf.ProtoMAML(0.1, head="dense"),
         *(
-            pytest.param(algorithm, marks=pytest.mark.slow)
+            exhaustive(algorithm)
             for algorithm in (
                 meta_tf.MatchingNet(6),
                 meta_tf.R2D2(6),

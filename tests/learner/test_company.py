@@ -43,9 +43,16 @@ def by_hand(learner, x, t, company):
     return [fitted(np.concatenate([others, q[None]]))[-1].numpy() for q in x["query_x"][t]]
 
 
-@pytest.mark.parametrize("company", ["support", "none"])
 @pytest.mark.parametrize(
-    "algorithm", [None, meta_tf.ProtoNet(ways=2)], ids=["inner_loop", "embedding"]
+    ("company", "algorithm"),
+    [
+        pytest.param("support", None, id="support-inner_loop"),
+        pytest.param("none", meta_tf.ProtoNet(ways=2), id="none-embedding"),
+        pytest.param("none", None, id="none-inner_loop", marks=pytest.mark.slow),
+        pytest.param(
+            "support", meta_tf.ProtoNet(ways=2), id="support-embedding", marks=pytest.mark.slow
+        ),
+    ],
 )
 def test_each_query_is_predicted_in_its_own_batch(company, algorithm):
     transductive, x = learner("transductive", algorithm), tasks()
@@ -61,7 +68,7 @@ def test_each_query_is_predicted_in_its_own_batch(company, algorithm):
     assert np.abs(found - together).max() > 0.01  # company matters here
 
 
-@pytest.mark.parametrize("batch_norm", ["support", "running"])
+@pytest.mark.parametrize("batch_norm", [pytest.param("support", marks=pytest.mark.slow), "running"])
 def test_company_means_nothing_in_the_other_modes(batch_norm):
     other, x = learner(batch_norm), tasks()
     together = other.trajectory(x, 2).numpy()

@@ -10,6 +10,7 @@ import tensorflow as tf
 import meta_tf
 from tests.conformance import two_devices
 from tests.learners import CE, as_dataset, classifier, make_batch, make_learner
+from tests.marks import slow
 
 layers = keras.layers
 
@@ -25,7 +26,7 @@ def _assert_close(ours, theirs, **tolerance):
 
 def test_fit_evaluate_and_predict_take_arrays_and_datasets():
     (x, y), options = make_batch(8), {"metrics": ["accuracy"]}
-    learner = make_learner(jit_compile="auto", **options)
+    learner = make_learner(**options)
     data = tf.data.Dataset.from_tensor_slices((x, y)).batch(4)
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # also that of Keras's own default, `shuffle=True`
@@ -57,6 +58,7 @@ def test_a_summed_loss_is_that_of_a_task_in_training_and_evaluation():
     np.testing.assert_allclose(total.evaluate(x, y, verbose=0), 6 * mean, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_training_helps():
     tasks = meta_tf.tasks.Sinusoid(shots=10)
     learner = meta_tf.MetaLearner(meta_tf.models.mlp(), meta_tf.MAML(0.01), "mse")
@@ -131,7 +133,7 @@ def test_clipping_acts_on_the_mean_over_all_tasks(clipping):
         np.testing.assert_allclose(norm, 0.01, rtol=1e-3)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("policy", [slow("mixed_bfloat16"), "mixed_float16"])
 def test_mixed_precision_applies_the_unscaled_gradient(policy):
     # One step of SGD against the same in float32; the two differ by the low precision alone.
     (x, y), after = make_batch(), []
@@ -179,7 +181,7 @@ def _functional():
     return keras.Model(x, layers.Dense(2)(layers.Concatenate()([x, layers.Dense(2)(x)])))
 
 
-@pytest.mark.parametrize("build", [_subclassed, _nested, _functional])
+@pytest.mark.parametrize("build", [_subclassed, slow(_nested), slow(_functional)])
 def test_any_kind_of_model_learns(build):
     x, y = make_batch()
     learner = make_learner(build())
@@ -243,6 +245,7 @@ def test_inside_a_larger_model_the_encoder_in_front_learns():
     )
 
 
+@pytest.mark.slow
 def test_meta_learned_rates_are_weights_of_the_learner():
     learner = make_learner(algorithm=meta_tf.MetaSGD(inner_lr=0.1))
     assert len(learner.trainable_variables) == 8
@@ -261,17 +264,6 @@ def test_a_frozen_layer_stays_and_the_rest_learns():
     learner.trainable = False
     with pytest.raises(ValueError, match="no trainable weight to adapt"):
         learner.adapt(np.zeros([2, 3]), [0, 1])
-
-
-def test_dropout_goes_on_where_a_saved_learner_stopped(tmp_path):
-    x, y = make_batch()
-    learner = make_learner(classifier(dropout=0.5))
-    learner.train_on_batch(x, y)
-    learner.save(tmp_path / "learner.keras")
-    loaded = keras.models.load_model(tmp_path / "learner.keras")
-    assert learner.train_on_batch(x, y) == loaded.train_on_batch(x, y)
-    for a, b in zip(_weights(learner), _weights(loaded), strict=True):
-        np.testing.assert_array_equal(a, b)
 
 
 def test_a_synchronized_batch_norm_is_refused_on_several_devices():

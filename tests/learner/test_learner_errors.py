@@ -109,10 +109,12 @@ def test_a_loss_without_gradient_is_named_in_fit_too(loss, options):
 
 
 @pytest.mark.parametrize(
-    ("labels", "message"),
-    [([0, 1, 3], "`query_y` must hold .* below 3"), ([0, -1, 2], "`query_y` must hold .*negative")],
+    ("call", "labels", "message"),
+    [
+        ("fit", [0, 1, 3], "`query_y` must hold .* below 3"),
+        ("evaluate", [0, -1, 2], "`query_y` must hold .*negative"),
+    ],
 )
-@pytest.mark.parametrize("call", ["fit", "evaluate"])
 def test_labels_out_of_range_are_named_in_training_too(call, labels, message):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model = keras.Sequential([keras.Input([2]), keras.layers.Dense(3)])

@@ -8,6 +8,7 @@ import tensorflow as tf
 import meta_tf
 from meta_tf.network.standardized import StandardizedLoss, statistics_of
 from tests.exported import litert_signatures, needs_litert, needs_onnx, run_onnx
+from tests.marks import exhaustive, slow
 
 GROUPS = np.repeat(np.arange(15), 8)
 RNG = np.random.default_rng(0)
@@ -77,7 +78,10 @@ CLASSIFICATIONS = {
     "logistic": (meta_tf.LogisticRegression(2), lambda: model(None)),
     "in context, classes": (meta_tf.InContext(2, width=4, blocks=1, heads=1), lambda: model(None)),
 }
-EVERY_DAY = ("maml", "in context", "protonet")
+
+
+# What of these needs something of its own: an inner loop, a Gaussian, a model that is no chain.
+OWN_WAYS = ("maml", "alpaca", "gaussian", "in context", "subclassed")
 
 
 def learner_of(algorithm, make, loss):
@@ -97,8 +101,9 @@ def by_hand(values):
 @pytest.mark.parametrize(
     "name",
     [
-        name if name in EVERY_DAY else pytest.param(name, marks=pytest.mark.slow)
-        for name in REGRESSIONS | CLASSIFICATIONS
+        "protonet",
+        *map(slow, OWN_WAYS),
+        *map(exhaustive, sorted((REGRESSIONS | CLASSIFICATIONS).keys() - {"protonet", *OWN_WAYS})),
     ],
 )
 def test_every_algorithm_learns_the_same_as_from_numbers_scaled_by_hand(name):

@@ -9,6 +9,7 @@ import meta_tf
 from meta_tf.network.fused_batch_norm import can_be_fused, fused_batch_norm
 from meta_tf.network.network import Network
 from meta_tf.types import Examples
+from tests.marks import slow
 
 SHAPE, EPSILON = [3, 5, 4, 6], 1e-3
 
@@ -80,7 +81,7 @@ def test_only_images_in_float32_are_fused(shape, dtype, fused):
     assert can_be_fused(tf.zeros(shape, dtype)) == fused
 
 
-@pytest.mark.parametrize("steps", [2, 9])  # written out, and in the loop that recomputes
+@pytest.mark.parametrize("steps", [slow(2), 9])  # written out, and in the loop that recomputes
 def test_a_meta_gradient_is_that_of_float64(steps):
     def meta_gradient(dtype):
         model = keras.Sequential(

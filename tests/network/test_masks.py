@@ -125,7 +125,7 @@ def test_the_phases_of_mamlpp_hand_a_mask_on():
     np.testing.assert_array_equal(mask(tf.constant(0)), WORDS[0] != 0)
 
 
-@pytest.mark.parametrize("sizes", [False, True])
+@pytest.mark.parametrize("sizes", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_metrics_count_what_keras_counts(sizes):
     # Without inner steps the learner is its model, and a batch of tasks a batch of sentences. Of
     # tasks of different sizes Keras sees the sentences that are real.
@@ -158,7 +158,7 @@ def test_metrics_count_what_keras_counts(sizes):
         np.testing.assert_allclose(result.per_task[:, 0], expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("company", ["none", "support"])
+@pytest.mark.parametrize("company", [pytest.param("none", marks=pytest.mark.slow), "support"])
 def test_a_mask_stays_when_other_examples_share_the_batch(company):
     # Scale and shift of batch norm keep what was zero: only the mask tells of padding.
     learner = meta_tf.MetaLearner(tagger(layers.BatchNormalization()), meta_tf.MAML(0.5), CE)

@@ -12,6 +12,7 @@ from matplotlib.text import Text
 
 import meta_tf
 from meta_tf import plots
+from tests.marks import exhaustive
 
 
 def learner():
@@ -112,7 +113,7 @@ def test_regression_draws_no_padding(tmp_path):
     assert is_drawn(figure, tmp_path / "fit.png")
 
 
-@pytest.mark.parametrize("shape", [(6, 6), (6, 6, 1), (6, 6, 3)])
+@pytest.mark.parametrize("shape", [(6, 6), exhaustive((6, 6, 1)), exhaustive((6, 6, 3))])
 def test_images_are_marked_right_or_wrong(shape, tmp_path):
     pixels = np.random.default_rng(0).normal(size=[120, *shape])
     tasks = meta_tf.tasks.from_arrays(pixels, np.arange(120) % 20, ways=3, shots=2, queries=4)

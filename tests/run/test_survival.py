@@ -18,6 +18,7 @@ from meta_tf.data_checks.finite import DivergedStepError
 from meta_tf.evaluation.metrics_csv import read_metrics
 from meta_tf.run.log import DivergedError, RunLog
 from tests.command_line import one_after_another, start
+from tests.marks import exhaustive, slow
 
 TINY = ["--iterations=4", "--checkpoint_every=2", "--hidden=2", "--eval_tasks=2", "--eval_steps=1"]
 TINY += ["--meta_batch_size=2", "--shots=1", "--steps_per_execution=1"]
@@ -50,7 +51,7 @@ def fit(learner, log, epochs=2, per_call=1):
     )
 
 
-@pytest.mark.parametrize("per_call", [1, 3])
+@pytest.mark.parametrize("per_call", [slow(1), 3])
 def test_the_validation_takes_the_tasks_it_is_told_whatever_the_steps_of_a_call(
     tmp_path, learner, per_call
 ):
@@ -111,8 +112,7 @@ def test_a_run_goes_on_from_a_checkpoint_with_other_rates_once(tmp_path):
     assert "Until" not in (tmp_path / "run" / "flags.txt").read_text()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signum", [exhaustive(signal.SIGTERM), slow(signal.SIGINT)])
 def test_a_run_that_is_stopped_in_an_epoch_tells_where_it_is_saved(tmp_path, signum):
     workdir = tmp_path / "run"
     flags = ["--iterations=1000000", "--checkpoint_every=1000000", "--hidden=2"]

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import meta_tf
 from meta_tf.tasks import from_groups
+from tests.marks import slow
 
 # Group g has 4 + g % 3 examples; an example's x is (group, its number there), its y 100 g + number.
 GROUPS = np.concatenate([np.full(4 + g % 3, g) for g in range(20)])
@@ -60,7 +61,7 @@ def test_the_order_of_the_rows_changes_no_task_if_there_is_a_time():
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("support", ["random", "first"])
+@pytest.mark.parametrize("support", [slow("random"), "first"])
 def test_an_episode_depends_on_the_seed_and_its_number_alone(support):
     part = from_groups(X, Y, GROUPS, shots=2, support=support).train
     whole = first_batch(part, 12)

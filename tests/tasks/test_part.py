@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from meta_tf.tasks import HiddenTeacher, Part, Sinusoid, from_arrays, from_function
 from meta_tf.tasks.part import uniforms
+from tests.marks import exhaustive, few
 
 
 def numbers(first, count, width=10, seed=3, stream=0):
@@ -40,7 +41,7 @@ SOURCES = {
 }
 
 
-@pytest.fixture(params=SOURCES, scope="module")
+@pytest.fixture(params=few(SOURCES, "sinusoid", "classes", others=exhaustive), scope="module")
 def source(request):
     return SOURCES[request.param]()
 
@@ -186,6 +187,7 @@ def test_a_part_of_ones_own():
     assert part.classes == ["a"]
 
 
+@pytest.mark.slow
 def test_another_process_with_other_threads_makes_the_same_episodes():
     program = """
 import hashlib, tensorflow as tf

@@ -9,6 +9,7 @@ import tensorflow as tf
 import meta_tf
 from meta_tf.tasks import from_arrays
 from meta_tf.tasks.meta_dataset import MetaDatasetSizes
+from tests.marks import slow
 
 WAYS, SHOTS, QUERIES = (2, 5), (1, 4), (2, 3)
 
@@ -65,7 +66,7 @@ def test_every_size_of_the_ranges_is_drawn_equally_often_and_by_itself():
     assert chi2 < 31 + 6 * np.sqrt(2 * 31)
 
 
-@pytest.mark.parametrize("sampling", ["ranges", "meta_dataset"])
+@pytest.mark.parametrize("sampling", ["ranges", slow("meta_dataset")])
 def test_an_episode_is_a_function_of_its_number(sampling):
     part = source().train
     part = part if sampling == "ranges" else part.meta_dataset()

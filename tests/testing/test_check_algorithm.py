@@ -9,6 +9,7 @@ import tensorflow as tf
 import meta_tf
 from meta_tf.testing import check_algorithm
 from meta_tf.testing.check_algorithm import _source
+from tests.marks import exhaustive, slow
 
 
 @keras.saving.register_keras_serializable("check_algorithm")
@@ -78,13 +79,15 @@ class Stored(NearestMean):
         return -tf.reduce_sum((embeddings[:, None] - adapted.meta["means"]) ** 2, -1)
 
 
+@pytest.mark.slow
 def test_an_algorithm_without_an_inner_loop_passes():
     check_algorithm(NearestMean(), batch_norm="support", quick=True)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    "algorithm", [NearestMean(3), meta_tf.MAML(0.1, inner_steps=2)], ids=["own", "maml"]
+    "algorithm",
+    [slow(NearestMean(3)), exhaustive(meta_tf.MAML(0.1, inner_steps=2))],
+    ids=["own", "maml"],
 )
 def test_right_algorithms_have_every_property_in_every_mode(algorithm):
     check_algorithm(algorithm)
@@ -96,7 +99,9 @@ def test_right_algorithms_have_every_property_in_every_mode(algorithm):
         pytest.param(
             Stopped(), "has_exact_meta_gradients.*finite differences", marks=pytest.mark.slow
         ),
-        (Counting(), "must change no variable. model/dense/kernel"),
+        pytest.param(
+            Counting(), "must change no variable. model/dense/kernel", marks=pytest.mark.slow
+        ),
         pytest.param(Forgetful(scale=2.0), "same settings", marks=pytest.mark.slow),
         (Stored(), "use the support set's statistics"),
     ],

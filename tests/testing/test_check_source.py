@@ -7,6 +7,7 @@ import tensorflow as tf
 import meta_tf
 from meta_tf.tasks import Part, Source
 from meta_tf.testing import check_source
+from tests.marks import slow
 
 
 def lines(u, slope=None):
@@ -25,7 +26,7 @@ def source(episodes=lines, streams=(0, 1, 2), kind="regression", **options):
 @pytest.mark.parametrize(
     "right",
     [
-        source,
+        slow(source),
         lambda: meta_tf.tasks.from_arrays(
             np.random.default_rng(0).normal(size=[60, 2]), np.arange(60) % 12, ways=2, queries=2
         ),
@@ -54,9 +55,9 @@ def labels_from_one(u):
     ("wrong", "named"),
     [
         (lambda: source(of_the_batch), "size of its batch"),
-        (lambda: source(not_finite), "must be finite"),
+        slow(lambda: source(not_finite), "must be finite"),
         (lambda: source(streams=(0, 1, 1)), "valid and test must give different episodes"),
-        (
+        slow(
             lambda: source(labels_from_one, kind="classification", ways=2),
             r"class numbers 0 … 1. Received: int32 from 2 to 2",
         ),

@@ -1,5 +1,7 @@
 """Wrong arguments of the library's functions and classes: each is named in one line."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -206,10 +208,17 @@ LEARNERS = [
         for v in ("nonsense", 3, {})
     ],
     *switches(lambda **float16: make_learner().export("x", "litert", **float16), "float16"),
+    *switches(lambda **int8: make_learner().export("x", "litert", **int8), "int8"),
     (lambda: setattr(make_learner(), "algorithm", meta_tf.MetaSGD()), "must learn the same"),
     (lambda: make_learner().save("learner.h5"), r"\.keras"),
     (lambda: make_learner().export("x", format="torch"), "`format` must be one of"),
 ]
+
+
+@functools.cache
+def refusing():
+    """One learner for all batches that it refuses, which change nothing."""
+    return make_learner()
 
 
 def changed(call, **change):
@@ -219,7 +228,7 @@ def changed(call, **change):
         x, y = make_batch()
         x = {**x, "query_y": y, **change}
         y = x.pop("query_y")
-        learner = make_learner()
+        learner = refusing()
         if call == "trajectory":
             return learner.trajectory(x)
         if call == "predict":

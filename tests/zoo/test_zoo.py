@@ -66,6 +66,7 @@ def test_it_is_small_and_has_no_optimizer(shipped):
     assert getattr(learner, "optimizer", None) is None
 
 
+@pytest.mark.slow
 def test_it_learns_made_up_characters(shipped):
     _, learner = shipped
     ways = min(

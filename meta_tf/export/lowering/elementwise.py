@@ -109,10 +109,10 @@ def _erf(x: Tensor) -> Tensor:
 
 @rule("Sub")
 def difference(op: tf.Operation, a: Tensor, b: Tensor) -> list[Any]:
-    """Value: a - b, as a + (-1) b if a is a constant.
+    """Value: a - b, as a + (-1) b if a is a constant or a weight, which becomes one.
 
     LiteRT's converter moves a reshape out of a difference, constant - reshape(b), and then
     flips the sign: the first inner step would start from -w.
     """
-    constant = a.op.type == "Const" and a.dtype.is_floating
+    constant = a.op.type in ("Const", "Placeholder") and a.dtype.is_floating
     return [a + b * tf.constant(-1, b.dtype) if constant else a - b]

@@ -8,8 +8,8 @@ does not depend on algorithms or layers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
@@ -32,29 +32,58 @@ from meta_tf.types import Tensor
 _PASSED_OVER = ("Placeholder", "NoOp")
 
 
-def lower(function: Any) -> Any:
-    """A concrete function that computes the same in simpler operations, without variables.
+class Lowered(NamedTuple):
+    """A function in simpler operations.
+
+    Attributes:
+      function: a concrete function with the names of the original one, and of its weights.
+      weights: the large variables of the original function, by the names of those inputs. Small
+        ones are constants.
+    """
+
+    function: Any
+    weights: dict[str, tf.Variable]
+
+    def with_weights(self) -> Any:
+        """The concrete function without the inputs for its weights: it reads the variables."""
+        specs = {
+            name: s for name, s in inputs_of(self.function).items() if name not in self.weights
+        }
+
+        def bound(**given: Tensor) -> dict[str, Tensor]:
+            return self.function(**given, **{n: v.read_value() for n, v in self.weights.items()})
+
+        return tf.function(bound, autograph=False).get_concrete_function(**specs)
+
+
+def inputs_of(function: Any) -> dict[str, tf.TensorSpec]:
+    """The inputs of a concrete function of named tensors."""
+    return function.structured_input_signature[1]
+
+
+def lower(function: Any) -> Lowered:
+    """Writes a function in operations that other runtimes have.
 
     Args:
       function: a concrete function of named tensors that returns a dictionary of tensors.
 
-    Returns:
-      A concrete function with the same names.
-
     Raises:
       Refused: if an operation cannot be exported.
     """
-    graph, library = freeze(function)
-    names = [t.op.name for t in graph.inputs]
-    specs = {t.op.name: tf.TensorSpec(t.shape, t.dtype, t.op.name) for t in graph.inputs}
-    writer = _Writer(library)
+    frozen = freeze(function)
+    names = [t.op.name for t in frozen.graph.inputs]
+    specs = {t.op.name: tf.TensorSpec(t.shape, t.dtype, t.op.name) for t in frozen.graph.inputs}
+    weights = {f"weight_{i}": variable for i, variable in enumerate(frozen.variables.values())}
+    of_weights = {n: tf.TensorSpec(v.shape, v.dtype, n) for n, v in weights.items()}
 
     def lowered(**given: Tensor) -> dict[str, Tensor]:
-        flat = writer.write(graph, [given[name] for name in names])
+        read = dict(zip(frozen.variables, (given[name] for name in weights), strict=True))
+        flat = _Writer(frozen.library).write(frozen.graph, [given[n] for n in names], read)
         outputs = tf.nest.pack_sequence_as(function.structured_outputs, flat)
         return {name: tf.identity(t) for name, t in outputs.items()}
 
-    return tf.function(lowered, autograph=False).get_concrete_function(**specs)
+    traced = tf.function(lowered, autograph=False).get_concrete_function(**specs, **of_weights)
+    return Lowered(traced, weights)
 
 
 class _Writer:
@@ -73,9 +102,11 @@ class _Writer:
             "StatefulPartitionedCall": self._call,
         }
 
-    def write(self, graph: Any, inputs: Sequence[Any]) -> list[Tensor]:
-        """The outputs of `graph`, for these inputs."""
-        new = {t.name: given for t, given in zip(graph.inputs, inputs, strict=True)}
+    def write(
+        self, graph: Any, inputs: Sequence[Any], read: Mapping[str, Tensor] | None = None
+    ) -> list[Tensor]:
+        """The outputs of `graph`, for these inputs, and for tensors that it would read, by name."""
+        new = dict(zip((t.name for t in graph.inputs), inputs, strict=True)) | dict(read or {})
         for op in graph.get_operations():
             if op.type in _PASSED_OVER or (op.outputs and op.outputs[0].name in new):
                 continue

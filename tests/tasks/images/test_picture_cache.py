@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections import namedtuple
@@ -17,6 +16,8 @@ import tensorflow as tf
 import meta_tf
 from meta_tf.tasks import ImageFolder, mapped
 from meta_tf.tasks.images import image_folder, picture_cache
+from tests.command_line import run_program
+from tests.marks import exhaustive, few, slow
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = {"ways": 3, "queries": 2, "size": 6, "channels": 3, "split": (0.5, 0.25, 0.25)}
@@ -73,12 +74,12 @@ ONE, RANGE = {}, {"ways": (2, 4), "shots": (1, 2)}
 @pytest.mark.parametrize(
     ("rotations", "sizes"),
     [
-        ("task", ONE),
         ("classes", RANGE),
-        *(
-            pytest.param(*of, marks=pytest.mark.slow)
-            for of in ((None, ONE), (None, RANGE), ("task", RANGE), ("classes", ONE))
-        ),
+        slow("task", ONE),
+        exhaustive(None, ONE),
+        exhaustive(None, RANGE),
+        exhaustive("task", RANGE),
+        exhaustive("classes", ONE),
     ],
 )
 def test_tasks_are_the_same_from_disk_as_from_memory(folder, rotations, sizes):
@@ -101,6 +102,7 @@ def test_tasks_are_the_same_from_disk_as_from_memory(folder, rotations, sizes):
     assert_same(*(drawn(source.test.embedded(flat)) for source in (on_disk, held)))
 
 
+@pytest.mark.slow
 def test_a_learner_learns_from_disk_as_from_memory(folder):
     weights = []
     for cache in (True, False):
@@ -182,7 +184,9 @@ def _cut(path, end):
     path.write_bytes(content[:end] if end else content + b"\0")
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(
+    "damage", few(DAMAGES, "a part", "another byte", "no JSON", "no folder", others=exhaustive)
+)
 def test_a_damaged_file_is_rebuilt(folder, user_cache, decodings, damage):
     before = everything(ImageFolder(folder, **SMALL, cache=True).train)
     (place,) = user_cache.iterdir()
@@ -315,15 +319,13 @@ def test_a_large_set_takes_little_memory(tmp_path):
     write(tmp_path / "small", 20, 2, size=8)
     write(tmp_path / "large", 20, 16, size=8)
 
+    program = tmp_path / "program.py"
+    program.write_text(MEMORY)
+
     def grown(folder, cache):
-        done = subprocess.run(
-            [sys.executable, "-c", MEMORY, str(tmp_path / folder), cache],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return json.loads(done.stdout.splitlines()[-1])["grown"]
+        code, out, err = run_program(program, tmp_path / folder, cache, cwd=tmp_path)
+        assert code == 0, err
+        return json.loads(out.splitlines()[-1])["grown"]
 
     # What decoding and the batches take is in both. The second time the file is there.
     small, large, again, held = (

@@ -1,6 +1,7 @@
 // The learner: it learns from pictures of a few classes, and says which class a new one is.
 // What it is, and which files hold it, stands in manifest.json.
 
+import { strangeness, temperature, threshold } from "../calibration.js";
 import { manifest } from "../manifest.js";
 import { labels, load, pictures, start } from "../runtime.js";
 import { softmax } from "../shares.js";
@@ -8,8 +9,10 @@ import { softmax } from "../shares.js";
 export class Learner {
   #after; // [{ steps, adapt, predict }], for each number of steps that is shown; its own last
   #support = [];
-  #ways = 0;
+  #counts = []; // of the drawings of each class
   #learned = []; // [{ steps, weights, predict }]
+  #temperature = 1;
+  #within = 0; // squared distances of the drawings from the means of their classes, summed
 
   /** What there is to choose from; with that, what runs it is ready. */
   static async choices() {
@@ -56,29 +59,61 @@ export class Learner {
       learned.push({ steps, predict, weights: await adapt({ support_x: x, support_y: y }) });
       ms = performance.now() - start;
     }
-    [this.#support, this.#ways, this.#learned] = [support, classes.length, learned];
+    [this.#support, this.#learned] = [support, learned];
+    this.#counts = classes.map((list) => list.length);
+    const { calibration } = this.manifest;
+    if (calibration) this.#temperature = temperature(this.#counts, calibration);
+    if (this.#measures) {
+      const own = await this.#logits(learned.at(-1), support, support.length);
+      this.#within = 0;
+      own.forEach((row, i) => (this.#within += this.#distances(row)[y.data[i]]));
+    }
     return ms;
   }
 
   /**
    * What it takes a picture for.
    *
-   * @returns for each number of steps `{ steps, logits, probabilities }`, of the classes that
-   *   were learned. An output beyond those is left out: a learner whose number of outputs is
+   * @returns for each number of steps `{ steps, logits, probabilities, none }`, of the classes
+   *   that were learned; `none`: whether it is none of them, as far as the learner can say. An output beyond those is left out: a learner whose number of outputs is
    *   fixed never had an example for it.
    */
   async ask(picture) {
     // A learner that normalises by the batch at hand needs company of all classes.
     const batch = this.manifest.company ? [...this.#support, picture] : [picture];
-    const x = pictures(batch, this.#shape);
     const answers = [];
-    for (const { steps, weights, predict } of this.#learned) {
-      const { predictions } = await predict({ query_x: x, ...weights });
-      const outputs = predictions.dims.at(-1);
-      const row = predictions.data.slice((batch.length - 1) * outputs);
-      const logits = [...row.slice(0, this.#ways)];
-      answers.push({ steps, logits, probabilities: softmax(logits) });
+    for (const each of this.#learned) {
+      const [logits] = await this.#logits(each, batch, 1);
+      const probabilities = softmax(logits.map((logit) => logit / this.#temperature));
+      answers.push({ steps: each.steps, logits, probabilities, none: this.#isNone(logits) });
     }
     return answers;
+  }
+
+  /** The logits of the last pictures of a batch, of the classes that were learned. */
+  async #logits({ weights, predict }, batch, number) {
+    const { predictions } = await predict({ query_x: pictures(batch, this.#shape), ...weights });
+    const outputs = predictions.dims.at(-1);
+    return Array.from({ length: number }, (_, i) => {
+      const start = (batch.length - number + i) * outputs;
+      return [...predictions.data.slice(start, start + this.#counts.length)];
+    });
+  }
+
+  /** Whether its logits are distances, by which it can tell what is none of the classes. */
+  get #measures() {
+    return Boolean(this.manifest.calibration?.spread);
+  }
+
+  #distances(logits) {
+    return logits.map((logit) => -logit / this.manifest.scale);
+  }
+
+  #isNone(logits) {
+    if (!this.#measures) return false;
+    const { calibration } = this.manifest;
+    const apart = this.#distances(logits);
+    const strange = strangeness(apart, this.#counts, this.#within, calibration.spread);
+    return strange > threshold(this.#counts, calibration);
   }
 }

@@ -181,8 +181,7 @@ async function answerNow() {
   const picture = pixels(question.strokes, learner.manifest);
   const answers = await learner.ask(picture);
   page.answer = { symbols, picture, answers, ms: performance.now() - start };
-  const { probabilities } = answers.at(-1);
-  answer.show(words, symbols, probabilities, page.taught, teach);
+  answer.show(words, symbols, answers.at(-1), page.taught, teach);
   details.show(words, learner.manifest, symbols, picture, answers, page.learned);
 }
 

@@ -11,16 +11,14 @@
 //
 // T, u and the threshold, above which a picture shows none of the classes, are the calibration.
 
+import { strangeness, temperature, threshold } from "../calibration.js";
 import { softmax } from "../shares.js";
-
-const USUAL_COUNTS = 10;
-const TINY = 1e-12;
 
 export class Head {
   #settings;
   #weights; // [N][D]
   #temperature = 1;
-  #near = null; // what the strangeness needs: { means, noise, spread, threshold }
+  #near = null; // what the strangeness needs: { means, counts, within, limit }
 
   /**
    * Learns classes from their embeddings.
@@ -36,14 +34,14 @@ export class Head {
 
   /** `{ logits, probabilities, strangeness, none }` of an embedding. */
   answer(embedding) {
-    const { scale, bias } = this.#settings;
+    const { scale, bias, calibration } = this.#settings;
     const logits = this.#weights.map((row) => scale * dot(row, embedding) + bias);
     const probabilities = softmax(logits.map((logit) => logit / this.#temperature));
     if (!this.#near) return { logits, probabilities, strangeness: null, none: false };
-    const { means, noise, spread, threshold } = this.#near;
-    const apart = means.map((mean, n) => distance(embedding, mean) / noise[n]);
-    const strangeness = Math.log(Math.max(Math.min(...apart), TINY) / spread);
-    return { logits, probabilities, strangeness, none: strangeness > threshold };
+    const { means, counts, within, limit } = this.#near;
+    const apart = means.map((mean) => distance(embedding, mean));
+    const strange = strangeness(apart, counts, within, calibration.spread);
+    return { logits, probabilities, strangeness: strange, none: strange > limit };
   }
 
   #learn(classes, settings) {
@@ -63,50 +61,13 @@ export class Head {
   }
 
   #calibrate(classes, calibration) {
-    const count = classes.flat().length;
-    const size = [classes.length, count / classes.length];
-    this.#temperature = temperature(...size, calibration);
+    const counts = classes.map((list) => list.length);
+    this.#temperature = temperature(counts, calibration);
     const means = classes.map((list) => combination(list, list.map(() => 1 / list.length)));
-    const noise = classes.map((list) => 1 + 1 / list.length);
     let within = 0;
     classes.forEach((list, n) => list.forEach((row) => (within += distance(row, means[n]))));
-    const spread = (USUAL_COUNTS * calibration.spread + within) / (USUAL_COUNTS + count - classes.length);
-    this.#near = { means, noise, spread, threshold: threshold(...size, calibration.thresholds) };
+    this.#near = { means, counts, within, limit: threshold(counts, calibration) };
   }
-}
-
-/** For numbers of classes and of examples per class, from the temperatures at four corners. */
-function temperature(ways, shots, corners) {
-  const [few, many] = corners.temperatures.map((row) => between(shots, corners.shots, row));
-  return between(ways, corners.ways, [few, many]);
-}
-
-/**
- * The mean of the thresholds of other sizes, rows [ways, shots, threshold], weighted by d⁻⁴ with
- * their distance d by the logarithms; a size beyond them has that of the nearest.
- */
-function threshold(ways, shots, rows) {
-  let sum = 0;
-  let weights = 0;
-  const [x, y] = [inside(ways, rows.map((row) => row[0])), inside(shots, rows.map((row) => row[1]))];
-  for (const [w, s, value] of rows) {
-    const square = Math.log(w / x) ** 2 + Math.log(s / y) ** 2;
-    if (square < TINY) return value;
-    weights += square ** -2;
-    sum += value * square ** -2;
-  }
-  return sum / weights;
-}
-
-function inside(number, numbers) {
-  return Math.min(Math.max(number, Math.min(...numbers)), Math.max(...numbers));
-}
-
-/** Interpolates, with all logarithms linear, and no further than the ends. */
-function between(number, [low, high], [atLow, atHigh]) {
-  if (number <= low) return atLow;
-  if (number >= high) return atHigh;
-  return atLow * (atHigh / atLow) ** (Math.log(number / low) / Math.log(high / low));
 }
 
 /** The squared distance. */

@@ -32,6 +32,7 @@ export const en = {
   loading: "Loading the learner …",
   needSymbols: "Draw at least two symbols above.",
   needQuestion: "It has learned them. Now draw one again.",
+  isNone: "This is none of these.",
   isThis: (name, percent) => `This is ${name}, ${percent}.`,
   nowThis: (name, percent, before, was) => `Learned. Was: ${before}, ${was}. Now: ${name}, ${percent}.`,
   learned: (drawings, ms) => `Learned from ${several(drawings, "drawing", "drawings")} in ${ms} ms.`,

@@ -28,6 +28,7 @@ export const zh = {
   loading: "正在载入学习器……",
   needSymbols: "请先在上面至少画两个符号。",
   needQuestion: "它已经学会了。现在再画一个试试。",
+  isNone: "这些都不是。",
   isThis: (name, percent) => `这是“${name}”，${percent}。`,
   nowThis: (name, percent, before, was) => `学会了。之前：“${before}”，${was}。现在：“${name}”，${percent}。`,
   learned: (drawings, ms) => `用 ${drawings} 张图学习，耗时 ${ms} 毫秒。`,

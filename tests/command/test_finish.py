@@ -1,0 +1,51 @@
+"""The end of a run calibrates a classifier on validation tasks."""
+
+import keras
+import numpy as np
+import pytest
+
+import meta_tf
+from meta_tf.command import finish
+
+RNG = np.random.default_rng(0)
+LABELS = np.arange(400) % 40
+X = (RNG.normal(size=[40, 4])[LABELS] + 0.5 * RNG.normal(size=[400, 4])).astype("float32")
+TASKS = meta_tf.tasks.from_arrays(X, LABELS, ways=3, shots=2, queries=4)
+
+
+class Few:
+    """Seven tasks of a part."""
+
+    def batches(self, tasks, seed=0):
+        return TASKS.valid.batches(tasks, seed=seed).take(7)
+
+
+@pytest.fixture(scope="module")
+def learner():
+    keras.utils.set_random_seed(0)
+    body = keras.Sequential([keras.Input([4]), keras.layers.Dense(3)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return meta_tf.MetaLearner(body, meta_tf.ProtoNet(ways=3), loss)
+
+
+def test_it_says_what_it_found_and_never_looks_at_test_tasks(learner):
+    said = finish._calibrated(learner, TASKS.valid, seed=5)
+    kept = learner.calibration
+    assert kept == learner.calibrate(TASKS.valid, tasks_number=100, seed=5)
+    assert said == (
+        f"Calibrated on 100 validation tasks: temperature {kept.temperatures[3, 2]:.2f}; "
+        "5 % of their queries count as none of the classes."
+    )
+
+
+def test_queries_that_are_predicted_one_by_one_are_fewer(learner, monkeypatch):
+    monkeypatch.setattr(finish, "feels_company", lambda network: True)
+    monkeypatch.setattr(finish, "_MOST_ALONE", 84)  # of 12 in a task
+    assert finish._calibrated(learner, TASKS.valid, 0).startswith("Calibrated on 7 validation")
+
+
+def test_a_part_with_few_tasks_does_not_stop_the_end_of_a_run(learner):
+    learner.calibration = None
+    said = finish._calibrated(learner, Few(), seed=0)
+    assert said.startswith("Not calibrated: ") and "ends after 7 tasks" in said
+    assert learner.calibration is None
