@@ -77,7 +77,7 @@ def main() -> None:
             print(name, *results[name].items(), flush=True)
             about = {
                 "command": "python -m benchmarks.learn_longer --photos=FOLDER --sets "
-                + " ".join(results),
+                + f"{' '.join(results)} --tasks {number + 1}",
                 "versions": versions(),
                 "sets": results,
             }
