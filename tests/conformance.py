@@ -6,8 +6,7 @@ graph = XLA, resume, export) for the rows marked `thorough`, each kind of model 
 of inner loop once; many steps in one program for those of `COMPILED`.
 
 Most rows share most of their code, so not all run every time: every day the rows of `EVERYDAY`,
-with `-m slow` the first row of each algorithm, or the rows of `STATEFUL`, and with
-`-m exhaustive` the others.
+with `-m slow` those of `OWN_CODE` or of `STATEFUL`, and with `-m exhaustive` the others.
 """
 
 from __future__ import annotations
@@ -262,16 +261,25 @@ CASES = [
     Case("protomaml, head", ProtoMAML(0.1, inner_steps=2, adapted="head"), classifier, sequences),
     Case("protomaml, flat memory", ProtoMAML(0.1, inner_steps=2, unroll=0), conv, images),
 ]
+
+
+def named(*names: str) -> list[Case]:
+    """The rows of these names."""
+    return [case for case in CASES if case.name in names]
+
+
 THOROUGH = [case for case in CASES if case.thorough]
 # An inner loop written out and one that is a loop, with dropout; batch norm; a closed form; blocks
 # of attention.
-_EVERYDAY = ("maml", "flat memory", "conv, support", "r2d2", "in context, classes")
-EVERYDAY = [c for c in CASES if c.name in _EVERYDAY]
-FIRST_FORMS = [c for c in CASES if ", " not in c.name or c.thorough]
+EVERYDAY = named("maml", "flat memory", "conv, support", "r2d2", "in context, classes")
+# What the inner loop and the meta-gradient of MAML do not share: `test_exact_gradients.py` and
+# `test_map_tasks.py` have the kinds of layers.
+_SHARED = ("fomaml", "anil", "boil", "learned rate", "learned rates", "momentum", "dropout")
+_SHARED += ("conv", "lstm", "attention", "in context")
+OWN_CODE = [c for c in CASES if (", " not in c.name or c.thorough) and c.name not in _SHARED]
 # What is saved, and what replicas share: weights, meta-weights, seeds and statistics, the model's
 # and by step. One row with each.
-_STATEFUL = ("meta-sgd", "dropout", "reptile", "maml++, statistics")
-STATEFUL = [c for c in CASES if c.name in _STATEFUL]
+STATEFUL = named("meta-sgd", "dropout", "reptile", "maml++, statistics")
 # Whose batch norm does not depend on the other queries.
 DECLARED = [c for c in CASES if c.batch_norm != "transductive"]
 # Whose tasks XLA compiles: neither convolutions nor loops.

@@ -15,10 +15,11 @@ from tests.conformance import (
     COMPILED,
     DECLARED,
     EVERYDAY,
-    FIRST_FORMS,
+    OWN_CODE,
     STATEFUL,
     THOROUGH,
     lstm,
+    named,
     two_devices,
 )
 
@@ -35,8 +36,7 @@ def rows(cases, everyday=(), slow=()):
     return pytest.mark.parametrize("case", marked, ids=lambda case: case.name)
 
 
-every_case = rows(CASES, EVERYDAY, FIRST_FORMS)
-every_thorough_case = rows(THOROUGH, slow=STATEFUL)  # of what builds several training steps
+every_case = rows(CASES, EVERYDAY, OWN_CODE)
 
 
 @pytest.fixture(autouse=True)
@@ -94,12 +94,13 @@ def test_the_meta_gradient_is_that_of_finite_differences(case):
     properties.has_exact_meta_gradients(case.trial)
 
 
-@every_thorough_case
+@rows(THOROUGH, slow=named("meta-sgd", "maml++, statistics"))
 def test_eager_graph_and_xla_agree(case):
     properties.agrees_eagerly_in_a_graph_and_in_xla(case.trial)
 
 
-@rows(STATEFUL, slow=STATEFUL)
+# Dropout and statistics: tests/batch/test_replicas.py.
+@rows(STATEFUL, slow=named("meta-sgd"))
 def test_two_replicas_train_like_one_device(case):
     # Four tasks on two devices, then three: one device has two of them, the other one.
     dataset = case.batches(tasks=7).take(1).unbatch().batch(4)
@@ -128,7 +129,7 @@ def test_steps_in_one_program_are_steps_one_by_one(case):
     _assert_close(*runs, **EXACT)
 
 
-@every_thorough_case
+@rows(THOROUGH, slow=named("dropout", "maml++, statistics"))
 def test_a_run_that_was_saved_goes_on_bit_by_bit(case):
     properties.is_made_again_from_its_config(case.trial)
     properties.goes_on_bit_for_bit_after_saving(case.trial)
@@ -154,14 +155,14 @@ def saved(model, folder):
     return keras.models.load_model(folder / "model.keras")
 
 
-@every_thorough_case
+@rows(THOROUGH, slow=named("dropout", "maml++, statistics"))
 def test_every_task_draws_its_own_dropout_and_counts_the_same(case):
     once, twice = properties.trained_on([0], [0, 0], trial=case.trial)
     same = all(np.allclose(a, b, **EXACT) for a, b in zip(once, twice, strict=True))
     assert same != case.has_dropout
 
 
-@every_thorough_case
+@rows(THOROUGH, slow=named("meta-sgd", "maml++, statistics"))
 def test_an_exported_learner_predicts_the_same(case):
     properties.is_exported_as_it_is(case.trial)
 
@@ -169,7 +170,7 @@ def test_an_exported_learner_predicts_the_same(case):
 @pytest.mark.skipif(
     importlib.util.find_spec("ai_edge_litert") is None, reason="needs the extra [litert]"
 )
-@rows(CASES, slow=STATEFUL)
+@rows(CASES, slow=named("meta-sgd", "maml++, statistics"))
 def test_it_learns_in_litert_as_in_tensorflow(case, tmp_path):
     keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")

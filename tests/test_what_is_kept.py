@@ -16,6 +16,7 @@ import tensorflow as tf
 
 import meta_tf
 from tests.learners import CE, classifier, make_batch, make_learner
+from tests.marks import exhaustive, slow
 
 layers = keras.layers
 X = np.random.default_rng(0).normal(3, 2, [6, 2, 2, 1]).astype("float32")
@@ -131,14 +132,18 @@ def within_another(model, another, folder):
     return larger.layers[-1]
 
 
-WAYS = [
-    pytest.param(way, marks=() if way is saved else pytest.mark.slow)
-    for way in (saved, weights_saved, cloned, pickled, deep_copied, within_another)
-]
+WAYS = (saved, weights_saved, cloned, pickled, deep_copied, within_another)
 
 
-@pytest.mark.parametrize("make", [numbers, words])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("way", "make"),
+    [
+        (saved, numbers),
+        (saved, words),
+        *(slow(way, numbers) for way in WAYS[1:]),
+        *(exhaustive(way, words) for way in WAYS[1:]),
+    ],
+)
 def test_a_learner_and_what_it_learned_predict_the_same_afterwards(way, make, tmp_path):
     if way is cloned and make is words:
         pytest.skip("a clone has no vocabularies, in Keras as well")

@@ -313,7 +313,7 @@ class AdaptedModel(keras.Model):
         weights = self.weights_now
         if feels_company(self.network):
             pairs = [self._judge(weights, batch) for batch in self._alone(x, company)]
-            pairs = [keras.tree.map_structure(lambda t: t[-1:], pair) for pair in pairs]
+            pairs = [(p[-1:], apart if apart is None else apart[-1:]) for p, apart in pairs]
         else:
             pairs = [self._judge(weights, part) for part in _parts(x, _AT_ONCE)]
         predictions, apart = zip(*pairs, strict=True)

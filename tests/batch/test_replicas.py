@@ -30,8 +30,8 @@ def test_two_replicas_learn_what_one_device_does(name):
 @pytest.mark.parametrize(
     "names",
     [
-        pytest.param(FEW, id="few", marks=pytest.mark.slow),
-        pytest.param(REST, id="rest", marks=pytest.mark.exhaustive),
+        pytest.param(("7 tasks",), id="few", marks=pytest.mark.slow),
+        pytest.param(("batch norm", *REST), id="rest", marks=pytest.mark.exhaustive),
     ],
 )
 def test_two_workers_learn_what_one_process_does(names, tmp_path):

@@ -11,14 +11,11 @@ pytestmark = pytest.mark.skipif(
     not all(importlib.util.find_spec(p) for p in ("ai_edge_litert", "onnxruntime", "tf2onnx")),
     reason="needs the extras [litert] and [onnx]",
 )
-IN_CI = "omniglot_5way_1shot"
-LEARNERS = [
-    pytest.param(name, marks=pytest.mark.slow if name == IN_CI else pytest.mark.exhaustive)
-    for name in zoo.characters()
-]
 
 
-@pytest.mark.parametrize("learner", LEARNERS)
+# Commands of the pages export one among the slow tests: tests/docs/test_pages.py.
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("learner", zoo.characters())
 def test_each_shipped_learner_is_exported_in_one_command(learner, tmp_path):
     outputs = {"litert": "learner.tflite", "onnx": "onnx", "tf_saved_model": "saved_model"}
     calls = [

@@ -58,11 +58,16 @@ def serve():
     return module
 
 
+@pytest.fixture(scope="module")
+def loaded(serve, folder):
+    return serve.Learner(str(folder))
+
+
 @pytest.fixture
-def client(serve, folder):
+def client(serve, loaded):
     from fastapi.testclient import TestClient
 
-    return TestClient(serve.make_app(serve.Learner(str(folder)), KEEP, ["testserver"]))
+    return TestClient(serve.make_app(loaded, KEEP, ["testserver"]))
 
 
 def task(classes=WAYS, seed=0):

@@ -10,7 +10,7 @@ import tensorflow as tf
 import meta_tf
 from tests.conformance import two_devices
 from tests.learners import CE, as_dataset, classifier, make_batch, make_learner
-from tests.marks import slow
+from tests.marks import exhaustive, slow
 
 layers = keras.layers
 
@@ -71,15 +71,13 @@ def test_training_helps():
 @pytest.mark.parametrize(
     "options",
     [
-        {"steps_per_execution": 2},
-        {"jit_compile": True},
-        {"jit_compile": False},
-        {"run_eagerly": True},
-        {"steps_per_execution": 2, "jit_compile": True},
+        exhaustive({"steps_per_execution": 2}),
+        exhaustive({"jit_compile": True}),
+        slow({"run_eagerly": True}),
+        slow({"steps_per_execution": 2, "jit_compile": True}),
     ],
     ids=str,
 )
-@pytest.mark.slow
 def test_how_a_step_is_run_does_not_change_it(options):
     x, y = make_batch(8)
     plain, other = make_learner(), make_learner(**options)
@@ -113,9 +111,14 @@ def test_callbacks_of_keras_work(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "clipping", [{"clipnorm": 0.01}, {"global_clipnorm": 0.01}, {"clipvalue": 0.01}], ids=str
+    "clipping",
+    [
+        slow({"global_clipnorm": 0.01}),
+        exhaustive({"clipnorm": 0.01}),
+        exhaustive({"clipvalue": 0.01}),
+    ],
+    ids=str,
 )
-@pytest.mark.slow
 def test_clipping_acts_on_the_mean_over_all_tasks(clipping):
     # With SGD of rate 1 the weights move by the clipped gradient.
     (x, y), moved = make_batch(), []

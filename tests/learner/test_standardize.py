@@ -80,8 +80,8 @@ CLASSIFICATIONS = {
 }
 
 
-# What of these needs something of its own: an inner loop, a Gaussian, a model that is no chain.
-OWN_WAYS = ("maml", "alpaca", "gaussian", "in context", "subclassed")
+# What of these needs something of its own: a Gaussian, a model that is no chain.
+OWN_WAYS = ("alpaca", "gaussian", "subclassed")
 
 
 def learner_of(algorithm, make, loss):

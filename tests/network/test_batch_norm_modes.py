@@ -8,7 +8,7 @@ import tensorflow as tf
 import meta_tf
 from meta_tf.network.network import Network
 from meta_tf.network.normalization import BATCH_NORM_MODES as MODES
-from tests.marks import few
+from tests.marks import exhaustive, few, slow
 
 layers = keras.layers
 CROSS_ENTROPY = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -78,19 +78,18 @@ def test_whether_a_prediction_depends_on_its_batch(mode, alone):
 @pytest.mark.parametrize(
     "algorithm",
     [
-        meta_tf.MAML(0.1, 2),
-        meta_tf.MAMLPlusPlus(0.1, 2),
-        meta_tf.MetaCurvature(0.1, 2),
-        meta_tf.IMAML(0.1, 2),
-        meta_tf.Reptile(0.01, 2),
-        meta_tf.ProtoMAML(0.1, 2),
-        meta_tf.R2D2(3),
-        meta_tf.MatchingNet(3),
-        meta_tf.ProtoNet(3),
+        slow(meta_tf.MAMLPlusPlus(0.1, 2)),
+        slow(meta_tf.IMAML(0.1, 2)),
+        slow(meta_tf.R2D2(3)),
+        exhaustive(meta_tf.MAML(0.1, 2)),
+        exhaustive(meta_tf.MetaCurvature(0.1, 2)),
+        exhaustive(meta_tf.Reptile(0.01, 2)),
+        exhaustive(meta_tf.ProtoMAML(0.1, 2)),
+        exhaustive(meta_tf.MatchingNet(3)),
+        exhaustive(meta_tf.ProtoNet(3)),
     ],
     ids=lambda algorithm: type(algorithm).__name__,
 )
-@pytest.mark.slow
 def test_in_mode_support_each_query_is_independent_with_every_algorithm(algorithm):
     rng, labels = np.random.default_rng(0), np.arange(6) % 3
     support, query = rng.random([2, 6, 8, 8, 1], dtype="float32")

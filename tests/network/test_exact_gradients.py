@@ -103,6 +103,7 @@ ACTIVATION_NAMES = [
     *("tanh", "tanh_shrink", "exponential", "log_sigmoid", "log_softmax", "squareplus"),
     *("sparse_plus", "linear"),
 ]
+ATTENTIONS = [name for name in SEQUENCES if "Attention" in name]
 ACTIVATIONS = {
     f"Activation {a}": ([4], lambda a=a: [layers.Dense(6), layers.Activation(a)])
     for a in ACTIVATION_NAMES
@@ -111,11 +112,11 @@ GROUPS = {
     "normalizations": NORMALIZATIONS | RIGHT_NORMALIZATIONS,
     "convolutions": CONVOLUTIONS,
     "poolings": POOLINGS,
-    "sequences": SEQUENCES,
+    "sequences": {n: SEQUENCES[n] for n in ("LSTM", "GRU", "SimpleRNN", *ATTENTIONS)},
     "others": OTHERS,
     "activations": ACTIVATIONS,
 }
-LAYERS = {name: layer for group in GROUPS.values() for name, layer in group.items()}
+LAYERS = SEQUENCES | {name: layer for group in GROUPS.values() for name, layer in group.items()}
 
 
 class SelfAttention(layers.Layer):

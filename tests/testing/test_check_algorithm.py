@@ -85,12 +85,16 @@ def test_an_algorithm_without_an_inner_loop_passes():
 
 
 @pytest.mark.parametrize(
-    "algorithm",
-    [slow(NearestMean(3)), exhaustive(meta_tf.MAML(0.1, inner_steps=2))],
-    ids=["own", "maml"],
+    ("algorithm", "mode"),
+    [
+        slow(NearestMean(3), "running"),
+        exhaustive(NearestMean(3), None),
+        exhaustive(meta_tf.MAML(0.1, inner_steps=2), None),
+    ],
+    ids=["own, one", "own", "maml"],
 )
-def test_right_algorithms_have_every_property_in_every_mode(algorithm):
-    check_algorithm(algorithm)
+def test_right_algorithms_have_every_property_in_every_mode(algorithm, mode):
+    check_algorithm(algorithm, batch_norm=mode)
 
 
 @pytest.mark.parametrize(
