@@ -28,7 +28,7 @@ from benchmarks.interval import interval
 from benchmarks.linear_systems import LAGS, NEXT, RECORD, Machines
 
 RESULTS = Path(__file__).parent / "results"
-STEPS = {0.1: 1000, 0.3: 300}  # of each noise; the second training continues from the first
+STEPS = {0.1: 3000, 0.3: 3000}  # of each noise; the second training continues from the first
 TASKS, RATE, EVERY, PER_CALL = 16, 3e-3, 250, 10
 TEST_TASKS = 200
 PENALTIES = 10.0 ** np.arange(-2, 4)
