@@ -263,7 +263,7 @@ WITH_COMMANDS = [p for p in PAGES if p != FRONT[1] and to_run(p)]
 def test_its_commands_run(path, tmp_path):
     """One after another in a fresh folder, in which only the reader's own data lies."""
     commands = to_run(path)
-    write_data_of_a_reader(tmp_path)
+    write_data_of_a_reader(tmp_path, large=any("--ways=2-20" in words for words in commands))
     answers = command_line.one_after_another(commands, cwd=tmp_path)
     failed = {
         " ".join(words): err
@@ -273,7 +273,10 @@ def test_its_commands_run(path, tmp_path):
     assert not failed
 
 
-def write_data_of_a_reader(folder):
+FEW_DRAWINGS = {"classes": 90, "each": 3}
+
+
+def write_data_of_a_reader(folder, large):
     """Everything that commands of the pages name, small."""
     write_pictures(folder / "my_images", classes=32, each=6)
     for name in ("my_characters", "my_pictures", "my_photos"):
@@ -282,7 +285,8 @@ def write_data_of_a_reader(folder):
         write_pictures(folder, classes=1, each=6)
         (folder / "class_00").rename(folder / name)
     for half in ("images_background", "images_evaluation"):
-        write_pictures(folder / "data" / "omniglot" / half / "Alphabet", classes=90, each=15)
+        alphabet = folder / "data" / "omniglot" / half / "Alphabet"
+        write_pictures(alphabet, **({"classes": 170, "each": 15} if large else FEW_DRAWINGS))
     pandas = pytest.importorskip("pandas")
     rows = np.arange(480)
     patients = pandas.DataFrame(
