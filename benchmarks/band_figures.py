@@ -88,7 +88,7 @@ def next_outputs(workdir: Path, data: Path) -> Figure:
     axes.fill_between(t, lower, upper, color=BLUE, alpha=0.2, lw=0, label="90 % interval")
     axes.plot(t, outputs[:, 0], color=BLUE, label="ALPaCA, one step ahead")
     axes.plot(t, real, "o", ms=4, color=RED, mec="white", label="measured")
-    axes.legend(loc="lower right", ncols=3, frameon=False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
     tidy(axes, "sample", "output", None)
     headline(figure, f"A new machine after a record of {new_machine.RECORD} samples, noise {NOISE}")
     return figure

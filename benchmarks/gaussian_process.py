@@ -32,7 +32,7 @@ RESULTS = Path(__file__).parent / "results"
 KERNELS = ("rbf", "matern")
 SUPPORT, QUERIES, TEST_TASKS = 20, 30, 500
 LENGTHS, HEIGHTS, X, NOISE = (0.1, 0.6), (0.1, 1.0), (-2.0, 2.0), 0.02
-STEPS, TASKS = 14_000, 32
+STEPS, TASKS = {"rbf": 32_000, "matern": 20_000}, 32
 _TEST = 2**24
 
 
@@ -40,16 +40,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kernel", choices=KERNELS)
     parser.add_argument("--workdir", default="runs", help="the trainings' folder")
-    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--steps", type=int, help="by default as many as in the results")
     given = parser.parse_args()
+    steps = given.steps or STEPS[given.kernel]
     source = tasks(given.kernel)
     folder = Path(given.workdir) / f"gaussian_process_{given.kernel}"
-    learner = long_training.train(make, source.train, folder, steps=given.steps, tasks=TASKS)
+    learner = long_training.train(make, source.train, folder, steps=steps, tasks=TASKS)
     found = {
         "kernel": given.kernel,
         "support": SUPPORT,
         "test_tasks": TEST_TASKS,
-        "steps": given.steps,
+        "steps": steps,
         "tasks_of_a_step": TASKS,
         "cpu_seconds": long_training.cpu_seconds(folder),
         **measure(learner, given.kernel),

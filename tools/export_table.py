@@ -128,7 +128,7 @@ def fill(format: str, any_sizes: bool) -> None:
 
 def _earlier(table: str, versions: str) -> tuple[dict[str, str], dict[str, str]]:
     """The rows of the page's table by algorithm, and its letters by reason."""
-    text = PAGE.read_text(encoding="utf-8").split(f"<!-- table {table} -->")[1]
+    text = PAGE.read_text(encoding="utf-8").split(f"<!-- measured {table} -->")[1]
     text = text.split("<!-- end -->")[0]
     if versions not in text:
         return {}, {}
@@ -168,7 +168,7 @@ def _reason(error: str) -> str:
 
 def put(name: str, table: str, page: Path = PAGE) -> None:
     """Puts a table between its two comments on a page."""
-    marks = f"<!-- table {name} -->\n", "<!-- end -->"
+    marks = f"<!-- measured {name} -->\n", "<!-- end -->"
     before, rest = page.read_text(encoding="utf-8").split(marks[0])
     after = rest.split(marks[1], 1)[1]
     page.write_text(f"{before}{marks[0]}\n{table}\n\n{marks[1]}{after}", encoding="utf-8")
