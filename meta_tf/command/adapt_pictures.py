@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import keras
 import numpy as np
@@ -32,10 +32,12 @@ from meta_tf.learner.class_names import distinct
 from meta_tf.learner.company import feels_company
 from meta_tf.learner.embedded import embedding_of, embeds_separately, head_of, with_network
 from meta_tf.run.devices import set_up_device
+from meta_tf.run.settings import AtLeast
 from meta_tf.tasks.images.conversion import Conversion
 from meta_tf.tasks.images.decode import decode_images
 from meta_tf.tasks.images.picture_classes import Classes, classes_in
 from meta_tf.tasks.images.picture_input import Invert, PictureInput
+from meta_tf.zoo.photos import PHOTOS
 
 _MOST_MEASURED = 24  # pictures that decide between strokes and photographs
 _MOST_LEFT_OUT = 200  # pictures of the estimate
@@ -48,9 +50,15 @@ class Pictures:
     Args:
       invert: whether to invert light and dark. auto: for a shipped learner of characters or one
         of Omniglot, which expect ink of 1 on a ground of 0, each picture that is mostly light.
+      views: for photographs, views of each picture whose features are averaged: 1; 2 with its
+        mirror image; 6 with its corners too. More are more accurate, and slower.
+      backbone: for photographs, a network of keras.applications in place of the shipped one,
+        such as MobileNetV2; Keras fetches its weights once.
     """
 
     invert: Literal["auto", "yes", "no"] = "auto"
+    views: Annotated[int, AtLeast(1)] = 1
+    backbone: str | None = None
 
 
 EXAMPLES = """
@@ -73,10 +81,11 @@ def run(asked: Adaptation, how: Pictures, told: Told) -> None:
     set_up_device(asked.device)
     classes = classes_in(Path(asked.support), "--support")
     new = new_pictures(Path(asked.query), classes.names, told)
-    name, why = (asked.learner, "") if asked.learner else chosen(classes)
+    given = asked.learner or (PHOTOS if how.backbone else None)
+    name, why = (given, "") if given else chosen(classes)
     if why:
         told.say(f"{why} The learner is {name}; --learner chooses another.")
-    learner = load(name)
+    learner = _learner(name, how)
     takes = _takes(learner, name)
     learner.pictures = takes = dataclasses.replace(takes, invert=_invert(name, how, takes))
     _check_ways(learner, classes.names, name)
@@ -124,7 +133,19 @@ def chosen(classes: Classes) -> tuple[str, str]:
     number, of = int(strokes.sum()), len(strokes)
     if 2 * number > of:
         return "omniglot", f"{number} of {of} pictures are strokes on a flat ground."
-    return "photos", f"{of - number} of {of} pictures are photographs."
+    return PHOTOS, f"{of - number} of {of} pictures are photographs."
+
+
+def _learner(name: str | Path, how: Pictures) -> meta_tf.MetaLearner:
+    """The learner of this name, with the views and the network that the flags ask for."""
+    if (how.views, how.backbone) == (1, None):
+        return load(name)
+    if name != PHOTOS:
+        raise ValueError(
+            f"--views and --backbone are only for --learner={PHOTOS}. Received: "
+            f"--learner={name}. Leave them out, or add --learner={PHOTOS}."
+        )
+    return meta_tf.pretrained(PHOTOS, views=how.views, backbone=how.backbone)
 
 
 def _estimate(

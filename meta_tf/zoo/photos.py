@@ -7,12 +7,15 @@ import json
 import keras
 
 from meta_tf.algorithms import R2D2
+from meta_tf.checks import check_choice
 from meta_tf.efficientnet_lite import efficientnet_lite0
 from meta_tf.learner import MetaLearner
 from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.zoo.calibrations import FOLDER, calibration_of
 
 PHOTOS = "photos"
+VIEWS = (1, 2, 6)
+_CORNER = 8  # a corner leaves out one row of so many, and one column
 _CHOSEN_ON = ("clothing", "grocery")  # settings, temperatures and thresholds
 
 _CARD = f"""### {PHOTOS}
@@ -54,7 +57,7 @@ def card_of_photos() -> str:
     return _CARD.format(numbers="".join(lines))
 
 
-def photos(body: keras.Model | None = None) -> MetaLearner:
+def photos(body: keras.Model | None = None, views: int = 1) -> MetaLearner:
     """Builds the learner of photographs.
 
     The head is a ridge regression on the square roots of the features, scaled to unit length:
@@ -63,18 +66,38 @@ def photos(body: keras.Model | None = None) -> MetaLearner:
     Args:
       body: the network, pictures [B, size, size, 3] of values from 0 to 1 to features [B, D] of
         at least 0. By default EfficientNet-Lite0, for which the learner is calibrated.
+      views: the views of each picture whose features are averaged, one of `VIEWS`: itself; also
+        its mirror image; also its four corners, enlarged. Each takes a pass of the network.
 
     Returns:
       A learner without an optimiser. It takes pixels from 0 to 255; the network is frozen.
     """
+    check_choice("views", views, VIEWS)
     network = efficientnet_lite0() if body is None else body
     pixels = keras.Input(network.input_shape[1:], name="pixels")
-    features = network(keras.layers.Rescaling(1 / 255, name="from_pixels")(pixels))
-    learner = _learner(pixels, features)
+    learner = _learner(pixels, features_of(network, pixels, views))
     (height, width, channels) = network.input_shape[1:]
     learner.pictures = PictureInput((height, width), channels, white=255, crop=True)
     learner.calibration = calibration_of(PHOTOS) if body is None else None
     return learner
+
+
+def features_of(network: keras.Model, pixels: keras.KerasTensor, views: int) -> keras.KerasTensor:
+    """The mean features [B, D] of some views of pictures [B, H, W, 3], values from 0 to 255."""
+    scaled = keras.layers.Rescaling(1 / 255, name="from_pixels")(pixels)
+    if views == 1:
+        return network(scaled)
+    (height, width) = scaled.shape[1:3]
+    seen = [scaled, keras.ops.flip(scaled, axis=2)]
+    if views == 6:
+        least = (height // _CORNER, width // _CORNER)
+        for top in (0, least[0]):
+            for left in (0, least[1]):
+                cut = ((top, least[0] - top), (left, least[1] - left))
+                corner = keras.layers.Cropping2D(cut, "channels_last")(scaled)
+                seen.append(keras.layers.Resizing(height, width)(corner))
+    features = network(keras.ops.concatenate(seen, axis=0))
+    return keras.ops.mean(keras.ops.reshape(features, (views, -1, features.shape[-1])), axis=0)
 
 
 def photos_from_features(size: int = 1280) -> MetaLearner:

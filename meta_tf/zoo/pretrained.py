@@ -8,12 +8,15 @@ import keras
 
 from meta_tf.checks import check_choice
 from meta_tf.learner import MetaLearner
+from meta_tf.zoo import backbones
 from meta_tf.zoo.calibrations import FOLDER, calibration_of
 from meta_tf.zoo.card import card, names
 from meta_tf.zoo.photos import PHOTOS, photos
 
 
-def pretrained(name: str, verbose: bool = False) -> MetaLearner:
+def pretrained(
+    name: str, verbose: bool = False, *, views: int = 1, backbone: str | None = None
+) -> MetaLearner:
     """Loads a pretrained learner, to use or to train further.
 
     The learners distinguish classes that they have never seen, from one to ten examples of each:
@@ -30,6 +33,11 @@ def pretrained(name: str, verbose: bool = False) -> MetaLearner:
     Args:
       name: one of `meta_tf.zoo.names()`; the error for a wrong one lists them.
       verbose: whether to print the card.
+      views: for `photos`, the number of views of each picture whose features are averaged: 1; 2
+        with its mirror image; 6 with its corners too. More are more accurate, and slower.
+      backbone: for `photos`, the name of a network of `keras.applications` that takes the place
+        of its own, such as `"MobileNetV2"`; Keras fetches the weights. The learner is then
+        uncalibrated: it has no answer "none of these".
 
     Returns:
       A `MetaLearner` with the weights from the end of training. It has no optimiser:
@@ -37,7 +45,8 @@ def pretrained(name: str, verbose: bool = False) -> MetaLearner:
       train it further. The network of `photos` is frozen.
 
     Raises:
-      ValueError: if there is no learner with that name.
+      ValueError: if there is no learner with that name, `views` or `backbone` is invalid or set
+        for another learner than `photos`, or Keras cannot fetch the weights of a backbone.
 
     Example:
       >>> learner = pretrained("omniglot_5way_1shot")
@@ -54,7 +63,12 @@ def pretrained(name: str, verbose: bool = False) -> MetaLearner:
     if verbose:
         print(card(name))
     if name == PHOTOS:
-        return photos()
+        return photos(None if backbone is None else backbones.backbone(backbone), views)
+    if (views, backbone) != (1, None):
+        raise ValueError(
+            f"`views` and `backbone` are only for {PHOTOS!r}. Received: views={views!r}, "
+            f"backbone={backbone!r} for {name!r}. Leave them out."
+        )
     learner = keras.models.load_model(FOLDER / f"{name}.keras", compile=False)
     learner.pictures = dataclasses.replace(learner.pictures, invert="light")  # ink on paper
     learner.calibration = calibration_of(name)

@@ -177,6 +177,14 @@ def test_many_classes_list_their_mistakes_instead_of_a_table():
         (["predict"], "--model is needed"),
         (["predict", "nothing.keras", "new"], "--model must be"),
         (["adapt", "support", "nowhere"], "--query must be a folder"),
+        (
+            ["adapt", "support", "new", "--learner=omniglot", "--views=6"],
+            "only for --learner=photos. Received: --learner=omniglot",
+        ),
+        (
+            ["adapt", "support", "new", "--learner=photos", "--backbone=MobileNet9"],
+            "`backbone` must be one of",
+        ),
     ],
     ids=str,
 )

@@ -1,15 +1,18 @@
 """The learner of photographs: its head by NumPy, and what of it is saved."""
 
+import functools
 import json
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import meta_tf
 from meta_tf import zoo
-from meta_tf.zoo.photos import photos, photos_from_features
+from meta_tf.zoo.backbones import backbone
+from meta_tf.zoo.photos import VIEWS, features_of, photos, photos_from_features
 
 PICTURES = np.random.default_rng(0).integers(0, 256, [9, 8, 8, 3], np.uint8)
 LABELS = [0, 1, 2, 0, 1]
@@ -119,3 +122,69 @@ def test_the_shipped_one_learns_three_colours():
     _, strange = fitted.predict_with_strangeness(mosaics)
     assert known.max() < strange.min()
     assert f"{learner.model.count_params():,} parameters" in zoo.card("photos")
+
+
+def test_views_are_the_mean_of_their_features(learner):
+    network, pictures = learner.model.layers[2], PICTURES.astype("float32")
+    pixels = keras.Input([8, 8, 3])
+    views = [pictures, pictures[:, :, ::-1]]
+    for top in (0, 1):
+        for left in (0, 1):  # a corner of 7 x 7 pixels, enlarged by TensorFlow
+            corner = pictures[:, top : top + 7, left : left + 7]
+            views.append(tf.image.resize(corner, (8, 8)).numpy())
+    of_each = [network.predict(view / 255, verbose=0) for view in views]
+    for number in VIEWS:
+        found = keras.Model(pixels, features_of(network, pixels, number)).predict(
+            pictures, verbose=0
+        )
+        np.testing.assert_allclose(found, np.mean(of_each[:number], axis=0), rtol=1e-4, atol=1e-6)
+
+
+def test_a_learner_of_several_views_is_saved(learner, tmp_path):
+    several = photos(learner.model.layers[2], views=6)
+    expected = several.adapt(PICTURES[:5], LABELS).predict(PICTURES[5:], verbose=0)
+    several.save(tmp_path / "several.keras")
+    loaded = keras.models.load_model(tmp_path / "several.keras")
+    found = loaded.adapt(PICTURES[:5], LABELS).predict(PICTURES[5:], verbose=0)
+    np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ValueError, match=r"`views` must be one of 1, 2, 6\. Received: 3"):
+        photos(learner.model.layers[2], views=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [  # by the papers: from -1 to 1; BGR less ImageNet's means; by means and deviations; as it is
+        ("MobileNetV2", lambda x: x / 127.5 - 1),
+        ("ResNet50", lambda x: x[..., ::-1] - np.array([103.939, 116.779, 123.68])),
+        (
+            "DenseNet121",
+            lambda x: (x / 255 - np.array([0.485, 0.456, 0.406])) / np.array([0.229, 0.224, 0.225]),
+        ),
+        ("EfficientNetB0", lambda x: x),
+    ],
+)
+def test_a_backbone_sees_the_pixels_that_it_was_trained_on(name, expected, monkeypatch):
+    build = getattr(keras.applications, name)
+
+    @functools.wraps(build)
+    def tiny(**options):
+        assert options == {"include_top": False, "pooling": "avg", "input_shape": (224, 224, 3)}
+        return keras.Sequential([keras.Input([224, 224, 3]), keras.layers.Identity()])
+
+    monkeypatch.setattr(keras.applications, name, tiny)
+    x = np.random.default_rng(0).uniform(size=[1, 224, 224, 3]).astype("float32")
+    found = backbone(name).predict(x, verbose=0)
+    np.testing.assert_allclose(found, expected(255 * x), rtol=1e-3, atol=1e-3)
+
+
+def test_what_keras_cannot_fetch_is_named(monkeypatch):
+    def build(**options):
+        raise Exception("URL fetch failure on https://example.org: None")
+
+    monkeypatch.setattr(keras.applications, "MobileNetV2", build)
+    with pytest.raises(ValueError, match=r"`backbone` must be .* 'MobileNetV2'; URL fetch"):
+        meta_tf.pretrained("photos", backbone="MobileNetV2")
+    with pytest.raises(ValueError, match=r"`backbone` must be one of .* Received: 'MobileNet9'"):
+        meta_tf.pretrained("photos", backbone="MobileNet9")
+    with pytest.raises(ValueError, match="only for 'photos'"):
+        meta_tf.pretrained("omniglot", views=6)
