@@ -12,7 +12,7 @@ import numpy as np
 
 from meta_tf.calibration import softmax
 
-_STEPS = 60  # of logistic regression
+_STEPS = 120  # of logistic regression
 _PENALTIES = 10.0 ** np.arange(-5, 4)  # of ridge regression, as a fraction of the mean square
 _SMALLEST = 1e-7  # squared singular values below this fraction of the largest one are 0
 
@@ -101,19 +101,18 @@ def logistic_regression(task: Spectrum, support_y: np.ndarray) -> np.ndarray:
     ridge regression with penalty 2 of f + 2 (one-hot - softmax f); steps have momentum.
     """
     present = _one_hot(support_y)
+    unseen = np.where(present.any(1), 0, -np.inf)[:, np.newaxis]
     shrink = (task.square / (task.square + 2))[..., np.newaxis]
     logits = ahead = np.zeros_like(present)
     response = ahead
     for step in range(_STEPS):
-        response = ahead + 2 * (present - softmax(ahead))
+        response = ahead + 2 * (present - softmax(ahead + unseen))
         mean = response.mean(1, keepdims=True)
         new = mean + task.u @ (shrink * (task.u.swapaxes(1, 2) @ (response - mean)))
         ahead, logits = new + step / (step + 3) * (new - logits), new
     mean = response.mean(1, keepdims=True)
     along = task.u.swapaxes(1, 2) @ (response - mean)
-    scores = mean + task.query @ (along / (task.square + 2)[..., np.newaxis])
-    seen = present.sum(1)[:, np.newaxis] > 0
-    return np.where(seen, scores, -np.inf)
+    return unseen + mean + task.query @ (along / (task.square + 2)[..., np.newaxis])
 
 
 def _one_hot(labels: np.ndarray) -> np.ndarray:
