@@ -35,9 +35,9 @@ def main() -> None:
     for name in options.names or [n for n in zoo.characters() if n.startswith("omniglot")]:
         learner = meta_tf.pretrained(name)
         ways = learner.algorithm.prediction_size(learner.network) or learner.model.output_shape[-1]
-        # A learner with an inner loop has outputs for one number of classes.
+        # A learner with an inner loop was trained for one size, and learns fewer classes as well.
         free = isinstance(learner.algorithm, EmbeddingLearner)
-        sizes = [size for size in SIZES if size[0] <= ways] if free else [(ways, 1)]
+        sizes = [(n, k) for n, k in SIZES if n <= ways and (free or k == 1)]
 
         def source(ways: int, shots: int) -> meta_tf.tasks.Source:
             return meta_tf.tasks.Omniglot(options.omniglot, ways=ways, shots=shots, queries=5)

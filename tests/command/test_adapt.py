@@ -57,7 +57,7 @@ def folder(tmp_path_factory):
 CALLS = [
     ["adapt", "support", "query", "--output=a.csv", "--save=adapted.keras"],
     ["adapt", "--support=flat", "--query=chalk", "--output=b.csv"],
-    ["adapt", "three", "query", "--output=c.csv", "--learner=omniglot_20way_1shot"],
+    ["adapt", "three", "query", "--output=c.csv", "--learner=omniglot_20way_1shot", "--nounknown"],
     ["adapt", "support", "query", "--invert=no", "--output=d.csv"],
     ["export", "--learner=omniglot_5way_1shot", "--output=saved", "--format=tf_saved_model"],
     ["predict", "adapted.keras", "query", "--output=e.csv"],

@@ -54,7 +54,8 @@ def test_the_shipped_learner_learns_in_litert(tmp_path):
     assert set(weights) == {*(f"conv{i}_kernel" for i in (1, 2, 3, 4)), "head_kernel", "head_bias"}
     apart = run["predict"](query_x=new, **weights)["predictions"]
     np.testing.assert_allclose(apart, expected, rtol=0, atol=1e-3)
-    assert [p.name for p in path.parent.iterdir()] == ["learner.tflite"]
+    found = sorted(p.name for p in path.parent.iterdir())
+    assert found == ["learner.tflite", "learner.tflite.temperature.json"]
 
 
 @needs_litert
