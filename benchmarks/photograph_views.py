@@ -19,11 +19,9 @@ import keras
 import numpy as np
 
 from benchmarks.interval import interval
-from benchmarks.photographs import RESULTS, SHOTS, SIZE, WAYS, Photos, Pictures, draw
+from benchmarks.photographs import RESULTS, SHOTS, SIZE, WAYS, Photos, Pictures, draw, pictures_in
 from meta_tf.efficientnet_lite import efficientnet_lite0
 from meta_tf.files import write_text
-from meta_tf.tasks.images.decode import decode_images
-from meta_tf.tasks.images.picture import ImageFile
 from meta_tf.zoo.photos import VIEWS, features_of
 
 
@@ -54,20 +52,17 @@ def main() -> None:
 
 def features(folder: Path) -> tuple[dict[int, Pictures], dict[int, float]]:
     """The features of a set's pictures by the number of views, and the time of each."""
-    paths = sorted(path for path in folder.glob("*/*") if path.is_file())
-    y = np.unique([path.parent.name for path in paths], return_inverse=True)[1]
+    y, pictures = pictures_in(folder, at_once=12)
     network, pixels = efficientnet_lite0(SIZE), keras.Input([SIZE, SIZE, 3])
     models = {v: keras.Model(pixels, features_of(network, pixels, v)) for v in VIEWS}
     found: dict[int, list[Any]] = {views: [] for views in VIEWS}
     seconds = dict.fromkeys(VIEWS, 0.0)
-    for first in range(0, len(paths), 12):
-        files = [ImageFile.at(path) for path in paths[first : first + 12]]
-        images = decode_images(files, (SIZE, SIZE), 3, crop=True).astype("float32")
+    for images in pictures:
         for views, model in models.items():
             started = time.process_time()
             found[views].append(model.predict_on_batch(images))
             seconds[views] += time.process_time() - started
-    each = {views: round(s / len(paths), 4) for views, s in seconds.items()}
+    each = {views: round(s / len(y), 4) for views, s in seconds.items()}
     return {views: (np.concatenate(x), y) for views, x in found.items()}, each
 
 

@@ -119,17 +119,21 @@ def features(folder: Path, kept: Path | None = None) -> Pictures:
     if file and file.exists():
         with np.load(file) as stored:
             return stored["x"], stored["y"]
-    paths = sorted(path for path in folder.glob("*/*") if path.is_file())
-    body, found = efficientnet_lite0(SIZE), []
-    for first in range(0, len(paths), 16):
-        files = [ImageFile.at(path) for path in paths[first : first + 16]]
-        images = decode_images(files, (SIZE, SIZE), 3, crop=True)
-        found.append(body.predict_on_batch(images.astype("float32") / 255))
-    x = np.concatenate(found)
-    y = np.unique([path.parent.name for path in paths], return_inverse=True)[1]
+    y, pictures = pictures_in(folder)
+    body = efficientnet_lite0(SIZE)
+    x = np.concatenate([body.predict_on_batch(images / 255) for images in pictures])
     if file:
         np.savez(file, x=x, y=y)
     return x, y
+
+
+def pictures_in(folder: Path, at_once: int = 16) -> tuple[np.ndarray, Iterator[np.ndarray]]:
+    """The classes [n] of a set's pictures, and some pictures [B, SIZE, SIZE, 3] after others."""
+    paths = sorted(path for path in folder.glob("*/*") if path.is_file())
+    y = np.unique([path.parent.name for path in paths], return_inverse=True)[1]
+    groups = (paths[i : i + at_once] for i in range(0, len(paths), at_once))
+    files = ([ImageFile.at(path) for path in group] for group in groups)
+    return y, (decode_images(f, (SIZE, SIZE), 3, crop=True).astype("float32") for f in files)
 
 
 class Part(NamedTuple):

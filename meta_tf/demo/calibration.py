@@ -7,7 +7,7 @@ from typing import Any
 from meta_tf.calibration import Calibration
 
 
-def calibration_of(calibration: Calibration | None) -> dict[str, Any] | None:
+def calibration_for_page(calibration: Calibration | None) -> dict[str, Any] | None:
     """The `temperature`'s formula, the `thresholds`, and the `spread`; None without any."""
     if calibration is None:
         return None

@@ -12,7 +12,7 @@ import keras
 
 from meta_tf.algorithms import InnerLoop, ProtoNet
 from meta_tf.data_checks.targets import classes_of
-from meta_tf.demo.calibration import calibration_of
+from meta_tf.demo.calibration import calibration_for_page
 from meta_tf.demo.shown import Shown
 from meta_tf.files import temporary_folder
 from meta_tf.learner import MetaLearner
@@ -84,7 +84,7 @@ def entry(shown: Shown, after: Sequence[dict[str, Any]]) -> dict[str, Any]:
     shows = "steps" if isinstance(algorithm, InnerLoop) else "confidence"
     if isinstance(algorithm, ProtoNet):
         shows = "distances"
-    calibration = calibration_of(learner.calibration)
+    calibration = calibration_for_page(learner.calibration)
     if calibration and getattr(algorithm, "distance", None) != "euclidean":
         calibration["spread"] = None  # the page sees no distances
     drawn = shown.trained_on or OMNIGLOT

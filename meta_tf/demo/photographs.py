@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from meta_tf.algorithms import R2D2
-from meta_tf.demo.calibration import calibration_of
+from meta_tf.demo.calibration import calibration_for_page
 from meta_tf.demo.embed import embed_file
 from meta_tf.demo.shown import Shown
 from meta_tf.pixels import largest_pixel
@@ -70,7 +70,7 @@ def write(shown: Sequence[Shown], folder: Path) -> dict[str, Any]:
         "lambda": math.exp(float(meta["log_lambda"])),
         "scale": float(meta["scale"]),
         "bias": float(meta["bias"]),
-        "calibration": calibration_of(learner.calibration),
+        "calibration": calibration_for_page(learner.calibration),
     }
 
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 from meta_tf.algorithms import Algorithm
 from meta_tf.batch.map_tasks import map_tasks
 from meta_tf.batch.sizes import cut, how_to_run, sizes_in
-from meta_tf.calibration import log_probabilities, softmax
+from meta_tf.calibration import softmax
 from meta_tf.checks import check_choice, check_integer, check_seed, check_switch
 from meta_tf.data_checks.values import right_batch
 from meta_tf.evaluation.compared import Compared, comparable
@@ -26,9 +26,8 @@ from meta_tf.evaluation.sureness import Sureness
 from meta_tf.evaluation.task_metric import TaskMetric, check_metric, task_metrics
 from meta_tf.evaluation.task_sizes import TaskSizes
 from meta_tf.learner import MetaLearner
-from meta_tf.learner.calibrate import classifies, size_of
+from meta_tf.learner.calibrate import classifies, logits_of, size_of
 from meta_tf.learner.company import COMPANIES
-from meta_tf.network.check_loss import takes_logits
 from meta_tf.network.masks import packed, unpacked
 from meta_tf.tasks.part import Part
 from meta_tf.types import Batch, Tensor
@@ -228,12 +227,10 @@ def _add(
 ) -> None:
     """Adds the probabilities of the first tasks of a batch, by predictions [T, Q, N]."""
     all_of = {"support_y": x["support_y"], "query_y": y, "predictions": predictions, **sizes_in(x)}
+    calibration = learner.calibration
     for task in range(tasks):
         one = cut({name: t[task] for name, t in all_of.items()})
-        logits = one["predictions"].numpy()
-        if not takes_logits(learner.network.loss):
-            logits = log_probabilities(logits)
-        calibration = learner.calibration
+        logits = logits_of(learner.network.loss, one["predictions"].numpy())
         temperature = calibration.temperature(*size_of(one["support_y"])) if calibration else 1.0
         sureness.add(softmax(logits / temperature), one["query_y"].numpy())
 

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import tensorflow as tf
 
+from meta_tf.export.lowering import inputs_of
 from meta_tf.export.random_tasks import Arrays, RandomTasks
 from meta_tf.export.refused import Refused
 from meta_tf.layers.classifiers import UNSEEN
@@ -119,7 +120,7 @@ def _worst(run: Run, functions: dict[str, Any], task: Arrays) -> tuple[float, st
 
 def _by_embeddings(run: Run, embed: Any, support: Arrays, query: Arrays) -> Arrays:
     """The outputs of `predict_embedded`, with all examples embedded first."""
-    (spec, *_) = embed.structured_input_signature[1].values()
+    (spec, *_) = inputs_of(embed).values()
     at_once = spec.shape[0]
 
     def embedded(examples: Arrays, kind: str) -> Any:

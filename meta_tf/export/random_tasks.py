@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from meta_tf.export.lowering import inputs_of
 from meta_tf.learner import MetaLearner
 from meta_tf.network.standardized import input_statistics
 
@@ -29,7 +30,7 @@ class RandomTasks:
     """
 
     def __init__(self, function: Any, learner: MetaLearner, classes: int | None):
-        self._specs: dict[str, Any] = function.structured_input_signature[1]
+        self._specs = inputs_of(function)
         self._classes = classes
         vocabularies = [
             layer.input_dim

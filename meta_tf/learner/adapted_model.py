@@ -14,7 +14,7 @@ from tensorflow.python.eager.record import could_possibly_record  # there is no 
 
 from meta_tf import gaussian
 from meta_tf.algorithms import Algorithm
-from meta_tf.calibration import Calibration, log_probabilities, softmax
+from meta_tf.calibration import Calibration, softmax
 from meta_tf.checks import check_number, check_text
 from meta_tf.data_checks.batch import check_inputs, right_inputs
 from meta_tf.data_checks.finite import require_finite
@@ -22,6 +22,7 @@ from meta_tf.data_checks.targets import loss_name
 from meta_tf.forks import check_not_forked
 from meta_tf.layers import strangeness
 from meta_tf.layers.strangeness import Judged
+from meta_tf.learner.calibrate import logits_of
 from meta_tf.learner.class_names import write_class_names
 from meta_tf.learner.company import beside, feels_company
 from meta_tf.learner.compiled import (
@@ -59,7 +60,7 @@ from meta_tf.types import Tensors, Weights
 
 _COMPANY = "company.npz"  # in a Keras file
 
-_AT_ONCE = 32  # the batch size of Keras's `predict`
+AT_ONCE = 32  # the batch size of Keras's `predict`
 
 
 @keras.saving.register_keras_serializable("meta_tf")
@@ -176,12 +177,12 @@ class AdaptedModel(keras.Model):
         each task than a small model takes to predict.
         """
         x = read_inputs(self.network, self._pictures, "x", x)
-        if _number_of(x) is None:
+        arrays = _number_of(x) is not None
+        if arrays:  # Keras would number an example within its batch of 32
+            x = self._as_some("x", x)
+        if not arrays or steps is not None or callbacks:
             return super().predict(x, batch_size, verbose, steps, callbacks)
-        x = self._as_some("x", x)  # Keras would number an example within its batch of 32
-        if steps is not None or callbacks:
-            return super().predict(x, batch_size, verbose, steps, callbacks)
-        parts = list(_parts(x, batch_size or _AT_ONCE))
+        parts = list(in_parts(x, batch_size or AT_ONCE))
         shown = 0 if len(parts) == 1 else 1 if verbose == "auto" else verbose
         progress, found = keras.utils.Progbar(len(parts), verbose=shown), []
         for number, part in enumerate(parts, 1):
@@ -315,7 +316,7 @@ class AdaptedModel(keras.Model):
             pairs = [self._judge(weights, batch) for batch in self._alone(x, company)]
             pairs = [(p[-1:], apart if apart is None else apart[-1:]) for p, apart in pairs]
         else:
-            pairs = [self._judge(weights, part) for part in _parts(x, _AT_ONCE)]
+            pairs = [self._judge(weights, part) for part in in_parts(x)]
         predictions, apart = zip(*pairs, strict=True)
         logits = self._of_task(np.concatenate(predictions))
         if apart[0] is None:
@@ -324,15 +325,14 @@ class AdaptedModel(keras.Model):
         return Judged(logits, self._of_task(np.concatenate(apart)), np.asarray(within))
 
     def _probabilities(self, outputs: np.ndarray) -> np.ndarray:
-        logits = takes_logits(self.network.loss)
-        if logits is None or np.ndim(outputs) != 2:
+        loss = self.network.loss
+        if takes_logits(loss) is None or np.ndim(outputs) != 2:
             raise ValueError(
                 "Probabilities need a learner that classifies: one with the loss "
                 "keras.losses.SparseCategoricalCrossentropy. Received: a model learned with "
-                f"{self.network.loss!r}."
+                f"{loss!r}."
             )
-        outputs = outputs if logits else log_probabilities(outputs)
-        return softmax(outputs / self.temperature)
+        return softmax(logits_of(loss, outputs) / self.temperature)
 
     def predict_interval(self, x: Any, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """The central interval of each target, in the unit of the targets.
@@ -608,7 +608,7 @@ class AdaptedModel(keras.Model):
             self.run_eagerly = eagerly
 
 
-def _parts(x: Tensors, size: int) -> Iterator[Tensors]:
+def in_parts(x: Tensors, size: int = AT_ONCE) -> Iterator[Tensors]:
     """The examples in batches of `size`, the last one smaller."""
     for i in range(0, _number_of(x) or 0, size):
         yield tf.nest.map_structure(lambda t, i=i: t[i : i + size], x)

@@ -58,9 +58,9 @@ def _found(
             if judged.apart is not None:
                 from_own_class.append(of_class(judged.apart, y).mean())
     by_size = dict(sorted(by_size.items()))
-    logits_of = np.asarray if takes_logits(learner.network.loss) else log_probabilities
+    loss = learner.network.loss
     temperatures = {
-        size: fit_temperature([logits_of(j.logits) for j, _ in some], [y for _, y in some])
+        size: fit_temperature([logits_of(loss, j.logits) for j, _ in some], [y for _, y in some])
         for size, some in by_size.items()
     }
     # The distances of queries from the means of their own classes are on average the spread.
@@ -120,6 +120,11 @@ def classifies(learner: Any) -> bool:
     network = learner.network
     labels = wants_labels(learner.algorithm, network) and ignored_class(network.loss) is None
     return labels and takes_logits(network.loss) is not None
+
+
+def logits_of(loss: Any, outputs: np.ndarray) -> np.ndarray:
+    """Outputs of a classifier as logits: themselves, or the logarithms of probabilities."""
+    return outputs if takes_logits(loss) else log_probabilities(outputs)
 
 
 def size_of(labels: Tensor) -> tuple[int, float]:

@@ -10,14 +10,13 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms.embedding import EmbeddingLearner
-from meta_tf.learner.adapted_model import AdaptedModel
+from meta_tf.learner.adapted_model import AdaptedModel, in_parts
 from meta_tf.network.standardized import StandardizedLoss
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 if TYPE_CHECKING:
     from meta_tf.learner.meta_learner import MetaLearner
 
-_AT_ONCE = 32  # examples in a pass
 _LARGE = 2**25  # bytes of a support set that passes in parts: 56 photographs of 224 x 224 pixels
 
 
@@ -94,6 +93,4 @@ def adapt_in_parts(learner: MetaLearner, support: Examples, steps: int | None) -
 def embedded(learner: MetaLearner, support: Examples) -> Tensor:
     """The embeddings [S, D] of a support set."""
     embed = embedding_of(learner)
-    starts = range(0, int(support.y.shape[0]), _AT_ONCE)
-    parts = (tf.nest.map_structure(lambda t, i=i: t[i : i + _AT_ONCE], support.x) for i in starts)
-    return tf.concat([embed(part) for part in parts], 0)
+    return tf.concat([embed(part) for part in in_parts(support.x)], 0)

@@ -75,8 +75,9 @@ export class Learner {
    * What it takes a picture for.
    *
    * @returns for each number of steps `{ steps, logits, probabilities, none }`, of the classes
-   *   that were learned; `none`: whether it is none of them, as far as the learner can say. An output beyond those is left out: a learner whose number of outputs is
-   *   fixed never had an example for it.
+   *   that were learned; `none`: whether it is none of them, as far as the learner can say. An
+   *   output beyond those is left out: a learner whose number of outputs is fixed never had an
+   *   example for it.
    */
   async ask(picture) {
     // A learner that normalises by the batch at hand needs company of all classes.
