@@ -88,7 +88,7 @@ class ClassSource(Source):
                 sizes = RangeSizes(train_ways, train_shots, queries)
             else:
                 sizes = RangeSizes(ways, shots, queries)
-            most = [last for _, last in sizes]
+            most = sizes.ways[1], sizes.shots[1], sizes.queries[1]
             _check_part(part, names, data.counts[chosen], len(data.names), *most)
             sampler = Sampler(
                 examples,
