@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -147,9 +147,12 @@ def _features(
         left_out = [name for name in others if _numbers_rows(table, name)]
         names = [name for name in others if name not in left_out]
     else:
-        if not isinstance(features, Iterable):
-            raise ValueError(f"`features` must be column names. Received: {shown(features)}.")
-        names, left_out = [features] if isinstance(features, str) else list(features), []
+        try:
+            names, left_out = [features] if isinstance(features, str) else list(features), []
+        except TypeError:
+            raise ValueError(
+                f"`features` must be column names. Received: {shown(features)}."
+            ) from None
     if not names:
         raise ValueError("`features` must name at least one column. Received: none.")
     _check_columns(table, "features", names)
