@@ -44,8 +44,8 @@ def test_all_adapted_models_share_one_program():
         np.testing.assert_array_equal(fitted(query), at_once)
         fitted.compile("sgd", CE)
         fitted.evaluate(query, y[task % 2], verbose=0)
-    assert learner._adapt.experimental_get_tracing_count() == 1
-    assert learner._predict.experimental_get_tracing_count() == 1
+    assert learner._adapt.function.experimental_get_tracing_count() == 1
+    assert learner._functions.predict.function.experimental_get_tracing_count() == 1
 
 
 def test_support_and_query_sets_of_any_size_take_two_traces():
@@ -54,8 +54,8 @@ def test_support_and_query_sets_of_any_size_take_two_traces():
     for size in (2, 5, 9, 4, 7):
         fitted = learner.adapt(x[:size], y[:size])
         assert fitted.predict(x[: size - 1], verbose=0).shape == (size - 1, 2)
-    assert learner._adapt.experimental_get_tracing_count() == 2
-    assert learner._predict.experimental_get_tracing_count() == 2
+    assert learner._adapt.function.experimental_get_tracing_count() == 2
+    assert learner._functions.predict.function.experimental_get_tracing_count() == 2
 
 
 def test_many_examples_are_predicted_without_compiling_for_each_task(capsys):
