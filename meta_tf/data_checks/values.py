@@ -46,7 +46,7 @@ def with_right_labels(
             tf.reduce_min(tf.cast(labels[name], tf.float32)),
             " to ",
             tf.reduce_max(tf.cast(labels[name], tf.float32)),
-            ". Number the classes of each task from 0, without fractions, or use more outputs (or `ways`).",
+            ". Number each task's classes from 0, without fractions, or add outputs (or `ways`).",
         )
         for name, right in _are_right(algorithm, network, labels).items()
     ]
