@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from meta_tf.checks import shown
+from meta_tf.checks import few, shown
 from meta_tf.tasks.examples import as_text
 from meta_tf.tasks.source import PARTS
 from meta_tf.tasks.split import split_by_fractions
@@ -34,7 +34,7 @@ def split_groups(
         if not groups:
             raise ValueError(
                 f"`split` must leave groups for each part. Received: none for {part}, of "
-                f"{len(names)}: {_few(names)}. Give it a larger fraction, or a list."
+                f"{len(names)}: {few(names)}. Give it a larger fraction, or a list."
             )
     rows = {name: row for row, name in enumerate(names)}
     return [sorted(rows[name] for name in groups) for groups in chosen]
@@ -63,16 +63,11 @@ def _check_lists(names: Sequence[str], parts: Sequence[Sequence[str]]) -> None:
     unknown = sorted(set(listed) - set(names))
     if unknown:
         raise ValueError(
-            f"`split` must contain names of groups: {_few(names)}. Received: {_few(unknown)}."
+            f"`split` must contain names of groups: {few(names)}. Received: {few(unknown)}."
         )
     twice = sorted(name for name, times in Counter(listed).items() if times > 1)
     if twice:
         raise ValueError(
             "`split` must not contain a group twice: training groups must not be tested. "
-            f"Received: {_few(twice)} more than once."
+            f"Received: {few(twice)} more than once."
         )
-
-
-def _few(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(str(name)) for name in names[:5])
-    return f"{shown}, … ({len(names)} in all)" if len(names) > 5 else shown

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from meta_tf.checks import few
 from meta_tf.memory import memory
 
 _BYTES = 8  # per number in memory
@@ -47,7 +48,7 @@ def read_table(data: Any) -> Any:
     if table.empty:
         raise ValueError(
             f"`data` must have rows below the column names. Received: {where}"
-            f"{len(table)} rows of the columns {_few(table.columns)}."
+            f"{len(table)} rows of the columns {few(table.columns)}."
         )
     return table
 
@@ -117,11 +118,6 @@ def _check_memory(path: Path, needed: int) -> None:
 def _check_distinct(where: str, names: Iterable[Any]) -> None:
     if twice := sorted({str(name) for name, times in Counter(names).items() if times > 1}):
         raise _DataError(
-            f"`data` must have distinct column names. Received: {where}{_few(twice)} more than "
+            f"`data` must have distinct column names. Received: {where}{few(twice)} more than "
             "once. Rename one of them."
         )
-
-
-def _few(names: Iterable[Any]) -> str:
-    names = [repr(str(name)) for name in names]
-    return ", ".join(names[:8]) + (f", … ({len(names)} in all)" if len(names) > 8 else "")
