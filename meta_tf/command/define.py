@@ -68,6 +68,15 @@ def settings_of(kind: type, values: flags.FlagValues, without: Collection[str] =
     return kind(**{n: None if n in without else value_of(values, n) for n in names})
 
 
+def settings_in(groups: Groups, values: flags.FlagValues) -> Any:
+    """The dataclass of settings in the groups, from the flags; a tuple if there are several."""
+    kinds = [
+        member for members in groups.values() for member in members if isinstance(member, type)
+    ]
+    found = tuple(settings_of(kind, values) for kind in kinds)
+    return found if len(found) > 1 else found[0]
+
+
 def help_of(values: flags.FlagValues, groups: Groups) -> str:
     """The help of all flags, by group."""
     return "\n".join(values.module_help(title) for title in groups).strip("\n")

@@ -136,7 +136,7 @@ def _pictures(
             )
     conversion = Conversion(size, channels)
     all_files = [file for of_class in files.values() for file in of_class]
-    return decode_images(all_files, size, channels, conversion), conversion.told()
+    return decode_images(all_files, size, channels, conversion), conversion.in_words()
 
 
 def _check_many(path: Path, classes: int, ways: int) -> None:

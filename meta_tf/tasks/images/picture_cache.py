@@ -70,7 +70,7 @@ def kept_pictures(
 
     Returns:
       The pictures as a memory map, uint8 [n, height, width, channels], and what they lost; see
-      `Conversion.told`.
+      `Conversion.in_words`.
 
     Raises:
       OSError: if the folder cannot be written.
@@ -161,8 +161,8 @@ def _write(folder: Path, mark: str, files: Sequence[ImageFile], shape: tuple[int
                 if not told and done < len(files) and time.monotonic() - start > _SLOW:
                     told = True
                     _tell(folder, done, shape)
-        checksum = zlib.crc32(conversion.told().encode(), checksum)
-        about = {"mark": mark, "told": conversion.told(), "checksum": checksum}
+        checksum = zlib.crc32(conversion.in_words().encode(), checksum)
+        about = {"mark": mark, "told": conversion.in_words(), "checksum": checksum}
         (part / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
 
