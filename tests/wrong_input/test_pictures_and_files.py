@@ -320,7 +320,8 @@ def test_the_ways_and_shots_of_training_are_its_own(few_test_classes):
         *("--task=images", f"--data_dir={few_test_classes}", "--ways=2", "--train_ways=5"),
         *("--shots=1", "--train_shots=2", "--queries=1"),
     ]
-    source = build.build_tasks(main.read("train", words).tasks)
+    train = main.read("train", words)
+    source = build.build_tasks(train.task, train.sizes)
     for part, ways, shots in ((source.train, 5, 2), (source.valid, 2, 1), (source.test, 2, 1)):
         x, y = next(iter(part.batches(3)))
         assert x["support_y"].shape == (3, ways * shots) and y.shape == (3, ways)
