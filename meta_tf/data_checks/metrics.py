@@ -45,16 +45,11 @@ _CLASSES_OF_NUMBERS = (
 
 
 def check_metrics(argument: str, metrics: Iterable[Any], targets: Any, predictions: Any) -> None:
-    """Raises ValueError if a Keras metric would compare targets of the wrong kind.
+    """Raises ValueError if a Keras metric does not fit the shapes of targets and predictions.
 
     Keras broadcasts class numbers against the outputs, or treats them as one-hot vectors, without
-    an error. Custom metrics are not checked, and `"accuracy"` adapts to the targets.
-
-    Args:
-      argument: the name of the argument that contains the metrics.
-      metrics: metrics, functions and names, as for `compile`.
-      targets: the shape of the targets.
-      predictions: the shape of the predictions.
+    an error. Custom metrics are not checked, and `"accuracy"` adapts to the targets. `metrics` are
+    as for `compile`.
     """
     targets, predictions = tuple(targets), tuple(predictions)
     for given in metrics:

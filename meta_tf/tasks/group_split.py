@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from meta_tf.checks import shown
+from meta_tf.checks import few, shown
+from meta_tf.tasks.examples import as_text
 from meta_tf.tasks.source import PARTS
 from meta_tf.tasks.split import split_by_fractions
 
@@ -15,19 +16,10 @@ from meta_tf.tasks.split import split_by_fractions
 def split_groups(
     names: Sequence[str], split: Sequence[float] | Sequence[Sequence[Any]], seed: int = 0
 ) -> list[list[int]]:
-    """Divides groups among training, validation and test.
+    """Three disjoint lists of indices into `names`, not empty: training, validation and test.
 
-    Args:
-      names: all groups.
-      split: the fractions of the three parts, or three lists of groups, also as a dictionary with
-        "train", "valid" and "test".
-      seed: for fractions, chooses the groups of each part.
-
-    Returns:
-      Three lists of indices into `names`, disjoint and not empty, in the order of `names`.
-
-    Raises:
-      ValueError: if `split` is neither, or a list contains an unknown group, or one twice.
+    `split`: as in `from_groups`, or a dictionary with "train", "valid" and "test". `seed`: chooses
+    the groups of each part if `split` is fractions. Raises ValueError if `split` is invalid.
     """
     given: Any = split
     if isinstance(given, Mapping) and set(given) == set(PARTS):
@@ -36,21 +28,16 @@ def split_groups(
     if all(isinstance(part, numbers.Real) for part in parts):
         chosen = split_by_fractions(names, parts, seed)
     else:
-        chosen = [_names_in(part) for part in parts]
+        chosen = [[as_text(name) for name in _listed(part, " in it")] for part in parts]
         _check_lists(names, chosen)
     for part, groups in zip(PARTS, chosen, strict=True):
         if not groups:
             raise ValueError(
                 f"`split` must leave groups for each part. Received: none for {part}, of "
-                f"{len(names)}: {_few(names)}. Give it a larger fraction, or a list."
+                f"{len(names)}: {few(names)}. Give it a larger fraction, or a list."
             )
     rows = {name: row for row, name in enumerate(names)}
     return [sorted(rows[name] for name in groups) for groups in chosen]
-
-
-def _names_in(part: Any) -> list[str]:
-    names = _listed(part, " in it")
-    return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
 
 
 def _listed(split: Any, where: str = "") -> list[Any]:
@@ -76,16 +63,11 @@ def _check_lists(names: Sequence[str], parts: Sequence[Sequence[str]]) -> None:
     unknown = sorted(set(listed) - set(names))
     if unknown:
         raise ValueError(
-            f"`split` must contain names of groups: {_few(names)}. Received: {_few(unknown)}."
+            f"`split` must contain names of groups: {few(names)}. Received: {few(unknown)}."
         )
     twice = sorted(name for name, times in Counter(listed).items() if times > 1)
     if twice:
         raise ValueError(
             "`split` must not contain a group twice: training groups must not be tested. "
-            f"Received: {_few(twice)} more than once."
+            f"Received: {few(twice)} more than once."
         )
-
-
-def _few(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(str(name)) for name in names[:5])
-    return f"{shown}, … ({len(names)} in all)" if len(names) > 5 else shown

@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from meta_tf.checks import check_choice, check_integer, shown
-from meta_tf.tasks.examples import as_examples
+from meta_tf.tasks.examples import as_examples, numbered
 from meta_tf.tasks.group_part import Cells, GroupPart, shots_of
 from meta_tf.tasks.group_split import split_groups
 from meta_tf.tasks.source import Kind, Source
@@ -86,7 +86,7 @@ def from_groups(
     _check_shapes(inputs, targets, of_group)
     inputs = as_examples("x", inputs)
     kind, targets, classes = _targets(targets)
-    names, of_group = _named(of_group)
+    names, of_group = numbered("groups", of_group, "group")
     parts = split_groups(names, split, seed)
     used = sorted(row for part in parts for row in part)
     _check_rows(np.bincount(of_group), used, names, classes)
@@ -147,18 +147,6 @@ def _targets(y: np.ndarray) -> tuple[Kind, np.ndarray, list[Any]]:
         f"[n], for classification. Received: y of shape {y.shape} and dtype {y.dtype}. Convert it "
         "with .astype(float), .astype(int) or .astype(str)."
     )
-
-
-def _named(of_group: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """The names of the groups, and the number of each example's group among them."""
-    if of_group.dtype.kind not in "iuSU":
-        raise ValueError(
-            "`groups` must be integers or strings, the group of each example. Received: groups of "
-            f"dtype {of_group.dtype}. Convert them with .astype(int) or .astype(str)."
-        )
-    distinct, rows = np.unique(of_group, return_inverse=True)
-    names = [n.decode() if isinstance(n, bytes) else str(n) for n in distinct.tolist()]
-    return names, rows.reshape(-1)
 
 
 def _times(time: ArrayLike | None, examples: int) -> np.ndarray:

@@ -11,10 +11,9 @@ from meta_tf.checks import shown
 
 
 def shuffled(names: Sequence[str], seed: int = 0) -> list[str]:
-    """Puts names in an order that looks random but is the same everywhere; it depends on the seed.
+    """Puts names in an order that looks random, and depends only on the seed.
 
-    The order is that of the names' SHA-256 digests: it depends neither on the
-    order in which a file system lists folders nor on any library's generator.
+    It is the order of the names' SHA-256 digests, and so the same on every machine.
     """
     before = f"{seed}/" if seed else ""
 
@@ -28,18 +27,9 @@ def shuffled(names: Sequence[str], seed: int = 0) -> list[str]:
 def split_by_fractions(
     names: Sequence[str], fractions: Sequence[float], seed: int = 0
 ) -> list[list[str]]:
-    """Divides the names of classes (or of groups) among training, validation and test.
+    """Divides the names of classes or groups, in any order, among training, validation and test.
 
-    Args:
-      names: all names, in any order.
-      fractions: the fractions of the three parts, which add up to 1.
-      seed: chooses the names of each part.
-
-    Returns:
-      Three disjoint lists of names, their sizes rounded to whole classes.
-
-    Raises:
-      ValueError: unless `fractions` are three numbers of 0 or more with sum 1.
+    Raises ValueError unless `fractions` are three numbers of 0 or more with sum 1.
     """
     try:
         parts = [part for part in fractions if isinstance(part, numbers.Real) and part >= 0]

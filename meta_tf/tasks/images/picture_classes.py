@@ -18,22 +18,16 @@ class Classes(NamedTuple):
 
 
 def pictures_in(folder: Path, name: str) -> list[Path]:
-    """The pictures directly in a folder, in alphabetical order.
+    """The pictures directly in a folder, in alphabetical order, without hidden and other files.
 
-    Hidden files and other files are ignored.
-
-    Args:
-      folder: the folder.
-      name: the argument or flag that gives the folder, for messages.
-
-    Raises:
-      ValueError: if there are none, or one has a format that cannot be read.
+    Raises ValueError, which calls the folder `name`, if there are none or a format cannot be read.
     """
     _check_folder(folder, name)
     found = pictures_of(folder)
     if not found:
         raise ValueError(
-            f"{name} must be a folder of pictures ({KINDS}). Received: {folder}, which has none."
+            f"{name} must be a folder of pictures ({KINDS}). Received: {folder}, which has none. "
+            "Put pictures directly into it."
         )
     return found
 
@@ -41,12 +35,8 @@ def pictures_in(folder: Path, name: str) -> list[Path]:
 def classes_in(folder: Path, name: str) -> Classes:
     """The classes of a folder: its subfolders, or else its pictures, one for each class.
 
-    Args:
-      folder: the folder.
-      name: the argument or flag that gives the folder, for messages.
-
-    Raises:
-      ValueError: if there are fewer than two, a subfolder has no picture, or both kinds are there.
+    Raises ValueError, which calls the folder `name`, if there are fewer than two classes, a
+    subfolder has no picture, or both kinds are there.
     """
     _check_folder(folder, name)
     shown = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]

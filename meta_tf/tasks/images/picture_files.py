@@ -48,8 +48,7 @@ def endings() -> set[str]:
 def pictures_of(folder: Path) -> list[Path]:
     """The pictures directly in a folder, by name, without hidden files and other files.
 
-    Raises:
-      ValueError: if one has a format that cannot be read.
+    Raises ValueError if one has a format that cannot be read.
     """
     known = endings()
     files = [f for f in _shown(folder) if f.is_file()]
@@ -64,9 +63,8 @@ def pictures_of(folder: Path) -> list[Path]:
 def passed_over(folders: Sequence[Path], above: Path | None = None) -> str:
     """One sentence with the number and names of ignored files; empty if there are none.
 
-    Args:
-      folders: class folders; everything in them except pictures counts, subfolders too.
-      above: their parent folder; pictures directly in it count. Hidden files never count.
+    These are whatever is in the class folders except pictures, and pictures in their parent folder
+    `above`. Hidden files never count.
     """
     known = endings()
     left = [] if above is None else [f for f in _shown(above) if f.suffix.lower() in known]
