@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from meta_tf.tasks.images.picture import ImageFile
-from meta_tf.tasks.images.picture_classes import pictures_in, shown_name
-from meta_tf.tasks.images.picture_files import passed_over, pictures_of
+from meta_tf.tasks.images.picture_files import passed_over, pictures_in, pictures_of, shown_name
 
 AT_ONCE = 32  # pictures in a pass of the network
 NONE = "none of these"

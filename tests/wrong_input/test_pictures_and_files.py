@@ -21,7 +21,7 @@ from meta_tf.tasks.images import picture_files
 from meta_tf.tasks.images.conversion import Conversion
 from meta_tf.tasks.images.decode import decode_images
 from meta_tf.tasks.images.picture import ImageFile
-from meta_tf.tasks.images.picture_classes import classes_in
+from meta_tf.tasks.images.picture_files import classes_in
 from meta_tf.tasks.images.picture_input import PictureInput
 
 PIXELS = np.kron(np.random.default_rng(0).integers(0, 256, [4, 4, 3]), np.ones([8, 8, 1]))

@@ -15,8 +15,7 @@ from meta_tf.checks import check_choice, check_integer, check_switch
 from meta_tf.tasks.class_source import ClassData, ClassSource, Rotations
 from meta_tf.tasks.images.picture import ImageFile
 from meta_tf.tasks.images.picture_cache import decoded_pictures, users_folder
-from meta_tf.tasks.images.picture_classes import pictures_in
-from meta_tf.tasks.images.picture_files import passed_over
+from meta_tf.tasks.images.picture_files import passed_over, pictures_in
 from meta_tf.tasks.sampler import TURNS
 from meta_tf.tasks.size_range import SizeRange, ends_of
 from meta_tf.tasks.source import PARTS

@@ -14,7 +14,7 @@ from PIL import Image
 from meta_tf.tasks.images.conversion import Conversion
 from meta_tf.tasks.images.decode import decode_images, decoded_chunks
 from meta_tf.tasks.images.picture import ImageFile
-from meta_tf.tasks.images.picture_classes import classes_in, pictures_in, shown_name
+from meta_tf.tasks.images.picture_files import classes_in, pictures_in, shown_name
 
 Invert = Literal["no", "light", "yes"]
 _TAKES = (
