@@ -137,9 +137,9 @@ def _figures(
         figures["inner_steps"] = plots.inner_steps(evaluation)
     if tasks.kind == "classification" and _are_images(tasks.input_shape):
         figures["task"] = plots.images(learner, tasks.test, seed=seed)
-    elif train.tasks.source.name == "sinusoid":
-        source = dataclasses.replace(train.tasks.source, given={"queries": 200, "grid": True})
-        curves = source.make(shots=train.tasks.sizes.shots)
+    elif train.task.name == "sinusoid":
+        source = dataclasses.replace(train.task, given={"queries": 200, "grid": True})
+        curves = source.make(shots=train.task.value("shots"))
         last = evaluation.steps[-1]
         steps = sorted({0, min(1, last), last})
         figures["fit"] = plots.regression(learner, curves.test, steps, seed=seed)
