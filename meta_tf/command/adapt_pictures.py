@@ -22,8 +22,8 @@ from meta_tf.data_checks.targets import classes_of
 from meta_tf.evaluation.confusion import Confusion
 from meta_tf.files import whole_file
 from meta_tf.learner.class_names import distinct
-from meta_tf.learner.company import feels_company
 from meta_tf.learner.embedded import embedding_of, embeds_separately, head_of, with_network
+from meta_tf.learner.query_batch import depends_on_batch
 from meta_tf.run.devices import set_up_device
 from meta_tf.run.settings import AtLeast
 from meta_tf.tasks.images.conversion import Conversion
@@ -100,7 +100,7 @@ def run(asked: Adaptation, how: Pictures, output: Output) -> None:
     labels = np.array(classes.labels)
     fitted = works.adapt(support_x, labels, asked.eval_steps, distinct(classes.names))
     # The answer for a picture must not depend on the other new pictures.
-    fitted.company = support_x if feels_company(learner.network) else None
+    fitted.batch_with = support_x if depends_on_batch(learner.network) else None
     answers = answers_of(fitted, classes.names, new, query_x, output.unknown)
     if lost := conversion.in_words():
         output.note(f"{lost} That is what the learner takes.")

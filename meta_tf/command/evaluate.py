@@ -26,7 +26,7 @@ class Evaluation:
       learner: a .keras file, a run's folder, or a shipped learner.
       eval_tasks: the number of new tasks.
       eval_steps: the last number of inner steps; the learner's own if unset.
-      company: which examples share a query's batch, for transductive batch norm: the other
+      batch_with: which examples share a query's batch, for transductive batch norm: the other
         queries of its task, the support set, or none.
       baselines: also measure what the support set gives without meta-learning, on the same tasks.
       seed: chooses the tasks.
@@ -37,7 +37,7 @@ class Evaluation:
     learner: str | Path | None = None
     eval_tasks: Annotated[int, AtLeast(2)] = 600
     eval_steps: Annotated[int, AtLeast(0)] | None = None
-    company: Literal["queries", "support", "none"] = "queries"
+    batch_with: Literal["queries", "support", "none"] = "queries"
     baselines: bool = True
     seed: Seed = 0
     output: str | Path | None = None
@@ -75,7 +75,7 @@ def run(asked: tuple[Evaluation, Choice]) -> None:
             number,
             how.eval_steps,
             how.seed,
-            company=how.company,
+            batch_with=how.batch_with,
             baselines=baselines,
         )
     except ValueError as error:

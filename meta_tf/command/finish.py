@@ -20,7 +20,7 @@ from meta_tf.command.settings import Train
 from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
 from meta_tf.files import whole_file, write_text
 from meta_tf.learner.calibrate import classifies
-from meta_tf.learner.company import feels_company
+from meta_tf.learner.query_batch import depends_on_batch
 from meta_tf.run import checkpoints, log
 from meta_tf.run.checkpoints import LEARNER, RESULTS
 from meta_tf.run.made_with import MadeWith
@@ -89,7 +89,7 @@ def finish(
 def _calibrated(learner: meta_tf.MetaLearner, valid: Any, seed: int) -> str:
     """Calibrates a learner on validation tasks, and describes the result in one line."""
     tasks = _MOST_TASKS
-    if feels_company(learner.network):  # each query is predicted alone
+    if depends_on_batch(learner.network):  # each query is predicted alone
         _, y = next(iter(valid.batches(1, seed=seed)))
         tasks = max(_LEAST_TASKS, min(tasks, _MOST_ALONE // y.shape[1]))
     try:
