@@ -46,7 +46,7 @@ def decoded_pictures(
 
     They are in memory if there are no folders or, after a line on `path` and a `cure`, if none of
     them can be written. `mark` is a digest of the files and their order. Returns the pictures,
-    uint8 [n, height, width, channels], and what they lost, as `Conversion.told` says.
+    uint8 [n, height, width, channels], and what they lost, as `Conversion.in_words` says.
     """
     failures = []
     for folder in folders:
@@ -61,7 +61,7 @@ def decoded_pictures(
             flush=True,
         )
     conversion = Conversion(size, channels)
-    return decode_images(files, size, channels, conversion), conversion.told()
+    return decode_images(files, size, channels, conversion), conversion.in_words()
 
 
 def kept_pictures(
@@ -145,8 +145,8 @@ def _write(folder: Path, mark: str, files: Sequence[ImageFile], shape: tuple[int
                 if not told and done < len(files) and time.monotonic() - start > _SLOW:
                     told = True
                     _tell(folder, done, shape)
-        checksum = zlib.crc32(conversion.told().encode(), checksum)
-        about = {"mark": mark, "told": conversion.told(), "checksum": checksum}
+        checksum = zlib.crc32(conversion.in_words().encode(), checksum)
+        about = {"mark": mark, "told": conversion.in_words(), "checksum": checksum}
         (part / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
 
