@@ -7,13 +7,11 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
-from meta_tf.algorithms import Algorithm, InnerLoop
-from meta_tf.algorithms.embedding import EmbeddingLearner
+from meta_tf.algorithms import Algorithm
 from meta_tf.batch.map_tasks import map_tasks
 from meta_tf.batch.sizes import cut, how_to_run, padded
-from meta_tf.data_checks.targets import outputs_of
-from meta_tf.layers import strangeness
 from meta_tf.learner.company import predict_in_company
+from meta_tf.learner.distances import adapt_and_measure, predict_and_measure
 from meta_tf.network.finite import all_finite, nan_unless_finite
 from meta_tf.network.masks import packed
 from meta_tf.network.network import Network
@@ -45,13 +43,7 @@ def compiled_adapt(
         if not distances:
             adapted = algorithm.adapt(network, weights(), support, steps=steps)
             return adapted, all_finite(adapted)
-        recording = _recording(network, algorithm)
-        adapted = algorithm.adapt(recording, weights(), support, steps=steps)
-        if not isinstance(algorithm, EmbeddingLearner):  # its last pass was before the last step
-            algorithm.predict(recording, adapted, support.x)
-        ways = outputs_of(algorithm, network) or 0
-        strange = strangeness.fit_strangeness(_embedding(recording), support.y, ways)
-        adapted = adapted._replace(meta={**adapted.meta, **strange})
+        adapted = adapt_and_measure(network, algorithm, weights(), support, steps)
         return adapted, all_finite(adapted)
 
     return tf.function(adapt, autograph=False, reduce_retracing=True)
@@ -113,34 +105,9 @@ def compiled_judge(network: Network, algorithm: Algorithm) -> Judge:
 
     def judge(weights: Weights, x: Tensors) -> tuple[Tensor, Tensor | None]:
         check_unchanged(network)
-        if strangeness.MEANS not in weights.meta:
-            return algorithm.predict(network, weights, x), None
-        recording = _recording(network, algorithm)
-        predictions = algorithm.predict(recording, weights, x)
-        return predictions, strangeness.class_distances(weights.meta, _embedding(recording))
+        return predict_and_measure(network, algorithm, weights, x)
 
     return tf.function(judge, autograph=False, reduce_retracing=True)
-
-
-def embeds(network: Network, algorithm: Algorithm) -> bool:
-    """Whether distances in an embedding say what is none of the classes.
-
-    The embedding is the model's outputs for an `EmbeddingLearner`. For an inner loop, it is the
-    inputs of the model's last layer, scaled to unit length: their lengths say less.
-    """
-    if isinstance(algorithm, EmbeddingLearner):
-        return True
-    return isinstance(algorithm, InnerLoop) and network.has_features
-
-
-def _recording(network: Network, algorithm: Algorithm) -> Network:
-    return network.recording(features=not isinstance(algorithm, EmbeddingLearner))
-
-
-def _embedding(recording: Network) -> Any:
-    """The embeddings [B, D] of the last pass."""
-    features = recording.last_features
-    return recording.last_outputs if features is None else tf.math.l2_normalize(features, -1)
 
 
 def predictions_and_losses(
