@@ -125,6 +125,13 @@ class Calibration:
             "false_alarms": self.false_alarms,
         }
 
+    def at_size(self, ways: float, shots: float) -> dict[str, float]:
+        """The `temperature` and the `threshold` for a task of this size, by name."""
+        return {
+            "temperature": self.temperature(ways, shots),
+            "threshold": self.threshold(ways, shots),
+        }
+
     def get_config(self) -> dict[str, Any]:
         """The values, for a file."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}

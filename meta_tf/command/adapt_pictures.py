@@ -35,7 +35,7 @@ from meta_tf.run.devices import set_up_device
 from meta_tf.run.settings import AtLeast
 from meta_tf.tasks.images.conversion import Conversion
 from meta_tf.tasks.images.decode import decode_images
-from meta_tf.tasks.images.picture_classes import Classes, classes_in
+from meta_tf.tasks.images.picture_files import Classes, classes_in
 from meta_tf.tasks.images.picture_input import Invert, PictureInput
 from meta_tf.zoo.photos import PHOTOS
 

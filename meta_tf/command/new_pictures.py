@@ -17,8 +17,7 @@ from meta_tf.files import whole_file, write_text
 from meta_tf.learner.adapted_model import AdaptedModel
 from meta_tf.tasks.images.decode import decode_images
 from meta_tf.tasks.images.picture import ImageFile
-from meta_tf.tasks.images.picture_classes import pictures_in, shown_name
-from meta_tf.tasks.images.picture_files import passed_over, pictures_of
+from meta_tf.tasks.images.picture_files import passed_over, pictures_in, pictures_of, shown_name
 from meta_tf.tasks.images.picture_input import PictureInput
 
 AT_ONCE = 32  # pictures in a pass of the network

@@ -17,12 +17,8 @@ from meta_tf.pixels import largest_pixel
 def embed_file(model: keras.Model) -> bytes:
     """The content of an ONNX file that computes a model: `pixels` to `embeddings`.
 
-    Args:
-      model: pictures [B, height, width, channels] to one vector each, without use of the batch.
-
-    Raises:
-      ImportError: if the extra `onnx` is not installed.
-      Refused: if ONNX cannot express the model, or computes something else.
+    The model maps pictures [B, height, width, channels] to one vector each, without use of the
+    batch. Raises Refused if ONNX cannot express it, or computes something else.
     """
     check_installed("onnx", PACKAGES)
     pixels = tf.TensorSpec([None, *model.input_shape[1:]], tf.float32, "pixels")
@@ -30,20 +26,14 @@ def embed_file(model: keras.Model) -> bytes:
         lambda pixels: {"embeddings": model(pixels, training=False)}, autograph=False
     ).get_concrete_function(pixels=pixels)
     content = convert("embed", lower(embed))
-    _compare(content, model)
-    return content
-
-
-def _compare(content: bytes, model: keras.Model) -> None:
-    """Raises Refused unless onnxruntime computes the same as TensorFlow."""
-    white = largest_pixel(model) or 1
     shape = [2, *model.input_shape[1:]]
-    pixels = np.random.default_rng(0).uniform(0, white, shape).astype("float32")
-    found = Runner({"embed": content}).run("embed", {"pixels": pixels})["embeddings"]
-    expected = model(pixels, training=False).numpy()
+    trial = np.random.default_rng(0).uniform(0, largest_pixel(model) or 1, shape).astype("float32")
+    found = Runner({"embed": content}).run("embed", {"pixels": trial})["embeddings"]
+    expected = model(trial, training=False).numpy()
     difference = float(np.abs(found - expected).max() / np.abs(expected).max())
     if not difference <= TOLERANCE:
         raise Refused(
             f"onnxruntime embeds pictures differently from TensorFlow, by {difference:.2g} of the "
             f"largest number; the limit is {TOLERANCE:g}."
         )
+    return content

@@ -11,7 +11,6 @@ from typing import Any
 import keras
 
 from meta_tf.algorithms import R2D2
-from meta_tf.demo.calibration import calibration_for_page
 from meta_tf.demo.embed import embed_file
 from meta_tf.demo.shown import Shown
 from meta_tf.pixels import largest_pixel
@@ -46,14 +45,12 @@ def check(shown: Sequence[Shown]) -> None:
 
 
 def write(shown: Sequence[Shown], folder: Path) -> dict[str, Any]:
-    """Writes the network, `embed.onnx`, after a comparison with TensorFlow.
+    """Writes the network, compared with TensorFlow; returns the content of `manifest.json`.
 
-    Returns:
-      The content of `manifest.json`. `learner`: its name. `embed`: the network's file, pixels
-      [n, size, size, 3] from 0 to `white` to embeddings. `network`: its `fingerprint`.
-      `size` and `features`: of the pictures and of the embeddings. `ways`: the most classes.
-      `lambda`, `scale`, `bias`: of the regression. `calibration`: what the page needs of the
-      learner's, or None.
+    `learner`: its name. `embed`: the network's file, pixels [n, size, size, 3] from 0 to `white` to
+    embeddings. `network`: its `fingerprint`. `size` and `features`: of the pictures and of the
+    embeddings. `ways`: the most classes. `lambda`, `scale`, `bias`: of the regression.
+    `calibration`: what the page needs of the learner's, or None.
     """
     (each,) = shown
     learner = each.learner
@@ -70,7 +67,7 @@ def write(shown: Sequence[Shown], folder: Path) -> dict[str, Any]:
         "lambda": math.exp(float(meta["log_lambda"])),
         "scale": float(meta["scale"]),
         "bias": float(meta["bias"]),
-        "calibration": calibration_for_page(learner.calibration),
+        "calibration": each.calibration,
     }
 
 

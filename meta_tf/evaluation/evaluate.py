@@ -105,7 +105,12 @@ def evaluate(
     Reference:
       Finn, Abbeel & Levine 2017 report 600 tasks and this interval.
     """
-    _check_arguments(learner, part, tasks_number, tasks_at_once, metric, verbose)
+    check_learner_and_part(learner, part)
+    check_integer("tasks_number", tasks_number, at_least=2, why="an interval needs two")
+    if tasks_at_once is not None:
+        check_integer("tasks_at_once", tasks_at_once, at_least=1)
+    check_metric(metric)
+    check_choice("verbose", verbose, ("auto", 0, 1, 2))
     check_seed("seed", seed)
     steps = learner.algorithm.steps_to_evaluate() if steps is None else steps
     check_integer("steps", steps, at_least=0)
@@ -118,24 +123,30 @@ def evaluate(
     x, y = next(batches, (None, None))
     if x is None or y is None:
         raise ValueError("`part` must contain tasks. Received: a part without any.")
+    batches = itertools.chain([(x, y)], batches)
     metrics = task_metrics(learner, metric, x, y)
     name, *others = metrics
-    sizes, compared = TaskSizes(), None
+    sizes, compared, sureness = TaskSizes(), None, None
     if baselines is not False and comparable(learner, name, x, y):
         compared = Compared(learner, name, tasks_number, baselines)
-    sureness = None
     if metric is None and name == "accuracy" and y.shape.rank == 2 and classifies(learner):
         sureness = Sureness()
-    values = _collect(
-        learner,
-        _measure(learner, tuple(metrics.values()), steps, company),
-        itertools.chain([(x, y)], batches),
-        tasks_number,
-        _verbosity(verbose),
-        sizes,
-        compared,
-        sureness,
-    )
+    shown = sys.stdout.isatty() if verbose == "auto" else verbose
+    bar = keras.utils.Progbar(tasks_number, verbose=int(shown), unit_name="task")
+    collected, done = [], 0
+    for x, y, predictions, found in _measured(
+        learner, tuple(metrics.values()), steps, company, batches, tasks_number
+    ):
+        if not done or sizes_in(x):
+            sizes.see(x, y, len(found))
+        if compared is not None:
+            compared.see(x, y, len(found))
+        if sureness is not None:
+            _add(sureness, learner, x, y, predictions[:, -1], len(found))
+        collected.append(found)
+        done += len(found)
+        bar.update(done)
+    values = np.concatenate(collected)
     per_task, last = values[..., 0], values[:, -1, 1:]
     mean, ci95 = mean_and_interval(per_task)
     pairs = np.transpose(mean_and_interval(last)).tolist()
@@ -171,55 +182,33 @@ def _checked(learner: MetaLearner, batches: Iterable[Any]) -> Iterator[Batch]:
         yield sets, y
 
 
-def _collect(
+def _measured(
     learner: MetaLearner,
-    measure: Callable[[Any, Any], tuple[Tensor, Tensor, Any]],
+    metrics: tuple[TaskMetric, ...],
+    steps: int,
+    company: str,
     batches: Iterable[Batch],
     tasks_number: int,
-    verbose: int,
-    sizes: TaskSizes,
-    compared: Compared | None,
-    sureness: Sureness | None,
-) -> np.ndarray:
-    """The metrics of every task, [tasks_number, steps + 1, M]; raises if one is not finite."""
-    bar = keras.utils.Progbar(tasks_number, verbose=verbose, unit_name="task")
-    collected, done = [], 0
+) -> Iterator[tuple[Any, Tensor, Any, np.ndarray]]:
+    """Batches with their predictions, as from `trajectory`, and metrics [T, steps + 1, M].
+
+    There are metrics of the first `tasks_number` tasks; ValueError if one is not finite.
+    """
+    of_each, done = _of_each(metrics), 0
     for x, y in batches:
+        predictions = learner.trajectory(x, steps, company)
         left = tasks_number - done  # the last batch can contain more
-        *results, predictions = measure(x, y)
+        results = of_each(y, packed(predictions), sizes_in(x))
         values, finite = (result.numpy()[:left] for result in results)
         _check_finite(values, finite, done)
-        if not done or sizes_in(x):
-            sizes.see(x, y, left)
-        if compared is not None:
-            compared.see(x, y, len(values))
-        if sureness is not None:
-            _add(sureness, learner, x, y, predictions[:, -1], len(values))
-        collected.append(values)
+        yield x, y, predictions, values
         done += len(values)
-        bar.update(done)
         if done == tasks_number:
-            return np.concatenate(collected)
+            return
     raise ValueError(
         f"`part` must contain `tasks_number` tasks. Received: a part that ends after {done} tasks, "
         f"and tasks_number={tasks_number}. Use fewer tasks."
     )
-
-
-def _measure(
-    learner: MetaLearner, metrics: tuple[TaskMetric, ...], steps: int, company: str
-) -> Callable[[Any, Any], tuple[Tensor, Tensor, Any]]:
-    """The function from a batch to metrics, finiteness and predictions.
-
-    The metrics of each task are [T, steps + 1, M]; the predictions those of `trajectory`.
-    """
-    of_each = _of_each(metrics)
-
-    def measure(x: Any, y: Any) -> tuple[Tensor, Tensor, Any]:
-        predictions = learner.trajectory(x, steps, company)
-        return *of_each(y, packed(predictions), sizes_in(x)), predictions
-
-    return measure
 
 
 def _add(
@@ -286,21 +275,6 @@ def check_learner_and_part(learner: Any, part: Any) -> None:
             "`part` must have a method `batches(tasks, seed)`, like the parts of a task source. "
             f"Received: {type(part).__name__}. For a source, pass a part: tasks.test."
         )
-
-
-def _check_arguments(
-    learner: Any, part: Any, tasks_number: Any, tasks_at_once: Any, metric: Any, verbose: Any
-) -> None:
-    check_learner_and_part(learner, part)
-    check_integer("tasks_number", tasks_number, at_least=2, why="an interval needs two")
-    if tasks_at_once is not None:
-        check_integer("tasks_at_once", tasks_at_once, at_least=1)
-    check_metric(metric)
-    check_choice("verbose", verbose, ("auto", 0, 1, 2))
-
-
-def _verbosity(verbose: Any) -> int:
-    return int(sys.stdout.isatty()) if verbose == "auto" else int(verbose)
 
 
 def _check_finite(values: np.ndarray, finite: np.ndarray, first: int) -> None:

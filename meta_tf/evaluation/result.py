@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -104,17 +105,14 @@ class Evaluation:
         for name, b in self.baselines.items():
             minus = shown_value(self.metric, b.difference, b.difference_ci95, "+")
             fewer = f" ({b.tasks} tasks)" if b.tasks < self.tasks else ""
-            sure = ["" if b.nll is None else f"{b.nll:.4f}", ""]
-            sure[1] = "" if b.ece is None else shown_value("ece", b.ece)
+            sure = [
+                "" if value is None else shown_value(metric, value)
+                for metric, value in (("nll", b.nll), ("ece", b.ece))
+            ]
             rows.append([name + fewer, shown_value(self.metric, b.mean, b.ci95), minus, *sure])
         if not any(row[3] for row in rows[1:]):
             rows = [row[:3] for row in rows]
-        wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "   ".join([f"{row[0]:<{wide[0]}}", *map(str.rjust, row[1:], wide[1:])]).rstrip()
-            for row in rows
-        ]
-        return [*lines, sentence(self.metric, self.baselines, shown_value)]
+        return [*table(rows), sentence(self.metric, self.baselines, shown_value)]
 
     def _company(self) -> str:
         others = {"queries": "", "support": ", each query with the support set"}
@@ -174,6 +172,15 @@ def shown_value(metric: str, mean: float, ci95: float | None = None, sign: str =
     scale, digits = (100, 2) if metric in _FRACTIONS else (1, 4)
     half = "" if ci95 is None else f" ± {scale * ci95:.{digits}f}"
     return f"{scale * mean:{sign}.{digits}f}{half}"
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines of a table, the first column on the left and the others on the right."""
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "   ".join([first.ljust(wide[0]), *map(str.rjust, rest, wide[1:])]).rstrip()
+        for first, *rest in rows
+    ]
 
 
 def shown_size(size: Size | list[int]) -> str:

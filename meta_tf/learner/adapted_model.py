@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,10 @@ from meta_tf.learner.calibrate import logits_of
 from meta_tf.learner.class_names import write_class_names
 from meta_tf.learner.company import beside, feels_company
 from meta_tf.learner.compiled import (
-    Judge,
-    Predict,
+    TaskFunctions,
     check_unchanged,
-    compiled_judge,
-    compiled_predict,
     predictions_and_losses,
+    task_functions,
 )
 from meta_tf.learner.keras_file import (
     check_keras_file,
@@ -56,7 +55,7 @@ from meta_tf.network.layer_state import (
 from meta_tf.network.masks import unpacked
 from meta_tf.network.network import Network
 from meta_tf.tasks.images.picture_input import PictureInput
-from meta_tf.types import Tensors, Weights
+from meta_tf.types import Examples, Tensors, Weights
 
 _COMPANY = "company.npz"  # in a Keras file
 
@@ -84,7 +83,7 @@ class AdaptedModel(keras.Model):
       network: the model and its loss; only its structure is used.
       algorithm: the algorithm that predicts.
       weights: the adapted weights.
-      predict: `compiled_predict(network, algorithm)`, if several models share it; if None, the
+      functions: `task_functions(network, algorithm)`, if several models share them; if None, the
         model compiles its own.
       class_names: the names of the classes, in the order of their numbers, if they have names.
       classes: the number of outputs of a prediction: the network's first ones; all if None.
@@ -95,7 +94,8 @@ class AdaptedModel(keras.Model):
       calibration: the learner's; None if it has none.
       temperature: what logits are divided by in `predict_proba`.
       threshold: the strangeness above which an input is none of the classes.
-      judge: like `predict`, `compiled_judge(network, algorithm)`.
+      support: the support set, if the strangeness is yet to be measured: when somebody first asks
+        for it, or saves the model.
 
     Example:
       >>> fitted = learner.adapt(support_x, support_y)
@@ -103,12 +103,27 @@ class AdaptedModel(keras.Model):
       (7, 1)
     """
 
+    network: Network
+    algorithm: Algorithm
+    class_names: tuple[str, ...]
+    classes: int | None
+    calibration: Calibration | None
+    temperature: float
+    threshold: float
+    company: Tensors | None
+    _pictures: PictureInput | None
+    _functions: TaskFunctions
+    _values: TaskValues
+    _has_own_model: bool  # False: `network.model` is the learner's
+    _creating = threading.RLock()
+    _options: dict[str, Any] | None = None  # for Keras; None once they are used
+
     def __init__(
         self,
         network: Network,
         algorithm: Algorithm,
         weights: Weights,
-        predict: Predict | None = None,
+        functions: TaskFunctions | None = None,
         class_names: Sequence[str] = (),
         classes: int | None = None,
         pictures: PictureInput | None = None,
@@ -116,25 +131,42 @@ class AdaptedModel(keras.Model):
         calibration: Calibration | None = None,
         temperature: float = 1.0,
         threshold: float = 0.0,
-        judge: Judge | None = None,
+        support: Examples | None = None,
         **options: Any,
     ):
-        options.setdefault("dtype", network.model.dtype_policy)
-        super().__init__(autocast=False, **options)
-        self.network = network
-        self.algorithm = algorithm
-        self.class_names = tuple(class_names)
-        self.classes = classes
-        self.calibration = calibration
-        self.temperature = temperature
-        self.threshold = threshold
-        self._pictures = pictures
-        self.company = company
-        self._predict = predict or compiled_predict(network, algorithm)
-        self._judge = judge or compiled_judge(network, algorithm)
-        self._values = TaskValues(weights, self.add_weight)
-        self._has_own_model = False  # False: `network.model` is the learner's
-        self.built = True
+        functions = functions or task_functions(network, algorithm)
+        measure = None if support is None else lambda now: functions.measure(now, support)
+        self.__dict__.update(  # past Keras, see `__getattr__`
+            network=network,
+            algorithm=algorithm,
+            class_names=tuple(class_names),
+            classes=classes,
+            calibration=calibration,
+            temperature=temperature,
+            threshold=threshold,
+            company=company,
+            _pictures=pictures,
+            _functions=functions,
+            _values=TaskValues(weights, self, measure),
+            _has_own_model=False,
+            _options={"dtype": network.model.dtype_policy, **options},
+        )
+
+    def __new__(cls, *args: Any, **options: Any) -> AdaptedModel:
+        del args, options
+        return object.__new__(cls)
+
+    def __getattr__(self, name: str) -> Any:
+        """Lets Keras create its attributes when the first of them is used.
+
+        This takes as long as several inner steps, and predictions do not need it.
+        """
+        with self._creating:
+            if self._options is not None:
+                options, self.__dict__["_options"] = self._options, None
+                super().__init__(autocast=False, **options)
+                self.built = True
+        return object.__getattribute__(self, name)  # with the error of a property that fails
 
     def call(self, inputs: Tensors, training: bool = False) -> Tensors:
         """Predictions [B, ...] for the inputs [B, ...]."""
@@ -149,7 +181,7 @@ class AdaptedModel(keras.Model):
             self._make_variables()
         weights = self.weights_now
         if eagerly:
-            predictions, losses = self._predict(weights, inputs)
+            predictions, losses = self._functions.predict(weights, inputs)
         else:
             predictions, losses = predictions_and_losses(
                 self.network, self.algorithm, weights, inputs
@@ -157,6 +189,12 @@ class AdaptedModel(keras.Model):
         if losses:
             self.add_loss(losses)
         return self._of_task(unpacked(predictions))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is known about the task besides its weights, as arguments of the constructor."""
+        names = ("class_names", "classes", "calibration", "temperature", "threshold")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def pictures(self) -> PictureInput | None:
@@ -182,8 +220,11 @@ class AdaptedModel(keras.Model):
             x = self._as_some("x", x)
         if not arrays or steps is not None or callbacks:
             return super().predict(x, batch_size, verbose, steps, callbacks)
-        parts = list(in_parts(x, batch_size or AT_ONCE))
-        shown = 0 if len(parts) == 1 else 1 if verbose == "auto" else verbose
+        size = batch_size or AT_ONCE
+        if (_number_of(x) or 0) <= size:
+            return self._arrays(x)
+        parts = list(in_parts(x, size))
+        shown = 1 if verbose == "auto" else verbose
         progress, found = keras.utils.Progbar(len(parts), verbose=shown), []
         for number, part in enumerate(parts, 1):
             found.append(self._arrays(part))
@@ -221,7 +262,9 @@ class AdaptedModel(keras.Model):
         if not feels_company(self.network):
             return self.predict(x, verbose=0)
         last = [
-            keras.tree.map_structure(lambda p: p[-1], self._predict(self.weights_now, batch)[0][0])
+            keras.tree.map_structure(
+                lambda p: p[-1], self._functions.predict(self.weights_now, batch)[0][0]
+            )
             for batch in self._alone(x, company)
         ]
         return self._of_task(keras.tree.map_structure(lambda *p: np.stack(p), *last))
@@ -311,12 +354,12 @@ class AdaptedModel(keras.Model):
         There are no distances if the learner was not calibrated, or has no embeddings.
         """
         x = self._as_some("x", x)
-        weights = self.weights_now
+        weights = self._values.measured()
         if feels_company(self.network):
-            pairs = [self._judge(weights, batch) for batch in self._alone(x, company)]
+            pairs = [self._functions.judge(weights, batch) for batch in self._alone(x, company)]
             pairs = [(p[-1:], apart if apart is None else apart[-1:]) for p, apart in pairs]
         else:
-            pairs = [self._judge(weights, part) for part in in_parts(x)]
+            pairs = [self._functions.judge(weights, part) for part in in_parts(x)]
         predictions, apart = zip(*pairs, strict=True)
         logits = self._of_task(np.concatenate(predictions))
         if apart[0] is None:
@@ -504,15 +547,13 @@ class AdaptedModel(keras.Model):
             **super().get_config(),
             **write_parts(network.model, self.algorithm, network.loss),
             "batch_norm": network.batch_norm,
+            **self.facts,
             "class_names": list(self.class_names),
-            "classes": self.classes,
             "calibration": self.calibration and self.calibration.get_config(),
-            "temperature": self.temperature,
-            "threshold": self.threshold,
             **write_pictures(self._pictures),
             "meta": {
                 name: [value.shape.as_list(), value.dtype.name]
-                for name, value in self.weights_now.meta.items()
+                for name, value in self._values.measured().meta.items()
             },
         }
 
@@ -550,7 +591,7 @@ class AdaptedModel(keras.Model):
 
     def _arrays(self, x: Tensors) -> Any:
         """Predictions [B, ...] for checked inputs, as arrays."""
-        (predictions, *_), _ = self._predict(self.weights_now, x)
+        (predictions, *_), _ = self._functions.predict(self.weights_now, x)
         return self._of_task(keras.tree.map_structure(lambda p: p.numpy(), predictions))
 
     def _as_some(self, name: str, x: Any) -> Tensors:
@@ -593,8 +634,7 @@ class AdaptedModel(keras.Model):
     def _take(self, model: keras.Model) -> None:
         """Uses this model, in its current state, from now on."""
         self.network = Network(model, self.network.loss, self.network.batch_norm)
-        self._predict = compiled_predict(self.network, self.algorithm)
-        self._judge = compiled_judge(self.network, self.algorithm)
+        self._functions = task_functions(self.network, self.algorithm)
         if self.train_function is not None:  # Keras's; `fit` may be running it
             self.make_train_function(force=True)
 

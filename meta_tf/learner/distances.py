@@ -20,8 +20,11 @@ def embeds(network: Network, algorithm: Algorithm) -> bool:
     The embedding is the model's outputs for an `EmbeddingLearner`. For an inner loop, it is the
     inputs of the model's last layer, scaled to unit length: their lengths say less.
     """
-    if isinstance(algorithm, EmbeddingLearner):
-        return True
+    return isinstance(algorithm, EmbeddingLearner) or measures_later(network, algorithm)
+
+
+def measures_later(network: Network, algorithm: Algorithm) -> bool:
+    """Whether distances take another pass after `adapt`: an inner loop ends with new weights."""
     return isinstance(algorithm, InnerLoop) and network.has_features
 
 
@@ -32,17 +35,24 @@ def adapt_and_measure(
     support: Examples,
     steps: int | Tensor | None,
 ) -> Weights:
-    """`algorithm.adapt`; `Weights.meta` also has what `predict_and_measure` needs.
-
-    Only for what `embeds`.
-    """
-    recording = _recording(network, algorithm)
-    adapted = algorithm.adapt(recording, weights, support, steps=steps)
-    if not isinstance(algorithm, EmbeddingLearner):  # its last pass was before the last step
-        algorithm.predict(recording, adapted, support.x)
-    ways = outputs_of(algorithm, network) or 0
-    strange = strangeness.fit_strangeness(_embedding(recording), support.y, ways)
+    """`algorithm.adapt`; `Weights.meta` also has what `predict_and_measure` needs."""
+    if measures_later(network, algorithm):
+        adapted = algorithm.adapt(network, weights, support, steps=steps)
+        strange = measure_support(network, algorithm, adapted, support)
+    else:
+        recording = _recording(network, algorithm)
+        adapted = algorithm.adapt(recording, weights, support, steps=steps)
+        strange = _distances_from(recording, algorithm, support)
     return adapted._replace(meta={**adapted.meta, **strange})
+
+
+def measure_support(
+    network: Network, algorithm: Algorithm, adapted: Weights, support: Examples
+) -> dict[str, Tensor]:
+    """What `predict_and_measure` needs in `Weights.meta`, of an adapted network."""
+    recording = _recording(network, algorithm)
+    algorithm.predict(recording, adapted, support.x)
+    return _distances_from(recording, algorithm, support)
 
 
 def predict_and_measure(
@@ -57,6 +67,14 @@ def predict_and_measure(
     recording = _recording(network, algorithm)
     predictions = algorithm.predict(recording, adapted, x)
     return predictions, strangeness.class_distances(adapted.meta, _embedding(recording))
+
+
+def _distances_from(
+    recording: Network, algorithm: Algorithm, support: Examples
+) -> dict[str, Tensor]:
+    """`fit_strangeness` of the support set, with the embeddings of its last pass."""
+    ways = outputs_of(algorithm, recording) or 0
+    return strangeness.fit_strangeness(_embedding(recording), support.y, ways)
 
 
 def _recording(network: Network, algorithm: Algorithm) -> Network:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import MAML, Algorithm
+from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.sizes import (
     cut,
@@ -38,11 +40,10 @@ from meta_tf.learner.class_names import numbered
 from meta_tf.learner.company import COMPANIES, feels_company
 from meta_tf.learner.compiled import (
     compiled_adapt,
-    compiled_judge,
-    compiled_predict,
     compiled_trajectory,
+    task_functions,
 )
-from meta_tf.learner.distances import embeds
+from meta_tf.learner.distances import measures_later
 from meta_tf.learner.embedded import adapt_in_parts, passes_in_parts
 from meta_tf.learner.input_range import InputRange
 from meta_tf.learner.keras_file import (
@@ -186,10 +187,13 @@ class MetaLearner(keras.Model):
     def calibration(self, calibration: Calibration | None) -> None:
         if calibration is not None:
             check_kind("calibration", calibration, Calibration, "a Calibration or None")
-        if (calibration is None) != (self._calibration is None):  # `adapt` differs
-            self._calibration = calibration
+            # The same for all tasks of a size: found once, as it takes longer than to predict.
+            self._at_size = functools.cache(calibration.at_size)
+        before, self._calibration = self._calibration, calibration
+        if (before is None) != (calibration is None) and isinstance(
+            self.algorithm, EmbeddingLearner
+        ):  # `adapt` differs
             self._compile_for_use()
-        self._calibration = calibration
 
     @property
     def pictures(self) -> PictureInput | None:
@@ -532,21 +536,20 @@ class MetaLearner(keras.Model):
             if classes >= (outputs_of(algorithm, network) or classes):
                 classes = None  # the task uses all outputs
         calibration = self.calibration
-        size = size_of(support.y) if calibration else ()
+        at_size = self._at_size(*size_of(support.y)) if calibration else {}
         return AdaptedModel(
             network,
             algorithm,
             adapted,
-            self._predict,
+            self._functions,
             names,
             classes,
             pictures=self._pictures,
             company=support.x if keeps else None,
             calibration=calibration,
-            temperature=calibration.temperature(*size) if calibration else 1.0,
-            threshold=calibration.threshold(*size) if calibration else 0.0,
-            judge=self._judge,
+            support=support if calibration and measures_later(network, algorithm) else None,
             name=name,
+            **at_size,
         )
 
     def calibrate(
@@ -787,11 +790,10 @@ class MetaLearner(keras.Model):
         def weights() -> Weights:
             return self.weights_now
 
-        distances = self._calibration is not None and embeds(*of)
+        distances = self._calibration is not None and isinstance(self.algorithm, EmbeddingLearner)
         self._adapt = compiled_adapt(*of, weights, distances)
         self._trajectory = compiled_trajectory(*of, weights, self.task_parallelism)
-        self._predict = compiled_predict(*of)
-        self._judge = compiled_judge(*of)
+        self._functions = task_functions(*of)
         for name in ("train", "test", "predict"):  # Keras's; `fit` may be running one of them
             if getattr(self, f"{name}_function") is not None:
                 getattr(self, f"make_{name}_function")(force=True)

@@ -42,7 +42,15 @@ def fused_batch_norm(
       >>> y.shape, mean.shape
       (TensorShape([2, 3, 3, 4]), TensorShape([4]))
     """
-    y, mean, unbiased, *reserved = _forward(x, gamma, beta, epsilon)
+    y, mean, unbiased, *reserved = tf.raw_ops.FusedBatchNormV3(  # the last three for its gradient
+        x=x,
+        scale=gamma,
+        offset=beta,
+        mean=tf.zeros([0]),
+        variance=tf.zeros([0]),
+        epsilon=epsilon,
+        is_training=True,
+    )
     n = tf.cast(tf.size(x) // x.shape[-1], x.dtype)
     variance = unbiased * tf.maximum(n - 1, 1) / n
 
@@ -95,19 +103,6 @@ def fused_batch_norm(
         return tf.identity(y), lambda g: slope(g, x, gamma)
 
     return (normalized(x, gamma, beta), *statistics(x, mean, variance))
-
-
-def _forward(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Any:
-    """The kernel: y, mean, unbiased variance, and three tensors for its gradient."""
-    return tf.raw_ops.FusedBatchNormV3(
-        x=x,
-        scale=gamma,
-        offset=beta,
-        mean=tf.zeros([0]),
-        variance=tf.zeros([0]),
-        epsilon=epsilon,
-        is_training=True,
-    )
 
 
 def _mean(x: Tensor) -> Tensor:

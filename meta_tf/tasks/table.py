@@ -147,7 +147,12 @@ def _features(
         left_out = [name for name in others if _numbers_rows(table, name)]
         names = [name for name in others if name not in left_out]
     else:
-        names, left_out = [features] if isinstance(features, str) else _listed(features), []
+        try:
+            names, left_out = [features] if isinstance(features, str) else list(features), []
+        except TypeError:
+            raise ValueError(
+                f"`features` must be column names. Received: {shown(features)}."
+            ) from None
     if not names:
         raise ValueError("`features` must name at least one column. Received: none.")
     _check_columns(table, "features", names)
@@ -161,13 +166,6 @@ def _features(
     if twice:
         raise ValueError(f"`features` must not repeat a column. Received: {twice[0]!r} twice.")
     return names, left_out
-
-
-def _listed(features: Any) -> list[Any]:
-    try:
-        return list(features)
-    except TypeError:
-        raise ValueError(f"`features` must be column names. Received: {shown(features)}.") from None
 
 
 def _numbers_rows(table: Any, name: Any) -> bool:
@@ -235,8 +233,8 @@ def _times(table: Any, name: str) -> np.ndarray:
 def _lists_in(path: str | Path) -> list[list[str]]:
     """The three lists from a JSON file."""
     try:
-        told = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
-        lists = [told[part] for part in PARTS]
+        content = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
+        lists = [content[part] for part in PARTS]
         if not all(isinstance(names, list) for names in lists):
             raise TypeError("one of the three is not a list")
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -21,7 +21,7 @@ from meta_tf.tasks.images import picture_files
 from meta_tf.tasks.images.conversion import Conversion
 from meta_tf.tasks.images.decode import decode_images
 from meta_tf.tasks.images.picture import ImageFile
-from meta_tf.tasks.images.picture_classes import classes_in
+from meta_tf.tasks.images.picture_files import classes_in
 from meta_tf.tasks.images.picture_input import PictureInput
 
 PIXELS = np.kron(np.random.default_rng(0).integers(0, 256, [4, 4, 3]), np.ones([8, 8, 1]))
@@ -332,14 +332,14 @@ def test_the_ways_and_shots_of_training_are_its_own(few_test_classes):
 
 def test_training_episodes_are_those_of_a_source_of_that_size():
     # So that a run of before goes on with the same episodes.
-    from meta_tf.tasks.episodes import ClassData, class_parts
+    from meta_tf.tasks.class_source import ClassData, ClassSource
 
     names = [f"class{i}" for i in range(12)]
     data = ClassData(np.arange(60.0, dtype="float32")[:, None], np.full(12, 5), names)
     options = {"queries": 2, "rotations": None}
     split = (names[:8], names[8:10], names[10:])
-    mixed = class_parts(data, split, ways=2, shots=1, train_ways=6, train_shots=3, **options)[0]
-    pure = class_parts(data, (names[:8],) * 3, ways=6, shots=3, **options)[0]
+    mixed = ClassSource(data, split, ways=2, shots=1, train_ways=6, train_shots=3, **options).train
+    pure = ClassSource(data, (names[:8],) * 3, ways=6, shots=3, **options).train
     (x, y), (pure_x, pure_y) = (next(iter(part.batches(4))) for part in (mixed, pure))
     for name in x:
         np.testing.assert_array_equal(x[name], pure_x[name])

@@ -8,10 +8,7 @@ from meta_tf.tasks.images.picture import WHITE_OF_16_BITS, Picture
 class Conversion:
     """Counts the sizes and colours of pictures as stored, and describes the conversion.
 
-    Args:
-      size: the height and width to resize to.
-      channels: 1 (grey) or 3 (colour).
-      crop: whether pictures of another aspect ratio are cropped instead of stretched.
+    `size`, `channels` and `crop` are as in `decode_images`.
 
     Example:
       >>> conversion = Conversion((28, 28), 1)
