@@ -83,7 +83,8 @@ class Learner:
         A transductive learner normalises all examples of a request together, but its thresholds
         hold for one beside the support set.
         """
-        return not self._about.get("thresholds", {"company": True})["company"]
+        thresholds = self._about.get("thresholds")
+        return thresholds is not None and thresholds["batch_with"] is None
 
     @property
     def bytes(self) -> int:

@@ -27,7 +27,7 @@ from meta_tf.evaluation.task_metric import TaskMetric, check_metric, task_metric
 from meta_tf.evaluation.task_sizes import TaskSizes
 from meta_tf.learner import MetaLearner
 from meta_tf.learner.calibrate import classifies, logits_of, size_of
-from meta_tf.learner.company import COMPANIES
+from meta_tf.learner.query_batch import BATCH_WITH
 from meta_tf.network.masks import packed, unpacked
 from meta_tf.tasks.part import Part
 from meta_tf.types import Batch, Tensor
@@ -44,7 +44,7 @@ def evaluate(
     tasks_at_once: int | None = None,
     metric: str | Callable[[Any, Any], Any] | None = None,
     verbose: Any = "auto",
-    company: str = "queries",
+    batch_with: str = "queries",
     baselines: Any = True,
 ) -> Evaluation:
     """Measures how well a learner learns new tasks: one model, a fixed list of tasks.
@@ -79,7 +79,7 @@ def evaluate(
         step; otherwise the loss. Predictions that a mask excludes do not count; neither does the
         loss's `ignore_class` in the accuracy.
       verbose: 1 shows a progress bar, 0 shows none, `"auto"` shows one on a terminal.
-      company: which examples share a query's batch, which matters for batch norm in the
+      batch_with: which examples share a query's batch, which matters for batch norm in the
         mode `transductive`: `"queries"`, all queries of its task, as in published results;
         `"none"`, no others, as for a user's single new picture; or `"support"`, the
         support set.
@@ -115,7 +115,7 @@ def evaluate(
     steps = learner.algorithm.steps_to_evaluate() if steps is None else steps
     check_integer("steps", steps, at_least=0)
     steps = int(steps)
-    check_choice("company", company, COMPANIES)
+    check_choice("batch_with", batch_with, BATCH_WITH)
     if not isinstance(baselines, Part):
         check_switch("baselines", baselines)
     at_once = min(tasks_at_once or AT_ONCE, tasks_number)
@@ -135,7 +135,7 @@ def evaluate(
     bar = keras.utils.Progbar(tasks_number, verbose=int(shown), unit_name="task")
     collected, done = [], 0
     for x, y, predictions, found in _measured(
-        learner, tuple(metrics.values()), steps, company, batches, tasks_number
+        learner, tuple(metrics.values()), steps, batch_with, batches, tasks_number
     ):
         if not done or sizes_in(x):
             sizes.see(x, y, len(found))
@@ -163,7 +163,7 @@ def evaluate(
         seed=seed,
         **sizes.of_all(),
         batch_norm=learner.network.batch_norm,
-        company=company,
+        batch_with=batch_with,
         algorithm=_described(learner.algorithm),
         settings=learner.algorithm.get_config(),
         per_task=per_task,
@@ -186,7 +186,7 @@ def _measured(
     learner: MetaLearner,
     metrics: tuple[TaskMetric, ...],
     steps: int,
-    company: str,
+    batch_with: str,
     batches: Iterable[Batch],
     tasks_number: int,
 ) -> Iterator[tuple[Any, Tensor, Any, np.ndarray]]:
@@ -196,7 +196,7 @@ def _measured(
     """
     of_each, done = _of_each(metrics), 0
     for x, y in batches:
-        predictions = learner.trajectory(x, steps, company)
+        predictions = learner.trajectory(x, steps, batch_with)
         left = tasks_number - done  # the last batch can contain more
         results = of_each(y, packed(predictions), sizes_in(x))
         values, finite = (result.numpy()[:left] for result in results)

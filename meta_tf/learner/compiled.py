@@ -10,8 +10,8 @@ import tensorflow as tf
 from meta_tf.algorithms import Algorithm
 from meta_tf.batch.map_tasks import map_tasks
 from meta_tf.batch.sizes import cut, how_to_run, padded
-from meta_tf.learner.company import predict_in_company
 from meta_tf.learner.distances import adapt_and_measure, measure_support, predict_and_measure
+from meta_tf.learner.query_batch import predict_queries
 from meta_tf.network.finite import all_finite, nan_unless_finite
 from meta_tf.network.masks import packed
 from meta_tf.network.network import Network
@@ -96,7 +96,7 @@ def compiled_adapt(
 def compiled_trajectory(
     network: Network, algorithm: Algorithm, weights: Callable[[], Weights], mode: str
 ) -> Any:
-    """Compiles `(tasks, steps, company) -> predictions after 0 … steps`, [T, steps + 1, Q, ...].
+    """Compiles `(tasks, steps, batch_with) -> predictions after 0 … steps`, [T, steps + 1, Q, ...].
 
     Args:
       network: the model and its loss.
@@ -105,7 +105,7 @@ def compiled_trajectory(
       mode: the learner's `task_parallelism`.
     """
 
-    def trajectory(tasks: dict[str, Tensors], steps: int, company: str) -> tuple[Tensors, ...]:
+    def trajectory(tasks: dict[str, Tensors], steps: int, batch_with: str) -> tuple[Tensors, ...]:
         before = weights()
 
         def learn(task: dict[str, Tensors]) -> Tensors:
@@ -113,8 +113,8 @@ def compiled_trajectory(
             support = Examples(real["support_x"], real["support_y"])
 
             def predictions(adapted: Weights) -> tuple[Tensors, ...]:
-                found = predict_in_company(
-                    algorithm, network, adapted, support.x, real["query_x"], company
+                found = predict_queries(
+                    algorithm, network, adapted, support.x, real["query_x"], batch_with
                 )
                 return nan_unless_finite(adapted, packed(found))
 

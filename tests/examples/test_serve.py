@@ -116,7 +116,10 @@ CALIBRATED = {"probabilities", "strangeness", "none_of_these"}
 @pytest.mark.parametrize(
     ("change", "missing"),
     [
-        (lambda about: about["thresholds"].update(company=True), {"strangeness", "none_of_these"}),
+        (
+            lambda about: about["thresholds"].update(batch_with="support"),
+            {"strangeness", "none_of_these"},
+        ),
         (lambda about: about.pop("thresholds"), {"strangeness", "none_of_these"}),
         (lambda about: (about.pop("thresholds"), about.pop("temperature")), CALIBRATED),
     ],

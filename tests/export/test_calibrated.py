@@ -73,9 +73,9 @@ def close(found, expected):
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-def strangeness_in_python(learner, x, y, query, **company):
+def strangeness_in_python(learner, x, y, query, **options):
     fitted = learner.adapt(x, y)
-    return fitted.predict_with_strangeness(query, **company)[1] + fitted.threshold, fitted
+    return fitted.predict_with_strangeness(query, **options)[1] + fitted.threshold, fitted
 
 
 def functions_of(learner):
@@ -116,12 +116,12 @@ def test_the_functions_say_what_is_none_of_the_classes(case):
 @pytest.mark.slow
 def test_transductive_functions_say_it_of_a_query_beside_the_support_set():
     learner = maml(layers.BatchNormalization(name="norm"))
-    expected, _ = strangeness_in_python(learner, SUPPORT, LABELS, QUERY[-1:], company=SUPPORT)
+    expected, _ = strangeness_in_python(learner, SUPPORT, LABELS, QUERY[-1:], batch_with=SUPPORT)
     task = {"support_x": SUPPORT, "support_y": LABELS}
     both = np.concatenate([SUPPORT, QUERY[-1:]])
     found = outputs(functions_of(learner)["adapt_and_predict"], query_x=both, **task)
     close(found["strangeness"][-1:], expected)
-    assert calibration_of(learner)["thresholds"]["company"] is True
+    assert calibration_of(learner)["thresholds"]["batch_with"] == "support"
 
 
 def test_a_saved_model_describes_the_thresholds(tmp_path):
@@ -134,7 +134,7 @@ def test_a_saved_model_describes_the_thresholds(tmp_path):
     about = json.loads((tmp_path / "out/assets.extra/meta_tf.json").read_text())
     assert about["temperature"] == learner.calibration.temperature_formula()
     table = about["thresholds"]
-    assert (table["false_alarms"], table["company"]) == (0.1, False)
+    assert (table["false_alarms"], table["batch_with"]) == (0.1, None)
     assert threshold_by(table, 2, 2.5) == pytest.approx(fitted.threshold)
     for size, value in THRESHOLDS.items():
         assert threshold_by(table, *size) == pytest.approx(value)

@@ -14,7 +14,7 @@ class Conversion:
       >>> conversion = Conversion((28, 28), 1)
       >>> pixels = np.zeros([40, 40, 1], np.uint8)
       >>> conversion.add(Picture(pixels, (40, 40), colour=True))
-      >>> conversion.told()[-20:]
+      >>> conversion.in_words()[-20:]
       ' to 28 x 28 in grey.'
     """
 
@@ -33,7 +33,7 @@ class Conversion:
         self._several += picture.several
         self._white = picture.white or self._white
 
-    def told(self) -> str:
+    def in_words(self) -> str:
         """A sentence on what is lost, and one on each other choice; empty if nothing applies."""
         others = []
         if self._transparent:

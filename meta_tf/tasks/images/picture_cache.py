@@ -56,7 +56,7 @@ def decoded_pictures(
       cure: what the user can do about the line.
 
     Returns:
-      uint8 [n, height, width, channels], and what the pictures lost; see `Conversion.told`.
+      uint8 [n, height, width, channels], and what the pictures lost; see `Conversion.in_words`.
 
     Raises:
       ValueError: if a picture cannot be decoded.
@@ -74,7 +74,7 @@ def decoded_pictures(
             flush=True,
         )
     conversion = Conversion(size, channels)
-    return decode_images(files, size, channels, conversion), conversion.told()
+    return decode_images(files, size, channels, conversion), conversion.in_words()
 
 
 def kept_pictures(
@@ -158,8 +158,8 @@ def _write(folder: Path, mark: str, files: Sequence[ImageFile], shape: tuple[int
                 if not told and done < len(files) and time.monotonic() - start > _SLOW:
                     told = True
                     _tell(folder, done, shape)
-        checksum = zlib.crc32(conversion.told().encode(), checksum)
-        about = {"mark": mark, "told": conversion.told(), "checksum": checksum}
+        checksum = zlib.crc32(conversion.in_words().encode(), checksum)
+        about = {"mark": mark, "told": conversion.in_words(), "checksum": checksum}
         (part / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
 
