@@ -180,8 +180,8 @@ def _recording(network: Network, algorithm: Algorithm) -> Network:
 
 def _embedding(recording: Network) -> Any:
     """The embeddings [B, D] of the last pass."""
-    features = recording.last_features
-    return recording.last_outputs if features is None else tf.math.l2_normalize(features, -1)
+    outputs, features = recording.last.outputs, recording.last.features
+    return outputs if features is None else tf.math.l2_normalize(features, -1)
 
 
 def predictions_and_losses(
@@ -191,7 +191,7 @@ def predictions_and_losses(
     check_unchanged(network)
     recording = network.recording()
     predictions = algorithm.predict(recording, weights, x)
-    return packed(predictions), recording.added_losses
+    return packed(predictions), recording.last.added
 
 
 def check_unchanged(network: Network) -> None:
