@@ -153,7 +153,7 @@ def predictions_and_losses(
     check_unchanged(network)
     recording = network.recording()
     predictions = algorithm.predict(recording, weights, x)
-    return packed(predictions), recording.added_losses
+    return packed(predictions), recording.last.added
 
 
 def check_unchanged(network: Network) -> None:

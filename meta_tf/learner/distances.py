@@ -83,5 +83,5 @@ def _recording(network: Network, algorithm: Algorithm) -> Network:
 
 def _embedding(recording: Network) -> Any:
     """The embeddings [B, D] of the last pass."""
-    features = recording.last_features
-    return recording.last_outputs if features is None else tf.math.l2_normalize(features, -1)
+    outputs, features = recording.last.outputs, recording.last.features
+    return outputs if features is None else tf.math.l2_normalize(features, -1)

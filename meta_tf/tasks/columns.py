@@ -54,10 +54,8 @@ class Columns:
         """Rows of a `pandas.DataFrame` as a learner takes them, float32 [n, F].
 
         A text becomes the number of its category, or -1 if it is unknown; a gap becomes
-        `meta_tf.layers.table_columns.MISSING`, the lowest number in float32.
-
-        Raises:
-          ValueError: if a column is missing or holds another kind of values.
+        `meta_tf.layers.table_columns.MISSING`, the lowest number in float32. Raises ValueError if a
+        column is missing or holds another kind of values.
         """
         check_present(table, self.features)
         made = [
@@ -71,8 +69,7 @@ class Columns:
     def targets(self, table: Any) -> Any:
         """The targets of rows: numbers [n, 1], or names of classes [n].
 
-        Raises:
-          ValueError: if the column is missing, has gaps, or holds a class that is unknown.
+        Raises ValueError if the column is missing, has gaps, or holds a class that is unknown.
         """
         check_present(table, [self.target])
         check_gaps(table, self.target)
@@ -114,11 +111,7 @@ def are_texts(table: Any, name: str) -> bool:
 
 
 def categories_of(table: Any, name: str) -> tuple[str, ...]:
-    """The different texts of a column, sorted.
-
-    Raises:
-      ValueError: if there are too many of them to be categories.
-    """
+    """The different texts of a column, sorted; ValueError if they are too many for categories."""
     found = tuple(sorted(set(table[name].dropna().astype(str))))
     if len(found) > _MOST_CATEGORIES:
         raise ValueError(
