@@ -37,10 +37,6 @@ def served(folder: Path, port: int = 0) -> Iterator[http.server.HTTPServer]:
     """Yields a server for a folder, like `python -m http.server`; `serve_forever` runs it.
 
     It takes any free port if `port` is 0. Raises OSError if the port is taken.
-
-    Example:
-      >>> with served(Path("page")) as server:                           # doctest: +SKIP
-      ...     server.serve_forever()
     """
     handler = functools.partial(_Handler, directory=str(folder))
     try:
