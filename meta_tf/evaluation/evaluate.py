@@ -120,10 +120,8 @@ def evaluate(
         check_switch("baselines", baselines)
     at_once = min(tasks_at_once or AT_ONCE, tasks_number)
     batches = _checked(learner, part.batches(at_once, seed=seed))
-    x, y = next(batches, (None, None))
-    if x is None or y is None:
-        raise ValueError("`part` must contain tasks. Received: a part without any.")
-    batches = itertools.chain([(x, y)], batches)
+    x, y = first = next(batches)
+    batches = itertools.chain([first], batches)
     metrics = task_metrics(learner, metric, x, y)
     name, *others = metrics
     sizes, compared, sureness = TaskSizes(), None, None
@@ -149,11 +147,6 @@ def evaluate(
     values = np.concatenate(collected)
     per_task, last = values[..., 0], values[:, -1, 1:]
     mean, ci95 = mean_and_interval(per_task)
-    pairs = np.transpose(mean_and_interval(last)).tolist()
-    after_last = {name: tuple(pair) for name, pair in zip(others, pairs, strict=True)}
-    if sureness is not None:
-        (nll,), (half,) = mean_and_interval(sureness.losses()[:, np.newaxis])
-        after_last |= {"nll": (float(nll), float(half)), "ece": (sureness.ece(), None)}
     return Evaluation(
         metric=name,
         steps=tuple(range(steps + 1)),
@@ -167,7 +160,7 @@ def evaluate(
         algorithm=_described(learner.algorithm),
         settings=learner.algorithm.get_config(),
         per_task=per_task,
-        others=after_last,
+        others=_after_last_step(others, last, sureness),
         baselines={} if compared is None else compared.against(per_task[:, -1]),
     )
 
@@ -180,6 +173,8 @@ def _checked(learner: MetaLearner, batches: Iterable[Any]) -> Iterator[Batch]:
         y = sets.pop("query_y")
         done += y.shape[0]
         yield sets, y
+    if not done:
+        raise ValueError("`part` must contain tasks. Received: a part without any.")
 
 
 def _measured(
@@ -209,6 +204,18 @@ def _measured(
         f"`part` must contain `tasks_number` tasks. Received: a part that ends after {done} tasks, "
         f"and tasks_number={tasks_number}. Use fewer tasks."
     )
+
+
+def _after_last_step(
+    names: list[str], values: np.ndarray, sureness: Sureness | None
+) -> dict[str, tuple[float, float | None]]:
+    """Means and half-widths of the further metrics [n, M] and of the probabilities, by name."""
+    pairs = np.transpose(mean_and_interval(values)).tolist()
+    found: dict[str, Any] = {name: tuple(pair) for name, pair in zip(names, pairs, strict=True)}
+    if sureness is not None:
+        (nll,), (half,) = mean_and_interval(sureness.losses()[:, np.newaxis])
+        found |= {"nll": (float(nll), float(half)), "ece": (sureness.ece(), None)}
+    return found
 
 
 def _add(
