@@ -2,8 +2,8 @@
 
     python -m benchmarks.check_agreement
 
-The reference is the PyTorch loop in float64. On two tasks of every kind of network, each
-contender's loss and its meta-gradient (as one vector) must be within 1e-4 of it.
+The reference is the PyTorch loop in float64, and for in_context, JAX. On two tasks of every kind
+of network, each contender's loss and its meta-gradient (as one vector) must be within 1e-4 of it.
 """
 
 from __future__ import annotations
@@ -37,8 +37,11 @@ def all_agree(works: list[Work], limit: float) -> bool:
         {w.network: w.small() for w in sorted(works, key=lambda w: w.inner_steps)}.values()
     )
     references = {}
-    with Worker("torch_loop", {"double": True}, limit) as worker:
-        for work in small:
+    for work in small:
+        reference: tuple[str, dict[str, Any]] = "torch_loop", {"double": True}
+        if work.network == "in_context":
+            reference = "jax_peer", {"tasks": "vmap", "devices": 1}
+        with Worker(*reference, limit) as worker:
             worker.build(work)
             references[work.name] = worker.agree()
     far = []

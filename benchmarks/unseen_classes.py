@@ -22,9 +22,10 @@ import meta_tf
 from benchmarks.interval import interval
 from benchmarks.nearest import nearest
 from benchmarks.voices import Features, by_voice, of_length_one, whitened_summaries
-from meta_tf.tasks.episodes import ClassData, class_parts
+from meta_tf.tasks.class_source import ClassData, ClassSource
 from meta_tf.tasks.images.decode import decode_images
-from meta_tf.tasks.images.image_folder import image_files
+from meta_tf.tasks.images.picture import ImageFile
+from meta_tf.tasks.images.picture_files import pictures_in
 from meta_tf.tasks.part import Part
 from meta_tf.tasks.source import PARTS
 from meta_tf.zoo import pretrained
@@ -83,7 +84,7 @@ def tasks_of(path: Path, name: str, ways: int, part: str = "test") -> Part:
     """A single split; its episodes are those of `--task=images` on the whole folder."""
     settings = {"size": 28, "channels": 1, **SETTINGS[name]}
     folders = sorted(f for f in (path / part).iterdir() if f.is_dir())
-    files = [image_files(folder) for folder in folders]
+    files = [[ImageFile.at(p) for p in pictures_in(f, "A class folder")] for f in folders]
     images = decode_images(
         [file for of_class in files for file in of_class],
         (settings["size"], settings["size"]),
@@ -92,7 +93,7 @@ def tasks_of(path: Path, name: str, ways: int, part: str = "test") -> Part:
     names = [folder.name for folder in folders]
     data = ClassData(images, np.array([len(of_class) for of_class in files]), names)
     sizes = {"ways": ways, "shots": 1, "queries": settings["queries"]}
-    return class_parts(data, [names] * 3, **sizes, rotations=None)[PARTS.index(part)]
+    return getattr(ClassSource(data, [names] * 3, **sizes, rotations=None), part)
 
 
 def omniglot_learners(path: Path, name: str, part: Part) -> list[Row]:

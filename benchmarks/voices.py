@@ -9,7 +9,8 @@ import numpy as np
 
 from benchmarks.nearest import whitening
 from meta_tf.tasks.images.decode import decode_images
-from meta_tf.tasks.images.image_folder import image_files
+from meta_tf.tasks.images.picture import ImageFile
+from meta_tf.tasks.images.picture_files import pictures_in
 from meta_tf.tasks.part import Part
 
 Features = Callable[[np.ndarray], np.ndarray]
@@ -27,7 +28,7 @@ def whitened_summaries(folder: Path, size: int) -> Features:
     Both are computed from the voices in `folder`, except those at another speed, VOICE--SPEED.
     """
     voices = sorted(f for f in folder.iterdir() if f.is_dir() and "--" not in f.name)
-    files = [image_files(voice) for voice in voices]
+    files = [[ImageFile.at(p) for p in pictures_in(v, "A class folder")] for v in voices]
     pictures = decode_images([f for of_voice in files for f in of_voice], (size, size), 1) / 255
     labels = np.repeat(np.arange(len(voices)), [len(of_voice) for of_voice in files])
     known = summaries(pictures)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 _LONGEST = 300  # characters of a value in an error message
@@ -87,6 +87,12 @@ def as_patterns(name: str, value: Any) -> tuple[str, ...] | None:
             f"'head' or '!norm*', or a list of such patterns{_got(value)}"
         )
     return tuple(patterns)
+
+
+def few(names: Iterable[Any]) -> str:
+    """The first names in one line of an error message, and how many there are if not all."""
+    listed = [repr(str(name)) for name in names]
+    return ", ".join(listed[:8]) + (f", … ({len(listed)} in all)" if len(listed) > 8 else "")
 
 
 def _is_integer(value: Any) -> bool:

@@ -52,3 +52,14 @@ def as_dataset(x, y):
     options = tf.data.Options()
     options.autotune.enabled = False
     return tf.data.Dataset.from_tensors((x, y)).with_options(options)
+
+
+def wiggled(weights, amount=0.3, seed=1):
+    """The weights, moved randomly: biases of 0 and scales of 1 would hide errors."""
+    rng = np.random.default_rng(seed)
+    model = [
+        w + amount * rng.standard_normal(w.shape) if w.dtype.is_floating else w
+        for w in weights.model
+    ]
+    factors = {n: tf.constant(rng.uniform(0.5, 1.5, w.shape)) for n, w in weights.meta.items()}
+    return weights._replace(model=model, meta={n: w * factors[n] for n, w in weights.meta.items()})

@@ -1,5 +1,7 @@
 """Calibration: temperatures, strangeness and what of them is kept, beside NumPy."""
 
+import pickle
+
 import keras
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from meta_tf.calibration import (
     log_loss,
     softmax,
 )
+from meta_tf.layers.strangeness import MEANS, NOISE, WITHIN
 
 CE = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 RNG = np.random.default_rng(0)
@@ -189,10 +192,19 @@ def test_for_an_inner_loop_strangeness_is_measured_before_the_last_layer(tmp_pat
     learner.calibration = Calibration({(2, 2): 1.0}, {(2, 2): 0.25}, spread=0.1)
     fitted = learner.adapt(SUPPORT, LABELS)
     np.testing.assert_array_equal(fitted.predict(QUERY, verbose=0), plain)
+    # Measured by a pass over the support set, when somebody asks or keeps the model.
+    assert not fitted.weights_now.meta
     strange = fitted.predict_with_strangeness(QUERY)[1]
-    fitted.save(tmp_path / "fitted.keras")
-    again = keras.models.load_model(tmp_path / "fitted.keras")
-    np.testing.assert_allclose(again.predict_with_strangeness(QUERY)[1], strange, rtol=1e-5)
+    assert set(fitted.weights_now.meta) == {MEANS, NOISE, WITHIN}
+    never_asked = learner.adapt(SUPPORT, LABELS)
+    never_asked.save(tmp_path / "fitted.keras")
+    for again in (
+        keras.models.load_model(tmp_path / "fitted.keras"),
+        pickle.loads(pickle.dumps(learner.adapt(SUPPORT, LABELS))),
+    ):
+        np.testing.assert_allclose(again.predict_with_strangeness(QUERY)[1], strange, rtol=1e-5)
+    trained = learner.adapt(SUPPORT, LABELS)
+    assert len(trained.weights) == len(fitted.weights)  # complete from the start
 
     kernel, bias, gamma, beta = (v.numpy() for v in fitted.trainable_variables[:4])
     before = SUPPORT @ kernel + bias
@@ -293,12 +305,12 @@ def test_transductive_inputs_are_judged_one_by_one_in_the_same_company():
     learner = meta_tf.MetaLearner(body, meta_tf.ProtoNet(ways=3), CE)
     learner.calibration = Calibration({(3, 1): 1.0}, thresholds={(1, 1): 0.0}, spread=1.0)
     fitted = learner.adapt(SUPPORT, LABELS)
-    logits, apart, _ = fitted.judged(QUERY, company=SUPPORT)
-    np.testing.assert_array_equal(logits, fitted.predict_one_by_one(QUERY, company=SUPPORT))
+    logits, apart, _ = fitted.judged(QUERY, batch_with=SUPPORT)
+    np.testing.assert_array_equal(logits, fitted.predict_one_by_one(QUERY, batch_with=SUPPORT))
     np.testing.assert_allclose(apart, -logits / (1 + 1 / np.array([2, 3])), rtol=1e-4, atol=1e-5)
     # Also without distances, as before any calibration.
     uncalibrated = meta_tf.MetaLearner(body, meta_tf.ProtoNet(ways=3), CE)
-    judged = uncalibrated.adapt(SUPPORT, LABELS).judged(QUERY, company=SUPPORT)
+    judged = uncalibrated.adapt(SUPPORT, LABELS).judged(QUERY, batch_with=SUPPORT)
     np.testing.assert_array_equal(judged.logits, logits)
     assert judged.apart is None
 

@@ -19,7 +19,7 @@ import meta_tf
 from meta_tf import zoo
 from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.files import write_text
-from meta_tf.learner.company import feels_company
+from meta_tf.learner.query_batch import depends_on_batch
 
 ALONE = 1000  # classes whose queries are predicted one by one
 SIZES = [(ways, shots) for ways in (2, 3, 5, 10, 20, 60) for shots in (1, 2, 5)]
@@ -44,7 +44,7 @@ def main() -> None:
 
         parts = [source(*size).valid for size in sizes]
         chosen_on, tasks = 100 if free else 300, options.tasks
-        if feels_company(learner.network):
+        if depends_on_batch(learner.network):
             chosen_on, tasks = (min(n, ALONE // ways) for n in (chosen_on, tasks))
         calibration = learner.calibrate(*parts, tasks_number=chosen_on)
         tested = [(5, 1), (20, 1), (20, 5)] if free else [(ways, 1)]

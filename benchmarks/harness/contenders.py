@@ -38,6 +38,14 @@ def contenders(work: Work) -> list[Contender]:
         Contender(OURS, "ours", ours, work.per_call),
         Contender(OURS_GENERATING, "ours", made, work.per_call),
         Contender(JAX, "jax_peer", _jax(work)),
+    ]
+    if work.network == "in_context":
+        scans = [{**settings, "scan": work.per_call} for settings in _jax(work)]
+        return [
+            *found,
+            Contender(f"JAX, {work.per_call} steps a call", "jax_peer", scans, work.per_call),
+        ]
+    found += [
         Contender("torch.func.vmap", "torch_vmap", _vmap(work)),
         Contender("torch loop", "torch_loop", _loop(work)),
         Contender("TorchOpt", "torchopt_peer", _loop(work)),

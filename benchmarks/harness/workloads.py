@@ -14,6 +14,7 @@ NORM_EPSILON = 1e-3  # of batch and layer normalisation, Keras's default
 META_LR = 1e-3
 SEQUENCE = (16, 8)  # steps, features
 UNITS, HEADS, WIDE = 32, 4, 64
+WIDTH, BLOCKS = 64, 3  # of in_context
 _Shape = tuple[str, tuple[int, ...]]  # of a weight, with its name
 
 
@@ -22,7 +23,8 @@ class Work:
     """Second-order MAML: inner SGD on the mean loss, outer Adam over `tasks` tasks.
 
     `network`: mlp, conv4 (stride 2), conv4_pool (stride 1 and max-pooling), lstm or
-    transformer. For mlp, `shots` and `queries` are points; otherwise examples per class.
+    transformer; in_context is `meta_tf.InContext` over an mlp, without inner steps. For mlp and
+    in_context, `shots` and `queries` are points; otherwise examples per class.
     `per_call`: outer steps of meta_tf in one call. `seed`: of the fixed tasks. `size`: height
     and width of images.
     """
@@ -41,15 +43,19 @@ class Work:
 
     @property
     def support_size(self) -> int:
-        return self.shots * (1 if self.network == "mlp" else self.ways)
+        return self.shots * (1 if self.regression else self.ways)
 
     @property
     def query_size(self) -> int:
-        return self.queries * (1 if self.network == "mlp" else self.ways)
+        return self.queries * (1 if self.regression else self.ways)
+
+    @property
+    def regression(self) -> bool:
+        return self.network in ("mlp", "in_context")
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        if self.network == "mlp":
+        if self.regression:
             return (1,)
         return (self.size, self.size, 1) if self.network.startswith("conv4") else SEQUENCE
 
@@ -65,7 +71,7 @@ class Work:
             seed=2,
             size=20,
             ways=3,
-            shots=min(self.shots, 2) if self.network != "mlp" else self.shots,
+            shots=self.shots if self.regression else min(self.shots, 2),
             tasks=2,
             queries=min(self.queries, 2),
             inner_steps=min(self.inner_steps, 2),
@@ -90,6 +96,7 @@ WORKS = {
         Work("pool_20_way_1_shot", "conv4_pool", 4, 1, 15, 5, 0.01, ways=20),
         _named(_SEQUENCES, name="lstm"),
         _named(_SEQUENCES, name="transformer", network="transformer"),
+        Work("in_context", "in_context", 64, 10, 10, 0, 0.0, per_call=10),
     )
 }
 
@@ -112,7 +119,7 @@ def initial_weights(work: Work) -> list[np.ndarray]:
 def tasks_of(work: Work) -> dict[str, np.ndarray]:
     """A fixed, reproducible batch of tasks, [T, S, ...] and [T, Q, ...]."""
     rng = np.random.default_rng(work.seed)
-    make = _sine_waves if work.network == "mlp" else _classes
+    make = _sine_waves if work.regression else _classes
     return make(work, rng)
 
 
@@ -149,6 +156,8 @@ def _shapes(work: Work) -> list[_Shape]:
     if work.network == "mlp":
         sizes = (1, 40, 40, 1)
         return [p for i in range(3) for p in _dense(sizes[i], sizes[i + 1])]
+    if work.network == "in_context":
+        return _in_context_shapes()
     if work.network.startswith("conv4"):
         shapes: list[_Shape] = []
         for inputs in (1, 64, 64, 64):
@@ -167,6 +176,17 @@ def _shapes(work: Work) -> list[_Shape]:
     attention += [("kernel", (HEADS, key, UNITS)), ("bias", (UNITS,))]
     feed = [*_norm(UNITS), *_dense(UNITS, WIDE), *_dense(WIDE, UNITS), *_norm(UNITS)]
     return [*_dense(features, UNITS), *attention, *feed, *_dense(UNITS, work.ways)]
+
+
+def _in_context_shapes() -> list[_Shape]:
+    """The weights of the mlp, then the meta-weights of `meta_tf.InContext` in their order."""
+    d, norms = WIDTH, [("gamma", (WIDTH,)), ("beta", (WIDTH,))]
+    block = [p for _ in ("query", "key", "value", "output") for p in _dense(d, d)]
+    block += [*_dense(d, 2 * d), *_dense(2 * d, d), *3 * norms]
+    blocks = [p for _ in range(2 * BLOCKS - 1) for p in block]
+    embed = [*_dense(1, d), *_dense(d, d)]
+    tokens = [*_dense(d + 1, d), *_dense(d, d), *_dense(d, d)]
+    return [*embed, *tokens, *blocks, *norms, *_dense(d, 1)]
 
 
 def _dense(inputs: int, outputs: int) -> list[_Shape]:

@@ -28,7 +28,7 @@ def network(work: Work, settings: dict) -> Callable[..., jax.Array]:
 
 def loss(work: Work) -> Callable[..., jax.Array]:
     """The function (outputs, targets) -> mean loss."""
-    return _squared_error if work.network == "mlp" else _cross_entropy
+    return _squared_error if work.regression else _cross_entropy
 
 
 def mlp(w: _Weights, x: jax.Array) -> jax.Array:

@@ -14,6 +14,7 @@ from jax.sharding import PartitionSpec as P
 
 from benchmarks.harness.workloads import META_LR, Work, initial_weights, tasks_of
 from benchmarks.programs import jax_networks as nets
+from benchmarks.programs.jax_in_context import in_context
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7
 _Weights = Sequence[jax.Array]
@@ -25,7 +26,9 @@ class Step:
 
     def __init__(self, work: Work, settings: dict):
         self.work, self.settings = work, settings
-        self.net, self.loss = nets.network(work, settings), nets.loss(work)
+        self.loss = nets.loss(work)
+        if work.network != "in_context":  # one network for support and query, that adapts
+            self.net = nets.network(work, settings)
         devices = jax.devices("cpu")[: settings.get("devices", 1)]
         if work.tasks % len(devices):
             devices = devices[:1]  # the number of tasks is odd
@@ -79,8 +82,13 @@ class Step:
         return jax.lax.pmean(result, "tasks") if self.mesh.size > 1 else result
 
     def task_loss(self, weights: _Weights, task: _Tasks) -> jax.Array:
-        fast = self.adapted(weights, task)
-        return self.loss(self.net(fast, task["query_x"]), task["query_y"])
+        return self.loss(self.learned(weights, task), task["query_y"])
+
+    def learned(self, weights: _Weights, task: _Tasks) -> jax.Array:
+        """The predictions for the queries of a task."""
+        if self.work.network == "in_context":
+            return in_context(weights, task["support_x"], task["support_y"], task["query_x"])
+        return self.net(self.adapted(weights, task), task["query_x"])
 
     def adapted(self, weights: _Weights, task: _Tasks) -> _Weights:
         def support_loss(fast: _Weights) -> jax.Array:
@@ -97,7 +105,7 @@ class Step:
         np.asarray(self.learn(self.weights, self.new))
 
     def _learned(self, weights: _Weights, tasks: _Tasks) -> jax.Array:
-        return jax.lax.map(lambda t: self.net(self.adapted(weights, t), t["query_x"]), tasks)
+        return jax.lax.map(lambda t: self.learned(weights, t), tasks)
 
     def _one(self, state: Any, tasks: _Tasks) -> Any:
         return adam(state, self.meta_gradients(state[0], tasks)[1])

@@ -21,11 +21,13 @@ import tensorflow as tf
 import meta_tf
 from benchmarks.harness.flops import counted
 from benchmarks.harness.workloads import (
+    BLOCKS,
     HEADS,
     META_LR,
     SEQUENCE,
     UNITS,
     WIDE,
+    WIDTH,
     Work,
     initial_weights,
     tasks_of,
@@ -65,7 +67,7 @@ class Fit:
         twin = learner(self.work, self.settings)
         twin.compile(keras.optimizers.SGD(GRADIENT_SCALE))
         history = twin.fit(fixed(self.work), steps_per_epoch=1, verbose=0)
-        after = [v.numpy() for v in twin.model.trainable_variables]
+        after = [v.numpy() for v in weights_of(twin)]
         gradients = [(b - a) / GRADIENT_SCALE for b, a in zip(before, after, strict=True)]
         return history.history["loss"][0], gradients
 
@@ -115,26 +117,41 @@ class Fit:
 
 def set_threads(work: Work) -> None:
     """As in `train.py`: one task per core is faster than kernels on all cores, except in XLA."""
-    set_up_device("cpu", dense=work.network == "mlp")
+    set_up_device("cpu", dense=work.regression)
 
 
 def learner(work: Work, settings: dict) -> meta_tf.MetaLearner:
     """The learner of a work, with the initial weights."""
-    model = network(work, settings)
-    for variable, value in zip(model.trainable_variables, initial_weights(work), strict=True):
-        variable.assign(value)
-    regression = work.network == "mlp"
-    return meta_tf.MetaLearner(
-        model,
-        meta_tf.MAML(inner_lr=work.inner_lr, inner_steps=work.inner_steps),
-        loss="mse" if regression else keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    algorithm: meta_tf.Algorithm
+    if work.network == "in_context":
+        algorithm = meta_tf.InContext(width=WIDTH, blocks=BLOCKS, heads=HEADS)
+    else:
+        algorithm = meta_tf.MAML(work.inner_lr, work.inner_steps)
+    learner = meta_tf.MetaLearner(
+        network(work, settings),
+        algorithm,
+        loss="mse"
+        if work.regression
+        else keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     )
+    for variable, value in zip(weights_of(learner), initial_weights(work), strict=True):
+        variable.assign(value)
+    return learner
+
+
+def weights_of(learner: meta_tf.MetaLearner) -> list[keras.Variable]:
+    """The trained weights: those of the model, then the meta-weights of the algorithm."""
+    own = learner.model.trainable_variables
+    known = {id(variable) for variable in own}
+    return [*own, *(v for v in learner.trainable_variables if id(v) not in known)]
 
 
 def network(work: Work, settings: dict) -> keras.Model:
     """The network as a plain Keras model."""
     if work.network == "mlp":
         return meta_tf.models.mlp()
+    if work.network == "in_context":
+        return meta_tf.models.mlp(1, None, (WIDTH, WIDTH), "gelu")
     if work.network == "conv4":
         return meta_tf.models.conv4(work.ways, input_shape=work.input_shape)
     if work.network == "conv4_pool":
@@ -170,7 +187,7 @@ def fixed(work: Work) -> tf.data.Dataset:
 
 def source(work: Work) -> meta_tf.tasks.Source:
     """An endless source of new tasks for a work; images and sequences are noise."""
-    if work.network == "mlp":
+    if work.regression:
         return meta_tf.tasks.Sinusoid(work.shots, work.queries)
     rng = np.random.default_rng(2)
     classes, each = 200, 20

@@ -114,12 +114,7 @@ def check_inputs(
 ) -> None:
     """Raises ValueError unless inputs match those that a Functional or Sequential model declares.
 
-    Args:
-      algorithm: the algorithm that learns a task.
-      network: the model and its loss.
-      name: the name of the inputs, such as `support_x`.
-      value: the inputs.
-      axes: 2 for a batch [T, S, ...], 1 for a single task [S, ...].
+    `axes` is 2 for a batch [T, S, ...], 1 for a single task [S, ...].
     """
     spec = algorithm.input_spec(network)
     if spec is None:

@@ -37,13 +37,8 @@ def as_error(message: str) -> ValueError:
 def require_finite(sets: dict[str, Tensors], axes: int, first: int = 0) -> Any:
     """Raises ValueError if examples are NaN or infinite, and names the first of them.
 
-    Args:
-      sets: the examples, tensors or structures of tensors, by argument name.
-      axes: 2 for batches [T, S, ...], 1 for the examples of one task, [S, ...].
-      first: the number of the batch's first task.
-
-    Returns:
-      In a compiled step, a tensor to depend on (see `require`); None in eager mode.
+    `sets` are structures of tensors by name; `axes` is 2 for batches [T, S, ...], whose tasks count
+    from `first`, 1 for the examples of one task, [S, ...]. Returns what `require` does.
     """
     floats = [
         (name, t)
@@ -76,16 +71,9 @@ def require_finite(sets: dict[str, Tensors], axes: int, first: int = 0) -> Any:
 def require_finite_step(
     algorithm: Algorithm, weights: Weights, finite: Tensor, first_wrong: Tensor
 ) -> Any:
-    """Raises ValueError if a step over tasks is not finite, and names the task.
+    """Raises ValueError unless the results of all tasks are finite, or names the first that is not.
 
-    Args:
-      algorithm: the algorithm that learned the tasks.
-      weights: the weights before the step.
-      finite: whether the losses, gradients and other results of all tasks are finite.
-      first_wrong: the number of the first task whose results are not finite.
-
-    Returns:
-      As `unless`.
+    `weights` are those before the step. Returns what `unless` does.
     """
 
     def explain(weights: Weights, first_wrong: Tensor) -> None:

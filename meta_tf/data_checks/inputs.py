@@ -31,11 +31,7 @@ _MEANT_FOR_THEM = (
 def check_input_types(network: Network, name: str, value: Tensors, spec: Any) -> None:
     """Raises ValueError if inputs are text or uint8 and the model does not show that it takes them.
 
-    Args:
-      network: the model.
-      name: the name of the inputs, such as `support_x`.
-      value: the inputs.
-      spec: the inputs that the algorithm declares.
+    `spec`: the inputs that the algorithm declares.
     """
     types = {tf.as_dtype(t.dtype) for t in keras.tree.flatten(value) if hasattr(t, "dtype")}
     if not types & {tf.string, tf.uint8}:
@@ -65,14 +61,8 @@ def wanted_of_ranges(
 
     Each condition rejects only values that valid data cannot have: pictures whose values are all
     fractions from 0 to 1, for a model that takes pixels up to 255; whole numbers up to 255, for a
-    model that takes pixels up to 1; and fractions, for a model that looks up its inputs.
-
-    Args:
-      network: the model.
-      name: the name of the inputs, such as `support_x`.
-      value: the inputs.
-      spec: the inputs that the algorithm declares; None if there are none.
-      in_steps: whether this runs in each training step, which skips the second condition.
+    model that takes pixels up to 1; and fractions, for a model that looks up its inputs. The
+    second one is skipped `in_steps` of training. `spec`: the inputs that the algorithm declares.
     """
     asks = network.largest_pixel == 255 or network.takes_numbers_of_things
     asks = asks or (network.largest_pixel == 1 and not in_steps)

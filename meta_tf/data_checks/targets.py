@@ -39,15 +39,7 @@ def check_targets(
 ) -> None:
     """Raises ValueError unless targets have the shape that the loss requires.
 
-    Args:
-      algorithm: the algorithm that learns a task.
-      network: the model and its loss.
-      name: the name of the targets, such as `support_y`.
-      shape: their shape, which begins with `axes` axes before those of one example.
-      dtype: their type.
-      axes: 2 for a batch [T, S, ...], 1 for a single task [S, ...].
-
-    A custom loss accepts any shape.
+    `axes` is 2 for a batch [T, S, ...], 1 for a single task [S, ...]. A custom loss accepts any.
     """
     if tf.as_dtype(dtype) == tf.string:
         raise _class_names(name)
@@ -138,10 +130,7 @@ def wants_labels(algorithm: Algorithm, network: Network) -> bool:
 def classes_of(algorithm: Algorithm, network: Network, inputs: Any = None) -> int | None:
     """The number of classes that a learner distinguishes; None if it does not classify.
 
-    Args:
-      algorithm: the algorithm that learns a task.
-      network: the model and its loss.
-      inputs: `tf.TensorSpec` of a batch, for a model that does not declare its inputs.
+    `inputs`: the `tf.TensorSpec` of a batch, for a model that does not declare its inputs.
     """
     one_hot = loss_function(network.loss) is keras.losses.categorical_crossentropy
     if not (one_hot or wants_labels(algorithm, network)):

@@ -18,7 +18,7 @@ from meta_tf.batch.sizes import blank_padding, sizes_in
 from meta_tf.data_checks.batch import BATCH_KEYS, check_batch
 from meta_tf.data_checks.finite import as_error, require_finite
 from meta_tf.data_checks.inputs import wanted_of_ranges
-from meta_tf.data_checks.targets import outputs_of, wants_labels
+from meta_tf.data_checks.targets import check_labels, outputs_of, wants_labels
 from meta_tf.network.check_loss import ignored_class
 from meta_tf.network.finite import all_finite
 from meta_tf.network.network import Network
@@ -32,15 +32,24 @@ _NO_DATASETS = (dict, list, tuple, str, bytes, float, int, np.ndarray, tf.Tensor
 def with_right_labels(
     algorithm: Algorithm, network: Network, labels: dict[str, Tensor], values: Tensors
 ) -> Tensors:
-    """Returns `values`, and fails if labels are not whole numbers from 0 to the outputs - 1.
-
-    Args:
-      algorithm: the algorithm that learns a task.
-      network: the model and its loss; nothing is checked unless the loss takes labels.
-      labels: the labels, by name.
-      values: a structure of tensors to return.
-    """
-    checks = [require(*wanted) for wanted in _wanted_of_labels(algorithm, network, labels)]
+    """Returns `values`, and fails if the loss takes labels and these, by name, are invalid."""
+    if tf.executing_eagerly() and wants_labels(algorithm, network):
+        for name, y in labels.items():
+            check_labels(algorithm, network, name, y)
+        return values
+    outputs = outputs_of(algorithm, network)
+    wanted = "class numbers 0, 1, 2 ..." if outputs is None else f"class numbers below {outputs}"
+    checks = [
+        require(
+            right,
+            f"`{name}` must hold {wanted}. Received: numbers from ",
+            tf.reduce_min(tf.cast(labels[name], tf.float32)),
+            " to ",
+            tf.reduce_max(tf.cast(labels[name], tf.float32)),
+            ". Number each task's classes from 0, without fractions, or add outputs (or `ways`).",
+        )
+        for name, right in _are_right(algorithm, network, labels).items()
+    ]
     # The loss would fail for such a label too, and either error could come first.
     return after(checks, values)
 
@@ -50,15 +59,8 @@ def right_batch(
 ) -> dict[str, Tensors]:
     """The sets and sizes of a valid batch, as tensors with zeros for padding; targets: `query_y`.
 
-    Args:
-      algorithm: the algorithm that learns a task.
-      network: the model and its loss.
-      x: the batch.
-      y: its targets, if it has any.
-      first: the number of the batch's first task, for messages.
-
-    Raises:
-      ValueError: if it is not a batch of tasks for the model, or has invalid values.
+    Raises ValueError if it is not a batch of tasks for the model, or has invalid values. Messages
+    count its tasks from `first`.
     """
     return _right(algorithm, network, tensors_of(algorithm, network, x, y), first)
 
@@ -68,8 +70,8 @@ def right_batch_in_fit(
 ) -> dict[str, Tensors]:
     """As `right_batch`, in fewer operations, which cannot be exported."""
     sets = tensors_of(algorithm, network, x, y)
-    wanted = _wanted_of_labels(algorithm, network, _labels_of(sets))
-    right = tf.reduce_all([all_finite(sets), *(tf.reduce_all(right) for right, _ in wanted)])
+    labels = _are_right(algorithm, network, _labels_of(sets))
+    right = tf.reduce_all([all_finite(sets), *labels.values()])
     return after([unless(right, lambda sets: _right(algorithm, network, sets), sets)], sets)
 
 
@@ -96,11 +98,14 @@ def looks_right(
 
     For XLA programs, in which assertions have no effect.
     """
-    wanted = _wanted_of_labels(algorithm, network, _labels_of({**x, "query_y": y}))
+    labels = _are_right(algorithm, network, _labels_of({**x, "query_y": y}))
     spec = algorithm.input_spec(network)
-    for name in ("support_x", "query_x"):
-        wanted += wanted_of_ranges(network, name, x[name], spec)
-    return tf.reduce_all([all_finite((x, y)), *(tf.reduce_all(right) for right, _ in wanted)])
+    ranges = [
+        tf.reduce_all(right)
+        for name in ("support_x", "query_x")
+        for right, _ in wanted_of_ranges(network, name, x[name], spec)
+    ]
+    return tf.reduce_all([all_finite((x, y)), *labels.values(), *ranges])
 
 
 def checked_call(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -139,27 +144,23 @@ def _labels_of(sets: dict[str, Tensors]) -> dict[str, Tensor]:
     return {name: sets[name] for name in ("support_y", "query_y") if name in sets}
 
 
-def _wanted_of_labels(
+def _are_right(
     algorithm: Algorithm, network: Network, labels: dict[str, Tensor]
-) -> list[tuple[Tensor, str]]:
-    """Conditions on labels, if there are any, each with its error message."""
+) -> dict[str, Tensor]:
+    """Whether all labels are class numbers for the outputs, by name; empty if there are none."""
     if not wants_labels(algorithm, network):
-        return []
-    outputs, found = outputs_of(algorithm, network), []
-    ignored = ignored_class(network.loss)
+        return {}
+    outputs, ignored = outputs_of(algorithm, network), ignored_class(network.loss)
+    found = {}
     for name, given in labels.items():
         y = tf.cast(given, tf.int32) if given.dtype == tf.bool else given
         if ignored is not None:
             # As floats: as an unsigned integer, -1 would be 255.
             y = tf.where(tf.cast(y, tf.float32) == float(ignored), tf.zeros_like(y), y)
-        wanted = f"`{name}` must hold class numbers 0, 1, 2 ..."
-        found.append((y >= 0, f"{wanted} Received: negative ones. Number them from 0."))
+        right = y >= 0
         if y.dtype.is_floating:
-            found.append((y == tf.floor(y), f"{wanted} Received: fractions."))
+            right &= y == tf.floor(y)
         if outputs is not None:
-            message = (
-                f"{wanted} below {outputs}, as many as there are outputs (or `ways`). Received: "
-                "higher ones. Number the classes of each task from 0, or use more outputs."
-            )
-            found.append((y < tf.cast(outputs, y.dtype), message))
+            right &= y < tf.cast(outputs, y.dtype)
+        found[name] = tf.reduce_all(right)
     return found

@@ -12,7 +12,6 @@ import keras
 
 from meta_tf.algorithms import InnerLoop, ProtoNet
 from meta_tf.data_checks.targets import classes_of
-from meta_tf.demo.calibration import calibration_for_page
 from meta_tf.demo.shown import Shown
 from meta_tf.files import temporary_folder
 from meta_tf.learner import MetaLearner
@@ -40,14 +39,17 @@ def check(shown: Sequence[Shown]) -> None:
 
 
 def write(shown: Sequence[Shown], folder: Path) -> dict[str, Any]:
-    """Writes the learners' files, each into a subfolder.
+    """Writes the learners' files, each into a subfolder; returns the content of `manifest.json`.
 
-    Returns:
-      The content of `manifest.json`. `learners`: the `entry` of each; the page starts with the
-      first. `ways`: the number of classes that the page offers, as many as every learner
-      distinguishes.
+    `learners`: the `entry` of each; the page starts with the first. `ways`: the number of classes
+    that the page offers, as many as every learner distinguishes.
     """
-    entries = [_write_learner(each, folder, f"learner{i}") for i, each in enumerate(shown, 1)]
+    entries = []
+    for i, each in enumerate(shown, 1):
+        (folder / f"learner{i}").mkdir()
+        numbers = steps_shown(each.learner)
+        after = [_write_steps(each.learner, n, folder, f"learner{i}") for n in numbers]
+        entries.append(entry(each, after))
     return {"ways": min(entry["ways"] for entry in entries), "learners": entries}
 
 
@@ -66,25 +68,19 @@ def steps_shown(learner: MetaLearner) -> list[int]:
 def entry(shown: Shown, after: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The page's description of one learner, which does not depend on the algorithm's name.
 
-    Args:
-      shown: the learner.
-      after: for each number of inner steps that the page shows: `steps`, the file that adapts
-        with that number (`adapt`), and the file that predicts afterwards (`predict`). The
-        learner's own number comes last.
-
-    Returns:
-      `learner`: its name. `writing`: the training data of a shipped learner, or None. `pen`
-      and `side`: the pen width and size of its drawings. `size`: of its pictures. `ways`: the
-      most classes that the page may offer. `company`: whether a single new drawing must be
-      predicted in one batch with the support drawings. `shows`: how the page explains an
-      answer: `"steps"`, `"distances"` with their `scale`, or `"confidence"` only. `calibration`:
-      what the page needs of the learner's, or None. `after`: as passed.
+    `learner`: its name. `writing`: the training data of a shipped learner, or None. `pen` and
+    `side`: the pen width and size of its drawings. `size`: of its pictures. `ways`: the most
+    classes that the page may offer. `batch_with`: whether a single new drawing must be predicted in
+    one batch with the support drawings. `shows`: how the page explains an answer: `"steps"`,
+    `"distances"` with their `scale`, or `"confidence"` only. `calibration`: as in `Shown`.
+    `after`: for each number of inner steps that the page shows, the learner's own number last:
+    `steps`, the file that adapts with that number (`adapt`), and the one that predicts (`predict`).
     """
     learner, algorithm = shown.learner, shown.learner.algorithm
     shows = "steps" if isinstance(algorithm, InnerLoop) else "confidence"
     if isinstance(algorithm, ProtoNet):
         shows = "distances"
-    calibration = calibration_for_page(learner.calibration)
+    calibration = shown.calibration
     if calibration and getattr(algorithm, "distance", None) != "euclidean":
         calibration["spread"] = None  # the page sees no distances
     drawn = shown.trained_on or OMNIGLOT
@@ -95,19 +91,12 @@ def entry(shown: Shown, after: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "side": drawn.side,
         "size": learner.model.input_shape[1],
         "ways": min(MOST_WAYS, classes_of(learner.algorithm, learner.network) or MOST_WAYS),
-        "company": learner.network.batch_norm == "transductive",
+        "batch_with": learner.network.batch_norm == "transductive",
         "shows": shows,
         "scale": getattr(algorithm, "scale", 1.0),
         "calibration": calibration,
         "after": list(after),
     }
-
-
-def _write_learner(shown: Shown, part: Path, name: str) -> dict[str, Any]:
-    """Writes a learner's files into a folder with that name; returns its manifest entry."""
-    (part / name).mkdir()
-    after = [_write_steps(shown.learner, n, part, name) for n in steps_shown(shown.learner)]
-    return entry(shown, after)
 
 
 def _write_steps(learner: MetaLearner, steps: int, part: Path, name: str) -> dict[str, Any]:

@@ -32,15 +32,10 @@ FILES = (
 
 
 def runtime_package(package: str | Path | None = None) -> Path:
-    """The folder of the unpacked package; fetches it if necessary.
+    """The folder of the unpacked package: `package`, or the user's cache, where npm fetches it.
 
-    Args:
-      package: the folder, if the package is already unpacked; None for the user's cache
-        folder, where npm fetches it (only the files for the page are kept).
-
-    Raises:
-      ValueError: if `package` is something else, or another version.
-      RuntimeError: if npm is missing, cannot fetch the package, or fetches something else.
+    Only the files for the page are kept there. Raises ValueError if `package` is something else,
+    and RuntimeError if npm is missing, cannot fetch the package, or fetches something else.
     """
     if package is not None:
         return _checked(Path(package).expanduser())

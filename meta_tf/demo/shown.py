@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from meta_tf.learner import MetaLearner
 from meta_tf.zoo import TrainedOn
@@ -27,6 +27,18 @@ class Shown(NamedTuple):
         """The shape of the pictures that its model takes, [height, width, channels], or None."""
         shape = getattr(self.learner.model, "input_shape", None)
         return shape[1:] if isinstance(shape, tuple) and len(shape) == 4 else None
+
+    @property
+    def calibration(self) -> dict[str, Any] | None:
+        """What `calibration.js` needs of the learner's calibration; None without any."""
+        calibration = self.learner.calibration
+        if calibration is None:
+            return None
+        return {
+            "temperature": calibration.temperature_formula(),
+            "thresholds": calibration.get_config()["thresholds"],
+            "spread": calibration.spread,
+        }
 
     @property
     def takes(self) -> str:

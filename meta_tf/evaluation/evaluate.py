@@ -27,7 +27,7 @@ from meta_tf.evaluation.task_metric import TaskMetric, check_metric, task_metric
 from meta_tf.evaluation.task_sizes import TaskSizes
 from meta_tf.learner import MetaLearner
 from meta_tf.learner.calibrate import classifies, logits_of, size_of
-from meta_tf.learner.company import COMPANIES
+from meta_tf.learner.query_batch import BATCH_WITH
 from meta_tf.network.masks import packed, unpacked
 from meta_tf.tasks.part import Part
 from meta_tf.types import Batch, Tensor
@@ -44,7 +44,7 @@ def evaluate(
     tasks_at_once: int | None = None,
     metric: str | Callable[[Any, Any], Any] | None = None,
     verbose: Any = "auto",
-    company: str = "queries",
+    batch_with: str = "queries",
     baselines: Any = True,
 ) -> Evaluation:
     """Measures how well a learner learns new tasks: one model, a fixed list of tasks.
@@ -79,7 +79,7 @@ def evaluate(
         step; otherwise the loss. Predictions that a mask excludes do not count; neither does the
         loss's `ignore_class` in the accuracy.
       verbose: 1 shows a progress bar, 0 shows none, `"auto"` shows one on a terminal.
-      company: which examples share a query's batch, which matters for batch norm in the
+      batch_with: which examples share a query's batch, which matters for batch norm in the
         mode `transductive`: `"queries"`, all queries of its task, as in published results;
         `"none"`, no others, as for a user's single new picture; or `"support"`, the
         support set.
@@ -105,44 +105,48 @@ def evaluate(
     Reference:
       Finn, Abbeel & Levine 2017 report 600 tasks and this interval.
     """
-    _check_arguments(learner, part, tasks_number, tasks_at_once, metric, verbose)
+    check_learner_and_part(learner, part)
+    check_integer("tasks_number", tasks_number, at_least=2, why="an interval needs two")
+    if tasks_at_once is not None:
+        check_integer("tasks_at_once", tasks_at_once, at_least=1)
+    check_metric(metric)
+    check_choice("verbose", verbose, ("auto", 0, 1, 2))
     check_seed("seed", seed)
     steps = learner.algorithm.steps_to_evaluate() if steps is None else steps
     check_integer("steps", steps, at_least=0)
     steps = int(steps)
-    check_choice("company", company, COMPANIES)
+    check_choice("batch_with", batch_with, BATCH_WITH)
     if not isinstance(baselines, Part):
         check_switch("baselines", baselines)
     at_once = min(tasks_at_once or AT_ONCE, tasks_number)
     batches = _checked(learner, part.batches(at_once, seed=seed))
-    x, y = next(batches, (None, None))
-    if x is None or y is None:
-        raise ValueError("`part` must contain tasks. Received: a part without any.")
+    x, y = first = next(batches)
+    batches = itertools.chain([first], batches)
     metrics = task_metrics(learner, metric, x, y)
     name, *others = metrics
-    sizes, compared = TaskSizes(), None
+    sizes, compared, sureness = TaskSizes(), None, None
     if baselines is not False and comparable(learner, name, x, y):
         compared = Compared(learner, name, tasks_number, baselines)
-    sureness = None
     if metric is None and name == "accuracy" and y.shape.rank == 2 and classifies(learner):
         sureness = Sureness()
-    values = _collect(
-        learner,
-        _measure(learner, tuple(metrics.values()), steps, company),
-        itertools.chain([(x, y)], batches),
-        tasks_number,
-        _verbosity(verbose),
-        sizes,
-        compared,
-        sureness,
-    )
+    shown = sys.stdout.isatty() if verbose == "auto" else verbose
+    bar = keras.utils.Progbar(tasks_number, verbose=int(shown), unit_name="task")
+    collected, done = [], 0
+    for x, y, predictions, found in _measured(
+        learner, tuple(metrics.values()), steps, batch_with, batches, tasks_number
+    ):
+        if not done or sizes_in(x):
+            sizes.see(x, y, len(found))
+        if compared is not None:
+            compared.see(x, y, len(found))
+        if sureness is not None:
+            _add(sureness, learner, x, y, predictions[:, -1], len(found))
+        collected.append(found)
+        done += len(found)
+        bar.update(done)
+    values = np.concatenate(collected)
     per_task, last = values[..., 0], values[:, -1, 1:]
     mean, ci95 = mean_and_interval(per_task)
-    pairs = np.transpose(mean_and_interval(last)).tolist()
-    after_last = {name: tuple(pair) for name, pair in zip(others, pairs, strict=True)}
-    if sureness is not None:
-        (nll,), (half,) = mean_and_interval(sureness.losses()[:, np.newaxis])
-        after_last |= {"nll": (float(nll), float(half)), "ece": (sureness.ece(), None)}
     return Evaluation(
         metric=name,
         steps=tuple(range(steps + 1)),
@@ -152,11 +156,11 @@ def evaluate(
         seed=seed,
         **sizes.of_all(),
         batch_norm=learner.network.batch_norm,
-        company=company,
+        batch_with=batch_with,
         algorithm=_described(learner.algorithm),
         settings=learner.algorithm.get_config(),
         per_task=per_task,
-        others=after_last,
+        others=_after_last_step(others, last, sureness),
         baselines={} if compared is None else compared.against(per_task[:, -1]),
     )
 
@@ -169,57 +173,49 @@ def _checked(learner: MetaLearner, batches: Iterable[Any]) -> Iterator[Batch]:
         y = sets.pop("query_y")
         done += y.shape[0]
         yield sets, y
+    if not done:
+        raise ValueError("`part` must contain tasks. Received: a part without any.")
 
 
-def _collect(
+def _measured(
     learner: MetaLearner,
-    measure: Callable[[Any, Any], tuple[Tensor, Tensor, Any]],
+    metrics: tuple[TaskMetric, ...],
+    steps: int,
+    batch_with: str,
     batches: Iterable[Batch],
     tasks_number: int,
-    verbose: int,
-    sizes: TaskSizes,
-    compared: Compared | None,
-    sureness: Sureness | None,
-) -> np.ndarray:
-    """The metrics of every task, [tasks_number, steps + 1, M]; raises if one is not finite."""
-    bar = keras.utils.Progbar(tasks_number, verbose=verbose, unit_name="task")
-    collected, done = [], 0
+) -> Iterator[tuple[Any, Tensor, Any, np.ndarray]]:
+    """Batches with their predictions, as from `trajectory`, and metrics [T, steps + 1, M].
+
+    There are metrics of the first `tasks_number` tasks; ValueError if one is not finite.
+    """
+    of_each, done = _of_each(metrics), 0
     for x, y in batches:
+        predictions = learner.trajectory(x, steps, batch_with)
         left = tasks_number - done  # the last batch can contain more
-        *results, predictions = measure(x, y)
+        results = of_each(y, packed(predictions), sizes_in(x))
         values, finite = (result.numpy()[:left] for result in results)
         _check_finite(values, finite, done)
-        if not done or sizes_in(x):
-            sizes.see(x, y, left)
-        if compared is not None:
-            compared.see(x, y, len(values))
-        if sureness is not None:
-            _add(sureness, learner, x, y, predictions[:, -1], len(values))
-        collected.append(values)
+        yield x, y, predictions, values
         done += len(values)
-        bar.update(done)
         if done == tasks_number:
-            return np.concatenate(collected)
+            return
     raise ValueError(
         f"`part` must contain `tasks_number` tasks. Received: a part that ends after {done} tasks, "
         f"and tasks_number={tasks_number}. Use fewer tasks."
     )
 
 
-def _measure(
-    learner: MetaLearner, metrics: tuple[TaskMetric, ...], steps: int, company: str
-) -> Callable[[Any, Any], tuple[Tensor, Tensor, Any]]:
-    """The function from a batch to metrics, finiteness and predictions.
-
-    The metrics of each task are [T, steps + 1, M]; the predictions those of `trajectory`.
-    """
-    of_each = _of_each(metrics)
-
-    def measure(x: Any, y: Any) -> tuple[Tensor, Tensor, Any]:
-        predictions = learner.trajectory(x, steps, company)
-        return *of_each(y, packed(predictions), sizes_in(x)), predictions
-
-    return measure
+def _after_last_step(
+    names: list[str], values: np.ndarray, sureness: Sureness | None
+) -> dict[str, tuple[float, float | None]]:
+    """Means and half-widths of the further metrics [n, M] and of the probabilities, by name."""
+    pairs = np.transpose(mean_and_interval(values)).tolist()
+    found: dict[str, Any] = {name: tuple(pair) for name, pair in zip(names, pairs, strict=True)}
+    if sureness is not None:
+        (nll,), (half,) = mean_and_interval(sureness.losses()[:, np.newaxis])
+        found |= {"nll": (float(nll), float(half)), "ece": (sureness.ece(), None)}
+    return found
 
 
 def _add(
@@ -286,21 +282,6 @@ def check_learner_and_part(learner: Any, part: Any) -> None:
             "`part` must have a method `batches(tasks, seed)`, like the parts of a task source. "
             f"Received: {type(part).__name__}. For a source, pass a part: tasks.test."
         )
-
-
-def _check_arguments(
-    learner: Any, part: Any, tasks_number: Any, tasks_at_once: Any, metric: Any, verbose: Any
-) -> None:
-    check_learner_and_part(learner, part)
-    check_integer("tasks_number", tasks_number, at_least=2, why="an interval needs two")
-    if tasks_at_once is not None:
-        check_integer("tasks_at_once", tasks_at_once, at_least=1)
-    check_metric(metric)
-    check_choice("verbose", verbose, ("auto", 0, 1, 2))
-
-
-def _verbosity(verbose: Any) -> int:
-    return int(sys.stdout.isatty()) if verbose == "auto" else int(verbose)
 
 
 def _check_finite(values: np.ndarray, finite: np.ndarray, first: int) -> None:

@@ -16,9 +16,7 @@ from meta_tf.types import Tensor
 
 def accuracy(y: Tensor, predictions: Tensor) -> Tensor:
     """The fraction of correct predictions in each task: labels [T, Q], logits [T, Q, N] → [T]."""
-    right = tf.argmax(predictions, -1, tf.int32) == tf.cast(y, tf.int32)
-    right = tf.cast(right, tf.float32)
-    return masked_mean(right, mask_of(predictions), range(1, len(y.shape)))
+    return _mean(tf.argmax(predictions, -1, tf.int32) == tf.cast(y, tf.int32), predictions)
 
 
 def mse(y: Tensor, predictions: Tensor) -> Tensor:
@@ -26,11 +24,10 @@ def mse(y: Tensor, predictions: Tensor) -> Tensor:
 
     Of predictions [T, Q, 2 D], means and scales, it is that of the means.
     """
-    mask = mask_of(predictions)
+    means = predictions
     if are_gaussians(y.shape, predictions.shape):
-        predictions, _ = gaussian.mean_and_scale(predictions)
-    squares = tf.square(tf.cast(predictions, tf.float32) - tf.cast(y, tf.float32))
-    return masked_mean(squares, mask, range(1, len(squares.shape)))
+        means, _ = gaussian.mean_and_scale(predictions)
+    return _mean(tf.square(tf.cast(means, tf.float32) - tf.cast(y, tf.float32)), predictions)
 
 
 def log_likelihood(y: Tensor, predictions: Tensor) -> Tensor:
@@ -57,13 +54,13 @@ def are_gaussians(targets: Any, predictions: Any) -> bool:
 
 
 def _mean(values: Tensor, predictions: Tensor) -> Tensor:
+    """The mean of values [T, Q, ...] over each task, without those that a mask excludes."""
     values = tf.cast(values, tf.float32)
     return masked_mean(values, mask_of(predictions), range(1, len(values.shape)))
 
 
-TASK_METRICS = {"accuracy": accuracy, "mse": mse}
 OF_GAUSSIANS = {"log_likelihood": log_likelihood, "crps": crps, "coverage_90": coverage_90}
-TASK_METRICS |= OF_GAUSSIANS
+TASK_METRICS = {"accuracy": accuracy, "mse": mse, **OF_GAUSSIANS}
 
 
 @keras.saving.register_keras_serializable("meta_tf")

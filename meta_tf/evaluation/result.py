@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -39,7 +40,7 @@ class Evaluation:
       algorithm: the algorithm, its rate and steps, and settings other than the defaults.
       settings: all its settings.
       per_task: the metric of every task, [tasks, K + 1]; empty after `load`.
-      company: which examples shared a query's batch: `"queries"`, those of its task,
+      batch_with: which examples shared a query's batch: `"queries"`, those of its task,
         `"support"`, or `"none"`.
       others: further metrics after the last step: mean and half-width of the interval, by name. For
         accuracy, `nll` and `ece` are the cross-entropy of the probabilities and their expected
@@ -61,7 +62,7 @@ class Evaluation:
     algorithm: str
     settings: dict[str, Any]
     per_task: np.ndarray = dataclasses.field(repr=False, compare=False)
-    company: str = "queries"
+    batch_with: str = "queries"
     others: dict[str, tuple[float, float | None]] = dataclasses.field(default_factory=dict)
     baselines: dict[str, Baseline] = dataclasses.field(default_factory=dict)
 
@@ -83,7 +84,7 @@ class Evaluation:
                 f"{self.tasks} new tasks (seed {self.seed}), {self.kind}, "
                 f"{shown_size(self.queries)} "
                 + ("queries" if self.ways is None else "queries a class"),
-                f"{self.algorithm}, batch norm: {self.batch_norm}{self._company()}",
+                f"{self.algorithm}, batch norm: {self.batch_norm}{self._batch_with()}",
                 "mean over tasks ± 95 % confidence interval",
                 *(f"{name:>{left}}   {value:>{width}}" for name, value in rows),
                 *self._compared(),
@@ -104,21 +105,18 @@ class Evaluation:
         for name, b in self.baselines.items():
             minus = shown_value(self.metric, b.difference, b.difference_ci95, "+")
             fewer = f" ({b.tasks} tasks)" if b.tasks < self.tasks else ""
-            sure = ["" if b.nll is None else f"{b.nll:.4f}", ""]
-            sure[1] = "" if b.ece is None else shown_value("ece", b.ece)
+            sure = [
+                "" if value is None else shown_value(metric, value)
+                for metric, value in (("nll", b.nll), ("ece", b.ece))
+            ]
             rows.append([name + fewer, shown_value(self.metric, b.mean, b.ci95), minus, *sure])
         if not any(row[3] for row in rows[1:]):
             rows = [row[:3] for row in rows]
-        wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = [
-            "   ".join([f"{row[0]:<{wide[0]}}", *map(str.rjust, row[1:], wide[1:])]).rstrip()
-            for row in rows
-        ]
-        return [*lines, sentence(self.metric, self.baselines, shown_value)]
+        return [*table(rows), sentence(self.metric, self.baselines, shown_value)]
 
-    def _company(self) -> str:
+    def _batch_with(self) -> str:
         others = {"queries": "", "support": ", each query with the support set"}
-        return others.get(self.company, ", each query alone")
+        return others.get(self.batch_with, ", each query alone")
 
     def to_json(self) -> str:
         """The results as JSON: all but `per_task`."""
@@ -133,14 +131,10 @@ class Evaluation:
 
     @classmethod
     def load(cls, path: str | Path) -> Evaluation:
-        """Reads a file that `save` wrote, or the `results.json` of a run of `train.py`.
-
-        Raises:
-          ValueError: if the file is not of this kind.
-        """
+        """Reads a file that `save` wrote, or a run's `results.json`; ValueError for any other."""
         names = {f.name for f in dataclasses.fields(cls)} - {"per_task"}
         # Missing in older files.
-        content: dict[str, Any] = {"company": "queries", "others": {}, "baselines": {}}
+        content: dict[str, Any] = {"batch_with": "queries", "others": {}, "baselines": {}}
         content |= json.loads(Path(path).read_text(encoding="utf-8"))
         if missing := names - set(content):
             raise ValueError(
@@ -174,6 +168,15 @@ def shown_value(metric: str, mean: float, ci95: float | None = None, sign: str =
     scale, digits = (100, 2) if metric in _FRACTIONS else (1, 4)
     half = "" if ci95 is None else f" ± {scale * ci95:.{digits}f}"
     return f"{scale * mean:{sign}.{digits}f}{half}"
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines of a table, the first column on the left and the others on the right."""
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "   ".join([first.ljust(wide[0]), *map(str.rjust, rest, wide[1:])]).rstrip()
+        for first, *rest in rows
+    ]
 
 
 def shown_size(size: Size | list[int]) -> str:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from meta_tf.checks import check_integer, check_seed
 from meta_tf.data_checks.finite import DivergedStepError
 from meta_tf.evaluation.evaluate import evaluate
-from meta_tf.evaluation.result import name_in_units, shown_value
+from meta_tf.evaluation.result import name_in_units, shown_value, table
 from meta_tf.learner import MetaLearner
 from meta_tf.tasks.source import Source
 
@@ -43,9 +43,7 @@ class Selection:
         for name, steps, mean, ci95 in self.rounds:
             told = shown_value(self.metric, mean, ci95) if math.isfinite(mean) else "diverged"
             rows.append((name, str(steps), told))
-        wide = [max(len(row[i]) for row in rows) for i in range(3)]
-        lines = [f"{a:<{wide[0]}}   {b:>{wide[1]}}   {c:>{wide[2]}}" for a, b, c in rows]
-        return "\n".join([*lines, f"Chosen: {self.best}"])
+        return "\n".join([*table(rows), f"Chosen: {self.best}"])
 
 
 def select(

@@ -11,29 +11,13 @@ from meta_tf.types import Tensor
 
 
 class TaskSizes:
-    """Ways, shots and queries of tasks: each a number, or the smallest and the largest one.
-
-    Example:
-      >>> x, y = next(iter(meta_tf.tasks.Sinusoid(shots=10).test.batches(2)))
-      >>> seen = TaskSizes()
-      >>> seen.see(x, y)
-      >>> seen.of_all()
-      {'ways': None, 'shots': 10, 'queries': 10}
-    """
+    """Ways, shots and queries of tasks: each a number, or the smallest and the largest one."""
 
     def __init__(self) -> None:
-        self._ways: set[int] = set()
-        self._shots: set[int] = set()
-        self._queries: set[int] = set()
+        self._seen: dict[str, set[int]] = {"ways": set(), "shots": set(), "queries": set()}
 
     def see(self, x: dict[str, Any], y: Tensor, tasks: int = 1) -> None:
-        """Records the sizes of the first tasks of a batch; without padding, one task is enough.
-
-        Args:
-          x: the batch, of eager tensors.
-          y: its query targets.
-          tasks: the number of tasks.
-        """
+        """Records the sizes of the first tasks of a batch; without padding, one task is enough."""
         if not sizes_in(x):
             self._see_one_of_many_alike(x["support_y"][0].numpy(), len(y[0]))
             return
@@ -43,26 +27,23 @@ class TaskSizes:
 
     def of_all(self) -> dict[str, Any]:
         """The arguments of an `Evaluation`: `ways`, `shots` and `queries`."""
-        sizes = {"ways": self._ways, "shots": self._shots, "queries": self._queries}
-        return {name: _range(numbers) for name, numbers in sizes.items()}
+        return {name: _range(numbers) for name, numbers in self._seen.items()}
 
     def _see_one_of_many_alike(self, support_y: np.ndarray, queries: int) -> None:
-        ways = 1
-        if _are_classes(support_y):
-            ways = len(np.unique(support_y))
-            self._ways.add(ways)
-        self._shots.add(len(support_y) // ways)
-        self._queries.add(queries // ways)
+        ways = len(np.unique(support_y)) if _are_classes(support_y) else None
+        each = ways or 1
+        self._add([] if ways is None else [ways], [len(support_y) // each], [queries // each])
 
     def _see_task(self, support_y: np.ndarray, query_y: np.ndarray) -> None:
         if not _are_classes(support_y):
-            self._shots.add(len(support_y))
-            self._queries.add(len(query_y))
+            self._add([], [len(support_y)], [len(query_y)])
             return
-        classes, shots = np.unique(support_y, return_counts=True)
-        self._ways.add(len(classes))
-        self._shots.update(shots.tolist())
-        self._queries.update(np.unique(query_y, return_counts=True)[1].tolist())
+        counts = [np.unique(y, return_counts=True)[1].tolist() for y in (support_y, query_y)]
+        self._add([len(counts[0])], *counts)
+
+    def _add(self, *numbers: list[int]) -> None:
+        for seen, new in zip(self._seen.values(), numbers, strict=True):
+            seen.update(new)
 
 
 def _are_classes(y: np.ndarray) -> bool:

@@ -46,8 +46,14 @@ def fit_attention(x: Tensor, labels: Tensor, ways: int) -> dict[str, Tensor]:
 
 
 def attention_logits(fitted: dict[str, Tensor], query: Tensor, scale: float) -> Tensor:
-    """Log probabilities [Q, N] of `query` [Q, D] (see `attention`)."""
-    return attention(single(query), fitted["embeddings"], fitted["classes"], scale)
+    """Log probabilities [Q, N] of `query` [Q, D], by attention over the support examples.
+
+    a_qs = softmax over s of scale · cos(q, x_s),   log p_qn = log Σ_s a_qs y_sn
+    """
+    similar = scale * cosines(single(query), fitted["embeddings"])
+    # Log-sum-exp, so that small probabilities are not rounded to 0.
+    by_class = similar[:, :, tf.newaxis] + UNSEEN * (1 - fitted["classes"])
+    return tf.reduce_logsumexp(by_class, 1) - tf.reduce_logsumexp(similar, 1, keepdims=True)
 
 
 def fit_ridge(x: Tensor, labels: Tensor, ways: int, log_lambda: Tensor) -> dict[str, Tensor]:
@@ -65,10 +71,34 @@ def ridge_logits(fitted: dict[str, Tensor], query: Tensor, scale: Tensor, bias: 
 
 
 def fit_logistic(x: Tensor, labels: Tensor, ways: int, lam: float) -> dict[str, Tensor]:
-    """The logistic regression [D, N] from the support embeddings `x` [S, D] to their classes."""
+    """The weights W [D, N] that minimise Σ_s cross-entropy(x_s W, y_s) + λ/2 |W|².
+
+    The minimum is a combination of the embeddings of length 1, W = xᵀ A, found with Nesterov's
+    method:
+
+        B = A + m (A - A'),   A'' = B - η (softmax(x xᵀ B) - y + λ B)
+
+    over the classes that have an example; the columns of the others stay 0. Here
+    η = 1 / (|x|² / 2 + λ), a step size that cannot diverge, and
+    m = (1 - √(η λ)) / (1 + √(η λ)), the best momentum for a λ-strongly convex function.
+    """
     x = _unit(single(x))
     y = one_hot(labels, ways, x.dtype)
-    return {"classifier": logistic(x, y, lam), "unseen": unseen(y)}
+    gram = tf.matmul(x, x, transpose_b=True)
+    rate = 1 / (tf.reduce_sum(x**2) / 2 + lam)
+    momentum = (1 - tf.sqrt(rate * lam)) / (1 + tf.sqrt(rate * lam))
+    absent = unseen(y)
+
+    def step(i: Tensor, before: Tensor, now: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        ahead = now + momentum * (now - before)
+        error = tf.nn.softmax(tf.matmul(gram, ahead) + absent) - y
+        return i + 1, now, ahead - rate * (error + lam * ahead)
+
+    zero = tf.zeros_like(y)
+    _, _, now = tf.while_loop(
+        lambda i, *_: i < _STEPS, step, (0, zero, zero), maximum_iterations=_STEPS
+    )
+    return {"classifier": tf.matmul(x, now, transpose_a=True), "unseen": absent}
 
 
 def logistic_logits(fitted: dict[str, Tensor], query: Tensor, scale: float) -> Tensor:
@@ -82,12 +112,7 @@ def single(x: Tensor) -> Tensor:
 
 
 def one_hot(labels: Tensor, ways: int, dtype: Any) -> Tensor:
-    """Class numbers [S] as one-hot rows, [S, N].
-
-    Raises:
-      ValueError: if the labels have another shape or, if they are known statically, are not
-        numbers from 0 to N - 1.
-    """
+    """Class numbers [S] as one-hot rows [S, N]; ValueError if they are known not to be such."""
     if labels.shape.rank not in (1, None):
         raise ValueError(
             "The labels of a support set must be class numbers [S], one for each example. "
@@ -103,25 +128,16 @@ def one_hot(labels: Tensor, ways: int, dtype: Any) -> Tensor:
 
 
 def class_means(x: Tensor, y: Tensor) -> Tensor:
-    """The mean of each class [N, D]: c_n = Σ_s y_sn x_s / Σ_s y_sn; 0 for an empty class.
+    """The mean [N, D] of the embeddings `x` [S, D] of each class, 0 for an empty one.
 
-    Args:
-      x: embeddings, [S, D].
-      y: their classes, one-hot, [S, N].
+    With the classes `y` [S, N] one-hot, c_n = Σ_s y_sn x_s / Σ_s y_sn.
     """
     count = tf.maximum(tf.reduce_sum(y, 0), 1)
     return tf.matmul(y, x, transpose_a=True) / count[:, tf.newaxis]
 
 
 def unseen(y: Tensor) -> Tensor:
-    """The value to add to the logits so that a class without support examples is never predicted.
-
-    Args:
-      y: the classes of the support set, one-hot, [S, N].
-
-    Returns:
-      0, or a large negative number for a class without examples, [N].
-    """
+    """What to add to the logits: 0, or `UNSEEN` for a class without an example in `y` [S, N]."""
     return UNSEEN * tf.cast(tf.reduce_sum(y, 0) == 0, y.dtype)
 
 
@@ -149,35 +165,13 @@ def _unit(rows: Tensor) -> Tensor:
     return tf.where(long, rows * tf.math.rsqrt(tf.where(long, squares, 1.0)), 0.0)
 
 
-def attention(query: Tensor, x: Tensor, y: Tensor, scale: float | Tensor = 1.0) -> Tensor:
-    """Log probabilities [Q, N] of the classes, by attention over the support examples.
-
-        a_qs = softmax over s of scale · cos(q, x_s),   log p_qn = log Σ_s a_qs y_sn
-
-    Args:
-      query: embeddings to classify, [Q, D].
-      x: embeddings of the support set, [S, D].
-      y: their classes, one-hot, [S, N].
-      scale: sharpens the attention.
-    """
-    similar = scale * cosines(query, x)
-    # Log-sum-exp, so that small probabilities are not rounded to 0.
-    by_class = similar[:, :, tf.newaxis] + UNSEEN * (1 - y)
-    return tf.reduce_logsumexp(by_class, 1) - tf.reduce_logsumexp(similar, 1, keepdims=True)
-
-
 def ridge(x: Tensor, y: Tensor, lam: Tensor) -> Tensor:
-    """The weights W [D, N] that minimise |x W - y|² + λ |W|².
+    """The weights W [D, N] that minimise |x W - y|² + λ |W|², for x [S, D] and y [S, N].
 
     Solves the smaller of two equivalent systems, with D or S equations (Woodbury); the one with S
     if the sizes are not known statically:
 
         W = (xᵀ x + λ I)⁻¹ xᵀ y = xᵀ (x xᵀ + λ I)⁻¹ y
-
-    Args:
-      x: inputs, [S, D].
-      y: targets, [S, N].
-      lam: λ, above 0.
     """
     size, features = x.shape
     few = None in (size, features) or size <= features
@@ -186,36 +180,3 @@ def ridge(x: Tensor, y: Tensor, lam: Tensor) -> Tensor:
     right = y if few else tf.matmul(x, y, transpose_a=True)
     solved = tf.linalg.cholesky_solve(tf.linalg.cholesky(system), right)
     return tf.matmul(x, solved, transpose_a=True) if few else solved
-
-
-def logistic(x: Tensor, y: Tensor, lam: float) -> Tensor:
-    """The weights W [D, N] that minimise Σ_s cross-entropy(x_s W, y_s) + λ/2 |W|².
-
-    The minimum is a combination of the examples, W = xᵀ A, found with Nesterov's method:
-
-        B = A + m (A - A'),   A'' = B - η (softmax(x xᵀ B) - y + λ B)
-
-    over the classes that have an example; the columns of the others stay 0. Here
-    η = 1 / (|x|² / 2 + λ), a step size that cannot diverge, and
-    m = (1 - √(η λ)) / (1 + √(η λ)), the best momentum for a λ-strongly convex function.
-
-    Args:
-      x: inputs, [S, D].
-      y: classes, one-hot, [S, N].
-      lam: λ, above 0.
-    """
-    gram = tf.matmul(x, x, transpose_b=True)
-    rate = 1 / (tf.reduce_sum(x**2) / 2 + lam)
-    momentum = (1 - tf.sqrt(rate * lam)) / (1 + tf.sqrt(rate * lam))
-    absent = unseen(y)
-
-    def step(i: Tensor, before: Tensor, now: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        ahead = now + momentum * (now - before)
-        error = tf.nn.softmax(tf.matmul(gram, ahead) + absent) - y
-        return i + 1, now, ahead - rate * (error + lam * ahead)
-
-    zero = tf.zeros_like(y)
-    _, _, now = tf.while_loop(
-        lambda i, *_: i < _STEPS, step, (0, zero, zero), maximum_iterations=_STEPS
-    )
-    return tf.matmul(x, now, transpose_a=True)

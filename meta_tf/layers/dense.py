@@ -93,11 +93,9 @@ class MetaDense(keras.layers.Layer):
         return self.activation(x)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Returns the shape [..., units] for an input of shape [..., D]."""
         return (*input_shape[:-1], self.units)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments, from which `from_config` recreates the layer."""
         return {
             **super().get_config(),
             "units": self.units,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,14 +25,11 @@ from meta_tf.layers import strangeness
 from meta_tf.layers.strangeness import Judged
 from meta_tf.learner.calibrate import logits_of
 from meta_tf.learner.class_names import write_class_names
-from meta_tf.learner.company import beside, feels_company
 from meta_tf.learner.compiled import (
-    Judge,
-    Predict,
+    TaskFunctions,
     check_unchanged,
-    compiled_judge,
-    compiled_predict,
     predictions_and_losses,
+    task_functions,
 )
 from meta_tf.learner.keras_file import (
     check_keras_file,
@@ -42,6 +40,7 @@ from meta_tf.learner.keras_file import (
     write_parts,
     write_pictures,
 )
+from meta_tf.learner.query_batch import depends_on_batch, in_batch
 from meta_tf.learner.read_pictures import picture_input, read_inputs
 from meta_tf.learner.task_values import TaskValues
 from meta_tf.network.check_loss import is_gaussian, takes_logits
@@ -56,9 +55,9 @@ from meta_tf.network.layer_state import (
 from meta_tf.network.masks import unpacked
 from meta_tf.network.network import Network
 from meta_tf.tasks.images.picture_input import PictureInput
-from meta_tf.types import Tensors, Weights
+from meta_tf.types import Examples, Tensors, Weights
 
-_COMPANY = "company.npz"  # in a Keras file
+_BATCH_WITH = "batch_with.npz"  # in a Keras file
 
 AT_ONCE = 32  # the batch size of Keras's `predict`
 
@@ -84,18 +83,19 @@ class AdaptedModel(keras.Model):
       network: the model and its loss; only its structure is used.
       algorithm: the algorithm that predicts.
       weights: the adapted weights.
-      predict: `compiled_predict(network, algorithm)`, if several models share it; if None, the
+      functions: `task_functions(network, algorithm)`, if several models share them; if None, the
         model compiles its own.
       class_names: the names of the classes, in the order of their numbers, if they have names.
       classes: the number of outputs of a prediction: the network's first ones; all if None.
       pictures: how files and PIL pictures become inputs; if None, they are stretched to the size
         that the model takes.
-      company: inputs [S, ...], such as the support set, that share the batch of each input in
+      batch_with: inputs [S, ...], such as the support set, that share the batch of each input in
         `predict_one_by_one` and `predict_names` unless others are passed. `save` keeps them.
       calibration: the learner's; None if it has none.
       temperature: what logits are divided by in `predict_proba`.
       threshold: the strangeness above which an input is none of the classes.
-      judge: like `predict`, `compiled_judge(network, algorithm)`.
+      support: the support set, if the strangeness is yet to be measured: when somebody first asks
+        for it, or saves the model.
 
     Example:
       >>> fitted = learner.adapt(support_x, support_y)
@@ -103,38 +103,70 @@ class AdaptedModel(keras.Model):
       (7, 1)
     """
 
+    network: Network
+    algorithm: Algorithm
+    class_names: tuple[str, ...]
+    classes: int | None
+    calibration: Calibration | None
+    temperature: float
+    threshold: float
+    batch_with: Tensors | None
+    _pictures: PictureInput | None
+    _functions: TaskFunctions
+    _values: TaskValues
+    _has_own_model: bool  # False: `network.model` is the learner's
+    _creating = threading.RLock()
+    _options: dict[str, Any] | None = None  # for Keras; None once they are used
+
     def __init__(
         self,
         network: Network,
         algorithm: Algorithm,
         weights: Weights,
-        predict: Predict | None = None,
+        functions: TaskFunctions | None = None,
         class_names: Sequence[str] = (),
         classes: int | None = None,
         pictures: PictureInput | None = None,
-        company: Tensors | None = None,
+        batch_with: Tensors | None = None,
         calibration: Calibration | None = None,
         temperature: float = 1.0,
         threshold: float = 0.0,
-        judge: Judge | None = None,
+        support: Examples | None = None,
         **options: Any,
     ):
-        options.setdefault("dtype", network.model.dtype_policy)
-        super().__init__(autocast=False, **options)
-        self.network = network
-        self.algorithm = algorithm
-        self.class_names = tuple(class_names)
-        self.classes = classes
-        self.calibration = calibration
-        self.temperature = temperature
-        self.threshold = threshold
-        self._pictures = pictures
-        self.company = company
-        self._predict = predict or compiled_predict(network, algorithm)
-        self._judge = judge or compiled_judge(network, algorithm)
-        self._values = TaskValues(weights, self.add_weight)
-        self._has_own_model = False  # False: `network.model` is the learner's
-        self.built = True
+        functions = functions or task_functions(network, algorithm)
+        measure = None if support is None else lambda now: functions.measure(now, support)
+        self.__dict__.update(  # past Keras, see `__getattr__`
+            network=network,
+            algorithm=algorithm,
+            class_names=tuple(class_names),
+            classes=classes,
+            calibration=calibration,
+            temperature=temperature,
+            threshold=threshold,
+            batch_with=batch_with,
+            _pictures=pictures,
+            _functions=functions,
+            _values=TaskValues(weights, self, measure),
+            _has_own_model=False,
+            _options={"dtype": network.model.dtype_policy, **options},
+        )
+
+    def __new__(cls, *args: Any, **options: Any) -> AdaptedModel:
+        del args, options
+        return object.__new__(cls)
+
+    def __getattr__(self, name: str) -> Any:
+        """Lets Keras create its attributes when the first of them is used.
+
+        This takes as long as several inner steps, and predictions do not need it.
+        """
+        with self._creating:
+            if self._options is not None:
+                options, self.__dict__["_options"] = self._options, None
+                super().__init__(autocast=False, **options)
+                self.built = True
+        return object.__getattribute__(self, name)  # with the error of a property that fails
 
     def call(self, inputs: Tensors, training: bool = False) -> Tensors:
         """Predictions [B, ...] for the inputs [B, ...]."""
@@ -149,7 +181,7 @@ class AdaptedModel(keras.Model):
             self._make_variables()
         weights = self.weights_now
         if eagerly:
-            predictions, losses = self._predict(weights, inputs)
+            predictions, losses = self._functions.predict(weights, inputs)
         else:
             predictions, losses = predictions_and_losses(
                 self.network, self.algorithm, weights, inputs
@@ -157,6 +189,12 @@ class AdaptedModel(keras.Model):
         if losses:
             self.add_loss(losses)
         return self._of_task(unpacked(predictions))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is known about the task besides its weights, as arguments of the constructor."""
+        names = ("class_names", "classes", "calibration", "temperature", "threshold")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def pictures(self) -> PictureInput | None:
@@ -182,8 +220,11 @@ class AdaptedModel(keras.Model):
             x = self._as_some("x", x)
         if not arrays or steps is not None or callbacks:
             return super().predict(x, batch_size, verbose, steps, callbacks)
-        parts = list(in_parts(x, batch_size or AT_ONCE))
-        shown = 0 if len(parts) == 1 else 1 if verbose == "auto" else verbose
+        size = batch_size or AT_ONCE
+        if (_number_of(x) or 0) <= size:
+            return self._arrays(x)
+        parts = list(in_parts(x, size))
+        shown = 1 if verbose == "auto" else verbose
         progress, found = keras.utils.Progbar(len(parts), verbose=shown), []
         for number, part in enumerate(parts, 1):
             found.append(self._arrays(part))
@@ -195,7 +236,7 @@ class AdaptedModel(keras.Model):
         check_not_forked()
         return self._arrays(self._as_inputs("x", x))
 
-    def predict_one_by_one(self, x: Any, company: Any = None) -> Any:
+    def predict_one_by_one(self, x: Any, batch_with: Any = None) -> Any:
         """Predicts each input independently of the others.
 
         In the batch-norm mode `transductive`, an input is normalised by the statistics of its
@@ -205,8 +246,8 @@ class AdaptedModel(keras.Model):
 
         Args:
           x: the inputs, [B, ...].
-          company: inputs [S, ...] that share the batch of each input, such as the support set
-            that the model learned from; the model's own `company` if None. If it has none, each
+          batch_with: inputs [S, ...] that share the batch of each input, such as the support set
+            that the model learned from; the model's own `batch_with` if None. If it has none, each
             input has a batch of its own.
 
         Returns:
@@ -214,19 +255,21 @@ class AdaptedModel(keras.Model):
 
         Example:
           >>> fitted = learner.adapt(support_x, support_y)
-          >>> fitted.predict_one_by_one(tf.zeros([7, 1]), company=support_x).shape
+          >>> fitted.predict_one_by_one(tf.zeros([7, 1]), batch_with=support_x).shape
           (7, 1)
         """
         x = self._as_some("x", x)
-        if not feels_company(self.network):
+        if not depends_on_batch(self.network):
             return self.predict(x, verbose=0)
         last = [
-            keras.tree.map_structure(lambda p: p[-1], self._predict(self.weights_now, batch)[0][0])
-            for batch in self._alone(x, company)
+            keras.tree.map_structure(
+                lambda p: p[-1], self._functions.predict(self.weights_now, batch)[0][0]
+            )
+            for batch in self._alone(x, batch_with)
         ]
         return self._of_task(keras.tree.map_structure(lambda *p: np.stack(p), *last))
 
-    def predict_proba(self, x: Any, company: Any = None) -> np.ndarray:
+    def predict_proba(self, x: Any, batch_with: Any = None) -> np.ndarray:
         """The probability of each class for each input, [B, N], float64.
 
         softmax(logits / T), with the temperature T of a calibrated learner for this number of
@@ -234,7 +277,7 @@ class AdaptedModel(keras.Model):
 
         Args:
           x: the inputs, [B, ...].
-          company: as in `predict_one_by_one`.
+          batch_with: as in `predict_one_by_one`.
 
         Raises:
           ValueError: if the model does not classify.
@@ -248,10 +291,10 @@ class AdaptedModel(keras.Model):
           >>> probabilities.shape, probabilities.sum(-1).round(6)
           ((3, 2), array([1., 1., 1.]))
         """
-        return self._probabilities(self.predict_one_by_one(x, company))
+        return self._probabilities(self.predict_one_by_one(x, batch_with))
 
     def predict_with_strangeness(
-        self, x: Any, company: Any = None
+        self, x: Any, batch_with: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The probabilities of `predict_proba`, and how unlike all classes each input is.
 
@@ -262,7 +305,7 @@ class AdaptedModel(keras.Model):
 
         Args:
           x: the inputs, [B, ...].
-          company: as in `predict_one_by_one`.
+          batch_with: as in `predict_one_by_one`.
 
         Returns:
           Probabilities [B, N] and strangeness [B], float64.
@@ -276,16 +319,18 @@ class AdaptedModel(keras.Model):
                 "learner without a calibration. Call learner.calibrate(tasks.valid), then "
                 "learner.adapt(support_x, support_y)."
             )
-        judged = self.judged(x, company)
+        judged = self.judged(x, batch_with)
         strange = judged.strangeness(self.calibration.spread) - self.threshold
         return self._probabilities(judged.logits), strange
 
-    def predict_names(self, x: Any, company: Any = None, unknown: str | None = None) -> np.ndarray:
+    def predict_names(
+        self, x: Any, batch_with: Any = None, unknown: str | None = None
+    ) -> np.ndarray:
         """The name of the most likely class of each input, [B]; see `predict_one_by_one`.
 
         Args:
           x: the inputs, [B, ...].
-          company: as in `predict_one_by_one`.
+          batch_with: as in `predict_one_by_one`.
           unknown: the name of inputs that are none of the classes, such as `"none of these"`; if
             None, every input gets the name of a class. It needs a calibrated learner.
 
@@ -300,23 +345,23 @@ class AdaptedModel(keras.Model):
             )
         names = np.array(self.class_names)
         if unknown is None:
-            return names[self.predict_one_by_one(x, company)[..., : len(names)].argmax(-1)]
+            return names[self.predict_one_by_one(x, batch_with)[..., : len(names)].argmax(-1)]
         check_text("unknown", unknown, "none of these")
-        probabilities, strange = self.predict_with_strangeness(x, company)
+        probabilities, strange = self.predict_with_strangeness(x, batch_with)
         return np.where(strange > 0, unknown, names[probabilities[..., : len(names)].argmax(-1)])
 
-    def judged(self, x: Any, company: Any = None) -> Judged:
+    def judged(self, x: Any, batch_with: Any = None) -> Judged:
         """The predictions of `predict_one_by_one`, and the distances from the classes.
 
         There are no distances if the learner was not calibrated, or has no embeddings.
         """
         x = self._as_some("x", x)
-        weights = self.weights_now
-        if feels_company(self.network):
-            pairs = [self._judge(weights, batch) for batch in self._alone(x, company)]
+        weights = self._values.measured()
+        if depends_on_batch(self.network):
+            pairs = [self._functions.judge(weights, batch) for batch in self._alone(x, batch_with)]
             pairs = [(p[-1:], apart if apart is None else apart[-1:]) for p, apart in pairs]
         else:
-            pairs = [self._judge(weights, part) for part in in_parts(x)]
+            pairs = [self._functions.judge(weights, part) for part in in_parts(x)]
         predictions, apart = zip(*pairs, strict=True)
         logits = self._of_task(np.concatenate(predictions))
         if apart[0] is None:
@@ -466,20 +511,20 @@ class AdaptedModel(keras.Model):
         self._prepare(lambda model: load_layers(model, kept))
 
     def save_assets(self, folder: str) -> None:
-        """Writes files for Keras's `save`: `company`, and those of layers, such as vocabularies."""
+        """Writes files for Keras's `save`: `batch_with`, and those of layers (vocabularies)."""
         save_layer_assets(self.network.model, folder)
-        if self.company is not None:
-            arrays = [np.asarray(array) for array in keras.tree.flatten(self.company)]
-            np.savez_compressed(Path(folder) / _COMPANY, *arrays)
+        if self.batch_with is not None:
+            arrays = [np.asarray(array) for array in keras.tree.flatten(self.batch_with)]
+            np.savez_compressed(Path(folder) / _BATCH_WITH, *arrays)
 
     def load_assets(self, folder: str) -> None:
         """Reads the files that `save_assets` wrote, for Keras's loading."""
         load_layer_assets(self.network.model, folder)
-        if (path := Path(folder) / _COMPANY).exists():
+        if (path := Path(folder) / _BATCH_WITH).exists():
             with np.load(path) as arrays:
                 spec = self.algorithm.input_spec(self.network)
                 flat = [arrays[name] for name in arrays.files]
-                self.company = keras.tree.pack_sequence_as(spec, flat)
+                self.batch_with = keras.tree.pack_sequence_as(spec, flat)
         self._take(self.network.model)
 
     @property
@@ -504,15 +549,13 @@ class AdaptedModel(keras.Model):
             **super().get_config(),
             **write_parts(network.model, self.algorithm, network.loss),
             "batch_norm": network.batch_norm,
+            **self.facts,
             "class_names": list(self.class_names),
-            "classes": self.classes,
             "calibration": self.calibration and self.calibration.get_config(),
-            "temperature": self.temperature,
-            "threshold": self.threshold,
             **write_pictures(self._pictures),
             "meta": {
                 name: [value.shape.as_list(), value.dtype.name]
-                for name, value in self.weights_now.meta.items()
+                for name, value in self._values.measured().meta.items()
             },
         }
 
@@ -550,7 +593,7 @@ class AdaptedModel(keras.Model):
 
     def _arrays(self, x: Tensors) -> Any:
         """Predictions [B, ...] for checked inputs, as arrays."""
-        (predictions, *_), _ = self._predict(self.weights_now, x)
+        (predictions, *_), _ = self._functions.predict(self.weights_now, x)
         return self._of_task(keras.tree.map_structure(lambda p: p.numpy(), predictions))
 
     def _as_some(self, name: str, x: Any) -> Tensors:
@@ -561,13 +604,13 @@ class AdaptedModel(keras.Model):
             raise ValueError(f"`{name}` must hold at least one input. Received: an empty array.")
         return x
 
-    def _alone(self, x: Tensors, company: Any) -> Iterator[Tensors]:
-        """A batch for each input, in which it is the last after its company."""
-        company = self.company if company is None else company
-        if company is not None:
-            company = self._as_inputs("company", company)
+    def _alone(self, x: Tensors, batch_with: Any) -> Iterator[Tensors]:
+        """A batch for each input, in which it is the last, after those of `batch_with`."""
+        batch_with = self.batch_with if batch_with is None else batch_with
+        if batch_with is not None:
+            batch_with = self._as_inputs("batch_with", batch_with)
         for i in range(_number_of(x) or 0):
-            yield beside(tf.nest.map_structure(lambda t, i=i: t[i], x), company)
+            yield in_batch(tf.nest.map_structure(lambda t, i=i: t[i], x), batch_with)
 
     def _make_variables(self) -> None:
         """Replaces the learned tensors by Keras variables, once."""
@@ -593,8 +636,7 @@ class AdaptedModel(keras.Model):
     def _take(self, model: keras.Model) -> None:
         """Uses this model, in its current state, from now on."""
         self.network = Network(model, self.network.loss, self.network.batch_norm)
-        self._predict = compiled_predict(self.network, self.algorithm)
-        self._judge = compiled_judge(self.network, self.algorithm)
+        self._functions = task_functions(self.network, self.algorithm)
         if self.train_function is not None:  # Keras's; `fit` may be running it
             self.make_train_function(force=True)
 

@@ -66,11 +66,7 @@ def with_network(learner: MetaLearner, fitted: AdaptedModel) -> AdaptedModel:
         learner.network,
         learner.algorithm,
         weights,
-        class_names=fitted.class_names,
-        classes=fitted.classes,
-        calibration=fitted.calibration,
-        temperature=fitted.temperature,
-        threshold=fitted.threshold,
+        **fitted.facts,
         pictures=learner.pictures,
         name=fitted.name,
     )

@@ -19,13 +19,21 @@ class TaskValues:
 
     Args:
       learned: the weights, as tensors.
-      add_weight: `add_weight` of the Keras model that has the variables.
+      owner: the Keras model that has the variables.
+      measure: computes further values of `Weights.meta` from the weights, when they are first
+        needed; None if there are none.
     """
 
-    def __init__(self, learned: Weights, add_weight: Callable[..., keras.Variable]):
+    def __init__(
+        self,
+        learned: Weights,
+        owner: keras.Model,
+        measure: Callable[[Weights], dict[str, Tensor]] | None = None,
+    ):
         self._learned: Weights | None = learned  # None once there are variables
-        self._add_weight = add_weight
-        self._making_variables = threading.Lock()
+        self._owner = owner
+        self._measure = measure
+        self._changing = threading.RLock()
 
     def now(self) -> Weights:
         """The weights, as tensors."""
@@ -38,6 +46,16 @@ class TaskValues:
             [tf.convert_to_tensor(v.value) for v in own.state],
             {name: tf.convert_to_tensor(v.value) for name, v in own.meta.items()},
         )
+
+    def measured(self) -> Weights:
+        """The weights, with those that `measure` computes."""
+        if self._measure is not None:
+            with self._changing, tf.init_scope():
+                if self._measure is not None and self._learned is not None:
+                    meta = {**self._learned.meta, **self._measure(self._learned)}
+                    self._learned = self._learned._replace(meta=meta)
+                self._measure = None
+        return self.now()
 
     def of(self, model: keras.Model) -> Iterator[tuple[keras.Variable, Tensor]]:
         """The variables of a model, each with the value that was learned for it."""
@@ -54,11 +72,11 @@ class TaskValues:
         """
         if self._learned is None:
             return
-        with self._making_variables:
+        with self._changing:
             if self._learned is None:  # another thread has created them
                 return
             check()
-            learned = self._learned
+            learned = self.measured()
             trained = zip(model.trainable_variables, learned.model, strict=True)
             others = zip(model.non_trainable_variables, learned.state, strict=True)
             with tf.init_scope():
@@ -73,7 +91,7 @@ class TaskValues:
         self, path: str, value: Tensor, trained: keras.Variable | None = None
     ) -> keras.Variable:
         """A variable of this value; trainable like `trained`, if that is given."""
-        return self._add_weight(
+        return self._owner.add_weight(
             name=path.replace("/", "_"),
             shape=value.shape,
             dtype=value.dtype.name,

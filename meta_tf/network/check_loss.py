@@ -20,13 +20,8 @@ def check_loss(model: keras.Model, given: Any, loss: Any) -> None:
     """Raises ValueError if a cross-entropy does not match the model's outputs.
 
     Logits in place of probabilities, or the reverse, still give a loss, but the learner learns
-    badly. A loss given by name means probabilities, so the model must end in a softmax or
-    sigmoid. A loss object is rejected only if it is known to be wrong.
-
-    Args:
-      model: the model.
-      given: the loss as passed by the user.
-      loss: the corresponding Keras loss.
+    badly. If the user has `given` a name, that means probabilities, so the model must end in a
+    softmax or sigmoid. An object is rejected only if it is known to be wrong.
     """
     function = loss_function(loss)
     if function not in _CROSS_ENTROPIES:

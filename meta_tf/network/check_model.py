@@ -20,11 +20,9 @@ def check_momentum(layers: list[keras.layers.BatchNormalization]) -> None:
 
 
 def check_used_once(uses: Counter[Any]) -> None:
-    """Raises ValueError in mode `support` if a layer is used more than once.
+    """Raises ValueError in mode `support` if a batch normalisation is used more than once.
 
-    Args:
-      uses: how often each layer is used. A batch normalisation that is used twice would store
-        a mixture of the statistics of two inputs.
+    It would store a mixture of the statistics of two inputs.
     """
     for layer, count in uses.items():
         if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable and count > 1:
@@ -81,11 +79,7 @@ def check_model(model: Any) -> None:
 
 
 def as_loss(loss: Any) -> Any:
-    """The Keras loss for a name, an object or a function.
-
-    Raises:
-      ValueError: if it is not a loss, or has a setting that meta_tf does not support.
-    """
+    """The Keras loss for a name, an object or a function; ValueError if it is not supported."""
     try:
         found = keras.losses.get(loss)
     except (ValueError, TypeError) as error:

@@ -22,27 +22,22 @@ def can_be_fused(x: Tensor) -> bool:
 def fused_batch_norm(
     x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalises each channel of `x`: `(y, mean, variance)`.
+    """Normalises each channel of images `x` [B, H, W, C] in float32: `(y, mean, variance)`.
 
         mean = Σ x / n,  variance = Σ (x - mean)² / n,  r = 1 / √(variance + ε)
         y = γ z + β,  z = (x - mean) r
 
-    Args:
-      x: images [B, H, W, C], float32.
-      gamma: γ, [C].
-      beta: β, [C].
-      epsilon: ε.
-
-    Returns:
-      y [B, H, W, C], and mean and variance [C] of this x; gradients flow through all.
-
-    Example:
-      >>> x = tf.random.normal([2, 3, 3, 4])
-      >>> y, mean, _ = fused_batch_norm(x, tf.ones(4), tf.zeros(4), 1e-3)
-      >>> y.shape, mean.shape
-      (TensorShape([2, 3, 3, 4]), TensorShape([4]))
+    γ and β are [C], as are mean and variance. Gradients flow through all three results.
     """
-    y, mean, unbiased, *reserved = _forward(x, gamma, beta, epsilon)
+    y, mean, unbiased, *reserved = tf.raw_ops.FusedBatchNormV3(  # the last three for its gradient
+        x=x,
+        scale=gamma,
+        offset=beta,
+        mean=tf.zeros([0]),
+        variance=tf.zeros([0]),
+        epsilon=epsilon,
+        is_training=True,
+    )
     n = tf.cast(tf.size(x) // x.shape[-1], x.dtype)
     variance = unbiased * tf.maximum(n - 1, 1) / n
 
@@ -95,19 +90,6 @@ def fused_batch_norm(
         return tf.identity(y), lambda g: slope(g, x, gamma)
 
     return (normalized(x, gamma, beta), *statistics(x, mean, variance))
-
-
-def _forward(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Any:
-    """The kernel: y, mean, unbiased variance, and three tensors for its gradient."""
-    return tf.raw_ops.FusedBatchNormV3(
-        x=x,
-        scale=gamma,
-        offset=beta,
-        mean=tf.zeros([0]),
-        variance=tf.zeros([0]),
-        epsilon=epsilon,
-        is_training=True,
-    )
 
 
 def _mean(x: Tensor) -> Tensor:

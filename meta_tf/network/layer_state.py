@@ -19,9 +19,7 @@ class ExactState(keras.Operation):
     """Saves the state that layers do not write unchanged: seeds, LoRA's factors and kernels.
 
     Store it in a private attribute of a Keras model, so that Keras loads it after the layers.
-
-    Args:
-      model: a function that returns the model. (Keras would traverse the model itself again.)
+    `model` returns the model, which Keras would otherwise traverse again.
     """
 
     def __init__(self, model: Callable[[], keras.Model]):
@@ -42,10 +40,7 @@ class ExactState(keras.Operation):
 
 
 def save_layers(model: keras.Model, store: Any) -> None:
-    """Writes what layers save besides their variables, under the layer's number and entry name.
-
-    For a layer with such an entry, it writes all entries.
-    """
+    """Writes all entries of the layers that save something besides their variables."""
     variables = {id(v) for v in model.variables}
     for i, layer in enumerate(_layers(model)):
         written = _written(layer)

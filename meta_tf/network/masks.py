@@ -57,15 +57,9 @@ def check_unmasked(algorithm: Any, embeddings: Tensors) -> None:
 
 
 def masked_sum(values: Tensor, mask: Tensor | None, axes: Any = None) -> Tensor:
-    """The sum of the values that the mask keeps.
+    """The sum of the values [S, ...] that the mask keeps; a scalar is not masked.
 
-    Args:
-      values: [S, ...], or a scalar, which is not masked.
-      mask: has the shape of the values, or of their first axes; None keeps all.
-      axes: as in `tf.reduce_sum`.
-
-    Raises:
-      ValueError: if the mask has more axes than the values.
+    The mask has the shape of the values, or of their first axes; None keeps all.
     """
     if mask is not None and values.shape.rank:
         values = tf.where(_spread(mask, values), values, tf.zeros_like(values))
@@ -73,10 +67,7 @@ def masked_sum(values: Tensor, mask: Tensor | None, axes: Any = None) -> Tensor:
 
 
 def masked_mean(values: Tensor, mask: Tensor | None, axes: Any = None) -> Tensor:
-    """The mean of the values that the mask keeps; 0 if it keeps none, as in Keras.
-
-    The arguments are those of `masked_sum`.
-    """
+    """As `masked_sum`, the mean; 0 if the mask keeps none, as in Keras."""
     if mask is None:
         return tf.reduce_mean(values, axes)
     count = masked_sum(tf.ones_like(values), mask, axes)

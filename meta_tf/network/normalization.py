@@ -60,10 +60,8 @@ def exact_moments(
 def exact_normalization(batch_statistics: bool | None) -> Iterator[None]:
     """Makes normalisation exact inside the `with`, and selects batch norm's statistics.
 
-    Args:
-      batch_statistics: True makes every batch normalisation use the statistics of
-        its own input, False the stored ones, regardless of `training`; None
-        follows `training`. Frozen layers always use the stored ones.
+    With `batch_statistics`, every batch normalisation uses the statistics of its own input, or the
+    stored ones if False; None follows `training`. Frozen layers always use the stored ones.
     """
     with _tracing:  # traces one network at a time, as these two are global
         owner = threading.get_ident()
@@ -77,7 +75,8 @@ def exact_normalization(batch_statistics: bool | None) -> Iterator[None]:
                 for uses in _uses:
                     uses[layer] += 1
                 training = training if batch_statistics is None else batch_statistics
-                if training is True and mask is None and _can_be_fused(layer, inputs):
+                fusible = layer.trainable and layer.axis in (-1, 3) and can_be_fused(inputs)
+                if training is True and mask is None and fusible:
                     return _fused(layer, inputs)
             return call(layer, inputs, training=training, mask=mask)
 
@@ -108,10 +107,6 @@ def _check_synchronized(layer: Any) -> None:
             f"The layer {layer.name!r} has `synchronized=True`, which mixes the statistics of the "
             "tasks of different replicas. Set it to False: each task is normalised separately."
         )
-
-
-def _can_be_fused(layer: Any, x: Tensor) -> bool:
-    return layer.trainable and layer.axis in (-1, 3) and can_be_fused(x)
 
 
 def _fused(layer: Any, x: Tensor) -> Tensor:

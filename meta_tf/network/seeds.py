@@ -31,13 +31,7 @@ def split_seeds(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Draws a seed for each task, and the next state of the generator: `(seeds, next seeds)`.
 
-    Args:
-      positions: as returned by `seed_positions`.
-      state: the model's state.
-      tasks: the number of tasks T.
-
-    Returns:
-      Two dicts by position: tensors [T, 2] and tensors [2].
+    Both are dicts by position (see `seed_positions`): tensors [T, 2] and tensors [2].
     """
     seeds, following = {}, {}
     for i in positions:

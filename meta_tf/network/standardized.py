@@ -49,14 +49,10 @@ class Statistics(NamedTuple):
 
 
 def statistics_of(name: str, values: Any) -> Statistics:
-    """The statistics of `values` [n, ..., F], over all axes but the last.
+    """The statistics of floats [n, ..., F], over all axes but the last; of [n], single numbers.
 
-    Args:
-      name: the name of the values, for errors.
-      values: floats. For values [n], mean and deviation are single numbers.
-
-    Raises:
-      ValueError: if they are not floats, not finite, or too small or large to scale in float32.
+    Raises ValueError, which calls the values `name`, if they are not floats, not finite, or too
+    small or large to scale in float32.
 
     Example:
       >>> statistics_of("x", np.array([[0.0, 7.0], [4.0, 7.0]]))
@@ -103,18 +99,11 @@ def standardized_model(
     `keras.layers.Normalization` would hold its constants as eager tensors, which break the
     derivatives of a long inner loop, and replaces deviations below 1e-7 by 1e-7.)
 
-    Args:
-      model: a model with one input. The result shares its layers; the model is not changed.
-      inputs: the statistics of the model's inputs.
-      outputs: the statistics of the desired outputs; None leaves the outputs unchanged.
-      example_shape: the shape of one example, for a model that does not declare its inputs.
-      columns: for a table, what `TableColumns` takes: it is the first layer then.
-
-    Returns:
-      A `keras.Sequential` for a `keras.Sequential`; otherwise a functional model around it.
-
-    Raises:
-      ValueError: if the model has several inputs or outputs, or if the statistics do not fit.
+    The result is a `keras.Sequential` for a `keras.Sequential`; otherwise a functional model around
+    the model, which is not changed. Without statistics of `outputs`, these stay as they are.
+    `example_shape` is for a model that does not declare its inputs. For a table, `columns` is what
+    `TableColumns` takes, which is the first layer then. Raises ValueError if the model has several
+    inputs or outputs, or if the statistics do not fit.
     """
     if standardizes(model):
         raise ValueError(
@@ -129,9 +118,7 @@ def standardized_model(
         first = TableColumns(columns, *numbers, name=STANDARDIZE, dtype=keras.config.floatx())
         shape = example_shape
         _check_width(model, first)
-    last = []
-    if outputs is not None:
-        last.append(_rescaling(outputs.deviation, outputs.mean, _LAST))
+    last = [] if outputs is None else [_rescaling(outputs.deviation, outputs.mean, _LAST)]
     x = keras.Input(shape, dtype=first.compute_dtype)
     if isinstance(model, keras.Sequential):
         return keras.Sequential([x, first, *model.layers, *last], name=model.name)
@@ -143,16 +130,22 @@ def standardized_model(
 
 def standardizes(model: keras.Model) -> bool:
     """Whether this model comes from `standardized_model`."""
-    return any(layer.name == STANDARDIZE for layer in getattr(model, "layers", ()))
+    return standardize_layer(model) is not None
+
+
+def standardize_layer(model: keras.Model) -> keras.layers.Layer | None:
+    """The first layer of a standardized model; None for another model."""
+    layers = getattr(model, "layers", ())
+    return next((layer for layer in layers if layer.name == STANDARDIZE), None)
 
 
 def input_statistics(model: keras.Model) -> Statistics | None:
     """The statistics of a standardized model; None for another model."""
-    for layer in getattr(model, "layers", ()):
-        if layer.name == STANDARDIZE:
-            scale, offset = (np.asarray(v) for v in (layer.scale, layer.offset))
-            return Statistics(-offset / scale, 1 / scale)
-    return None
+    layer = standardize_layer(model)
+    if layer is None:
+        return None
+    scale, offset = (np.asarray(v) for v in (layer.scale, layer.offset))
+    return Statistics(-offset / scale, 1 / scale)
 
 
 @keras.saving.register_keras_serializable("meta_tf")
@@ -163,16 +156,8 @@ class StandardizedLoss(keras.losses.Loss):
 
     For `GaussianLoss`, predicted scales are divided by the deviation. An inner step size then
     means the same whether prices are in euros or in cents. A metric such as "mse" still uses the
-    units of the targets.
-
-    Args:
-      loss: a Keras loss or a function `(y_true, y_pred) -> values`.
-      mean: the mean of the targets, a number or one for each output.
-      deviation: their standard deviation, likewise.
-      name: the name of the loss; the name of `loss` if None.
-
-    Raises:
-      ValueError: if `loss` is a Keras loss that changes its meaning with the units.
+    units of the targets. Mean and deviation are numbers, or one for each output. Raises ValueError
+    for a Keras loss that changes its meaning with the units.
 
     Example:
       >>> loss = StandardizedLoss(keras.losses.MeanSquaredError(), mean=[20.0], deviation=[5.0])
@@ -230,12 +215,6 @@ def _check_loss(loss: Any) -> None:
         )
 
 
-def standardize_layer(model: keras.Model) -> keras.layers.Layer | None:
-    """The first layer of a standardized model; None for another model."""
-    layers = getattr(model, "layers", ())
-    return next((layer for layer in layers if layer.name == STANDARDIZE), None)
-
-
 def _check_width(model: keras.Model, first: TableColumns) -> None:
     """Raises ValueError unless a model takes what a table's first layer makes."""
     declared = getattr(model, "inputs", None)
@@ -254,11 +233,7 @@ def _rescaling(scale: np.ndarray, offset: np.ndarray, name: str) -> keras.layers
 
 
 def _input_shape(model: keras.Model, inputs: Statistics) -> tuple[int | None, ...] | None:
-    """The shape of one example that a model declares; None if it declares none.
-
-    Raises:
-      ValueError: if the statistics do not fit such examples.
-    """
+    """The shape of one example that a model declares, if any; ValueError unless `inputs` fit it."""
     declared = getattr(model, "inputs", None)
     if declared is None:
         return None

@@ -12,13 +12,7 @@ def choose(paths: Sequence[str], patterns: Sequence[str] | None) -> list[int]:
     A pattern (with `*` and `?` as in file names) matches a weight if it matches the
     weight's path (`conv1/kernel`) or one part of it (`conv1`). A pattern with `!` in
     front excludes weights. If the first pattern excludes, selection starts with all.
-
-    Args:
-      paths: the weights' names.
-      patterns: as above.
-
-    Raises:
-      ValueError: if a pattern matches nothing, or nothing is left.
+    Raises ValueError if a pattern matches nothing, or nothing is left.
 
     Example:
       >>> choose(["conv1/kernel", "norm1/gamma", "head/kernel"], ["!norm*"])

@@ -13,15 +13,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from meta_tf.checks import check_kind, check_text
 from meta_tf.evaluation import Evaluation
 from meta_tf.plots.line_labels import LineEnd, label_ends
-from meta_tf.plots.style import (
-    GREY,
-    INTERVAL,
-    band,
-    colours,
-    headline,
-    tidy,
-    unit_of,
-)
+from meta_tf.plots.style import GREY, INTERVAL, band, colours, headline, tidy, unit_of
 
 _MARKERS = "os^Dv"
 _Styles = dict[str, tuple[Any, str]]  # colour and marker, by name

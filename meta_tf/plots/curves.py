@@ -31,7 +31,13 @@ def learning_curve(metrics: str | Path, metric: str | None = None) -> Figure:
     Example:
       >>> figure = learning_curve("runs/sinusoid/metrics.csv")         # doctest: +SKIP
     """
-    table = _columns(Path(metrics))
+    rows = read_metrics(metrics)
+    if not rows:
+        raise ValueError(
+            "`metrics` must be a csv file with a column `iteration` and at least one row. "
+            f"Received: {str(metrics)!r}. Train for at least one epoch."
+        )
+    table = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     if metric is None:
         metric = "accuracy" if {"accuracy", "val_accuracy"} & set(table) else "loss"
     if not {metric, f"val_{metric}"} & set(table):
@@ -78,25 +84,14 @@ def inner_steps(evaluation: Evaluation) -> Figure:
     """
     check_kind("evaluation", evaluation, Evaluation, "what `meta_tf.evaluate` returns")
     scale, unit = unit_of(evaluation.metric)
-    steps, mean, ci95 = (
-        np.asarray(v) for v in (evaluation.steps, evaluation.mean, evaluation.ci95)
-    )
+    steps = np.asarray(evaluation.steps)
+    mean, ci95 = scale * np.asarray(evaluation.mean), scale * np.asarray(evaluation.ci95)
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    axes.plot(steps, scale * mean, "o-", color=BLUE, markersize=4, label="mean over tasks")
-    band(axes, steps, scale * mean, scale * ci95, BLUE)
+    axes.plot(steps, mean, "o-", color=BLUE, markersize=4, label="mean over tasks")
+    band(axes, steps, mean, ci95, BLUE)
     title = f"{evaluation.tasks} new tasks, {evaluation.kind}\n{evaluation.algorithm}"
     tidy(axes, "inner steps", f"{unit} on query sets", title)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
     return figure
-
-
-def _columns(path: Path) -> dict[str, np.ndarray]:
-    rows = read_metrics(path)
-    if not rows or "iteration" not in rows[0]:
-        raise ValueError(
-            "`metrics` must be a csv file with a column `iteration` and at least one row. "
-            f"Received: {str(path)!r}. Train for at least one epoch."
-        )
-    return {name: np.array([row[name] for row in rows]) for name in rows[0]}

@@ -14,7 +14,7 @@ from meta_tf.batch.sizes import cut
 from meta_tf.checks import check_integer
 from meta_tf.evaluation.evaluate import check_learner_and_part
 from meta_tf.learner import MetaLearner
-from meta_tf.plots.style import GREEN, GREY, RED, headline
+from meta_tf.plots.style import GREEN, GREY, RED, headline, picture
 
 _LARGE, _SMALL = 1.15, 0.65  # inches per image, with few classes and with many
 _LETTERS = 18  # per line of a class's name
@@ -141,14 +141,11 @@ def _name_row(axes: Axes, name: str, font: float) -> None:
     axes.set_ylabel(told, fontsize=min(font, 9), rotation=0, ha="right", va="center", labelpad=6)
 
 
-def _show(axes: Axes, picture: np.ndarray, colour: str) -> None:
-    low, high = float(picture.min()), float(picture.max())
+def _show(axes: Axes, pixels: np.ndarray, colour: str) -> None:
+    low, high = float(pixels.min()), float(pixels.max())
     if low < 0 or high > 1:  # standardised pixels, for example
-        picture = (picture - low) / (high - low)
-    axes.imshow(picture[..., 0] if picture.shape[-1] == 1 else picture, cmap="gray", vmin=0, vmax=1)
-    axes.set(xticks=[], yticks=[])
-    for spine in axes.spines.values():
-        spine.set(color=colour, linewidth=2)
+        pixels = (pixels - low) / (high - low)
+    picture(axes, pixels, 1, colour)
 
 
 def _check_images(query_x: Any, query_y: tf.Tensor) -> None:

@@ -6,10 +6,9 @@ import textwrap
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from meta_tf.plots.style import GREEN, GREY, RED, headline
+from meta_tf.plots.style import GREEN, GREY, RED, headline, picture
 
 _COLUMNS = 10
 _INCHES = 1.15  # of a picture
@@ -63,13 +62,15 @@ def named_pictures(
     rows = -(-len(pictures) // columns)
     figure = Figure(figsize=(_INCHES * columns, (_INCHES + 0.3) * rows + 0.5), layout="constrained")
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axes in grid:
+    for axes in grid[len(pictures) :]:
         axes.axis("off")
-    for axes, picture, number, sure, label in zip(
+    for axes, pixels, number, sure, label in zip(
         grid, pictures, predicted, probabilities, labels, strict=False
     ):
+        colour = GREY if label is None else GREEN if label == number else RED
         percent = f" {100 * sure.max():.0f} %" if number < len(sure) else ""
-        _show(axes, picture, _title(names, number, percent, label), _colour(number, label))
+        picture(axes, pixels, 255, colour)
+        axes.set_title(_title(names, number, percent, label), color=colour, fontsize=7, pad=3)
     known = [i for i, label in enumerate(labels) if label is not None]
     right = sum(labels[i] == predicted[i] for i in known)
     told = f"{right} of {len(known)} right" if known else "the least sure first"
@@ -84,20 +85,5 @@ def _title(names: Sequence[str], number: int, percent: str, label: int | None) -
     return first if label is None or label == number else f"{first}\nis {_short(names[label])}"
 
 
-def _colour(number: int, label: int | None) -> str:
-    return GREY if label is None else GREEN if label == number else RED
-
-
 def _short(name: str) -> str:
     return textwrap.shorten(name, _LETTERS, placeholder="…") if " " in name else name[:_LETTERS]
-
-
-def _show(axes: Axes, picture: np.ndarray, title: str, colour: str) -> None:
-    axes.axis("on")
-    axes.imshow(
-        picture[..., 0] if picture.shape[-1] == 1 else picture, cmap="gray", vmin=0, vmax=255
-    )
-    axes.set(xticks=[], yticks=[])
-    axes.set_title(title, color=colour, fontsize=7, pad=3)
-    for spine in axes.spines.values():
-        spine.set(color=colour, linewidth=2)

@@ -62,14 +62,16 @@ def regression(
     _check_curves(x["query_x"], query_y)
     fits = tf.transpose(learner.trajectory(x, max(steps)), [0, 2, 1, 3])  # [T, Q, steps + 1, n]
     batch = {**x, "query_y": query_y, "predictions": fits}
-    tasks = [_real({name: tensor[t] for name, tensor in batch.items()}) for t in range(3)]
+    tasks = [
+        {name: t.numpy() for name, t in cut({n: t[task] for n, t in batch.items()}).items()}
+        for task in range(3)
+    ]
     supports = [len(task["support_x"]) for task in tasks]
     least, most = min(supports), max(supports)
+    gaussian = is_gaussian(learner.network.loss)
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     for t, axes in enumerate(figure.subplots(1, 3, sharey=True)):
-        _draw_fit(axes, tasks[t], steps, adapts)
-        if is_gaussian(learner.network.loss):
-            _draw_interval(axes, tasks[t], max(steps))
+        _draw_fit(axes, tasks[t], steps, adapts, gaussian)
         axes.set_title(f"task {t + 1}", fontsize=11)
     figure.axes[0].set_ylabel("y")
     handles, labels = figure.axes[0].get_legend_handles_labels()
@@ -82,13 +84,13 @@ def regression(
     return figure
 
 
-def _real(task: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
-    """A task without its padding."""
-    return {name: tensor.numpy() for name, tensor in cut(task).items()}
+def _draw_fit(
+    axes: Axes, task: dict[str, np.ndarray], steps: Sequence[int], adapts: bool, gaussian: bool
+) -> None:
+    """Draws one task: true curve, support points and the curves after each number of steps.
 
-
-def _draw_fit(axes: Axes, task: dict[str, np.ndarray], steps: Sequence[int], adapts: bool) -> None:
-    """Draws one task: true curve, support points and the curves after each number of steps."""
+    If they are `gaussian` means and scales, also the 90 % interval after the last step.
+    """
     order = np.argsort(task["query_x"][:, 0])
     points = task["query_x"][order, 0]
     axes.plot(points, task["query_y"][order, 0], color="black", lw=1.2, label="true curve")
@@ -107,16 +109,11 @@ def _draw_fit(axes: Axes, task: dict[str, np.ndarray], steps: Sequence[int], ada
         markersize=7,
         label="support points",
     )
+    if gaussian:
+        lower, upper = interval(tf.constant(task["predictions"][order, max(steps)]), 0.9)
+        band = lower[:, 0], upper[:, 0]
+        axes.fill_between(points, *band, color=BLUE, alpha=0.2, lw=0, label="90 % interval")
     tidy(axes, "x", None, None)
-
-
-def _draw_interval(axes: Axes, task: dict[str, np.ndarray], step: int) -> None:
-    """Draws the 90 % interval after an inner step, [Q, steps + 1, 2] means and scales."""
-    order = np.argsort(task["query_x"][:, 0])
-    lower, upper = interval(tf.constant(task["predictions"][order, step]), 0.9)
-    band = lower[:, 0], upper[:, 0]
-    points = task["query_x"][order, 0]
-    axes.fill_between(points, *band, color=BLUE, alpha=0.2, lw=0, label="90 % interval")
 
 
 def _check_curves(query_x: Any, query_y: Any) -> None:

@@ -55,6 +55,15 @@ def tidy(
     axes.grid(alpha=0.25)
 
 
+def picture(axes: Axes, pixels: np.ndarray, white: int, colour: str) -> None:
+    """Shows pixels [height, width] or [height, width, 1 or 3], 0 to `white`, in a frame."""
+    pixels = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+    axes.imshow(pixels, cmap="gray", vmin=0, vmax=white)
+    axes.set(xticks=[], yticks=[])
+    for spine in axes.spines.values():
+        spine.set(color=colour, linewidth=2)
+
+
 def headline(figure: Figure, title: str) -> None:
     """Puts a title over the whole figure."""
     figure.suptitle(wrapped(title, figure.get_figwidth()), fontsize=11)

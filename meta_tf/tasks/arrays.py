@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
-from meta_tf.tasks.examples import as_examples
-from meta_tf.tasks.size_range import SizeRange, queries_or_default
+from meta_tf.tasks.class_source import ClassData, ClassSource, Rotations
+from meta_tf.tasks.examples import as_examples, numbered
+from meta_tf.tasks.size_range import SizeRange
 from meta_tf.tasks.source import Source
 from meta_tf.tasks.split import split_by_fractions
 
@@ -59,19 +59,11 @@ def from_arrays(
     """
     examples, labels = np.asarray(images), np.asarray(labels)
     _check_shapes(examples, labels)
-    if labels.dtype.kind not in "iuSU":
-        raise ValueError(
-            "`labels` must be integers or strings, the class of each example. "
-            f"Received: labels of dtype {labels.dtype}. Convert them with .astype(int) or "
-            ".astype(str)."
-        )
+    names, classes = numbered("labels", labels, "class")
     examples = as_examples("images", examples)
-    distinct, classes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    names = [name.decode() if isinstance(name, bytes) else str(name) for name in distinct.tolist()]
-    order = np.argsort(classes.reshape(-1), kind="stable")
-    data = ClassData(examples[order], counts, names)
-    queries = queries_or_default(queries, counts, shots)
-    parts = class_parts(
+    order = np.argsort(classes, kind="stable")
+    data = ClassData(examples[order], np.bincount(classes), names)
+    return ClassSource(
         data,
         split_by_fractions(names, split),
         ways=ways,
@@ -80,7 +72,6 @@ def from_arrays(
         rotations=rotations,
         scale=scale,
     )
-    return Source("classification", parts, ways=ways, shots=shots, queries=queries)
 
 
 def _check_shapes(examples: np.ndarray, labels: np.ndarray) -> None:

@@ -12,14 +12,9 @@ from meta_tf.types import Batch
 
 
 def as_examples(name: str, examples: np.ndarray) -> np.ndarray:
-    """The examples in the type to store: uint8 unchanged, otherwise float32 or int32.
+    """The examples [n, ...] in the type to store: uint8 unchanged, otherwise float32 or int32.
 
-    Args:
-      name: the name of the argument, for errors.
-      examples: [n, ...].
-
-    Raises:
-      ValueError: if they are not numbers, not finite, or too large for int32.
+    Raises ValueError, which calls them `name`, if they are not numbers, not finite, or too large.
     """
     kind = examples.dtype.kind
     if examples.dtype == np.uint8:
@@ -57,18 +52,41 @@ def cut_out(examples: tf.Tensor | MappedExamples, rows: Any, scale: bool = True)
     return tf.cast(x, tf.float32) * (1 / 255) if scale and x.dtype == tf.uint8 else x
 
 
-def drawn_places(order: tf.Tensor, counts: tf.Tensor, size: int) -> tf.Tensor:
-    """Indices of `size` distinct examples among the first `counts` [..., 1] of each row.
+def numbered(name: str, labels: np.ndarray, what: str) -> tuple[list[str], np.ndarray]:
+    """The distinct labels [n] as texts, sorted, and the number of each label among them [n].
 
-    The indices of the k smallest of n uniform numbers are k draws from n without replacement.
-
-    Args:
-      order: numbers below 1, [..., n].
-      counts: the number of examples in each row.
-      size: k.
+    Raises ValueError, which calls the labels `name`, unless they are integers or strings.
     """
-    among = tf.range(order.shape[-1]) < counts
-    return tf.math.top_k(-tf.where(among, order, 2.0), size).indices
+    if labels.dtype.kind not in "iuSU":
+        raise ValueError(
+            f"`{name}` must be integers or strings, the {what} of each example. Received: {name} "
+            f"of dtype {labels.dtype}. Convert them with .astype(int) or .astype(str)."
+        )
+    distinct, numbers = np.unique(labels, return_inverse=True)
+    return [as_text(value) for value in distinct.tolist()], numbers.reshape(-1)
+
+
+def as_text(name: object) -> str:
+    """A name as text; NumPy's strings can be bytes."""
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def rows_of(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The positions of the examples of all classes, one class after another, [n]."""
+    ranges = zip(starts.flat, counts.flat, strict=True)
+    return np.concatenate([np.arange(start, start + count) for start, count in ranges])
+
+
+def drawn_rows(order: tf.Tensor, starts: tf.Tensor, counts: tf.Tensor, size: int) -> tf.Tensor:
+    """Draws `size` distinct examples of each class: their positions, [T, size, N].
+
+    The indices of the smallest of n uniform numbers, the `order` [T, N, n], are draws from n
+    without replacement. The examples of a class, `counts` [T, N] of them, follow one another from
+    `starts` [T, N] on.
+    """
+    among = tf.range(order.shape[-1]) < counts[..., tf.newaxis]
+    places = tf.math.top_k(-tf.where(among, order, 2.0), size).indices
+    return tf.transpose(starts[..., tf.newaxis] + tf.cast(places, starts.dtype), [0, 2, 1])
 
 
 def as_tasks(x: tf.Tensor, y: tf.Tensor, support: int) -> Batch:

@@ -84,10 +84,11 @@ def from_function(
     _check_task(first, ways)
     _check_seeding(task, "np.random.default_rng(seed)" if numpy else "tf.random.stateless_…")
     specs = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), first)
-    make = _simulated(fn, workers, specs) if numpy else _mapped(task, specs)
+    make = _simulated(fn, workers, specs) if numpy else None
 
     def episodes(u: tf.Tensor) -> Batch:
-        made = make(tf.cast(u * _RESOLUTION, tf.int32))
+        seeds = tf.cast(u * _RESOLUTION, tf.int32)
+        made = make(seeds) if make else tf.map_fn(task, seeds, fn_output_signature=specs)
         support_x, support_y, query_x, query_y = tf.nest.map_structure(
             lambda t, spec: tf.ensure_shape(t, [u.shape[0], *spec.shape]), made, specs
         )
@@ -102,11 +103,6 @@ def from_function(
     kind: Kind = "regression" if ways is None else "classification"
     each = ways or 1
     return Source(kind, parts, ways=ways, shots=support // each, queries=query // each)
-
-
-def _mapped(task: Any, specs: Any) -> Callable[[tf.Tensor], Any]:
-    """The tasks of many seeds by a compiled function."""
-    return lambda seeds: tf.map_fn(task, seeds, fn_output_signature=specs)
 
 
 def _simulated(fn: TaskFunction, workers: int, specs: Any) -> Callable[[tf.Tensor], Any]:

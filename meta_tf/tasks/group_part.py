@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.checks import check_integer
-from meta_tf.tasks.examples import as_tasks, cut_out, drawn_places
+from meta_tf.tasks.examples import as_tasks, cut_out, drawn_rows, rows_of
 from meta_tf.tasks.part import Part, uniforms
 from meta_tf.types import Batch
 
@@ -114,10 +114,8 @@ class GroupPart(Part):
           >>> [len(part.examples()[0]) for part in (tasks.train, tasks.valid, tasks.test)]
           [190, 50, 60]
         """
-        cells = self._cells
-        ends = zip(cells.starts.flat, (cells.starts + cells.counts).flat, strict=True)
-        rows = np.concatenate([np.arange(*pair) for pair in ends])
-        return cut_out(cells.x, rows).numpy(), tf.gather(cells.y, rows).numpy()
+        rows = rows_of(self._cells.starts, self._cells.counts)
+        return cut_out(self._cells.x, rows).numpy(), tf.gather(self._cells.y, rows).numpy()
 
     def by_group(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """The examples of each group, `(x [n, ...], y [n, D] or [n])`, in the order of `groups`.
@@ -129,28 +127,22 @@ class GroupPart(Part):
           >>> x.shape, y.shape
           ((10, 1), (10, 1))
         """
-        found = []
-        for starts, counts in zip(self._cells.starts, self._cells.counts, strict=True):
-            rows = np.concatenate(
-                [np.arange(s, s + n) for s, n in zip(starts, counts, strict=True)]
-            )
-            x, y = cut_out(self._cells.x, rows), tf.gather(self._cells.y, rows)
-            found.append((x.numpy(), y.numpy()))
-        return found
+        ends = np.cumsum(self._cells.counts.sum(1))[:-1]
+        x, y = (np.split(values, ends) for values in self.examples())
+        return list(zip(x, y, strict=True))
 
     def _drawn(self, u: tf.Tensor) -> Batch:
         """Tasks [T] from uniform numbers [T, E]: each is a group and some of its examples."""
         cells = self._cells
         groups = tf.cast(u[:, 0] * cells.counts.shape[0], tf.int32)
         classes, most = cells.counts.shape[1], int(cells.counts.max())
-        counts = tf.gather(tf.constant(cells.counts, tf.int32), groups)[..., tf.newaxis]
-        starts = tf.gather(tf.constant(cells.starts, tf.int32), groups)[..., tf.newaxis]
+        counts = tf.gather(tf.constant(cells.counts, tf.int32), groups)
+        starts = tf.gather(tf.constant(cells.starts, tf.int32), groups)
         order = tf.reshape(u[:, 1:], [-1, classes, most])
         if self.first:  # before all others, in their own order
             place = tf.range(most)
             order = tf.where(place < self._shots, tf.cast(place, tf.float32) - most, order)
-        drawn = drawn_places(order, counts, self._shots + self._queries)
-        rows = tf.transpose(starts + drawn, [0, 2, 1])  # [T, shots + queries, N]
+        rows = drawn_rows(order, starts, counts, self._shots + self._queries)
         rows = tf.reshape(rows, [u.shape[0], -1])
         return _task(cells, rows, self._shots * classes)
 
@@ -178,19 +170,10 @@ class WholeGroups:
         return len(self.groups)
 
     def batches(self, tasks: int = 1, seed: int = 0) -> Iterator[Batch]:
-        """Gives every group once per draw, in the order of `groups`.
+        """Gives every group once per draw, in the order of `groups`, as a batch `(x, query_y)`.
 
-        Args:
-          tasks: ignored, as each batch has one task.
-          seed: chooses the support sets.
-
-        Returns:
-          Batches `(x, query_y)` of one task, with different numbers of queries.
+        `tasks` is ignored, as each batch has one task; `seed` chooses the support sets.
         """
-        del tasks
-        return self._batches(seed)
-
-    def _batches(self, seed: int) -> Iterator[Batch]:
         part, numbers = self._part, self._part._numbers
         for episode in range(len(self)):
             with tf.device("CPU:0"):

@@ -11,10 +11,10 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from meta_tf.checks import check_choice, check_integer, shown
-from meta_tf.tasks.examples import as_examples
+from meta_tf.tasks.examples import as_examples, numbered
 from meta_tf.tasks.group_part import Cells, GroupPart, shots_of
-from meta_tf.tasks.group_split import split_groups
 from meta_tf.tasks.source import Kind, Source
+from meta_tf.tasks.split import split_groups
 
 _NO_CLASSES = "if these are not classes, pass floats as `y` (for a table, kind='regression')"
 
@@ -86,13 +86,12 @@ def from_groups(
     _check_shapes(inputs, targets, of_group)
     inputs = as_examples("x", inputs)
     kind, targets, classes = _targets(targets)
-    names, of_group = _named(of_group)
+    names, of_group = numbered("groups", of_group, "group")
     parts = split_groups(names, split, seed)
     used = sorted(row for part in parts for row in part)
     _check_rows(np.bincount(of_group), used, names, classes)
     cells = _cells(inputs, targets, of_group, len(names), classes, _times(time, len(inputs)))
-    _check_sizes(cells.counts[used], [names[row] for row in used], classes)
-    per_task = _per_task(shots, queries, cells.counts[used], [names[row] for row in used], kind)
+    per_task = _per_task(shots, queries, cells.counts[used], [names[row] for row in used], classes)
     share = None if isinstance(shots, numbers.Integral) else float(shots)
     made = [
         GroupPart(
@@ -149,18 +148,6 @@ def _targets(y: np.ndarray) -> tuple[Kind, np.ndarray, list[Any]]:
     )
 
 
-def _named(of_group: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """The names of the groups, and the number of each example's group among them."""
-    if of_group.dtype.kind not in "iuSU":
-        raise ValueError(
-            "`groups` must be integers or strings, the group of each example. Received: groups of "
-            f"dtype {of_group.dtype}. Convert them with .astype(int) or .astype(str)."
-        )
-    distinct, rows = np.unique(of_group, return_inverse=True)
-    names = [n.decode() if isinstance(n, bytes) else str(n) for n in distinct.tolist()]
-    return names, rows.reshape(-1)
-
-
 def _times(time: ArrayLike | None, examples: int) -> np.ndarray:
     if time is None:
         return np.arange(examples)
@@ -174,18 +161,23 @@ def _times(time: ArrayLike | None, examples: int) -> np.ndarray:
 
 
 def _per_task(
-    shots: int | float, queries: int | None, counts: np.ndarray, names: Sequence[str], kind: Kind
+    shots: int | float,
+    queries: int | None,
+    counts: np.ndarray,
+    names: Sequence[str],
+    classes: Sequence[Any],
 ) -> tuple[int, int]:
     """The numbers of support and query examples, of each class, in every group; or ValueError.
 
     `counts`: the number of examples of each class in the groups `names`, [G, N].
     """
-    smallest, least = names[int(counts.min(1).argmin())], int(counts.min())
+    group, label = divmod(int(counts.argmin()), counts.shape[1])
+    least = int(counts[group, label])
     if isinstance(shots, numbers.Integral):
         check_integer("shots", shots, at_least=1)
         number = int(shots)
     elif isinstance(shots, numbers.Real) and 0 < shots < 1:
-        number = shots_of(float(shots), least)
+        number = max(1, shots_of(float(shots), least))
     else:
         raise ValueError(
             "`shots` must be a number of examples of at least 1, or a fraction above 0.0 and "
@@ -193,13 +185,16 @@ def _per_task(
         )
     if queries is not None:
         check_integer("queries", queries, at_least=1)
-    rest = least - number if queries is None else int(queries)
-    if rest < 1 or number + rest > least:
-        of_class = "" if kind == "regression" else " of a class"
+    rest = max(1, least - number) if queries is None else int(queries)
+    if number + rest > least:
+        each, of_class, more = "", "", ""
+        if classes:
+            each, of_class = " of each class", f" of class {classes[label]!r}"
+            more = f" and rare classes; or, {_NO_CLASSES}"
         raise ValueError(
-            f"Every group must have shots + queries = {number} + {max(rest, 1)} examples{of_class}"
-            f", as no example can be in both sets. Received: group {smallest!r} with {least}. "
-            "Lower `shots` or `queries`, or leave out small groups."
+            f"Every group must have shots + queries = {number} + {rest} examples{each}, as no "
+            f"example can be in both sets. Received: group {names[group]!r} with "
+            f"{least}{of_class}. Lower `shots` or `queries`, or leave out small groups{more}."
         )
     return number, rest
 
@@ -239,17 +234,4 @@ def _check_rows(
             f"query. Received: {len(classes)} classes, and group {names[smallest]!r} with "
             f"{rows[smallest]} examples. Leave out small groups and rare classes; or, "
             f"{_NO_CLASSES}."
-        )
-
-
-def _check_sizes(counts: np.ndarray, names: Sequence[str], classes: Sequence[Any]) -> None:
-    """Raises ValueError unless each group has two examples; for classification, of each class."""
-    group, label = divmod(int(np.argmin(counts)), counts.shape[1])
-    if counts[group, label] < 2:
-        of_class = f" of class {classes[label]!r}" if classes else ""
-        cure = f"leave out the group or the class; or, {_NO_CLASSES}" if classes else "leave it out"
-        raise ValueError(
-            f"Every group must have at least 2 examples{' of each class' if classes else ''}, one "
-            f"support example and one query. Received: group {names[group]!r} with "
-            f"{counts[group, label]}{of_class}. Add examples, {cure}."
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from meta_tf.checks import check_integer
+from meta_tf.tasks.examples import as_tasks
 from meta_tf.tasks.formula import formula_parts, standard_normal
 from meta_tf.tasks.source import Source
 from meta_tf.types import Batch
@@ -36,10 +37,9 @@ class HiddenTeacher(Source):
         self, inputs: int = 10, outputs: int = 5, shots: int = 10, queries: int | None = None
     ):
         queries = shots if queries is None else queries
-        check_integer("inputs", inputs, at_least=1)
-        check_integer("outputs", outputs, at_least=1)
-        check_integer("shots", shots, at_least=1)
-        check_integer("queries", queries, at_least=1)
+        counts = {"inputs": inputs, "outputs": outputs, "shots": shots, "queries": queries}
+        for name, count in counts.items():
+            check_integer(name, count, at_least=1)
         weights = inputs * outputs
 
         def episodes(u: tf.Tensor) -> Batch:
@@ -47,9 +47,7 @@ class HiddenTeacher(Source):
             kernel = tf.reshape(z[:, :weights], [-1, inputs, outputs])
             bias = z[:, tf.newaxis, weights : weights + outputs]
             x = tf.reshape(z[:, weights + outputs :], [-1, shots + queries, inputs])
-            y = tf.nn.relu(tf.matmul(x, kernel) + bias)
-            support = {"support_x": x[:, :shots], "support_y": y[:, :shots]}
-            return support | {"query_x": x[:, shots:]}, y[:, shots:]
+            return as_tasks(x, tf.nn.relu(tf.matmul(x, kernel) + bias), shots)
 
         numbers = weights + outputs + (shots + queries) * inputs
         super().__init__(

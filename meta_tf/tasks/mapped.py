@@ -16,12 +16,9 @@ _FORGET = getattr(mmap, "MADV_DONTNEED", None)  # Windows has none
 class MappedExamples:
     """Examples in a memory map, in one or several rotations.
 
-    It behaves as an array of all rotations, one after another: `shape` is the shape of that
-    array, and `gather` takes its rows.
-
-    Args:
-      array: the examples, uint8, [n, ...].
-      turns: the number of quarter turns of each example, counter-clockwise as in `numpy.rot90`.
+    It behaves as an array of all `turns` rotations, one after another: `shape` is the shape of that
+    array, and `gather` takes its rows. Each rotation is a quarter turn more than the one before,
+    counter-clockwise as in `numpy.rot90`.
     """
 
     array: np.memmap

@@ -98,12 +98,7 @@ class MetaDatasetSizes:
         return self.ways * self.queries
 
     def draw(self, u: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Support and query examples of each class, [T, N]; zeros for absent classes.
-
-        Args:
-          u: uniform numbers, [T, 2 + N].
-          counts: the number of examples of each drawn class, [T, N].
-        """
+        """As `RangeSizes.draw`, from uniform numbers [T, 2 + N]."""
         ways = one_of(u[:, :1], (self.least_ways, self.ways))
         there = tf.range(counts.shape[1]) < ways
         halves = tf.where(there, counts // 2, self.most_queries)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from meta_tf.tasks.arrays import from_arrays
-from meta_tf.tasks.episodes import Rotations
+from meta_tf.tasks.class_source import Rotations
 from meta_tf.tasks.size_range import SizeRange
 from meta_tf.tasks.source import Source
 
@@ -29,15 +29,12 @@ def from_pairs(
 
     Args:
       pairs: gives `(example, label)`, arrays or tensors, and ends. All examples have one shape.
-      ways: N, classes per task. With a range `(2, 20)`, each task draws its own number,
-        uniformly; likewise for `shots` and `queries`. See `meta_tf.types` for such batches.
-      shots: K, support examples per class.
-      queries: query examples per class; if None, as many as the smallest class allows, at
-        most 15.
-      split: fractions of the classes for training, validation and test.
-      rotations: `"task"`, `"classes"` or `None`, for square images.
-      scale: whether to scale uint8 from 0 … 255 to [0, 1]. With False, it stays unchanged, for
-        a model that scales pixels itself, as most of `keras.applications` do.
+      ways: as in `from_arrays`.
+      shots: as in `from_arrays`.
+      queries: as in `from_arrays`.
+      split: as in `from_arrays`.
+      rotations: as in `from_arrays`.
+      scale: as in `from_arrays`.
 
     Returns:
       A `Source` of kind "classification".

@@ -118,13 +118,16 @@ class Part:
         return dataset
 
     def _dataset(self, tasks: int, seed: int, start: int) -> tf.data.Dataset:
-        block = self._block(tasks)
+        # As many batches at once as fit in the block's bytes.
+        block = max(1, min(_BLOCK_BYTES // (self._task_bytes() * tasks), self._most_batches))
 
         def make(batch: tf.Tensor) -> Batch:
             with tf.device("CPU:0"):  # a GPU's generator could give another stream
-                made = self._make(seed, batch * tasks, block * tasks)
+                padded = -(-block * tasks // self._multiple) * self._multiple
+                numbers = uniforms(seed, self._stream, batch * tasks, padded, self._numbers)
                 return tf.nest.map_structure(
-                    lambda t: tf.reshape(t, [block, tasks, *t.shape[1:]]), made
+                    lambda t: tf.reshape(t[: block * tasks], [block, tasks, *t.shape[1:]]),
+                    self._episodes(numbers),
                 )
 
         dataset = tf.data.Dataset.counter(start, step=block)
@@ -184,15 +187,6 @@ class Part:
             for sets in ((x["support_x"], x["query_x"]), (x["support_y"], query_y))
         )
 
-    def _make(self, seed: int, first: tf.Tensor, count: int) -> Batch:
-        padded = -(-count // self._multiple) * self._multiple
-        numbers = uniforms(seed, self._stream, first, padded, self._numbers)
-        return tf.nest.map_structure(lambda t: t[:count], self._episodes(numbers))
-
-    def _block(self, tasks: int) -> int:
-        """The number of batches to make at once: as many as fit in the block's bytes."""
-        return max(1, min(_BLOCK_BYTES // (self._task_bytes() * tasks), self._most_batches))
-
     def _task_bytes(self) -> int:
         """The memory of one task and its random numbers."""
         specs = tf.nest.flatten(self.task_spec)
@@ -210,21 +204,11 @@ def _check_memory(what: str, needed: int) -> None:
 
 
 def uniforms(seed: int, stream: int, first: tf.Tensor, count: int, numbers: int) -> tf.Tensor:
-    """The uniform numbers of episodes `first … first + count - 1`.
+    """The uniform numbers of episodes `first … first + count - 1`, float32 [count, numbers].
 
-    Args:
-      seed: the user's seed.
-      stream: the index of the part's stream for that seed.
-      first: number of the first episode, int64 scalar.
-      count: T, the number of episodes.
-      numbers: E, the number of random numbers of an episode.
-
-    Returns:
-      float32 in [0, 1), [T, E].
-
-    References:
-      Salmon et al., Parallel random numbers: as easy as 1, 2, 3, 2011 (Philox: the
-      generator is a function of a key and a counter, so it can start at any position).
+    They belong to the stream with that index for the user's seed. Philox is a function of a key and
+    a counter, so it can start at any position (Salmon et al., Parallel random numbers: as easy as
+    1, 2, 3, 2011).
     """
     counts = -(-numbers // _NUMBERS_PER_COUNT)
     key, counter = tf.raw_ops.StatelessRandomGetKeyCounter(

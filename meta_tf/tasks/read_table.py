@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from meta_tf.checks import few
 from meta_tf.memory import memory
 
 _BYTES = 8  # per number in memory
@@ -15,13 +17,8 @@ _BYTES = 8  # per number in memory
 def read_table(data: Any) -> Any:
     """The table as a `pandas.DataFrame`, with at least one row and distinct column names.
 
-    Args:
-      data: the path of a .csv or .parquet file with column names; a `pandas.DataFrame`, or a table
-        of another library that has `to_pandas`; a dictionary of columns.
-
-    Raises:
-      ValueError: if pandas is missing, the file is missing, damaged or larger than this machine's
-        memory, or if there are no rows, or two columns with the same name.
+    `data` is as in `from_table`. Raises ValueError if pandas is missing, a file is missing, damaged
+    or larger than this machine's memory, or the table is not as above.
     """
     try:
         import pandas
@@ -51,7 +48,7 @@ def read_table(data: Any) -> Any:
     if table.empty:
         raise ValueError(
             f"`data` must have rows below the column names. Received: {where}"
-            f"{len(table)} rows of the columns {_few(table.columns)}."
+            f"{len(table)} rows of the columns {few(table.columns)}."
         )
     return table
 
@@ -119,15 +116,8 @@ def _check_memory(path: Path, needed: int) -> None:
 
 
 def _check_distinct(where: str, names: Iterable[Any]) -> None:
-    names = list(names)
-    twice = sorted({str(name) for name in names if names.count(name) > 1})
-    if twice:
+    if twice := sorted({str(name) for name, times in Counter(names).items() if times > 1}):
         raise _DataError(
-            f"`data` must have distinct column names. Received: {where}{_few(twice)} more than "
+            f"`data` must have distinct column names. Received: {where}{few(twice)} more than "
             "once. Rename one of them."
         )
-
-
-def _few(names: Iterable[Any]) -> str:
-    names = [repr(str(name)) for name in names]
-    return ", ".join(names[:8]) + (f", … ({len(names)} in all)" if len(names) > 8 else "")

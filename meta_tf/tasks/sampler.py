@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from meta_tf.tasks.examples import as_tasks, cut_out, drawn_places
+from meta_tf.tasks.examples import as_tasks, cut_out, drawn_rows, rows_of
 from meta_tf.tasks.mapped import MappedExamples
+from meta_tf.tasks.meta_dataset import MetaDatasetSizes
+from meta_tf.tasks.size_range import RangeSizes
 from meta_tf.types import Batch
 
 TURNS = 4  # quarter turns, counter-clockwise as in numpy.rot90
-
-
-class Sizes(Protocol):
-    """How to draw the sizes of tasks that have different sizes; see `RangeSizes`."""
-
-    @property
-    def numbers(self) -> int:
-        """The number of uniform numbers for a task's sizes."""
-
-    @property
-    def support(self) -> int:
-        """The largest support set."""
-
-    @property
-    def query(self) -> int:
-        """The largest query set."""
-
-    def draw(self, u: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Support and query examples of each class, [T, N]; zeros for absent classes."""
 
 
 class Sampler(NamedTuple):
@@ -50,7 +33,7 @@ class Sampler(NamedTuple):
     shots: int
     queries: int
     turn: bool
-    sizes: Sizes | None = None
+    sizes: RangeSizes | MetaDatasetSizes | None = None
     scale: bool = True
 
     def cut_out(self, rows: Any) -> tf.Tensor:
@@ -64,8 +47,7 @@ class Sampler(NamedTuple):
 
     def rows(self) -> np.ndarray:
         """The indices of the part's examples, one class after another, [n]."""
-        ranges = zip(self.starts, self.counts, strict=True)
-        return np.concatenate([np.arange(start, start + count) for start, count in ranges])
+        return rows_of(self.starts, self.counts)
 
     def of(self, examples: tf.Tensor) -> Sampler:
         """The same draws from other examples: those of `rows`, one rotation after another."""
@@ -124,11 +106,10 @@ class Sampler(NamedTuple):
         return tf.math.top_k(-u[:, : len(self.counts)], self.ways).indices
 
     def _rows(self, classes: tf.Tensor, for_examples: tf.Tensor) -> tf.Tensor:
-        counts = tf.gather(self._counts, classes)[..., tf.newaxis]
-        starts = tf.gather(tf.constant(self.starts, tf.int64), classes)[..., tf.newaxis]
+        counts = tf.gather(self._counts, classes)
+        starts = tf.gather(tf.constant(self.starts, tf.int64), classes)
         order = tf.reshape(for_examples, [-1, self.ways, int(self.counts.max())])
-        drawn = drawn_places(order, counts, self.shots + self.queries)
-        return tf.transpose(starts + tf.cast(drawn, tf.int64), [0, 2, 1])
+        return drawn_rows(order, starts, counts, self.shots + self.queries)
 
     def _padded(self, rows: tf.Tensor, shots: tf.Tensor, queries: tf.Tensor) -> Batch:
         """The rows of [T, K + queries, N] that the sizes [T, N] select, and padding."""

@@ -21,20 +21,8 @@ class Simulation:
     """Calls a function of a seed for many seeds, and stacks the arrays that it returns.
 
     The processes start with the first call. They are new interpreters, which import the module
-    of `fn`, so a module that imports only NumPy starts fast.
-
-    Args:
-      fn: maps a seed, an int32 array [2], to a structure of arrays.
-      shapes: those of the arrays, in the order of the flat structure.
-      workers: the number of processes; 0 runs `fn` in this one.
-
-    Raises:
-      ValueError: if other processes cannot import `fn`.
-
-    Example:
-      >>> simulation = Simulation(lambda seed: (seed, 2.0 * seed), [(2,), (2,)], workers=0)
-      >>> [array.shape for array in simulation(np.zeros([5, 2], np.int32))]
-      [(5, 2), (5, 2)]
+    of `fn`, so a module that imports only NumPy starts fast. Without `workers`, `fn` runs in this
+    process. `shapes` are those of its arrays, in the order of the flat structure.
     """
 
     def __init__(

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-import numpy as np
 import tensorflow as tf
 
 from meta_tf.checks import check_integer
-
-_MOST_QUERIES = 15  # as in most papers
 
 SizeRange: TypeAlias = int | Sequence[int]
 """A number, or the smallest and the largest number, `(2, 20)`."""
@@ -18,9 +15,6 @@ SizeRange: TypeAlias = int | Sequence[int]
 
 def ends_of(name: str, value: Any) -> tuple[int, int]:
     """The smallest and the largest number of a range; twice the same for a number.
-
-    Raises:
-      ValueError: unless `value` is an integer of at least 1, or two such integers in order.
 
     Example:
       >>> ends_of("ways", (2, 20)), ends_of("ways", 5)
@@ -40,11 +34,9 @@ def ends_of(name: str, value: Any) -> tuple[int, int]:
 
 
 class RangeSizes(NamedTuple):
-    """Draws ways, shots and queries uniformly and independently, for every task.
+    """The smallest and the largest number of ways, shots and queries.
 
-    All classes of a task have the same shots, and the same queries.
-
-    `ways`, `shots`, `queries`: the smallest and the largest number.
+    They are drawn uniformly and independently for every task, and are the same for all its classes.
     """
 
     ways: tuple[int, int]
@@ -67,11 +59,9 @@ class RangeSizes(NamedTuple):
         return self.ways[1] * self.queries[1]
 
     def draw(self, u: tf.Tensor, counts: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Support and query examples of each class, [T, N]; zeros for absent classes.
+        """Support and query examples of each class, [T, N], zeros for absent classes.
 
-        Args:
-          u: uniform numbers, [T, 3].
-          counts: the number of examples of each drawn class, [T, N].
+        They come from uniform numbers `u` [T, 3]; the drawn classes have `counts` [T, N] examples.
         """
         ways, shots, queries = (one_of(u[:, i : i + 1], ends) for i, ends in enumerate(self))
         there = tf.cast(tf.range(counts.shape[1]) < ways, tf.int32)
@@ -83,35 +73,3 @@ def one_of(u: tf.Tensor, ends: tuple[int, int]) -> tf.Tensor:
     first, last = ends
     # Rounding can raise the product to the number of choices.
     return tf.minimum(first + tf.cast(u * (last - first + 1), tf.int32), last)
-
-
-def queries_or_default(
-    queries: SizeRange | None,
-    counts: np.ndarray,
-    shots: SizeRange,
-    train_shots: SizeRange | None = None,
-) -> SizeRange:
-    """Returns `queries`, or if it is None what the smallest class has beyond its shots, at most 15.
-
-    It is at least 1, so that the error for a class that is too small names the class.
-
-    Args:
-      queries: query examples per class, a number or a range, or None.
-      counts: the number of examples of each class.
-      shots: support examples per class.
-      train_shots: those of the training part, if different.
-
-    Raises:
-      ValueError: if a number is not a whole number of at least 1, or a range not two of these.
-
-    Example:
-      >>> queries_or_default(None, np.array([10, 30]), shots=1)
-      9
-    """
-    _, most = ends_of("shots", shots)
-    if train_shots is not None:
-        most = max(most, ends_of("train_shots", train_shots)[1])
-    if queries is not None:
-        ends_of("queries", queries)
-        return queries
-    return max(1, min(_MOST_QUERIES, int(counts.min()) - most))

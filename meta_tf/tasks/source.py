@@ -34,11 +34,8 @@ class Source:
       columns: the `meta_tf.tasks.columns.Columns` of a table; None for other sources.
 
     Args:
-      kind: as above.
+      kind, shots, queries, ways: as above.
       parts: the training, validation and test part.
-      shots: as above.
-      queries: as above.
-      ways: as above.
     """
 
     def __init__(
@@ -53,9 +50,9 @@ class Source:
         self.train, self.valid, self.test = parts
         self.columns: Columns | None = None  # of a table
         self.kind = kind
-        self.ways = None if ways is None else _largest(ways)
-        self.shots = _largest(shots)
-        self.queries = _largest(queries)
+        self.ways, self.shots, self.queries = (
+            size[1] if isinstance(size, Sequence) else size for size in (ways, shots, queries)
+        )
         x, query_y = self.train.task_spec
         self.input_shape: Any = tf.nest.map_structure(_example_shape, x["query_x"])
         self.target_shape: Any = tf.nest.map_structure(_example_shape, query_y)
@@ -66,10 +63,6 @@ class Source:
             f"{type(self).__name__}({ways}shots={self.shots}, queries={self.queries}, "
             f"kind={self.kind!r}, input_shape={self.input_shape})"
         )
-
-
-def _largest(size: SizeRange) -> int:
-    return size[1] if isinstance(size, Sequence) else size
 
 
 def _example_shape(spec: tf.TensorSpec) -> tuple[int, ...]:

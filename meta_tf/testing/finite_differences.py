@@ -14,19 +14,6 @@ from meta_tf.types import Examples, Tensor, Weights
 _STEP = 1e-5  # small, so that no ReLU changes its side
 
 
-def wiggled(weights: Weights, amount: float = 0.3, seed: int = 1) -> Weights:
-    """The weights, moved randomly: biases of 0 and scales of 1 would hide errors."""
-    rng = np.random.default_rng(seed)
-
-    def move(w: Tensor) -> Tensor:
-        return w + amount * rng.standard_normal(w.shape) if w.dtype.is_floating else w
-
-    meta = {
-        name: w * tf.constant(rng.uniform(0.5, 1.5, w.shape)) for name, w in weights.meta.items()
-    }
-    return weights._replace(model=[move(w) for w in weights.model], meta=meta)
-
-
 def meta_gradient_error(
     algorithm: Algorithm,
     network: Network,

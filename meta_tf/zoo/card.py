@@ -46,14 +46,21 @@ def card(name: str) -> str:
         return card_of_photos()
     run = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     data = trained_on(name)
+    other = run["flags"].get("initial_weights")
+    begun = f", starting from the weights of `{other}`" if other else ""
+    most = run["settings"].get("ways", run["ways"])
+    ways = most if isinstance(most, int) else most[1]
+    examples = f"{shown_size(run['shots'])} {data.example}s"
+    if run["shots"] == 1:
+        examples = f"one {data.example}"
     parts = [
         f"### {name}",
-        f"Distinguishes {_ways(run)} {data.tells} at a time after {_examples(run, data)} of each.",
+        f"Distinguishes up to {ways} {data.tells} at a time after {examples} of each.",
         "\n".join(
             [
                 f"- **Learner**: {run['algorithm']} over a convolutional network, "
                 f"{run['parameters']:,} parameters, batch norm {run['batch_norm']}, "
-                f"{run['iterations']:,} outer steps{_begun(run)}.",
+                f"{run['iterations']:,} outer steps{begun}.",
                 f"- **Takes**: {data.takes}",
                 f"- **Trained on**: {data.data}",
                 *_measured(name, run, data),
@@ -68,33 +75,14 @@ def card(name: str) -> str:
     return "\n\n".join(parts)
 
 
-def _begun(run: dict[str, Any]) -> str:
-    """The learner whose weights the training started from, if any."""
-    other = run["flags"].get("initial_weights")
-    return f", starting from the weights of `{other}`" if other else ""
-
-
-def _ways(run: dict[str, Any]) -> str:
-    most = run["settings"].get("ways", run["ways"])
-    return f"up to {most if isinstance(most, int) else most[1]}"
-
-
-def _examples(run: dict[str, Any], data: TrainedOn) -> str:
-    return (
-        f"one {data.example}"
-        if run["shots"] == 1
-        else f"{shown_size(run['shots'])} {data.example}s"
-    )
-
-
 def _measured(name: str, run: dict[str, Any], data: TrainedOn) -> list[str]:
     """Lines with its accuracy on new characters, predicted together and alone."""
     others = sorted({*FOLDER.glob(f"{name}.*.json")} - {calibration_file(name)})
     evaluations = [run, *(json.loads(path.read_text(encoding="utf-8")) for path in others)]
     lines = [
         f"- **Accuracy** on {e['tasks']} tasks of the {data.tested} test characters, "
-        f"{shown_size(e['ways'])}-way {shown_size(e['shots'])}-shot, {_company(e, data.example)}: "
-        f"{_percent(e)}."
+        f"{shown_size(e['ways'])}-way {shown_size(e['shots'])}-shot, {_how(e, data.example)}: "
+        f"{100 * e['mean'][-1]:.2f} ± {100 * e['ci95'][-1]:.2f} %."
         for e in evaluations
     ]
     if run["batch_norm"] == "transductive":
@@ -121,12 +109,8 @@ def _calibrated(name: str, data: TrainedOn) -> list[str]:
     ]
 
 
-def _company(evaluation: dict[str, Any], example: str) -> str:
+def _how(evaluation: dict[str, Any], example: str) -> str:
     """Which examples share a query's batch."""
-    if evaluation["batch_norm"] != "transductive" or evaluation.get("company") == "none":
+    if evaluation["batch_norm"] != "transductive" or evaluation.get("batch_with") == "none":
         return f"each new {example} alone"
     return f"all new {example}s of a task in one batch"
-
-
-def _percent(evaluation: dict[str, Any]) -> str:
-    return f"{100 * evaluation['mean'][-1]:.2f} ± {100 * evaluation['ci95'][-1]:.2f} %"

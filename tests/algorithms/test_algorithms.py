@@ -8,8 +8,8 @@ import tensorflow as tf
 import meta_tf
 from meta_tf.algorithms import inner_optimizers
 from meta_tf.network.network import Network
-from meta_tf.testing.finite_differences import wiggled
 from meta_tf.types import Examples
+from tests.learners import wiggled
 from tests.marks import slow
 
 LR = 0.1

@@ -10,8 +10,9 @@ import tensorflow as tf
 import meta_tf
 from examples.cavia import CAVIA, context_mlp
 from meta_tf.network import Network
-from meta_tf.testing.finite_differences import meta_gradient_error, wiggled
+from meta_tf.testing.finite_differences import meta_gradient_error
 from meta_tf.types import Examples
+from tests.learners import wiggled
 
 
 @pytest.fixture(autouse=True)

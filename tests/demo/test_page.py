@@ -13,7 +13,6 @@ import tensorflow as tf
 
 import meta_tf
 from meta_tf.demo import drawings
-from meta_tf.demo.calibration import calibration_for_page
 from meta_tf.demo.shown import Shown
 from meta_tf.demo.write import PAGE
 from meta_tf.tasks.images.decode import decode_images
@@ -177,7 +176,7 @@ def test_the_head_computes_what_python_does(counts):
         "lambda": 0.3,
         "scale": 7,
         "bias": 0,
-        "calibration": calibration_for_page(learner.calibration),
+        "calibration": Shown(learner, "mine").calibration,
     }
     classes = [rows.tolist() for rows in np.split(taught, np.cumsum(counts)[:-1])]
     found = in_node(f"""

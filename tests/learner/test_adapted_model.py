@@ -18,7 +18,8 @@ def test_what_adapt_returns_is_a_model_of_its_own(tmp_path):
     learner = make_learner(algorithm=meta_tf.MetaSGD(inner_lr=0.1))
     fitted = learner.adapt(*support)
     before = fitted.predict(query, verbose=0)
-    assert isinstance(fitted, keras.Model)
+    assert "_trainable" not in vars(fitted)  # Keras's constructor takes longer than to predict
+    assert isinstance(fitted, keras.Model) and fitted.built and fitted.trainable
     np.testing.assert_allclose(before, learner.predict(x, verbose=0)[0], rtol=1e-5, atol=1e-6)
     learner.fit(x, y, epochs=2, verbose=0)
     np.testing.assert_array_equal(fitted.predict(query, verbose=0), before)
@@ -44,8 +45,8 @@ def test_all_adapted_models_share_one_program():
         np.testing.assert_array_equal(fitted(query), at_once)
         fitted.compile("sgd", CE)
         fitted.evaluate(query, y[task % 2], verbose=0)
-    assert learner._adapt.experimental_get_tracing_count() == 1
-    assert learner._predict.experimental_get_tracing_count() == 1
+    assert learner._adapt.function.experimental_get_tracing_count() == 1
+    assert learner._functions.predict.function.experimental_get_tracing_count() == 1
 
 
 def test_support_and_query_sets_of_any_size_take_two_traces():
@@ -54,8 +55,23 @@ def test_support_and_query_sets_of_any_size_take_two_traces():
     for size in (2, 5, 9, 4, 7):
         fitted = learner.adapt(x[:size], y[:size])
         assert fitted.predict(x[: size - 1], verbose=0).shape == (size - 1, 2)
-    assert learner._adapt.experimental_get_tracing_count() == 2
-    assert learner._predict.experimental_get_tracing_count() == 2
+    assert learner._adapt.function.experimental_get_tracing_count() == 2
+    assert learner._functions.predict.function.experimental_get_tracing_count() == 2
+
+
+def test_functions_that_are_to_run_eagerly_do():
+    symbolic = []
+    look = keras.layers.Lambda(lambda x: symbolic.append(tf.is_symbolic_tensor(x)) or x)
+    model = keras.Sequential([keras.Input([3]), look, keras.layers.Dense(2, name="head")])
+    learner, (x, _) = make_learner(model, compiled=False), make_batch()
+    symbolic.clear()
+    tf.config.run_functions_eagerly(True)
+    try:
+        fitted = learner.adapt(x["support_x"][0], x["support_y"][0])
+        fitted.predict(x["query_x"][0], verbose=0)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    assert symbolic and not any(symbolic)
 
 
 def test_many_examples_are_predicted_without_compiling_for_each_task(capsys):

@@ -191,7 +191,11 @@ def test_any_kind_of_model_learns(build):
     before = _weights(learner)
     learner.fit(x, y, epochs=2, verbose=0)
     assert all(not np.array_equal(a, b) for a, b in zip(before, _weights(learner), strict=True))
-    assert learner.adapt(x["support_x"][0], x["support_y"][0])(x["query_x"][0]).shape == (6, 2)
+    fitted = learner.adapt(x["support_x"][0], x["support_y"][0])
+    assert fitted(x["query_x"][0]).shape == (6, 2)
+    if build is _subclassed:
+        with pytest.raises(AttributeError, match="'subclassed' declares no inputs"):
+            _ = fitted.input_shape
 
 
 def test_a_model_may_have_several_inputs():

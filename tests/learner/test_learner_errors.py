@@ -112,7 +112,7 @@ def test_a_loss_without_gradient_is_named_in_fit_too(loss, options):
     ("call", "labels", "message"),
     [
         ("fit", [0, 1, 3], "`query_y` must hold .* below 3"),
-        ("evaluate", [0, -1, 2], "`query_y` must hold .*negative"),
+        ("evaluate", [0, -1, 2], "`query_y` must hold .* -1, 2"),
     ],
 )
 def test_labels_out_of_range_are_named_in_training_too(call, labels, message):

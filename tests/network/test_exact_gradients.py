@@ -8,8 +8,9 @@ import tensorflow as tf
 import meta_tf
 from meta_tf.network import normalization
 from meta_tf.network.network import Network
-from meta_tf.testing.finite_differences import meta_gradient_error, wiggled
+from meta_tf.testing.finite_differences import meta_gradient_error
 from meta_tf.types import Examples
+from tests.learners import wiggled
 
 TOLERANCE = 1e-7
 layers = keras.layers

@@ -113,7 +113,7 @@ def accuracies(learner: Any, teaching: np.ndarray, asking: np.ndarray) -> list[f
     for _ in range(TASKS // 2):
         chosen = rng.choice(len(teaching), WAYS, replace=False)
         fitted = learner.adapt(teaching[chosen], np.arange(WAYS))
-        logits = fitted.predict_one_by_one(asking[chosen], company=teaching[chosen])[:, :WAYS]
+        logits = fitted.predict_one_by_one(asking[chosen], batch_with=teaching[chosen])[:, :WAYS]
         shares.append(float(np.mean(logits.argmax(-1) == np.arange(WAYS))))
     return shares
 

@@ -8,17 +8,7 @@ from meta_tf.tasks.images.picture import WHITE_OF_16_BITS, Picture
 class Conversion:
     """Counts the sizes and colours of pictures as stored, and describes the conversion.
 
-    Args:
-      size: the height and width to resize to.
-      channels: 1 (grey) or 3 (colour).
-      crop: whether pictures of another aspect ratio are cropped instead of stretched.
-
-    Example:
-      >>> conversion = Conversion((28, 28), 1)
-      >>> pixels = np.zeros([40, 40, 1], np.uint8)
-      >>> conversion.add(Picture(pixels, (40, 40), colour=True))
-      >>> conversion.told()[-20:]
-      ' to 28 x 28 in grey.'
+    `size`, `channels` and `crop` are as in `decode_images`.
     """
 
     def __init__(self, size: tuple[int, int], channels: int, crop: bool = False):
@@ -28,7 +18,6 @@ class Conversion:
         self._pictures = self._colours = self._transparent = self._several = 0
 
     def add(self, picture: Picture) -> None:
-        """Counts a picture."""
         self._sizes.add(picture.size)
         self._pictures += 1
         self._colours += picture.colour
@@ -36,7 +25,7 @@ class Conversion:
         self._several += picture.several
         self._white = picture.white or self._white
 
-    def told(self) -> str:
+    def in_words(self) -> str:
         """A sentence on what is lost, and one on each other choice; empty if nothing applies."""
         others = []
         if self._transparent:

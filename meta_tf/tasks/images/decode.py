@@ -26,23 +26,12 @@ def decode_images(
     conversion: Conversion | None = None,
     crop: bool = False,
 ) -> np.ndarray:
-    """Decodes and resizes images, with a progress bar on a terminal.
+    """Decodes and resizes images, with a progress bar on a terminal: uint8 [n, *size, channels].
 
-    Args:
-      files: the files to decode, in any format that Pillow reads; see
-        `meta_tf.tasks.images.picture`. The pictures can differ in size.
-      size: height and width to resize to, by a Lanczos filter of radius 3 with
-        antialiasing.
-      channels: 1 (grey) or 3 (red, green, blue).
-      conversion: counts how the pictures were stored.
-      crop: whether to cut off what is outside the largest centred part of the requested aspect
-        ratio; otherwise, pictures of another aspect ratio are stretched.
-
-    Returns:
-      uint8, [n, height, width, channels].
-
-    Raises:
-      ValueError: if a file cannot be decoded; the error names it.
+    `size`: height and width, reached by a Lanczos filter of radius 3 with antialiasing.
+    `channels`: 1 (grey) or 3 (red, green, blue). `conversion` counts how the pictures were stored.
+    `crop`: whether to cut off what is outside the largest centred part of the requested aspect
+    ratio, instead of stretching. Raises ValueError, which names the file, if one is damaged.
     """
     images, done = np.empty([len(files), *size, channels], np.uint8), 0
     for chunk in decoded_chunks(files, size, channels, conversion, crop):

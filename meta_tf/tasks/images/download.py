@@ -17,16 +17,7 @@ OMNIGLOT_MD5 = {
 
 
 def fetch_omniglot(folder: Path, names: Iterable[str], mirror: str | None = None) -> None:
-    """Downloads archives of Omniglot to a folder.
-
-    Args:
-      folder: where to put them; created if needed.
-      names: the archives, names from `OMNIGLOT_MD5`.
-      mirror: URL of a folder that contains them; the official one if None.
-
-    Raises:
-      OSError: as in `fetch`.
-    """
+    """Downloads archives in `OMNIGLOT_MD5` to a folder, from `mirror` or else the official URL."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         fetch(f"{(mirror or OMNIGLOT_URL).rstrip('/')}/{name}", folder / name, OMNIGLOT_MD5[name])
@@ -35,14 +26,8 @@ def fetch_omniglot(folder: Path, names: Iterable[str], mirror: str | None = None
 def fetch(url: str, path: Path, md5: str) -> None:
     """Downloads one file, which gets its name only after its checksum was verified.
 
-    Args:
-      url: the URL of the file.
-      path: where to write it.
-      md5: the checksum that the file must have, hexadecimal. It guards against accidents.
-
-    Raises:
-      OSError: if the server cannot be reached, rejects the request or breaks off, the checksum is
-        wrong, or the file cannot be written. No part of the file is left in the folder then.
+    Raises OSError, and leaves no part of the file, if the server cannot be reached, rejects the
+    request or breaks off, the checksum is wrong, or the file cannot be written.
     """
     with whole_file(path) as part:
         try:

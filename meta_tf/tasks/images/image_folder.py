@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -10,22 +12,20 @@ from typing import Literal
 import numpy as np
 
 from meta_tf.checks import check_choice, check_integer, check_switch
-from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
-from meta_tf.tasks.images.conversion import Conversion
-from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.class_source import ClassData, ClassSource, Rotations
 from meta_tf.tasks.images.picture import ImageFile
-from meta_tf.tasks.images.picture_cache import mapped_pictures
-from meta_tf.tasks.images.picture_files import KINDS, passed_over, pictures_of
+from meta_tf.tasks.images.picture_cache import decoded_pictures, users_folder
+from meta_tf.tasks.images.picture_files import passed_over, pictures_in
 from meta_tf.tasks.sampler import TURNS
-from meta_tf.tasks.size_range import SizeRange, ends_of, queries_or_default
-from meta_tf.tasks.source import PARTS, Source
+from meta_tf.tasks.size_range import SizeRange, ends_of
+from meta_tf.tasks.source import PARTS
 from meta_tf.tasks.split import split_by_fractions
 
 _LARGE = 256 * 2**20  # bytes; larger sets stay on disk
 _PART_FOLDERS = {"train": ("train",), "valid": ("valid", "val", "validation"), "test": ("test",)}
 
 
-class ImageFolder(Source):
+class ImageFolder(ClassSource):
     """Tasks from your own images, with one folder per class.
 
     If `path` contains `train`, `valid` (or `val`, `validation`) and `test`, these are the
@@ -51,8 +51,7 @@ class ImageFolder(Source):
       split: fractions of the classes for training, validation and test, used if
         `path` has no such folders. The part of a class depends only on the name of
         its folder.
-      train_ways: N for the training tasks; `ways` if None.
-      train_shots: K for the training tasks; `shots` if None.
+      train_ways, train_shots: those of the training tasks; `ways` and `shots` if None.
       cache: whether to keep the decoded images in a file in the user's cache folder
         (`~/.cache/meta_tf` on Linux) and read them from there as they are drawn: `True`;
         `False` to keep them in memory; or `"auto"`, which uses the file for images that need at
@@ -92,19 +91,24 @@ class ImageFolder(Source):
         classes_of_parts = _classes_of_parts(path, split)
         names = sorted(name for names in classes_of_parts for name in names)
         _check_many(path, len(names), ends_of("ways", ways)[0])
-        files = {name: image_files(path / name) for name in names}
+        files = {
+            name: [ImageFile.at(p) for p in pictures_in(path / name, "A class folder")]
+            for name in names
+        }
         if left := passed_over([path / name for name in names], above=path):
             print(left, flush=True)
-        number = sum(len(of_class) for of_class in files.values())
-        held = number * math.prod(size) * channels * (1 if rotations is None else TURNS)
-        on_disk = held >= _LARGE if cache == "auto" else bool(cache)
-        images, told = _pictures(path, files, size, channels, on_disk)
+        in_order = [file for of_class in files.values() for file in of_class]
+        held = len(in_order) * math.prod(size) * channels * (1 if rotations is None else TURNS)
+        folders, mark = [], ""
+        if held >= _LARGE if cache == "auto" else cache:
+            folders, mark = [_cache_folder(path, size, channels)], _mark(files)
+        images, told = decoded_pictures(
+            path, in_order, size, channels, folders, mark, "set `cache=False`"
+        )
         if told:
             print(f"{told} `size` (--image_size), `channels` (--channels) change it.", flush=True)
-        data = ClassData(images, np.array([len(f) for f in files.values()]), list(files))
-        queries = queries_or_default(queries, data.counts, shots, train_shots)
-        parts = class_parts(
-            data,
+        super().__init__(
+            ClassData(images, np.array([len(f) for f in files.values()]), list(files)),
             classes_of_parts,
             ways=ways,
             shots=shots,
@@ -114,29 +118,24 @@ class ImageFolder(Source):
             train_shots=train_shots,
             scale=scale,
         )
-        super().__init__("classification", parts, ways=ways, shots=shots, queries=queries)
 
 
-def _pictures(
-    path: Path,
-    files: Mapping[str, Sequence[ImageFile]],
-    size: tuple[int, int],
-    channels: int,
-    on_disk: bool,
-) -> tuple[np.ndarray, str]:
-    """The decoded pictures, on disk if requested and possible, and what they lost."""
-    if on_disk:
-        try:
-            return mapped_pictures(path, files, size, channels)
-        except OSError as error:
-            print(
-                f"The decoded pictures of {path} are kept in memory, as they cannot be kept on "
-                f"disk: {error.filename}: {error.strerror}. Change that, or set `cache=False`.",
-                flush=True,
-            )
-    conversion = Conversion(size, channels)
-    all_files = [file for of_class in files.values() for file in of_class]
-    return decode_images(all_files, size, channels, conversion), conversion.told()
+def _cache_folder(path: Path, size: tuple[int, int], channels: int) -> Path:
+    """Where the decoded pictures of a folder are kept."""
+    digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
+    return users_folder() / f"pictures-{size[0]}x{size[1]}x{channels}-{digest}"
+
+
+def _mark(files: Mapping[str, Sequence[ImageFile]]) -> str:
+    """A digest of the names, sizes and modification times of pictures."""
+    digest = hashlib.sha256()
+    for name, of_class in files.items():
+        digest.update(os.fsencode(name) + b"\n")
+        for file in of_class:
+            about = os.stat(file.name)
+            digest.update(os.fsencode(os.path.basename(file.name)))
+            digest.update(f" {about.st_size} {about.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
 
 
 def _check_many(path: Path, classes: int, ways: int) -> None:
@@ -152,8 +151,8 @@ def _check_many(path: Path, classes: int, ways: int) -> None:
 
 def _check_size(size: int | tuple[int, int]) -> tuple[int, int]:
     height, width = size if isinstance(size, Sequence) and len(size) == 2 else (size, size)
-    check_integer("size", height, at_least=1, why="height and width in pixels, or one for both")
-    check_integer("size", width, at_least=1, why="height and width in pixels, or one for both")
+    for side in (height, width):
+        check_integer("size", side, at_least=1, why="height and width in pixels, or one for both")
     return height, width
 
 
@@ -181,18 +180,3 @@ def _folders(path: Path) -> list[str]:
     if not path.is_dir():
         raise FileNotFoundError(f"There is no folder {path} (looked for in {Path.cwd()}).")
     return sorted(f.name for f in path.iterdir() if f.is_dir() and not f.name.startswith("."))
-
-
-def image_files(folder: Path) -> list[ImageFile]:
-    """The pictures directly in a class folder.
-
-    Raises:
-      ValueError: if there is none.
-    """
-    paths = pictures_of(folder)
-    if not paths:
-        raise ValueError(
-            f"The class folder {folder} contains no image (looked for {KINDS}). "
-            "Delete the folder or put the images of the class directly into it."
-        )
-    return [ImageFile.at(path) for path in paths]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -14,13 +13,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from meta_tf.checks import check_choice, check_integer
-from meta_tf.tasks.episodes import ClassData, Rotations, class_parts
-from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.class_source import ClassData, ClassSource, Rotations
 from meta_tf.tasks.images.download import OMNIGLOT_URL, fetch_omniglot
 from meta_tf.tasks.images.picture import ImageFile
-from meta_tf.tasks.images.picture_cache import kept_pictures, users_folder
+from meta_tf.tasks.images.picture_cache import decoded_pictures, users_folder
 from meta_tf.tasks.size_range import SizeRange
-from meta_tf.tasks.source import Source
 from meta_tf.tasks.split import shuffled, split_by_fractions
 
 _BACKGROUND, _EVALUATION = HALVES = ("images_background", "images_evaluation")
@@ -31,7 +28,7 @@ _LAKE_VALID = 0.1
 _DRAWING = re.compile(r"(?:^|/)((images_\w+)/[^/]+/[^/.][^/]*)/[^/.][^/]*\.png$")
 
 
-class Omniglot(Source):
+class Omniglot(ClassSource):
     """Tasks of recognising characters of Omniglot, as strokes of 1 on 0.
 
     The 105 x 105 drawings are resized (Lanczos, antialiased) and inverted. The
@@ -62,8 +59,7 @@ class Omniglot(Source):
       mirror: URL of a folder that contains the two archives, to download them from;
         the official one if None. In any case, the downloaded files must have the
         official checksums.
-      train_ways: N for the training tasks; `ways` if None.
-      train_shots: K for the training tasks; `shots` if None.
+      train_ways, train_shots: those of the training tasks; `ways` and `shots` if None.
 
     Raises:
       FileNotFoundError: if the drawings are not there.
@@ -102,7 +98,7 @@ class Omniglot(Source):
             missing = [half for half in HALVES if half not in _places(data_dir)]
             fetch_omniglot(data_dir, [f"{half}.zip" for half in missing], mirror)
         data = _load(data_dir, size, cache_dir)
-        parts = class_parts(
+        super().__init__(
             data,
             _split(data.names, split),
             ways=ways,
@@ -112,7 +108,6 @@ class Omniglot(Source):
             train_ways=train_ways,
             train_shots=train_shots,
         )
-        super().__init__("classification", parts, ways=ways, shots=shots, queries=queries)
 
 
 def _split(names: Sequence[str], split: str) -> list[list[str]]:
@@ -143,25 +138,17 @@ def _load(data_dir: Path, size: int, cache_dir: str | Path | None) -> ClassData:
         )
     first = data_dir if cache_dir is None else Path(cache_dir).expanduser()
     kept = [folder / f"omniglot_{size}" for folder in (first, users_folder())]
-    images = _decoded([drawing.file for drawing in drawings], size, digest.hexdigest(), kept)
-    names, counts = np.unique([drawing.character for drawing in drawings], return_counts=True)
-    return ClassData(255 - images, counts, names.tolist())
-
-
-def _decoded(files: Sequence[ImageFile], size: int, mark: str, kept: Sequence[Path]) -> np.ndarray:
-    """The decoded drawings, kept in the first of the folders that can be written."""
-    failures = []
-    for folder in kept:
-        try:
-            return np.asarray(kept_pictures(folder, mark, files, (size, size), channels=1)[0])
-        except OSError as error:
-            failures.append(f"{error.filename or folder} ({error.strerror or error})")
-    warnings.warn(
-        "The decoded drawings could not be kept, so the next run decodes again: "
-        f"{', '.join(failures)}. Set cache_dir to a writable folder.",
-        stacklevel=2,
+    images, _ = decoded_pictures(
+        data_dir,
+        [drawing.file for drawing in drawings],
+        (size, size),
+        1,
+        kept,
+        digest.hexdigest(),
+        "set `cache_dir` to a writable folder",
     )
-    return decode_images(files, (size, size), channels=1)
+    names, counts = np.unique([drawing.character for drawing in drawings], return_counts=True)
+    return ClassData(255 - np.asarray(images), counts, names.tolist())
 
 
 def _candidates(data_dir: Path, half: str) -> list[Path]:

@@ -25,10 +25,7 @@ WHITE_OF_16_BITS = 65535
 
 
 class ImageFile(NamedTuple):
-    """A picture to decode: its `name`, for messages, and `read`.
-
-    `read` returns the bytes of a file, or a PIL picture.
-    """
+    """A picture to decode: its `name`, for messages, and `read`, for its bytes or a PIL picture."""
 
     name: str
     read: Callable[[], bytes | Image.Image]
@@ -60,16 +57,11 @@ class Picture(NamedTuple):
 
 
 class PictureReader:
-    """Reads the pictures of one set.
+    """Reads the pictures of one set, in grey or colour; it does not resize them to `size`.
 
     All 16-bit grey levels of the set are scaled by the same number: cameras and scanners
     write 10, 12 or 14 bits into 16, so white is the largest value of the fewest bits that hold
     all values of the set.
-
-    Args:
-      files: the set.
-      size: the requested height and width; this class does not resize to it.
-      channels: 1 (grey) or 3 (red, green, blue).
     """
 
     def __init__(self, files: Sequence[ImageFile], size: tuple[int, int], channels: int):
@@ -79,11 +71,7 @@ class PictureReader:
         self._white: int | None = None  # for 16-bit grey; found with the first such picture
 
     def read(self, file: ImageFile) -> Picture:
-        """Decodes a file.
-
-        Raises:
-          ValueError: if it cannot be decoded; the error names the file.
-        """
+        """Decodes a file, or raises ValueError, which names it."""
         picture = _decoded(file, self._picture)
         if picture.white is None:
             return picture
@@ -95,7 +83,7 @@ class PictureReader:
         return picture._replace(pixels=levels, white=self._white)
 
     def _picture(self, image: Image.Image) -> Picture:
-        stored, colour = image.size, not _is_grey(image)
+        stored, grey = image.size, image.mode in ("1", "L", "LA", "La") or _is_deep(image)
         several = image.format not in _ONE_PICTURE and getattr(image, "is_animated", False)
         # Decodes a JPEG in grey, and at a half, a quarter or an eighth of its size if sufficient.
         smaller = image.draft(self._mode, (self._enough, self._enough)) is not None
@@ -118,7 +106,7 @@ class PictureReader:
             # `np.asarray` would make Pillow write them twice.
             pixels = np.frombuffer(image.tobytes(), np.uint8)
             pixels = pixels.reshape(*image.size[::-1], self._channels)
-        return Picture(pixels, (height, width), colour, transparent, several, white)
+        return Picture(pixels, (height, width), not grey, transparent, several, white)
 
 
 def _decoded(file: ImageFile, decode: Callable[[Image.Image], Any]) -> Any:
@@ -138,10 +126,6 @@ def _opened(content: bytes | Image.Image) -> Image.Image:
     copied = content.copy()
     copied.format = content.format  # a copy loses it
     return copied
-
-
-def _is_grey(image: Image.Image) -> bool:
-    return image.mode in ("1", "L", "LA", "La") or _is_deep(image)
 
 
 def _is_deep(image: Image.Image) -> bool:

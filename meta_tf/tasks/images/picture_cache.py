@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import math
 import os
@@ -13,7 +12,7 @@ import stat
 import sys
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ import tensorflow as tf
 
 from meta_tf.files import make_folder, whole_folder
 from meta_tf.tasks.images.conversion import Conversion
-from meta_tf.tasks.images.decode import decoded_chunks
+from meta_tf.tasks.images.decode import decode_images, decoded_chunks
 from meta_tf.tasks.images.picture import ImageFile
 
 _FORMAT = 2  # of the files below; incremented when decoding changes
@@ -34,47 +33,44 @@ _SLOW = 5.0  # seconds of decoding before a line is printed
 _LEFT = 3600.0  # seconds without a write after which a file belongs to a killed process
 
 
-def mapped_pictures(
-    path: Path, files: Mapping[str, Sequence[ImageFile]], size: tuple[int, int], channels: int
-) -> tuple[np.memmap, str]:
-    """The pictures of a folder, kept in the user's cache folder; see `kept_pictures`.
+def decoded_pictures(
+    path: Path,
+    files: Sequence[ImageFile],
+    size: tuple[int, int],
+    channels: int,
+    folders: Sequence[Path],
+    mark: str,
+    cure: str,
+) -> tuple[np.ndarray, str]:
+    """The decoded pictures of a set, kept in the first of the folders that can be written.
 
-    They are decoded again if the name, size or modification time of a picture has changed.
-
-    Args:
-      path: the folder; its pictures are kept once for each `size` and `channels`.
-      files: the pictures in it, by class.
-      size: height and width to resize to.
-      channels: 1 or 3.
+    They are in memory if there are no folders or, after a line on `path` and a `cure`, if none of
+    them can be written. `mark` is a digest of the files and their order. Returns the pictures,
+    uint8 [n, height, width, channels], and what they lost, as `Conversion.in_words` says.
     """
-    digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
-    folder = users_folder() / f"pictures-{size[0]}x{size[1]}x{channels}-{digest}"
-    in_order = [file for of_class in files.values() for file in of_class]
-    return kept_pictures(folder, _mark(files), in_order, size, channels)
+    failures = []
+    for folder in folders:
+        try:
+            return kept_pictures(folder, mark, files, size, channels)
+        except OSError as error:
+            failures.append(f"{error.filename or folder}: {error.strerror or error}")
+    if failures:
+        print(
+            f"The decoded pictures of {path} are kept in memory, as they cannot be kept on disk: "
+            f"{'; '.join(failures)}. Change that, or {cure}.",
+            flush=True,
+        )
+    conversion = Conversion(size, channels)
+    return decode_images(files, size, channels, conversion), conversion.in_words()
 
 
 def kept_pictures(
     folder: Path, mark: str, files: Sequence[ImageFile], size: tuple[int, int], channels: int
 ) -> tuple[np.memmap, str]:
-    """The decoded pictures in a folder, which is written on first use.
+    """The pictures as a memory map of a folder, which is written on first use.
 
     It is written again if `mark` differs, or if its checksum shows damage; the whole file is read
-    once for that.
-
-    Args:
-      folder: the folder that keeps the pictures.
-      mark: a digest of the files and their order.
-      files: the pictures.
-      size: height and width to resize to.
-      channels: 1 or 3.
-
-    Returns:
-      The pictures as a memory map, uint8 [n, height, width, channels], and what they lost; see
-      `Conversion.told`.
-
-    Raises:
-      OSError: if the folder cannot be written.
-      ValueError: if a picture cannot be decoded.
+    once for that. Raises OSError if the folder cannot be written.
     """
     mark = f"{_FORMAT} {tf.__version__} {PIL.__version__} {mark}"
     shape = (len(files), *size, channels)
@@ -96,18 +92,6 @@ def kept_pictures(
 def users_folder() -> Path:
     """The user's cache folder (`~/.cache/meta_tf` on Linux)."""
     return platformdirs.user_cache_path("meta_tf", appauthor=False)
-
-
-def _mark(files: Mapping[str, Sequence[ImageFile]]) -> str:
-    """A digest of the names, sizes and modification times of pictures."""
-    digest = hashlib.sha256()
-    for name, of_class in files.items():
-        digest.update(os.fsencode(name) + b"\n")
-        for file in of_class:
-            about = os.stat(file.name)
-            digest.update(os.fsencode(os.path.basename(file.name)))
-            digest.update(f" {about.st_size} {about.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
 
 
 def _opened(folder: Path, mark: str, shape: tuple[int, ...]) -> tuple[np.memmap, str] | None:
@@ -161,8 +145,8 @@ def _write(folder: Path, mark: str, files: Sequence[ImageFile], shape: tuple[int
                 if not told and done < len(files) and time.monotonic() - start > _SLOW:
                     told = True
                     _tell(folder, done, shape)
-        checksum = zlib.crc32(conversion.told().encode(), checksum)
-        about = {"mark": mark, "told": conversion.told(), "checksum": checksum}
+        checksum = zlib.crc32(conversion.in_words().encode(), checksum)
+        about = {"mark": mark, "told": conversion.in_words(), "checksum": checksum}
         (part / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
 

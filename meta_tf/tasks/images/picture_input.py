@@ -14,7 +14,7 @@ from PIL import Image
 from meta_tf.tasks.images.conversion import Conversion
 from meta_tf.tasks.images.decode import decode_images, decoded_chunks
 from meta_tf.tasks.images.picture import ImageFile
-from meta_tf.tasks.images.picture_classes import classes_in, pictures_in, shown_name
+from meta_tf.tasks.images.picture_files import classes_in, pictures_in, shown_name
 
 Invert = Literal["no", "light", "yes"]
 _TAKES = (
@@ -99,28 +99,20 @@ class PictureInput:
         return images.astype(np.float32) / np.float32(255 / self.white)
 
     def read_classes(self, pictures: Any, name: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
-        """Reads the pictures of classes.
+        """Pictures of classes [S, height, width, channels], their class numbers [S], and the names.
 
-        Args:
-          pictures: a folder with a subfolder of pictures for each class, or one picture for each;
-            or a dict of a class's name to its pictures.
-          name: the name of the argument, for errors.
-
-        Returns:
-          The pictures [S, height, width, channels], their class numbers [S], and the names.
-
-        Raises:
-          ValueError: if there are fewer than two classes, or pictures cannot be read.
+        `pictures`: a folder with a subfolder of pictures for each class, or one picture for each;
+        or a dict of a class's name to its pictures. `name`: the name of the argument, for errors.
         """
         if isinstance(pictures, Mapping):
             if len(pictures) < 2:
                 raise ValueError(
                     f"{name} must hold at least two classes. Received: {len(pictures)}."
                 )
-            by_class = {str(key): picture_files(value, name) for key, value in pictures.items()}
-            names = list(by_class)
-            files = [file for of_class in by_class.values() for file in of_class]
-            labels = [i for i, of_class in enumerate(by_class.values()) for _ in of_class]
+            by_class = [picture_files(value, name) for value in pictures.values()]
+            names = list(map(str, pictures))
+            files = [file for of_class in by_class for file in of_class]
+            labels = [i for i, of_class in enumerate(by_class) for _ in of_class]
         else:
             if not isinstance(pictures, str | os.PathLike):
                 raise ValueError(
@@ -134,11 +126,7 @@ class PictureInput:
 
 
 def picture_files(pictures: Any, name: str) -> list[ImageFile]:
-    """What `PictureInput.read` takes, as files to decode.
-
-    Raises:
-      ValueError: if it is something else, or a file does not exist.
-    """
+    """What `PictureInput.read` takes, as files to decode; ValueError for anything else."""
     if isinstance(pictures, str | os.PathLike):
         path = Path(pictures).expanduser()
         if path.is_dir():

@@ -1,0 +1,140 @@
+"""`ClassSource`: tasks of N ways and K shots, from examples that are sorted by class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from meta_tf.checks import check_choice, check_switch
+from meta_tf.tasks.class_part import ClassPart
+from meta_tf.tasks.mapped import MappedExamples
+from meta_tf.tasks.sampler import TURNS, Sampler
+from meta_tf.tasks.size_range import RangeSizes, SizeRange, ends_of
+from meta_tf.tasks.source import PARTS, Source
+
+Rotations = Literal["task", "classes"] | None
+_MOST_QUERIES = 15  # as in most papers
+
+
+class ClassData(NamedTuple):
+    """Examples grouped by class.
+
+    `examples`: [n, ...] uint8, float32 or int32, one class after another; those of a memory map
+    stay on disk.
+    `counts`: the number of examples of each class.
+    `names`: the class names.
+    """
+
+    examples: np.ndarray
+    counts: np.ndarray
+    names: list[str]
+
+
+class ClassSource(Source):
+    """Tasks of N ways and K shots, from examples of classes.
+
+    `split`: names of the classes of training, validation and test. The other arguments are as in
+    `Omniglot` and `from_arrays`. Raises ValueError if a part has fewer classes than `ways`, a class
+    has fewer examples than a task needs, or the examples cannot be rotated.
+    """
+
+    def __init__(
+        self,
+        data: ClassData,
+        split: Sequence[Sequence[str]],
+        *,
+        ways: SizeRange,
+        shots: SizeRange,
+        queries: SizeRange | None,
+        rotations: Rotations,
+        train_ways: SizeRange | None = None,
+        train_shots: SizeRange | None = None,
+        scale: bool = True,
+    ):
+        check_choice("rotations", rotations, ("task", "classes", None))
+        check_switch("scale", scale)
+        if rotations is not None:
+            _check_square(data.examples.shape, rotations)
+        ways, shots = ends_of("ways", ways), ends_of("shots", shots)
+        train_ways = ways if train_ways is None else ends_of("train_ways", train_ways)
+        train_shots = shots if train_shots is None else ends_of("train_shots", train_shots)
+        if queries is None:
+            left = int(data.counts.min()) - max(shots[1], train_shots[1])
+            # If none is left, the error for 1 names the class.
+            queries = max(1, min(_MOST_QUERIES, left))
+        queries = ends_of("queries", queries)
+        starts = np.cumsum(data.counts) - data.counts
+        rows = {name: row for row, name in enumerate(data.names)}
+        examples = _with_turns(data.examples, 1 if rotations is None else TURNS)
+        parts = []
+        for stream, (part, names) in enumerate(zip(PARTS, split, strict=True)):
+            # A fixed order, so that the caller's order of names does not change episodes.
+            names = sorted(names)
+            chosen = [rows[name] for name in names]
+            if part == "train":
+                sizes = RangeSizes(train_ways, train_shots, queries)
+            else:
+                sizes = RangeSizes(ways, shots, queries)
+            most = sizes.ways[1], sizes.shots[1], sizes.queries[1]
+            _check_part(part, names, data.counts[chosen], len(data.names), *most)
+            sampler = Sampler(
+                examples,
+                starts[chosen],
+                data.counts[chosen],
+                *most,
+                rotations == "task",
+                None if all(first == last for first, last in sizes) else sizes,
+                scale,
+            )
+            if rotations == "classes" and part == "train":
+                sampler = sampler.with_turned_classes(len(data.examples))
+                names = [f"{name}/turned{90 * turn}" for turn in range(TURNS) for name in names]
+            parts.append(ClassPart(sampler, stream=stream, classes=names))
+        super().__init__("classification", parts, ways=ways, shots=shots, queries=queries)
+
+
+def _with_turns(examples: np.ndarray, turns: int) -> tf.Tensor | MappedExamples:
+    """The examples in four rotations, one after another, so that rotating is only gathering."""
+    if isinstance(examples, np.memmap):
+        return MappedExamples(examples, turns)
+    if turns > 1:
+        turned = [np.rot90(examples, turn, axes=(1, 2)) for turn in range(turns)]
+        examples = np.concatenate(turned)
+    with tf.device("CPU:0"):
+        return tf.constant(examples)
+
+
+def _check_square(shape: tuple[int, ...], rotations: Rotations) -> None:
+    if len(shape) not in (3, 4) or shape[1] != shape[2]:
+        raise ValueError(
+            "Only square images can be rotated, [n, size, size] or [n, size, size, channels]. "
+            f"Received: examples of shape {shape} and rotations={rotations!r}. "
+            "Pass rotations=None, or resize the images to a square."
+        )
+
+
+def _check_part(
+    part: str,
+    names: Sequence[str],
+    counts: np.ndarray,
+    classes: int,
+    ways: int,
+    shots: int,
+    queries: int,
+) -> None:
+    if len(names) < ways:
+        raise ValueError(
+            f"The {part} part has {len(names)} of the {classes} classes, fewer than a task needs: "
+            f"ways={ways}. Add classes, lower `ways`, or give the part a larger fraction of "
+            "the classes."
+        )
+    least = int(np.argmin(counts))
+    if counts[least] < shots + queries:
+        raise ValueError(
+            f"Class {names[least]!r} of the {part} part has {counts[least]} examples, fewer than a "
+            f"task needs: shots + queries = {shots} + {queries} = {shots + queries}, as no example "
+            "can be in both sets. Add examples, remove the class, or lower `shots` or `queries`."
+        )
