@@ -80,8 +80,7 @@ class Confusion:
     def mixed_up(self) -> list[tuple[str, str, int, int]]:
         """The mistakes, the most frequent first.
 
-        Returns:
-          The class, what it was predicted as, how often, and the number of its examples.
+        Each is the class, what it was predicted as, how often, and the number of its examples.
         """
         found = [
             (self.names[i], self.names[j], int(self.counts[i, j]), int(self.counts[i].sum()))

@@ -131,11 +131,7 @@ class Evaluation:
 
     @classmethod
     def load(cls, path: str | Path) -> Evaluation:
-        """Reads a file that `save` wrote, or the `results.json` of a run of `train.py`.
-
-        Raises:
-          ValueError: if the file is not of this kind.
-        """
+        """Reads a file that `save` wrote, or a run's `results.json`; ValueError for any other."""
         names = {f.name for f in dataclasses.fields(cls)} - {"per_task"}
         # Missing in older files.
         content: dict[str, Any] = {"batch_with": "queries", "others": {}, "baselines": {}}

@@ -40,9 +40,9 @@ from meta_tf.learner.class_names import numbered
 from meta_tf.learner.compiled import (
     compiled_adapt,
     compiled_trajectory,
-    measures_later,
     task_functions,
 )
+from meta_tf.learner.distances import measures_later
 from meta_tf.learner.embedded import adapt_in_parts, passes_in_parts
 from meta_tf.learner.input_range import InputRange
 from meta_tf.learner.keras_file import (
@@ -673,6 +673,11 @@ class MetaLearner(keras.Model):
         of which the last two take embeddings. `"litert"` is one file (`.tflite`) for
         phones, microcomputers and web pages; `"onnx"` is a folder with one file per signature.
         `export` runs both formats and compares them with TensorFlow before it completes.
+
+        With the predictions, a calibrated learner's functions return `strangeness` [Q]: above a
+        threshold, a query is none of the classes. The thresholds and the temperature are in
+        `meta_tf.json`, or in `FILE.thresholds.json` and `FILE.temperature.json` beside the other
+        formats. `adapt` then returns, and `predict` takes, what `strangeness` needs.
 
         A model with several inputs has `support_x_a`, `support_x_b`, …, named after the
         inputs' keys or numbers.

@@ -22,25 +22,12 @@ def can_be_fused(x: Tensor) -> bool:
 def fused_batch_norm(
     x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalises each channel of `x`: `(y, mean, variance)`.
+    """Normalises each channel of images `x` [B, H, W, C] in float32: `(y, mean, variance)`.
 
         mean = Σ x / n,  variance = Σ (x - mean)² / n,  r = 1 / √(variance + ε)
         y = γ z + β,  z = (x - mean) r
 
-    Args:
-      x: images [B, H, W, C], float32.
-      gamma: γ, [C].
-      beta: β, [C].
-      epsilon: ε.
-
-    Returns:
-      y [B, H, W, C], and mean and variance [C] of this x; gradients flow through all.
-
-    Example:
-      >>> x = tf.random.normal([2, 3, 3, 4])
-      >>> y, mean, _ = fused_batch_norm(x, tf.ones(4), tf.zeros(4), 1e-3)
-      >>> y.shape, mean.shape
-      (TensorShape([2, 3, 3, 4]), TensorShape([4]))
+    γ and β are [C], as are mean and variance. Gradients flow through all three results.
     """
     y, mean, unbiased, *reserved = tf.raw_ops.FusedBatchNormV3(  # the last three for its gradient
         x=x,

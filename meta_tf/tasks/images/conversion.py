@@ -9,13 +9,6 @@ class Conversion:
     """Counts the sizes and colours of pictures as stored, and describes the conversion.
 
     `size`, `channels` and `crop` are as in `decode_images`.
-
-    Example:
-      >>> conversion = Conversion((28, 28), 1)
-      >>> pixels = np.zeros([40, 40, 1], np.uint8)
-      >>> conversion.add(Picture(pixels, (40, 40), colour=True))
-      >>> conversion.in_words()[-20:]
-      ' to 28 x 28 in grey.'
     """
 
     def __init__(self, size: tuple[int, int], channels: int, crop: bool = False):
@@ -25,7 +18,6 @@ class Conversion:
         self._pictures = self._colours = self._transparent = self._several = 0
 
     def add(self, picture: Picture) -> None:
-        """Counts a picture."""
         self._sizes.add(picture.size)
         self._pictures += 1
         self._colours += picture.colour

@@ -81,9 +81,8 @@ def decoded_chunks(
 def _resized(pictures: np.ndarray, size: tuple[int, int], crop: bool) -> np.ndarray:
     """Pictures [n, h, w, channels] as uint8 [n, *size, channels].
 
-    Without `crop`, the result is that of
-    `tf.image.resize(pictures, size, "lanczos3", antialias=True)`, which takes several times as
-    long for one picture.
+    Without `crop`, the result is that of `tf.image.resize(pictures, size, "lanczos3",
+    antialias=True)`, which takes several times as long for one picture.
     """
     stored, target = np.array(pictures.shape[1:3], np.float32), np.array(size, np.float32)
     scale: np.ndarray = target / stored

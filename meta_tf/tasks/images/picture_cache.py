@@ -44,22 +44,9 @@ def decoded_pictures(
 ) -> tuple[np.ndarray, str]:
     """The decoded pictures of a set, kept in the first of the folders that can be written.
 
-    They are in memory if there are no folders, or after a line if none of them can be written.
-
-    Args:
-      path: the set, for the line.
-      files: the pictures.
-      size: height and width to resize to.
-      channels: 1 or 3.
-      folders: see `kept_pictures`.
-      mark: a digest of the files and their order.
-      cure: what the user can do about the line.
-
-    Returns:
-      uint8 [n, height, width, channels], and what the pictures lost; see `Conversion.in_words`.
-
-    Raises:
-      ValueError: if a picture cannot be decoded.
+    They are in memory if there are no folders or, after a line on `path` and a `cure`, if none of
+    them can be written. `mark` is a digest of the files and their order. Returns the pictures,
+    uint8 [n, height, width, channels], and what they lost, as `Conversion.in_words` says.
     """
     failures = []
     for folder in folders:
