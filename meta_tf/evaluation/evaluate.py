@@ -66,23 +66,20 @@ def evaluate(
       steps: the last number of inner steps; if None, the algorithm's `eval_steps`, or else
         its `inner_steps`; 0 for an algorithm without inner steps.
       seed: chooses the tasks.
-      tasks_at_once: the number of tasks computed together; more need more memory. It does
-        not affect which tasks are drawn.
+      tasks_at_once: tasks computed together. More need more memory; the tasks are the same.
       metric: `"accuracy"`, `"mse"`, `"loss"`, for predictions of means and scales also
-        `"log_likelihood"`, `"crps"` and `"coverage_90"` (the fraction of targets inside their
-        90 % intervals), a function `(query_y, predictions) -> values`
-        that is averaged over the query set, or a `keras.metrics.Metric`, which is reset for
-        each task. If None: accuracy for integer labels, with the cross-entropy (`nll`) and the
-        calibration error (`ece`) of the probabilities after the last step, which have the
-        temperature of a calibrated learner; mse if that is the loss; for
-        `meta_tf.GaussianLoss` the mse of the means, and the three scores above after the last
-        step; otherwise the loss. Predictions that a mask excludes do not count; neither does the
-        loss's `ignore_class` in the accuracy.
+        `"log_likelihood"`, `"crps"` and `"coverage_90"` (the fraction of targets inside their 90 %
+        intervals), a function `(query_y, predictions) -> values` that is averaged over the query
+        set, or a `keras.metrics.Metric`, which is reset for each task. If None: accuracy for
+        integer labels, with the cross-entropy (`nll`) and the calibration error (`ece`) of the
+        probabilities after the last step, which have the temperature of a calibrated learner; mse
+        if that is the loss; for `meta_tf.GaussianLoss` the mse of the means, and the three scores
+        above after the last step; otherwise the loss. Predictions that a mask excludes do not
+        count; neither does the loss's `ignore_class` in the accuracy.
       verbose: 1 shows a progress bar, 0 shows none, `"auto"` shows one on a terminal.
-      batch_with: which examples share a query's batch, which matters for batch norm in the
-        mode `transductive`: `"queries"`, all queries of its task, as in published results;
-        `"none"`, no others, as for a user's single new picture; or `"support"`, the
-        support set.
+      batch_with: which examples share a query's batch, which matters for batch norm in the mode
+        `transductive`: `"queries"`, all queries of its task, as in published results; `"none"`, no
+        others, as for a user's single new picture; or `"support"`, the support set.
       baselines: whether to compare the learner, on the same tasks, with what the support set
         gives without meta-learning: the nearest class mean and logistic regression, or ridge
         regression; on the inputs, and on the features of a frozen network. A part of groups to

@@ -15,15 +15,13 @@ from meta_tf.checks import check_integer, check_switch
 class MetaDense(keras.layers.Layer):
     """A dense layer whose weights, including the bias, are initialised from N(0, 1).
 
-    For x [..., D], with W [D, units] the attribute `kernel` and b [units] the
-    attribute `bias`:
+    For x [..., D], with W [D, units] the attribute `kernel` and b [units] the attribute `bias`:
 
         f(x) = activation(x W + b)
 
-    It is an ordinary layer for any Keras model, and differs from
-    `keras.layers.Dense` only in its defaults. The wide initialisation makes the
-    outputs large: their variance before the activation is D + 1 for inputs
-    N(0, 1). That is right for one layer, but usually too wide for a deep stack.
+    It is an ordinary layer for any Keras model, and differs from `keras.layers.Dense` only in its
+    defaults. The wide initialisation makes the outputs large: their variance before the activation
+    is D + 1 for inputs N(0, 1). That is right for one layer, but usually too wide for a deep stack.
 
     Args:
       units: number of outputs, at least 1.

@@ -1,8 +1,7 @@
 """How far embeddings are from all classes of a support set.
 
 Pure functions of tensors, for one task, as in `meta_tf.layers.classifiers`. With f(x) the
-embeddings, c_n the mean of the K_n support examples of class n, and v the variance within
-classes:
+embeddings, c_n the mean of the K_n support examples of class n, and v the variance within classes:
 
     strangeness(x) = log(min over n of |f(x) - c_n|² / (1 + 1/K_n) / v)
 

@@ -55,9 +55,8 @@ class Outcome(NamedTuple):
 class Network:
     """A built Keras model as a pure function of its weights.
 
-    Every algorithm uses this class for its mathematics. No method reads or changes
-    a variable of the model, so gradients flow only to the given weights, and many
-    tasks can run in parallel.
+    Every algorithm uses this class for its mathematics. No method reads or changes a variable of
+    the model, so gradients flow only to the given weights, and many tasks can run in parallel.
 
     Args:
       model: a built `keras.Model` of any kind. It is not changed; its normalisation
@@ -207,10 +206,9 @@ class Network:
           weights: as in `Network.weights`.
           query: the query examples of one task.
           training: whether layers such as dropout act as in training.
-          predict: maps a network and the inputs to predictions; if None, calls the network.
-            The network that it gets behaves as in training if `training` is True, and
-            records the results of its last pass besides the outputs: state and
-            regularisers.
+          predict: maps a network and the inputs to predictions; if None, calls the network. The
+            network that it gets behaves as in training if `training` is True, and records the
+            results of its last pass besides the outputs: state and regularisers.
         """
         recording = self.recording(training)
         if predict is None:

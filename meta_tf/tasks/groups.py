@@ -32,12 +32,11 @@ def from_groups(
 ) -> Source:
     """Makes a task from every group of examples: learn a new patient, speaker or vehicle.
 
-    Each part has its own groups, so validation and test measure what is wanted in the
-    end: learning a group that training has not seen. A task of `batches` is a random
-    group, with as many of its examples as all groups have, because all tasks of a batch
-    have one shape; other examples of larger groups appear in other tasks.
-    `tasks.test.whole_groups()` gives every group with *all* its other examples as queries,
-    one task per batch, for `meta_tf.evaluate`.
+    Each part has its own groups, so validation and test measure what is wanted in the end: learning
+    a group that training has not seen. A task of `batches` is a random group, with as many of its
+    examples as all groups have, because all tasks of a batch have one shape; other examples of
+    larger groups appear in other tasks. `tasks.test.whole_groups()` gives every group with *all*
+    its other examples as queries, one task per batch, for `meta_tf.evaluate`.
 
     Args:
       x: the inputs, [n, ...] with any shape after the first axis. uint8 is scaled from
@@ -56,8 +55,7 @@ def from_groups(
       time: the time of each example, [n] numbers; the order of the examples if None.
       split: the fractions of the groups in the three parts, which add up to 1; or three
         disjoint lists of groups. Groups in no list are left out.
-      seed: for fractions, chooses the groups of each part, together with the groups' names
-        only.
+      seed: for fractions, chooses the groups of each part, together with the groups' names only.
 
     Returns:
       A `Source`, whose parts are `meta_tf.tasks.GroupPart`s, with the names of their groups in

@@ -47,11 +47,10 @@ def from_table(
       target: the column to predict.
       group: the column with the group of each row.
       features: the columns to predict from: numbers, True and False, or texts, which are
-        categories. They may have gaps, which the learner fills with the mean of the training
-        groups and sees as such. If None, all except
-        `target`, `group` and `time`, and except columns that only number the rows: those
-        without a name, as pandas and R write them, and those that count 0, 1, 2 … or 1, 2, 3 …
-        down the table. A line lists them.
+        categories. They may have gaps, which the learner fills with the mean of the training groups
+        and sees as such. If None, all except `target`, `group` and `time`, and except columns that
+        only number the rows: those without a name, as pandas and R write them, and those that count
+        0, 1, 2 … or 1, 2, 3 … down the table. A line lists them.
       time: the column of numbers or dates that orders the rows of a group, for
         `support="first"`. To predict from it too, add it to `features`.
       kind: `"auto"` treats text, True and False, and whole numbers with at most 20 distinct
