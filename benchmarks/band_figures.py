@@ -42,7 +42,7 @@ def new_patients(workdir: Path, data: Path) -> Figure:
     """Measured and predicted concentrations over time."""
     known, tasks, lists = patients.read(data, 0)
     population = compartments.fit_population([known[n] for n in lists["train"] + lists["valid"]])
-    learner = keras.models.load_model(workdir / "patients" / "fold_0.keras")
+    learner = keras.models.load_model(workdir / "patients" / "InContext_0.keras")
     figure = Figure(figsize=(12, 4.4), layout="constrained")
     for axes, (number, support, _) in zip(
         figure.subplots(1, 3, sharey=True), tasks[:3], strict=True
@@ -99,7 +99,7 @@ def _band(axes: Any, t: np.ndarray, typical: np.ndarray, outputs: np.ndarray) ->
     lower, upper = (end.numpy()[:, 0] for end in gaussian.interval(outputs, 0.9))
     band = np.exp(typical + lower), np.exp(typical + upper)
     axes.fill_between(t, *band, color=BLUE, alpha=0.2, lw=0, label="90 % interval")
-    axes.plot(t, np.exp(typical + outputs[:, 0]), color=BLUE, lw=1.8, label="ALPaCA")
+    axes.plot(t, np.exp(typical + outputs[:, 0]), color=BLUE, lw=1.8, label="InContext")
 
 
 if __name__ == "__main__":

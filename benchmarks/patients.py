@@ -3,109 +3,160 @@
     python -m benchmarks.data.remifentanil          # data/remifentanil.csv
     python -m benchmarks.patients
 
-For each of five folds, a compartment model of the population is fitted to the training and
-validation patients. ALPaCA is trained on patients simulated from that population, and then tuned on
-the real training patients, until the validation patients get no better. The test patients' tasks
-are those of `benchmarks.real_problems`, so errors are paired with those recorded there. Continues
-where it stopped, and writes benchmarks/results/patients.json with the folds that are done.
+For each of five folds, a compartment model of the population is fitted to the known patients, those
+for training and validation. Learners are trained on patients simulated from that population, and
+then tuned on the known patients; the validation patients choose the steps. They are ALPaCA, and
+an in-context learner that begins with patients simulated from broad ranges, the same for all folds.
+The test patients' tasks are those of `benchmarks.real_problems`, so errors are paired with those
+recorded there. Continues where it stopped, and writes benchmarks/results/patients.json with the
+folds that are done.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
+import itertools
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import keras
 import numpy as np
 
 import meta_tf
-from benchmarks import compartments
+from benchmarks import compartments, long_training
 from benchmarks.compartments import Infusion, Patient, Population
 from benchmarks.interval import interval
-from benchmarks.simulated_patients import SHOTS, RealPatients, SimulatedPatients, inputs
+from benchmarks.simulated_patients import (
+    BROAD,
+    SHOTS,
+    RealPatients,
+    SimulatedPatients,
+    inputs,
+    invented,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 FOLDS, DRAWS = 5, 10
 COVARIATES = ["age", "height", "weight", "body_surface", "lean_mass", "male"]
-TASKS, STEPS, TUNING_STEPS, EVERY = 32, 1500, 400, 50
-RATE, TUNING_RATE = 2e-3, 2e-4
-FEATURES, HIDDEN = 32, (64, 64)
+TASKS, EVERY = 32, 50
+BROAD_STEPS, STEPS, TUNING_STEPS, TUNING_RATE = 40_000, 1500, 600, 2e-4
+INPUTS, HIDDEN = SimulatedPatients.INPUTS, (64, 64)
 _MAP = "compartments, maximum a posteriori"
+_PAIRED = ("squared_error", "log_likelihood")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="data/remifentanil.csv")
     parser.add_argument("--workdir", default="runs/patients", help="the trainings' folder")
-    parser.add_argument("--steps", type=int, default=STEPS)
     folds = list(range(FOLDS))
     parser.add_argument("--folds", type=int, nargs="*", default=folds, help="those to train now")
     given = parser.parse_args()
     folder = Path(given.workdir)
     folder.mkdir(parents=True, exist_ok=True)
-    learner = make_learner()
-    start = [v.numpy() for v in learner.variables + learner.optimizer.variables]
-    for fold in given.folds:
-        path = folder / f"fold_{fold}.json"
+    learners = {
+        "ALPaCA": (make_alpaca, 2e-3),
+        "InContext": (functools.partial(start_in_context, folder / "broad"), 5e-4),
+    }
+    for fold, (name, (make, rate)) in itertools.product(given.folds, learners.items()):
+        path = folder / f"{name}_{fold}.json"
         if path.exists():
             continue
-        for variable, value in zip(
-            learner.variables + learner.optimizer.variables, start, strict=True
-        ):
-            variable.assign(value)
-        scores = one_fold(learner, Path(given.data), fold, given.steps)
-        learner.save(folder / f"fold_{fold}.keras")
-        path.write_text(json.dumps(scores))
-    done = [fold for fold in folds if (folder / f"fold_{fold}.json").exists()]
-    write({fold: json.loads((folder / f"fold_{fold}.json").read_text()) for fold in done})
+        print(f"fold {fold}, {name}", flush=True)
+        learner, found = one_fold(name, make, rate, *read(Path(given.data), fold))
+        for method, scores in found["scores"].items():
+            means = {of: round(fmean(values.values()), 4) for of, values in scores.items()}
+            print(f"  {method}: {means}", flush=True)
+        learner.save(path.with_suffix(".keras"))
+        path.write_text(json.dumps(found))
+    done = [n for n in folds if all((folder / f"{name}_{n}.json").exists() for name in learners)]
+    write(folder, done, list(learners))
 
 
-def make_learner() -> meta_tf.MetaLearner:
-    """ALPaCA for the inputs of `simulated_patients`."""
+def one_fold(
+    name: str, make: Callable[[], Any], rate: float, patients: dict, tasks: list, lists: dict
+) -> tuple[Any, dict[str, Any]]:
+    """A learner for a fold, and scores of each test patient, {method: {score: {patient: value}}}.
+
+    The steps of tuning are chosen with a learner that knows nothing of the validation patients.
+    Then all is done again, with these steps and with the validation patients among the known.
+    """
+    training, valid = ([patients[n] for n in lists[part]] for part in ("train", "valid"))
+
+    def prepared(known: list[Patient]) -> tuple[Any, Population]:
+        learner, population = make(), compartments.fit_population(known)
+        simulate(learner, population, known, rate)
+        return learner, population
+
+    steps = best_steps(*prepared(training), training, valid)
+    known = training + valid
+    learner, population = prepared(known)
+    found = {
+        _MAP: score(patients, tasks, by_map(population)),
+        f"{name}, simulated patients": score(patients, tasks, by(learner, population)),
+    }
+    if steps:
+        tune(learner, population, known, steps)
+    found[f"{name}, and tuned on real ones"] = score(patients, tasks, by(learner, population))
+    return learner, {"tuning_steps": steps, "scores": found}
+
+
+def make_alpaca() -> meta_tf.MetaLearner:
+    """Bayesian linear regression on learned features."""
     keras.utils.set_random_seed(0)
-    size = SimulatedPatients.INPUTS
-    body = meta_tf.models.mlp(size, FEATURES, HIDDEN, "gelu", "glorot_uniform")
-    learner = meta_tf.MetaLearner(body, meta_tf.ALPaCA(noise=0.2), meta_tf.GaussianLoss())
-    learner.compile(keras.optimizers.Adam(RATE, global_clipnorm=1.0), steps_per_execution=EVERY)
+    body = meta_tf.models.mlp(INPUTS, 32, HIDDEN, "gelu", "glorot_uniform")
+    return meta_tf.MetaLearner(body, meta_tf.ALPaCA(noise=0.2), meta_tf.GaussianLoss())
+
+
+def make_in_context() -> meta_tf.MetaLearner:
+    """A transformer that reads the support set."""
+    keras.utils.set_random_seed(0)
+    body = meta_tf.models.mlp(INPUTS, None, HIDDEN, "gelu", "glorot_uniform")
+    return meta_tf.MetaLearner(body, meta_tf.InContext(answer="gaussian"), meta_tf.GaussianLoss())
+
+
+def start_in_context(folder: Path) -> meta_tf.MetaLearner:
+    """The same after a training on patients simulated from broad ranges."""
+    learner = make_in_context()
+    learner.set_weights(broad(folder))
     return learner
 
 
-def one_fold(learner: Any, data: Path, fold: int, steps: int) -> dict[str, Any]:
-    """Scores of each test patient and method, {method: {score: {patient: value}}}."""
-    patients, tasks, lists = read(data, fold)
-    training, valid = ([patients[n] for n in lists[part]] for part in ("train", "valid"))
-    population = compartments.fit_population(training + valid)
-    print(f"fold {fold}: noise {population.noise:.3f}, typical", flush=True)
-    print(dict(zip(compartments.PARAMETERS, np.exp(population.slopes[0]).round(2), strict=True)))
-    found = {_MAP: score(patients, tasks, by_map(population))}
-
-    simulated = meta_tf.tasks.from_function(
-        SimulatedPatients(population, training + valid), numpy=True
+@functools.cache
+def broad(folder: Path) -> list[np.ndarray]:
+    """The weights after that training."""
+    drawn = SimulatedPatients(BROAD, invented(4000), number=40_000)
+    part = meta_tf.tasks.from_function(drawn, numpy=True).train
+    learner = long_training.train(
+        make_in_context, part, folder, steps=BROAD_STEPS, tasks=TASKS, per_call=EVERY
     )
-    for done in range(0, steps, EVERY):
-        learner.optimizer.learning_rate = RATE * 0.5 * (1 + math.cos(math.pi * done / steps))
-        fitted = learner.fit(
-            simulated.train.batches(TASKS, start=done), steps_per_epoch=EVERY, verbose=0
-        )
-        if done % 500 == 0:
-            print(f"  {done} steps, loss {fitted.history['loss'][0]:.4f}", flush=True)
-    found["ALPaCA, simulated patients"] = score(patients, tasks, by(learner, population))
-
-    chosen = tune(learner, population, training, valid)
-    found["ALPaCA, and tuned on real ones"] = score(patients, tasks, by(learner, population))
-    for name, scores in found.items():
-        means = {score: round(float(np.mean(list(v.values()))), 4) for score, v in scores.items()}
-        print(f"  {name}: {means}", flush=True)
-    return {"steps": steps, "tuning_steps": chosen, "noise": population.noise, "scores": found}
+    return learner.get_weights()
 
 
-def tune(learner: Any, population: Population, training: list, valid: list) -> int:
-    """Tunes on real patients; returns the step that was best for the validation patients."""
-    source = meta_tf.tasks.from_function(RealPatients(population, training), numpy=True)
+def simulate(learner: Any, population: Population, known: list[Patient], rate: float) -> None:
+    """Trains on simulated patients of a population, who resemble the known ones."""
+    learner.compile(keras.optimizers.Adam(rate, global_clipnorm=1.0), steps_per_execution=EVERY)
+    simulated = meta_tf.tasks.from_function(SimulatedPatients(population, known), numpy=True)
+    for done in range(0, STEPS, EVERY):
+        learner.optimizer.learning_rate = rate * 0.5 * (1 + math.cos(math.pi * done / STEPS))
+        learner.fit(simulated.train.batches(TASKS, start=done), steps_per_epoch=EVERY, verbose=0)
+
+
+def tune(learner: Any, population: Population, known: list, steps: int, start: int = 0) -> None:
+    """Trains on real patients for `steps` more steps after `start`."""
+    source = meta_tf.tasks.from_function(RealPatients(population, known), numpy=True)
+    learner.optimizer.learning_rate = TUNING_RATE
+    learner.fit(source.train.batches(TASKS, start=start), steps_per_epoch=steps, verbose=0)
+
+
+def best_steps(learner: Any, population: Population, training: list, valid: list) -> int:
+    """Tunes on real patients; returns the steps that are best for the validation patients."""
     held_out = {number: patient for number, patient in enumerate(valid)}
     rng = np.random.default_rng(0)
     tasks = []
@@ -118,17 +169,13 @@ def tune(learner: Any, population: Population, training: list, valid: list) -> i
         found = score(held_out, tasks, by(learner, population))
         return float(np.mean(list(found["log_likelihood"].values())))
 
-    best, at = likelihood(), 0
-    kept = learner.get_weights()
-    learner.optimizer.learning_rate = TUNING_RATE
+    found = {0: likelihood()}
     for done in range(0, TUNING_STEPS, EVERY):
-        learner.fit(source.train.batches(TASKS, start=done), steps_per_epoch=EVERY, verbose=0)
-        now = likelihood()
-        if now > best:
-            best, at, kept = now, done + EVERY, learner.get_weights()
-    learner.set_weights(kept)
-    print(f"  tuned for {at} steps, validation log-likelihood {best:.3f}", flush=True)
-    return at
+        tune(learner, population, training, EVERY, done)
+        found[done + EVERY] = likelihood()
+    best = max(found, key=lambda steps: found[steps])
+    print(f"  validation log-likelihood {found[0]:.3f}, {found[best]:.3f} after {best} steps")
+    return best
 
 
 def read(data: Path, fold: int) -> tuple[dict[int, Patient], list[tuple], dict[str, list[int]]]:
@@ -214,10 +261,14 @@ def score(patients: dict[int, Patient], tasks: list[tuple], predict: Any) -> dic
     }
 
 
-def write(folds: dict[int, dict[str, Any]]) -> None:
+def write(folder: Path, folds: list[int], learners: list[str]) -> None:
     """benchmarks/results/patients.json: means over the folds' patients, and paired differences."""
+    found = {
+        name: [json.loads((folder / f"{name}_{fold}.json").read_text()) for fold in folds]
+        for name in learners
+    }
     measured: dict[str, dict[str, dict[str, float]]] = {}
-    for fold in folds.values():
+    for fold in itertools.chain(*found.values()):
         for method, scores in fold["scores"].items():
             for name, values in scores.items():
                 measured.setdefault(method, {}).setdefault(name, {}).update(values)
@@ -227,30 +278,36 @@ def write(folds: dict[int, dict[str, Any]]) -> None:
         row["name"]: {"squared_error": {p: row["by_group"][p] for p in tested}} for row in recorded
     }
     methods = {**known, **measured}
-    others = {"ridge": methods["and ridge on the support set"], "map": methods[_MAP]}
+    others = {
+        "ridge": methods["and ridge on the support set"],
+        "map": methods[_MAP],
+        "alpaca": methods["ALPaCA, and tuned on real ones"],
+    }
     rows = []
     for name, scores in methods.items():
         row: dict[str, Any] = {"name": name}
         for scored, values in scores.items():
             row[scored] = interval(list(values.values()))
-        errors = scores["squared_error"]
-        for other, those in others.items():
-            differences = [errors[p] - those["squared_error"][p] for p in errors]
-            row[f"squared_error_minus_{other}"] = interval(differences)
+        for scored, (other, those) in itertools.product(_PAIRED, others.items()):
+            if scored in scores and scored in those:
+                differences = [scores[scored][p] - those[scored][p] for p in tested]
+                row[f"{scored}_minus_{other}"] = interval(differences)
         if name in measured:
             row["by_patient"] = {
                 scored: {p: round(v, 4) for p, v in values.items()}
                 for scored, values in scores.items()
             }
         rows.append(row)
-    told = {
-        "folds": list(folds),
-        "patients": len(tested),
-        "draws": DRAWS,
-        "steps": [fold["steps"] for fold in folds.values()],
-        "tuning_steps": [fold["tuning_steps"] for fold in folds.values()],
-        "rows": rows,
+    told: dict[str, Any] = {"folds": folds, "patients": len(tested), "draws": DRAWS}
+    told["broad"] = {
+        "steps": BROAD_STEPS,
+        "cpu_seconds": long_training.cpu_seconds(folder / "broad"),
     }
+    told["steps"] = STEPS
+    told["tuning_steps"] = {
+        name: [fold["tuning_steps"] for fold in of] for name, of in found.items()
+    }
+    told["rows"] = rows
     (RESULTS / "patients.json").write_text(json.dumps(told, indent=2) + "\n")
     for row in rows:
         print({key: value for key, value in row.items() if key != "by_patient"})

@@ -25,7 +25,7 @@ from benchmarks.voices import Features, by_voice, of_length_one, whitened_summar
 from meta_tf.tasks.class_source import ClassData, ClassSource
 from meta_tf.tasks.images.decode import decode_images
 from meta_tf.tasks.images.picture import ImageFile
-from meta_tf.tasks.images.picture_classes import pictures_in
+from meta_tf.tasks.images.picture_files import pictures_in
 from meta_tf.tasks.part import Part
 from meta_tf.tasks.source import PARTS
 from meta_tf.zoo import pretrained

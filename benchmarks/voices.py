@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.nearest import whitening
 from meta_tf.tasks.images.decode import decode_images
 from meta_tf.tasks.images.picture import ImageFile
-from meta_tf.tasks.images.picture_classes import pictures_in
+from meta_tf.tasks.images.picture_files import pictures_in
 from meta_tf.tasks.part import Part
 
 Features = Callable[[np.ndarray], np.ndarray]

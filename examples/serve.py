@@ -50,11 +50,16 @@ class Query(BaseModel):
 
 
 class Task(NamedTuple):
-    """A learned task: adapted weights by name, names of classes, and the temperature if known."""
+    """A learned task: adapted weights by name, and names of classes.
+
+    Of a calibrated learner also the temperature, and the strangeness above which an example is
+    none of the classes.
+    """
 
     weights: dict[str, tf.Tensor]
     classes: list[str]
     temperature: float | None
+    threshold: float | None
 
 
 class Learner:
@@ -68,8 +73,18 @@ class Learner:
             raise ValueError("it does not learn class numbers from one input")
         self._x, self._y = inputs["support_x"], inputs["support_y"]
         self.ways = self._predict.structured_outputs["predictions"].shape[-1]
-        self._formula = temperature_in(folder)
+        self._about = description_in(folder)
         self._turns = threading.Semaphore(os.cpu_count() or 1)  # limits concurrent computations
+
+    @property
+    def judges(self) -> bool:
+        """Whether answers say which examples are none of the classes.
+
+        A transductive learner normalises all examples of a request together, but its thresholds
+        hold for one beside the support set.
+        """
+        thresholds = self._about.get("thresholds")
+        return thresholds is not None and thresholds["batch_with"] is None
 
     @property
     def bytes(self) -> int:
@@ -103,28 +118,44 @@ class Learner:
                 f"{len(classes)} classes, and no other. Received: {known}."
             )
         weights = self._run(self._adapt, support_x=x, support_y=tf.constant(y, self._y.dtype))
-        return Task(weights, classes, self._temperature(len(classes), len(y) / len(classes)))
+        size = len(classes), len(y) / len(classes)
+        return Task(weights, classes, self._temperature(*size), self._threshold(*size))
 
     def predict(self, given: Query, task: Task) -> Any:
-        x, (weights, classes, temperature) = array_of("query_x", given.query_x, self._x), task
-        found = self._run(self._predict, query_x=x, **weights)["predictions"].numpy()
+        x, classes = array_of("query_x", given.query_x, self._x), task.classes
+        outputs = self._run(self._predict, query_x=x, **task.weights)
+        found = outputs["predictions"].numpy()
         found = found[:, : len(classes)]  # a task may have fewer classes than the learner
-        if not np.isfinite(found).all():
+        strange = outputs["strangeness"].numpy() if task.threshold is not None else 0.0
+        if not (np.isfinite(found).all() and np.isfinite(strange).all()):
             raise wrong("The predictions are not finite: some number is probably far too large.")
         answers = [classes[number] for number in found.argmax(-1)]
         told = {"answers": answers, "classes": classes, "predictions": found.tolist()}
-        if temperature is not None:
-            powers = np.exp((found - found.max(-1, keepdims=True)) / temperature)
+        if task.temperature is not None:
+            powers = np.exp((found - found.max(-1, keepdims=True)) / task.temperature)
             told["probabilities"] = (powers / powers.sum(-1, keepdims=True)).tolist()
+        if task.threshold is not None:
+            told["strangeness"] = strange.tolist()
+            told["none_of_these"] = (strange > task.threshold).tolist()
         return told
 
     def _temperature(self, ways: int, shots: float) -> float | None:
         """What logits are divided by; None if the learner was not calibrated."""
-        f = self._formula
+        f = self._about.get("temperature")
         if f is None:
             return None
         sizes = [np.log(np.clip(n, *f[name])) for n, name in ((ways, "ways"), (shots, "shots"))]
         return float(np.exp(f["constant"] + f["log_ways"] * sizes[0] + f["log_shots"] * sizes[1]))
+
+    def _threshold(self, ways: int, shots: float) -> float | None:
+        """Above which strangeness an example is none of the classes; None if it is not known."""
+        if not self.judges:
+            return None
+        t = self._about["thresholds"]
+        sizes = np.log([t["ways"], t["shots"]]).T
+        size = np.clip(np.log([ways, shots]), sizes.min(0), sizes.max(0))
+        square = np.maximum(np.square(sizes - size).sum(1), 1e-12)
+        return float(np.average(t["threshold"], weights=square**-2))
 
     def _run(self, signature: Any, **inputs: Any) -> dict[str, tf.Tensor]:
         try:
@@ -134,10 +165,10 @@ class Learner:
             raise wrong(f"The learner cannot take this: {str(error).splitlines()[0]}") from error
 
 
-def temperature_in(folder: str) -> dict[str, Any] | None:
-    """The formula of the temperature in an exported folder; None if there is none."""
+def description_in(folder: str) -> dict[str, Any]:
+    """What an exported folder says of its learner; empty if it says nothing."""
     path = Path(folder) / "assets.extra" / "meta_tf.json"
-    return json.loads(path.read_text("utf-8")).get("temperature") if path.exists() else None
+    return json.loads(path.read_text("utf-8")) if path.exists() else {}
 
 
 def array_of(name: str, given: list, spec: tf.TensorSpec) -> np.ndarray:
@@ -318,6 +349,8 @@ def main() -> None:
         parser.error(f"{options.saved_model} is not an exported classifier: {error}")
     each = learner.bytes / 1e6
     print(f"{options.keep} tasks are kept, {each:.2f} MB each: {each * options.keep:.0f} MB.")
+    if not learner.judges:
+        print("Answers do not say what is none of the classes: see docs/serving.md.")
     hosts = ["localhost", "127.0.0.1", "[::1]", options.host, *(options.allow or [])]
     app = make_app(learner, options.keep, list(dict.fromkeys(hosts)))
     gc.freeze()  # or each collection scans all of TensorFlow: a tenth of a second

@@ -111,6 +111,20 @@ class Calibration:
             return float(found[square.argmin()])
         return float(np.average(found, weights=square**-2))
 
+    def threshold_table(self) -> dict[str, Any]:
+        """The numbers with which other programs compute `threshold`.
+
+        `ways`, `shots` and `threshold`: lists of equal lengths, one entry for each size; and
+        `false_alarms`.
+        """
+        ways, shots = (list(numbers) for numbers in zip(*self.thresholds, strict=True))
+        return {
+            "ways": ways,
+            "shots": shots,
+            "threshold": list(self.thresholds.values()),
+            "false_alarms": self.false_alarms,
+        }
+
     def at_size(self, ways: float, shots: float) -> dict[str, float]:
         """The `temperature` and the `threshold` for a task of this size, by name."""
         return {

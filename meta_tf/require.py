@@ -30,7 +30,9 @@ def require(right: Tensor, *message: str | Tensor) -> Any:
         if not bool(tf.reduce_all(right)):
             raise ValueError("".join(p if isinstance(p, str) else str(int(p)) for p in message))
         return None
-    return tf.debugging.Assert(tf.reduce_all(right), list(message))
+    # For numbers of other types, TensorFlow makes a branch, which exports cannot contain.
+    parts = [p if isinstance(p, str) else tf.cast(p, tf.int32) for p in message]
+    return tf.debugging.Assert(tf.reduce_all(right), parts)
 
 
 def unless(right: Tensor, explain: Callable[..., Any], *values: Tensors) -> Any:

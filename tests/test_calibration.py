@@ -305,12 +305,12 @@ def test_transductive_inputs_are_judged_one_by_one_in_the_same_company():
     learner = meta_tf.MetaLearner(body, meta_tf.ProtoNet(ways=3), CE)
     learner.calibration = Calibration({(3, 1): 1.0}, thresholds={(1, 1): 0.0}, spread=1.0)
     fitted = learner.adapt(SUPPORT, LABELS)
-    logits, apart, _ = fitted.judged(QUERY, company=SUPPORT)
-    np.testing.assert_array_equal(logits, fitted.predict_one_by_one(QUERY, company=SUPPORT))
+    logits, apart, _ = fitted.judged(QUERY, batch_with=SUPPORT)
+    np.testing.assert_array_equal(logits, fitted.predict_one_by_one(QUERY, batch_with=SUPPORT))
     np.testing.assert_allclose(apart, -logits / (1 + 1 / np.array([2, 3])), rtol=1e-4, atol=1e-5)
     # Also without distances, as before any calibration.
     uncalibrated = meta_tf.MetaLearner(body, meta_tf.ProtoNet(ways=3), CE)
-    judged = uncalibrated.adapt(SUPPORT, LABELS).judged(QUERY, company=SUPPORT)
+    judged = uncalibrated.adapt(SUPPORT, LABELS).judged(QUERY, batch_with=SUPPORT)
     np.testing.assert_array_equal(judged.logits, logits)
     assert judged.apart is None
 

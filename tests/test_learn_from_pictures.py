@@ -125,7 +125,7 @@ def test_with_batch_statistics_a_picture_is_predicted_beside_those_that_were_lea
     support = np.stack(arrays(0, 4)) / np.float32(255)
     query = np.stack(arrays(1, 3)) / np.float32(255)
     plain = learner.adapt(support, [0, 0, 1, 1])
-    expected = plain.predict_one_by_one(query, company=support)
+    expected = plain.predict_one_by_one(query, batch_with=support)
     assert np.abs(plain.predict_one_by_one(query) - expected).max() > 0.01
     fitted.save(tmp_path / "saved.keras")
     for model in (fitted, keras.models.load_model(tmp_path / "saved.keras")):

@@ -115,15 +115,15 @@ def fill(format: str, any_sizes: bool) -> None:
     table, runtime = format + "_any_sizes" * any_sizes, RUNTIMES[format]
     versions = f"{runtime} {version(runtime)}, tensorflow {tf.__version__}."
     made, reasons = _earlier(table, versions)
-    lines = ["| algorithm | " + " | ".join(NETWORKS) + " |", "|---|" + "---|" * len(NETWORKS)]
+    head = ["| algorithm | " + " | ".join(NETWORKS) + " |", "|---|" + "---|" * len(NETWORKS)]
     for name in ALGORITHMS:
         if name not in made:
             cells = [_cell(name, network, format, any_sizes, reasons) for network in NETWORKS]
             made[name] = f"| {name} | {' | '.join(cells)} |"
-        lines.append(made[name])
-        print(lines[-1], flush=True)
+        print(made[name], flush=True)
+        rows = [made[each] for each in ALGORITHMS if each in made]
         listed = [f"- {letter}: {reason}" for reason, letter in reasons.items()]
-        put(table, "\n".join([*lines, "", *listed, *[""] * bool(listed), versions]))
+        put(table, "\n".join([*head, *rows, "", *listed, *[""] * bool(listed), versions]))
 
 
 def _earlier(table: str, versions: str) -> tuple[dict[str, str], dict[str, str]]:

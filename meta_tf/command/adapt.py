@@ -6,40 +6,30 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from absl import flags
-
 from meta_tf.command import adapt_pictures, adapt_table
 from meta_tf.command.adapt_pictures import Pictures
 from meta_tf.command.adapt_table import SUFFIXES, Rows
 from meta_tf.command.adaptation import Adaptation
-from meta_tf.command.define import settings_of
-from meta_tf.command.new_pictures import Told
+from meta_tf.command.picture_answers import Output
 
 GROUPS = {
     "adaptation": [Adaptation, "--import"],
-    "the answers": [Told],
+    "the answers": [Output],
     "pictures": [Pictures],
     "tables": [Rows],
 }
 EXAMPLES = adapt_pictures.EXAMPLES.rstrip("\n") + adapt_table.EXAMPLES
 
 
-def settings(values: flags.FlagValues) -> tuple[Adaptation, Pictures, Told, Rows]:
-    """What the flags say."""
-    kinds = Adaptation, Pictures, Told, Rows
-    adaptation, pictures, told, rows = (settings_of(kind, values) for kind in kinds)
-    return adaptation, pictures, told, rows
-
-
-def run(asked: tuple[Adaptation, Pictures, Told, Rows]) -> None:
+def run(settings: tuple[Adaptation, Output, Pictures, Rows]) -> None:
     """Prints a prediction for each new example, and how sure the learner is of it."""
-    adaptation, pictures, told, rows = asked
+    adaptation, output, pictures, rows = settings
     if adaptation.query and Path(adaptation.support or "").suffix.lower() in SUFFIXES:
-        _check_unset("pictures", pictures, dataclasses.replace(told, output=None))
-        adapt_table.run(adaptation, rows, told.output)
+        _check_unset("pictures", pictures, dataclasses.replace(output, output=None))
+        adapt_table.run(adaptation, rows, output.output)
     else:
         _check_unset("tables", rows)
-        adapt_pictures.run(adaptation, pictures, told)
+        adapt_pictures.run(adaptation, pictures, output)
 
 
 def _check_unset(only_for: str, *settings: Any) -> None:

@@ -14,28 +14,21 @@ import meta_tf
 from meta_tf import zoo
 from meta_tf.command.adaptation import Adaptation
 from meta_tf.command.learners import load
-from meta_tf.command.new_pictures import (
-    Told,
-    answers_of,
-    as_files,
-    inputs_of,
-    new_pictures,
-    say_ignored,
-    tell,
-)
+from meta_tf.command.new_pictures import as_files, ignored_files, inputs_of, new_pictures
+from meta_tf.command.picture_answers import Output, answers_of, show
 from meta_tf.command.read_flags import trained_on
 from meta_tf.command.strokes import SIDE, are_strokes
 from meta_tf.data_checks.targets import classes_of
 from meta_tf.evaluation.confusion import Confusion
 from meta_tf.files import whole_file
 from meta_tf.learner.class_names import distinct
-from meta_tf.learner.company import feels_company
 from meta_tf.learner.embedded import embedding_of, embeds_separately, head_of, with_network
+from meta_tf.learner.query_batch import depends_on_batch
 from meta_tf.run.devices import set_up_device
 from meta_tf.run.settings import AtLeast
 from meta_tf.tasks.images.conversion import Conversion
 from meta_tf.tasks.images.decode import decode_images
-from meta_tf.tasks.images.picture_classes import Classes, classes_in
+from meta_tf.tasks.images.picture_files import Classes, classes_in
 from meta_tf.tasks.images.picture_input import Invert, PictureInput
 from meta_tf.zoo.photos import PHOTOS
 
@@ -71,7 +64,7 @@ is named independently of the others.
 """
 
 
-def run(asked: Adaptation, how: Pictures, told: Told) -> None:
+def run(asked: Adaptation, how: Pictures, output: Output) -> None:
     """Prints the class of each picture in `query`, and how sure the learner is of it."""
     if not asked.support or not asked.query:
         missing = "query" if asked.support else "support"
@@ -80,19 +73,20 @@ def run(asked: Adaptation, how: Pictures, told: Told) -> None:
         )
     set_up_device(asked.device)
     classes = classes_in(Path(asked.support), "--support")
-    new = new_pictures(Path(asked.query), classes.names, told)
+    new = new_pictures(Path(asked.query), classes.names, output.note)
     given = asked.learner or (PHOTOS if how.backbone else None)
     name, why = (given, "") if given else chosen(classes)
     if why:
-        told.say(f"{why} The learner is {name}; --learner chooses another.")
+        output.note(f"{why} The learner is {name}; --learner chooses another.")
     learner = _learner(name, how)
     takes = _takes(learner, name)
     learner.pictures = takes = dataclasses.replace(takes, invert=_invert(name, how, takes))
     _check_ways(learner, classes.names, name)
 
-    say_ignored([*classes.pictures, *new.paths], told)
+    if line := ignored_files([*classes.pictures, *new.paths]):
+        output.note(line)
     if same := {path.resolve() for path in classes.pictures} & {p.resolve() for p in new.paths}:
-        told.say(
+        output.note(
             f"{len(same)} of the new pictures are also learned from, so that the answers are more "
             "often right than for others."
         )
@@ -106,20 +100,20 @@ def run(asked: Adaptation, how: Pictures, told: Told) -> None:
     labels = np.array(classes.labels)
     fitted = works.adapt(support_x, labels, asked.eval_steps, distinct(classes.names))
     # The answer for a picture must not depend on the other new pictures.
-    fitted.company = support_x if feels_company(learner.network) else None
-    answers = answers_of(fitted, classes.names, new, query_x, told.unknown)
-    if lost := conversion.told():
-        told.say(f"{lost} That is what the learner takes.")
+    fitted.batch_with = support_x if depends_on_batch(learner.network) else None
+    answers = answers_of(fitted, classes.names, new, query_x, output.unknown)
+    if lost := conversion.in_words():
+        output.note(f"{lost} That is what the learner takes.")
     estimate, expected = "", None
     if answers.confusion is None:
         estimate, expected = _estimate(works, support_x, classes, asked.eval_steps)
-    besides = {"learner": str(name), "expected": expected and expected.to_dict()}
-    tell(answers, new, told, takes, estimate, besides)
+    facts = {"learner": str(name), "expected": expected and expected.to_dict()}
+    show(answers, output, takes, estimate, facts)
     if asked.save:
         whole = fitted if embed is None else with_network(learner, fitted)
         with whole_file(asked.save) as part:
             whole.save(part)
-        told.say(
+        output.note(
             f"Saved to {asked.save}; meta-tf predict {asked.save} FOLDER names other pictures. Its "
             f"outputs are {', '.join(classes.names)}."
         )
@@ -169,7 +163,7 @@ def _estimate(
     ]
     if single := [n for i, n in enumerate(classes.names) if classes.labels.count(i) == 1]:
         lines.append(f"Not in this estimate, with one picture each: {', '.join(single)}.")
-    if mixed := found.mixed_up_told():
+    if mixed := found.mixed_up_in_words():
         lines.append(f"Mixed up: {mixed}.")
     return "\n".join(lines), found
 

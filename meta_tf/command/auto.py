@@ -12,8 +12,8 @@ from absl import flags
 
 import meta_tf
 from meta_tf.command import build, registry
-from meta_tf.command.configure import train_of
-from meta_tf.command.define import Groups, settings_of
+from meta_tf.command.configure import train_of, training_of
+from meta_tf.command.define import Groups
 from meta_tf.command.read_flags import read_flags
 from meta_tf.command.settings import Train
 from meta_tf.evaluation.select import Selection, select
@@ -39,15 +39,12 @@ class Auto:
 
 def auto_of(values: flags.FlagValues) -> Auto:
     """The settings of a training whose algorithm is not chosen yet."""
-    training = settings_of(Training, values)
+    training = training_of(values)
     if training.strategy != "none":
         raise ValueError(
             f"--algorithm=auto needs one process. Received: --strategy={training.strategy}. Choose "
             "on one machine, and train there with the algorithm that it names."
         )
-    if not values["workdir"].present and training.workdir == Training().workdir:
-        name = values.preset or str(values["task"].value).split(":")[-1]
-        training = dataclasses.replace(training, workdir=f"runs/{name}")
     return Auto(training)
 
 
@@ -73,7 +70,7 @@ def _selected(auto: Auto, groups: Groups) -> Selection:
     first = _read(auto, groups, _OF_CLASSES[2])  # ANIL, which suits tasks of either kind
     set_up_device(training.device, dense=first.model.name == "mlp")
     keras.config.set_dtype_policy(training.precision)
-    tasks = build.build_tasks(first.tasks)
+    tasks = build.build_tasks(first.task, first.sizes)
     learners: dict[str, meta_tf.MetaLearner] = {}
     reasons = []
     for name in _OF_CLASSES if tasks.kind == "classification" else _OF_NUMBERS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -13,7 +14,7 @@ from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.command.flag_types import largest
 from meta_tf.command.learners import loading_error
 from meta_tf.command.registry import needs_classes
-from meta_tf.command.settings import Choice, Tasks, Train
+from meta_tf.command.settings import Choice, Train, TrainingSizes
 from meta_tf.evaluation.evaluate import AT_ONCE
 from meta_tf.evaluation.metrics import TaskInterval, TaskMean
 from meta_tf.learner.check_steps import check_steps
@@ -21,40 +22,37 @@ from meta_tf.network.standardized import standardizes
 from meta_tf.run.settings import Training
 
 
-def build_tasks(tasks: Tasks, training: bool = False) -> meta_tf.tasks.Source:
-    """The source of the tasks or, with `training`, of the training tasks.
-
-    A source that has arguments for the sizes of training tasks is built only once.
-    """
-    sizes = tasks.of_training() if training else tasks.sizes
-    given = {**vars(sizes), **vars(tasks.training)}
-    takes = tasks.source.part.takes
-    if sizes.queries is None:
-        given["queries"] = largest(tasks.sizes.shots)
-        # A source whose own default is None chooses the number itself.
-        if "shots" not in takes or ("queries" in takes and takes["queries"].default is None):
-            del given["queries"]
-    source = tasks.source.make(**given)
-    if not isinstance(source, meta_tf.tasks.Source):
-        raise ValueError(
-            "--task must name something that returns a meta_tf.tasks.Source. Received: "
-            f"{tasks.source.name}, which returns {type(source).__name__}."
-        )
+def build_tasks(task: Choice, sizes: TrainingSizes | None = None) -> meta_tf.tasks.Source:
+    """The source of the tasks, whose training tasks can have other sizes."""
+    takes, more = task.component.takes, {}
+    # A source whose own default is None chooses the number itself.
+    if "shots" in takes and "queries" in takes and takes["queries"].default is not None:
+        more["queries"] = largest(task.value("shots"))
+    own = {name: size for name, size in vars(sizes or TrainingSizes()).items() if size}
+    source = _source(task, **more, **own)
+    if own and not own.keys() & takes.keys():  # another source gives the training tasks
+        own = {name.removeprefix("train_"): size for name, size in own.items()}
+        task = dataclasses.replace(task, given={**task.given, **own})
+        source.train = _source(task, **more).train
     return source
 
 
-def trains_otherwise(tasks: Tasks) -> bool:
-    """Whether training tasks have other sizes, and need another source for that."""
-    own = {"train_ways", "train_shots"} & tasks.source.part.takes.keys()
-    return not own and any(vars(tasks.training).values())
+def _source(task: Choice, **more: Any) -> meta_tf.tasks.Source:
+    source = task.make(**more)
+    if not isinstance(source, meta_tf.tasks.Source):
+        raise ValueError(
+            "--task must name something that returns a meta_tf.tasks.Source. Received: "
+            f"{task.name}, which returns {type(source).__name__}."
+        )
+    return source
 
 
 def ways_of(train: Train, table: meta_tf.tasks.Source | None) -> int | None:
     """The largest number of classes in a task, from the flags or from a `table`."""
     if table is None:
-        return train.tasks.largest_ways()
-    if table.ways is None and needs_classes(train.algorithm.part):
-        target = train.tasks.source.given.get("target")
+        return max(largest(train.task.value("ways")), largest(train.sizes.train_ways)) or None
+    if table.ways is None and needs_classes(train.algorithm.component):
+        target = train.task.value("target")
         raise ValueError(
             f"--algorithm={train.algorithm.name} needs classes. Received: --target={target}, "
             "which holds numbers. Use another algorithm, or --kind=classification."
@@ -97,13 +95,13 @@ def build_model(train: Train, tasks: meta_tf.tasks.Source, ways: int | None) -> 
     name = train.model.name
     outputs = None if _embeds(train.algorithm) else ways or math.prod(tasks.target_shape)
     if name == "conv4" and len(tasks.input_shape) != 3:
-        raise ValueError(f"--model=conv4 needs images. Received: --task={train.tasks.source.name}.")
+        raise ValueError(f"--model=conv4 needs images. Received: --task={train.task.name}.")
     shape = tasks.input_shape if tasks.columns is None else (tasks.columns.width,)
     given = {"inputs": shape, "input_shape": shape}
     try:
         model = train.model.make(**given, outputs=outputs, ways=outputs)
     except ValueError as error:
-        if not train.model.part.is_built_in:
+        if not train.model.component.is_built_in:
             raise
         message = str(error).replace("`input_shape`", "--image_size")
         raise ValueError(message.replace("downsample='", "--downsample='")) from error
@@ -149,7 +147,7 @@ def build_learner(
     if classify and gaussian:
         raise ValueError(
             f"--algorithm={train.algorithm.name} predicts numbers. Received: tasks of classes, "
-            f"--task={train.tasks.source.name}. Use another algorithm, such as protonet."
+            f"--task={train.task.name}. Use another algorithm, such as protonet."
         )
     loss: Any = meta_tf.GaussianLoss() if gaussian else "mse"
     if classify:
@@ -159,7 +157,7 @@ def build_learner(
     try:
         learner = meta_tf.MetaLearner(model, algorithm, loss=loss, batch_norm=batch_norm)
     except ValueError as error:
-        raise ValueError(train.algorithm.part.by_flags(str(error))) from error
+        raise ValueError(train.algorithm.component.by_flags(str(error))) from error
     # In a regression, the loss already is the mean squared error.
     metrics: list[Any] = [TaskInterval("mse")]
     if classify:
@@ -171,14 +169,14 @@ def build_learner(
     if _are_in_units(tasks):
         learner.standardize(tasks.train)
     learner.compile(build_optimizer(train.training, train.algorithm.name), metrics=metrics)
-    if not train.model.part.is_built_in:
+    if not train.model.component.is_built_in:
         _check_loads(model, train.model.name)
     return learner
 
 
 def check_units(train: Train, learner: meta_tf.MetaLearner) -> None:
     """Raises ValueError for a run of a version that did not scale tables inside the learner."""
-    if train.tasks.source.name == "table" and not standardizes(learner.model):
+    if train.task.name == "table" and not standardizes(learner.model):
         raise ValueError(
             f"--workdir={train.training.workdir} contains a run of an earlier version, which "
             "scaled the columns of the table outside the learner. Start again with --restart, or "
@@ -194,7 +192,7 @@ def _are_in_units(tasks: meta_tf.tasks.Source) -> bool:
 
 def _embeds(algorithm: Choice) -> bool:
     """Whether the algorithm predicts from embeddings, so that the model has no last layer."""
-    takes, maker = algorithm.part.takes, algorithm.part.make
+    takes, maker = algorithm.component.takes, algorithm.component.make
     is_one = isinstance(maker, type) and issubclass(maker, EmbeddingLearner)
     return is_one or ("ways" in takes and "inner_steps" not in takes)
 

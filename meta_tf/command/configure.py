@@ -13,10 +13,9 @@ from absl import flags
 import meta_tf
 from meta_tf.command import registry
 from meta_tf.command.define import settings_of, value_of
-from meta_tf.command.flag_types import NONE, OrNone, Range, as_text, literal, parser_for
-from meta_tf.command.flag_types import Sizes as SizesParser
-from meta_tf.command.registry import Argument, Part
-from meta_tf.command.settings import Choice, Learner, Sizes, Tasks, Train, TrainingSizes
+from meta_tf.command.flag_types import NONE, Range, as_text, literal, parser_for, takes_ranges
+from meta_tf.command.registry import Argument, Component
+from meta_tf.command.settings import Choice, Learner, Train, TrainingSizes
 from meta_tf.run.made_with import MadeWith
 from meta_tf.run.settings import Training
 
@@ -37,20 +36,17 @@ def train_of(values: flags.FlagValues) -> Train:
       ValueError: if a flag on the command line has no meaning together with the others. In a preset
         or a file, such a flag is ignored.
     """
-    parts = _parts(values)
-    _check_algorithm(values, parts)
-    choices = _choices(values, parts)
+    components = _components(values)
+    _check_algorithm(values, components)
+    choices = _choices(values, components)
     learner = settings_of(Learner, values)
-    if not _normalizes(parts["model"]):
+    if not _normalizes(components["model"]):
         _check_absent(values, "batch_norm", "model")
         learner = dataclasses.replace(learner, batch_norm=Learner().batch_norm)
-    training = settings_of(Training, values)
-    if not values["workdir"].present and training.workdir == Training().workdir:
-        name = values.preset or choices["task"].name.split(":")[-1]
-        training = dataclasses.replace(training, workdir=f"runs/{name}")
     return Train(
-        training=_with_strategy(values, training),
-        tasks=_tasks(values, choices["task"]),
+        training=_with_strategy(values, training_of(values)),
+        task=choices["task"],
+        sizes=_training_sizes(values, components["task"]),
         model=choices["model"],
         algorithm=choices["algorithm"],
         learner=learner,
@@ -58,14 +54,23 @@ def train_of(values: flags.FlagValues) -> Train:
     )
 
 
-def tasks_of(values: flags.FlagValues) -> Tasks:
+def training_of(values: flags.FlagValues) -> Training:
+    """The settings of a run, in a folder named after its preset or its task by default."""
+    training = settings_of(Training, values)
+    if values["workdir"].present or training.workdir != Training().workdir:
+        return training
+    name = values.preset or str(values["task"].value).split(":")[-1]
+    return dataclasses.replace(training, workdir=f"runs/{name}")
+
+
+def task_of(values: flags.FlagValues) -> Choice:
     """The tasks of `meta-tf evaluate`; raises ValueError as `train_of` does."""
-    return _tasks(values, _choices(values, _parts(values))["task"])
+    return _choices(values, _components(values))["task"]
 
 
 def made_with(train: Train, algorithm: meta_tf.Algorithm) -> MadeWith:
     """All settings of a run that have a meaning; those of the algorithm as built."""
-    groups: list[Any] = [train.training, train.tasks.sizes, train.tasks.training, train.learner]
+    groups: list[Any] = [train.training, train.sizes, train.learner]
     settings = {
         name: _texts(value, argument)
         for group in groups
@@ -73,81 +78,83 @@ def made_with(train: Train, algorithm: meta_tf.Algorithm) -> MadeWith:
         for value in [getattr(group, name)]
         if name not in _NOT_KEPT and _has_meaning(name, train)
     }
-    for what, choice in (("task", train.tasks.source), ("model", train.model)):
-        settings[what] = (choice.name, "")
-        for flag, argument in choice.part.flags().items():
-            if flag in registry.flags_of(what):
+    for choice in (train.task, train.model):
+        kind = choice.component.kind
+        settings[kind] = (choice.name, "")
+        for flag, argument in choice.component.flags().items():
+            if flag in registry.flags_of(kind):
                 value = choice.given.get(argument.name, argument.default)
                 settings[flag] = _texts(value, argument)
+    if "queries" in settings and "queries" not in train.task.given:
+        settings["queries"] = (NONE, NONE)  # as many as `shots`
     settings["algorithm"] = (train.algorithm.name, "")
     fields = {field.name: field.default for field in dataclasses.fields(algorithm)}
-    for flag, argument in train.algorithm.part.flags().items():
+    for flag, argument in train.algorithm.component.flags().items():
         if flag in registry.flags_of("algorithm"):
             values = getattr(algorithm, argument.name), fields[argument.name]
             settings[flag] = (as_text(values[0]), as_text(values[1]))
     free = set(_FREE)
     if train.training.meta_schedule != "constant":  # the schedule ends with the last iteration
         free.remove("iterations")
-    if train.tasks.source.name not in ("omniglot", "sinusoid", "hidden_teacher"):  # other data
+    if train.task.name not in ("omniglot", "sinusoid", "hidden_teacher"):  # other data
         free.remove("data_dir")
     learned = algorithm.with_rate(1.0) is None
     return MadeWith(settings, frozenset(free), train.set, learned)
 
 
-def _parts(values: flags.FlagValues) -> dict[str, Part]:
-    whats = [what for what in registry.BUILT_IN if what in values]
-    return {what: registry.find(what, values[what].value) for what in whats}
+def _components(values: flags.FlagValues) -> dict[str, Component]:
+    kinds = [kind for kind in registry.BUILT_IN if kind in values]
+    return {kind: registry.find(kind, values[kind].value) for kind in kinds}
 
 
-def _choices(values: flags.FlagValues, parts: Mapping[str, Part]) -> dict[str, Choice]:
-    """The parts with their arguments."""
-    assigned = _assigned(values.set, parts)
+def _choices(values: flags.FlagValues, components: Mapping[str, Component]) -> dict[str, Choice]:
+    """The components with their arguments."""
+    assigned = _assigned(values.set, components)
     found = {}
-    for what, part in parts.items():
-        own, given = part.flags(), {}
-        for flag in registry.flags_of(what):
+    for kind, component in components.items():
+        own, given = component.flags(), {}
+        for flag in registry.flags_of(kind):
             if flag not in own:
-                _check_absent(values, flag, what)
+                _check_absent(values, flag, kind)
             elif values[flag].value is not None:
+                _check_size(values, flag, own[flag])
                 given[own[flag].name] = value_of(values, flag)
-        if part.name == "table" and "time" in given:
+        if component.name == "table" and "time" in given:
             given.setdefault("support", "first")
-        found[what] = Choice(part, given, assigned[what])
+        found[kind] = Choice(component, given, assigned[kind])
     return found
 
 
-def _tasks(values: flags.FlagValues, source: Choice) -> Tasks:
-    groups = [kind for kind in (Sizes, TrainingSizes) if set(_names(kind)) <= set(values)]
-    without: set[str] = set()
-    for name in (name for kind in groups for name in _names(kind)):
-        argument = _size_argument(source.part, name)
+def _training_sizes(values: flags.FlagValues, task: Component) -> TrainingSizes:
+    """The sizes of training tasks; those that have no meaning for the task are None."""
+    without = set()
+    for field in dataclasses.fields(TrainingSizes):
+        argument = _size_argument(task, field.name)
         if argument is None:
-            _check_absent(values, name, "task")
-            without.add(name)
-        elif isinstance(values[name].value, Range) and not _takes_ranges(argument):
-            raise ValueError(
-                f"--{name} must be one number for --task={source.name}. Received: "
-                f"--{name}={values[name].value}. Ranges are for --task=omniglot and images."
-            )
-    return Tasks(source, *(settings_of(kind, values, without) for kind in groups))
+            _check_absent(values, field.name, "task")
+            without.add(field.name)
+        else:
+            _check_size(values, field.name, argument)
+    return settings_of(TrainingSizes, values, without)
 
 
-def _names(kind: type) -> list[str]:
-    return [field.name for field in dataclasses.fields(kind)]
+def _size_argument(task: Component, name: str) -> Argument | None:
+    """The argument of a task source for the size of training tasks, or of all tasks."""
+    return task.takes.get(name) or task.takes.get(name.removeprefix("train_"))
 
 
-def _size_argument(part: Part, name: str) -> Argument | None:
-    """The argument of a task source for a size, or for the size of training tasks."""
-    return part.takes.get(name) or part.takes.get(name.removeprefix("train_"))
+def _check_size(values: flags.FlagValues, name: str, argument: Argument) -> None:
+    """Raises ValueError for a range where the task takes one number."""
+    if not isinstance(values[name].value, Range) or argument.annotation is None:
+        return
+    if not takes_ranges(argument.annotation):
+        raise ValueError(
+            f"--{name} must be one number for --task={values.task}. Received: "
+            f"--{name}={values[name].value}. Ranges are for --task=omniglot and images."
+        )
 
 
-def _takes_ranges(argument: Argument) -> bool:
-    parser = parser_for(argument.annotation)
-    inner = parser.inner if isinstance(parser, OrNone) else parser
-    return argument.annotation is None or isinstance(inner, SizesParser)
-
-
-def _normalizes(model: Part) -> bool:
+def _normalizes(model: Component) -> bool:
     """Whether a network can have batch normalisation."""
     return not model.is_built_in or "normalization" in model.takes
 
@@ -156,9 +163,9 @@ def _has_meaning(name: str, train: Train) -> bool:
     if name in _OF_STRATEGY:
         return train.training.strategy == _OF_STRATEGY[name]
     if name == "batch_norm":
-        return _normalizes(train.model.part)
-    is_size = name in (*_names(Sizes), *_names(TrainingSizes))
-    return not is_size or _size_argument(train.tasks.source.part, name) is not None
+        return _normalizes(train.model.component)
+    is_size = name in vars(train.sizes)
+    return not is_size or _size_argument(train.task.component, name) is not None
 
 
 def _texts(value: Any, argument: Argument) -> tuple[str, str]:
@@ -171,11 +178,11 @@ def _texts(value: Any, argument: Argument) -> tuple[str, str]:
     return (text if value is default else as_text(value)), text
 
 
-def _check_absent(values: flags.FlagValues, name: str, what: str) -> None:
+def _check_absent(values: flags.FlagValues, name: str, kind: str) -> None:
     """Raises ValueError if a flag without a meaning is on the command line."""
     if values[name].present:
         raise ValueError(
-            f"--{name} has no meaning for --{what}={values[what].value}. Received: "
+            f"--{name} has no meaning for --{kind}={values[kind].value}. Received: "
             f"--{name}={as_text(value_of(values, name))}. Leave it out."
         )
 
@@ -197,9 +204,9 @@ def _with_strategy(values: flags.FlagValues, training: Training) -> Training:
     return dataclasses.replace(training, steps_per_execution=1)
 
 
-def _check_algorithm(values: flags.FlagValues, parts: Mapping[str, Part]) -> None:
+def _check_algorithm(values: flags.FlagValues, components: Mapping[str, Component]) -> None:
     """Raises ValueError if the algorithm does not fit the task or the preset."""
-    algorithm, task = parts["algorithm"], parts["task"]
+    algorithm, task = components["algorithm"], components["task"]
     if registry.needs_classes(algorithm) and task.name in ("sinusoid", "hidden_teacher"):
         raise ValueError(
             f"--algorithm={algorithm.name} needs classes. Received: --task={task.name}. Use "
@@ -215,36 +222,38 @@ def _check_algorithm(values: flags.FlagValues, parts: Mapping[str, Part]) -> Non
         )
 
 
-def _assigned(texts: Sequence[str], parts: Mapping[str, Part]) -> dict[str, dict[str, Any]]:
-    """The arguments from `--set`, for each part.
+def _assigned(
+    texts: Sequence[str], components: Mapping[str, Component]
+) -> dict[str, dict[str, Any]]:
+    """The arguments from `--set`, for each component.
 
     Args:
-      texts: `what.name=value`, or `name=value` for parts from outside.
-      parts: the task, model and algorithm.
+      texts: `kind.name=value`, or `name=value` for those from outside.
+      components: the task, model and algorithm.
 
     Raises:
-      ValueError: if no part, or several parts, have this argument.
+      ValueError: if none, or several, of them have this argument.
     """
-    found: dict[str, dict[str, Any]] = {what: {} for what in parts}
+    found: dict[str, dict[str, Any]] = {kind: {} for kind in components}
     for text in texts:
         name, equals, value = text.partition("=")
-        what, dot, argument = name.rpartition(".")
-        if not equals or (dot and what not in parts):
-            forms = ", ".join(f"{what}.name=value" for what in parts)
+        kind, dot, argument = name.rpartition(".")
+        if not equals or (dot and kind not in components):
+            forms = ", ".join(f"{kind}.name=value" for kind in components)
             raise ValueError(
                 f"--set must be name=value, or one of {forms}. Received: --set={text}."
             )
-        takers = [what] if dot else [w for w, part in parts.items() if not part.is_built_in]
-        takers = [what for what in takers if argument in parts[what].takes]
+        takers = [kind] if dot else [k for k, c in components.items() if not c.is_built_in]
+        takers = [kind for kind in takers if argument in components[kind].takes]
         if len(takers) > 1:
             raise ValueError(
-                f"--set must be {' or '.join(f'{what}.{argument}=VALUE' for what in takers)}, "
+                f"--set must be {' or '.join(f'{kind}.{argument}=VALUE' for kind in takers)}, "
                 f"because both have an argument {argument!r}. Received: --set={text}."
             )
         if not takers:
             known = "; ".join(
-                f"--{what}={part.name} takes {', '.join(sorted(part.takes))}"
-                for what, part in parts.items()
+                f"--{kind}={c.name} takes {', '.join(sorted(c.takes))}"
+                for kind, c in components.items()
             )
             raise ValueError(f"--set must name an argument. Received: --set={text}, but {known}.")
         found[takers[0]][argument] = literal(value)

@@ -1,17 +1,19 @@
-"""Defines absl flags for the fields of settings, and for the arguments of parts."""
+"""Defines absl flags for settings, and for the arguments of tasks, models and algorithms."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from absl import flags
 
 from meta_tf.command import registry
 from meta_tf.command.flag_types import NONE, AsText, Name, OrNone, as_text, parser_for
-from meta_tf.command.registry import Argument, Part
+from meta_tf.command.registry import Argument, Component
+from meta_tf.run.settings import AtLeast
+from meta_tf.tasks.size_range import SizeRange
 
 DEFAULT = {"task": "sinusoid", "model": "mlp", "algorithm": "maml"}
 _ABOUT = {
@@ -28,11 +30,27 @@ _OWN = {
     "--preset": "Settings by name, listed below; other flags override them.",
     "--flagfile": "A file of flags, one per line; lines that begin with # are comments.",
     "--set": "An argument of a task, model or algorithm that has no flag, such as task.phase=(0,1) "
-    "or model.units=64. Parts given as module:Name do not need the first word.",
+    "or model.units=64. Those given as module:Name do not need the first word.",
     "--import": "A module to import first, which defines the classes of a learner. A file of flags "
     "can then contain a task, model or algorithm of this module.",
 }
-# By title in the help: dataclasses of settings, names of parts in `registry`, and flags of `_OWN`.
+# Arguments that tasks share, whose annotations differ: some tasks take ranges.
+_SIZES = {
+    "ways": (
+        Annotated[SizeRange, AtLeast(2)],
+        "The number of classes in a task, or a range such as 2-20.",
+    ),
+    "shots": (
+        Annotated[SizeRange, AtLeast(1)],
+        "The number of support examples (of each class), or a range.",
+    ),
+    "queries": (
+        Annotated[SizeRange, AtLeast(1)] | None,
+        "The number of query examples (of each class), or a range; by default as many as --shots, "
+        "and for folders of images as many as the smallest class allows, at most 15.",
+    ),
+}
+# By title in the help: dataclasses of settings, kinds of components in `registry`, flags of `_OWN`.
 Groups = Mapping[str, Sequence[type | str]]
 
 
@@ -48,11 +66,11 @@ def flags_of(groups: Groups) -> flags.FlagValues:
                 own: dict[str, Any] = {"flag_values": values, "module_name": title}
                 flags.DEFINE_multi_string(member[2:], [], _OWN[member].rstrip("."), **own)
             elif isinstance(member, str):
-                _define_parts(values, title, member)
+                _define_components(values, title, member)
             else:
-                for name, argument in registry.arguments_of(member).items():
+                for argument in registry.arguments_of(member).values():
                     about = registry.first_sentence(argument.about)
-                    _define(values, title, name, argument, about)
+                    _define(values, title, dataclasses.replace(argument, about=about))
     return values
 
 
@@ -68,26 +86,36 @@ def settings_of(kind: type, values: flags.FlagValues, without: Collection[str] =
     return kind(**{n: None if n in without else value_of(values, n) for n in names})
 
 
+def settings_in(groups: Groups, values: flags.FlagValues) -> Any:
+    """The dataclass of settings in the groups, from the flags; a tuple if there are several."""
+    kinds = [
+        member for members in groups.values() for member in members if isinstance(member, type)
+    ]
+    found = tuple(settings_of(kind, values) for kind in kinds)
+    return found if len(found) > 1 else found[0]
+
+
 def help_of(values: flags.FlagValues, groups: Groups) -> str:
     """The help of all flags, by group."""
     return "\n".join(values.module_help(title) for title in groups).strip("\n")
 
 
-def _define_parts(values: flags.FlagValues, title: str, what: str) -> None:
-    """Defines the flag that selects a part, and the flags of all built-in parts."""
-    name = Name(*registry.BUILT_IN[what], *registry.CHOSEN.get(what, ()))
-    default = DEFAULT[what]
-    flags.DEFINE(name, what, default, _ABOUT[what], values, AsText(), module_name=title)
-    for flag, uses in registry.flags_of(what).items():
-        unset = dataclasses.replace(uses[0][1], default=None)
-        _define(values, title, flag, unset, _about(uses))
+def _define_components(values: flags.FlagValues, title: str, kind: str) -> None:
+    """Defines the flag that selects a task, model or algorithm, and those of all built-in ones."""
+    name = Name(*registry.BUILT_IN[kind], *registry.CHOSEN.get(kind, ()))
+    default = DEFAULT[kind]
+    flags.DEFINE(name, kind, default, _ABOUT[kind], values, AsText(), module_name=title)
+    for flag, uses in registry.flags_of(kind).items():
+        annotation, about = uses[0][1].annotation, _about(uses)
+        if kind == "task" and flag in _SIZES:
+            annotation, about = _SIZES[flag]
+        _define(values, title, Argument(flag, annotation, None, about))
 
 
-def _define(
-    values: flags.FlagValues, title: str, name: str, argument: Argument, about: str
-) -> None:
+def _define(values: flags.FlagValues, title: str, argument: Argument) -> None:
+    """Defines a flag with the name, annotation, default and description of an argument."""
     options: dict[str, Any] = {"flag_values": values, "module_name": title}
-    parser = parser_for(argument.annotation)
+    name, about, parser = argument.name, argument.about, parser_for(argument.annotation)
     if isinstance(parser, flags.BooleanParser):
         flags.DEFINE_bool(name, argument.default, about, **options)
     elif type(parser) is flags.EnumParser:
@@ -96,15 +124,17 @@ def _define(
         flags.DEFINE(parser, name, argument.default, about, serializer=AsText(), **options)
 
 
-def _about(uses: list[tuple[Part, Argument]]) -> str:
-    """The help of an argument, with its default for each part."""
+def _about(uses: list[tuple[Component, Argument]]) -> str:
+    """The help of an argument, with its default for each component."""
     defaults: dict[str, list[str]] = {}
-    for part, argument in uses:
+    for component, argument in uses:
         if argument.default is not inspect.Parameter.empty:
-            defaults.setdefault(as_text(argument.default), []).append(part.name)
+            defaults.setdefault(as_text(argument.default), []).append(component.name)
     listed = "; ".join(f"{text} for {', '.join(names)}" for text, names in defaults.items())
-    sentences = {registry.first_sentence(a.about): part for part, a in reversed(uses)}
+    sentences = {registry.first_sentence(a.about): component for component, a in reversed(uses)}
     about = registry.first_sentence(uses[0][1].about)
-    if len(sentences) == 2:  # two parts use the name differently
-        about = " ".join(f"{part.name}: {text}" for text, part in reversed(sentences.items()))
+    if len(sentences) == 2:  # two components use the name differently
+        about = " ".join(
+            f"{component.name}: {text}" for text, component in reversed(sentences.items())
+        )
     return f"{about} Default: {listed}." if listed else f"{about} Needed for {uses[0][0].name}."

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import threading
 import webbrowser
 from pathlib import Path
 from typing import Annotated
 
 from meta_tf import zoo
-from meta_tf.command.define import settings_of
 from meta_tf.command.learners import load
 from meta_tf.command.quiet import hidden_stderr
 from meta_tf.demo.runtime import runtime_package
@@ -51,7 +49,6 @@ EXAMPLES = """
   meta-tf demo --learner=runs/mine/learner.keras --output=page
 It needs the extra onnx, and npm once, which fetches what runs the learner in a browser.
 """
-settings = functools.partial(settings_of, Demo)
 
 
 def run(asked: Demo) -> None:
@@ -90,13 +87,9 @@ def learners_of(names: str) -> list[Shown]:
 
 
 def _write(shown: list[Shown], folder: Path, package: Path) -> int:
-    error: Exception | None = None
-    with hidden_stderr():  # the converters write pages
-        try:
-            return write_page(shown, folder, package)
-        except (ImportError, ValueError) as raised:
-            error = raised
-    raise RuntimeError(str(error)) from error
+    """Writes the page, and returns its size in bytes."""
+    with hidden_stderr(ImportError, ValueError):  # converters print pages
+        return write_page(shown, folder, package)
 
 
 def _show(folder: Path, port: int, browser: bool) -> None:

@@ -10,10 +10,10 @@ from absl import flags
 
 import meta_tf
 from meta_tf.command.build import build_tasks, to_evaluate
-from meta_tf.command.configure import tasks_of
+from meta_tf.command.configure import task_of
 from meta_tf.command.define import settings_of
 from meta_tf.command.learners import load
-from meta_tf.command.settings import Sizes, Tasks
+from meta_tf.command.settings import Choice
 from meta_tf.run.devices import set_up_device
 from meta_tf.run.settings import AtLeast, Device, Seed
 
@@ -26,7 +26,7 @@ class Evaluation:
       learner: a .keras file, a run's folder, or a shipped learner.
       eval_tasks: the number of new tasks.
       eval_steps: the last number of inner steps; the learner's own if unset.
-      company: which examples share a query's batch, for transductive batch norm: the other
+      batch_with: which examples share a query's batch, for transductive batch norm: the other
         queries of its task, the support set, or none.
       baselines: also measure what the support set gives without meta-learning, on the same tasks.
       seed: chooses the tasks.
@@ -37,7 +37,7 @@ class Evaluation:
     learner: str | Path | None = None
     eval_tasks: Annotated[int, AtLeast(2)] = 600
     eval_steps: Annotated[int, AtLeast(0)] | None = None
-    company: Literal["queries", "support", "none"] = "queries"
+    batch_with: Literal["queries", "support", "none"] = "queries"
     baselines: bool = True
     seed: Seed = 0
     output: str | Path | None = None
@@ -46,7 +46,7 @@ class Evaluation:
 
 GROUPS = {
     "evaluation": [Evaluation, "--flagfile"],
-    "tasks, by default those that the learner was trained for": ["task", Sizes],
+    "tasks, by default those that the learner was trained for": ["task"],
     "from outside the package": ["--set", "--import"],
 }
 EXAMPLES = """
@@ -55,17 +55,17 @@ EXAMPLES = """
 """
 
 
-def settings(values: flags.FlagValues) -> tuple[Evaluation, Tasks]:
+def settings(values: flags.FlagValues) -> tuple[Evaluation, Choice]:
     """The settings from the flags."""
-    return settings_of(Evaluation, values), tasks_of(values)
+    return settings_of(Evaluation, values), task_of(values)
 
 
-def run(asked: tuple[Evaluation, Tasks]) -> None:
+def run(asked: tuple[Evaluation, Choice]) -> None:
     """Prints the results, and writes them to `output` if that is given."""
-    how, tasks = asked
+    how, task = asked
     set_up_device(how.device)
     learner = load(how.learner)
-    source = build_tasks(tasks)
+    source = build_tasks(task)
     part, number = to_evaluate(source, how.eval_tasks)
     baselines = source.train if how.baselines else False
     try:
@@ -75,7 +75,7 @@ def run(asked: tuple[Evaluation, Tasks]) -> None:
             number,
             how.eval_steps,
             how.seed,
-            company=how.company,
+            batch_with=how.batch_with,
             baselines=baselines,
         )
     except ValueError as error:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import meta_tf
-from meta_tf.command.define import settings_of
 from meta_tf.command.learners import load
 from meta_tf.command.quiet import hidden_stderr
 from meta_tf.run.settings import Count
@@ -48,7 +45,6 @@ EXAMPLES = """
   meta-tf export --learner=omniglot_5way_1shot --format=litert --output=learner.tflite
 Files for other runtimes are run and compared with TensorFlow before they are written.
 """
-settings = functools.partial(settings_of, Export)
 
 
 def run(asked: Export) -> None:
@@ -60,16 +56,5 @@ def run(asked: Export) -> None:
         )
     options = {name: value for name, value in vars(asked).items() if name != "learner"}
     learner = load(asked.learner)
-    with hidden_stderr():  # converters print pages
-        error = _export(learner, options)
-    if error:
-        raise RuntimeError(str(error)) from error
-
-
-def _export(learner: meta_tf.MetaLearner, options: dict[str, Any]) -> Exception | None:
-    """Exports; returns an error, so that it is printed without the converters' messages."""
-    try:
+    with hidden_stderr(ImportError, ValueError):  # converters print pages
         learner.export(options.pop("output"), verbose=True, **options)
-    except (ImportError, ValueError) as error:
-        return error
-    return None

@@ -20,7 +20,7 @@ from meta_tf.command.settings import Train
 from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
 from meta_tf.files import whole_file, write_text
 from meta_tf.learner.calibrate import classifies
-from meta_tf.learner.company import feels_company
+from meta_tf.learner.query_batch import depends_on_batch
 from meta_tf.run import checkpoints, log
 from meta_tf.run.checkpoints import LEARNER, RESULTS
 from meta_tf.run.made_with import MadeWith
@@ -89,7 +89,7 @@ def finish(
 def _calibrated(learner: meta_tf.MetaLearner, valid: Any, seed: int) -> str:
     """Calibrates a learner on validation tasks, and describes the result in one line."""
     tasks = _MOST_TASKS
-    if feels_company(learner.network):  # each query is predicted alone
+    if depends_on_batch(learner.network):  # each query is predicted alone
         _, y = next(iter(valid.batches(1, seed=seed)))
         tasks = max(_LEAST_TASKS, min(tasks, _MOST_ALONE // y.shape[1]))
     try:
@@ -137,9 +137,9 @@ def _figures(
         figures["inner_steps"] = plots.inner_steps(evaluation)
     if tasks.kind == "classification" and _are_images(tasks.input_shape):
         figures["task"] = plots.images(learner, tasks.test, seed=seed)
-    elif train.tasks.source.name == "sinusoid":
-        source = dataclasses.replace(train.tasks.source, given={"queries": 200, "grid": True})
-        curves = source.make(shots=train.tasks.sizes.shots)
+    elif train.task.name == "sinusoid":
+        source = dataclasses.replace(train.task, given={"queries": 200, "grid": True})
+        curves = source.make(shots=train.task.value("shots"))
         last = evaluation.steps[-1]
         steps = sorted({0, min(1, last), last})
         figures["fit"] = plots.regression(learner, curves.test, steps, seed=seed)

@@ -193,6 +193,12 @@ def _parser_for_any(options: Sequence[Any]) -> flags.ArgumentParser | None:
     return OrNone(parser) if parser and len(others) < len(options) else parser
 
 
+def takes_ranges(annotation: Any) -> bool:
+    """Whether an annotation allows ranges of whole numbers."""
+    parser = parser_for(annotation)
+    return isinstance(parser.inner if isinstance(parser, OrNone) else parser, Sizes)
+
+
 def literal(text: str) -> Any:
     """The value of a Python literal; other text unchanged."""
     try:

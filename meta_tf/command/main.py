@@ -19,8 +19,8 @@ from meta_tf.command import quiet
 from meta_tf.files import write_text
 from meta_tf.run.stop import Stopped, StopRequest, ignore_from_now
 
-# Each is a module of this package with GROUPS of flags, EXAMPLES for the help, `settings`, which
-# converts flags to typed settings, and `run`, which takes these.
+# Each is a module of this package with GROUPS of flags, EXAMPLES for the help, and `run`, which
+# takes the settings in GROUPS, or what the module's `settings` makes of the flags.
 COMMANDS = {
     "train": "Trains a meta-learner, evaluates it on new tasks and exports it.",
     "evaluate": "Measures how well a trained learner learns new tasks.",
@@ -101,7 +101,7 @@ def _tried(name: str, words: list[str]) -> tuple[int, str]:
     except flags.UnrecognizedFlagError as error:
         end = " " if str(error).endswith("?") else ". "  # after "Did you mean: iterations ?"
         return 1, _complaint(f"{error}{end}`meta-tf {name} --help` lists all flags.")
-    except (flags.Error, ValueError, OSError, RuntimeError) as error:
+    except (flags.Error, ValueError, ImportError, OSError, RuntimeError) as error:
         return 1, _complaint(_in_words(error))
     except Exception as error:
         if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
@@ -111,7 +111,8 @@ def _tried(name: str, words: list[str]) -> tuple[int, str]:
 
 
 def read(name: str, words: Sequence[str]) -> Any:
-    """The settings of a subcommand from the words of its command line."""
+    """The settings of a subcommand from the words of its command line; a tuple of several kinds."""
+    from meta_tf.command.define import settings_in
     from meta_tf.command.read_flags import read_flags
     from meta_tf.command.registry import import_module
 
@@ -119,6 +120,8 @@ def read(name: str, words: Sequence[str]) -> Any:
     values = read_flags(f"meta-tf {name}", command.GROUPS, words, WORDS.get(name, ()))
     for module in getattr(values, "import"):
         import_module("import", module)
+    if not hasattr(command, "settings"):
+        return settings_in(command.GROUPS, values)
     settings = command.settings(values)
     return dataclasses.replace(settings, command=tuple(words)) if name == "train" else settings
 

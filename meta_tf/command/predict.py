@@ -5,19 +5,9 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from absl import flags
-
-from meta_tf.command.define import settings_of
 from meta_tf.command.learners import load_saved
-from meta_tf.command.new_pictures import (
-    Told,
-    answers_of,
-    as_files,
-    inputs_of,
-    new_pictures,
-    say_ignored,
-    tell,
-)
+from meta_tf.command.new_pictures import as_files, ignored_files, inputs_of, new_pictures
+from meta_tf.command.picture_answers import Output, answers_of, show
 from meta_tf.learner.adapted_model import AdaptedModel
 from meta_tf.run.devices import set_up_device
 from meta_tf.run.settings import Device
@@ -39,7 +29,7 @@ class Prediction:
     device: Device = "auto"
 
 
-GROUPS = {"prediction": [Prediction, "--import"], "the answers": [Told]}
+GROUPS = {"prediction": [Prediction, "--import"], "the answers": [Output]}
 EXAMPLES = """
   meta-tf adapt my_photos new_photos --save=adapted.keras
   meta-tf predict adapted.keras other_photos --output=answers.csv
@@ -48,14 +38,9 @@ the command then says how many answers are right.
 """
 
 
-def settings(values: flags.FlagValues) -> tuple[Prediction, Told]:
-    """What the flags say."""
-    return settings_of(Prediction, values), settings_of(Told, values)
-
-
-def run(asked: tuple[Prediction, Told]) -> None:
+def run(settings: tuple[Prediction, Output]) -> None:
     """Prints the class of each picture in `query`, and how sure the model is of it."""
-    what, told = asked
+    what, output = settings
     if not what.model or not what.query:
         missing = "query" if what.model else "model"
         raise ValueError(
@@ -69,15 +54,16 @@ def run(asked: tuple[Prediction, Told]) -> None:
             f"--model={what.model}, which takes {fitted.input_shape}."
         )
     classes = fitted.class_names or [f"class {i}" for i in range(_outputs(fitted))]
-    new = new_pictures(Path(what.query), classes, told)
-    say_ignored(new.paths, told)
+    new = new_pictures(Path(what.query), classes, output.note)
+    if line := ignored_files(new.paths):
+        output.note(line)
     takes = fitted.pictures
     conversion = Conversion(takes.size, takes.channels, takes.crop)
     x = inputs_of(takes.each(as_files(new.paths), conversion))
-    answers = answers_of(fitted, classes, new, x, told.unknown)
-    if lost := conversion.told():
-        told.say(f"{lost} That is what the model takes.")
-    tell(answers, new, told, takes, "", {"model": str(what.model)})
+    answers = answers_of(fitted, classes, new, x, output.unknown)
+    if lost := conversion.in_words():
+        output.note(f"{lost} That is what the model takes.")
+    show(answers, output, takes, "", {"model": str(what.model)})
 
 
 def _outputs(fitted: AdaptedModel) -> int:

@@ -8,7 +8,6 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from typing import Any
 
 
 def load() -> None:
@@ -29,24 +28,25 @@ def load() -> None:
 
 
 @contextlib.contextmanager
-def hidden_stderr() -> Iterator[None]:
-    """Hides what the block writes to stderr, also from C++. If the block raises, it is printed."""
+def hidden_stderr(*clear: type[Exception]) -> Iterator[None]:
+    """Hides what the block writes to stderr, also from C++.
+
+    If the block raises an exception, the hidden text is printed, except before those in `clear`,
+    whose own message is enough.
+    """
     sys.stderr.flush()
     screen = os.dup(2)
     with tempfile.TemporaryFile() as file:
         os.dup2(file.fileno(), 2)
         try:
             yield
-        except Exception:
-            _show(file, screen)
+        except Exception as error:
+            if not isinstance(error, clear):
+                sys.stderr.flush()
+                file.seek(0)
+                os.write(screen, file.read())
             raise
         finally:
             sys.stderr.flush()
             os.dup2(screen, 2)
             os.close(screen)
-
-
-def _show(file: Any, screen: int) -> None:
-    sys.stderr.flush()
-    file.seek(0)
-    os.write(screen, file.read())

@@ -88,14 +88,14 @@ def trained_on(learner: str | Path) -> list[str]:
         path = Path(learner).expanduser()
         path = (path if path.is_dir() else path.parent) / "flags.txt"
         pairs = pairs_in(lines_of(path)) if path.exists() else []
-    wanted = {"seed", "task", "ways", "shots", "queries", *registry.flags_of("task")} - _ACTS
+    wanted = {"seed", "task", *registry.flags_of("task")} - _ACTS
     return [f"--{name}={text}" for name, text in pairs if name in wanted or _is_data(name, text)]
 
 
 def _is_data(name: str, text: str) -> bool:
     """Whether a `--set` is an argument of the tasks that neither downloads nor writes."""
-    what, _, argument = text.partition("=")[0].rpartition(".")
-    return name == "set" and what == "task" and argument not in _ACTS
+    kind, _, argument = text.partition("=")[0].rpartition(".")
+    return name == "set" and kind == "task" and argument not in _ACTS
 
 
 def _check_allowed(file: str, values: flags.FlagValues, by_hand: flags.FlagValues) -> None:
@@ -108,14 +108,14 @@ def _check_allowed(file: str, values: flags.FlagValues, by_hand: flags.FlagValue
         raise ValueError(
             f"{file} must not contain --import: only the command line allows code from outside."
         )
-    for what in registry.BUILT_IN:
-        name = str(values[what].value) if what in values else ""
+    for kind in registry.BUILT_IN:
+        name = str(values[kind].value) if kind in values else ""
         module, colon, _ = name.partition(":")
-        if colon and not by_hand[what].present and module not in getattr(by_hand, "import"):
+        if colon and not by_hand[kind].present and module not in getattr(by_hand, "import"):
             raise ValueError(
-                f"{file} contains --{what}={name}, which is code from outside the package, and a "
+                f"{file} contains --{kind}={name}, which is code from outside the package, and a "
                 f"file alone must not run it. If you trust that code, add --import={module}, or "
-                f"give --{what} on the command line."
+                f"give --{kind} on the command line."
             )
 
 
@@ -173,9 +173,9 @@ def _preset(
     if name is None:
         return []
     values = _of_file(program, groups, _path_of(name))
-    for what in registry.BUILT_IN:
-        if ":" in (_first(given, what) or ""):  # it has its own defaults
-            for flag in registry.flags_of(what):
+    for kind in registry.BUILT_IN:
+        if ":" in (_first(given, kind) or ""):  # it has its own defaults
+            for flag in registry.flags_of(kind):
                 values[flag].unparse()
     for size in ("ways", "shots"):
         if isinstance(_first(given, size), Range):  # then the training tasks have this range too

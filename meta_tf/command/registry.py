@@ -1,7 +1,7 @@
 """The tasks, models and algorithms of the command line, and their arguments.
 
-The name of a built-in part stands for a `package.module:Name`, and is handled like a part from
-outside the package: its arguments are its flags.
+A built-in name stands for a `package.module:Name`, and is handled like one from outside the
+package: the arguments of what it names are its flags.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from meta_tf.command.flag_types import parser_for
 
-# To add a part to the command line, add a line here.
+# To add one to the command line, add a line here.
 BUILT_IN = {
     "task": {
         "sinusoid": "meta_tf.tasks:Sinusoid",
@@ -53,8 +53,8 @@ BUILT_IN = {
 }
 # Names that stand for one of the built-in ones, which the command chooses.
 CHOSEN = {"algorithm": ("auto",)}
-# Flags whose names differ from those of their arguments. If two parts use a name for different
-# arguments, the key begins with the name of the part, or with its kind.
+# Flags whose names differ from those of their arguments. If two components use a name for different
+# arguments, the key begins with the name of the component, or with its kind.
 RENAMED = {
     "path": "data_dir",
     "size": "image_size",
@@ -63,9 +63,9 @@ RENAMED = {
     "optimizer": "inner_optimizer",
     "adapted": "adapt",
 }
-# Arguments that the command itself passes, or that all tasks share; they are not flags of a part.
+# Arguments that the command itself passes; they are not flags of a component.
 GIVEN = {
-    "task": {"ways", "shots", "queries", "train_ways", "train_shots", "seed"},
+    "task": {"train_ways", "train_shots", "seed"},
     "model": {"inputs", "input_shape", "outputs", "ways"},
     "algorithm": {"ways", "head"},
 }
@@ -86,17 +86,17 @@ class Argument:
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class Component:
     """A task source, model or algorithm.
 
     Args:
-      what: `"task"`, `"model"` or `"algorithm"`.
+      kind: `"task"`, `"model"` or `"algorithm"`.
       name: its name on the command line.
       make: the function or class that creates it.
       takes: the arguments of `make`, by name.
     """
 
-    what: str
+    kind: str
     name: str
     make: Callable[..., Any]
     takes: dict[str, Argument]
@@ -108,7 +108,7 @@ class Part:
 
     def flag_of(self, argument: str) -> str:
         """The flag that sets an argument."""
-        keys = f"{self.name}.{argument}", f"{self.what}.{argument}", argument
+        keys = f"{self.name}.{argument}", f"{self.kind}.{argument}", argument
         return next((RENAMED[key] for key in keys if key in RENAMED), argument)
 
     def flags(self) -> dict[str, Argument]:
@@ -116,60 +116,60 @@ class Part:
         return {
             self.flag_of(name): argument
             for name, argument in self.takes.items()
-            if name not in GIVEN[self.what]
+            if name not in GIVEN[self.kind]
             and not (self.is_built_in and parser_for(argument.annotation) is None)
         }
 
     def by_flags(self, message: str) -> str:
         """An error message with flags in place of the names of arguments."""
-        hidden = set() if self.what == "task" else GIVEN[self.what]
+        hidden = set() if self.kind == "task" else GIVEN[self.kind]
         for name in self.takes.keys() - hidden:
             message = message.replace(f"`{name}`", f"--{self.flag_of(name)}")
         return message
 
 
 @functools.cache
-def find(what: str, name: str) -> Part:
-    """The part with this name.
+def find(kind: str, name: str) -> Component:
+    """The component with this name.
 
     Raises:
       ValueError: if it cannot be imported, or is not a task, model or algorithm.
     """
-    module_name, _, attribute = BUILT_IN[what].get(name, name).partition(":")
-    found = getattr(import_module(what, module_name), attribute, None)
+    module_name, _, attribute = BUILT_IN[kind].get(name, name).partition(":")
+    found = getattr(import_module(kind, module_name), attribute, None)
     if found is None:
         raise ValueError(
-            f"--{what} must name an object in a module. Received: {name}; {module_name} has no "
+            f"--{kind} must name an object in a module. Received: {name}; {module_name} has no "
             f"{attribute!r}."
         )
-    if what == "algorithm" and ":" in name:
+    if kind == "algorithm" and ":" in name:
         _check_algorithm(found, name)
     elif not callable(found):
         raise ValueError(
-            f"--{what} must name a function or class. Received: {name}, of type "
+            f"--{kind} must name a function or class. Received: {name}, of type "
             f"{type(found).__name__}."
         )
     try:
-        return Part(what, name, found, arguments_of(found))
+        return Component(kind, name, found, arguments_of(found))
     except ValueError:  # it is written in C
         raise ValueError(
-            f"--{what} must name a function or class with a signature. Received: {name}, which has "
+            f"--{kind} must name a function or class with a signature. Received: {name}, which has "
             "none. Wrap it in a function."
         ) from None
 
 
-def built_in(what: str) -> list[Part]:
+def built_in(kind: str) -> list[Component]:
     """All built-in tasks, models or algorithms."""
-    return [find(what, name) for name in BUILT_IN[what]]
+    return [find(kind, name) for name in BUILT_IN[kind]]
 
 
 @functools.cache
-def flags_of(what: str) -> dict[str, list[tuple[Part, Argument]]]:
-    """The flags of all built-in tasks, models or algorithms, with the parts that have them."""
-    found: dict[str, list[tuple[Part, Argument]]] = {}
-    for part in built_in(what):
-        for flag, argument in part.flags().items():
-            found.setdefault(flag, []).append((part, argument))
+def flags_of(kind: str) -> dict[str, list[tuple[Component, Argument]]]:
+    """The flags of all built-in tasks, models or algorithms, with the components that have them."""
+    found: dict[str, list[tuple[Component, Argument]]] = {}
+    for component in built_in(kind):
+        for flag, argument in component.flags().items():
+            found.setdefault(flag, []).append((component, argument))
     return found
 
 
@@ -237,7 +237,7 @@ def first_sentence(text: str) -> str:
     return re.sub('[`"]', "", f"{first}{sentence[1:]}.") if text else ""
 
 
-def needs_classes(algorithm: Part) -> bool:
+def needs_classes(algorithm: Component) -> bool:
     """Whether a built-in algorithm can only classify."""
     ways = algorithm.takes.get("ways")
     required = ways is not None and ways.default is inspect.Parameter.empty

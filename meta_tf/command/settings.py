@@ -8,29 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from meta_tf.command.flag_types import largest
-from meta_tf.command.registry import Part, first_sentence
+from meta_tf.command.registry import Component, first_sentence
 from meta_tf.run.settings import AtLeast, Training
 from meta_tf.tasks.size_range import SizeRange
-
-_Ways = Annotated[SizeRange, AtLeast(2)]
-_Shots = Annotated[SizeRange, AtLeast(1)]
-
-
-@dataclasses.dataclass(frozen=True)
-class Sizes:
-    """The sizes of tasks. With a range LOW-HIGH, every task draws its own number.
-
-    Args:
-      ways: the number of classes in a task, or a range such as 2-20.
-      shots: the number of support examples (in classification, per class), or a range.
-      queries: the number of query examples (in classification, per class), or a range. By default
-        as many as `shots`; for folders of images, as many as the smallest class allows, at most 15.
-    """
-
-    ways: _Ways = 5
-    shots: _Shots = 1
-    queries: _Shots | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,8 +22,8 @@ class TrainingSizes:
       train_shots: the number of support examples in a training task; `shots` if unset.
     """
 
-    train_ways: _Ways | None = None
-    train_shots: _Shots | None = None
+    train_ways: Annotated[SizeRange, AtLeast(2)] | None = None
+    train_shots: Annotated[SizeRange, AtLeast(1)] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,22 +42,30 @@ class Learner:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """A part and its arguments by name.
+    """A task source, model or algorithm, and its arguments by name.
 
     Args:
-      part: the part.
+      component: what it is.
       given: the arguments from flags and presets.
       set: the arguments from `--set`, which override them.
     """
 
-    part: Part
+    component: Component
     given: Mapping[str, Any]
     set: Mapping[str, Any]
 
     @property
     def name(self) -> str:
         """Its name on the command line."""
-        return self.part.name
+        return self.component.name
+
+    def value(self, argument: str) -> Any:
+        """The value of an argument, its default included; None if it has none."""
+        taken = self.component.takes.get(argument)
+        default = (
+            None if taken is None or taken.default is inspect.Parameter.empty else taken.default
+        )
+        return {argument: default, **self.given, **self.set}[argument]
 
     def make(self, **more: Any) -> Any:
         """Creates it; flags override `more`, of which it gets the arguments that it has.
@@ -85,42 +73,23 @@ class Choice:
         Raises:
           ValueError: if an argument is missing or invalid; the message names the flag.
         """
-        part = self.part
-        own = {name: value for name, value in more.items() if name in part.takes}
+        component = self.component
+        own = {name: value for name, value in more.items() if name in component.takes}
         arguments = {**own, **self.given, **self.set}
-        for argument in part.takes.values():
+        for argument in component.takes.values():
             if argument.default is inspect.Parameter.empty and argument.name not in arguments:
-                flag = f"--{part.flag_of(argument.name)}"
-                if not part.is_built_in:
-                    flag = f"--set {part.what}.{argument.name}=VALUE"
+                flag = f"--{component.flag_of(argument.name)}"
+                if not component.is_built_in:
+                    flag = f"--set {component.kind}.{argument.name}=VALUE"
                 about = first_sentence(argument.about)
                 raise ValueError(
-                    f"{flag} is needed for --{part.what}={part.name}. {about} Received: none."
+                    f"{flag} is needed for --{component.kind}={self.name}. {about} Received: none."
                 )
         try:
-            return part.make(**arguments)
+            return component.make(**arguments)
         except ValueError as error:
             message = str(error).replace("kind='regression'", "--kind=regression")
-            raise ValueError(part.by_flags(message)) from error
-
-
-@dataclasses.dataclass(frozen=True)
-class Tasks:
-    """Where tasks come from, and their sizes."""
-
-    source: Choice
-    sizes: Sizes
-    training: TrainingSizes = TrainingSizes()
-
-    def of_training(self) -> Sizes:
-        """The sizes of training tasks."""
-        ways, shots = self.training.train_ways, self.training.train_shots
-        own = {"ways": ways or self.sizes.ways, "shots": shots or self.sizes.shots}
-        return dataclasses.replace(self.sizes, **own)
-
-    def largest_ways(self) -> int | None:
-        """The largest number of classes in a task; None without classes."""
-        return max(largest(self.sizes.ways), largest(self.training.train_ways)) or None
+            raise ValueError(component.by_flags(message)) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +98,8 @@ class Train:
 
     Args:
       training: how the training runs.
-      tasks: what the learner learns.
+      task: the source of the tasks.
+      sizes: the sizes of training tasks.
       model: its network.
       algorithm: how it learns a task.
       learner: its other settings.
@@ -138,7 +108,8 @@ class Train:
     """
 
     training: Training
-    tasks: Tasks
+    task: Choice
+    sizes: TrainingSizes
     model: Choice
     algorithm: Choice
     learner: Learner
@@ -147,9 +118,9 @@ class Train:
 
 
 def names_in(settings: Any) -> set[str]:
-    """The flags that the settings use: those with a value, and those of the parts."""
+    """The flags that the settings use: those with a value, and those of the components."""
     if isinstance(settings, Choice):
-        return set(settings.part.flags())
+        return set(settings.component.flags())
     if isinstance(settings, tuple):
         return set().union(*map(names_in, settings))
     if not dataclasses.is_dataclass(settings):

@@ -21,7 +21,7 @@ from meta_tf.command.finish import finish
 from meta_tf.command.flag_types import largest
 from meta_tf.command.initial_weights import take_weights
 from meta_tf.command.learners import loading_error
-from meta_tf.command.settings import Learner, Sizes, Train, TrainingSizes
+from meta_tf.command.settings import Learner, Train, TrainingSizes
 from meta_tf.files import write_text
 from meta_tf.run import stop
 from meta_tf.run.checkpoints import (
@@ -42,7 +42,7 @@ from meta_tf.run.workers import Workers
 
 GROUPS: Groups = {
     "run and outer loop": ["--preset", "--flagfile", Training],
-    "tasks": ["task", Sizes, TrainingSizes],
+    "tasks": ["task", TrainingSizes],
     "model": ["model", Learner],
     "algorithm": ["algorithm"],
     "from outside the package": ["--set", "--import"],
@@ -87,20 +87,17 @@ def _run(train: Train, workers: Workers, writable: bool) -> None:
     """Starts or resumes the run in a locked folder, or helps the chief of the run."""
     training = train.training
     # The number of classes, which some algorithms need, is known only from the table itself.
-    is_table = train.tasks.source.name == "table"
-    table = build.build_tasks(train.tasks) if is_table else None
+    is_table = train.task.name == "table"
+    table = build.build_tasks(train.task, train.sizes) if is_table else None
     algorithm = build.build_algorithm(train, build.ways_of(train, table))
     made = made_with(train, algorithm)
     restarts = False
     if workers.is_chief:
         made.check_same_run(training)
         restarts = made.restarts(training)
-    tasks = table or build.build_tasks(train.tasks)
-    own = build.trains_otherwise(train.tasks)
-    training_tasks = build.build_tasks(train.tasks, training=True) if own else tasks
-    train_ways = largest(train.tasks.training.train_ways)
+    tasks = table or build.build_tasks(train.task, train.sizes)
     # The number of classes that the learner has to distinguish, in training and afterwards.
-    ways = max(tasks.ways or 0, train_ways or training_tasks.ways or 0) or None
+    ways = max(tasks.ways or 0, largest(train.sizes.train_ways)) or None
     start, found = None, Usable(made, algorithm)
     if workers.is_chief:
         # Several workers create the variables of a learner together, later.
@@ -124,8 +121,16 @@ def _run(train: Train, workers: Workers, writable: bool) -> None:
         if workers.is_chief and writable:
             _begin(training, made, start, restarts)
         if writable:
-            parts = training_tasks.train, tasks.valid
-            fit(training, learner, *parts, begin, stop.current(), workers, made.texts())
+            fit(
+                training,
+                learner,
+                tasks.train,
+                tasks.valid,
+                begin,
+                stop.current(),
+                workers,
+                made.texts(),
+            )
     if workers.is_chief:
         if training.strategy != "none":  # without variables that replicas share
             learner = _loaded(latest_checkpoint(training.workdir)[0], algorithm)

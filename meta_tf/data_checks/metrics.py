@@ -21,27 +21,8 @@ _OF_NUMBERS = NUMBER_BY_NUMBER | {
     _METRICS.top_k_categorical_accuracy,
     _METRICS.binary_accuracy,
 }
-# Metrics that do not wrap a function.
-_CLASSES_OF_NUMBERS = (
-    _METRICS.Accuracy,
-    _METRICS.AUC,
-    _METRICS.ConcordanceCorrelation,
-    _METRICS.F1Score,
-    _METRICS.FalseNegatives,
-    _METRICS.FalsePositives,
-    _METRICS.FBetaScore,
-    _METRICS.PearsonCorrelation,
-    _METRICS.Precision,
-    _METRICS.PrecisionAtRecall,
-    _METRICS.R2Score,
-    _METRICS.Recall,
-    _METRICS.RecallAtPrecision,
-    _METRICS.RootMeanSquaredError,
-    _METRICS.SensitivityAtSpecificity,
-    _METRICS.SpecificityAtSensitivity,
-    _METRICS.TrueNegatives,
-    _METRICS.TruePositives,
-)
+# The bases of custom metrics.
+_GENERAL = (_METRICS.Metric, _METRICS.Mean, _METRICS.MeanMetricWrapper, _METRICS.Sum)
 
 
 def check_metrics(argument: str, metrics: Iterable[Any], targets: Any, predictions: Any) -> None:
@@ -57,11 +38,7 @@ def check_metrics(argument: str, metrics: Iterable[Any], targets: Any, predictio
         function = loss_function(getattr(metric, "_fn", metric))
         if _is_in(function, _OF_LABELS):
             right, wanted = _are_labels(targets, predictions), "class numbers"
-        elif (
-            _is_in(function, _OF_NUMBERS)
-            or isinstance(metric, _CLASSES_OF_NUMBERS)
-            or (isinstance(metric, _METRICS.IoU) and not metric.sparse_y_true)
-        ):
+        elif _is_in(function, _OF_NUMBERS) or _takes_numbers(metric):
             right, wanted = _are_alike(targets, predictions), "targets of the predictions' shape"
         else:
             continue
@@ -85,6 +62,13 @@ def found_metric(given: Any) -> Any:
         return _METRICS.get(given)
     except ValueError:  # Keras reports it
         return given
+
+
+def _takes_numbers(metric: Any) -> bool:
+    """Whether a metric is one of Keras's, or derived from one, and does not take class numbers."""
+    of_keras = (c for c in type(metric).__mro__ if c.__module__.startswith("keras."))
+    special = next(of_keras, _METRICS.Metric) not in _GENERAL
+    return special and not getattr(metric, "sparse_y_true", False)
 
 
 def _is_in(function: Any, functions: set[Any]) -> bool:

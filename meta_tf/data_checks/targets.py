@@ -105,9 +105,10 @@ def check_labels(algorithm: Algorithm, network: Network, name: str, labels: Any)
     if not values.size:
         return
     if not np.all(values == np.floor(values)) or values.min() < 0:
+        first = ", ".join(map(str, values.reshape(-1)[:6].tolist()))
         raise ValueError(
-            f"`{name}` must hold class numbers 0, 1, 2 ... Received: {_some(values)}. Number the "
-            "classes of each task from 0."
+            f"`{name}` must hold class numbers 0, 1, 2 ... Received: {first}"
+            f"{', ...' if values.size > 6 else ''}. Number the classes of each task from 0."
         )
     if outputs is not None and values.max() >= outputs:
         raise ValueError(
@@ -202,9 +203,3 @@ def _class_names(name: str) -> ValueError:
         f"`{name}` must hold class numbers 0, 1, 2 ... Received: class names. Number them: "
         f"names, {name} = np.unique({name}, return_inverse=True); names[i] is then class i."
     )
-
-
-def _some(values: np.ndarray) -> str:
-    """The first few values on one line."""
-    shown = ", ".join(str(v) for v in values.reshape(-1)[:6].tolist())
-    return f"{shown}{', ...' if values.size > 6 else ''}"

@@ -70,7 +70,7 @@ def entry(shown: Shown, after: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     `learner`: its name. `writing`: the training data of a shipped learner, or None. `pen` and
     `side`: the pen width and size of its drawings. `size`: of its pictures. `ways`: the most
-    classes that the page may offer. `company`: whether a single new drawing must be predicted in
+    classes that the page may offer. `batch_with`: whether a single new drawing must be predicted in
     one batch with the support drawings. `shows`: how the page explains an answer: `"steps"`,
     `"distances"` with their `scale`, or `"confidence"` only. `calibration`: as in `Shown`.
     `after`: for each number of inner steps that the page shows, the learner's own number last:
@@ -91,7 +91,7 @@ def entry(shown: Shown, after: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "side": drawn.side,
         "size": learner.model.input_shape[1],
         "ways": min(MOST_WAYS, classes_of(learner.algorithm, learner.network) or MOST_WAYS),
-        "company": learner.network.batch_norm == "transductive",
+        "batch_with": learner.network.batch_norm == "transductive",
         "shows": shows,
         "scale": getattr(algorithm, "scale", 1.0),
         "calibration": calibration,

@@ -36,16 +36,7 @@ class _Handler(http.server.SimpleHTTPRequestHandler):
 def served(folder: Path, port: int = 0) -> Iterator[http.server.HTTPServer]:
     """Yields a server for a folder, like `python -m http.server`; `serve_forever` runs it.
 
-    Args:
-      folder: the folder to serve.
-      port: the port; any free one if 0.
-
-    Raises:
-      OSError: if the port is taken.
-
-    Example:
-      >>> with served(Path("page")) as server:                           # doctest: +SKIP
-      ...     server.serve_forever()
+    It takes any free port if `port` is 0. Raises OSError if the port is taken.
     """
     handler = functools.partial(_Handler, directory=str(folder))
     try:

@@ -20,20 +20,13 @@ _MARK = "manifest.json"  # identifies an earlier page
 def write_page(shown: Sequence[Shown], folder: str | Path, package: Path) -> int:
     """Writes a static page on which a learner learns what the user draws or shows it.
 
-    Every learner's files are first run and compared with TensorFlow, as in `export`.
+    `shown` are learners of drawings, between which the user can choose (the page starts with the
+    first), or one learner of photographs. Their files are run and compared with TensorFlow, as in
+    `export`. The folder is new, empty, or an earlier page, which is replaced; `package` is what
+    `runtime_package` returns. Returns the size of the folder in bytes.
 
-    Args:
-      shown: learners of drawings, between which the user can choose (the page starts with the
-        first), or one learner of photographs.
-      folder: the folder to write: new, empty, or an earlier page, which is replaced.
-      package: the unpacked runtime package, as returned by `runtime_package`.
-
-    Returns:
-      The size of the folder in bytes.
-
-    Raises:
-      ImportError: if the extra `onnx` is not installed.
-      ValueError: if the folder contains something else, or the page cannot show a learner.
+    Raises ImportError if the extra `onnx` is not installed, and ValueError if the folder contains
+    something else or the page cannot show a learner.
 
     Example:
       >>> shown = [Shown(learner, "mine")]

@@ -48,15 +48,11 @@ def spectrum(support_x: Any, query_x: Any) -> Spectrum:
 
 
 def ridge(task: Spectrum, support_y: np.ndarray) -> np.ndarray:
-    """Predictions [T, Q, D] of ridge regression with an intercept.
+    """Predictions [T, Q, D] of ridge regression with an intercept, for targets [T, S, D].
 
     The penalty, from 10⁻⁵ to 10³ of the inputs' mean square or infinite, has the least
     leave-one-out error on the support set: with the smoother H(λ) = 1/S + U diag(s² / (s² + λ)) Uᵀ,
     the errors are (y - H y) / (1 - diag H).
-
-    Args:
-      task: the inputs.
-      support_y: the targets, [T, S, D].
     """
     y = np.asarray(support_y, np.float64)
     count, mean = y.shape[1], y.mean(1, keepdims=True)

@@ -56,13 +56,7 @@ class Compared:
 
     The support set alone gives the nearest class mean and logistic regression, or its mean and
     ridge regression: on the inputs, in standard units for a standardized learner, and on the
-    features of a frozen network. Groups to train on add pooled models.
-
-    Args:
-      learner: the learner.
-      metric: the name of its metric.
-      tasks: the number of tasks.
-      known: a part of training tasks, or True.
+    features of a frozen network. Groups to train on, a `GroupPart` as `known`, add pooled models.
     """
 
     def __init__(self, learner: MetaLearner, metric: str, tasks: int, known: Any):

@@ -109,13 +109,13 @@ def confidence(
             )
         sizes.append((ways, shots))
         fitted = learner.adapt(support_x, support_y)
-        p, strange = fitted.predict_with_strangeness(query_x, company=support_x)
+        p, strange = fitted.predict_with_strangeness(query_x, batch_with=support_x)
         sureness.add(p, query_y)
         known.append(strange > 0)
         last = support_y.max()
         kept = support_y != last
         fitted = learner.adapt(support_x[kept], support_y[kept])
-        _, strange = fitted.predict_with_strangeness(query_x, company=support_x[kept])
+        _, strange = fitted.predict_with_strangeness(query_x, batch_with=support_x[kept])
         unknown.append(strange[query_y == last] > 0)
         areas.append(auroc(strange[query_y != last], strange[query_y == last]))
     return Confidence(

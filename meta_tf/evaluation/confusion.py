@@ -69,7 +69,7 @@ class Confusion:
         half = _Z / (1 + _Z**2 / n) * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n**2))
         return max(0.0, middle - half), min(1.0, middle + half)
 
-    def told(self) -> str:
+    def in_words(self) -> str:
         """`45 of 60 right: 75.0 % (95 % interval 62.8 to 84.2 %)`."""
         low, high = (100 * value for value in self.interval)
         return (
@@ -80,8 +80,7 @@ class Confusion:
     def mixed_up(self) -> list[tuple[str, str, int, int]]:
         """The mistakes, the most frequent first.
 
-        Returns:
-          The class, what it was predicted as, how often, and the number of its examples.
+        Each is the class, what it was predicted as, how often, and the number of its examples.
         """
         found = [
             (self.names[i], self.names[j], int(self.counts[i, j]), int(self.counts[i].sum()))
@@ -90,7 +89,7 @@ class Confusion:
         ]
         return sorted(found, key=lambda mistake: (-mistake[2], mistake[3]))
 
-    def mixed_up_told(self) -> str:
+    def mixed_up_in_words(self) -> str:
         """The most frequent mistakes in one line; empty if there are none."""
         mistakes = self.mixed_up()
         listed = [f"{a} taken for {b} ({k} of {n})" for a, b, k, n in mistakes[:_SHOWN]]
@@ -101,7 +100,7 @@ class Confusion:
         rows = np.flatnonzero(self.counts.sum(1))
         columns = np.flatnonzero(self.counts.sum(0) + self.counts.sum(1))
         if len(columns) > _MOST_COLUMNS:
-            return f"mixed up: {self.mixed_up_told()}" if self.mixed_up() else "no mistakes"
+            return f"mixed up: {self.mixed_up_in_words()}" if self.mixed_up() else "no mistakes"
         titles = [_short(self.names[j]) for j in columns]
         first = max(len("true"), *(len(self.names[i]) for i in rows))
         wide = [max(3, len(title)) for title in titles]

@@ -27,7 +27,7 @@ from meta_tf.evaluation.task_metric import TaskMetric, check_metric, task_metric
 from meta_tf.evaluation.task_sizes import TaskSizes
 from meta_tf.learner import MetaLearner
 from meta_tf.learner.calibrate import classifies, logits_of, size_of
-from meta_tf.learner.company import COMPANIES
+from meta_tf.learner.query_batch import BATCH_WITH
 from meta_tf.network.masks import packed, unpacked
 from meta_tf.tasks.part import Part
 from meta_tf.types import Batch, Tensor
@@ -44,7 +44,7 @@ def evaluate(
     tasks_at_once: int | None = None,
     metric: str | Callable[[Any, Any], Any] | None = None,
     verbose: Any = "auto",
-    company: str = "queries",
+    batch_with: str = "queries",
     baselines: Any = True,
 ) -> Evaluation:
     """Measures how well a learner learns new tasks: one model, a fixed list of tasks.
@@ -66,23 +66,20 @@ def evaluate(
       steps: the last number of inner steps; if None, the algorithm's `eval_steps`, or else
         its `inner_steps`; 0 for an algorithm without inner steps.
       seed: chooses the tasks.
-      tasks_at_once: the number of tasks computed together; more need more memory. It does
-        not affect which tasks are drawn.
+      tasks_at_once: tasks computed together. More need more memory; the tasks are the same.
       metric: `"accuracy"`, `"mse"`, `"loss"`, for predictions of means and scales also
-        `"log_likelihood"`, `"crps"` and `"coverage_90"` (the fraction of targets inside their
-        90 % intervals), a function `(query_y, predictions) -> values`
-        that is averaged over the query set, or a `keras.metrics.Metric`, which is reset for
-        each task. If None: accuracy for integer labels, with the cross-entropy (`nll`) and the
-        calibration error (`ece`) of the probabilities after the last step, which have the
-        temperature of a calibrated learner; mse if that is the loss; for
-        `meta_tf.GaussianLoss` the mse of the means, and the three scores above after the last
-        step; otherwise the loss. Predictions that a mask excludes do not count; neither does the
-        loss's `ignore_class` in the accuracy.
+        `"log_likelihood"`, `"crps"` and `"coverage_90"` (the fraction of targets inside their 90 %
+        intervals), a function `(query_y, predictions) -> values` that is averaged over the query
+        set, or a `keras.metrics.Metric`, which is reset for each task. If None: accuracy for
+        integer labels, with the cross-entropy (`nll`) and the calibration error (`ece`) of the
+        probabilities after the last step, which have the temperature of a calibrated learner; mse
+        if that is the loss; for `meta_tf.GaussianLoss` the mse of the means, and the three scores
+        above after the last step; otherwise the loss. Predictions that a mask excludes do not
+        count; neither does the loss's `ignore_class` in the accuracy.
       verbose: 1 shows a progress bar, 0 shows none, `"auto"` shows one on a terminal.
-      company: which examples share a query's batch, which matters for batch norm in the
-        mode `transductive`: `"queries"`, all queries of its task, as in published results;
-        `"none"`, no others, as for a user's single new picture; or `"support"`, the
-        support set.
+      batch_with: which examples share a query's batch, which matters for batch norm in the mode
+        `transductive`: `"queries"`, all queries of its task, as in published results; `"none"`, no
+        others, as for a user's single new picture; or `"support"`, the support set.
       baselines: whether to compare the learner, on the same tasks, with what the support set
         gives without meta-learning: the nearest class mean and logistic regression, or ridge
         regression; on the inputs, and on the features of a frozen network. A part of groups to
@@ -115,15 +112,13 @@ def evaluate(
     steps = learner.algorithm.steps_to_evaluate() if steps is None else steps
     check_integer("steps", steps, at_least=0)
     steps = int(steps)
-    check_choice("company", company, COMPANIES)
+    check_choice("batch_with", batch_with, BATCH_WITH)
     if not isinstance(baselines, Part):
         check_switch("baselines", baselines)
     at_once = min(tasks_at_once or AT_ONCE, tasks_number)
     batches = _checked(learner, part.batches(at_once, seed=seed))
-    x, y = next(batches, (None, None))
-    if x is None or y is None:
-        raise ValueError("`part` must contain tasks. Received: a part without any.")
-    batches = itertools.chain([(x, y)], batches)
+    x, y = first = next(batches)
+    batches = itertools.chain([first], batches)
     metrics = task_metrics(learner, metric, x, y)
     name, *others = metrics
     sizes, compared, sureness = TaskSizes(), None, None
@@ -135,7 +130,7 @@ def evaluate(
     bar = keras.utils.Progbar(tasks_number, verbose=int(shown), unit_name="task")
     collected, done = [], 0
     for x, y, predictions, found in _measured(
-        learner, tuple(metrics.values()), steps, company, batches, tasks_number
+        learner, tuple(metrics.values()), steps, batch_with, batches, tasks_number
     ):
         if not done or sizes_in(x):
             sizes.see(x, y, len(found))
@@ -149,11 +144,6 @@ def evaluate(
     values = np.concatenate(collected)
     per_task, last = values[..., 0], values[:, -1, 1:]
     mean, ci95 = mean_and_interval(per_task)
-    pairs = np.transpose(mean_and_interval(last)).tolist()
-    after_last = {name: tuple(pair) for name, pair in zip(others, pairs, strict=True)}
-    if sureness is not None:
-        (nll,), (half,) = mean_and_interval(sureness.losses()[:, np.newaxis])
-        after_last |= {"nll": (float(nll), float(half)), "ece": (sureness.ece(), None)}
     return Evaluation(
         metric=name,
         steps=tuple(range(steps + 1)),
@@ -163,11 +153,11 @@ def evaluate(
         seed=seed,
         **sizes.of_all(),
         batch_norm=learner.network.batch_norm,
-        company=company,
+        batch_with=batch_with,
         algorithm=_described(learner.algorithm),
         settings=learner.algorithm.get_config(),
         per_task=per_task,
-        others=after_last,
+        others=_after_last_step(others, last, sureness),
         baselines={} if compared is None else compared.against(per_task[:, -1]),
     )
 
@@ -180,13 +170,15 @@ def _checked(learner: MetaLearner, batches: Iterable[Any]) -> Iterator[Batch]:
         y = sets.pop("query_y")
         done += y.shape[0]
         yield sets, y
+    if not done:
+        raise ValueError("`part` must contain tasks. Received: a part without any.")
 
 
 def _measured(
     learner: MetaLearner,
     metrics: tuple[TaskMetric, ...],
     steps: int,
-    company: str,
+    batch_with: str,
     batches: Iterable[Batch],
     tasks_number: int,
 ) -> Iterator[tuple[Any, Tensor, Any, np.ndarray]]:
@@ -196,7 +188,7 @@ def _measured(
     """
     of_each, done = _of_each(metrics), 0
     for x, y in batches:
-        predictions = learner.trajectory(x, steps, company)
+        predictions = learner.trajectory(x, steps, batch_with)
         left = tasks_number - done  # the last batch can contain more
         results = of_each(y, packed(predictions), sizes_in(x))
         values, finite = (result.numpy()[:left] for result in results)
@@ -209,6 +201,18 @@ def _measured(
         f"`part` must contain `tasks_number` tasks. Received: a part that ends after {done} tasks, "
         f"and tasks_number={tasks_number}. Use fewer tasks."
     )
+
+
+def _after_last_step(
+    names: list[str], values: np.ndarray, sureness: Sureness | None
+) -> dict[str, tuple[float, float | None]]:
+    """Means and half-widths of the further metrics [n, M] and of the probabilities, by name."""
+    pairs = np.transpose(mean_and_interval(values)).tolist()
+    found: dict[str, Any] = {name: tuple(pair) for name, pair in zip(names, pairs, strict=True)}
+    if sureness is not None:
+        (nll,), (half,) = mean_and_interval(sureness.losses()[:, np.newaxis])
+        found |= {"nll": (float(nll), float(half)), "ece": (sureness.ece(), None)}
+    return found
 
 
 def _add(

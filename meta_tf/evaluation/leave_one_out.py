@@ -74,5 +74,5 @@ def leave_one_out(
         x, y = tf.nest.map_structure(lambda t, at=others: tf.gather(t, at), tuple(support))
         one = tf.nest.map_structure(lambda t, i=i: t[i : i + 1], support.x)
         fitted = learner.adapt(x, y, steps, names)
-        outputs.append(fitted.predict_one_by_one(one, company=x))
+        outputs.append(fitted.predict_one_by_one(one, batch_with=x))
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)

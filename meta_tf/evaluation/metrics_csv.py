@@ -10,19 +10,11 @@ METRICS = "metrics.csv"
 
 
 def read_metrics(path: str | Path) -> list[dict[str, float]]:
-    """Reads the rows of a run's `metrics.csv`.
+    """Reads the rows of a run's `metrics.csv`, given as the file or as the run's folder.
 
-    Args:
-      path: the file, or the run's folder. Its first line names the columns; all values are
-        numbers.
-
-    Returns:
-      One dictionary per row, by column: `iteration` (the number of outer steps) as an integer,
-      the others as floats, NaN for empty fields. An empty list if there is no file, as for a
-      run whose first epoch has not ended.
-
-    Raises:
-      ValueError: if the file is damaged; the error names the file and the problem.
+    Returns a dictionary for each row, by column: `iteration` (the number of outer steps) as an
+    integer, the others as floats, NaN for empty fields; none if there is no file, as before the end
+    of the first epoch. Raises ValueError, which names the file, if it is damaged.
 
     Example:
       >>> read_metrics("runs/not_there/metrics.csv")

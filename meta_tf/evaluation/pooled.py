@@ -20,10 +20,8 @@ class PooledRidge:
     """Ridge regression on all known groups, by all features and all products of two of them.
 
     Five-fold cross-validation over the known groups chooses both penalties: the common one, and
-    that of a ridge regression on what the common model leaves of a group's support set.
-
-    Args:
-      known: x [n, F] and y [n, D] of each known group, x in units of about 1.
+    that of a ridge regression on what the common model leaves of a group's support set. Of each
+    known group, x [n, F] is in units of about 1, and y is [n, D].
     """
 
     def __init__(self, known: Sequence[Group]):

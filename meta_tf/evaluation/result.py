@@ -40,7 +40,7 @@ class Evaluation:
       algorithm: the algorithm, its rate and steps, and settings other than the defaults.
       settings: all its settings.
       per_task: the metric of every task, [tasks, K + 1]; empty after `load`.
-      company: which examples shared a query's batch: `"queries"`, those of its task,
+      batch_with: which examples shared a query's batch: `"queries"`, those of its task,
         `"support"`, or `"none"`.
       others: further metrics after the last step: mean and half-width of the interval, by name. For
         accuracy, `nll` and `ece` are the cross-entropy of the probabilities and their expected
@@ -62,7 +62,7 @@ class Evaluation:
     algorithm: str
     settings: dict[str, Any]
     per_task: np.ndarray = dataclasses.field(repr=False, compare=False)
-    company: str = "queries"
+    batch_with: str = "queries"
     others: dict[str, tuple[float, float | None]] = dataclasses.field(default_factory=dict)
     baselines: dict[str, Baseline] = dataclasses.field(default_factory=dict)
 
@@ -84,7 +84,7 @@ class Evaluation:
                 f"{self.tasks} new tasks (seed {self.seed}), {self.kind}, "
                 f"{shown_size(self.queries)} "
                 + ("queries" if self.ways is None else "queries a class"),
-                f"{self.algorithm}, batch norm: {self.batch_norm}{self._company()}",
+                f"{self.algorithm}, batch norm: {self.batch_norm}{self._batch_with()}",
                 "mean over tasks ± 95 % confidence interval",
                 *(f"{name:>{left}}   {value:>{width}}" for name, value in rows),
                 *self._compared(),
@@ -114,9 +114,9 @@ class Evaluation:
             rows = [row[:3] for row in rows]
         return [*table(rows), sentence(self.metric, self.baselines, shown_value)]
 
-    def _company(self) -> str:
+    def _batch_with(self) -> str:
         others = {"queries": "", "support": ", each query with the support set"}
-        return others.get(self.company, ", each query alone")
+        return others.get(self.batch_with, ", each query alone")
 
     def to_json(self) -> str:
         """The results as JSON: all but `per_task`."""
@@ -131,14 +131,10 @@ class Evaluation:
 
     @classmethod
     def load(cls, path: str | Path) -> Evaluation:
-        """Reads a file that `save` wrote, or the `results.json` of a run of `train.py`.
-
-        Raises:
-          ValueError: if the file is not of this kind.
-        """
+        """Reads a file that `save` wrote, or a run's `results.json`; ValueError for any other."""
         names = {f.name for f in dataclasses.fields(cls)} - {"per_task"}
         # Missing in older files.
-        content: dict[str, Any] = {"company": "queries", "others": {}, "baselines": {}}
+        content: dict[str, Any] = {"batch_with": "queries", "others": {}, "baselines": {}}
         content |= json.loads(Path(path).read_text(encoding="utf-8"))
         if missing := names - set(content):
             raise ValueError(

@@ -34,15 +34,9 @@ def check_metric(metric: Any) -> None:
 
 
 def task_metrics(learner: MetaLearner, metric: Any, x: Any, y: Any) -> dict[str, TaskMetric]:
-    """The metrics by name: functions from one task's query_y and predictions to a scalar.
+    """The metrics of `evaluate` by name, for a learner and its first batch.
 
     The first is the one to report after each step. Others follow if `metric` is None.
-
-    Args:
-      learner: the learner to evaluate.
-      metric: as for `evaluate`.
-      x: a batch.
-      y: its query targets, [T, Q, ...].
     """
     others = OF_GAUSSIANS if metric is None and is_gaussian(learner.network.loss) else ()
     return dict(_task_metric(learner, name, x, y) for name in (metric, *others))

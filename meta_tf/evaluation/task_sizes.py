@@ -11,15 +11,7 @@ from meta_tf.types import Tensor
 
 
 class TaskSizes:
-    """Ways, shots and queries of tasks: each a number, or the smallest and the largest one.
-
-    Example:
-      >>> x, y = next(iter(meta_tf.tasks.Sinusoid(shots=10).test.batches(2)))
-      >>> seen = TaskSizes()
-      >>> seen.see(x, y)
-      >>> seen.of_all()
-      {'ways': None, 'shots': 10, 'queries': 10}
-    """
+    """Ways, shots and queries of tasks: each a number, or the smallest and the largest one."""
 
     def __init__(self) -> None:
         self._seen: dict[str, set[int]] = {"ways": set(), "shots": set(), "queries": set()}

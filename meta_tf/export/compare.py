@@ -11,6 +11,7 @@ import tensorflow as tf
 from meta_tf.export.lowering import inputs_of
 from meta_tf.export.random_tasks import Arrays, RandomTasks
 from meta_tf.export.refused import Refused
+from meta_tf.export.signatures import STRANGENESS
 from meta_tf.layers.classifiers import UNSEEN
 
 Run: TypeAlias = Callable[[str, Arrays], Arrays]
@@ -19,6 +20,7 @@ Run: TypeAlias = Callable[[str, Arrays], Arrays]
 TOLERANCE = 1e-4
 ROUNDED_TOLERANCE = 1e-1  # the weights are rounded, and the steps amplify that
 _DISAGREEING = 5  # tasks of a size that may disagree
+_UNIT = 10.0  # of the strangeness: a distance of similar embeddings has fewer digits than they
 _FAR_BELOW = -3e4  # below all other logits; half precision ends at -65504
 
 
@@ -33,10 +35,11 @@ def compare(
     """The largest difference between a file and TensorFlow, on random tasks of several sizes.
 
     The difference is that of the predictions, relative to the largest prediction. It ignores
-    classes without an example, whose logits are constant. It covers `adapt_and_predict`,
-    `predict` with TensorFlow's weights, `predict` with the weights from the file's `adapt`,
-    and, if the file has them, the functions of embeddings. The adapted weights are not
-    compared directly, because some are arbitrary: Adam takes full steps along a gradient that
+    classes without an example, whose logits are constant. The difference of a calibrated learner's
+    strangeness, a logarithm, counts relative to 10 or more. The comparison covers
+    `adapt_and_predict`, `predict` with TensorFlow's weights, `predict` with the weights from the
+    file's `adapt`, and, if the file has them, the functions of embeddings. The adapted weights are
+    not compared directly, because some are arbitrary: Adam takes full steps along a gradient that
     is only rounding error, such as that of a bias in front of a batch normalisation.
 
     Some tasks disagree even if the file is correct, so five of each size may: the derivative
@@ -90,9 +93,9 @@ def _of_size(
             return max(agreeing)
     value, name = min(wrong)
     raise Refused(
-        f"in a test run, the predictions (of {name}) differ from TensorFlow's by at least "
-        f"{value:.1e} of the largest prediction; at most {tolerance:.0e} is allowed (with "
-        f"{sizes[0]} support and {sizes[1]} query examples)."
+        f"in a test run, outputs differ from TensorFlow's: {name} by at least {value:.1e} of the "
+        f"largest; at most {tolerance:.0e} is allowed (with {sizes[0]} support and {sizes[1]} "
+        "query examples)."
     )
 
 
@@ -101,21 +104,22 @@ def _worst(run: Run, functions: dict[str, Any], task: Arrays) -> tuple[float, st
     support = {name: a for name, a in task.items() if not name.startswith("query_x")}
     query = {name: a for name, a in task.items() if name.startswith("query_x")}
     weights = _call(functions["adapt"], support)
-    expected = _call(functions["adapt_and_predict"], task)["predictions"]
-    if not np.isfinite(expected).all():
+    expected = _call(functions["adapt_and_predict"], task)
+    if not all(np.isfinite(output).all() for output in expected.values()):
         return None
     own = run("adapt", support) if weights else {}
-    predictions = {
+    found = {
         "adapt_and_predict": run("adapt_and_predict", task),
         "predict": run("predict", {**query, **weights}),
         "predict, with the weights from adapt": run("predict", {**query, **own}),
     }
     if "embed" in functions:
-        predictions["predict_embedded"] = _by_embeddings(run, functions["embed"], support, query)
-    worst = (0.0, "")
-    for name, found in predictions.items():
-        worst = max(worst, (_difference(np.asarray(found["predictions"]), expected), name))
-    return worst
+        found["predict_embedded"] = _by_embeddings(run, functions["embed"], support, query)
+    return max(
+        (_difference(output, np.asarray(outputs[output]), wanted), f"{output} (of {name})")
+        for name, outputs in found.items()
+        for output, wanted in expected.items()
+    )
 
 
 def _by_embeddings(run: Run, embed: Any, support: Arrays, query: Arrays) -> Arrays:
@@ -135,12 +139,13 @@ def _by_embeddings(run: Run, embed: Any, support: Arrays, query: Arrays) -> Arra
     return run("predict_embedded", {"query_x": embedded(query, "query_x"), **weights})
 
 
-def _difference(found: Any, expected: Any) -> float:
+def _difference(output: str, found: Any, expected: Any) -> float:
     """The largest difference, relative to the largest expected value; infinite for NaN."""
     seen = expected > UNSEEN / 2
-    if not (found[~seen] <= _FAR_BELOW).all():
+    if found.shape != expected.shape or not (found[~seen] <= _FAR_BELOW).all():
         return np.inf
-    largest = max(_largest(expected[seen]), float(np.finfo("float32").tiny))
+    least = _UNIT if output == STRANGENESS else float(np.finfo("float32").tiny)
+    largest = max(_largest(expected[seen]), least)
     value = _largest(np.asarray(found[seen], "float64") - expected[seen]) / largest
     return value if value == value else np.inf
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from meta_tf.checks import check_choice
 from meta_tf.export import litert, onnx, saved_model
+from meta_tf.export.calibration import write_calibration
 from meta_tf.export.columns import write_columns
 from meta_tf.export.plan import Plan
 from meta_tf.export.refused import Refused
 from meta_tf.export.request import ROUNDED, Request
-from meta_tf.export.temperature import write_temperature
 from meta_tf.learner import MetaLearner
 
 _OTHERS: dict[str, ModuleType] = {"litert": litert, "onnx": onnx}
@@ -65,7 +65,7 @@ def save(
         ) from error
     if learner.columns is not None:
         write_columns(path, learner.columns)
-    write_temperature(path, learner)
+    write_calibration(path, learner)
     return (
         f"Saved to {path}, for {plan.takes}. A test run agrees: predictions differ from "
         f"TensorFlow's by at most {difference:.1e} of the largest."

@@ -10,10 +10,10 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from meta_tf.batch.graph_nodes import graph_nodes
+from meta_tf.export.calibration import calibration_of
 from meta_tf.export.columns import described
 from meta_tf.export.signatures import Signatures
 from meta_tf.export.specs import input_specs, target_spec
-from meta_tf.export.temperature import formula_of
 from meta_tf.files import check_replaceable, whole_folder
 from meta_tf.learner import MetaLearner
 from meta_tf.network.layer_state import tables_of
@@ -84,8 +84,7 @@ def _describe(learner: MetaLearner, folder: Path) -> None:
     }
     if learner.columns is not None:
         about["columns"] = described(learner.columns)
-    if formula := formula_of(learner):
-        about["temperature"] = formula
+    about |= calibration_of(learner)
     (folder / "assets.extra").mkdir()
     text = json.dumps(about, indent=2, default=str)
     (folder / "assets.extra" / "meta_tf.json").write_text(text + "\n", encoding="utf-8")

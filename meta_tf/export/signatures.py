@@ -11,11 +11,15 @@ import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
 from meta_tf.data_checks.values import with_right_labels
+from meta_tf.layers import strangeness
 from meta_tf.learner import MetaLearner
+from meta_tf.learner.calibrate import classifies
+from meta_tf.learner.distances import adapt_and_measure, embeds, predict_and_measure
 from meta_tf.learner.embedded import embeds_separately, head_of
 from meta_tf.types import Examples, Tensor, Weights
 
 Tensors = dict[str, Any]  # by name
+STRANGENESS = "strangeness"  # an output of calibrated learners
 Place = tuple[str, Any]  # identifies a weight: ("model", 0), ("state", 2), ("meta", "inner_lr")
 
 
@@ -51,6 +55,10 @@ class Signatures:
         self.adapted: list[Place] = []  # those of them that `predict` needs
         model = learner.model
         self._targets, self._counts = targets, (support, query)
+        self._judges = learner.calibration is not None and classifies(learner)
+        # The usual squared distance; None if the strangeness is not a distance.
+        spread = learner.calibration.spread if learner.calibration and self._judges else None
+        self._spread = spread if embeds(self.network, self.algorithm) else None
         self.head: Signatures | None = None  # of the learner of embeddings; keeps its variables
         self.paths: dict[Place, str] = {
             **{("model", i): v.path for i, v in enumerate(model.trainable_variables)},
@@ -142,12 +150,15 @@ class Signatures:
         return self._predictions(self.algorithm, weights, given)
 
     def initial(self, **given: Any) -> Tensors:
-        return self._predictions(self.algorithm, self._initial(), given)
+        initial = self._initial()
+        assert initial is not None  # otherwise `all` leaves this function out
+        query_x = _packed("query_x", self.inputs, given)
+        return {"predictions": self.algorithm.predict(self.network, initial, query_x)}
 
     def _initial(self) -> Weights | None:
         """The weights before any task; None if `predict` needs the result of a support set."""
         initial = self.algorithm.initial(self.network, self.learner.weights_now)
-        made = {name for kind, name in self.made if kind == "meta"}
+        made = {name for kind, name in self.made if kind == "meta"} - strangeness.FITTED
         return None if initial is None or made - initial.meta.keys() else initial
 
     def _adapted(
@@ -157,11 +168,20 @@ class Signatures:
         # Outside of this library, nothing else reports a label beyond the ways.
         y = with_right_labels(algorithm, self.network, labels, given["support_y"])
         support = Examples(_packed("support_x", self.inputs, given), y)
-        return algorithm.adapt(self.network, weights, support, steps=steps)
+        if self._spread is None:
+            return algorithm.adapt(self.network, weights, support, steps=steps)
+        return adapt_and_measure(self.network, algorithm, weights, support, steps)
 
     def _predictions(self, algorithm: Algorithm, adapted: Any, given: Tensors) -> Tensors:
         query_x = _packed("query_x", self.inputs, given)
-        return {"predictions": algorithm.predict(self.network, adapted, query_x)}
+        predictions, apart = predict_and_measure(self.network, algorithm, adapted, query_x)
+        if not self._judges:
+            return {"predictions": predictions}
+        if apart is None or self._spread is None:
+            strange = strangeness.energy(predictions)
+        else:
+            strange = strangeness.log_distance(adapted.meta, apart, self._spread)
+        return {"predictions": predictions, STRANGENESS: strange}
 
     def _names(self) -> dict[str, Place]:
         """The places of the adapted weights by name: `conv1_kernel` for `conv1/kernel`."""

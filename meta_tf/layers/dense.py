@@ -15,15 +15,13 @@ from meta_tf.checks import check_integer, check_switch
 class MetaDense(keras.layers.Layer):
     """A dense layer whose weights, including the bias, are initialised from N(0, 1).
 
-    For x [..., D], with W [D, units] the attribute `kernel` and b [units] the
-    attribute `bias`:
+    For x [..., D], with W [D, units] the attribute `kernel` and b [units] the attribute `bias`:
 
         f(x) = activation(x W + b)
 
-    It is an ordinary layer for any Keras model, and differs from
-    `keras.layers.Dense` only in its defaults. The wide initialisation makes the
-    outputs large: their variance before the activation is D + 1 for inputs
-    N(0, 1). That is right for one layer, but usually too wide for a deep stack.
+    It is an ordinary layer for any Keras model, and differs from `keras.layers.Dense` only in its
+    defaults. The wide initialisation makes the outputs large: their variance before the activation
+    is D + 1 for inputs N(0, 1). That is right for one layer, but usually too wide for a deep stack.
 
     Args:
       units: number of outputs, at least 1.
@@ -93,11 +91,9 @@ class MetaDense(keras.layers.Layer):
         return self.activation(x)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """Returns the shape [..., units] for an input of shape [..., D]."""
         return (*input_shape[:-1], self.units)
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments, from which `from_config` recreates the layer."""
         return {
             **super().get_config(),
             "units": self.units,

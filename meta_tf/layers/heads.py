@@ -62,7 +62,6 @@ class Prototypes(keras.layers.Layer):
         return classifiers.prototype_logits(fitted, query, self.distance, self.scale)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
         own = {"ways": self.ways, "distance": self.distance, "scale": self.scale}
         return {**super().get_config(), **own}
 
@@ -108,7 +107,6 @@ class AttentionMatching(keras.layers.Layer):
         return classifiers.attention_logits(fitted, query, self.scale)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
         return {**super().get_config(), "ways": self.ways, "scale": self.scale}
 
 
@@ -174,7 +172,6 @@ class RidgeRegressionHead(keras.layers.Layer):
         return classifiers.ridge_logits(fitted, query, scale, bias)
 
     def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
         own = {
             "ways": self.ways,
             "regularization": self.regularization,

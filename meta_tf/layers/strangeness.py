@@ -1,8 +1,7 @@
 """How far embeddings are from all classes of a support set.
 
 Pure functions of tensors, for one task, as in `meta_tf.layers.classifiers`. With f(x) the
-embeddings, c_n the mean of the K_n support examples of class n, and v the variance within
-classes:
+embeddings, c_n the mean of the K_n support examples of class n, and v the variance within classes:
 
     strangeness(x) = log(min over n of |f(x) - c_n|Â² / (1 + 1/K_n) / v)
 
@@ -18,7 +17,7 @@ scaled to unit length. Without embeddings, the strangeness is the energy, -log Î
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -30,6 +29,7 @@ USUAL_COUNTS = 10.0
 _TINY = 1e-12
 
 MEANS, NOISE, WITHIN = "strangeness_means", "strangeness_noise", "strangeness_within"
+FITTED = frozenset({MEANS, NOISE, WITHIN})
 
 
 def fit_strangeness(x: Tensor, labels: Tensor, ways: int) -> dict[str, Tensor]:
@@ -55,6 +55,16 @@ def class_distances(fitted: dict[str, Tensor], query: Tensor) -> Tensor:
     return tf.maximum(apart, _TINY) / fitted[NOISE]
 
 
+def log_distance(fitted: dict[str, Tensor], apart: Tensor, usual: float) -> Tensor:
+    """The strangeness [Q] by `class_distances` [Q, N]; `usual` is u."""
+    return tf.math.log(tf.reduce_min(apart, -1) / _spread(fitted[WITHIN], usual))
+
+
+def energy(logits: Tensor) -> Tensor:
+    """The strangeness [Q] by logits [Q, N]."""
+    return -tf.reduce_logsumexp(single(logits), -1)
+
+
 class Judged(NamedTuple):
     """The answers for some inputs.
 
@@ -72,6 +82,10 @@ class Judged(NamedTuple):
             logits = np.asarray(self.logits, np.float64)
             most = logits.max(-1)
             return -np.log(np.exp(logits - most[:, None]).sum(-1)) - most
-        total, free = (float(number) for number in self.within)
-        spread = (USUAL_COUNTS * usual + total) / (USUAL_COUNTS + free)
-        return np.log(self.apart.min(-1) / spread)
+        within = [float(number) for number in self.within]
+        return np.log(self.apart.min(-1) / _spread(within, usual))
+
+
+def _spread(within: Any, usual: float) -> Any:
+    """v, by the entry `WITHIN`: numbers or a tensor."""
+    return (USUAL_COUNTS * usual + within[0]) / (USUAL_COUNTS + within[1])

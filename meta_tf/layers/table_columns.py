@@ -22,12 +22,8 @@ class TableColumns(keras.layers.Layer):
     and for a column in `gaps` a further input is 1 for a gap and 0 otherwise. The number k of a
     category becomes a vector with 1 in place k; a gap or an unknown category is all zeros.
 
-    Args:
-      columns: `features`, the names of the columns; `categories`, the texts of each column of
-        texts by its name; `gaps`, the columns of numbers that may have gaps; and whatever else is
-        known of the table, which the layer keeps.
-      mean: the mean of each column, [F].
-      deviation: the standard deviation of each column, [F].
+    `columns`: the fields of `meta_tf.tasks.columns.Columns`, all of which the layer keeps. `mean`
+    and `deviation`: of each column, [F].
     """
 
     def __init__(

@@ -25,7 +25,6 @@ from meta_tf.layers import strangeness
 from meta_tf.layers.strangeness import Judged
 from meta_tf.learner.calibrate import logits_of
 from meta_tf.learner.class_names import write_class_names
-from meta_tf.learner.company import beside, feels_company
 from meta_tf.learner.compiled import (
     TaskFunctions,
     check_unchanged,
@@ -41,6 +40,7 @@ from meta_tf.learner.keras_file import (
     write_parts,
     write_pictures,
 )
+from meta_tf.learner.query_batch import depends_on_batch, in_batch
 from meta_tf.learner.read_pictures import picture_input, read_inputs
 from meta_tf.learner.task_values import TaskValues
 from meta_tf.network.check_loss import is_gaussian, takes_logits
@@ -57,7 +57,7 @@ from meta_tf.network.network import Network
 from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.types import Examples, Tensors, Weights
 
-_COMPANY = "company.npz"  # in a Keras file
+_BATCH_WITH = "batch_with.npz"  # in a Keras file
 
 AT_ONCE = 32  # the batch size of Keras's `predict`
 
@@ -89,7 +89,7 @@ class AdaptedModel(keras.Model):
       classes: the number of outputs of a prediction: the network's first ones; all if None.
       pictures: how files and PIL pictures become inputs; if None, they are stretched to the size
         that the model takes.
-      company: inputs [S, ...], such as the support set, that share the batch of each input in
+      batch_with: inputs [S, ...], such as the support set, that share the batch of each input in
         `predict_one_by_one` and `predict_names` unless others are passed. `save` keeps them.
       calibration: the learner's; None if it has none.
       temperature: what logits are divided by in `predict_proba`.
@@ -110,7 +110,7 @@ class AdaptedModel(keras.Model):
     calibration: Calibration | None
     temperature: float
     threshold: float
-    company: Tensors | None
+    batch_with: Tensors | None
     _pictures: PictureInput | None
     _functions: TaskFunctions
     _values: TaskValues
@@ -127,7 +127,7 @@ class AdaptedModel(keras.Model):
         class_names: Sequence[str] = (),
         classes: int | None = None,
         pictures: PictureInput | None = None,
-        company: Tensors | None = None,
+        batch_with: Tensors | None = None,
         calibration: Calibration | None = None,
         temperature: float = 1.0,
         threshold: float = 0.0,
@@ -144,7 +144,7 @@ class AdaptedModel(keras.Model):
             calibration=calibration,
             temperature=temperature,
             threshold=threshold,
-            company=company,
+            batch_with=batch_with,
             _pictures=pictures,
             _functions=functions,
             _values=TaskValues(weights, self, measure),
@@ -236,7 +236,7 @@ class AdaptedModel(keras.Model):
         check_not_forked()
         return self._arrays(self._as_inputs("x", x))
 
-    def predict_one_by_one(self, x: Any, company: Any = None) -> Any:
+    def predict_one_by_one(self, x: Any, batch_with: Any = None) -> Any:
         """Predicts each input independently of the others.
 
         In the batch-norm mode `transductive`, an input is normalised by the statistics of its
@@ -246,8 +246,8 @@ class AdaptedModel(keras.Model):
 
         Args:
           x: the inputs, [B, ...].
-          company: inputs [S, ...] that share the batch of each input, such as the support set
-            that the model learned from; the model's own `company` if None. If it has none, each
+          batch_with: inputs [S, ...] that share the batch of each input, such as the support set
+            that the model learned from; the model's own `batch_with` if None. If it has none, each
             input has a batch of its own.
 
         Returns:
@@ -255,21 +255,21 @@ class AdaptedModel(keras.Model):
 
         Example:
           >>> fitted = learner.adapt(support_x, support_y)
-          >>> fitted.predict_one_by_one(tf.zeros([7, 1]), company=support_x).shape
+          >>> fitted.predict_one_by_one(tf.zeros([7, 1]), batch_with=support_x).shape
           (7, 1)
         """
         x = self._as_some("x", x)
-        if not feels_company(self.network):
+        if not depends_on_batch(self.network):
             return self.predict(x, verbose=0)
         last = [
             keras.tree.map_structure(
                 lambda p: p[-1], self._functions.predict(self.weights_now, batch)[0][0]
             )
-            for batch in self._alone(x, company)
+            for batch in self._alone(x, batch_with)
         ]
         return self._of_task(keras.tree.map_structure(lambda *p: np.stack(p), *last))
 
-    def predict_proba(self, x: Any, company: Any = None) -> np.ndarray:
+    def predict_proba(self, x: Any, batch_with: Any = None) -> np.ndarray:
         """The probability of each class for each input, [B, N], float64.
 
         softmax(logits / T), with the temperature T of a calibrated learner for this number of
@@ -277,7 +277,7 @@ class AdaptedModel(keras.Model):
 
         Args:
           x: the inputs, [B, ...].
-          company: as in `predict_one_by_one`.
+          batch_with: as in `predict_one_by_one`.
 
         Raises:
           ValueError: if the model does not classify.
@@ -291,10 +291,10 @@ class AdaptedModel(keras.Model):
           >>> probabilities.shape, probabilities.sum(-1).round(6)
           ((3, 2), array([1., 1., 1.]))
         """
-        return self._probabilities(self.predict_one_by_one(x, company))
+        return self._probabilities(self.predict_one_by_one(x, batch_with))
 
     def predict_with_strangeness(
-        self, x: Any, company: Any = None
+        self, x: Any, batch_with: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The probabilities of `predict_proba`, and how unlike all classes each input is.
 
@@ -305,7 +305,7 @@ class AdaptedModel(keras.Model):
 
         Args:
           x: the inputs, [B, ...].
-          company: as in `predict_one_by_one`.
+          batch_with: as in `predict_one_by_one`.
 
         Returns:
           Probabilities [B, N] and strangeness [B], float64.
@@ -319,16 +319,18 @@ class AdaptedModel(keras.Model):
                 "learner without a calibration. Call learner.calibrate(tasks.valid), then "
                 "learner.adapt(support_x, support_y)."
             )
-        judged = self.judged(x, company)
+        judged = self.judged(x, batch_with)
         strange = judged.strangeness(self.calibration.spread) - self.threshold
         return self._probabilities(judged.logits), strange
 
-    def predict_names(self, x: Any, company: Any = None, unknown: str | None = None) -> np.ndarray:
+    def predict_names(
+        self, x: Any, batch_with: Any = None, unknown: str | None = None
+    ) -> np.ndarray:
         """The name of the most likely class of each input, [B]; see `predict_one_by_one`.
 
         Args:
           x: the inputs, [B, ...].
-          company: as in `predict_one_by_one`.
+          batch_with: as in `predict_one_by_one`.
           unknown: the name of inputs that are none of the classes, such as `"none of these"`; if
             None, every input gets the name of a class. It needs a calibrated learner.
 
@@ -343,20 +345,20 @@ class AdaptedModel(keras.Model):
             )
         names = np.array(self.class_names)
         if unknown is None:
-            return names[self.predict_one_by_one(x, company)[..., : len(names)].argmax(-1)]
+            return names[self.predict_one_by_one(x, batch_with)[..., : len(names)].argmax(-1)]
         check_text("unknown", unknown, "none of these")
-        probabilities, strange = self.predict_with_strangeness(x, company)
+        probabilities, strange = self.predict_with_strangeness(x, batch_with)
         return np.where(strange > 0, unknown, names[probabilities[..., : len(names)].argmax(-1)])
 
-    def judged(self, x: Any, company: Any = None) -> Judged:
+    def judged(self, x: Any, batch_with: Any = None) -> Judged:
         """The predictions of `predict_one_by_one`, and the distances from the classes.
 
         There are no distances if the learner was not calibrated, or has no embeddings.
         """
         x = self._as_some("x", x)
         weights = self._values.measured()
-        if feels_company(self.network):
-            pairs = [self._functions.judge(weights, batch) for batch in self._alone(x, company)]
+        if depends_on_batch(self.network):
+            pairs = [self._functions.judge(weights, batch) for batch in self._alone(x, batch_with)]
             pairs = [(p[-1:], apart if apart is None else apart[-1:]) for p, apart in pairs]
         else:
             pairs = [self._functions.judge(weights, part) for part in in_parts(x)]
@@ -509,20 +511,20 @@ class AdaptedModel(keras.Model):
         self._prepare(lambda model: load_layers(model, kept))
 
     def save_assets(self, folder: str) -> None:
-        """Writes files for Keras's `save`: `company`, and those of layers, such as vocabularies."""
+        """Writes files for Keras's `save`: `batch_with`, and those of layers (vocabularies)."""
         save_layer_assets(self.network.model, folder)
-        if self.company is not None:
-            arrays = [np.asarray(array) for array in keras.tree.flatten(self.company)]
-            np.savez_compressed(Path(folder) / _COMPANY, *arrays)
+        if self.batch_with is not None:
+            arrays = [np.asarray(array) for array in keras.tree.flatten(self.batch_with)]
+            np.savez_compressed(Path(folder) / _BATCH_WITH, *arrays)
 
     def load_assets(self, folder: str) -> None:
         """Reads the files that `save_assets` wrote, for Keras's loading."""
         load_layer_assets(self.network.model, folder)
-        if (path := Path(folder) / _COMPANY).exists():
+        if (path := Path(folder) / _BATCH_WITH).exists():
             with np.load(path) as arrays:
                 spec = self.algorithm.input_spec(self.network)
                 flat = [arrays[name] for name in arrays.files]
-                self.company = keras.tree.pack_sequence_as(spec, flat)
+                self.batch_with = keras.tree.pack_sequence_as(spec, flat)
         self._take(self.network.model)
 
     @property
@@ -602,13 +604,13 @@ class AdaptedModel(keras.Model):
             raise ValueError(f"`{name}` must hold at least one input. Received: an empty array.")
         return x
 
-    def _alone(self, x: Tensors, company: Any) -> Iterator[Tensors]:
-        """A batch for each input, in which it is the last after its company."""
-        company = self.company if company is None else company
-        if company is not None:
-            company = self._as_inputs("company", company)
+    def _alone(self, x: Tensors, batch_with: Any) -> Iterator[Tensors]:
+        """A batch for each input, in which it is the last, after those of `batch_with`."""
+        batch_with = self.batch_with if batch_with is None else batch_with
+        if batch_with is not None:
+            batch_with = self._as_inputs("batch_with", batch_with)
         for i in range(_number_of(x) or 0):
-            yield beside(tf.nest.map_structure(lambda t, i=i: t[i], x), company)
+            yield in_batch(tf.nest.map_structure(lambda t, i=i: t[i], x), batch_with)
 
     def _make_variables(self) -> None:
         """Replaces the learned tensors by Keras variables, once."""

@@ -51,7 +51,7 @@ def _found(
     for part in parts:
         for task in tasks_of(part, tasks_number, seed):
             fitted = learner.adapt(task["support_x"], task["support_y"])
-            judged = fitted.judged(task["query_x"], company=task["support_x"])
+            judged = fitted.judged(task["query_x"], batch_with=task["support_x"])
             ways, shots = size_of(task["support_y"])
             y = np.asarray(task["query_y"])
             by_size.setdefault((ways, round(shots)), []).append((judged, y))

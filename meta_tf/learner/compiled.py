@@ -7,13 +7,11 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from meta_tf.algorithms import Algorithm, InnerLoop
-from meta_tf.algorithms.embedding import EmbeddingLearner
+from meta_tf.algorithms import Algorithm
 from meta_tf.batch.map_tasks import map_tasks
 from meta_tf.batch.sizes import cut, how_to_run, padded
-from meta_tf.data_checks.targets import outputs_of
-from meta_tf.layers import strangeness
-from meta_tf.learner.company import predict_in_company
+from meta_tf.learner.distances import adapt_and_measure, measure_support, predict_and_measure
+from meta_tf.learner.query_batch import predict_queries
 from meta_tf.network.finite import all_finite, nan_unless_finite
 from meta_tf.network.masks import packed
 from meta_tf.network.network import Network
@@ -89,10 +87,7 @@ def compiled_adapt(
         if not distances:
             adapted = algorithm.adapt(network, weights(), support, steps=steps)
             return adapted, all_finite(adapted)
-        recording = _recording(network, algorithm)
-        adapted = algorithm.adapt(recording, weights(), support, steps=steps)
-        strange = _distances_from(recording, algorithm, support)
-        adapted = adapted._replace(meta={**adapted.meta, **strange})
+        adapted = adapt_and_measure(network, algorithm, weights(), support, steps)
         return adapted, all_finite(adapted)
 
     return Compiled(adapt, lambda support, steps, ranks: (support, steps))
@@ -101,7 +96,7 @@ def compiled_adapt(
 def compiled_trajectory(
     network: Network, algorithm: Algorithm, weights: Callable[[], Weights], mode: str
 ) -> Any:
-    """Compiles `(tasks, steps, company) -> predictions after 0 … steps`, [T, steps + 1, Q, ...].
+    """Compiles `(tasks, steps, batch_with) -> predictions after 0 … steps`, [T, steps + 1, Q, ...].
 
     Args:
       network: the model and its loss.
@@ -110,7 +105,7 @@ def compiled_trajectory(
       mode: the learner's `task_parallelism`.
     """
 
-    def trajectory(tasks: dict[str, Tensors], steps: int, company: str) -> tuple[Tensors, ...]:
+    def trajectory(tasks: dict[str, Tensors], steps: int, batch_with: str) -> tuple[Tensors, ...]:
         before = weights()
 
         def learn(task: dict[str, Tensors]) -> Tensors:
@@ -118,8 +113,8 @@ def compiled_trajectory(
             support = Examples(real["support_x"], real["support_y"])
 
             def predictions(adapted: Weights) -> tuple[Tensors, ...]:
-                found = predict_in_company(
-                    algorithm, network, adapted, support.x, real["query_x"], company
+                found = predict_queries(
+                    algorithm, network, adapted, support.x, real["query_x"], batch_with
                 )
                 return nan_unless_finite(adapted, packed(found))
 
@@ -139,49 +134,16 @@ def task_functions(network: Network, algorithm: Algorithm) -> TaskFunctions:
 
     def judge(weights: Weights, x: Tensors) -> tuple[Tensor, Tensor | None]:
         check_unchanged(network)
-        if strangeness.MEANS not in weights.meta:
-            return algorithm.predict(network, weights, x), None
-        recording = _recording(network, algorithm)
-        predictions = algorithm.predict(recording, weights, x)
-        return predictions, strangeness.class_distances(weights.meta, _embedding(recording))
+        return predict_and_measure(network, algorithm, weights, x)
 
     def measure(weights: Weights, support: Examples) -> dict[str, Tensor]:
         check_unchanged(network)
-        recording = _recording(network, algorithm)
-        algorithm.predict(recording, weights, support.x)
-        return _distances_from(recording, algorithm, support)
+        return measure_support(network, algorithm, weights, support)
 
     def varying(weights: Weights, examples: Any) -> Any:
         return *weights.meta, weights.meta, examples
 
     return TaskFunctions(*(Compiled(f, varying) for f in (predict, judge, measure)))
-
-
-def measures_later(network: Network, algorithm: Algorithm) -> bool:
-    """Whether `measure` computes distances after an inner loop, which ends with another network.
-
-    The embedding is the model's outputs for an `EmbeddingLearner`. For an inner loop, it is the
-    inputs of the model's last layer, scaled to unit length: their lengths say less.
-    """
-    return isinstance(algorithm, InnerLoop) and network.has_features
-
-
-def _distances_from(
-    recording: Network, algorithm: Algorithm, support: Examples
-) -> dict[str, Tensor]:
-    """`fit_strangeness` of the support set, with the embeddings of its last pass."""
-    ways = outputs_of(algorithm, recording) or 0
-    return strangeness.fit_strangeness(_embedding(recording), support.y, ways)
-
-
-def _recording(network: Network, algorithm: Algorithm) -> Network:
-    return network.recording(features=not isinstance(algorithm, EmbeddingLearner))
-
-
-def _embedding(recording: Network) -> Any:
-    """The embeddings [B, D] of the last pass."""
-    features = recording.last_features
-    return recording.last_outputs if features is None else tf.math.l2_normalize(features, -1)
 
 
 def predictions_and_losses(
@@ -191,7 +153,7 @@ def predictions_and_losses(
     check_unchanged(network)
     recording = network.recording()
     predictions = algorithm.predict(recording, weights, x)
-    return packed(predictions), recording.added_losses
+    return packed(predictions), recording.last.added
 
 
 def check_unchanged(network: Network) -> None:

@@ -37,13 +37,12 @@ from meta_tf.learner.calibrate import calibrated, size_of
 from meta_tf.learner.check_adapted import not_finite
 from meta_tf.learner.check_steps import check_steps
 from meta_tf.learner.class_names import numbered
-from meta_tf.learner.company import COMPANIES, feels_company
 from meta_tf.learner.compiled import (
     compiled_adapt,
     compiled_trajectory,
-    measures_later,
     task_functions,
 )
+from meta_tf.learner.distances import measures_later
 from meta_tf.learner.embedded import adapt_in_parts, passes_in_parts
 from meta_tf.learner.input_range import InputRange
 from meta_tf.learner.keras_file import (
@@ -53,6 +52,7 @@ from meta_tf.learner.keras_file import (
     write_parts,
     write_pictures,
 )
+from meta_tf.learner.query_batch import BATCH_WITH, depends_on_batch
 from meta_tf.learner.read_pictures import picture_input, read_support
 from meta_tf.learner.standardize import standardized
 from meta_tf.learner.training import test, train, whole_executions
@@ -506,7 +506,7 @@ class MetaLearner(keras.Model):
         support_x, support_y, class_names = read_support(
             self.network, self._pictures, support_x, support_y, class_names
         )
-        keeps = support_x is not given and feels_company(self.network)
+        keeps = support_x is not given and depends_on_batch(self.network)
         names: tuple[str, ...] = ()
         if wants_labels(self.algorithm, self.network):
             support_y, names = numbered(support_y, class_names)
@@ -545,7 +545,7 @@ class MetaLearner(keras.Model):
             names,
             classes,
             pictures=self._pictures,
-            company=support.x if keeps else None,
+            batch_with=support.x if keeps else None,
             calibration=calibration,
             support=support if calibration and measures_later(network, algorithm) else None,
             name=name,
@@ -600,7 +600,7 @@ class MetaLearner(keras.Model):
         return self.calibration
 
     def trajectory(
-        self, x: dict[str, Tensors], steps: int | None = None, company: str = "queries"
+        self, x: dict[str, Tensors], steps: int | None = None, batch_with: str = "queries"
     ) -> Tensors:
         """Predictions for the query sets of a batch after 0, 1, … `steps` inner steps.
 
@@ -611,7 +611,7 @@ class MetaLearner(keras.Model):
             the sizes if the tasks are padded.
           steps: the last number of inner steps; if None, the algorithm's `eval_steps`, or else
             its `inner_steps`; 0 for an algorithm without inner steps.
-          company: which examples share a query's batch, which matters for batch norm in the
+          batch_with: which examples share a query's batch, which matters for batch norm in the
             mode `transductive`: `"queries"`, the other queries of its task; `"support"`, the
             support set; `"none"`, no others.
 
@@ -621,7 +621,7 @@ class MetaLearner(keras.Model):
 
         Raises:
           ValueError: if `steps` is not a whole number of at least 0, `x` is not a batch, or
-            `company` is unknown.
+            `batch_with` is unknown.
 
         Example:
           >>> x, _ = next(iter(meta_tf.tasks.Sinusoid(shots=10).test.batches(2)))
@@ -630,11 +630,11 @@ class MetaLearner(keras.Model):
         """
         steps = self.algorithm.steps_to_evaluate() if steps is None else steps
         check_integer("steps", steps, at_least=0)
-        check_choice("company", company, COMPANIES)
+        check_choice("batch_with", batch_with, BATCH_WITH)
         self._get_ready()
         tasks = right_batch(self.algorithm, self.network, x)
         check_steps(self.algorithm, self.network, tasks["query_x"], int(steps))
-        return unpacked(self._trajectory(tasks, int(steps), company))
+        return unpacked(self._trajectory(tasks, int(steps), batch_with))
 
     def export(
         self,
@@ -673,6 +673,11 @@ class MetaLearner(keras.Model):
         of which the last two take embeddings. `"litert"` is one file (`.tflite`) for
         phones, microcomputers and web pages; `"onnx"` is a folder with one file per signature.
         `export` runs both formats and compares them with TensorFlow before it completes.
+
+        With the predictions, a calibrated learner's functions return `strangeness` [Q]: above a
+        threshold, a query is none of the classes. The thresholds and the temperature are in
+        `meta_tf.json`, or in `FILE.thresholds.json` and `FILE.temperature.json` beside the other
+        formats. `adapt` then returns, and `predict` takes, what `strangeness` needs.
 
         A model with several inputs has `support_x_a`, `support_x_b`, …, named after the
         inputs' keys or numbers.

@@ -23,26 +23,12 @@ def can_be_fused(x: Tensor) -> bool:
 def fused_batch_norm(
     x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float
 ) -> tuple[Tensor, Callable[[], tuple[Tensor, Tensor]]]:
-    """Normalises each channel of `x`: `(y, statistics)`.
+    """Normalises each channel of images `x` [B, H, W, C] in float32: `(y, statistics)`.
 
         mean = Σ x / n,  variance = Σ (x - mean)² / n,  r = 1 / √(variance + ε)
         y = γ z + β,  z = (x - mean) r
 
-    Args:
-      x: images [B, H, W, C], float32.
-      gamma: γ, [C].
-      beta: β, [C].
-      epsilon: ε.
-
-    Returns:
-      y [B, H, W, C], and a function that returns mean and variance [C] of this x; gradients flow
-      through all.
-
-    Example:
-      >>> x = tf.random.normal([2, 3, 3, 4])
-      >>> y, statistics = fused_batch_norm(x, tf.ones(4), tf.zeros(4), 1e-3)
-      >>> y.shape, statistics()[0].shape
-      (TensorShape([2, 3, 3, 4]), TensorShape([4]))
+    γ and β are [C]. `statistics()` returns mean and variance, [C]. Gradients flow through all.
     """
     y, mean, unbiased, *reserved = tf.raw_ops.FusedBatchNormV3(  # the last three for its gradient
         x=x,

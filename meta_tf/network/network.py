@@ -38,11 +38,11 @@ from meta_tf.types import Examples, Tensor, Tensors, Weights
 _QUERY_STATISTICS = {"transductive": True, "support": False, "running": None}
 
 
-class _Outcome(NamedTuple):
+class Outcome(NamedTuple):
     """The result of a forward pass: outputs [B, ...], new state and the regularisers' loss.
 
     `added`: the parts of the loss that depend on the pass, such as activity regularisers.
-    `features`: the inputs of the last layer, if they are wanted.
+    `features`: the inputs [B, D] of the last layer, if they are recorded.
     """
 
     outputs: Tensors
@@ -55,9 +55,8 @@ class _Outcome(NamedTuple):
 class Network:
     """A built Keras model as a pure function of its weights.
 
-    Every algorithm uses this class for its mathematics. No method reads or changes
-    a variable of the model, so gradients flow only to the given weights, and many
-    tasks can run in parallel.
+    Every algorithm uses this class for its mathematics. No method reads or changes a variable of
+    the model, so gradients flow only to the given weights, and many tasks can run in parallel.
 
     Args:
       model: a built `keras.Model` of any kind. It is not changed; its normalisation
@@ -98,7 +97,7 @@ class Network:
             check_momentum(self.batch_norms)
             check_used_once(uses_in(model))
         # Only `recording` changes these, on a copy.
-        self._recorded: list[_Outcome] | None = None
+        self._recorded: list[Outcome] | None = None
         self._in_training = False
         self._with_features: keras.Model | None = None
         # Only `of_support` changes these, on a copy.
@@ -207,10 +206,9 @@ class Network:
           weights: as in `Network.weights`.
           query: the query examples of one task.
           training: whether layers such as dropout act as in training.
-          predict: maps a network and the inputs to predictions; if None, calls the network.
-            The network that it gets behaves as in training if `training` is True, and
-            records the results of its last pass besides the outputs: state and
-            regularisers.
+          predict: maps a network and the inputs to predictions; if None, calls the network. The
+            network that it gets behaves as in training if `training` is True, and records the
+            results of its last pass besides the outputs: state and regularisers.
         """
         recording = self.recording(training)
         if predict is None:
@@ -228,7 +226,7 @@ class Network:
 
         Args:
           training: whether it behaves as in training.
-          features: whether it records `last_features` too, for a model with `has_features`.
+          features: whether it records them too, for a model with `has_features`.
         """
         recording = copy.copy(self)
         recording._recorded, recording._in_training = [], training
@@ -243,25 +241,15 @@ class Network:
         return _features(self.model) is not None
 
     @property
-    def last_features(self) -> Tensor | None:
-        """The inputs [B, D] of the last layer in the last pass, if they were recorded."""
-        return self._recorded[-1].features if self._recorded else None
+    def last(self) -> Outcome:
+        """The result of the last pass of a `recording` network; without outputs before it."""
+        return self._recorded[-1] if self._recorded else Outcome(None, [], 0.0, [])
 
     def _part(self, outputs: Any) -> keras.Model:
         """A model with other outputs, which shares the layers and their weights."""
         model = self.model
         inputs = model.inputs if isinstance(model, keras.Sequential) else model.input
         return keras.Model(inputs, outputs, name=model.name)
-
-    @property
-    def added_losses(self) -> list[Tensor]:
-        """The losses that layers added in the last pass of a `recording` network."""
-        return self._recorded[-1].added if self._recorded else []
-
-    @property
-    def last_outputs(self) -> Tensors | None:
-        """The outputs [B, ...] of the last pass of a `recording` network; None before it."""
-        return self._recorded[-1].outputs if self._recorded else None
 
     def support_loss(
         self, weights: Weights, support: Examples, *, training: bool
@@ -415,7 +403,7 @@ class Network:
         batch_statistics: bool | None,
         part: keras.Model | None = None,
         settles: bool = False,
-    ) -> _Outcome:
+    ) -> Outcome:
         """Runs the model, or a part of it that shares its weights.
 
         Moving averages change only in training and to settle; gradients flow only to settled ones.
@@ -445,7 +433,7 @@ class Network:
                     model.non_trainable_variables, weights.state, state, strict=True
                 )
             ]
-        return _Outcome(outputs, state, _added_up(losses), added)
+        return Outcome(outputs, state, _added_up(losses), added)
 
 
 def _input_of(model: keras.Model, name: str) -> keras.KerasTensor:

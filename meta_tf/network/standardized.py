@@ -156,16 +156,8 @@ class StandardizedLoss(keras.losses.Loss):
 
     For `GaussianLoss`, predicted scales are divided by the deviation. An inner step size then
     means the same whether prices are in euros or in cents. A metric such as "mse" still uses the
-    units of the targets.
-
-    Args:
-      loss: a Keras loss or a function `(y_true, y_pred) -> values`.
-      mean: the mean of the targets, a number or one for each output.
-      deviation: their standard deviation, likewise.
-      name: the name of the loss; the name of `loss` if None.
-
-    Raises:
-      ValueError: if `loss` is a Keras loss that changes its meaning with the units.
+    units of the targets. Mean and deviation are numbers, or one for each output. Raises ValueError
+    for a Keras loss that changes its meaning with the units.
 
     Example:
       >>> loss = StandardizedLoss(keras.losses.MeanSquaredError(), mean=[20.0], deviation=[5.0])

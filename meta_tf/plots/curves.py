@@ -20,9 +20,8 @@ def learning_curve(metrics: str | Path, metric: str | None = None) -> Figure:
     """Draws the training and validation curve of a run, with the interval over tasks.
 
     Args:
-      metrics: the run's `metrics.csv`: one row per epoch, with a column `iteration`
-        (completed outer steps) and, if available, `<metric>`, `val_<metric>` and
-        `val_<metric>_ci95`.
+      metrics: the run's `metrics.csv`: one row per epoch, with a column `iteration` (completed
+        outer steps) and, if available, `<metric>`, `val_<metric>` and `val_<metric>_ci95`.
       metric: the metric to draw; by default accuracy if available, otherwise the loss.
 
     Raises:

@@ -1,8 +1,7 @@
 """Task sources, which produce episodes.
 
-A source has the parts `train`, `valid` and `test`. A part gives endless batches of
-tasks: `batches(tasks, seed, start)`. Each episode depends only on the seed and its
-number.
+A source has the parts `train`, `valid` and `test`. A part gives endless batches of tasks:
+`batches(tasks, seed, start)`. Each episode depends only on the seed and its number.
 """
 
 from __future__ import annotations

@@ -35,8 +35,7 @@ def from_arrays(
       ways: N, classes per task. With a range `(2, 20)`, each task draws its own number,
         uniformly; likewise for `shots` and `queries`. See `meta_tf.types` for such batches.
       shots: K, support examples per class.
-      queries: query examples per class; if None, as many as the smallest class allows, at
-        most 15.
+      queries: query examples per class; if None, as many as the smallest class allows, at most 15.
       split: fractions of the classes for training, validation and test. The part
         of a class depends only on its label, not on the order.
       rotations: `"task"`, `"classes"` or `None`, for square images.

@@ -63,8 +63,7 @@ class ClassPart(Part):
           A part with the same episodes by seed and number, with features as examples.
 
         Raises:
-          ValueError: if both the model and this source scale pixels, or if `batch_size` is
-            invalid.
+          ValueError: if both the model and this source scale pixels, or if `batch_size` is invalid.
 
         Example:
           >>> vectors = np.random.default_rng(0).normal(size=[60, 8])

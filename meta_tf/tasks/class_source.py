@@ -36,19 +36,9 @@ class ClassData(NamedTuple):
 class ClassSource(Source):
     """Tasks of N ways and K shots, from examples of classes.
 
-    Args:
-      data: the examples.
-      split: names of the classes of training, validation and test.
-      ways, shots, queries: as in `from_arrays`.
-      rotations: `"task"` rotates each class of each task by 0, 90, 180 or 270°;
-        `"classes"` makes every rotated class a separate class, only in training;
-        `None` rotates nothing. Rotation keeps four copies in memory.
-      train_ways, train_shots: those of the training part; `ways` and `shots` if None.
-      scale: whether to scale uint8 from 0 … 255 to [0, 1]; other types never change.
-
-    Raises:
-      ValueError: if a part has fewer classes than `ways`, a class has fewer examples
-        than a task needs, or the examples cannot be rotated.
+    `split`: names of the classes of training, validation and test. The other arguments are as in
+    `Omniglot` and `from_arrays`. Raises ValueError if a part has fewer classes than `ways`, a class
+    has fewer examples than a task needs, or the examples cannot be rotated.
     """
 
     def __init__(

@@ -80,13 +80,9 @@ def rows_of(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
 def drawn_rows(order: tf.Tensor, starts: tf.Tensor, counts: tf.Tensor, size: int) -> tf.Tensor:
     """Draws `size` distinct examples of each class: their positions, [T, size, N].
 
-    The indices of the k smallest of n uniform numbers are k draws from n without replacement.
-
-    Args:
-      order: uniform numbers, [T, N, n].
-      starts: the position of the first example of each class, [T, N].
-      counts: the number of its examples, which follow one another, [T, N]; at most n.
-      size: k.
+    The indices of the smallest of n uniform numbers, the `order` [T, N, n], are draws from n
+    without replacement. The examples of a class, `counts` [T, N] of them, follow one another from
+    `starts` [T, N] on.
     """
     among = tf.range(order.shape[-1]) < counts[..., tf.newaxis]
     places = tf.math.top_k(-tf.where(among, order, 2.0), size).indices

@@ -30,26 +30,23 @@ def from_function(
     nor on `workers`.
 
     Args:
-      fn: takes a seed, int32 [2], and returns `(support_x, support_y, query_x,
-        query_y)` of one task, [S, ...], [S, ...], [Q, ...], [Q, ...], with the
-        inputs as tensors or as dicts or lists of tensors. It must draw all its random
-        numbers from the seed and always return the same shapes. Floats become
-        float32, integers int32. By default it is compiled, so it must use TensorFlow
-        operations and draw with `tf.random.stateless_normal(shape, seed)` and similar
-        functions; use `tf.random.split(seed)` for several independent draws.
+      fn: takes a seed, int32 [2], and returns `(support_x, support_y, query_x, query_y)` of one
+        task, [S, ...], [S, ...], [Q, ...], [Q, ...], with the inputs as tensors or as dicts or
+        lists of tensors. It must draw all its random numbers from the seed and always return the
+        same shapes. Floats become float32, integers int32. By default it is compiled, so it must
+        use TensorFlow operations and draw with `tf.random.stateless_normal(shape, seed)` and
+        similar functions; use `tf.random.split(seed)` for several independent draws.
       ways: N, for classification tasks: the targets are then integers 0 … N - 1.
         `None` for regression: the targets are then floats.
       numpy: whether `fn` is an ordinary Python function, which may use NumPy and any other
         library. Its seed is an array: `rng = np.random.default_rng(seed)`.
-      workers: with `numpy`, the number of processes that share the tasks of a batch; 0 makes
-        them in this process. The processes import the module of `fn`, so put a simulator in a
-        module of its own that does not import TensorFlow. To give it parameters, use
-        `functools.partial` or an object with `__call__`. In a script, begin the work
-        under `if __name__ == "__main__":`.
+      workers: with `numpy`, the number of processes that share the tasks of a batch; 0 makes them
+        in this process. The processes import the module of `fn`, so put a simulator in a module of
+        its own that does not import TensorFlow. To give it parameters, use `functools.partial` or
+        an object with `__call__`. In a script, begin the work under `if __name__ == "__main__":`.
 
     Returns:
-      A `Source`. Its `shots` and `queries` are S and Q, for classification divided
-      by N.
+      A `Source`. Its `shots` and `queries` are S and Q, for classification divided by N.
 
     Raises:
       ValueError: if `fn` cannot be compiled or imported by the workers, does not return such

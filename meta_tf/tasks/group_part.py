@@ -170,16 +170,10 @@ class WholeGroups:
         return len(self.groups)
 
     def batches(self, tasks: int = 1, seed: int = 0) -> Iterator[Batch]:
-        """Gives every group once per draw, in the order of `groups`.
+        """Gives every group once per draw, in the order of `groups`, as a batch `(x, query_y)`.
 
-        Args:
-          tasks: ignored, as each batch has one task.
-          seed: chooses the support sets.
-
-        Returns:
-          Batches `(x, query_y)` of one task, with different numbers of queries.
+        `tasks` is ignored, as each batch has one task; `seed` chooses the support sets.
         """
-        del tasks
         part, numbers = self._part, self._part._numbers
         for episode in range(len(self)):
             with tf.device("CPU:0"):

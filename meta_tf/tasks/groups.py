@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 from meta_tf.checks import check_choice, check_integer, shown
 from meta_tf.tasks.examples import as_examples, numbered
 from meta_tf.tasks.group_part import Cells, GroupPart, shots_of
-from meta_tf.tasks.group_split import split_groups
 from meta_tf.tasks.source import Kind, Source
+from meta_tf.tasks.split import split_groups
 
 _NO_CLASSES = "if these are not classes, pass floats as `y` (for a table, kind='regression')"
 
@@ -32,12 +32,11 @@ def from_groups(
 ) -> Source:
     """Makes a task from every group of examples: learn a new patient, speaker or vehicle.
 
-    Each part has its own groups, so validation and test measure what is wanted in the
-    end: learning a group that training has not seen. A task of `batches` is a random
-    group, with as many of its examples as all groups have, because all tasks of a batch
-    have one shape; other examples of larger groups appear in other tasks.
-    `tasks.test.whole_groups()` gives every group with *all* its other examples as queries,
-    one task per batch, for `meta_tf.evaluate`.
+    Each part has its own groups, so validation and test measure what is wanted in the end: learning
+    a group that training has not seen. A task of `batches` is a random group, with as many of its
+    examples as all groups have, because all tasks of a batch have one shape; other examples of
+    larger groups appear in other tasks. `tasks.test.whole_groups()` gives every group with *all*
+    its other examples as queries, one task per batch, for `meta_tf.evaluate`.
 
     Args:
       x: the inputs, [n, ...] with any shape after the first axis. uint8 is scaled from
@@ -56,8 +55,7 @@ def from_groups(
       time: the time of each example, [n] numbers; the order of the examples if None.
       split: the fractions of the groups in the three parts, which add up to 1; or three
         disjoint lists of groups. Groups in no list are left out.
-      seed: for fractions, chooses the groups of each part, together with the groups' names
-        only.
+      seed: for fractions, chooses the groups of each part, together with the groups' names only.
 
     Returns:
       A `Source`, whose parts are `meta_tf.tasks.GroupPart`s, with the names of their groups in
@@ -91,8 +89,7 @@ def from_groups(
     used = sorted(row for part in parts for row in part)
     _check_rows(np.bincount(of_group), used, names, classes)
     cells = _cells(inputs, targets, of_group, len(names), classes, _times(time, len(inputs)))
-    _check_sizes(cells.counts[used], [names[row] for row in used], classes)
-    per_task = _per_task(shots, queries, cells.counts[used], [names[row] for row in used], kind)
+    per_task = _per_task(shots, queries, cells.counts[used], [names[row] for row in used], classes)
     share = None if isinstance(shots, numbers.Integral) else float(shots)
     made = [
         GroupPart(
@@ -162,18 +159,23 @@ def _times(time: ArrayLike | None, examples: int) -> np.ndarray:
 
 
 def _per_task(
-    shots: int | float, queries: int | None, counts: np.ndarray, names: Sequence[str], kind: Kind
+    shots: int | float,
+    queries: int | None,
+    counts: np.ndarray,
+    names: Sequence[str],
+    classes: Sequence[Any],
 ) -> tuple[int, int]:
     """The numbers of support and query examples, of each class, in every group; or ValueError.
 
     `counts`: the number of examples of each class in the groups `names`, [G, N].
     """
-    smallest, least = names[int(counts.min(1).argmin())], int(counts.min())
+    group, label = divmod(int(counts.argmin()), counts.shape[1])
+    least = int(counts[group, label])
     if isinstance(shots, numbers.Integral):
         check_integer("shots", shots, at_least=1)
         number = int(shots)
     elif isinstance(shots, numbers.Real) and 0 < shots < 1:
-        number = shots_of(float(shots), least)
+        number = max(1, shots_of(float(shots), least))
     else:
         raise ValueError(
             "`shots` must be a number of examples of at least 1, or a fraction above 0.0 and "
@@ -181,13 +183,16 @@ def _per_task(
         )
     if queries is not None:
         check_integer("queries", queries, at_least=1)
-    rest = least - number if queries is None else int(queries)
-    if rest < 1 or number + rest > least:
-        of_class = "" if kind == "regression" else " of a class"
+    rest = max(1, least - number) if queries is None else int(queries)
+    if number + rest > least:
+        each, of_class, more = "", "", ""
+        if classes:
+            each, of_class = " of each class", f" of class {classes[label]!r}"
+            more = f" and rare classes; or, {_NO_CLASSES}"
         raise ValueError(
-            f"Every group must have shots + queries = {number} + {max(rest, 1)} examples{of_class}"
-            f", as no example can be in both sets. Received: group {smallest!r} with {least}. "
-            "Lower `shots` or `queries`, or leave out small groups."
+            f"Every group must have shots + queries = {number} + {rest} examples{each}, as no "
+            f"example can be in both sets. Received: group {names[group]!r} with "
+            f"{least}{of_class}. Lower `shots` or `queries`, or leave out small groups{more}."
         )
     return number, rest
 
@@ -227,17 +232,4 @@ def _check_rows(
             f"query. Received: {len(classes)} classes, and group {names[smallest]!r} with "
             f"{rows[smallest]} examples. Leave out small groups and rare classes; or, "
             f"{_NO_CLASSES}."
-        )
-
-
-def _check_sizes(counts: np.ndarray, names: Sequence[str], classes: Sequence[Any]) -> None:
-    """Raises ValueError unless each group has two examples; for classification, of each class."""
-    group, label = divmod(int(np.argmin(counts)), counts.shape[1])
-    if counts[group, label] < 2:
-        of_class = f" of class {classes[label]!r}" if classes else ""
-        cure = f"leave out the group or the class; or, {_NO_CLASSES}" if classes else "leave it out"
-        raise ValueError(
-            f"Every group must have at least 2 examples{' of each class' if classes else ''}, one "
-            f"support example and one query. Received: group {names[group]!r} with "
-            f"{counts[group, label]}{of_class}. Add examples, {cure}."
         )

@@ -23,11 +23,6 @@ class Simulation:
     The processes start with the first call. They are new interpreters, which import the module
     of `fn`, so a module that imports only NumPy starts fast. Without `workers`, `fn` runs in this
     process. `shapes` are those of its arrays, in the order of the flat structure.
-
-    Example:
-      >>> simulation = Simulation(lambda seed: (seed, 2.0 * seed), [(2,), (2,)], workers=0)
-      >>> [array.shape for array in simulation(np.zeros([5, 2], np.int32))]
-      [(5, 2), (5, 2)]
     """
 
     def __init__(

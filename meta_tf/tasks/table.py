@@ -10,23 +10,13 @@ from typing import Any, Literal
 import numpy as np
 
 from meta_tf.checks import check_choice, shown
-from meta_tf.tasks.columns import (
-    Columns,
-    are_texts,
-    categories_of,
-    check_gaps,
-    is_whole,
-    measured,
-    numbers_in,
-    plain,
-    texts,
-)
+from meta_tf.tasks.column import Column
+from meta_tf.tasks.columns import Columns
 from meta_tf.tasks.groups import from_groups
 from meta_tf.tasks.read_table import read_table
 from meta_tf.tasks.source import PARTS, Kind, Source
 
 _FRACTIONS = (0.64, 0.16, 0.20)
-_MOST_CLASSES = 20  # whole numbers with more distinct values are not classes
 _WHY_NOT = {
     "target": "which is unknown for predictions",
     "group": "as training has seen none of the groups to learn",
@@ -57,11 +47,10 @@ def from_table(
       target: the column to predict.
       group: the column with the group of each row.
       features: the columns to predict from: numbers, True and False, or texts, which are
-        categories. They may have gaps, which the learner fills with the mean of the training
-        groups and sees as such. If None, all except
-        `target`, `group` and `time`, and except columns that only number the rows: those
-        without a name, as pandas and R write them, and those that count 0, 1, 2 … or 1, 2, 3 …
-        down the table. A line lists them.
+        categories. They may have gaps, which the learner fills with the mean of the training groups
+        and sees as such. If None, all except `target`, `group` and `time`, and except columns that
+        only number the rows: those without a name, as pandas and R write them, and those that count
+        0, 1, 2 … or 1, 2, 3 … down the table. A line lists them.
       time: the column of numbers or dates that orders the rows of a group, for
         `support="first"`. To predict from it too, add it to `features`.
       kind: `"auto"` treats text, True and False, and whole numbers with at most 20 distinct
@@ -100,22 +89,24 @@ def from_table(
             f"{', '.join(map(repr, roles.values()))}."
         )
     names, left_out = _features(table, features, roles)
-    chosen = _kind(table, target) if kind == "auto" else kind
+    targets = Column(table, target)
+    chosen = targets.kind() if kind == "auto" else kind
     if kind == "auto" or left_out:
         print(_told(target, chosen, names, left_out), flush=True)
-    y = measured(table, target) if chosen == "regression" else _labels(table, target)
-    categories = {n: categories_of(table, n) for n in names if are_texts(table, n)}
+    y = targets.measured() if chosen == "regression" else targets.labels()
+    found = {name: Column(table, name) for name in names}
+    categories = {n: column.categories() for n, column in found.items() if column.are_texts()}
     gaps = tuple(n for n in names if n not in categories and table[n].isna().any())
     classes = () if chosen == "regression" else tuple(np.unique(y).astype(str).tolist())
     columns = Columns(tuple(map(str, names)), categories, gaps, str(target), classes, str(group))
     source = from_groups(
         columns.rows(table),
         y,
-        texts(table, group),
+        Column(table, group).texts(),
         shots=shots,
         queries=queries,
         support=support,
-        time=None if time is None else _times(table, time),
+        time=None if time is None else Column(table, time).times(),
         split=_lists_in(split) if isinstance(split, str | Path) else split,
         seed=seed,
     )
@@ -133,9 +124,6 @@ def _told(target: str, kind: Kind, features: Sequence[str], left_out: Sequence[s
     if left_out:
         line += f" Left out, as row numbers: {', '.join(map(repr, left_out))}."
     return f"{line} To change this, set `kind` (--kind) and `features` (--features)."
-
-
-# --- which columns ---
 
 
 def _features(
@@ -187,47 +175,7 @@ def _check_columns(table: Any, argument: str, names: Sequence[str]) -> None:
                 f"{', '.join(map(str, table.columns))}. Received: {shown(name)}."
             )
         if argument != "features" or table[name].isna().all():
-            check_gaps(table, name, argument)
-
-
-# --- what is in a column ---
-
-
-def _kind(table: Any, name: str) -> Kind:
-    """Whether a target contains classes or numbers to predict."""
-    column = plain(table, name)
-    if column.dtype.kind not in "iuf":
-        return "classification"
-    few = column.nunique() <= _MOST_CLASSES
-    return "classification" if few and is_whole(column) else "regression"
-
-
-def _labels(table: Any, name: str) -> np.ndarray:
-    """Class names: integers, so that they keep their order, or strings."""
-    column = plain(table, name)
-    if column.dtype.kind in "mM":
-        numbers_in(table, name)  # raises the error for dates
-    whole = column.dtype.kind in "iuf" and is_whole(column)
-    return column.to_numpy(np.int64) if whole else texts(table, name)
-
-
-def _times(table: Any, name: str) -> np.ndarray:
-    """The order of the rows: numbers unchanged, dates as nanoseconds."""
-    import pandas
-
-    column = plain(table, name)
-    if column.dtype.kind in "iuf":
-        return numbers_in(table, name) if column.dtype.kind == "f" else column.to_numpy(np.int64)
-    try:
-        # In other formats, it is unknown whether the day or the month comes first.
-        dates = pandas.to_datetime(column, format="ISO8601", utc=True)
-    except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"`time` must be a column of numbers, or of dates such as 2026-11-29 or "
-            f"2026-11-29 20:15. Received: {name!r}, with {str(column.iloc[0])!r}; "
-            f"{str(error).splitlines()[0]}"
-        ) from error
-    return dates.to_numpy("datetime64[ns]")
+            Column(table, name).check_gaps(argument)
 
 
 def _lists_in(path: str | Path) -> list[list[str]]:

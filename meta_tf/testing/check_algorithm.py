@@ -48,6 +48,9 @@ def check_algorithm(
     """
     ways = getattr(algorithm, "ways", None)
     modes = BATCH_NORM_MODES if batch_norm is None else (batch_norm,)
+    loss = "mse"
+    if ways is not None:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     failures = []
     with double_precision():
         for mode in modes:
@@ -55,7 +58,7 @@ def check_algorithm(
                 algorithm,
                 model or (lambda: _model(algorithm, ways)),
                 source or (lambda: _source(ways)),
-                "mse" if ways is None else _cross_entropy(),
+                loss,
                 mode,
             )
             # The slowest checks do not depend on the mode.
@@ -96,7 +99,3 @@ def _source(ways: int | None) -> tasks.Source:
     examples, labels = rng.normal(size=[6 * classes, 4]), np.arange(6 * classes) % classes
     third = (1 / 3, 1 / 3, 1 / 3)
     return tasks.from_arrays(examples, labels, ways=ways, shots=2, queries=2, split=third)
-
-
-def _cross_entropy() -> keras.losses.Loss:
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)

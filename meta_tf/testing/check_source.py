@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -31,28 +33,29 @@ def check_source(source: Source) -> None:
     Example:
       >>> meta_tf.testing.check_source(meta_tf.tasks.Sinusoid(shots=5))
     """
-    failures = []
-    for name in PARTS:
-        failures += [f"{name}: {failure}" for failure in _of_a_part(source, getattr(source, name))]
+    failures = [
+        f"{name}: {failure}"
+        for name in PARTS
+        for failure in _of_a_part(source, getattr(source, name))
+    ]
     failures += _between_parts(source)
     if failures:
         raise AssertionError("\n".join([f"{source!r} fails:", *failures]))
 
 
-def _of_a_part(source: Source, part: Part) -> list[str]:
-    failures = []
+def _of_a_part(source: Source, part: Part) -> Iterator[str]:
     first = _episodes(part, 1)
     for tasks in (2, _EPISODES):
         if not _equal(_episodes(part, tasks), first):
-            failures.append(
+            yield (
                 f"An episode must not depend on the size of its batch: those in batches of {tasks} "
                 "differ from those one by one. Use only the uniform numbers in the episode's own "
                 "row, and no other generator."
             )
     if not _equal(_episodes(part, 2, start=1), [t[2:] for t in _episodes(part, 2, 2 + _EPISODES)]):
-        failures.append("A part must continue at any batch: `start=1` gives other episodes.")
+        yield "A part must continue at any batch: `start=1` gives other episodes."
     if _equal(_episodes(part, 1, seed=1), first):
-        failures.append("Another seed must give other episodes. Received: the same for 0 and 1.")
+        yield "Another seed must give other episodes. Received: the same for 0 and 1."
     x, y = next(iter(part.batches(2)))
     for name, value, shape in (
         ("support_x", x["support_x"], source.input_shape),
@@ -60,47 +63,39 @@ def _of_a_part(source: Source, part: Part) -> list[str]:
         ("support_y", x["support_y"], source.target_shape),
         ("query_y", y, source.target_shape),
     ):
-        failures += _of_a_set(source, name, value, shape)
-    return failures
+        yield from _of_a_set(source, name, value, shape)
 
 
-def _of_a_set(source: Source, name: str, value: Any, shape: Any) -> list[str]:
-    failures = []
+def _of_a_set(source: Source, name: str, value: Any, shape: Any) -> Iterator[str]:
     pairs: list[tuple[tf.Tensor, Any]] = []
     keras.tree.map_structure_up_to(value, lambda *pair: pairs.append(pair), value, shape)
     for tensor, declared in pairs:
         if tuple(tensor.shape[2:]) != tuple(declared):
-            failures.append(
+            yield (
                 f"`{name}` must be [T, …] of the declared shape {declared}. Received: "
                 f"{tuple(tensor.shape)}."
             )
         if tensor.dtype.is_floating and not np.isfinite(tensor).all():
-            failures.append(f"`{name}` must be finite. Received: nan or infinity.")
+            yield f"`{name}` must be finite. Received: nan or infinity."
     if name.endswith("_y") and source.kind == "classification":
         labels, ways = np.asarray(value), source.ways or 0
         if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= ways:
-            failures.append(
+            yield (
                 f"`{name}` must hold class numbers 0 … {ways - 1}. Received: {labels.dtype} "
                 f"from {labels.min()} to {labels.max()}."
             )
-    return failures
 
 
-def _between_parts(source: Source) -> list[str]:
-    failures = []
-    parts = {name: getattr(source, name) for name in PARTS}
-    for one, other in (("train", "valid"), ("train", "test"), ("valid", "test")):
-        shared = set(parts[one].classes) & set(parts[other].classes)
-        if shared:
-            failures.append(
-                f"{one} and {other} must share no class. Received: {sorted(shared)[0]!r} in both."
-            )
-        if _equal(_episodes(parts[one], 1), _episodes(parts[other], 1)):
-            failures.append(
+def _between_parts(source: Source) -> Iterator[str]:
+    for one, other in itertools.combinations(PARTS, 2):
+        a, b = getattr(source, one), getattr(source, other)
+        if shared := set(a.classes) & set(b.classes):
+            yield f"{one} and {other} must share no class. Received: {sorted(shared)[0]!r} in both."
+        if _equal(_episodes(a, 1), _episodes(b, 1)):
+            yield (
                 f"{one} and {other} must give different episodes: give each part a stream of its "
                 "own."
             )
-    return failures
 
 
 def _episodes(part: Part, tasks: int, number: int = _EPISODES, **options: int) -> list[np.ndarray]:

@@ -19,8 +19,6 @@ from meta_tf.testing.finite_differences import meta_gradient_error
 from meta_tf.testing.trial import TASKS, Trial
 from meta_tf.types import Examples, Tensors
 
-_RELATIVE, _ABSOLUTE = 1e-9, 1e-11
-
 
 def adapts_the_same_alone_and_in_a_batch(trial: Trial) -> None:
     """A task's predictions depend neither on the other tasks of a batch nor on their order."""
@@ -217,21 +215,19 @@ def trained_on(*choices: list[int], trial: Trial) -> list[list[np.ndarray]]:
     return results
 
 
-def agree(found: Any, expected: Any, why: str) -> None:
+def agree(
+    found: Any, expected: Any, why: str, relative: float = 1e-9, absolute: float = 1e-11
+) -> None:
     """Raises AssertionError unless two lists of numbers are equal up to rounding."""
-    _compare(found, expected, why, {"rtol": _RELATIVE, "atol": _ABSOLUTE})
-
-
-def same(found: Iterable[Any], expected: Iterable[Any], why: str) -> None:
-    """Raises AssertionError unless two lists of arrays are equal bit for bit."""
-    _compare(found, expected, why, {"rtol": 0, "atol": 0})
-
-
-def _compare(found: Any, expected: Any, why: str, tolerance: dict[str, float]) -> None:
     for one, other in zip(found, expected, strict=True):
         one, other = np.asarray(one), np.asarray(other)
         if one.shape != other.shape:
             raise AssertionError(f"{why} Received: shapes {one.shape} and {other.shape}.")
-        if not np.allclose(one, other, **tolerance, equal_nan=True):
+        if not np.allclose(one, other, relative, absolute, equal_nan=True):
             apart = np.abs(one.astype("float64") - other.astype("float64")).max()
             raise AssertionError(f"{why} Received: values that differ by up to {apart:.3g}.")
+
+
+def same(found: Iterable[Any], expected: Iterable[Any], why: str) -> None:
+    """Raises AssertionError unless two lists of arrays are equal bit for bit."""
+    agree(found, expected, why, 0, 0)

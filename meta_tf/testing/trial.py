@@ -19,15 +19,7 @@ TASKS = 3
 
 
 class Trial(NamedTuple):
-    """An algorithm with a model and tasks to try it on.
-
-    Attributes:
-      algorithm: the algorithm.
-      model: makes a new built model.
-      source: makes the source of the tasks.
-      loss: a Keras loss or its name.
-      batch_norm: the mode of batch normalisation.
-    """
+    """An algorithm to try: `model` and `source` make a new built model, and the tasks."""
 
     algorithm: Algorithm
     model: Callable[[], keras.Model]

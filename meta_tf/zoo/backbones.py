@@ -18,16 +18,9 @@ def backbone(name: str) -> keras.Model:
     """Builds a network of `keras.applications` that turns photographs into features.
 
     Keras fetches its weights, trained on ImageNet, and keeps them in `~/.keras/models`. The range
-    of pixels that the network was trained on is part of the model.
-
-    Args:
-      name: the name of a function in `keras.applications`, such as `"MobileNetV2"`.
-
-    Returns:
-      A frozen model, pictures [B, 224, 224, 3] of values from 0 to 1 to features [B, D].
-
-    Raises:
-      ValueError: if there is no such network, or Keras cannot fetch its weights.
+    of pixels that the network was trained on is part of the frozen model, which maps pictures
+    [B, 224, 224, 3] of values from 0 to 1 to features [B, D]. Raises ValueError if there is no such
+    network, or Keras cannot fetch its weights.
 
     Example:
       >>> "MobileNetV2" in backbones()  # backbone("MobileNetV2") fetches its weights

@@ -81,7 +81,7 @@ def _measured(name: str, run: dict[str, Any], data: TrainedOn) -> list[str]:
     evaluations = [run, *(json.loads(path.read_text(encoding="utf-8")) for path in others)]
     lines = [
         f"- **Accuracy** on {e['tasks']} tasks of the {data.tested} test characters, "
-        f"{shown_size(e['ways'])}-way {shown_size(e['shots'])}-shot, {_company(e, data.example)}: "
+        f"{shown_size(e['ways'])}-way {shown_size(e['shots'])}-shot, {_how(e, data.example)}: "
         f"{100 * e['mean'][-1]:.2f} ± {100 * e['ci95'][-1]:.2f} %."
         for e in evaluations
     ]
@@ -109,8 +109,8 @@ def _calibrated(name: str, data: TrainedOn) -> list[str]:
     ]
 
 
-def _company(evaluation: dict[str, Any], example: str) -> str:
+def _how(evaluation: dict[str, Any], example: str) -> str:
     """Which examples share a query's batch."""
-    if evaluation["batch_norm"] != "transductive" or evaluation.get("company") == "none":
+    if evaluation["batch_norm"] != "transductive" or evaluation.get("batch_with") == "none":
         return f"each new {example} alone"
     return f"all new {example}s of a task in one batch"

@@ -61,16 +61,13 @@ def photos(body: keras.Model | None = None, views: int = 1) -> MetaLearner:
     """Builds the learner of photographs.
 
     The head is a ridge regression on the square roots of the features, scaled to unit length:
-    a few of the features are much larger than the others, and their roots less so.
+    a few of the features are much larger than the others, and their roots less so. The learner
+    takes pixels from 0 to 255, and has no optimiser.
 
-    Args:
-      body: the network, pictures [B, size, size, 3] of values from 0 to 1 to features [B, D] of
-        at least 0. By default EfficientNet-Lite0, for which the learner is calibrated.
-      views: the views of each picture whose features are averaged, one of `VIEWS`: itself; also
-        its mirror image; also its four corners, enlarged. Each takes a pass of the network.
-
-    Returns:
-      A learner without an optimiser. It takes pixels from 0 to 255; the network is frozen.
+    `body`: the network, which is frozen, from pictures [B, size, size, 3] of values from 0 to 1 to
+    features [B, D] of at least 0. By default EfficientNet-Lite0, for which the learner is
+    calibrated. `views`: the views of each picture whose features are averaged, one of `VIEWS`:
+    itself; also its mirror image; also its four corners, enlarged.
     """
     check_choice("views", views, VIEWS)
     network = efficientnet_lite0() if body is None else body

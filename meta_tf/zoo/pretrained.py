@@ -23,8 +23,7 @@ def pretrained(
     `photos` photographs, `chinese_characters` Chinese characters, the others handwriting.
     `photos` expects pictures [224, 224, 3] with values from 0 to 255. The others expect float
     images [28, 28, 1], ink 1 on a background of 0; each card says how much of the image the ink
-    fills. `verbose=True` prints the card: the data, the accuracy on new characters, what the
-    training data lacks, the licence. `meta_tf.zoo.card` returns the same text.
+    fills.
 
     If the card says *batch norm transductive*, predictions depend on the other inputs of the
     same call: predict drawings of all classes in one call, or each drawing in one batch with
@@ -32,7 +31,8 @@ def pretrained(
 
     Args:
       name: one of `meta_tf.zoo.names()`; the error for a wrong one lists them.
-      verbose: whether to print the card.
+      verbose: whether to print the card, which `meta_tf.zoo.card` returns: the data, the accuracy
+        on new characters, what the training data lacks, the licence.
       views: for `photos`, the number of views of each picture whose features are averaged: 1; 2
         with its mirror image; 6 with its corners too. More are more accurate, and slower.
       backbone: for `photos`, the name of a network of `keras.applications` that takes the place

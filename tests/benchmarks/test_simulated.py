@@ -14,7 +14,14 @@ from benchmarks.compartments import (
 from benchmarks.gaussian_process import NOISE, SUPPORT, exact
 from benchmarks.linear_systems import windows
 from benchmarks.new_machine import least_squares
-from benchmarks.simulated_patients import QUERIES, SHOTS, SimulatedPatients
+from benchmarks.simulated_patients import (
+    BROAD,
+    QUERIES,
+    SHOTS,
+    RealPatients,
+    SimulatedPatients,
+    invented,
+)
 
 TIMES = np.array([1.0, 5.0, 10.0, 11.0, 30.0])
 COVARIATES = np.array([40.0, 170.0, 70.0, 1.8, 55.0, 1.0])  # of the typical patient
@@ -63,14 +70,46 @@ def test_many_exact_samples_give_the_parameters_of_a_patient():
     assert (np.diag(covariance) < 1e-3).all()
 
 
-def test_simulated_patients_have_what_a_learner_takes():
+def known_patients():
     infusion = Infusion(100.0, 10.0)
-    known = [Patient(COVARIATES, infusion, TIMES, log_concentration(TYPICAL, TIMES, infusion))]
-    draw = SimulatedPatients(population(0.1), known, number=3)
+    return [Patient(COVARIATES, infusion, TIMES, log_concentration(TYPICAL, TIMES, infusion))]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        SimulatedPatients(population(0.1), known_patients(), number=3),
+        SimulatedPatients(BROAD, invented(2), number=3),
+        RealPatients(BROAD, known_patients()),
+    ],
+    ids=["a population", "broad", "real"],
+)
+def test_patients_have_what_a_learner_takes(draw):
     support_x, support_y, query_x, query_y = draw(np.array([1, 2]))
     assert support_x.shape == (SHOTS, SimulatedPatients.INPUTS)
     assert query_x.shape == (QUERIES, SimulatedPatients.INPUTS)
     assert (support_y.shape, query_y.shape) == ((SHOTS, 1), (QUERIES, 1))
+    assert all(np.isfinite(values).all() for values in (support_x, support_y, query_x, query_y))
+
+
+def test_the_broad_population_is_that_of_the_publications():
+    # 2.9 l/min, 22 l, 35 min (Egan et al. 1996) and 0.9 min (Glass et al. 1993) are the clearance,
+    # the volumes, and the logarithm of 2 over the last and the first rate of decay.
+    v1, clearance, q2, v2, q3, v3 = np.exp(BROAD.typical(COVARIATES))
+    assert (clearance, v1 + v2 + v3) == pytest.approx((2.9, 22.0))
+    rates = [[-(clearance + q2 + q3) / v1, q2 / v2, q3 / v3], [q2 / v1, -q2 / v2, 0]]
+    rates = np.linalg.eigvals(np.array([*rates, [q3 / v1, 0, -q3 / v3]]))
+    halves = np.log(2) / np.abs(rates)
+    assert (halves.max(), halves.min()) == pytest.approx((35, 0.9), rel=0.2)
+
+
+def test_invented_patients_are_adults():
+    # Body surface 1.3 to 2.8 m², lean mass 30 to 100 kg; samples from the infusion to hours later.
+    for patient in invented(50):
+        age, height, weight, surface, lean, _ = patient.covariates
+        assert 18 <= age <= 90 and 140 < height < 205 and 30 < lean < weight < 160
+        assert 1.2 < surface < 2.8
+        assert 0 < patient.t.min() < patient.infusion.minutes < patient.t.max() < 180
 
 
 def test_windows_have_the_past_newest_first():

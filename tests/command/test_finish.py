@@ -39,7 +39,7 @@ def test_it_says_what_it_found_and_never_looks_at_test_tasks(learner):
 
 
 def test_queries_that_are_predicted_one_by_one_are_fewer(learner, monkeypatch):
-    monkeypatch.setattr(finish, "feels_company", lambda network: True)
+    monkeypatch.setattr(finish, "depends_on_batch", lambda network: True)
     monkeypatch.setattr(finish, "_MOST_ALONE", 84)  # of 12 in a task
     assert finish._calibrated(learner, TASKS.valid, 0).startswith("Calibrated on 7 validation")
 

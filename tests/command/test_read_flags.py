@@ -46,7 +46,7 @@ def test_a_flag_file_goes_over_a_preset_and_that_over_the_defaults(tmp_path):
     path.write_text("--shots=3\n--queries=2\n")
     other.write_text("--queries=4\n")
     found = train(f"--flagfile={path}", "--preset=sinusoid_5shot", f"--flagfile={other}")
-    assert (found.tasks.sizes.shots, found.tasks.sizes.queries) == (3, 4)
+    assert (found.task.value("shots"), found.task.value("queries")) == (3, 4)
     assert (found.training.iterations, found.training.meta_schedule) == (70000, "constant")
 
 
@@ -89,15 +89,15 @@ def test_a_range_is_what_is_trained_on_whatever_a_preset_trains_on():
     preset = "--preset=omniglot_5way_1shot_protonet"  # which trains on 60 ways
     assert (flags(preset).train_ways, flags(preset, "--ways=9").train_ways) == (60, 60)
     found = train(preset, "--ways=2-20", "--shots=1-10")
-    sizes, training = found.tasks.sizes, found.tasks.training
-    assert (sizes.ways, sizes.shots, training.train_ways) == ((2, 20), (1, 10), None)
+    sizes = (found.task.value("ways"), found.task.value("shots"), found.sizes.train_ways)
+    assert sizes == ((2, 20), (1, 10), None)
     assert ways_of(found, None) == 20
     by_hand = train(preset, "--ways=2-20", "--train_ways=10-30")
-    assert by_hand.tasks.training.train_ways == (10, 30) and ways_of(by_hand, None) == 30
+    assert by_hand.sizes.train_ways == (10, 30) and ways_of(by_hand, None) == 30
 
 
 def test_a_range_of_one_number_is_the_number():
-    assert train("--task=omniglot", "--ways=5-5").tasks.sizes.ways == 5
+    assert train("--task=omniglot", "--ways=5-5").task.value("ways") == 5
 
 
 @pytest.mark.parametrize(

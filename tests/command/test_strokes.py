@@ -9,7 +9,7 @@ from PIL import Image
 
 from meta_tf.command.adapt_pictures import chosen
 from meta_tf.command.strokes import are_strokes, measures
-from meta_tf.tasks.images.picture_classes import Classes
+from meta_tf.tasks.images.picture_files import Classes
 
 RNG = np.random.default_rng(0)
 SHADE = np.linspace(0, 1, 64)

@@ -98,8 +98,8 @@ def test_what_learns_one_task_refuses_them_too():
             call()
     normed = keras.Sequential([keras.Input([3]), keras.layers.BatchNormalization()])
     normed = make_learner(normed, meta_tf.ProtoNet(2)).adapt(x[:4], [0, 1, 0, 1])
-    with pytest.raises(ValueError, match=r"`company` must be finite.* in example 37 "):
-        normed.predict_one_by_one(x[:2], company=x)
+    with pytest.raises(ValueError, match=r"`batch_with` must be finite.* in example 37 "):
+        normed.predict_one_by_one(x[:2], batch_with=x)
 
 
 # What tasks make of finite examples: the support set of task 2 is too large for its inner loop.

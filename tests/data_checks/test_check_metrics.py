@@ -54,6 +54,7 @@ def test_metrics_that_fit_are_taken(metric, shapes):
                 METRICS.F1Score(),
                 METRICS.BinaryAccuracy(),
                 METRICS.MeanAbsoluteError(),
+                METRICS.CosineSimilarity(),
                 METRICS.RootMeanSquaredError(),
                 METRICS.CategoricalHinge(),
                 METRICS.OneHotMeanIoU(3),

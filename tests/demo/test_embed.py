@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import meta_tf
-from meta_tf.demo.embed import embed_file
+from meta_tf.demo.photographs import embed_file
 
 
 @pytest.mark.slow

@@ -86,19 +86,19 @@ def test_the_folder_holds_the_page_the_learner_and_what_runs_it(tmp_path, packag
             meta_tf.MAML(0.1, inner_steps=2),
             7,
             "transductive",
-            {"shows": "steps", "company": True, "ways": 5, "steps": [1, 2]},
+            {"shows": "steps", "batch_with": True, "ways": 5, "steps": [1, 2]},
         ),
         (
             meta_tf.ProtoNet(3, scale=2.0),
             None,
             "support",
-            {"shows": "distances", "company": False, "ways": 3, "scale": 2.0, "steps": [0]},
+            {"shows": "distances", "batch_with": False, "ways": 3, "scale": 2.0, "steps": [0]},
         ),
         (
             meta_tf.MatchingNet(4),
             None,
             "running",
-            {"shows": "confidence", "company": False, "ways": 4, "steps": [0]},
+            {"shows": "confidence", "batch_with": False, "ways": 4, "steps": [0]},
         ),
     ],
 )

@@ -32,7 +32,7 @@ def test_each_example_is_predicted_from_the_others(algorithm, batch_norm):
     expected = []
     for i in range(len(X)):
         x, y = np.delete(X, i, 0), np.delete(Y, i)
-        expected.append(learner.adapt(x, y).predict_one_by_one(X[i : i + 1], company=x)[0])
+        expected.append(learner.adapt(x, y).predict_one_by_one(X[i : i + 1], batch_with=x)[0])
     found = leave_one_out(learner, X, Y)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
     some = leave_one_out(learner, X, Y, which=[5, 2])

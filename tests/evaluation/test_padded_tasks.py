@@ -40,20 +40,20 @@ def alone(x, y, t):
 
 
 @pytest.mark.parametrize(
-    ("metric", "company"),
+    ("metric", "batch_with"),
     [
         slow(None, "none"),
         slow(keras.metrics.SparseCategoricalAccuracy(), "queries"),
         exhaustive("loss", "none"),
     ],
 )
-def test_each_task_counts_as_it_does_alone(metric, company):
+def test_each_task_counts_as_it_does_alone(metric, batch_with):
     x, y = padded()
     learner = make_learner()
-    together = evaluate(learner, Given((x, y)), 4, steps=2, metric=metric, company=company)
+    together = evaluate(learner, Given((x, y)), 4, steps=2, metric=metric, batch_with=batch_with)
     one_by_one = Given(*(alone(x, y, t) for t in range(4)))
     expected = evaluate(
-        learner, one_by_one, 4, steps=2, metric=metric, company=company, tasks_at_once=1
+        learner, one_by_one, 4, steps=2, metric=metric, batch_with=batch_with, tasks_at_once=1
     )
     np.testing.assert_allclose(together.per_task, expected.per_task, rtol=1e-5, atol=1e-6)
     assert together.metric == expected.metric

@@ -4,6 +4,7 @@ import http.client
 import importlib.util
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -38,7 +39,8 @@ def learner():
     model.set_weights([4 * w for w in model.get_weights()])  # so that sums can overflow
     learner = meta_tf.MetaLearner(model, meta_tf.MAML(0.05, inner_steps=2), CE)
     temperatures = {(2, 1): 4.0, (2, 4): 2.0, (3, 1): 3.0, (3, 4): 1.5}
-    learner.calibration = meta_tf.Calibration(temperatures, {(3, 1): 0.0})
+    thresholds = {(2, 1): 0.6, (3, 1): 0.4, (3, 4): -0.4}
+    learner.calibration = meta_tf.Calibration(temperatures, thresholds, spread=0.2)
     return learner
 
 
@@ -90,7 +92,7 @@ def test_it_answers_as_the_library_does(classes, client, learner):
     x, y = task(classes)
     answer = learn(client, support_x=x.tolist(), support_y=y.tolist(), classes=names)
     assert answer.status_code == 201 and answer.json()["classes"] == names
-    query = task(seed=1)[0]
+    query = np.concatenate([x, task(seed=1)[0]])
     found = predict(client, answer.json()["id"], query)
     assert found.status_code == 200
     expected = learner.adapt(x, y)(query).numpy()[:, :classes]
@@ -100,6 +102,43 @@ def test_it_answers_as_the_library_does(classes, client, learner):
     np.testing.assert_allclose(
         found.json()["probabilities"], softmax(expected / fitted.temperature), rtol=1e-4, atol=1e-6
     )
+    strange = fitted.predict_with_strangeness(query)[1]
+    np.testing.assert_allclose(
+        found.json()["strangeness"], strange + fitted.threshold, rtol=1e-4, atol=1e-4
+    )
+    assert found.json()["none_of_these"] == (strange > 0).tolist()
+    assert len(set(found.json()["none_of_these"])) == 2
+
+
+CALIBRATED = {"probabilities", "strangeness", "none_of_these"}
+
+
+@pytest.mark.parametrize(
+    ("change", "missing"),
+    [
+        (
+            lambda about: about["thresholds"].update(batch_with="support"),
+            {"strangeness", "none_of_these"},
+        ),
+        (lambda about: about.pop("thresholds"), {"strangeness", "none_of_these"}),
+        (lambda about: (about.pop("thresholds"), about.pop("temperature")), CALIBRATED),
+    ],
+    ids=["transductive", "of an earlier version", "not calibrated"],
+)
+def test_other_learners_do_not_say_what_is_none_of_the_classes(
+    change, missing, serve, folder, tmp_path
+):
+    shutil.copytree(folder, tmp_path / "copy")
+    file = tmp_path / "copy" / "assets.extra" / "meta_tf.json"
+    about = json.loads(file.read_text())
+    change(about)
+    file.write_text(json.dumps(about))
+    loaded = serve.Learner(str(tmp_path / "copy"))
+    x, y = task()
+    support = serve.Support(support_x=x.tolist(), support_y=y.tolist())
+    answer = loaded.predict(serve.Query(query_x=x.tolist()), loaded.learn(support))
+    assert answer.keys() == ({"answers", "classes", "predictions"} | CALIBRATED) - missing
+    assert not loaded.judges
 
 
 def test_classes_without_names_are_called_by_their_numbers(client):

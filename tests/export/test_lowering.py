@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from meta_tf.export.lowering.lower import lower
 from meta_tf.export.refused import Refused
+from meta_tf.require import after, require
 
 
 def graph_of(function, *specs):
@@ -43,6 +44,15 @@ def test_rows_are_put_together_and_the_last_given_holds():
 def test_what_cannot_be_put_together_is_refused(stitch, why):
     with pytest.raises(Refused, match=f"DynamicStitch of .*{why}"):
         lower(graph_of(stitch, ROWS))
+
+
+def test_conditions_on_values_make_no_branches():
+    """Not even with numbers in the message that are known only at run time."""
+
+    def checked(x):
+        return after([require(x > 0, "`x` must be above 0. Received: ", x[0, 0], ".")], x)
+
+    assert "If" not in kinds(lower(graph_of(checked, ROWS)).function)
 
 
 SQUARE = tf.TensorSpec([None, None], tf.float32)

@@ -158,13 +158,13 @@ def test_metrics_count_what_keras_counts(sizes):
         np.testing.assert_allclose(result.per_task[:, 0], expected, rtol=1e-5)
 
 
-@pytest.mark.parametrize("company", [pytest.param("none", marks=pytest.mark.slow), "support"])
-def test_a_mask_stays_when_other_examples_share_the_batch(company):
+@pytest.mark.parametrize("batch_with", [pytest.param("none", marks=pytest.mark.slow), "support"])
+def test_a_mask_stays_when_other_examples_share_the_batch(batch_with):
     # Scale and shift of batch norm keep what was zero: only the mask tells of padding.
     learner = meta_tf.MetaLearner(tagger(layers.BatchNormalization()), meta_tf.MAML(0.5), CE)
     values = [
         meta_tf.evaluate(
-            learner, part(*batch(pad)), 2, metric="loss", company=company, verbose=0
+            learner, part(*batch(pad)), 2, metric="loss", batch_with=batch_with, verbose=0
         ).per_task
         for pad in (lambda a: a, padded)
     ]

@@ -17,7 +17,7 @@ def build_all(command, words):
     if command == "train":
         ways = build.ways_of(settings, None)
         algorithm = build.build_algorithm(settings, ways)
-        tasks = build.build_tasks(settings.tasks)
+        tasks = build.build_tasks(settings.task, settings.sizes)
         build.build_learner(settings, tasks, ways if tasks.ways else None, algorithm)
     if command == "evaluate":
         build.build_tasks(settings[1])
@@ -213,7 +213,7 @@ def test_files_of_flags_may_name_each_other(tmp_path):
     one.write_text(f"--flagfile={other}\n--shots=3\n")
     other.write_text("--shots=2\n--seed=5\n")
     settings = read("train", [f"--flagfile={one}"])
-    assert (settings.tasks.sizes.shots, settings.training.seed) == (3, 5)
+    assert (settings.task.value("shots"), settings.training.seed) == (3, 5)
 
 
 @pytest.mark.parametrize("line", ["--shots=x", "--nothing=1", "--hidden=²"])
@@ -255,6 +255,6 @@ def test_a_wrong_first_word_is_named(words, capsys):
     ],
 )
 def test_photographs_are_turned_only_if_that_is_asked_for(task, given, rotations):
-    source = read("train", [f"--task={task}", *given]).tasks.source
-    found = source.given.get("rotations", source.part.takes["rotations"].default)
+    source = read("train", [f"--task={task}", *given]).task
+    found = source.given.get("rotations", source.component.takes["rotations"].default)
     assert found == rotations

@@ -15,13 +15,13 @@ from PIL import Image, ImageOps
 
 from meta_tf import tasks
 from meta_tf.command import build, main
-from meta_tf.command.new_pictures import Told, as_files, say_ignored
+from meta_tf.command.new_pictures import as_files, ignored_files
 from meta_tf.files import whole_file, write_text
 from meta_tf.tasks.images import picture_files
 from meta_tf.tasks.images.conversion import Conversion
-from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.images.decode import decode_images, decoded
 from meta_tf.tasks.images.picture import ImageFile
-from meta_tf.tasks.images.picture_classes import classes_in
+from meta_tf.tasks.images.picture_files import classes_in
 from meta_tf.tasks.images.picture_input import PictureInput
 
 PIXELS = np.kron(np.random.default_rng(0).integers(0, 256, [4, 4, 3]), np.ones([8, 8, 1]))
@@ -119,7 +119,7 @@ def as_pillow_reads(content, channels):
 def read(content, channels=1, size=(32, 32), crop=False):
     conversion = Conversion(size, channels, crop)
     file = ImageFile("a.png", lambda: content)
-    return decode_images([file], size, channels, conversion, crop)[0], conversion.told()
+    return decoded([file], conversion)[0], conversion.in_words()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -269,9 +269,8 @@ def test_all_that_pillow_opens_is_read_and_what_is_no_picture_is_counted(tmp_pat
     found = classes_in(tmp_path, "--support").pictures
     assert len(found) == 6 * len(endings)
     assert len(PictureInput((28, 28), 1).decoded(as_files(found))) == len(found)
-    say_ignored(found, Told())
     line = "12 files are ignored (not a picture directly in a class folder): a/more, a/notes.txt, "
-    assert capsys.readouterr().out.startswith(line + "b/more, ….\n")
+    assert ignored_files(found) == line + "b/more, …."
 
 
 def test_a_name_may_be_wrong_about_the_kind():
@@ -321,7 +320,8 @@ def test_the_ways_and_shots_of_training_are_its_own(few_test_classes):
         *("--task=images", f"--data_dir={few_test_classes}", "--ways=2", "--train_ways=5"),
         *("--shots=1", "--train_shots=2", "--queries=1"),
     ]
-    source = build.build_tasks(main.read("train", words).tasks)
+    train = main.read("train", words)
+    source = build.build_tasks(train.task, train.sizes)
     for part, ways, shots in ((source.train, 5, 2), (source.valid, 2, 1), (source.test, 2, 1)):
         x, y = next(iter(part.batches(3)))
         assert x["support_y"].shape == (3, ways * shots) and y.shape == (3, ways)

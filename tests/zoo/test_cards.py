@@ -31,7 +31,7 @@ def test_a_transductive_learner_is_also_measured_on_one_drawing_alone(name):
         assert f"each new {zoo.trained_on(name).example} alone" in zoo.card(name)
         return
     alone = json.loads((zoo.FOLDER / f"{name}.alone.json").read_text())
-    assert alone["company"] == "none"
+    assert alone["batch_with"] == "none"
     same = ("ways", "shots", "queries", "tasks", "seed", "settings", "batch_norm")
     assert {k: alone[k] for k in same} == {k: run[k] for k in same}
     assert f"{100 * alone['mean'][-1]:.2f} ± " in zoo.card(name)

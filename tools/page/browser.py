@@ -162,7 +162,7 @@ def in_python(learner: meta_tf.MetaLearner, task: dict[str, Any]) -> tuple[float
     worst, same = 0.0, 0
     for answer in task["answers"]:
         query = np.array(answer["picture"], "float32").reshape(1, size, size, 1)
-        (logits,) = fitted.predict_one_by_one(query, company=support)
+        (logits,) = fitted.predict_one_by_one(query, batch_with=support)
         expected = logits[: len(classes)].astype("float64")
         found = np.array(answer["logits"])
         worst = max(worst, float(np.abs(found - expected).max() / np.abs(expected).max()))

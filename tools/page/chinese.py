@@ -53,11 +53,14 @@ def main() -> None:
     characters, drawings = both(json.loads(SPLIT.read_text(encoding="utf-8"))[options.part])
     pictures = [pixels_of(each, SIZE, pen, side) for each in drawings]
     learner = load(options.learner, "learner")
-    right = [
-        share
-        for teaching, asking in (pictures, pictures[::-1])
-        for share in accuracies(learner, teaching, asking)
-    ]
+    shares = np.array(
+        [
+            share
+            for teaching, asking in (pictures, pictures[::-1])
+            for share in measured(learner, teaching, asking)
+        ]
+    )
+    right = shares[:, 0]
     found = {
         "part": options.part,
         "pen": pen,
@@ -67,6 +70,9 @@ def main() -> None:
         "right": float(np.mean(right)),
         "ci95": float(1.96 * np.std(right) / np.sqrt(len(right))),
     }
+    if learner.calibration is not None:
+        known, strangers = shares[:, 1:].mean(0).tolist()
+        found |= {"known_called_unknown": known, "strangers_called_unknown": strangers}
     keep(options.results, Path(options.learner).stem, found)
 
 
@@ -106,15 +112,26 @@ def hanzi_of(characters: list[str]) -> dict[str, list[Stroke]]:
             }
 
 
-def accuracies(learner: Any, teaching: np.ndarray, asking: np.ndarray) -> list[float]:
-    """The accuracy in each task, with each drawing predicted alone."""
+def measured(learner: Any, teaching: np.ndarray, asking: np.ndarray) -> list[list[float]]:
+    """For each task the accuracy, with each drawing predicted alone.
+
+    Of a calibrated learner, also the share of drawings that are called none of the characters: of
+    the taught ones, and of as many others.
+    """
     rng = np.random.default_rng(0)
     shares = []
     for _ in range(TASKS // 2):
-        chosen = rng.choice(len(teaching), WAYS, replace=False)
-        fitted = learner.adapt(teaching[chosen], np.arange(WAYS))
-        logits = fitted.predict_one_by_one(asking[chosen], company=teaching[chosen])[:, :WAYS]
-        shares.append(float(np.mean(logits.argmax(-1) == np.arange(WAYS))))
+        chosen = rng.choice(len(teaching), 2 * WAYS, replace=False)
+        taught, others = chosen[:WAYS], chosen[WAYS:]
+        fitted = learner.adapt(teaching[taught], np.arange(WAYS))
+        batch = teaching[taught]
+        logits = fitted.predict_one_by_one(asking[taught], batch_with=batch)[:, :WAYS]
+        found = [np.mean(logits.argmax(-1) == np.arange(WAYS))]
+        if learner.calibration is not None:
+            for drawings in (asking[taught], asking[others]):
+                _, strange = fitted.predict_with_strangeness(drawings, batch_with=batch)
+                found.append(np.mean(strange > 0))
+        shares.append([float(share) for share in found])
     return shares
 
 

@@ -106,7 +106,7 @@ def _accuracy(
         support = pictures[[rows[c, n] for c, n, _ in task]]
         fitted = learner.adapt(support, np.arange(WAYS))
         queries = pictures[[rows[c, n] for c, _, n in task]]
-        logits = fitted.predict_one_by_one(queries, company=support)
+        logits = fitted.predict_one_by_one(queries, batch_with=support)
         right.append(logits.argmax(-1) == np.arange(WAYS))
     return float(np.mean(right))
 

@@ -73,10 +73,13 @@ def _browser(learner: str, found: dict[str, Any]) -> list[str]:
 
 def _chinese(learner: str, found: dict[str, Any]) -> list[str]:
     return [
-        "| learner | pen | longer side | right, alone | characters | tasks |",
-        "|---|---|---|---|---|---|",
+        "| learner | pen | longer side | right, alone | none of these: taught | others "
+        "| characters | tasks |",
+        "|---|---|---|---|---|---|---|---|",
         f"| {learner} | {found['pen']:g} | {found['side']:g} "
         f"| {100 * found['right']:.1f} ± {100 * found['ci95']:.1f} % "
+        f"| {100 * found['known_called_unknown']:.2f} % "
+        f"| {100 * found['strangers_called_unknown']:.1f} % "
         f"| {found['characters']} | {found['tasks']} |",
     ]
 

@@ -15,8 +15,7 @@ from meta_tf.checks import check_choice, check_integer, check_switch
 from meta_tf.tasks.class_source import ClassData, ClassSource, Rotations
 from meta_tf.tasks.images.picture import ImageFile
 from meta_tf.tasks.images.picture_cache import decoded_pictures, users_folder
-from meta_tf.tasks.images.picture_classes import pictures_in
-from meta_tf.tasks.images.picture_files import passed_over
+from meta_tf.tasks.images.picture_files import passed_over, pictures_in
 from meta_tf.tasks.sampler import TURNS
 from meta_tf.tasks.size_range import SizeRange, ends_of
 from meta_tf.tasks.source import PARTS
@@ -43,15 +42,13 @@ class ImageFolder(ClassSource):
       ways: N, classes per task. With a range `(2, 20)`, each task draws its own number,
         uniformly; likewise for `shots` and `queries`. See `meta_tf.types` for such batches.
       shots: K, support images per class.
-      queries: query images per class; if None, as many as the smallest class allows, at
-        most 15.
+      queries: query images per class; if None, as many as the smallest class allows, at most 15.
       size: height and width to resize to, in pixels, or one number for a square.
       channels: 1 for grey, 3 for colour.
       rotations: `"task"`, `"classes"` or `None`. Rotation by quarters makes more tasks
         if "up" has no meaning, and keeps four copies of the images.
-      split: fractions of the classes for training, validation and test, used if
-        `path` has no such folders. The part of a class depends only on the name of
-        its folder.
+      split: fractions of the classes for training, validation and test, used if `path` has no such
+        folders. The part of a class depends only on the name of its folder.
       train_ways, train_shots: those of the training tasks; `ways` and `shots` if None.
       cache: whether to keep the decoded images in a file in the user's cache folder
         (`~/.cache/meta_tf` on Linux) and read them from there as they are drawn: `True`;

@@ -31,10 +31,7 @@ _DRAWING = re.compile(r"(?:^|/)((images_\w+)/[^/]+/[^/.][^/]*)/[^/.][^/]*\.png$"
 class Omniglot(ClassSource):
     """Tasks of recognising characters of Omniglot, as strokes of 1 on 0.
 
-    The 105 x 105 drawings are resized (Lanczos, antialiased) and inverted. The
-    resized drawings are kept (25 MB) in `data_dir` or, if that is not writable, in
-    the user's cache folder (`~/.cache/meta_tf` on Linux), and are computed again if
-    the drawings change.
+    The 105 x 105 drawings are resized (Lanczos, antialiased) and inverted.
 
     Args:
       data_dir: folder with `images_background.zip` and `images_evaluation.zip`, or
@@ -43,22 +40,21 @@ class Omniglot(ClassSource):
         uniformly; likewise for `shots` and `queries`. See `meta_tf.types` for such batches.
       shots: K, support drawings per class.
       queries: query drawings per class; each character has 20 drawings.
-      split: `"finn"`: all characters, shuffled once, 1100 for training, 100 for
-        validation, the other 423 for test (for a smaller data set, the same
-        proportions). `"lake"`: the evaluation alphabets for test, and a tenth of
-        the background characters for validation. Both depend only on the names
-        of the characters.
+      split: `"finn"`: all characters, shuffled once, 1100 for training, 100 for validation, the
+        other 423 for test (for a smaller data set, the same proportions). `"lake"`: the evaluation
+        alphabets for test, and a tenth of the background characters for validation. Both depend
+        only on the names of the characters.
       rotations: `"task"` rotates each class of each task by 0, 90, 180 or 270°, in
         all parts, as the MAML paper does; `"classes"` makes every rotated
         character a separate class, only in training, as other papers do; `None`
         rotates nothing. Rotation keeps four copies of the drawings, 100 MB.
       size: height and width of the images in pixels.
       download: whether to download archives that are not in `data_dir` (14 MB).
-      cache_dir: the folder of the decoded drawings; `data_dir`, or else the user's cache folder,
-        if None.
-      mirror: URL of a folder that contains the two archives, to download them from;
-        the official one if None. In any case, the downloaded files must have the
-        official checksums.
+      cache_dir: where to keep the resized drawings (25 MB), which are computed again if the
+        drawings change; if None, `data_dir` or, if that is not writable, the user's cache folder
+        (`~/.cache/meta_tf` on Linux).
+      mirror: URL of a folder that contains the two archives, to download them from; the official
+        one if None. In any case, the downloaded files must have the official checksums.
       train_ways, train_shots: those of the training tasks; `ways` and `shots` if None.
 
     Raises:
@@ -71,9 +67,8 @@ class Omniglot(ClassSource):
       tasks = meta_tf.tasks.Omniglot("data/omniglot", ways=5, shots=1, queries=15)
 
     References:
-      Lake et al., Human-level concept learning through probabilistic program
-      induction, 2015; Finn et al., Model-agnostic meta-learning, 2017 (the split
-      sizes and the rotations).
+      Lake et al., Human-level concept learning through probabilistic program induction, 2015; Finn
+      et al., Model-agnostic meta-learning, 2017 (the split sizes and the rotations).
     """
 
     def __init__(

@@ -40,12 +40,10 @@ class Picture(NamedTuple):
     """A decoded picture, and its properties in its file.
 
     `pixels`: [height, width, channels], uint8, or float32 from 0 to 255 if the file has more
-    than 256 grey levels. A large JPEG is decoded at a fraction of its size.
-    `size`: height and width in the file, upright.
-    `colour`: whether it is stored in colour, even if all of it is grey.
-    `transparent`: whether part of it is transparent.
-    `several`: whether the file contains more pictures.
-    `white`: the grey level that became 255, if it is not 255.
+    than 256 grey levels. A large JPEG is decoded at a fraction of its size. `size`: height and
+    width in the file, upright. `colour`: whether it is stored in colour, even if all of it is grey.
+    `transparent`: whether part of it is transparent. `several`: whether the file contains more
+    pictures. `white`: the grey level that became 255, if it is not 255.
     """
 
     pixels: np.ndarray

@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from meta_tf.files import make_folder, whole_folder
 from meta_tf.tasks.images.conversion import Conversion
-from meta_tf.tasks.images.decode import decode_images, decoded_chunks
+from meta_tf.tasks.images.decode import decoded, decoded_chunks
 from meta_tf.tasks.images.picture import ImageFile
 
 _FORMAT = 2  # of the files below; incremented when decoding changes
@@ -44,22 +44,9 @@ def decoded_pictures(
 ) -> tuple[np.ndarray, str]:
     """The decoded pictures of a set, kept in the first of the folders that can be written.
 
-    They are in memory if there are no folders, or after a line if none of them can be written.
-
-    Args:
-      path: the set, for the line.
-      files: the pictures.
-      size: height and width to resize to.
-      channels: 1 or 3.
-      folders: see `kept_pictures`.
-      mark: a digest of the files and their order.
-      cure: what the user can do about the line.
-
-    Returns:
-      uint8 [n, height, width, channels], and what the pictures lost; see `Conversion.told`.
-
-    Raises:
-      ValueError: if a picture cannot be decoded.
+    They are in memory if there are no folders or, after a line on `path` and a `cure`, if none of
+    them can be written. `mark` is a digest of the files and their order. Returns the pictures,
+    uint8 [n, height, width, channels], and what they lost, as `Conversion.in_words` says.
     """
     failures = []
     for folder in folders:
@@ -74,7 +61,7 @@ def decoded_pictures(
             flush=True,
         )
     conversion = Conversion(size, channels)
-    return decode_images(files, size, channels, conversion), conversion.told()
+    return decoded(files, conversion), conversion.in_words()
 
 
 def kept_pictures(
@@ -151,15 +138,15 @@ def _write(folder: Path, mark: str, files: Sequence[ImageFile], shape: tuple[int
         with (part / _PICTURES).open("wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
-            for images in decoded_chunks(files, (height, width), channels, conversion):
+            for images in decoded_chunks(files, conversion):
                 file.write(images.data)
                 checksum = zlib.crc32(images.data, checksum)
                 done += len(images)
                 if not told and done < len(files) and time.monotonic() - start > _SLOW:
                     told = True
                     _tell(folder, done, shape)
-        checksum = zlib.crc32(conversion.told().encode(), checksum)
-        about = {"mark": mark, "told": conversion.told(), "checksum": checksum}
+        checksum = zlib.crc32(conversion.in_words().encode(), checksum)
+        about = {"mark": mark, "told": conversion.in_words(), "checksum": checksum}
         (part / _ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
 

@@ -80,8 +80,8 @@ export class Learner {
    *   example for it.
    */
   async ask(picture) {
-    // A learner that normalises by the batch at hand needs company of all classes.
-    const batch = this.manifest.company ? [...this.#support, picture] : [picture];
+    // A learner that normalises by the batch at hand needs examples of all classes beside it.
+    const batch = this.manifest.batch_with ? [...this.#support, picture] : [picture];
     const answers = [];
     for (const each of this.#learned) {
       const [logits] = await this.#logits(each, batch, 1);

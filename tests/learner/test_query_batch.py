@@ -1,4 +1,4 @@
-"""In whose company a query is predicted, against each query predicted by hand."""
+"""Which examples share a query's batch, against each query predicted by hand."""
 
 import keras
 import numpy as np
@@ -36,15 +36,15 @@ def tasks(seed=0):
     }
 
 
-def by_hand(learner, x, t, company):
+def by_hand(learner, x, t, batch_with):
     """Each query in a batch of its own, with the support set in front or without."""
     fitted = learner.adapt(x["support_x"][t], x["support_y"][t], steps=2)
-    others = x["support_x"][t] if company == "support" else x["support_x"][t][:0]
+    others = x["support_x"][t] if batch_with == "support" else x["support_x"][t][:0]
     return [fitted(np.concatenate([others, q[None]]))[-1].numpy() for q in x["query_x"][t]]
 
 
 @pytest.mark.parametrize(
-    ("company", "algorithm"),
+    ("batch_with", "algorithm"),
     [
         pytest.param("support", None, id="support-inner_loop"),
         pytest.param("none", meta_tf.ProtoNet(ways=2), id="none-embedding"),
@@ -54,30 +54,30 @@ def by_hand(learner, x, t, company):
         ),
     ],
 )
-def test_each_query_is_predicted_in_its_own_batch(company, algorithm):
+def test_each_query_is_predicted_in_its_own_batch(batch_with, algorithm):
     transductive, x = learner("transductive", algorithm), tasks()
-    found = transductive.trajectory(x, 0 if algorithm else 2, company).numpy()[:, -1]
+    found = transductive.trajectory(x, 0 if algorithm else 2, batch_with).numpy()[:, -1]
     for t in range(2):
         fitted = transductive.adapt(x["support_x"][t], x["support_y"][t], steps=2)
-        others = x["support_x"][t] if company == "support" else None
-        wanted = by_hand(transductive, x, t, company)
+        others = x["support_x"][t] if batch_with == "support" else None
+        wanted = by_hand(transductive, x, t, batch_with)
         np.testing.assert_allclose(found[t], wanted, rtol=1e-5, atol=1e-5)
         one_by_one = fitted.predict_one_by_one(x["query_x"][t], others)
         np.testing.assert_allclose(one_by_one, wanted, rtol=1e-5, atol=1e-5)
     together = transductive.trajectory(x, 0 if algorithm else 2).numpy()[:, -1]
-    assert np.abs(found - together).max() > 0.01  # company matters here
+    assert np.abs(found - together).max() > 0.01  # batch_with matters here
 
 
 @pytest.mark.parametrize("batch_norm", [pytest.param("support", marks=pytest.mark.slow), "running"])
-def test_company_means_nothing_in_the_other_modes(batch_norm):
+def test_query_batch_means_nothing_in_the_other_modes(batch_norm):
     other, x = learner(batch_norm), tasks()
     together = other.trajectory(x, 2).numpy()
     np.testing.assert_array_equal(other.trajectory(x, 2, "none").numpy(), together)
     fitted = other.adapt(x["support_x"][0], x["support_y"][0])
-    for company in (None, x["support_x"][0]):
-        alone = fitted.predict_one_by_one(x["query_x"][0], company)
+    for batch_with in (None, x["support_x"][0]):
+        alone = fitted.predict_one_by_one(x["query_x"][0], batch_with)
         np.testing.assert_allclose(alone, together[0, -1], rtol=1e-5, atol=1e-6)
-    # … since a query alone already is what it is in company.
+    # … since a query alone already is what it is in a batch.
     np.testing.assert_allclose(by_hand(other, x, 0, "none"), together[0, -1], rtol=1e-5, atol=1e-6)
 
 
@@ -89,16 +89,16 @@ def test_evaluate_measures_and_says_in_whose_company():
         def batches(self, tasks, seed=0):
             return [(x, labels)]
 
-    result = meta_tf.evaluate(transductive, Part(), 2, steps=2, company="none", verbose=0)
+    result = meta_tf.evaluate(transductive, Part(), 2, steps=2, batch_with="none", verbose=0)
     for t in range(2):
         right = np.argmax(by_hand(transductive, x, t, "none"), -1) == labels[t]
         assert result.per_task[t, -1] == pytest.approx(right.mean())
-    assert result.company == "none" and "each query alone" in str(result)
+    assert result.batch_with == "none" and "each query alone" in str(result)
 
 
 def test_unknown_company_is_refused():
-    with pytest.raises(ValueError, match=r"`company` must be one of .* Received: 'friends'"):
-        learner("transductive").trajectory(tasks(), 1, company="friends")
-    with pytest.raises(ValueError, match=r"`company` must be \[S, ...\]"):
+    with pytest.raises(ValueError, match=r"`batch_with` must be one of .* Received: 'friends'"):
+        learner("transductive").trajectory(tasks(), 1, batch_with="friends")
+    with pytest.raises(ValueError, match=r"`batch_with` must be \[S, ...\]"):
         fitted = learner("transductive").adapt(tasks()["support_x"][0], [0, 1, 0, 1])
-        fitted.predict_one_by_one(tasks()["query_x"][0], company=np.zeros([4, 2], "float32"))
+        fitted.predict_one_by_one(tasks()["query_x"][0], batch_with=np.zeros([4, 2], "float32"))

@@ -9,18 +9,18 @@ from meta_tf.network.masks import packed, unpacked
 from meta_tf.network.network import Network
 from meta_tf.types import Tensors, Weights
 
-COMPANIES = ("queries", "support", "none")
+BATCH_WITH = ("queries", "support", "none")
 """`queries`: all queries of a task together, as in published results. `support`: each query
 in one batch with the support set. `none`: each query alone."""
 
 
-def predict_in_company(
+def predict_queries(
     algorithm: Algorithm,
     network: Network,
     adapted: Weights,
     support_x: Tensors,
     query_x: Tensors,
-    company: str,
+    batch_with: str,
 ) -> Tensors:
     """Predictions of a learned task for its query set.
 
@@ -33,16 +33,16 @@ def predict_in_company(
       adapted: the weights after adaptation.
       support_x: inputs of the support set, [S, ...].
       query_x: inputs of the query set, [Q, ...].
-      company: one of `COMPANIES`.
+      batch_with: one of `BATCH_WITH`.
 
     Returns:
       The predictions, [Q, ...].
     """
-    if company == "queries" or not feels_company(network):
+    if batch_with == "queries" or not depends_on_batch(network):
         return algorithm.predict(network, adapted, query_x)
 
     def one(query: Tensors) -> tuple[Tensors, ...]:
-        batch = beside(query, support_x if company == "support" else None)
+        batch = in_batch(query, support_x if batch_with == "support" else None)
         predictions = packed(algorithm.predict(network, adapted, batch))
         return tf.nest.map_structure(lambda p: p[-1], predictions)
 
@@ -55,14 +55,14 @@ def predict_in_company(
     return unpacked(tf.map_fn(program, query_x, fn_output_signature=spec))
 
 
-def feels_company(network: Network) -> bool:
+def depends_on_batch(network: Network) -> bool:
     """Whether the prediction for a query depends on the other examples of its batch."""
     return bool(network.batch_norms) and network.batch_norm == "transductive"
 
 
-def beside(query: Tensors, company: Tensors | None) -> Tensors:
-    """A batch of the company [S, ...] followed by the query [...]."""
+def in_batch(query: Tensors, others: Tensors | None) -> Tensors:
+    """A batch of other inputs [S, ...], if there are any, followed by the query [...]."""
     last = tf.nest.map_structure(lambda q: q[None], query)
-    if company is None:
+    if others is None:
         return last
-    return tf.nest.map_structure(lambda c, q: tf.concat([c, q], 0), company, last)
+    return tf.nest.map_structure(lambda o, q: tf.concat([o, q], 0), others, last)

@@ -1,0 +1,148 @@
+"""`Column`: what a column of a table holds, as numbers, texts, classes or times."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from meta_tf.layers.table_columns import MISSING
+from meta_tf.tasks.source import Kind
+
+_EXACT = 2**53  # smaller whole numbers are exact as floats
+_MOST_CATEGORIES = 100  # texts of a column that are not names of single rows
+_MOST_CLASSES = 20  # whole numbers with more distinct values are not classes
+
+
+class Column:
+    """A column of a `pandas.DataFrame`: as `stored`, and its `values` in their common type."""
+
+    def __init__(self, table: Any, name: str):
+        self.name, self.stored = name, table[name]
+        self.values = _in_common_type(self.stored)
+        self._kind = self.values.dtype.kind
+
+    def check_gaps(self, argument: str) -> None:
+        """Raises ValueError if there are gaps."""
+        if gaps := int(self.stored.isna().sum()):
+            raise ValueError(
+                f"`{argument}` must be columns without gaps. Received: {self.name!r}, in which "
+                f"{gaps} of {len(self.stored)} rows are empty (or NA, None and similar). Fill or "
+                "drop these rows, for example with table.dropna(), or leave out the column."
+            )
+
+    def are_texts(self) -> bool:
+        """Whether it holds texts, which become categories."""
+        texts = (isinstance(value, str) for value in self.values.dropna())
+        return self._kind not in "iufbmM" and all(texts)
+
+    def categories(self) -> tuple[str, ...]:
+        """The different texts, sorted; ValueError if they are too many for categories."""
+        found = tuple(sorted(set(self.stored.dropna().astype(str))))
+        if len(found) > _MOST_CATEGORIES:
+            raise ValueError(
+                f"The column {self.name!r} must hold at most {_MOST_CATEGORIES} different texts. "
+                f"Received: {len(found)}, such as {found[0]!r}. Leave it out by `features`."
+            )
+        return found
+
+    def coded(self, known: Sequence[str]) -> np.ndarray:
+        """The numbers of the known categories; -1 for unknown texts, `MISSING` for gaps."""
+        numbers = {text: float(place) for place, text in enumerate(known)}
+        as_text = "{:g}".format if self.stored.dtype.kind == "f" else str  # a name can be a number
+        found = [numbers.get(as_text(value), -1.0) for value in self.stored]
+        return np.where(self.stored.isna().to_numpy(), MISSING, found)
+
+    def numbers(self) -> np.ndarray:
+        """The numbers, float64; NaN for gaps."""
+        if self._kind not in "iufb":
+            cure = "Give numbers, or only texts, which become categories"
+            if self._kind in "mM":
+                since = f"(table[{self.name!r}] - table[{self.name!r}].min())"
+                cure = f"Convert it to numbers, such as {since} / pandas.Timedelta('1D')"
+            raise ValueError(
+                f"The column {self.name!r} must contain numbers. Received: {self.values.dtype}, "
+                f"such as {str(self.values.iloc[0])!r}. {cure}, or leave it out by `features`."
+            )
+        numbers = self.values.to_numpy(np.float64, na_value=np.nan)
+        if wrong := int(np.isinf(numbers).sum()):
+            raise ValueError(
+                f"The column {self.name!r} must contain finite numbers. Received: {wrong} of "
+                f"{len(numbers)} that are infinite. Replace them, or drop these rows."
+            )
+        return numbers
+
+    def measured(self) -> np.ndarray:
+        """The numbers, after checking that they still differ in float32."""
+        numbers = self.numbers()
+        if np.isnan(numbers).all():
+            return numbers
+        with np.errstate(over="ignore", invalid="ignore"):
+            finest = np.spacing(np.float32(np.nanmax(np.abs(numbers))))
+            deviation = np.nanstd(numbers)
+        if np.nanmin(numbers) < np.nanmax(numbers) and not finest <= 0.01 * deviation:
+            raise ValueError(
+                f"The column {self.name!r} must contain numbers that differ in float32. Received: "
+                f"numbers up to {np.nanmax(np.abs(numbers)):.10g} with a standard deviation of "
+                f"{deviation:.3g}. Use another unit, or subtract the smallest of them first."
+            )
+        return numbers
+
+    def kind(self) -> Kind:
+        """Whether it contains classes or numbers to predict."""
+        few = self._kind not in "iuf" or self.values.nunique() <= _MOST_CLASSES
+        return "classification" if few and self._are_names() else "regression"
+
+    def labels(self) -> np.ndarray:
+        """Class names: integers, so that they keep their order, or strings."""
+        if self._kind in "mM":
+            self.numbers()  # raises the error for dates
+        whole = self._kind in "iuf" and self._are_names()
+        return self.values.to_numpy(np.int64) if whole else self.texts()
+
+    def texts(self) -> np.ndarray:
+        """Strings; whole numbers have no decimal point even if they were floats."""
+        values = self.values
+        if self._kind == "f" and self._are_names():
+            values = values.astype(np.int64)
+        return values.astype(str).to_numpy(str)
+
+    def times(self) -> np.ndarray:
+        """The order of the rows: numbers unchanged, dates as nanoseconds."""
+        import pandas
+
+        if self._kind in "iuf":
+            return self.numbers() if self._kind == "f" else self.values.to_numpy(np.int64)
+        try:
+            # In other formats, it is unknown whether the day or the month comes first.
+            dates = pandas.to_datetime(self.values, format="ISO8601", utc=True)
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"`time` must be a column of numbers, or of dates such as 2026-11-29 or 2026-11-29 "
+                f"20:15. Received: {self.name!r}, with {str(self.values.iloc[0])!r}; "
+                f"{str(error).splitlines()[0]}"
+            ) from error
+        return dates.to_numpy("datetime64[ns]")
+
+    def _are_names(self) -> bool:
+        """Whether there are no fractions, and numbers are exact as floats."""
+        values = self.values
+        if self._kind not in "iuf":
+            return True
+        return bool(((values == values.round()) & (values.abs() < _EXACT)).all())
+
+
+def _in_common_type(column: Any) -> Any:
+    """A column of objects in their common type, if that is numbers or booleans."""
+    from pandas.api.types import infer_dtype
+
+    if column.isna().all():
+        return column.isna() * np.nan
+    if column.dtype.kind == "O":
+        gaps = bool(column.isna().any())
+        types = {"decimal": float, "floating": float, "integer": np.int64, "boolean": bool}
+        found = types.get(infer_dtype(column, skipna=gaps))
+        found = float if gaps and found else found
+        return column if found is None else column.astype(found)
+    return column
