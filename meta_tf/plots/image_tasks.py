@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +15,9 @@ from meta_tf.checks import check_integer
 from meta_tf.evaluation.evaluate import check_learner_and_part
 from meta_tf.learner import MetaLearner
 from meta_tf.plots.style import GREEN, GREY, RED, headline, picture
+
+# The indices of a class's images in the support and query set, by its label.
+_Rows = dict[int, tuple[np.ndarray, np.ndarray]]
 
 _LARGE, _SMALL = 1.15, 0.65  # inches per image, with few classes and with many
 _LETTERS = 18  # per line of a class's name
@@ -70,23 +73,12 @@ def images(learner: MetaLearner, part: Any, seed: int = 0, most: int = 6) -> Fig
     return figure
 
 
-class _Row(NamedTuple):
-    """A class, and the indices of its images in the support and query set."""
-
-    label: int
-    supports: np.ndarray
-    queries: np.ndarray
-
-
-def _rows(
-    support_y: np.ndarray, labels: np.ndarray, predicted: np.ndarray, most: int
-) -> list[_Row]:
-    rows = []
+def _rows(support_y: np.ndarray, labels: np.ndarray, predicted: np.ndarray, most: int) -> _Rows:
+    rows = {}
     for label in np.unique(support_y):
         queries = np.flatnonzero(labels == label)
-        right = predicted[queries] == label
-        queries = np.concatenate([queries[~right], queries[right]])
-        rows.append(_Row(label, np.flatnonzero(support_y == label)[:most], queries[:most]))
+        mistakes_first = queries[np.argsort(predicted[queries] == label, kind="stable")]
+        rows[label] = np.flatnonzero(support_y == label)[:most], mistakes_first[:most]
     return rows
 
 
@@ -99,13 +91,13 @@ def _names(part: Any, seed: int) -> list[str]:
 
 
 def _drawn(
-    rows: list[_Row],
+    rows: _Rows,
     support_x: np.ndarray,
     query_x: np.ndarray,
     predicted: np.ndarray,
     names: list[str],
 ) -> Figure:
-    shots, queries = max(len(r.supports) for r in rows), max(len(r.queries) for r in rows)
+    shots, queries = (max(map(len, found)) for found in zip(*rows.values(), strict=True))
     cell = float(np.clip(_TALL / len(rows), _SMALL, _LARGE))
     size = (cell * (shots + queries) + 0.8, (cell + 0.25) * len(rows) + 0.8)
     figure = Figure(figsize=size, layout="constrained")
@@ -113,18 +105,18 @@ def _drawn(
     grid = figure.add_gridspec(len(rows), len(widths), width_ratios=widths)
     font = 11 if cell == _LARGE else 8
     numbered = max(map(len, names), default=0) > _LETTERS_AN_INCH * cell
-    for r, row in enumerate(rows):
-        for c, i in enumerate(row.supports):
+    for r, (label, (supported, queried)) in enumerate(rows.items()):
+        for c, i in enumerate(supported):
             axes = figure.add_subplot(grid[r, c])
             _show(axes, support_x[i], GREY)
             if r == 0:
                 axes.set_title("support", color=GREY, fontsize=min(font, 9), pad=3)
             if c == 0:
-                number = f"{row.label}: " * numbered
-                name = names[row.label] if names else f"class {row.label}"
+                number = f"{label}: " * numbered
+                name = names[label] if names else f"class {label}"
                 _name_row(axes, number + name, font)
-        for c, i in enumerate(row.queries):
-            mark, colour = ("✓", GREEN) if predicted[i] == row.label else ("✗", RED)
+        for c, i in enumerate(queried):
+            mark, colour = ("✓", GREEN) if predicted[i] == label else ("✗", RED)
             axes = figure.add_subplot(grid[r, shots + 1 + c])
             _show(axes, query_x[i], colour)
             told, small = str(predicted[i]), font

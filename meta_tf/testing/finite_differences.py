@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import tensorflow as tf
 
@@ -31,8 +29,23 @@ def meta_gradient_error(
 
     whose error is of the order h⁴.
     """
-    at = _compiled(algorithm, network, weights, support, query)
-    start = np.concatenate([np.ravel(w) for w in _flat(algorithm, network, weights)])
+    learned = [name for name in weights.meta if name not in algorithm.moving(network)]
+    values = [*weights.model, *(weights.meta[name] for name in learned)]
+    sizes = [w.shape.num_elements() for w in values]
+
+    # One function of a vector of all learned values: tracing takes much longer than running.
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([sum(sizes)], tf.float64)])
+    def at(vector: Tensor) -> tuple[Tensor, Tensor]:
+        parts = zip(tf.split(vector, sizes), values, strict=True)
+        moved = [tf.reshape(part, w.shape) for part, w in parts]
+        count = len(weights.model)
+        own = dict(zip(learned, moved[count:], strict=True))
+        there = Weights(moved[:count], weights.state, {**weights.meta, **own})
+        result = algorithm.meta_gradients(network, there, support, query)
+        flat = [*result.gradients, *(result.meta_gradients[name] for name in learned)]
+        return result.loss, tf.concat([tf.reshape(g, [-1]) for g in flat], 0)
+
+    start = np.concatenate([np.ravel(w) for w in values])
     gradient = at(start)[1].numpy()
     unit = np.linalg.norm(gradient) / np.sqrt(gradient.size)
     if not unit > 0:
@@ -49,37 +62,3 @@ def meta_gradient_error(
         slope = (8 * (loss[1] - loss[-1]) - (loss[2] - loss[-2])) / (12 * _STEP)
         errors.append(abs(slope - gradient @ d) / unit)
     return max(errors)
-
-
-def _compiled(
-    algorithm: Algorithm, network: Network, weights: Weights, support: Examples, query: Examples
-) -> Callable[[np.ndarray], tuple[Tensor, Tensor]]:
-    """The loss of a task and its gradient, as one function of a vector of all learned values.
-
-    One, because tracing takes much longer than running it.
-    """
-    learned = [name for name in weights.meta if name not in algorithm.moving(network)]
-    shapes = [w.shape for w in _flat(algorithm, network, weights)]
-    sizes = [s.num_elements() for s in shapes]
-    spec = tf.TensorSpec([sum(sizes)], tf.float64)
-
-    def unflatten(vector: Tensor) -> Weights:
-        parts = tf.split(vector, sizes)
-        parts = [tf.reshape(p, s) for p, s in zip(parts, shapes, strict=True)]
-        count = len(weights.model)
-        own = dict(zip(learned, parts[count:], strict=True))
-        return Weights(parts[:count], weights.state, {**weights.meta, **own})
-
-    @tf.function(autograph=False, input_signature=[spec])
-    def at(vector: Tensor) -> tuple[Tensor, Tensor]:
-        result = algorithm.meta_gradients(network, unflatten(vector), support, query)
-        flat = [*result.gradients, *(result.meta_gradients[name] for name in learned)]
-        return result.loss, tf.concat([tf.reshape(g, [-1]) for g in flat], 0)
-
-    return at
-
-
-def _flat(algorithm: Algorithm, network: Network, weights: Weights) -> list[Tensor]:
-    """The learned values: all except non-trainable state."""
-    moving = algorithm.moving(network)
-    return [*weights.model, *(w for name, w in weights.meta.items() if name not in moving)]

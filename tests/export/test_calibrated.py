@@ -1,6 +1,8 @@
 """What exports say of queries that are none of the classes: the same as Python."""
 
 import json
+import os
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -8,13 +10,17 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
+from meta_tf.export import litert, onnx
 from meta_tf.export.calibration import calibration_of
 from meta_tf.export.compare import compare
 from meta_tf.export.random_tasks import RandomTasks
 from meta_tf.export.refused import Refused
 from meta_tf.export.signatures import Signatures
 from meta_tf.export.specs import input_specs, target_spec
-from tests.marks import few
+from meta_tf.learner.calibrate import tasks_of
+from tests.exported import litert_signatures, run_onnx
+from tests.marks import exhaustive, few, few_slow, slow
+from tools.export_photos import draw
 
 layers = keras.layers
 CE = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -40,7 +46,7 @@ def protonet(spread=1.5, **options):
 def maml(*before, spread=0.3, loss=CE, **options):
     head = layers.Dense(3, None if loss is CE else "softmax", name="head")
     model = body(*before, head)
-    learner = meta_tf.MetaLearner(model, meta_tf.MAML(0.1, inner_steps=2), loss, **options)
+    learner = meta_tf.MetaLearner(model, meta_tf.MAML(0.1), loss, **options)
     learner.calibration = meta_tf.Calibration(TEMPERATURES, THRESHOLDS, 0.1, spread)
     return learner
 
@@ -55,7 +61,8 @@ def normalised():
 
 CASES = {
     "distance": protonet,
-    "distance before the last layer": normalised,
+    "distance before the last layer": maml,
+    "distance after batch norm": normalised,
     "energy": lambda: maml(spread=None),
     "energy of probabilities": of_probabilities,
 }
@@ -144,14 +151,95 @@ def test_a_saved_model_describes_the_thresholds(tmp_path):
 
 @pytest.mark.slow
 def test_other_signatures_of_a_saved_model(tmp_path):
-    learner = normalised()
+    learner = maml()
     expected, _ = strangeness_in_python(learner, SUPPORT, LABELS, QUERY)
     learner.export(tmp_path / "out")
     run = tf.saved_model.load(tmp_path / "out").signatures
-    steps = {"inner_steps": tf.constant(2), "inner_lr": tf.constant(0.1)}
+    steps = {"inner_steps": tf.constant(1), "inner_lr": tf.constant(0.1)}
     task = {"support_x": SUPPORT, "support_y": LABELS, "query_x": QUERY}
     close(run["adapt_steps_and_predict"](**task, **steps)["strangeness"], expected)
     assert run["initial"](query_x=QUERY).keys() == {"predictions"}
+
+
+FORMATS = {"tf_saved_model": "out", "litert": "out.tflite", "onnx": "out"}
+NEEDED = {"tf_saved_model": (), "litert": litert.PACKAGES, "onnx": onnx.PACKAGES}
+FILES = [(case, format) for case in CASES for format in ("litert", "onnx")]
+
+
+def from_file(learner, folder, format, task, query):
+    """The strangeness by an export's `adapt` and `predict`, and the threshold that it describes."""
+    for package in NEEDED[format]:
+        pytest.importorskip(package)
+    path = folder / FORMATS[format]
+    open_sizes = format == "tf_saved_model"
+    # `ways` times one example; fixed sizes are exported faster.
+    learner.export(path, format, **({} if open_sizes else {"ways": len(task["support_y"])}))
+    if format == "onnx":
+        weights = run_onnx(path / "adapt.onnx", task)
+        found = run_onnx(path / "predict.onnx", {"query_x": query, **weights})
+    else:
+        run = tf.saved_model.load(path).signatures if open_sizes else litert_signatures(path)
+        found = run["predict"](query_x=query, **run["adapt"](**task))
+    if open_sizes:
+        table = json.loads((path / "assets.extra/meta_tf.json").read_text())["thresholds"]
+    else:
+        names = calibration_of(learner)
+        beside = {name: path.with_name(f"{path.name}.{name}.json") for name in names}
+        assert {path, *beside.values()} == set(folder.iterdir())
+        table = json.loads(beside["thresholds"].read_text())
+    y = task["support_y"]
+    ways = len(set(y.tolist()))
+    return np.asarray(found["strangeness"]), threshold_by(table, ways, len(y) / ways)
+
+
+@pytest.mark.parametrize(
+    "file",
+    few_slow(FILES, ("distance", "onnx"), ("distance after batch norm", "litert")),
+    ids=" in ".join,
+)
+def test_files_say_what_is_none_of_the_classes(file, tmp_path):
+    case, format = file
+    learner = CASES[case]()
+    x, y = SUPPORT[:3], np.arange(3, dtype="int32")
+    expected, fitted = strangeness_in_python(learner, x, y, QUERY)
+    task = {"support_x": x, "support_y": y}
+    found, threshold = from_file(learner, tmp_path, format, task, QUERY)
+    close(found, expected)
+    assert threshold == pytest.approx(fitted.threshold)
+
+
+@pytest.mark.skipif("META_TF_OMNIGLOT" not in os.environ, reason="META_TF_OMNIGLOT is not set")
+@pytest.mark.parametrize("name", [slow("omniglot"), exhaustive("omniglot_5way_1shot_support")])
+@pytest.mark.parametrize("format", FORMATS)
+def test_files_of_shipped_learners_tell_real_drawings_apart(name, format, tmp_path):
+    """Five characters are learned; of those and of two more, another drawing is shown."""
+    learner = meta_tf.pretrained(name)
+    source = meta_tf.tasks.Omniglot(os.environ["META_TF_OMNIGLOT"], ways=7, shots=1, queries=1)
+    (drawn,) = tasks_of(source.test, 1, 0)
+    x, y, query, shown = (
+        np.asarray(drawn[name]) for name in ("support_x", "support_y", "query_x", "query_y")
+    )
+    task = {"support_x": x[y < 5], "support_y": y[y < 5].astype("int32")}
+    expected, fitted = strangeness_in_python(learner, *task.values(), query)
+    found, threshold = from_file(learner, tmp_path, format, task, query)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
+    assert threshold == pytest.approx(fitted.threshold)
+    assert (found > threshold).tolist() == (shown >= 5).tolist()
+
+
+@pytest.mark.exhaustive
+@pytest.mark.skipif("META_TF_PHOTOS" not in os.environ, reason="META_TF_PHOTOS is not set")
+@pytest.mark.parametrize("format", FORMATS)
+def test_files_of_the_learner_of_photographs_tell_groceries_apart(format, tmp_path):
+    """Four kinds are learned; of those and of a fifth, five pictures each are shown."""
+    learner = meta_tf.pretrained("photos")
+    x, y, query, shown = draw(Path(os.environ["META_TF_PHOTOS"]) / "grocery", seed=0)
+    task = {"support_x": x[y < 4], "support_y": y[y < 4]}
+    expected, fitted = strangeness_in_python(learner, *task.values(), query)
+    found, threshold = from_file(learner, tmp_path, format, task, query)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
+    assert threshold == pytest.approx(fitted.threshold)
+    assert np.mean((found > threshold) == (shown == 4)) > 0.9
 
 
 def uncalibrated():
@@ -176,8 +264,19 @@ def test_other_learners_are_exported_without(make):
 
 
 @pytest.fixture(scope="module")
-def functions():
-    return functions_of(protonet())
+def compared():
+    """Compares TensorFlow with itself, whose outputs `changed(name, outputs)` may change."""
+    functions = functions_of(protonet())
+    tasks = RandomTasks(functions["adapt_and_predict"], protonet(), 3)
+
+    def compared(changed):
+        def run(name, inputs):
+            return changed(name, outputs(functions[name], **inputs))
+
+        return compare(run, functions, tasks, [(3, 2)], 1e-4)
+
+    assert compared(lambda name, found: found) < 1e-6
+    return compared
 
 
 @pytest.mark.parametrize(
@@ -191,15 +290,9 @@ def functions():
         ("adapt", "strangeness_noise", lambda n: 1.003 * n),  # log(distance / noise)
     ],
 )
-def test_a_file_with_another_strangeness_is_refused(signature, output, change, functions):
-    """The comparison itself, with TensorFlow in the place of the other runtime."""
-    tasks = RandomTasks(functions["adapt_and_predict"], protonet(), 3)
-
-    def run(name, inputs):
-        found = outputs(functions[name], **inputs)
+def test_a_file_with_another_strangeness_is_refused(signature, output, change, compared):
+    def changed(name, found):
         return {**found, output: change(found[output])} if name == signature else found
 
     with pytest.raises(Refused, match=rf"strangeness \(of .*{signature}"):
-        compare(run, functions, tasks, [(3, 2)], 1e-4)
-    right = compare(lambda n, x: outputs(functions[n], **x), functions, tasks, [(3, 2)], 1e-4)
-    assert right < 1e-6
+        compared(changed)

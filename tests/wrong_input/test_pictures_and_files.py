@@ -19,7 +19,7 @@ from meta_tf.command.new_pictures import as_files, ignored_files
 from meta_tf.files import whole_file, write_text
 from meta_tf.tasks.images import picture_files
 from meta_tf.tasks.images.conversion import Conversion
-from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.images.decode import decode_images, decoded
 from meta_tf.tasks.images.picture import ImageFile
 from meta_tf.tasks.images.picture_files import classes_in
 from meta_tf.tasks.images.picture_input import PictureInput
@@ -119,7 +119,7 @@ def as_pillow_reads(content, channels):
 def read(content, channels=1, size=(32, 32), crop=False):
     conversion = Conversion(size, channels, crop)
     file = ImageFile("a.png", lambda: content)
-    return decode_images([file], size, channels, conversion, crop)[0], conversion.in_words()
+    return decoded([file], conversion)[0], conversion.in_words()
 
 
 @pytest.mark.parametrize("channels", [1, 3])

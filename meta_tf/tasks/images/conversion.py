@@ -6,13 +6,10 @@ from meta_tf.tasks.images.picture import WHITE_OF_16_BITS, Picture
 
 
 class Conversion:
-    """Counts the sizes and colours of pictures as stored, and describes the conversion.
-
-    `size`, `channels` and `crop` are as in `decode_images`.
-    """
+    """How pictures are decoded, as in `decode_images`, and how many of them lose what by it."""
 
     def __init__(self, size: tuple[int, int], channels: int, crop: bool = False):
-        self._size, self._channels, self._crop = size, channels, crop
+        self.size, self.channels, self.crop = size, channels, crop
         self._sizes: set[tuple[int, int]] = set()
         self._white: int | None = None
         self._pictures = self._colours = self._transparent = self._several = 0
@@ -38,8 +35,8 @@ class Conversion:
         return " ".join([lost, *others])
 
     def _lost(self) -> str:
-        greyed = self._colours if self._channels == 1 else 0
-        if not greyed and self._sizes <= {self._size}:
+        greyed = self._colours if self.channels == 1 else 0
+        if not greyed and self._sizes <= {self.size}:
             return ""
         by_area = sorted(self._sizes, key=lambda size: (size[0] * size[1], size))
         least, most = (f"{height} x {width}" for height, width in (by_area[0], by_area[-1]))
@@ -48,11 +45,11 @@ class Conversion:
         if greyed:
             some = "all" if greyed == self._pictures else f"{greyed} of them"
             colour = f" {some} stored in colour,"
-        (height, width) = self._size
+        (height, width) = self.size
         done = "resized"
         if any(h * width != w * height for h, w in self._sizes):
-            done = "cropped to their middle and resized" if self._crop else "stretched"
-        if self._sizes == {self._size}:
+            done = "cropped to their middle and resized" if self.crop else "stretched"
+        if self._sizes == {self.size}:
             done = "read"
         target = f"{done} {'as' if done == 'read' else 'to'} {height} x {width}"
         return (

@@ -20,34 +20,31 @@ _WAITING_BYTES = 32 * 2**20  # pictures of the same shape, which are resized tog
 
 
 def decode_images(
-    files: Sequence[ImageFile],
-    size: tuple[int, int],
-    channels: int,
-    conversion: Conversion | None = None,
-    crop: bool = False,
+    files: Sequence[ImageFile], size: tuple[int, int], channels: int, crop: bool = False
 ) -> np.ndarray:
     """Decodes and resizes images, with a progress bar on a terminal: uint8 [n, *size, channels].
 
     `size`: height and width, reached by a Lanczos filter of radius 3 with antialiasing.
-    `channels`: 1 (grey) or 3 (red, green, blue). `conversion` counts how the pictures were stored.
-    `crop`: whether to cut off what is outside the largest centred part of the requested aspect
-    ratio, instead of stretching. Raises ValueError, which names the file, if one is damaged.
+    `channels`: 1 (grey) or 3 (red, green, blue). `crop`: whether to cut off what is outside the
+    largest centred part of the requested aspect ratio, instead of stretching. Raises ValueError,
+    which names the file, if one is damaged.
     """
-    images, done = np.empty([len(files), *size, channels], np.uint8), 0
-    for chunk in decoded_chunks(files, size, channels, conversion, crop):
+    return decoded(files, Conversion(size, channels, crop))
+
+
+def decoded(files: Sequence[ImageFile], conversion: Conversion) -> np.ndarray:
+    """The same images; `conversion` counts what they lose."""
+    shape, done = (len(files), *conversion.size, conversion.channels), 0
+    images = np.empty(shape, np.uint8)
+    for chunk in decoded_chunks(files, conversion):
         images[done : done + len(chunk)] = chunk
         done += len(chunk)
     return images
 
 
-def decoded_chunks(
-    files: Sequence[ImageFile],
-    size: tuple[int, int],
-    channels: int,
-    conversion: Conversion | None = None,
-    crop: bool = False,
-) -> Iterator[np.ndarray]:
+def decoded_chunks(files: Sequence[ImageFile], conversion: Conversion) -> Iterator[np.ndarray]:
     """The same images, a few hundred at a time."""
+    size, channels = conversion.size, conversion.channels
     reader = PictureReader(files, size, channels)
     size_of_one = math.prod(size) * channels
     # Only for slow work, and only where a line can be overwritten.
@@ -64,15 +61,14 @@ def decoded_chunks(
             picture = reader.read(file)
             if shown:
                 bar.update(first + place)
-            if conversion is not None:
-                conversion.add(picture)
+            conversion.add(picture)
             pixels = picture.pixels
             waiting.setdefault((pixels.shape, pixels.dtype), []).append((place, pixels))
             held += pixels.nbytes
             if held > _WAITING_BYTES or place == len(chunk) - 1:
                 for same in waiting.values():
                     places, stack = zip(*same, strict=True)
-                    images[list(places)] = _resized(np.stack(stack), size, crop)
+                    images[list(places)] = _resized(np.stack(stack), size, conversion.crop)
                 waiting, held = {}, 0
         yield images
         bar.update(first + len(chunk))

@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from meta_tf.files import make_folder, whole_folder
 from meta_tf.tasks.images.conversion import Conversion
-from meta_tf.tasks.images.decode import decode_images, decoded_chunks
+from meta_tf.tasks.images.decode import decoded, decoded_chunks
 from meta_tf.tasks.images.picture import ImageFile
 
 _FORMAT = 2  # of the files below; incremented when decoding changes
@@ -61,7 +61,7 @@ def decoded_pictures(
             flush=True,
         )
     conversion = Conversion(size, channels)
-    return decode_images(files, size, channels, conversion), conversion.in_words()
+    return decoded(files, conversion), conversion.in_words()
 
 
 def kept_pictures(
@@ -138,7 +138,7 @@ def _write(folder: Path, mark: str, files: Sequence[ImageFile], shape: tuple[int
         with (part / _PICTURES).open("wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": shape}
             np.lib.format.write_array_header_1_0(file, header)
-            for images in decoded_chunks(files, (height, width), channels, conversion):
+            for images in decoded_chunks(files, conversion):
                 file.write(images.data)
                 checksum = zlib.crc32(images.data, checksum)
                 done += len(images)

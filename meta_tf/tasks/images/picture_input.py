@@ -80,22 +80,25 @@ class PictureInput:
         """
         return self.decoded(picture_files(pictures, name))
 
-    def decoded(
-        self, files: Sequence[ImageFile], conversion: Conversion | None = None
-    ) -> np.ndarray:
-        """Reads files, as `read` does; `conversion` counts how they were stored."""
-        images = decode_images(files, self.size, self.channels, conversion, self.crop)
-        return self.scaled(inverted(images, self.invert))
+    def decoded(self, files: Sequence[ImageFile]) -> np.ndarray:
+        """Reads files, as `read` does."""
+        return self._taken(decode_images(files, self.size, self.channels, self.crop))
 
     def each(
         self, files: Sequence[ImageFile], conversion: Conversion | None = None
     ) -> Iterator[np.ndarray]:
-        """The same pictures one by one, read when they are needed."""
-        for images in decoded_chunks(files, self.size, self.channels, conversion, self.crop):
-            yield from self.scaled(inverted(images, self.invert))
+        """The same pictures one by one, read when needed; `conversion` counts what they lose."""
+        conversion = conversion or Conversion(self.size, self.channels, self.crop)
+        for images in decoded_chunks(files, conversion):
+            yield from self._taken(images)
 
-    def scaled(self, images: np.ndarray) -> np.ndarray:
-        """Pictures of uint8 from 0 to 255 as float32 from 0 to `white`."""
+    def _taken(self, images: np.ndarray) -> np.ndarray:
+        """Pictures of uint8 as the model takes them."""
+        if self.invert == "light":
+            light = np.median(images, axis=(1, 2, 3), keepdims=True) > 127.5
+            images = np.where(light, 255 - images, images)
+        elif self.invert == "yes":
+            images = 255 - images
         return images.astype(np.float32) / np.float32(255 / self.white)
 
     def read_classes(self, pictures: Any, name: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -151,14 +154,6 @@ def picture_files(pictures: Any, name: str) -> list[ImageFile]:
     shape = getattr(pictures, "shape", None)
     of = f" of {getattr(pictures, 'dtype', '')} {tuple(shape)}" if shape is not None else ""
     raise ValueError(f"{name} must be {_TAKES}. Received: {type(pictures).__name__}{of}.")
-
-
-def inverted(images: np.ndarray, invert: Invert) -> np.ndarray:
-    """Pictures of uint8 [n, height, width, channels] with light and dark exchanged, or not."""
-    if invert == "light":
-        light = np.median(images, axis=(1, 2, 3), keepdims=True) > 127.5
-        return np.where(light, 255 - images, images)
-    return 255 - images if invert == "yes" else images
 
 
 def _is_picture(x: Any) -> bool:
