@@ -32,7 +32,7 @@ RESULTS = Path(__file__).parent / "results"
 KERNELS = ("rbf", "matern")
 SUPPORT, QUERIES, TEST_TASKS = 20, 30, 500
 LENGTHS, HEIGHTS, X, NOISE = (0.1, 0.6), (0.1, 1.0), (-2.0, 2.0), 0.02
-STEPS, TASKS = {"rbf": 32_000, "matern": 20_000}, 32
+STEPS, TASKS = {"rbf": 48_000, "matern": 20_000}, 32
 _TEST = 2**24
 
 

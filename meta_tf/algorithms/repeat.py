@@ -21,6 +21,7 @@ def repeat(
     count: int | Tensor,
     *,
     unroll: int,
+    share: bool = False,
 ) -> Tensors:
     """Applies `carry = step(i, carry, constants)` for i = 0 … count - 1.
 
@@ -36,11 +37,18 @@ def repeat(
         gradients flow to them too.
       count: the number of steps, an int or a scalar tensor.
       unroll: the largest number of steps to unroll, if `count` is an int.
+      share: whether unrolled steps are traced once and inlined by TensorFlow: the first call is
+        faster, and the step gets its number as a tensor.
 
     Returns:
       The carry after the last step.
     """
     if isinstance(count, int) and count <= unroll:
+        if share and count > 1 and not tf.executing_eagerly():
+            once = tf.function(lambda i, carry: step(i, carry, constants), autograph=False)
+            for i in range(count):
+                carry = once(tf.constant(i), carry)
+            return carry
         for i in range(count):
             carry = step(i, carry, constants)
         return carry

@@ -83,7 +83,15 @@ def require_finite_step(
                 "that are nan or infinite. Build or load it again; if training caused this, lower "
                 "the optimizer's learning rate."
             )
-        raise DivergedStepError(_diverged(algorithm, int(first_wrong)))
+        cure = "Lower the optimizer's learning rate, set its `global_clipnorm`, or scale the "
+        cure += "examples."
+        if isinstance(algorithm, InnerLoop):
+            cure = f"Its inner loop diverges: lower `inner_lr` or use fewer `inner_steps`. {cure}"
+        raise DivergedStepError(
+            "`fit` must have finite losses and gradients, and stops before this step changes the "
+            "weights. Received: some that are nan, infinite or too large to be squared, for finite "
+            f"examples, first in task {int(first_wrong)} of the batch (counted from 0). {cure}"
+        )
 
     return unless(finite, explain, weights, first_wrong)
 
@@ -106,14 +114,3 @@ def _not_finite(name: str, place: Sequence[Any], first: int) -> list[str | Tenso
         *task,
         " (counted from 0). Remove or replace them.",
     ]
-
-
-def _diverged(algorithm: Algorithm, task: int) -> str:
-    cure = "Lower the optimizer's learning rate, set its `global_clipnorm`, or scale the examples."
-    if isinstance(algorithm, InnerLoop):
-        cure = f"Its inner loop diverges: lower `inner_lr` or use fewer `inner_steps`. {cure}"
-    return (
-        "`fit` must have finite losses and gradients, and stops before this step changes the "
-        "weights. Received: some that are nan, infinite or too large to be squared, for finite "
-        f"examples, first in task {task} of the batch (counted from 0). {cure}"
-    )

@@ -7,20 +7,15 @@ from typing import Any
 
 import keras
 
-from meta_tf.data_checks.targets import NUMBER_BY_NUMBER, differ
+from meta_tf.data_checks.targets import compares_numbers, differ
 from meta_tf.network.check_loss import loss_function
 
 _METRICS = keras.metrics
-_OF_LABELS = {
+_OF_LABELS = (
     _METRICS.sparse_categorical_accuracy,
     _METRICS.sparse_top_k_categorical_accuracy,
     _METRICS.sparse_categorical_crossentropy,
-}
-_OF_NUMBERS = NUMBER_BY_NUMBER | {
-    _METRICS.categorical_accuracy,
-    _METRICS.top_k_categorical_accuracy,
-    _METRICS.binary_accuracy,
-}
+)
 # The bases of custom metrics.
 _GENERAL = (_METRICS.Metric, _METRICS.Mean, _METRICS.MeanMetricWrapper, _METRICS.Sum)
 
@@ -36,9 +31,9 @@ def check_metrics(argument: str, metrics: Iterable[Any], targets: Any, predictio
     for given in metrics:
         metric = found_metric(given)
         function = loss_function(getattr(metric, "_fn", metric))
-        if _is_in(function, _OF_LABELS):
+        if any(function is one for one in _OF_LABELS):
             right, wanted = _are_labels(targets, predictions), "class numbers"
-        elif _is_in(function, _OF_NUMBERS) or _takes_numbers(metric):
+        elif compares_numbers(function) or _takes_numbers(metric):
             right, wanted = _are_alike(targets, predictions), "targets of the predictions' shape"
         else:
             continue
@@ -69,10 +64,6 @@ def _takes_numbers(metric: Any) -> bool:
     of_keras = (c for c in type(metric).__mro__ if c.__module__.startswith("keras."))
     special = next(of_keras, _METRICS.Metric) not in _GENERAL
     return special and not getattr(metric, "sparse_y_true", False)
-
-
-def _is_in(function: Any, functions: set[Any]) -> bool:
-    return any(function is one for one in functions)
 
 
 def _are_labels(targets: Any, predictions: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras
@@ -13,25 +14,21 @@ from meta_tf.network.check_loss import ignored_class, is_gaussian, last_activati
 from meta_tf.network.network import Network
 from meta_tf.types import Tensors
 
-# Keras losses that compare element by element, and would silently broadcast other shapes.
-NUMBER_BY_NUMBER = {
-    keras.losses.mean_squared_error,
-    keras.losses.mean_absolute_error,
-    keras.losses.mean_absolute_percentage_error,
-    keras.losses.mean_squared_logarithmic_error,
-    keras.losses.huber,
-    keras.losses.log_cosh,
-    keras.losses.poisson,
-    keras.losses.kl_divergence,
-    keras.losses.cosine_similarity,
-    keras.losses.hinge,
-    keras.losses.squared_hinge,
-    keras.losses.categorical_hinge,
-    keras.losses.binary_crossentropy,
-    keras.losses.binary_focal_crossentropy,
-    keras.losses.categorical_crossentropy,
-    keras.losses.categorical_focal_crossentropy,
+# Keras's losses and metrics that take class numbers, or sequences of them.
+_OF_CLASSES = {
+    keras.losses.sparse_categorical_crossentropy,
+    keras.losses.categorical_generalized_cross_entropy,
+    keras.losses.circle,
+    keras.losses.ctc,
+    keras.metrics.sparse_categorical_accuracy,
+    keras.metrics.sparse_top_k_categorical_accuracy,
 }
+
+
+def compares_numbers(function: Any) -> bool:
+    """Whether a loss or metric of Keras compares number by number: it would broadcast silently."""
+    of_keras = inspect.isfunction(function) and function.__module__.startswith("keras.")
+    return of_keras and function not in _OF_CLASSES
 
 
 def check_targets(
@@ -47,7 +44,7 @@ def check_targets(
     if outputs is None:
         return
     labels, gaussian = wants_labels(algorithm, network), is_gaussian(network.loss)
-    if not labels and not gaussian and loss_function(network.loss) not in NUMBER_BY_NUMBER:
+    if not labels and not gaussian and not compares_numbers(loss_function(network.loss)):
         return
     wanted, given = outputs[:-1] if labels else outputs, tuple(shape[axes:])
     if gaussian and outputs[-1] is not None:

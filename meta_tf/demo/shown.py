@@ -9,13 +9,10 @@ from meta_tf.zoo import TrainedOn
 
 
 class Shown(NamedTuple):
-    """A learner on the page.
+    """A learner of drawings or of photographs, and its name on the page.
 
-    Attributes:
-      learner: a classifier of drawings or of photographs.
-      name: its name on the page.
-      trained_on: the data set of a shipped learner of drawings; None for another one. The page
-        makes drawings look like that data set, or like Omniglot if None.
+    `trained_on`: the data set of a shipped learner of drawings; None for another one. The page
+    makes drawings look like that data set, or like Omniglot if None.
     """
 
     learner: MetaLearner

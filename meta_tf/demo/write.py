@@ -27,10 +27,6 @@ def write_page(shown: Sequence[Shown], folder: str | Path, package: Path) -> int
 
     Raises ImportError if the extra `onnx` is not installed, and ValueError if the folder contains
     something else or the page cannot show a learner.
-
-    Example:
-      >>> shown = [Shown(learner, "mine")]
-      >>> write_page(shown, "page", runtime_package())              # doctest: +SKIP
     """
     folder = Path(folder)
     check_folder(folder)

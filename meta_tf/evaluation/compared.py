@@ -21,7 +21,6 @@ from meta_tf.network.standardized import standardize_layer
 from meta_tf.tasks.group_part import GroupPart
 from meta_tf.types import Tensor
 
-METRICS = ("accuracy", "mse")
 _AT_ONCE = 32  # examples that a frozen network sees at a time
 _MOST_ROWS = 50_000  # of the training groups
 Predict = Callable[..., np.ndarray]
@@ -163,7 +162,7 @@ class Compared:
 def comparable(learner: MetaLearner, metric: str, x: dict[str, Any], y: Tensor) -> bool:
     """Whether the baselines can do these tasks: vectors or pictures, one target each."""
     inputs = x["support_x"]
-    if metric not in METRICS or not tf.is_tensor(inputs) or not x["support_y"].shape[1]:
+    if metric not in ("accuracy", "mse") or not tf.is_tensor(inputs) or not x["support_y"].shape[1]:
         return False
     measured = inputs.dtype.is_floating or inputs.dtype == tf.uint8
     rank = 2 if metric == "accuracy" else 3

@@ -17,12 +17,7 @@ _WIDEST = 13  # letters of a column's title
 
 @dataclasses.dataclass(frozen=True)
 class Confusion:
-    """Counts of predicted classes.
-
-    Args:
-      names: the names of the classes.
-      counts: [N, N], how often examples of the class of the row were predicted as the class of
-        the column.
+    """How often examples of the class of a row were predicted as the class of a column: `counts`.
 
     Example:
       >>> confusion = Confusion.of(["cap", "cup"], [0, 0, 0, 1], [0, 0, 1, 1])

@@ -24,8 +24,8 @@ def mse(y: Tensor, predictions: Tensor) -> Tensor:
 
     Of predictions [T, Q, 2 D], means and scales, it is that of the means.
     """
-    means = predictions
-    if are_gaussians(y.shape, predictions.shape):
+    means, targets, given = predictions, tuple(y.shape), tuple(predictions.shape)
+    if len(targets) > 2 and targets[:-1] == given[:-1] and 2 * targets[-1] == given[-1]:
         means, _ = gaussian.mean_and_scale(predictions)
     return _mean(tf.square(tf.cast(means, tf.float32) - tf.cast(y, tf.float32)), predictions)
 
@@ -43,14 +43,6 @@ def crps(y: Tensor, predictions: Tensor) -> Tensor:
 def coverage_90(y: Tensor, predictions: Tensor) -> Tensor:
     """The fraction of a task's targets inside their central 90 % interval."""
     return _mean(gaussian.coverage(y, predictions, 0.9), predictions)
-
-
-def are_gaussians(targets: Any, predictions: Any) -> bool:
-    """Whether predictions of this shape are means and scales of targets of that shape."""
-    targets, predictions = tuple(targets), tuple(predictions)
-    return (
-        len(targets) > 2 and targets[:-1] == predictions[:-1] and 2 * targets[-1] == predictions[-1]
-    )
 
 
 def _mean(values: Tensor, predictions: Tensor) -> Tensor:

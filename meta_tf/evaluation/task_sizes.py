@@ -19,35 +19,27 @@ class TaskSizes:
     def see(self, x: dict[str, Any], y: Tensor, tasks: int = 1) -> None:
         """Records the sizes of the first tasks of a batch; without padding, one task is enough."""
         if not sizes_in(x):
-            self._see_one_of_many_alike(x["support_y"][0].numpy(), len(y[0]))
+            self._add(x["support_y"][0].numpy(), y[0].numpy(), alike=True)
             return
         sets = (x["support_y"], x["support_size"], y, x["query_size"])
         for support_y, s, query_y, q in zip(*(t[:tasks].numpy() for t in sets), strict=True):
-            self._see_task(support_y[:s], query_y[:q])
+            self._add(support_y[:s], query_y[:q])
 
     def of_all(self) -> dict[str, Any]:
         """The arguments of an `Evaluation`: `ways`, `shots` and `queries`."""
         return {name: _range(numbers) for name, numbers in self._seen.items()}
 
-    def _see_one_of_many_alike(self, support_y: np.ndarray, queries: int) -> None:
-        ways = len(np.unique(support_y)) if _are_classes(support_y) else None
-        each = ways or 1
-        self._add([] if ways is None else [ways], [len(support_y) // each], [queries // each])
-
-    def _see_task(self, support_y: np.ndarray, query_y: np.ndarray) -> None:
-        if not _are_classes(support_y):
-            self._add([], [len(support_y)], [len(query_y)])
-            return
-        counts = [np.unique(y, return_counts=True)[1].tolist() for y in (support_y, query_y)]
-        self._add([len(counts[0])], *counts)
-
-    def _add(self, *numbers: list[int]) -> None:
-        for seen, new in zip(self._seen.values(), numbers, strict=True):
+    def _add(self, support_y: np.ndarray, query_y: np.ndarray, alike: bool = False) -> None:
+        """Records a task; if it stands for others, the mean numbers of its classes."""
+        found = [[], [len(support_y)], [len(query_y)]]
+        if support_y.dtype.kind in "iu" and support_y.ndim == 1:
+            counts = [np.unique(y, return_counts=True)[1].tolist() for y in (support_y, query_y)]
+            ways = len(counts[0])
+            if alike:
+                counts = [[len(y) // ways] for y in (support_y, query_y)]
+            found = [[ways], *counts]
+        for seen, new in zip(self._seen.values(), found, strict=True):
             seen.update(new)
-
-
-def _are_classes(y: np.ndarray) -> bool:
-    return y.dtype.kind in "iu" and y.ndim == 1
 
 
 def _range(numbers: set[int]) -> int | tuple[int, int] | None:

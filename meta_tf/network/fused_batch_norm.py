@@ -7,6 +7,7 @@ closed form with the same kernels.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -21,13 +22,13 @@ def can_be_fused(x: Tensor) -> bool:
 
 def fused_batch_norm(
     x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Normalises each channel of images `x` [B, H, W, C] in float32: `(y, mean, variance)`.
+) -> tuple[Tensor, Callable[[], tuple[Tensor, Tensor]]]:
+    """Normalises each channel of images `x` [B, H, W, C] in float32: `(y, statistics)`.
 
         mean = Σ x / n,  variance = Σ (x - mean)² / n,  r = 1 / √(variance + ε)
         y = γ z + β,  z = (x - mean) r
 
-    γ and β are [C], as are mean and variance. Gradients flow through all three results.
+    γ and β are [C]. `statistics()` returns mean and variance, [C]. Gradients flow through all.
     """
     y, mean, unbiased, *reserved = tf.raw_ops.FusedBatchNormV3(  # the last three for its gradient
         x=x,
@@ -38,15 +39,19 @@ def fused_batch_norm(
         epsilon=epsilon,
         is_training=True,
     )
-    n = tf.cast(tf.size(x) // x.shape[-1], x.dtype)
-    variance = unbiased * tf.maximum(n - 1, 1) / n
+    known = x.shape.num_elements()  # then there are fewer operations to trace
+    n: Any = float(known // x.shape[-1]) if known else tf.cast(tf.size(x) // x.shape[-1], x.dtype)
+    free = max(n - 1, 1.0) if known else tf.maximum(n - 1, 1)
+
+    def statistics(x: Tensor) -> tuple[Tensor, Tensor]:
+        return of_formula(x, mean, unbiased * free / n)
 
     @tf.custom_gradient
-    def statistics(x: Tensor, mean: Tensor, variance: Tensor) -> tuple[Any, Any]:
+    def of_formula(x: Tensor, mean: Tensor, variance: Tensor) -> tuple[Any, Any]:
         """The kernel's values, with the gradient of the formula."""
 
         def backward(d_mean: Tensor, d_variance: Tensor) -> tuple[Tensor, None, None]:
-            here, _ = statistics(x, mean, variance)
+            here, _ = of_formula(x, mean, variance)
             return (d_mean + 2 * d_variance * (x - here)) / n, None, None
 
         return (tf.identity(mean), tf.identity(variance)), backward
@@ -71,7 +76,7 @@ def fused_batch_norm(
         def backward(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             # a, b, c are the gradients of the loss with respect to those three. P is symmetric,
             # and   d loss / dz = u (besides the part through y),  d loss / dr = γ n h.
-            center, spread = statistics(x, mean, variance)
+            center, spread = statistics(x)
             r = tf.math.rsqrt(spread + epsilon)
             z = (x - center) * r
             pa, nz, n1 = slope(a, x, gamma)
@@ -89,7 +94,7 @@ def fused_batch_norm(
         del beta
         return tf.identity(y), lambda g: slope(g, x, gamma)
 
-    return (normalized(x, gamma, beta), *statistics(x, mean, variance))
+    return normalized(x, gamma, beta), lambda: statistics(x)
 
 
 def _mean(x: Tensor) -> Tensor:

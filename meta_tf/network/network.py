@@ -348,7 +348,8 @@ class Network:
         shares = [share.get(id(v)) for v in self.model.non_trainable_variables]
         blank = [tf.zeros_like(s) if r else s for s, r in zip(weights.state, shares, strict=True)]
         with uses_of_batch_norms() as uses:
-            after = self._run(weights._replace(state=blank), support_x, training, True).state
+            blank_weights = weights._replace(state=blank)
+            after = self._run(blank_weights, support_x, training, True, settles=True).state
         check_used_once(uses)
         return weights._replace(
             state=[a / r if r else a for a, r in zip(after, shares, strict=True)]
@@ -401,15 +402,20 @@ class Network:
         training: bool,
         batch_statistics: bool | None,
         part: keras.Model | None = None,
+        settles: bool = False,
     ) -> Outcome:
-        """Runs the model, or a part of it that shares its weights."""
+        """Runs the model, or a part of it that shares its weights.
+
+        Moving averages change only in training and to settle; gradients flow only to settled ones.
+        """
         model = self.model
+        moving = "differentiable" if settles else "updated" if training else "kept"
         variables = [*model.trainable_variables, *model.non_trainable_variables]
         values = zip(variables, [*weights.model, *weights.state], strict=True)
         # Like `stateless_call`, but through `__call__`, which passes `training` to the layers
         # of a model whose own `call` does not take it.
         with (
-            exact_normalization(batch_statistics),
+            exact_normalization(batch_statistics, moving),
             same_random_numbers(),
             keras.StatelessScope(state_mapping=list(values), collect_losses=True) as scope,
         ):
@@ -419,6 +425,14 @@ class Network:
                 check_outputs(model, outputs)
             losses, added = run.losses, list(scope.losses)
         state = [scope.get_current_value(v) for v in model.non_trainable_variables]
+        if moving == "kept":  # not only by fused kernels
+            averages = {id(v) for la in self.batch_norms for v in la.non_trainable_variables}
+            state = [
+                old if id(v) in averages else new
+                for v, old, new in zip(
+                    model.non_trainable_variables, weights.state, state, strict=True
+                )
+            ]
         return Outcome(outputs, state, _added_up(losses), added)
 
 

@@ -57,11 +57,15 @@ def exact_moments(
 
 
 @contextlib.contextmanager
-def exact_normalization(batch_statistics: bool | None) -> Iterator[None]:
+def exact_normalization(
+    batch_statistics: bool | None, moving: str = "differentiable"
+) -> Iterator[None]:
     """Makes normalisation exact inside the `with`, and selects batch norm's statistics.
 
     With `batch_statistics`, every batch normalisation uses the statistics of its own input, or the
     stored ones if False; None follows `training`. Frozen layers always use the stored ones.
+    `moving` is what fused kernels do with the moving averages of layers that use the statistics
+    of their inputs: `"kept"`, `"updated"`, or also `"differentiable"`.
     """
     with _tracing:  # traces one network at a time, as these two are global
         owner = threading.get_ident()
@@ -77,7 +81,7 @@ def exact_normalization(batch_statistics: bool | None) -> Iterator[None]:
                 training = training if batch_statistics is None else batch_statistics
                 fusible = layer.trainable and layer.axis in (-1, 3) and can_be_fused(inputs)
                 if training is True and mask is None and fusible:
-                    return _fused(layer, inputs)
+                    return _fused(layer, inputs, moving)
             return call(layer, inputs, training=training, mask=mask)
 
         tf.nn.moments = exact_moments
@@ -109,15 +113,18 @@ def _check_synchronized(layer: Any) -> None:
         )
 
 
-def _fused(layer: Any, x: Tensor) -> Tensor:
+def _fused(layer: Any, x: Tensor, moving: str) -> Tensor:
     """Does the same as the layer's own `call` with batch statistics."""
     channels = x.shape[-1]
-    y, mean, variance = fused_batch_norm(
+    y, statistics = fused_batch_norm(
         x,
         tf.convert_to_tensor(layer.gamma) if layer.scale else tf.ones([channels]),
         tf.convert_to_tensor(layer.beta) if layer.center else tf.zeros([channels]),
         layer.epsilon,
     )
-    for moving, now in ((layer.moving_mean, mean), (layer.moving_variance, variance)):
-        moving.assign(moving * layer.momentum + now * (1 - layer.momentum))
+    if moving == "kept":
+        return y
+    for average, now in zip((layer.moving_mean, layer.moving_variance), statistics(), strict=True):
+        now = now if moving == "differentiable" else tf.stop_gradient(now)
+        average.assign(average * layer.momentum + now * (1 - layer.momentum))
     return y

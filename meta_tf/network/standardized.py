@@ -105,7 +105,7 @@ def standardized_model(
     `TableColumns` takes, which is the first layer then. Raises ValueError if the model has several
     inputs or outputs, or if the statistics do not fit.
     """
-    if standardizes(model):
+    if standardize_layer(model) is not None:
         raise ValueError(
             "The model must not be standardized already. Received: a model with a layer named "
             f"{STANDARDIZE!r}. Build a new learner to standardize by other tasks."
@@ -126,11 +126,6 @@ def standardized_model(
     for layer in last:
         y = layer(y)
     return keras.Model(x, y, name=model.name)
-
-
-def standardizes(model: keras.Model) -> bool:
-    """Whether this model comes from `standardized_model`."""
-    return standardize_layer(model) is not None
 
 
 def standardize_layer(model: keras.Model) -> keras.layers.Layer | None:

@@ -25,12 +25,8 @@ class LineEnd(NamedTuple):
 def label_ends(axes: Axes, ends: Sequence[LineEnd], inches: float) -> None:
     """Writes each line's name to the right of the axes, connected to its end by a thin line.
 
-    Call it when scales and limits are final. A clipped line is labelled where it is clipped.
-
-    Args:
-      axes: the axes.
-      ends: the lines' ends.
-      inches: approximate height of the axes.
+    Call it when scales and limits are final. A clipped line is labelled where it is clipped. The
+    axes are about this many `inches` high.
     """
     to_axes = axes.transScale + axes.transLimits
     with np.errstate(all="ignore"):

@@ -21,10 +21,7 @@ def order(
 ) -> np.ndarray:
     """The numbers of the pictures in the order of the figure: mistakes first, then the least sure.
 
-    Args:
-      predicted: predicted class numbers, [Q].
-      probabilities: of each class, [Q, N].
-      labels: the class numbers, None where the class is not known.
+    The arguments are those of `named_pictures`.
     """
     wrong = [a is not None and a != b for a, b in zip(labels, predicted, strict=True)]
     sure = probabilities.max(-1)

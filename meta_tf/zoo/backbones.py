@@ -21,10 +21,6 @@ def backbone(name: str) -> keras.Model:
     of pixels that the network was trained on is part of the frozen model, which maps pictures
     [B, 224, 224, 3] of values from 0 to 1 to features [B, D]. Raises ValueError if there is no such
     network, or Keras cannot fetch its weights.
-
-    Example:
-      >>> "MobileNetV2" in backbones()  # backbone("MobileNetV2") fetches its weights
-      True
     """
     check_choice("backbone", name, backbones())
     build = getattr(keras.applications, name)

@@ -182,3 +182,17 @@ def test_the_mode_support_needs_layers_that_store_statistics():
     with pytest.raises(ValueError, match=r"`momentum` below 1.*Received: 'norm' with 1"):
         Network(model, "mse", "support")
     Network(model, "mse", "transductive")
+
+
+@pytest.mark.parametrize("shape", [[3], [4, 4, 3]])  # by Keras, and by fused kernels
+def test_moving_averages_change_only_in_training(shape):
+    model = keras.Sequential([keras.Input(shape), keras.layers.BatchNormalization(momentum=0.9)])
+    network, x = Network(model, "mse"), 2 + tf.random.normal([5, *shape])
+    weights = network.weights
+    _, kept = network.support_outputs(weights, x, training=False)
+    for before, after in zip(weights.state, kept, strict=True):
+        np.testing.assert_array_equal(after, before)
+    _, (mean, variance) = network.support_outputs(weights, x, training=True)
+    flat = x.numpy().reshape(-1, 3)
+    np.testing.assert_allclose(mean, 0.1 * flat.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(variance, 0.9 + 0.1 * flat.var(0), rtol=1e-5)

@@ -124,7 +124,7 @@ def test_targets_that_would_broadcast_are_refused_everywhere(call, shape, dtype,
     in_one_line(raised)
 
 
-@pytest.mark.parametrize("loss", ["mae", "huber", keras.losses.LogCosh(), "poisson"])
+@pytest.mark.parametrize("loss", ["mae", "huber", keras.losses.LogCosh(), "poisson", "dice"])
 def test_other_losses_of_keras_do_not_broadcast_either(loss):
     model = keras.Sequential([keras.Input([3]), layers.Dense(2, "softplus")])
     learner = meta_tf.MetaLearner(model, meta_tf.MAML(0.1), loss)

@@ -123,7 +123,14 @@ class _Drawing(NamedTuple):
 def _load(data_dir: Path, size: int, cache_dir: str | Path | None) -> ClassData:
     places = _places(data_dir)
     if len(places) < len(HALVES):
-        raise _not_there(data_dir, [half for half in HALVES if half not in places])
+        missing = [half for half in HALVES if half not in places]
+        looked = ", ".join(str(path) for half in missing for path in _candidates(data_dir, half))
+        raise FileNotFoundError(
+            f"Omniglot is not in data_dir={str(data_dir)!r}. Looked for, and did not find: "
+            f"{looked}. Put {' and '.join(f'{half}.zip' for half in missing)} there, from "
+            f"{OMNIGLOT_URL}, or download it: download=True in Python, --download on the command "
+            "line."
+        )
     drawings = [drawing for place in places.values() for drawing in _drawings(place)]
     drawings.sort(key=lambda drawing: (drawing.character, drawing.file.name))
     digest = hashlib.sha256(f"{size}\n".encode())
@@ -205,12 +212,3 @@ def _in_folder(place: Path) -> Iterator[_Drawing]:
         name = path.relative_to(place.parent).as_posix()
         if match := _DRAWING.search(name):
             yield _Drawing(match[1], str(path.stat().st_size), ImageFile.at(path))
-
-
-def _not_there(data_dir: Path, missing: Sequence[str]) -> FileNotFoundError:
-    places = ", ".join(str(place) for half in missing for place in _candidates(data_dir, half))
-    return FileNotFoundError(
-        f"Omniglot is not in data_dir={str(data_dir)!r}. Looked for, and did not find: {places}. "
-        f"Put {' and '.join(f'{half}.zip' for half in missing)} there, from {OMNIGLOT_URL}, or "
-        "download it: download=True in Python, --download on the command line."
-    )
