@@ -1,5 +1,6 @@
 """The command itself: its help, what reaches the screen, and how it ends."""
 
+import importlib.util
 import os
 import re
 import signal
@@ -104,6 +105,15 @@ def test_what_c_writes_is_hidden_unless_the_block_raises(capfd):
         os.write(2, b"why it failed\n")
         raise ImportError
     assert capfd.readouterr().err == "seen\nwhy it failed\n"
+
+
+def test_packages_that_no_command_needs_can_be_kept_out():
+    sys.modules.pop("this", None)  # stands for one that was not imported before
+    with quiet.without("this", "json"):
+        importlib.import_module("json")
+        with pytest.raises(ImportError):
+            importlib.import_module("this")
+    assert "this" not in sys.modules and importlib.util.find_spec("this")
 
 
 @pytest.mark.slow
