@@ -85,11 +85,11 @@ def test_evaluate_measures_and_says_in_whose_company():
     transductive, x = learner("transductive"), tasks()
     labels = np.array([[0, 1, 0, 1, 1], [1, 1, 0, 0, 1]])
 
-    class Part:
+    class Split:
         def batches(self, tasks, seed=0):
             return [(x, labels)]
 
-    result = meta_tf.evaluate(transductive, Part(), 2, steps=2, batch_with="none", verbose=0)
+    result = meta_tf.evaluate(transductive, Split(), 2, steps=2, batch_with="none", verbose=0)
     for t in range(2):
         right = np.argmax(by_hand(transductive, x, t, "none"), -1) == labels[t]
         assert result.per_task[t, -1] == pytest.approx(right.mean())

@@ -5,12 +5,12 @@ import meta_tf.tasks
 
 def test_public_names():
     assert sorted(meta_tf.tasks.__all__) == [
-        "ClassPart",
-        "GroupPart",
+        "ClassSplit",
+        "GroupSplit",
         "HiddenTeacher",
         "ImageFolder",
         "Omniglot",
-        "Part",
+        "Split",
         "Sinusoid",
         "Source",
         "from_arrays",

@@ -239,7 +239,7 @@ def changed(call, **change):
 
 
 X, Y = make_batch()
-PARTS = {
+SPLITS = {
     "`support_x` must be": {"support_x": np.zeros([4, 5, 2], "float32")},
     "`query_x` must be": {"query_x": np.zeros([4, 6, 3, 1], "float32")},
     "the same number of tasks": {"support_x": X["support_x"][:3]},
@@ -266,7 +266,7 @@ BATCHES = [
     *[
         (changed(call, **change), message)
         for call in ("fit", "evaluate", "predict", "trajectory")
-        for message, change in PARTS.items()
+        for message, change in SPLITS.items()
     ],
     *[
         (changed(call, **change), message)
