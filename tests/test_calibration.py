@@ -323,7 +323,7 @@ def test_what_cannot_be_calibrated_is_said(parts):
         regression.adapt(tf.zeros([5, 1]), tf.zeros([5, 1])).predict_proba(tf.zeros([2, 1]))
     learner = embedding_learner(meta_tf.ProtoNet(ways=3))
     for given, options, named in (
-        ((), {}, "parts of task sources.*Received: none"),
+        ((), {}, "splits of task sources.*Received: none"),
         (([1],), {}, "Received: list"),
         (parts, {"false_alarms": 1.5}, "`false_alarms`"),
         (parts, {"tasks_number": 0}, "`tasks_number`"),

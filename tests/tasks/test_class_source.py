@@ -224,7 +224,7 @@ def arrays(**changed):
         ({"split": (0.5, 0.5)}, "`split` must be three fractions"),
         ({"split": (0.5, 0.4, 0.2)}, "add up to 1"),
         ({"split": (1.5, -0.7, 0.2)}, "`split`"),
-        ({"ways": 7}, "The valid part has 6 of the 40 classes.*ways=7.*lower `ways`"),
+        ({"ways": 7}, "The valid split has 6 of the 40 classes.*ways=7.*lower `ways`"),
         ({"queries": 16}, r"has 16 examples.*shots \+ queries = 1 \+ 16 = 17.*lower"),
         (
             {"rotations": "all"},
@@ -242,5 +242,5 @@ def test_errors_name_what_is_wrong(given, message):
 def test_the_class_that_is_too_small_is_named():
     sizes = [16] * 40
     sizes[23] = 9
-    with pytest.raises(ValueError, match=r"Class '23' of the \w+ part has 9 examples"):
+    with pytest.raises(ValueError, match=r"Class '23' of the \w+ split has 9 examples"):
         source_of(sizes, queries=15)

@@ -343,7 +343,7 @@ def test_a_mirror_is_asked_in_place_of_the_official_address(data_dir, tmp_path, 
     [
         ({"split": "vinyals"}, "`split` must be one of 'finn', 'lake'"),
         ({"size": 0}, "`size` must be an integer of at least 1"),
-        ({"ways": 4}, "The valid part has 3 of the 40 classes.*ways=4"),
+        ({"ways": 4}, "The valid split has 3 of the 40 classes.*ways=4"),
         ({"queries": 3}, "has 3 examples"),
     ],
 )
