@@ -22,10 +22,8 @@ _MOST_QUERIES = 15  # as in most papers
 class ClassData(NamedTuple):
     """Examples grouped by class.
 
-    `examples`: [n, ...] uint8, float32 or int32, one class after another; those of a memory map
-    stay on disk.
-    `counts`: the number of examples of each class.
-    `names`: the class names.
+    `examples`: [n, ...] uint8, float32 or int32, one class after another, `counts` of each; those
+    of a memory map stay on disk.
     """
 
     examples: np.ndarray
@@ -79,7 +77,7 @@ class ClassSource(Source):
             else:
                 sizes = RangeSizes(ways, shots, queries)
             most = sizes.ways[1], sizes.shots[1], sizes.queries[1]
-            _check_part(part, names, data.counts[chosen], len(data.names), *most)
+            _check_part(part, names, data.counts[chosen], len(data.names), most)
             sampler = Sampler(
                 examples,
                 starts[chosen],
@@ -117,14 +115,10 @@ def _check_square(shape: tuple[int, ...], rotations: Rotations) -> None:
 
 
 def _check_part(
-    part: str,
-    names: Sequence[str],
-    counts: np.ndarray,
-    classes: int,
-    ways: int,
-    shots: int,
-    queries: int,
+    part: str, names: Sequence[str], counts: np.ndarray, classes: int, most: tuple[int, int, int]
 ) -> None:
+    """Raises ValueError unless a part has enough classes and examples for its largest tasks."""
+    ways, shots, queries = most
     if len(names) < ways:
         raise ValueError(
             f"The {part} part has {len(names)} of the {classes} classes, fewer than a task needs: "
