@@ -296,7 +296,7 @@ def test_training_and_another_algorithm_remove_the_calibration(parts):
         learner.adapt(SUPPORT, LABELS).predict_with_strangeness(QUERY)
 
 
-def test_transductive_inputs_are_judged_one_by_one_in_the_same_company():
+def test_transductive_inputs_are_judged_one_by_one_in_the_same_batch():
     keras.utils.set_random_seed(0)
     layers = keras.layers
     body = keras.Sequential(

@@ -81,7 +81,7 @@ def test_query_batch_means_nothing_in_the_other_modes(batch_norm):
     np.testing.assert_allclose(by_hand(other, x, 0, "none"), together[0, -1], rtol=1e-5, atol=1e-6)
 
 
-def test_evaluate_measures_and_says_in_whose_company():
+def test_evaluate_measures_and_says_which_examples_share_a_batch():
     transductive, x = learner("transductive"), tasks()
     labels = np.array([[0, 1, 0, 1, 1], [1, 1, 0, 0, 1]])
 
@@ -96,7 +96,7 @@ def test_evaluate_measures_and_says_in_whose_company():
     assert result.batch_with == "none" and "each query alone" in str(result)
 
 
-def test_unknown_company_is_refused():
+def test_an_unknown_batch_is_refused():
     with pytest.raises(ValueError, match=r"`batch_with` must be one of .* Received: 'friends'"):
         learner("transductive").trajectory(tasks(), 1, batch_with="friends")
     with pytest.raises(ValueError, match=r"`batch_with` must be \[S, ...\]"):
