@@ -42,7 +42,7 @@ def finish(
     Args:
       train: what was asked for.
       learner: the learner.
-      tasks: their part `valid` is what it is calibrated on, and `test` what it is evaluated on.
+      tasks: their split `valid` is what it is calibrated on, and `test` what it is evaluated on.
       made_with: the settings of the run.
       iterations: the number of outer steps of the learner.
       writable: whether the run's folder can be written to; if not, the result is only shown.

@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.checks import check_integer, check_switch
-from meta_tf.tasks.part import Part
 from meta_tf.tasks.simulated import Simulation
 from meta_tf.tasks.source import Kind, Source
+from meta_tf.tasks.split import Split
 from meta_tf.types import Batch
 
 TaskFunction = Callable[[Any], tuple[Any, Any, Any, Any]]
@@ -92,14 +92,14 @@ def from_function(
         return {"support_x": support_x, "support_y": support_y, "query_x": query_x}, query_y
 
     # A task can be slow to make, so no batch is made before it is needed.
-    parts = [
-        Part(episodes, numbers=2, stream=stream, most_batches=1, ahead=not numpy)
+    splits = [
+        Split(episodes, numbers=2, stream=stream, most_batches=1, ahead=not numpy)
         for stream in range(3)
     ]
     support, query = specs[1].shape[0], specs[3].shape[0]
     kind: Kind = "regression" if ways is None else "classification"
     each = ways or 1
-    return Source(kind, parts, ways=ways, shots=support // each, queries=query // each)
+    return Source(kind, splits, ways=ways, shots=support // each, queries=query // each)
 
 
 def _simulated(fn: TaskFunction, workers: int, specs: Any) -> Callable[[tf.Tensor], Any]:
