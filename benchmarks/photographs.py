@@ -136,7 +136,7 @@ def pictures_in(folder: Path, at_once: int = 16) -> tuple[np.ndarray, Iterator[n
     return y, (decode_images(f, (SIZE, SIZE), 3, crop=True).astype("float32") for f in files)
 
 
-class Part(NamedTuple):
+class Split(NamedTuple):
     """Tasks of one size of a set of photographs, as `MetaLearner.calibrate` takes them."""
 
     pictures: Pictures
@@ -157,7 +157,7 @@ def calibrate(sets: dict[str, Pictures]) -> None:
     """Writes the temperatures and the thresholds of `photos` for these sets."""
     learner = photos_from_features()
     parts = [
-        Part(pictures, ways, shots)
+        Split(pictures, ways, shots)
         for pictures in sets.values()
         for ways, shots in CALIBRATED_FOR
         if ways <= len(np.unique(pictures[1]))

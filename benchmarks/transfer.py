@@ -28,7 +28,7 @@ from meta_tf.batch.map_tasks import cores
 from meta_tf.checks import check_integer
 from meta_tf.command.finish import versions
 from meta_tf.files import write_text
-from meta_tf.tasks.class_part import ClassPart
+from meta_tf.tasks.class_split import ClassSplit
 
 RESULTS = Path(__file__).resolve().parent / "runs"
 SIZES = ((5, 1), (5, 5), (20, 1))  # ways and shots, one table each
@@ -105,7 +105,7 @@ def measured(body: keras.Model, data_dir: str, ways: int, shots: int) -> Row:
     return {**found, "validation": valid}
 
 
-def on_features(part: ClassPart, head: Any, ways: int) -> meta_tf.Evaluation:
+def on_features(part: ClassSplit, head: Any, ways: int) -> meta_tf.Evaluation:
     """Evaluates a classifier on tasks whose inputs are features."""
     x, _ = part.task_spec
     as_they_are = keras.Sequential([keras.Input(x["support_x"].shape[1:]), keras.layers.Identity()])

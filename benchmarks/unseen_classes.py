@@ -26,8 +26,8 @@ from meta_tf.tasks.class_source import ClassData, ClassSource
 from meta_tf.tasks.images.decode import decode_images
 from meta_tf.tasks.images.picture import ImageFile
 from meta_tf.tasks.images.picture_files import pictures_in
-from meta_tf.tasks.part import Part
-from meta_tf.tasks.source import PARTS
+from meta_tf.tasks.source import SPLITS
+from meta_tf.tasks.split import Split
 from meta_tf.zoo import pretrained
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -53,7 +53,7 @@ def main() -> None:
         help="learner.keras of one or several runs, or one of their checkpoints",
     )
     parser.add_argument(
-        "--part", choices=PARTS[1:], default="test", help="whose classes are unseen"
+        "--part", choices=SPLITS[1:], default="test", help="whose classes are unseen"
     )
     parser.add_argument("--iterations", type=int, help="outer steps it has made")
     given = parser.parse_args()
@@ -80,7 +80,7 @@ def main() -> None:
     print(result.read_text())
 
 
-def tasks_of(path: Path, name: str, ways: int, part: str = "test") -> Part:
+def tasks_of(path: Path, name: str, ways: int, part: str = "test") -> Split:
     """A single split; its episodes are those of `--task=images` on the whole folder."""
     settings = {"size": 28, "channels": 1, **SETTINGS[name]}
     folders = sorted(f for f in (path / part).iterdir() if f.is_dir())
@@ -96,7 +96,7 @@ def tasks_of(path: Path, name: str, ways: int, part: str = "test") -> Part:
     return getattr(ClassSource(data, [names] * 3, **sizes, rotations=None), part)
 
 
-def omniglot_learners(path: Path, name: str, part: Part) -> list[Row]:
+def omniglot_learners(path: Path, name: str, part: Split) -> list[Row]:
     """The shipped learners, trained on Omniglot's handwriting, on these tasks."""
     many = learned(pretrained("omniglot_20way_1shot"), part, "Omniglot learner, 20-way")
     five = tasks_of(path, name, ways=5)
@@ -104,7 +104,7 @@ def omniglot_learners(path: Path, name: str, part: Part) -> list[Row]:
     return [many, measured(five, "pixel nearest neighbour, 5-way"), few]
 
 
-def voice_baselines(path: Path, part: Part) -> list[Row]:
+def voice_baselines(path: Path, part: Split) -> list[Row]:
     """The nearest spectrogram, and the nearest clip in the features of `benchmarks.voices`."""
     whitened = whitened_summaries(path / "train", SETTINGS["voices"]["size"])
     rows = []
@@ -122,7 +122,7 @@ def flat(pictures: np.ndarray) -> np.ndarray:
     return pictures.reshape(len(pictures), -1)
 
 
-def measured(part: Part, name: str, features: Features = flat) -> Row:
+def measured(part: Split, name: str, features: Features = flat) -> Row:
     """Accuracy of the nearest support example, in pixels or in features."""
     accuracies = []
     for x, y in part.batches(1, seed=0).take(TASKS):
@@ -141,7 +141,7 @@ def most_likely(learner: Any, x: dict[str, Any]) -> np.ndarray:
     return learner.predict_on_batch(x)[0].argmax(-1)
 
 
-def learned(learner: Any, part: Part, name: str, iterations: int | None = None) -> Row:
+def learned(learner: Any, part: Split, name: str, iterations: int | None = None) -> Row:
     """Accuracy of a learner after all its inner steps."""
     found = meta_tf.evaluate(learner, part, TASKS, verbose=0)
     about = {"algorithm": found.algorithm, "batch_norm": found.batch_norm}

@@ -11,7 +11,7 @@ from benchmarks.nearest import whitening
 from meta_tf.tasks.images.decode import decode_images
 from meta_tf.tasks.images.picture import ImageFile
 from meta_tf.tasks.images.picture_files import pictures_in
-from meta_tf.tasks.part import Part
+from meta_tf.tasks.split import Split
 
 Features = Callable[[np.ndarray], np.ndarray]
 
@@ -46,7 +46,7 @@ def of_length_one(features: Features) -> Features:
     return scaled
 
 
-def by_voice(part: Part, choose: Callable[[dict], np.ndarray], tasks: int) -> dict[str, float]:
+def by_voice(part: Split, choose: Callable[[dict], np.ndarray], tasks: int) -> dict[str, float]:
     """The share of each voice's clips that are recognised among its task's voices.
 
     `choose` returns the class of each query, [Q], for a batch of one task.

@@ -296,7 +296,7 @@ def test_training_and_another_algorithm_remove_the_calibration(parts):
         learner.adapt(SUPPORT, LABELS).predict_with_strangeness(QUERY)
 
 
-def test_transductive_inputs_are_judged_one_by_one_in_the_same_company():
+def test_transductive_inputs_are_judged_one_by_one_in_the_same_batch():
     keras.utils.set_random_seed(0)
     layers = keras.layers
     body = keras.Sequential(
@@ -323,7 +323,7 @@ def test_what_cannot_be_calibrated_is_said(parts):
         regression.adapt(tf.zeros([5, 1]), tf.zeros([5, 1])).predict_proba(tf.zeros([2, 1]))
     learner = embedding_learner(meta_tf.ProtoNet(ways=3))
     for given, options, named in (
-        ((), {}, "parts of task sources.*Received: none"),
+        ((), {}, "splits of task sources.*Received: none"),
         (([1],), {}, "Received: list"),
         (parts, {"false_alarms": 1.5}, "`false_alarms`"),
         (parts, {"tasks_number": 0}, "`tasks_number`"),

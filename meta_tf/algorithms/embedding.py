@@ -72,7 +72,7 @@ class EmbeddingLearner(Algorithm):
         check_unmasked(self, embeddings)
         # Outside of training, the support set's update of the moving averages is not used.
         after = weights._replace(state=state) if training else weights
-        after = network.settle(after, x, training=training)
+        after = network.store_statistics(after, x, training=training)
         y, loss = support.y, network.loss
         if isinstance(loss, StandardizedLoss):  # `fit` and `read` work in standard units
             y = loss.of_targets.standard(tf.cast(y, keras.config.floatx()))

@@ -135,7 +135,7 @@ class IMAML(InnerLoop):
         end = tf.nest.map_structure(tf.stop_gradient, self.weights_at(network, state, start))
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(end.model)
-            settled = network.settle(end, support.x, training=True)
+            settled = network.store_statistics(end, support.x, training=True)
             loss, predictions, after = self.query_loss(network, settled, query)
             scaled = loss * tf.cast(scale, loss.dtype)
         direct = tape.gradient(

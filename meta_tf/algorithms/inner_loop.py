@@ -275,7 +275,7 @@ class InnerLoop(Algorithm):
         """The weights of a state, ready to predict: with the support set's batch statistics."""
         weights = self.weights_at(network, state, start)
         inputs = self.model_inputs(weights, support.x)
-        return network.settle(weights, inputs, training=training)
+        return network.store_statistics(weights, inputs, training=training)
 
     def _step(
         self, network: Network, training: bool, first_order: bool | None = None

@@ -25,7 +25,7 @@ from meta_tf.run.settings import Training
 _FILE = "selection.json"
 _OF_NUMBERS = ("anil", "in_context", "maml", "alpaca")
 _OF_CLASSES = ("protonet", "r2d2", "anil", "in_context")
-_SHARE = 20  # the first round is this part of the training
+_SHARE = 20  # the first round is a twentieth of the training
 _LEAST = 50  # outer steps of the first round
 
 

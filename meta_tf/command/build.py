@@ -66,11 +66,11 @@ def to_evaluate(tasks: meta_tf.tasks.Source, number: int) -> tuple[Any, int]:
     Groups are evaluated whole: once if the support set is not random, otherwise so often that there
     are at least `number` tasks.
     """
-    part = tasks.test
-    if not isinstance(part, meta_tf.tasks.GroupPart):
-        return part, number
-    draws = 1 if part.first else -(-number // len(part.groups))
-    whole = part.whole_groups(draws)
+    split = tasks.test
+    if not isinstance(split, meta_tf.tasks.GroupSplit):
+        return split, number
+    draws = 1 if split.first else -(-number // len(split.groups))
+    whole = split.whole_groups(draws)
     return whole, len(whole)
 
 
@@ -187,7 +187,7 @@ def check_units(train: Train, learner: meta_tf.MetaLearner) -> None:
 def _are_in_units(tasks: meta_tf.tasks.Source) -> bool:
     """Whether the examples are measurements in any units, like those of a table."""
     spec = tasks.train.task_spec[0]["query_x"]
-    return isinstance(tasks.train, meta_tf.tasks.GroupPart) and spec.dtype.is_floating
+    return isinstance(tasks.train, meta_tf.tasks.GroupSplit) and spec.dtype.is_floating
 
 
 def _embeds(algorithm: Choice) -> bool:

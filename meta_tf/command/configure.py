@@ -21,7 +21,7 @@ from meta_tf.run.settings import Training
 
 # What can change when a run is resumed, because it has no effect on what is learned.
 _FREE = {"data_dir", "download", "mirror", "cache_dir", "workdir", "device", "iterations"}
-_FREE |= {"eval_tasks", "eval_steps", "checkpoint_every", "keep_checkpoints"}
+_FREE |= {"eval_tasks", "eval_steps", "checkpoint_every", "keep_checkpoints", "restore_best"}
 _FREE |= {"steps_per_execution", "strategy", "logical_devices", "worker_timeout"}
 _NOT_KEPT = {"baselines", "calibrate", "profile", "restart", "restart_from"}
 _OF_STRATEGY = {"logical_devices": "mirrored", "worker_timeout": "multi_worker"}

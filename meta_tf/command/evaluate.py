@@ -66,12 +66,12 @@ def run(asked: tuple[Evaluation, Choice]) -> None:
     set_up_device(how.device)
     learner = load(how.learner)
     source = build_tasks(task)
-    part, number = to_evaluate(source, how.eval_tasks)
+    split, number = to_evaluate(source, how.eval_tasks)
     baselines = source.train if how.baselines else False
     try:
         evaluation = meta_tf.evaluate(
             learner,
-            part,
+            split,
             number,
             how.eval_steps,
             how.seed,

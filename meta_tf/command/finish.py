@@ -34,6 +34,7 @@ def finish(
     learner: meta_tf.MetaLearner,
     tasks: meta_tf.tasks.Source,
     made_with: MadeWith,
+    iterations: int,
     writable: bool = True,
 ) -> None:
     """Calibrates a trained learner, evaluates it on new tasks, and writes all that a run leaves.
@@ -41,11 +42,14 @@ def finish(
     Args:
       train: what was asked for.
       learner: the learner.
-      tasks: their part `valid` is what it is calibrated on, and `test` what it is evaluated on.
+      tasks: their split `valid` is what it is calibrated on, and `test` what it is evaluated on.
       made_with: the settings of the run.
+      iterations: the number of outer steps of the learner.
       writable: whether the run's folder can be written to; if not, the result is only shown.
     """
     workdir, seed = Path(train.training.workdir), train.training.seed
+    if iterations != train.training.iterations:
+        print(f"The validation loss was lowest at iteration {iterations}: that learner is taken.")
     wanted = train.training.calibrate and tasks.kind == "classification"
     if wanted and classifies(learner):
         print(_calibrated(learner, tasks.valid, seed), flush=True)
@@ -59,7 +63,6 @@ def finish(
     for name, figure in figures.items():
         with whole_file(workdir / f"{name}.png") as part:
             figure.savefig(part, dpi=120)
-    iterations = checkpoints.latest_checkpoint(workdir)[1]
     checkpoints.save_learner(learner, workdir / LEARNER, iterations, made_with.texts())
     learner.export(workdir / "saved_model")
     settings = dict(made_with.pairs())

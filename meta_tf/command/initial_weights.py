@@ -26,28 +26,28 @@ def take_weights(learner: meta_tf.MetaLearner, name: str | Path) -> None:
       ValueError: if there is no such learner, or none of its weights fits.
     """
     known = _by_name(load(name, "initial_weights"))
-    own, anew = _by_name(learner), []
+    own, not_copied = _by_name(learner), []
     for path, weight in own.items():
         if path in known and tuple(known[path].shape) == tuple(weight.shape):
             weight.assign(known[path])
         else:
-            anew.append(path)
+            not_copied.append(path)
     prepare_layers(learner.model)  # such as `Normalization`, which derives constants
-    if len(anew) == len(own):
+    if len(not_copied) == len(own):
         theirs, ours = (f"{p} {list(w.shape)}" for p, w in (_first(known), _first(own)))
         raise ValueError(
             "--initial_weights must be a learner with the same network. Received: "
             f"--initial_weights={name}, whose first weight is {theirs}; here it is {ours}. Set "
             "--model and its sizes to those of that learner."
         )
-    print(f"Starting from the weights of {name}{_listed(anew)}.", flush=True)
+    print(f"Starting from the weights of {name}{_listed(not_copied)}.", flush=True)
 
 
-def _listed(anew: list[str]) -> str:
-    if not anew:
+def _listed(not_copied: list[str]) -> str:
+    if not not_copied:
         return ""
-    more = f" and {len(anew) - NAMED} more" if len(anew) > NAMED else ""
-    return f"; not copied: {', '.join(anew[:NAMED])}{more}"
+    more = f" and {len(not_copied) - NAMED} more" if len(not_copied) > NAMED else ""
+    return f"; not copied: {', '.join(not_copied[:NAMED])}{more}"
 
 
 def _by_name(learner: meta_tf.MetaLearner) -> dict[str, keras.Variable]:

@@ -27,9 +27,9 @@ from meta_tf.run import stop
 from meta_tf.run.checkpoints import (
     Checkpoint,
     check_replaceable,
+    checkpoint_to_use,
     clear_way,
     find_start,
-    latest_checkpoint,
     run_of,
     wrong_with,
 )
@@ -132,9 +132,11 @@ def _run(train: Train, workers: Workers, writable: bool) -> None:
                 made.texts(),
             )
     if workers.is_chief:
-        if training.strategy != "none":  # without variables that replicas share
-            learner = _loaded(latest_checkpoint(training.workdir)[0], algorithm)
-        finish(train, learner, tasks, made, writable)
+        last = checkpoint_to_use(training)
+        # With a strategy, the checkpoint has no variables that replicas share.
+        if training.strategy != "none" or last.iteration != training.iterations:
+            learner = _loaded(last.path, algorithm)
+        finish(train, learner, tasks, made, last.iteration, writable)
         workers.end()
 
 
@@ -192,7 +194,7 @@ def _check_left(training: Training, done: int, writable: bool) -> None:
         check_profile(training, done)
 
 
-def _loaded(checkpoint: Path | None, algorithm: meta_tf.Algorithm) -> Any:
+def _loaded(checkpoint: Path, algorithm: meta_tf.Algorithm) -> Any:
     """The learner of a checkpoint, with the current `inner_lr` and `eval_steps`."""
     learner = keras.models.load_model(checkpoint)
     if isinstance(algorithm, InnerLoop):

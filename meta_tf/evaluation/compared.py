@@ -18,7 +18,7 @@ from meta_tf.evaluation.sureness import Sureness
 from meta_tf.learner import MetaLearner
 from meta_tf.network.check_loss import ignored_class
 from meta_tf.network.standardized import standardize_layer
-from meta_tf.tasks.group_part import GroupPart
+from meta_tf.tasks.group_split import GroupSplit
 from meta_tf.types import Tensor
 
 _AT_ONCE = 32  # examples that a frozen network sees at a time
@@ -55,7 +55,7 @@ class Compared:
 
     The support set alone gives the nearest class mean and logistic regression, or its mean and
     ridge regression: on the inputs, in standard units for a standardized learner, and on the
-    features of a frozen network. Groups to train on, a `GroupPart` as `known`, add pooled models.
+    features of a frozen network. Groups to train on, a `GroupSplit` as `known`, add pooled models.
     """
 
     def __init__(self, learner: MetaLearner, metric: str, tasks: int, known: Any):
@@ -67,7 +67,7 @@ class Compared:
         self._sureness: dict[str, Sureness] = {}
         self._known: list[Group] = []
         self._pooled: PooledRidge | None = None
-        if isinstance(known, GroupPart):
+        if isinstance(known, GroupSplit):
             self._take(known)
 
     def see(self, x: dict[str, Tensor], y: Tensor, tasks: int) -> None:
@@ -95,7 +95,7 @@ class Compared:
         sign = -1 if self._classify else 1
         return dict(sorted(found.items(), key=lambda item: sign * item[1].mean))
 
-    def _take(self, known: GroupPart) -> None:
+    def _take(self, known: GroupSplit) -> None:
         groups = known.by_group()
         order, rows = np.random.default_rng(0).permutation(len(groups)), 0
         for number in order:

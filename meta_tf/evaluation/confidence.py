@@ -10,7 +10,7 @@ import numpy as np
 
 from meta_tf.calibration import auroc
 from meta_tf.checks import check_integer
-from meta_tf.evaluation.evaluate import check_learner_and_part
+from meta_tf.evaluation.evaluate import check_learner_and_split
 from meta_tf.evaluation.result import name_in_units
 from meta_tf.evaluation.sureness import Sureness
 from meta_tf.learner import MetaLearner
@@ -62,7 +62,7 @@ class Confidence:
 
 
 def confidence(
-    learner: MetaLearner, part: Any, tasks_number: int = 600, seed: int = 0
+    learner: MetaLearner, split: Any, tasks_number: int = 600, seed: int = 0
 ) -> Confidence:
     """Measures the probabilities of a calibrated learner, and its answers to unknown classes.
 
@@ -72,9 +72,9 @@ def confidence(
 
     Args:
       learner: a calibrated learner; see `MetaLearner.calibrate`.
-      part: a part of a task source with three classes or more in a task, such as `tasks.test`;
+      split: a split of a task source with three classes or more in a task, such as `tasks.test`;
         not the one that it was calibrated on.
-      tasks_number: the number of tasks, the first ones of `part.batches(…, seed)`.
+      tasks_number: the number of tasks, the first ones of `split.batches(…, seed)`.
       seed: chooses the tasks.
 
     Returns:
@@ -94,17 +94,17 @@ def confidence(
       >>> meta_tf.confidence(protonet, source.test, tasks_number=10).ways
       3.0
     """
-    check_learner_and_part(learner, part)
+    check_learner_and_split(learner, split)
     check_integer("tasks_number", tasks_number, at_least=1)
     sizes, areas, known, unknown, sureness = [], [], [], [], Sureness()
-    for task in tasks_of(part, tasks_number, seed):
+    for task in tasks_of(split, tasks_number, seed):
         support_x, support_y, query_x, query_y = (
             np.asarray(task[name]) for name in ("support_x", "support_y", "query_x", "query_y")
         )
         ways, shots = size_of(support_y)
         if ways < 3:
             raise ValueError(
-                "`part` must have tasks of three classes or more: one of them is left out, as "
+                "`split` must have tasks of three classes or more: one of them is left out, as "
                 f"unknown. Received: a task of {ways}."
             )
         sizes.append((ways, shots))

@@ -29,7 +29,7 @@ from meta_tf.learner import MetaLearner
 from meta_tf.learner.calibrate import classifies, logits_of, size_of
 from meta_tf.learner.query_batch import BATCH_WITH
 from meta_tf.network.masks import packed, unpacked
-from meta_tf.tasks.part import Part
+from meta_tf.tasks.split import Split
 from meta_tf.types import Batch, Tensor
 
 AT_ONCE = 25  # tasks held in memory at a time, by default
@@ -37,7 +37,7 @@ AT_ONCE = 25  # tasks held in memory at a time, by default
 
 def evaluate(
     learner: MetaLearner,
-    part: Any,
+    split: Any,
     tasks_number: int = 600,
     steps: int | None = None,
     seed: int = 0,
@@ -54,13 +54,13 @@ def evaluate(
 
         mean = Σ m_t / n,   σ² = Σ (m_t - mean)² / (n - 1),   ci95 = 1.96 σ / √n
 
-    The tasks are the first n episodes of `part.batches(…, seed)`, the same ones for
+    The tasks are the first n episodes of `split.batches(…, seed)`, the same ones for
     every learner. They are not used to choose a checkpoint or a number of steps.
     Dropout is off, and no variable of the learner changes.
 
     Args:
       learner: the learner; it needs no `compile`.
-      part: a part of a task source, such as `tasks.test`, or any object with the same
+      split: a split of a task source, such as `tasks.test`, or any object with the same
         method `batches(tasks, seed)`. For padded tasks, only the real queries count.
       tasks_number: n, at least 2.
       steps: the last number of inner steps; if None, the algorithm's `eval_steps`, or else
@@ -82,7 +82,7 @@ def evaluate(
         others, as for a user's single new picture; or `"support"`, the support set.
       baselines: whether to compare the learner, on the same tasks, with what the support set
         gives without meta-learning: the nearest class mean and logistic regression, or ridge
-        regression; on the inputs, and on the features of a frozen network. A part of groups to
+        regression; on the inputs, and on the features of a frozen network. A split of groups to
         train on, such as `tasks.train`, adds models of all groups. For accuracy and mse only.
 
     Returns:
@@ -102,7 +102,7 @@ def evaluate(
     Reference:
       Finn, Abbeel & Levine 2017 report 600 tasks and this interval.
     """
-    check_learner_and_part(learner, part)
+    check_learner_and_split(learner, split)
     check_integer("tasks_number", tasks_number, at_least=2, why="an interval needs two")
     if tasks_at_once is not None:
         check_integer("tasks_at_once", tasks_at_once, at_least=1)
@@ -113,10 +113,10 @@ def evaluate(
     check_integer("steps", steps, at_least=0)
     steps = int(steps)
     check_choice("batch_with", batch_with, BATCH_WITH)
-    if not isinstance(baselines, Part):
+    if not isinstance(baselines, Split):
         check_switch("baselines", baselines)
     at_once = min(tasks_at_once or AT_ONCE, tasks_number)
-    batches = _checked(learner, part.batches(at_once, seed=seed))
+    batches = _checked(learner, split.batches(at_once, seed=seed))
     x, y = first = next(batches)
     batches = itertools.chain([first], batches)
     metrics = task_metrics(learner, metric, x, y)
@@ -171,7 +171,7 @@ def _checked(learner: MetaLearner, batches: Iterable[Any]) -> Iterator[Batch]:
         done += y.shape[0]
         yield sets, y
     if not done:
-        raise ValueError("`part` must contain tasks. Received: a part without any.")
+        raise ValueError("`split` must contain tasks. Received: a split without any.")
 
 
 def _measured(
@@ -198,8 +198,8 @@ def _measured(
         if done == tasks_number:
             return
     raise ValueError(
-        f"`part` must contain `tasks_number` tasks. Received: a part that ends after {done} tasks, "
-        f"and tasks_number={tasks_number}. Use fewer tasks."
+        f"`split` must contain `tasks_number` tasks. Received: a split that ends after {done} "
+        f"tasks, and tasks_number={tasks_number}. Use fewer tasks."
     )
 
 
@@ -266,7 +266,7 @@ def _described(algorithm: Algorithm) -> str:
     return f"{type(algorithm).__name__}({', '.join(shown)})"
 
 
-def check_learner_and_part(learner: Any, part: Any) -> None:
+def check_learner_and_split(learner: Any, split: Any) -> None:
     """Raises ValueError unless there is a learner, and tasks for it."""
     if not isinstance(learner, MetaLearner):
         raise ValueError(
@@ -274,10 +274,10 @@ def check_learner_and_part(learner: Any, part: Any) -> None:
             f"{type(learner).__name__}. Wrap a plain Keras model: MetaLearner(model, algorithm, "
             "loss=...)."
         )
-    if not callable(getattr(part, "batches", None)):
+    if not callable(getattr(split, "batches", None)):
         raise ValueError(
-            "`part` must have a method `batches(tasks, seed)`, like the parts of a task source. "
-            f"Received: {type(part).__name__}. For a source, pass a part: tasks.test."
+            "`split` must have a method `batches(tasks, seed)`, like the splits of a task source. "
+            f"Received: {type(split).__name__}. For a source, pass a split: tasks.test."
         )
 
 

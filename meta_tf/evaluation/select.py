@@ -41,8 +41,8 @@ class Selection:
     def __str__(self) -> str:
         rows = [("learner", "outer steps", f"validation {name_in_units(self.metric)}")]
         for name, steps, mean, ci95 in self.rounds:
-            told = shown_value(self.metric, mean, ci95) if math.isfinite(mean) else "diverged"
-            rows.append((name, str(steps), told))
+            text = shown_value(self.metric, mean, ci95) if math.isfinite(mean) else "diverged"
+            rows.append((name, str(steps), text))
         return "\n".join([*table(rows), f"Chosen: {self.best}"])
 
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from meta_tf.checks import check_choice
 from meta_tf.export import litert, onnx, saved_model
-from meta_tf.export.calibration import write_calibration
-from meta_tf.export.columns import write_columns
+from meta_tf.export.description import write_beside
 from meta_tf.export.plan import Plan
 from meta_tf.export.refused import Refused
 from meta_tf.export.request import ROUNDED, Request
@@ -63,11 +62,9 @@ def save(
             f"`format={format!r}` is not possible for this learner: {error} Nothing was written; "
             f'{cure}format="tf_saved_model" works for any learner.'
         ) from error
-    if learner.columns is not None:
-        write_columns(path, learner.columns)
-    write_calibration(path, learner)
+    write_beside(path, learner)
     return (
-        f"Saved to {path}, for {plan.takes}. A test run agrees: predictions differ from "
+        f"Saved to {path}, for {plan.takes}. A test run agrees: outputs differ from "
         f"TensorFlow's by at most {difference:.1e} of the largest."
     )
 

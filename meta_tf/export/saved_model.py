@@ -10,8 +10,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from meta_tf.batch.graph_nodes import graph_nodes
-from meta_tf.export.calibration import calibration_of
-from meta_tf.export.columns import described
+from meta_tf.export.description import described
 from meta_tf.export.signatures import Signatures
 from meta_tf.export.specs import input_specs, target_spec
 from meta_tf.files import check_replaceable, whole_folder
@@ -82,9 +81,7 @@ def _describe(learner: MetaLearner, folder: Path) -> None:
         "settings": algorithm.get_config(),
         "batch_norm": learner.network.batch_norm,
     }
-    if learner.columns is not None:
-        about["columns"] = described(learner.columns)
-    about |= calibration_of(learner)
+    about |= {name: part for name, part in described(learner).items() if part is not None}
     (folder / "assets.extra").mkdir()
     text = json.dumps(about, indent=2, default=str)
     (folder / "assets.extra" / "meta_tf.json").write_text(text + "\n", encoding="utf-8")

@@ -55,10 +55,11 @@ class Signatures:
         self.adapted: list[Place] = []  # those of them that `predict` needs
         model = learner.model
         self._targets, self._counts = targets, (support, query)
-        self._judges = learner.calibration is not None and classifies(learner)
-        # The usual squared distance; None if the strangeness is not a distance.
-        spread = learner.calibration.spread if learner.calibration and self._judges else None
-        self._spread = spread if embeds(self.network, self.algorithm) else None
+        calibration = learner.calibration
+        self._judges = calibration is not None and classifies(learner)
+        self._spread: float | None = None  # unless the strangeness is a distance
+        if calibration is not None and self._judges and embeds(self.network, self.algorithm):
+            self._spread = calibration.spread
         self.head: Signatures | None = None  # of the learner of embeddings; keeps its variables
         self.paths: dict[Place, str] = {
             **{("model", i): v.path for i, v in enumerate(model.trainable_variables)},

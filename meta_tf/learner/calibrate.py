@@ -20,7 +20,7 @@ _ENOUGH = 500  # queries for a threshold
 
 
 def calibrated(
-    learner: Any, parts: Sequence[Any], tasks_number: int, false_alarms: float, seed: int
+    learner: Any, splits: Sequence[Any], tasks_number: int, false_alarms: float, seed: int
 ) -> Calibration:
     """The calibration of a `MetaLearner`; see its `calibrate`.
 
@@ -30,26 +30,26 @@ def calibrated(
     check_classifies(learner, "calibrate")
     check_integer("tasks_number", tasks_number, at_least=1)
     check_number("false_alarms", false_alarms, above=0, below=1)
-    if not parts or not all(callable(getattr(part, "batches", None)) for part in parts):
+    if not splits or not all(callable(getattr(split, "batches", None)) for split in splits):
         raise ValueError(
-            "`calibrate` needs parts of task sources, such as tasks.valid. Received: "
-            f"{', '.join(type(part).__name__ for part in parts) or 'none'}."
+            "`calibrate` needs splits of task sources, such as tasks.valid. Received: "
+            f"{', '.join(type(split).__name__ for split in splits) or 'none'}."
         )
     measures = Calibration({(1, 1): 1.0}, {(1, 1): 0.0})
     before, learner.calibration = learner.calibration, measures
     try:
-        return _found(learner, parts, tasks_number, false_alarms, seed)
+        return _found(learner, splits, tasks_number, false_alarms, seed)
     finally:
         learner.calibration = before
 
 
 def _found(
-    learner: Any, parts: Sequence[Any], tasks_number: int, false_alarms: float, seed: int
+    learner: Any, splits: Sequence[Any], tasks_number: int, false_alarms: float, seed: int
 ) -> Calibration:
     by_size: dict[tuple[int, int], list[tuple[Judged, np.ndarray]]] = {}
     from_own_class = []
-    for part in parts:
-        for task in tasks_of(part, tasks_number, seed):
+    for split in splits:
+        for task in tasks_of(split, tasks_number, seed):
             fitted = learner.adapt(task["support_x"], task["support_y"])
             judged = fitted.judged(task["query_x"], batch_with=task["support_x"])
             ways, shots = size_of(task["support_y"])
@@ -86,21 +86,21 @@ def _of_size(strange: dict[tuple[int, int], np.ndarray], size: tuple[int, int]) 
     return np.concatenate(found)
 
 
-def tasks_of(part: Any, number: int, seed: int) -> Iterator[dict[str, Tensors]]:
-    """The first tasks of a part, each without a task axis and padding.
+def tasks_of(split: Any, number: int, seed: int) -> Iterator[dict[str, Tensors]]:
+    """The first tasks of a split, each without a task axis and padding.
 
     Raises:
       ValueError: if there are fewer than `number`.
     """
     check_seed("seed", seed)
     done = 0
-    for x, y in part.batches(1, seed=seed):
+    for x, y in split.batches(1, seed=seed):
         yield cut(tf.nest.map_structure(lambda t: t[0], {**x, "query_y": y}))
         done += 1
         if done == number:
             return
     raise ValueError(
-        f"A part must contain `tasks_number` tasks. Received: a part that ends after {done} "
+        f"A split must contain `tasks_number` tasks. Received: a split that ends after {done} "
         f"tasks, and tasks_number={number}."
     )
 

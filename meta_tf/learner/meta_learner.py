@@ -64,7 +64,7 @@ from meta_tf.network.seeds import load_seeds
 from meta_tf.network.standardized import standardize_layer
 from meta_tf.tasks.columns import Columns
 from meta_tf.tasks.images.picture_input import PictureInput
-from meta_tf.tasks.part import Part
+from meta_tf.tasks.split import Split
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 _BEFORE_SHUFFLE = 8  # positional arguments of Keras's `fit` after `x`, up to `shuffle`
@@ -214,10 +214,10 @@ class MetaLearner(keras.Model):
         meta = {name: tf.convert_to_tensor(v.value) for name, v in self._besides.items()}
         return self.network.weights._replace(meta=meta)
 
-    def standardize(self, part: Part, targets: bool = True) -> None:
+    def standardize(self, split: Split, targets: bool = True) -> None:
         """Makes the learner accept inputs and targets in their own units.
 
-        Computes the mean and the standard deviation of each input over `part`, and for regression
+        Computes the mean and the standard deviation of each input over `split`, and for regression
         also of each target, and stores them in the model: as `keras.layers.Rescaling` at its inputs
         and outputs, or inside an algorithm that computes the predictions itself. Files and exports
         contain them too. `adapt`, `predict` and `evaluate` then take raw rows and return
@@ -227,8 +227,8 @@ class MetaLearner(keras.Model):
         The layers and their weights stay the same. The model that you passed is not changed.
 
         Args:
-          part: the tasks that the learner will be trained on, such as `tasks.train`. A part of
-            groups (`from_table`, `from_groups`) contributes all examples, other parts a sample.
+          split: the tasks that the learner will be trained on, such as `tasks.train`. A split of
+            groups (`from_table`, `from_groups`) contributes all examples, other splits a sample.
           targets: whether to standardize the targets of a regression too. Set it to False if the
             loss does not depend only on the difference between target and prediction.
 
@@ -246,7 +246,7 @@ class MetaLearner(keras.Model):
           >>> [layer.name for layer in learner.model.layers]
           ['standardize', 'dense1', 'dense2', 'head', 'restore_units']
         """
-        network = standardized(self.algorithm, self.network, part, targets)
+        network = standardized(self.algorithm, self.network, split, targets)
         self.algorithm.check(network)
         self._calibration = None
         self.network, self.model = network, network.model
@@ -554,7 +554,7 @@ class MetaLearner(keras.Model):
 
     def calibrate(
         self,
-        *parts: Any,
+        *splits: Any,
         tasks_number: int = 300,
         false_alarms: float = 0.05,
         seed: int = 0,
@@ -573,9 +573,9 @@ class MetaLearner(keras.Model):
         calibration, as it changes the weights. It is saved with the learner.
 
         Args:
-          *parts: parts of task sources. Several parts, such as tasks with one, five and ten
+          *splits: splits of task sources. Several splits, such as tasks with one, five and ten
             examples per class, count the same. Sizes between them are interpolated.
-          tasks_number: tasks of each part, the first ones of `part.batches(…, seed)`.
+          tasks_number: tasks of each split, the first ones of `split.batches(…, seed)`.
           false_alarms: the fraction of inputs of known classes to refuse, between 0 and 1.
           seed: chooses the tasks.
 
@@ -583,7 +583,7 @@ class MetaLearner(keras.Model):
           The calibration, also as `learner.calibration`.
 
         Raises:
-          ValueError: if the learner does not classify, there is no part, or a part has too few
+          ValueError: if the learner does not classify, there is no split, or a split has too few
             tasks.
 
         Example:
@@ -596,7 +596,7 @@ class MetaLearner(keras.Model):
           >>> sorted(protonet.calibrate(source.valid, tasks_number=20).temperatures)
           [(3, 2)]
         """
-        self.calibration = calibrated(self, parts, tasks_number, false_alarms, seed)
+        self.calibration = calibrated(self, splits, tasks_number, false_alarms, seed)
         return self.calibration
 
     def trajectory(

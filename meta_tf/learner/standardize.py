@@ -11,23 +11,23 @@ from meta_tf.checks import check_switch
 from meta_tf.data_checks.targets import wants_labels
 from meta_tf.network.network import Network
 from meta_tf.network.standardized import StandardizedLoss, standardized_model, statistics_of
-from meta_tf.tasks.part import Part
+from meta_tf.tasks.split import Split
 
 
-def standardized(algorithm: Algorithm, network: Network, part: Any, targets: bool) -> Network:
-    """The same layers, between layers that scale by the statistics of the examples of `part`."""
+def standardized(algorithm: Algorithm, network: Network, split: Any, targets: bool) -> Network:
+    """The same layers, between layers that scale by the statistics of the examples of `split`."""
     check_switch("targets", targets)
-    if not isinstance(part, Part):
+    if not isinstance(split, Split):
         raise ValueError(
-            "`part` must be a part of a source of tasks, such as tasks.train. Received: "
-            f"{type(part).__name__}."
+            "`split` must be a split of a source of tasks, such as tasks.train. Received: "
+            f"{type(split).__name__}."
         )
-    x, y = part.examples()
+    x, y = split.examples()
     inputs, loss, outputs = statistics_of("x", x), network.loss, None
     if targets and not wants_labels(algorithm, network):
         loss = StandardizedLoss(loss, *statistics_of("y", y))
         # A model of embeddings does not predict: its algorithm does, and uses the loss.
         outputs = None if isinstance(algorithm, EmbeddingLearner) else loss.of_predictions
-    columns = None if part.columns is None else dataclasses.asdict(part.columns)
+    columns = None if split.columns is None else dataclasses.asdict(split.columns)
     model = standardized_model(network.model, inputs, outputs, x.shape[1:], columns)
     return Network(model, loss, network.batch_norm)

@@ -101,7 +101,7 @@ class Network:
         self._in_training = False
         self._with_features: keras.Model | None = None
         # Only `of_support` changes these, on a copy.
-        self._adapts, self._settled = False, False
+        self._adapts, self._stored = False, False
 
     @property
     def weights(self) -> Weights:
@@ -174,7 +174,7 @@ class Network:
         """The result of `adapt` on this network, with the support set's statistics.
 
         The network that `adapt` gets treats every input as a support set, because `adapt` has no
-        other examples. If `adapt` does not store the statistics with `settle`, this method does.
+        other examples. If `adapt` does not call `store_statistics`, this method does.
 
         Args:
           adapt: maps a network to the adapted weights.
@@ -186,9 +186,9 @@ class Network:
         adapting = copy.copy(self)
         adapting._adapts = True
         weights = adapt(adapting)
-        if adapting._settled:
+        if adapting._stored:
             return weights
-        return self.settle(weights, inputs(weights), training=training)
+        return self.store_statistics(weights, inputs(weights), training=training)
 
     def query_loss(
         self,
@@ -325,7 +325,7 @@ class Network:
             self._recorded.append(outcome)
         return outcome.outputs, outcome.state
 
-    def settle(self, weights: Weights, support_x: Tensors, *, training: bool) -> Weights:
+    def store_statistics(self, weights: Weights, support_x: Tensors, *, training: bool) -> Weights:
         """Stores the support set's statistics in the state, in the mode `support`.
 
         In the other modes, and for a model without batch normalisation, it returns
@@ -334,7 +334,7 @@ class Network:
         Raises:
           ValueError: if the model uses a batch normalisation several times.
         """
-        self._settled = self._adapts  # only inside `of_support`
+        self._stored = self._adapts  # only inside `of_support`
         if self.batch_norm != "support" or not self.batch_norms:
             return weights
         # A layer of momentum m stores m · old + (1 - m) · batch: from zero, a

@@ -44,8 +44,8 @@ def compare(
         unknown, or an evaluation lacks the step.
 
     Example:
-      >>> part = meta_tf.tasks.Sinusoid().test
-      >>> now = meta_tf.evaluate(learner, part, 10, steps=3)
+      >>> split = meta_tf.tasks.Sinusoid().test
+      >>> now = meta_tf.evaluate(learner, split, 10, steps=3)
       >>> figure = compare({"before": now, "after": now}, published={"after": 0.4})
       >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
       ['before', 'after']

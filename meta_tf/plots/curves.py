@@ -76,8 +76,8 @@ def inner_steps(evaluation: Evaluation) -> Figure:
       evaluation: the result of `meta_tf.evaluate`.
 
     Example:
-      >>> part = meta_tf.tasks.Sinusoid().test
-      >>> figure = inner_steps(meta_tf.evaluate(learner, part, 10, steps=3))
+      >>> split = meta_tf.tasks.Sinusoid().test
+      >>> figure = inner_steps(meta_tf.evaluate(learner, split, 10, steps=3))
       >>> figure.axes[0].get_xlabel()
       'inner steps'
     """

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from meta_tf.batch.sizes import cut
 from meta_tf.checks import check_integer
-from meta_tf.evaluation.evaluate import check_learner_and_part
+from meta_tf.evaluation.evaluate import check_learner_and_split
 from meta_tf.learner import MetaLearner
 from meta_tf.plots.style import GREEN, GREY, RED, headline, picture
 
@@ -25,7 +25,7 @@ _LETTERS_AN_INCH = 10  # of a name above an image
 _TALL = 14.0  # inches of all rows together, unless that makes the images too small
 
 
-def images(learner: MetaLearner, part: Any, seed: int = 0, most: int = 6) -> Figure:
+def images(learner: MetaLearner, split: Any, seed: int = 0, most: int = 6) -> Figure:
     """Draws one image-classification task and the learner's predictions.
 
     There is one row per class, with its name if known: its support images, then its query
@@ -35,7 +35,7 @@ def images(learner: MetaLearner, part: Any, seed: int = 0, most: int = 6) -> Fig
 
     Args:
       learner: a learner of images [height, width, channels] or [height, width].
-      part: the split to draw the task from.
+      split: the split to draw the task from.
       seed: selects the task.
       most: the largest number of support and of query images drawn per class. All images are
         learned and counted.
@@ -52,16 +52,16 @@ def images(learner: MetaLearner, part: Any, seed: int = 0, most: int = 6) -> Fig
       >>> len(figure.axes)  # 3 classes, 1 support and 4 query images of each
       15
     """
-    check_learner_and_part(learner, part)
+    check_learner_and_split(learner, split)
     check_integer("most", most, at_least=1)
-    x, query_y = next(iter(part.batches(1, seed=seed)))
+    x, query_y = next(iter(split.batches(1, seed=seed)))
     _check_images(x["query_x"], query_y)
     task = cut({name: tensor[0] for name, tensor in {**x, "query_y": query_y}.items()})
     support_x, support_y, query_x = (task[n] for n in ("support_x", "support_y", "query_x"))
     labels, predicted = task["query_y"].numpy(), learner.adapt(support_x, support_y)(query_x)
     predicted = np.argmax(predicted, -1)
     rows = _rows(support_y.numpy(), labels, predicted, most)
-    names = _names(part, seed)
+    names = _names(split, seed)
     figure = _drawn(rows, support_x.numpy(), query_x.numpy(), predicted, names)
     right = int(np.sum(predicted == labels))
     headline(
@@ -82,9 +82,9 @@ def _rows(support_y: np.ndarray, labels: np.ndarray, predicted: np.ndarray, most
     return rows
 
 
-def _names(part: Any, seed: int) -> list[str]:
+def _names(split: Any, seed: int) -> list[str]:
     """The names of the first task's classes, with the folder unless all share it."""
-    names = part.class_names(0, seed) if hasattr(part, "class_names") else []
+    names = split.class_names(0, seed) if hasattr(split, "class_names") else []
     folders = {name.rpartition("/")[0] for name in names}
     parts = 1 if len(folders) == 1 else 2
     return ["/".join(name.split("/")[-parts:]) for name in names]
@@ -119,18 +119,18 @@ def _drawn(
             mark, colour = ("✓", GREEN) if predicted[i] == label else ("✗", RED)
             axes = figure.add_subplot(grid[r, shots + 1 + c])
             _show(axes, query_x[i], colour)
-            told, small = str(predicted[i]), font
+            text, small = str(predicted[i]), font
             if not numbered and predicted[i] < len(names):
-                told, small = names[predicted[i]], min(font, 8)
-            axes.set_title(f"{mark} {told}", color=colour, fontsize=small, pad=3)
+                text, small = names[predicted[i]], min(font, 8)
+            axes.set_title(f"{mark} {text}", color=colour, fontsize=small, pad=3)
     return figure
 
 
 def _name_row(axes: Axes, name: str, font: float) -> None:
     """Writes a class's name in front of its row, wrapped if it is long."""
     lines = textwrap.wrap(name.replace("/", "/ "), _LETTERS, max_lines=3, placeholder=" …")
-    told = "\n".join(lines).replace("/ ", "/")
-    axes.set_ylabel(told, fontsize=min(font, 9), rotation=0, ha="right", va="center", labelpad=6)
+    text = "\n".join(lines).replace("/ ", "/")
+    axes.set_ylabel(text, fontsize=min(font, 9), rotation=0, ha="right", va="center", labelpad=6)
 
 
 def _show(axes: Axes, pixels: np.ndarray, colour: str) -> None:
@@ -144,11 +144,11 @@ def _check_images(query_x: Any, query_y: tf.Tensor) -> None:
     shape = list(query_x.shape[2:]) if tf.is_tensor(query_x) else []
     if len(shape) not in (2, 3) or shape[2:] not in ([], [1], [3]):
         raise ValueError(
-            "`part` must have images, [T, Q, height, width, 1 or 3] or [T, Q, height, width]. "
+            "`split` must have images, [T, Q, height, width, 1 or 3] or [T, Q, height, width]. "
             f"Received: query_x of shape {getattr(query_x, 'shape', type(query_x).__name__)}."
         )
     if not query_y.dtype.is_integer:
         raise ValueError(
-            "`part` must have class numbers as targets. Received: query_y of dtype "
+            "`split` must have class numbers as targets. Received: query_y of dtype "
             f"{query_y.dtype.name}."
         )

@@ -70,9 +70,9 @@ def named_pictures(
         axes.set_title(_title(names, number, percent, label), color=colour, fontsize=7, pad=3)
     known = [i for i, label in enumerate(labels) if label is not None]
     right = sum(labels[i] == predicted[i] for i in known)
-    told = f"{right} of {len(known)} right" if known else "the least sure first"
-    told += ", mistakes first" if right < len(known) else ""
-    headline(figure, told)
+    title = f"{right} of {len(known)} right" if known else "the least sure first"
+    title += ", mistakes first" if right < len(known) else ""
+    headline(figure, title)
     return figure
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from meta_tf.batch.sizes import cut
 from meta_tf.checks import check_integer
-from meta_tf.evaluation.evaluate import check_learner_and_part
+from meta_tf.evaluation.evaluate import check_learner_and_split
 from meta_tf.evaluation.result import shown_size
 from meta_tf.gaussian import interval
 from meta_tf.learner import MetaLearner
@@ -23,7 +23,7 @@ _STEP_STYLES = [(GREY, ":"), (ORANGE, "--"), (BLUE, "-"), (GREEN, "-."), (RED, "
 
 
 def regression(
-    learner: MetaLearner, part: Any, steps: Sequence[int] = (0, 1, 10), seed: int = 0
+    learner: MetaLearner, split: Any, steps: Sequence[int] = (0, 1, 10), seed: int = 0
 ) -> Figure:
     """Draws the fit of three tasks before and after some numbers of inner steps.
 
@@ -32,7 +32,7 @@ def regression(
 
     Args:
       learner: a learner of functions of one variable.
-      part: the split to draw the tasks from. The query set is drawn as the true curve, so
+      split: the split to draw the tasks from. The query set is drawn as the true curve, so
         use a split with many points, such as
         `meta_tf.tasks.Sinusoid(queries=200, grid=True).test`. Padding is not drawn.
       steps: the numbers of inner steps.
@@ -49,7 +49,7 @@ def regression(
 
     Reference: figure 2 of Finn, Abbeel & Levine 2017.
     """
-    check_learner_and_part(learner, part)
+    check_learner_and_split(learner, split)
     if not isinstance(steps, Sequence) or not steps:
         raise ValueError(
             f"`steps` must be numbers of steps such as (0, 1, 10). Received: {steps!r}."
@@ -58,7 +58,7 @@ def regression(
         check_integer("steps", k, at_least=0)
     adapts = "inner_steps" in learner.algorithm.get_config()
     steps = steps if adapts else (0,)
-    x, query_y = next(iter(part.batches(3, seed=seed)))
+    x, query_y = next(iter(split.batches(3, seed=seed)))
     _check_curves(x["query_x"], query_y)
     fits = tf.transpose(learner.trajectory(x, max(steps)), [0, 2, 1, 3])  # [T, Q, steps + 1, n]
     batch = {**x, "query_y": query_y, "predictions": fits}
@@ -121,6 +121,6 @@ def _check_curves(query_x: Any, query_y: Any) -> None:
         if tf.is_tensor(tensor) and tensor.shape[2:] == [1]:
             continue
         raise ValueError(
-            f"`part` must have `{name}` [T, Q, 1], one number per example, to be drawn as a "
+            f"`split` must have `{name}` [T, Q, 1], one number per example, to be drawn as a "
             f"curve. Received: shape {getattr(tensor, 'shape', type(tensor).__name__)}."
         )

@@ -39,6 +39,7 @@ def save_checkpoint(
     iteration: int,
     *,
     keep: int = 2,
+    best: int | None = None,
     epoch: dict[str, Any] | None = None,
     settings: dict[str, str] | None = None,
 ) -> Path:
@@ -52,6 +53,7 @@ def save_checkpoint(
       folder: the run's folder.
       iteration: the number of outer steps of the learner.
       keep: the number of checkpoints to keep, including this one.
+      best: the iteration of another checkpoint to keep.
       epoch: the state of the epoch; see `epoch_of`.
       settings: what the run was made with; see `run_of`.
 
@@ -67,7 +69,8 @@ def save_checkpoint(
     more = {} if epoch is None else {_EPOCH: epoch}
     _save(learner, path, {**more, _RUN: {"iteration": iteration, "settings": settings or {}}})
     for old in find_checkpoints(folder)[keep:]:
-        old.path.unlink()
+        if old.iteration != best:
+            old.path.unlink()
     return path
 
 
@@ -97,6 +100,19 @@ def latest_checkpoint(folder: str | Path) -> tuple[Path | None, int]:
     """The newest undamaged checkpoint and its number of steps; `(None, 0)` if there is none."""
     whole = (checkpoint for checkpoint in find_checkpoints(folder) if not damage(checkpoint.path))
     return next(whole, (None, 0))
+
+
+def best_iteration(folder: str | Path) -> int | None:
+    """The iteration of the epoch with the lowest validation loss; None before the first one."""
+    rows = [row for row in _rows_of(Path(folder)) if "val_loss" in row]
+    return int(min(rows, key=lambda row: row["val_loss"])["iteration"]) if rows else None
+
+
+def checkpoint_to_use(training: Training) -> Checkpoint:
+    """The checkpoint that a training results in: the last or, with `restore_best`, the best one."""
+    whole = [found for found in find_checkpoints(training.workdir) if not damage(found.path)]
+    best = best_iteration(training.workdir) if training.restore_best else None
+    return next((found for found in whole if found.iteration == best), whole[0])
 
 
 def damage(path: str | Path) -> str:

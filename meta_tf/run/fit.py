@@ -57,6 +57,7 @@ def fit(
         training.workdir,
         start.iteration if start else 0,
         keep=training.keep_checkpoints,
+        keep_best=training.restore_best,
         epoch=epoch,
         stop=stop,
         workers=workers,

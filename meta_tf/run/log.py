@@ -13,7 +13,12 @@ import keras
 
 from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
 from meta_tf.files import make_folder, write_text
-from meta_tf.run.checkpoints import NotFiniteError, damaged_metrics, save_checkpoint
+from meta_tf.run.checkpoints import (
+    NotFiniteError,
+    best_iteration,
+    damaged_metrics,
+    save_checkpoint,
+)
 from meta_tf.run.stop import StopRequest
 from meta_tf.run.workers import Workers
 
@@ -39,6 +44,7 @@ class RunLog(keras.callbacks.Callback):
       iteration: the number of outer steps of the learner so far. Later rows of the csv are
         removed, because their steps will be repeated.
       keep: the number of checkpoints to keep.
+      keep_best: whether to keep the one with the lowest validation loss too.
       epoch: what the checkpoint stores about its epoch (`checkpoints.epoch_of`).
       stop: if it requests a stop, a checkpoint is saved after the current step (or the steps of
         the current call), and `Stopped` is raised.
@@ -63,6 +69,7 @@ class RunLog(keras.callbacks.Callback):
         iteration: int = 0,
         *,
         keep: int = 2,
+        keep_best: bool = False,
         epoch: dict[str, Any] | None = None,
         stop: StopRequest | None = None,
         workers: Workers | None = None,
@@ -71,7 +78,7 @@ class RunLog(keras.callbacks.Callback):
         super().__init__()
         self.folder = Path(folder)
         self.iteration = iteration  # before this epoch, or before the rest of it
-        self._keep = keep
+        self._keep, self._keep_best = keep, keep_best
         self._epoch = epoch or {}
         self._stop = stop or StopRequest()
         self._workers = workers or Workers()
@@ -156,6 +163,7 @@ class RunLog(keras.callbacks.Callback):
             return None
         try:
             more: dict[str, Any] = {"epoch": epoch, "settings": self._settings}
+            more["best"] = best_iteration(self.folder) if self._keep_best else None
             return save_checkpoint(self.model, self.folder, done, keep=self._keep, **more)
         except NotFiniteError as error:
             raise DivergedError(str(error), self._checked + 1, done) from error

@@ -42,6 +42,8 @@ class Training:
       precision: the number format of computations; weights are always float32.
       checkpoint_every: the number of outer steps between checkpoints.
       keep_checkpoints: the number of checkpoints to keep.
+      restore_best: at the end, take the checkpoint with the lowest validation loss, which is kept
+        too, instead of the last one; for data so few that a long training fits their noise.
       restart_from: continue from the checkpoint of this iteration and remove later ones, for
         example with another `inner_lr`, `meta_lr` or `clip_norm` after a training diverged.
       restart: start again at step 0; removes the checkpoints in the folder.
@@ -67,6 +69,7 @@ class Training:
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     checkpoint_every: Count = 1000
     keep_checkpoints: Count = 2
+    restore_best: bool = False
     restart_from: Count | None = None
     restart: bool = False
     eval_tasks: Annotated[int, AtLeast(2)] = 600

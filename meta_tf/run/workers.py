@@ -97,8 +97,8 @@ class Workers:
             return
         content = start.path.read_bytes() if start else b""
         own = [start.iteration if start else 0, len(content)]
-        told = self.summed(np.array(own if self.is_chief else [0, 0], np.int64))
-        iteration, size = (int(n) for n in told)
+        sizes = self.summed(np.array(own if self.is_chief else [0, 0], np.int64))
+        iteration, size = (int(n) for n in sizes)
         if not size:
             yield None
             return

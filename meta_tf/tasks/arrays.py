@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from meta_tf.tasks.class_source import ClassData, ClassSource, Rotations
+from meta_tf.tasks.divide import split_by_fractions
 from meta_tf.tasks.examples import as_examples, numbered
 from meta_tf.tasks.size_range import SizeRange
 from meta_tf.tasks.source import Source
-from meta_tf.tasks.split import split_by_fractions
 
 
 def from_arrays(
@@ -31,12 +31,12 @@ def from_arrays(
         sequences, vectors. uint8 counts as images and is scaled from 0 … 255 to
         [0, 1]; floats become float32, other integers (such as token numbers) int32.
       labels: the class of each example, [n], integers or strings. The classes
-        are divided among the parts; each task numbers its classes from 0.
+        are divided among the splits; each task numbers its classes from 0.
       ways: N, classes per task. With a range `(2, 20)`, each task draws its own number,
         uniformly; likewise for `shots` and `queries`. See `meta_tf.types` for such batches.
       shots: K, support examples per class.
       queries: query examples per class; if None, as many as the smallest class allows, at most 15.
-      split: fractions of the classes for training, validation and test. The part
+      split: fractions of the classes for training, validation and test. The split
         of a class depends only on its label, not on the order.
       rotations: `"task"`, `"classes"` or `None`, for square images.
       scale: whether to scale uint8 from 0 … 255 to [0, 1]. With False, it stays unchanged, for

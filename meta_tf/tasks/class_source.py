@@ -9,11 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.checks import check_choice, check_switch
-from meta_tf.tasks.class_part import ClassPart
+from meta_tf.tasks.class_split import ClassSplit
 from meta_tf.tasks.mapped import MappedExamples
 from meta_tf.tasks.sampler import TURNS, Sampler
 from meta_tf.tasks.size_range import RangeSizes, SizeRange, ends_of
-from meta_tf.tasks.source import PARTS, Source
+from meta_tf.tasks.source import SPLITS, Source
 
 Rotations = Literal["task", "classes"] | None
 _MOST_QUERIES = 15  # as in most papers
@@ -22,10 +22,8 @@ _MOST_QUERIES = 15  # as in most papers
 class ClassData(NamedTuple):
     """Examples grouped by class.
 
-    `examples`: [n, ...] uint8, float32 or int32, one class after another; those of a memory map
-    stay on disk.
-    `counts`: the number of examples of each class.
-    `names`: the class names.
+    `examples`: [n, ...] uint8, float32 or int32, one class after another, `counts` of each; those
+    of a memory map stay on disk.
     """
 
     examples: np.ndarray
@@ -37,8 +35,8 @@ class ClassSource(Source):
     """Tasks of N ways and K shots, from examples of classes.
 
     `split`: names of the classes of training, validation and test. The other arguments are as in
-    `Omniglot` and `from_arrays`. Raises ValueError if a part has fewer classes than `ways`, a class
-    has fewer examples than a task needs, or the examples cannot be rotated.
+    `Omniglot` and `from_arrays`. Raises ValueError if a split has fewer classes than `ways`, a
+    class has fewer examples than a task needs, or the examples cannot be rotated.
     """
 
     def __init__(
@@ -69,17 +67,17 @@ class ClassSource(Source):
         starts = np.cumsum(data.counts) - data.counts
         rows = {name: row for row, name in enumerate(data.names)}
         examples = _with_turns(data.examples, 1 if rotations is None else TURNS)
-        parts = []
-        for stream, (part, names) in enumerate(zip(PARTS, split, strict=True)):
+        splits = []
+        for stream, (name, names) in enumerate(zip(SPLITS, split, strict=True)):
             # A fixed order, so that the caller's order of names does not change episodes.
             names = sorted(names)
             chosen = [rows[name] for name in names]
-            if part == "train":
+            if name == "train":
                 sizes = RangeSizes(train_ways, train_shots, queries)
             else:
                 sizes = RangeSizes(ways, shots, queries)
             most = sizes.ways[1], sizes.shots[1], sizes.queries[1]
-            _check_part(part, names, data.counts[chosen], len(data.names), *most)
+            _check_split(name, names, data.counts[chosen], len(data.names), most)
             sampler = Sampler(
                 examples,
                 starts[chosen],
@@ -89,11 +87,11 @@ class ClassSource(Source):
                 None if all(first == last for first, last in sizes) else sizes,
                 scale,
             )
-            if rotations == "classes" and part == "train":
+            if rotations == "classes" and name == "train":
                 sampler = sampler.with_turned_classes(len(data.examples))
                 names = [f"{name}/turned{90 * turn}" for turn in range(TURNS) for name in names]
-            parts.append(ClassPart(sampler, stream=stream, classes=names))
-        super().__init__("classification", parts, ways=ways, shots=shots, queries=queries)
+            splits.append(ClassSplit(sampler, stream=stream, classes=names))
+        super().__init__("classification", splits, ways=ways, shots=shots, queries=queries)
 
 
 def _with_turns(examples: np.ndarray, turns: int) -> tf.Tensor | MappedExamples:
@@ -116,25 +114,22 @@ def _check_square(shape: tuple[int, ...], rotations: Rotations) -> None:
         )
 
 
-def _check_part(
-    part: str,
-    names: Sequence[str],
-    counts: np.ndarray,
-    classes: int,
-    ways: int,
-    shots: int,
-    queries: int,
+def _check_split(
+    split: str, names: Sequence[str], counts: np.ndarray, classes: int, most: tuple[int, int, int]
 ) -> None:
+    """Raises ValueError unless a split has enough classes and examples for its largest tasks."""
+    ways, shots, queries = most
     if len(names) < ways:
         raise ValueError(
-            f"The {part} part has {len(names)} of the {classes} classes, fewer than a task needs: "
-            f"ways={ways}. Add classes, lower `ways`, or give the part a larger fraction of "
-            "the classes."
+            f"The {split} split has {len(names)} of the {classes} classes, fewer than a task "
+            f"needs: ways={ways}. Add classes, lower `ways`, or give the split a larger fraction "
+            "of the classes."
         )
     least = int(np.argmin(counts))
     if counts[least] < shots + queries:
         raise ValueError(
-            f"Class {names[least]!r} of the {part} part has {counts[least]} examples, fewer than a "
-            f"task needs: shots + queries = {shots} + {queries} = {shots + queries}, as no example "
-            "can be in both sets. Add examples, remove the class, or lower `shots` or `queries`."
+            f"Class {names[least]!r} of the {split} split has {counts[least]} examples, fewer than "
+            f"a task needs: shots + queries = {shots} + {queries} = {shots + queries}, as no "
+            "example can be in both sets. Add examples, remove the class, or lower `shots` or "
+            "`queries`."
         )

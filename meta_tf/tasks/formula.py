@@ -7,16 +7,16 @@ from numbers import Real
 
 import tensorflow as tf
 
-from meta_tf.tasks.part import Part
+from meta_tf.tasks.split import Split
 from meta_tf.types import Batch
 
 _LARGEST = 1e37  # the width of a range must be finite in float32 too
 _LANES = 16  # float32 numbers in the widest vector register
 
 
-def formula_parts(episodes: Callable[[tf.Tensor], Batch], numbers: int) -> list[Part]:
-    """Creates three parts of the same formula, with different random streams."""
-    return [Part(episodes, numbers, stream=stream, multiple=_LANES) for stream in range(3)]
+def formula_splits(episodes: Callable[[tf.Tensor], Batch], numbers: int) -> list[Split]:
+    """Creates three splits of the same formula, with different random streams."""
+    return [Split(episodes, numbers, stream=stream, multiple=_LANES) for stream in range(3)]
 
 
 def check_range(name: str, limits: tuple[float, float]) -> None:

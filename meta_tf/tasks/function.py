@@ -9,9 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.checks import check_integer, check_switch
-from meta_tf.tasks.part import Part
 from meta_tf.tasks.simulated import Simulation
 from meta_tf.tasks.source import Kind, Source
+from meta_tf.tasks.split import Split
 from meta_tf.types import Batch
 
 TaskFunction = Callable[[Any], tuple[Any, Any, Any, Any]]
@@ -92,14 +92,14 @@ def from_function(
         return {"support_x": support_x, "support_y": support_y, "query_x": query_x}, query_y
 
     # A task can be slow to make, so no batch is made before it is needed.
-    parts = [
-        Part(episodes, numbers=2, stream=stream, most_batches=1, ahead=not numpy)
+    splits = [
+        Split(episodes, numbers=2, stream=stream, most_batches=1, ahead=not numpy)
         for stream in range(3)
     ]
     support, query = specs[1].shape[0], specs[3].shape[0]
     kind: Kind = "regression" if ways is None else "classification"
     each = ways or 1
-    return Source(kind, parts, ways=ways, shots=support // each, queries=query // each)
+    return Source(kind, splits, ways=ways, shots=support // each, queries=query // each)
 
 
 def _simulated(fn: TaskFunction, workers: int, specs: Any) -> Callable[[tf.Tensor], Any]:
@@ -177,26 +177,18 @@ def _check_task(task: tuple[Any, ...], ways: int | None) -> None:
         for value in tf.nest.flatten(structure):
             if value.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(value))):
                 raise _wrong(f"Its {name} contains NaN or infinity")
-    support_x, support_y, query_x, query_y = task
-    for name, inputs, targets in [
-        ("support", support_x, support_y),
-        ("query", query_x, query_y),
-    ]:
+    for name, inputs, targets in zip(("support", "query"), task[::2], task[1::2], strict=True):
         if not isinstance(targets, tf.Tensor):
             raise _wrong(f"Its {name}_y is not a single tensor")
         shapes = [tuple(value.shape) for value in [*tf.nest.flatten(inputs), targets]]
         if () in shapes or len({shape[0] for shape in shapes}) != 1 or not shapes[0][0]:
             raise _wrong(f"Its {name} set has different numbers of inputs and targets: {shapes}")
-        _check_targets(name, targets, ways)
-
-
-def _check_targets(name: str, targets: tf.Tensor, ways: int | None) -> None:
-    if ways is None and not targets.dtype.is_floating:
-        raise _wrong(f"Its {name}_y is {targets.dtype.name}; for classification pass `ways`")
-    if ways is not None:
-        whole = targets.dtype.is_integer and targets.shape.rank == 1
-        if not whole or not 0 <= int(tf.reduce_min(targets)) <= int(tf.reduce_max(targets)) < ways:
-            raise _wrong(f"Its {name}_y are not class numbers 0 … {ways - 1}, [n]: {targets}")
+        if ways is None and not targets.dtype.is_floating:
+            raise _wrong(f"Its {name}_y is {targets.dtype.name}; for classification pass `ways`")
+        if ways is not None:
+            whole = targets.dtype.is_integer and targets.shape.rank == 1
+            if not whole or not all(0 <= label < ways for label in targets.numpy()):
+                raise _wrong(f"Its {name}_y are not class numbers 0 … {ways - 1}, [n]: {targets}")
 
 
 def _check_seeding(task: Callable[[tf.Tensor], Any], draw: str) -> None:

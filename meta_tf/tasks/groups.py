@@ -11,10 +11,10 @@ import tensorflow as tf
 from numpy.typing import ArrayLike
 
 from meta_tf.checks import check_choice, check_integer, shown
+from meta_tf.tasks.divide import split_groups
 from meta_tf.tasks.examples import as_examples, numbered
-from meta_tf.tasks.group_part import Cells, GroupPart, shots_of
+from meta_tf.tasks.group_split import Cells, GroupSplit, shots_of
 from meta_tf.tasks.source import Kind, Source
-from meta_tf.tasks.split import split_groups
 
 _NO_CLASSES = "if these are not classes, pass floats as `y` (for a table, kind='regression')"
 
@@ -32,10 +32,10 @@ def from_groups(
 ) -> Source:
     """Makes a task from every group of examples: learn a new patient, speaker or vehicle.
 
-    Each part has its own groups, so validation and test measure what is wanted in the end: learning
-    a group that training has not seen. A task of `batches` is a random group, with as many of its
-    examples as all groups have, because all tasks of a batch have one shape; other examples of
-    larger groups appear in other tasks. `tasks.test.whole_groups()` gives every group with *all*
+    Each split has its own groups, so validation and test measure what is wanted in the end:
+    learning a group that training has not seen. A task of `batches` is a random group, with as many
+    of its examples as all groups have, because all tasks of a batch have one shape; other examples
+    of larger groups appear in other tasks. `tasks.test.whole_groups()` gives every group with *all*
     its other examples as queries, one task per batch, for `meta_tf.evaluate`.
 
     Args:
@@ -53,17 +53,17 @@ def from_groups(
       support: `"random"` draws the support set; `"first"` takes the earliest examples, so
         that a task predicts later examples from them.
       time: the time of each example, [n] numbers; the order of the examples if None.
-      split: the fractions of the groups in the three parts, which add up to 1; or three
+      split: the fractions of the groups in the three splits, which add up to 1; or three
         disjoint lists of groups. Groups in no list are left out.
-      seed: for fractions, chooses the groups of each part, together with the groups' names only.
+      seed: for fractions, chooses the groups of each split, together with the groups' names only.
 
     Returns:
-      A `Source`, whose parts are `meta_tf.tasks.GroupPart`s, with the names of their groups in
+      A `Source`, whose splits are `meta_tf.tasks.GroupSplit`s, with the names of their groups in
       `groups`.
 
     Raises:
       ValueError: if the arrays do not fit together, a list contains an unknown group or one of
-        another list, a part has no groups, or a group has too few examples.
+        another list, a split has no groups, or a group has too few examples.
 
     Example:
       >>> rng = np.random.default_rng(0)
@@ -85,23 +85,23 @@ def from_groups(
     inputs = as_examples("x", inputs)
     kind, targets, classes = _targets(targets)
     names, of_group = numbered("groups", of_group, "group")
-    parts = split_groups(names, split, seed)
-    used = sorted(row for part in parts for row in part)
+    divided = split_groups(names, split, seed)
+    used = sorted(row for rows in divided for row in rows)
     _check_rows(np.bincount(of_group), used, names, classes)
     cells = _cells(inputs, targets, of_group, len(names), classes, _times(time, len(inputs)))
     per_task = _per_task(shots, queries, cells.counts[used], [names[row] for row in used], classes)
     share = None if isinstance(shots, numbers.Integral) else float(shots)
     made = [
-        GroupPart(
-            cells.of_groups(part),
-            [names[row] for row in part],
+        GroupSplit(
+            cells.of_groups(rows),
+            [names[row] for row in rows],
             shots=per_task[0],
             queries=per_task[1],
             share=share,
             first=support == "first",
             stream=stream,
         )
-        for stream, part in enumerate(parts)
+        for stream, rows in enumerate(divided)
     ]
     ways = None if kind == "regression" else len(classes)
     return Source(kind, made, ways=ways, shots=per_task[0], queries=per_task[1])

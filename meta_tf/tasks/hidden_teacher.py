@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from meta_tf.checks import check_integer
 from meta_tf.tasks.examples import as_tasks
-from meta_tf.tasks.formula import formula_parts, standard_normal
+from meta_tf.tasks.formula import formula_splits, standard_normal
 from meta_tf.tasks.source import Source
 from meta_tf.types import Batch
 
@@ -51,5 +51,5 @@ class HiddenTeacher(Source):
 
         numbers = weights + outputs + (shots + queries) * inputs
         super().__init__(
-            "regression", formula_parts(episodes, numbers), shots=shots, queries=queries
+            "regression", formula_splits(episodes, numbers), shots=shots, queries=queries
         )

@@ -24,9 +24,9 @@ class MetaDatasetSizes:
         k_i = min(⌊r_i (S - N)⌋ + 1, c_i - q)                     shots of class i
 
     Args:
-      counts: c, the number of examples of each class of the part.
+      counts: c, the number of examples of each class of the split.
       least_ways: the smallest number of classes.
-      most_ways: the largest number of classes, if the part has as many.
+      most_ways: the largest number of classes, if the split has as many.
       most_queries: the largest number of queries of a class.
       most_support: the largest support set.
       most_shots: limits the examples of a class that count for S.
@@ -57,7 +57,7 @@ class MetaDatasetSizes:
         if len(self.counts) < self.least_ways:
             raise ValueError(
                 f"`least_ways` must be at most the number of classes, {len(self.counts)}. "
-                f"Received: {self.least_ways}. Lower it, or give the part more classes."
+                f"Received: {self.least_ways}. Lower it, or give the split more classes."
             )
         if self.counts.min() < 2:
             raise ValueError(

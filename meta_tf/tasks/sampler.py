@@ -46,7 +46,7 @@ class Sampler(NamedTuple):
         return TURNS if self.turn else 1
 
     def rows(self) -> np.ndarray:
-        """The indices of the part's examples, one class after another, [n]."""
+        """The indices of the split's examples, one class after another, [n]."""
         return rows_of(self.starts, self.counts)
 
     def of(self, examples: tf.Tensor) -> Sampler:

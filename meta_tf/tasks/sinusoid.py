@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.checks import check_integer, check_switch
-from meta_tf.tasks.formula import between, check_range, formula_parts
+from meta_tf.tasks.formula import between, check_range, formula_splits
 from meta_tf.tasks.source import Source
 from meta_tf.types import Batch
 
@@ -71,5 +71,5 @@ class Sinusoid(Source):
             }
             return x, (a * tf.sin(query_x - phi))[..., tf.newaxis]
 
-        parts = formula_parts(episodes, numbers=2 + shots + queries)
-        super().__init__("regression", parts, shots=shots, queries=queries)
+        splits = formula_splits(episodes, numbers=2 + shots + queries)
+        super().__init__("regression", splits, shots=shots, queries=queries)

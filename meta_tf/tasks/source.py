@@ -1,4 +1,4 @@
-"""A source of tasks: its three parts, and the shapes needed to build a model."""
+"""A source of tasks: its three splits, and the shapes needed to build a model."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tensorflow as tf
 
-from meta_tf.tasks.part import Part
 from meta_tf.tasks.size_range import SizeRange
+from meta_tf.tasks.split import Split
 
 if TYPE_CHECKING:
     from meta_tf.tasks.columns import Columns
 
 Kind = Literal["classification", "regression"]
-PARTS = ("train", "valid", "test")
+SPLITS = ("train", "valid", "test")
 
 
 class Source:
     """Training, validation and test tasks of one family.
 
-    The parts have no class in common; parts of a formula have no random number in common.
+    The splits have no class in common; splits of a formula have no random number in common.
 
     Attributes:
-      train, valid, test: the three `Part`s.
+      train, valid, test: the three `Split`s.
       kind: "classification" (integer labels 0 … N - 1) or "regression".
       ways: N, classes per task; `None` for regression.
       shots: support examples per task; for classification, per class.
@@ -35,19 +35,19 @@ class Source:
 
     Args:
       kind, shots, queries, ways: as above.
-      parts: the training, validation and test part.
+      splits: the training, validation and test split.
     """
 
     def __init__(
         self,
         kind: Kind,
-        parts: Sequence[Part],
+        splits: Sequence[Split],
         *,
         shots: SizeRange,
         queries: SizeRange,
         ways: SizeRange | None = None,
     ):
-        self.train, self.valid, self.test = parts
+        self.train, self.valid, self.test = splits
         self.columns: Columns | None = None  # of a table
         self.kind = kind
         self.ways, self.shots, self.queries = (

@@ -14,7 +14,7 @@ from meta_tf.tasks.column import Column
 from meta_tf.tasks.columns import Columns
 from meta_tf.tasks.groups import from_groups
 from meta_tf.tasks.read_table import read_table
-from meta_tf.tasks.source import PARTS, Kind, Source
+from meta_tf.tasks.source import SPLITS, Kind, Source
 
 _FRACTIONS = (0.64, 0.16, 0.20)
 _WHY_NOT = {
@@ -60,7 +60,7 @@ def from_table(
       queries: as in `from_groups`.
       support: which rows of a group are its support set: `"random"` ones, or the `"first"` ones,
         in the order of `time` or of the table.
-      split: the groups of each part: the path of a JSON file
+      split: the groups of each split: the path of a JSON file
         `{"train": [...], "valid": [...], "test": [...]}`, three such lists, or three fractions.
       seed: as in `from_groups`.
 
@@ -92,7 +92,7 @@ def from_table(
     targets = Column(table, target)
     chosen = targets.kind() if kind == "auto" else kind
     if kind == "auto" or left_out:
-        print(_told(target, chosen, names, left_out), flush=True)
+        print(_description(target, chosen, names, left_out), flush=True)
     y = targets.measured() if chosen == "regression" else targets.labels()
     found = {name: Column(table, name) for name in names}
     categories = {n: column.categories() for n, column in found.items() if column.are_texts()}
@@ -111,12 +111,12 @@ def from_table(
         seed=seed,
     )
     source.columns = columns
-    for part in (source.train, source.valid, source.test):
-        part.columns = columns
+    for each in (source.train, source.valid, source.test):
+        each.columns = columns
     return source
 
 
-def _told(target: str, kind: Kind, features: Sequence[str], left_out: Sequence[str]) -> str:
+def _description(target: str, kind: Kind, features: Sequence[str], left_out: Sequence[str]) -> str:
     """The choices, in one line."""
     shown = ", ".join(map(str, features[:8])) + (", …" if len(features) > 8 else "")
     word = "feature" if len(features) == 1 else "features"
@@ -182,7 +182,7 @@ def _lists_in(path: str | Path) -> list[list[str]]:
     """The three lists from a JSON file."""
     try:
         content = json.loads(Path(path).expanduser().read_text(encoding="utf-8"))
-        lists = [content[part] for part in PARTS]
+        lists = [content[name] for name in SPLITS]
         if not all(isinstance(names, list) for names in lists):
             raise TypeError("one of the three is not a list")
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -190,7 +190,7 @@ def _lists_in(path: str | Path) -> list[list[str]]:
         if isinstance(error, ValueError | TypeError):
             why = f"it is not JSON: {error}" if isinstance(error, ValueError) else str(error)
         raise ValueError(
-            "`split` must be a JSON file of the groups of each part, "
+            "`split` must be a JSON file of the groups of each split, "
             f'{{"train": [...], "valid": [...], "test": [...]}}. Received: {path}; {why}.'
         ) from error
     return [[str(name) for name in names] for names in lists]

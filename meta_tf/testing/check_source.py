@@ -10,8 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_tf.tasks.part import Part
-from meta_tf.tasks.source import PARTS, Source
+from meta_tf.tasks.source import SPLITS, Source
+from meta_tf.tasks.split import Split
 
 _EPISODES = 6
 
@@ -19,10 +19,10 @@ _EPISODES = 6
 def check_source(source: Source) -> None:
     """Checks a task source for the properties that the library's own sources have.
 
-    Episode i of a part depends only on the seed and i: neither the batch size nor the point where
-    a run resumes changes it. The three parts, and two seeds, give different episodes. Values are
+    Episode i of a split depends only on the seed and i: neither the batch size nor the point where
+    a run resumes changes it. The three splits, and two seeds, give different episodes. Values are
     finite, shapes are as declared by the source, and the labels of a classification are
-    0 … N - 1. The parts have no class in common.
+    0 … N - 1. The splits have no class in common.
 
     Args:
       source: the source.
@@ -35,28 +35,30 @@ def check_source(source: Source) -> None:
     """
     failures = [
         f"{name}: {failure}"
-        for name in PARTS
-        for failure in _of_a_part(source, getattr(source, name))
+        for name in SPLITS
+        for failure in _of_a_split(source, getattr(source, name))
     ]
-    failures += _between_parts(source)
+    failures += _between_splits(source)
     if failures:
         raise AssertionError("\n".join([f"{source!r} fails:", *failures]))
 
 
-def _of_a_part(source: Source, part: Part) -> Iterator[str]:
-    first = _episodes(part, 1)
+def _of_a_split(source: Source, split: Split) -> Iterator[str]:
+    first = _episodes(split, 1)
     for tasks in (2, _EPISODES):
-        if not _equal(_episodes(part, tasks), first):
+        if not _equal(_episodes(split, tasks), first):
             yield (
                 f"An episode must not depend on the size of its batch: those in batches of {tasks} "
                 "differ from those one by one. Use only the uniform numbers in the episode's own "
                 "row, and no other generator."
             )
-    if not _equal(_episodes(part, 2, start=1), [t[2:] for t in _episodes(part, 2, 2 + _EPISODES)]):
-        yield "A part must continue at any batch: `start=1` gives other episodes."
-    if _equal(_episodes(part, 1, seed=1), first):
+    if not _equal(
+        _episodes(split, 2, start=1), [t[2:] for t in _episodes(split, 2, 2 + _EPISODES)]
+    ):
+        yield "A split must continue at any batch: `start=1` gives other episodes."
+    if _equal(_episodes(split, 1, seed=1), first):
         yield "Another seed must give other episodes. Received: the same for 0 and 1."
-    x, y = next(iter(part.batches(2)))
+    x, y = next(iter(split.batches(2)))
     for name, value, shape in (
         ("support_x", x["support_x"], source.input_shape),
         ("query_x", x["query_x"], source.input_shape),
@@ -86,21 +88,23 @@ def _of_a_set(source: Source, name: str, value: Any, shape: Any) -> Iterator[str
             )
 
 
-def _between_parts(source: Source) -> Iterator[str]:
-    for one, other in itertools.combinations(PARTS, 2):
+def _between_splits(source: Source) -> Iterator[str]:
+    for one, other in itertools.combinations(SPLITS, 2):
         a, b = getattr(source, one), getattr(source, other)
         if shared := set(a.classes) & set(b.classes):
             yield f"{one} and {other} must share no class. Received: {sorted(shared)[0]!r} in both."
         if _equal(_episodes(a, 1), _episodes(b, 1)):
             yield (
-                f"{one} and {other} must give different episodes: give each part a stream of its "
+                f"{one} and {other} must give different episodes: give each split a stream of its "
                 "own."
             )
 
 
-def _episodes(part: Part, tasks: int, number: int = _EPISODES, **options: int) -> list[np.ndarray]:
+def _episodes(
+    split: Split, tasks: int, number: int = _EPISODES, **options: int
+) -> list[np.ndarray]:
     """The first episodes as flat arrays, taken in batches of `tasks`."""
-    batches = part.batches(tasks, **options).take(-(-number // tasks))
+    batches = split.batches(tasks, **options).take(-(-number // tasks))
     flat = [tf.nest.flatten(batch) for batch in batches]
     return [np.concatenate([t.numpy() for t in ts])[:number] for ts in zip(*flat, strict=True)]
 

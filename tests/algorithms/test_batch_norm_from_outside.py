@@ -49,7 +49,7 @@ class ByAnother(Outside):
 class Settling(Outside):
     def adapt(self, network, weights, support, *, steps=None, training=False):
         adapted = super().adapt(network, weights, support, training=training)
-        return network.settle(adapted, support.x, training=training)
+        return network.store_statistics(adapted, support.x, training=training)
 
 
 class ByQueryLoss(Outside):

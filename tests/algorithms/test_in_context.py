@@ -42,7 +42,7 @@ def test_the_order_of_the_support_set_does_not_matter_but_its_pairs_do(ways, ans
 
 
 @every_kind
-def test_a_prediction_does_not_depend_on_its_company(ways, answer):
+def test_a_prediction_does_not_depend_on_its_batch(ways, answer):
     made, (x, y, query) = learner(ways, answer), task(ways)
     fitted = made.adapt(x, y)
     together = fitted.predict(query, verbose=0)

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.data import chinese_characters, faces, road_signs
 from benchmarks.data.distort import seen_by_a_camera
-from meta_tf.tasks.split import split_by_fractions
+from meta_tf.tasks.divide import split_by_fractions
 
 Image = pytest.importorskip("PIL.Image")
 ImageFont = pytest.importorskip("PIL.ImageFont")

@@ -14,7 +14,7 @@ TASKS = meta_tf.tasks.from_arrays(X, LABELS, ways=3, shots=2, queries=4)
 
 
 class Few:
-    """Seven tasks of a part."""
+    """Seven tasks of a split."""
 
     def batches(self, tasks, seed=0):
         return TASKS.valid.batches(tasks, seed=seed).take(7)

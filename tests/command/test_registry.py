@@ -14,10 +14,10 @@ from meta_tf.command.define import flags_of
 from meta_tf.command.flag_types import Integer, OrNone, Sizes, parser_for
 from meta_tf.run.settings import Above, AtLeast
 
-PARTS = [part for what in registry.BUILT_IN for part in registry.built_in(what)]
+COMPONENTS = [part for what in registry.BUILT_IN for part in registry.built_in(what)]
 
 
-@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+@pytest.mark.parametrize("part", COMPONENTS, ids=lambda part: part.name)
 def test_every_argument_that_is_a_flag_is_described(part):
     for flag, argument in part.flags().items():
         assert argument.about, f"{part.name} does not describe {argument.name} (--{flag})"

@@ -34,7 +34,7 @@ def of_batch(name):
 
 
 class Given:
-    """A part of given batches of two tasks: the second one is task 2 of all, and so on."""
+    """A split of given batches of two tasks: the second one is task 2 of all, and so on."""
 
     def __init__(self, x, y):
         self.batch = tf.nest.map_structure(tf.constant, (x, y))

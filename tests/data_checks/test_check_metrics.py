@@ -79,12 +79,12 @@ def test_compile_and_evaluate_look():
     with pytest.raises(ValueError, match=r"`metrics` must fit.*SparseCategoricalAccuracy"):
         learner.evaluate(x, y, verbose=0)
 
-    class Part:
+    class Split:
         def batches(self, tasks, seed=0):
             yield x, y
 
     with pytest.raises(ValueError, match=r"`metric` must fit.*SparseCategoricalAccuracy"):
-        meta_tf.evaluate(learner, Part(), 4, metric=METRICS.CategoricalAccuracy(), verbose=0)
+        meta_tf.evaluate(learner, Split(), 4, metric=METRICS.CategoricalAccuracy(), verbose=0)
     learner.compile("sgd", metrics=["accuracy"])
     accuracy = learner.evaluate(x, y, verbose=0)[1]
     expected = np.mean(learner.predict(x, verbose=0).argmax(-1) == y)

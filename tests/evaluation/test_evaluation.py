@@ -26,7 +26,7 @@ def class_tasks(shape=(4,)):
 
 
 def first_tasks(part, number, seed=0):
-    """The first tasks of a part, one at a time, as float64 arrays."""
+    """The first tasks of a split, one at a time, as float64 arrays."""
     x, y = next(iter(part.batches(number, seed=seed)))
     sets = (x["support_x"], x["support_y"], x["query_x"], y)
     return zip(*(s.numpy().astype("float64") for s in sets), strict=True)
@@ -326,7 +326,7 @@ def test_a_progress_bar_on_request(capsys):
 
 
 class Ending:
-    """A part of five tasks, in numpy arrays."""
+    """A split of five tasks, in numpy arrays."""
 
     def batches(self, tasks, seed=0):
         ones = np.ones([1, 2, 1], "float32")
@@ -349,13 +349,13 @@ def test_any_part_with_batches_works():
         ({"tasks_at_once": 0}, "`tasks_at_once` must be"),
         ({"metric": "precision"}, "`metric` must be one of 'accuracy', 'mse', "),
         ({"verbose": "yes"}, "`verbose` must be one of"),
-        ({"part": meta_tf.tasks.Sinusoid(shots=2)}, "pass a part: tasks.test"),
+        ({"split": meta_tf.tasks.Sinusoid(shots=2)}, "pass a split: tasks.test"),
         ({"learner": meta_tf.models.mlp()}, "`learner` must be a meta_tf.MetaLearner"),
-        ({"part": meta_tf.tasks.HiddenTeacher(shots=2).test}, "as the model 'mlp' takes them"),
+        ({"split": meta_tf.tasks.HiddenTeacher(shots=2).test}, "as the model 'mlp' takes them"),
     ],
 )
 def test_wrong_arguments(wrong, message):
-    arguments = {"part": meta_tf.tasks.Sinusoid(shots=2).test, "tasks_number": 2, **wrong}
+    arguments = {"split": meta_tf.tasks.Sinusoid(shots=2).test, "tasks_number": 2, **wrong}
     learner = arguments.pop("learner", None) or sinusoid_learner()
     with pytest.raises(ValueError, match=message):
         evaluate(learner, **arguments)

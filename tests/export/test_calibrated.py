@@ -11,8 +11,8 @@ import tensorflow as tf
 
 import meta_tf
 from meta_tf.export import litert, onnx
-from meta_tf.export.calibration import calibration_of
 from meta_tf.export.compare import compare
+from meta_tf.export.description import described, write_beside
 from meta_tf.export.random_tasks import RandomTasks
 from meta_tf.export.refused import Refused
 from meta_tf.export.signatures import Signatures
@@ -128,7 +128,7 @@ def test_transductive_functions_say_it_of_a_query_beside_the_support_set():
     both = np.concatenate([SUPPORT, QUERY[-1:]])
     found = outputs(functions_of(learner)["adapt_and_predict"], query_x=both, **task)
     close(found["strangeness"][-1:], expected)
-    assert calibration_of(learner)["thresholds"]["batch_with"] == "support"
+    assert described(learner)["thresholds"]["batch_with"] == "support"
 
 
 def test_a_saved_model_describes_the_thresholds(tmp_path):
@@ -183,7 +183,7 @@ def from_file(learner, folder, format, task, query):
     if open_sizes:
         table = json.loads((path / "assets.extra/meta_tf.json").read_text())["thresholds"]
     else:
-        names = calibration_of(learner)
+        names = [name for name, part in described(learner).items() if part is not None]
         beside = {name: path.with_name(f"{path.name}.{name}.json") for name in names}
         assert {path, *beside.values()} == set(folder.iterdir())
         table = json.loads(beside["thresholds"].read_text())
@@ -260,7 +260,15 @@ def test_other_learners_are_exported_without(make):
     for name in ("adapt_and_predict", "predict"):
         assert run[name].structured_outputs.keys() == {"predictions"}
     assert not MEASURED & run["adapt"].structured_outputs.keys()
-    assert calibration_of(make()) == {}
+    assert set(described(make()).values()) == {None}
+
+
+def test_descriptions_of_an_earlier_export_are_removed(tmp_path):
+    write_beside(tmp_path / "learner.tflite", protonet())
+    names = {"temperature", "thresholds"}
+    assert {p.name for p in tmp_path.iterdir()} == {f"learner.tflite.{n}.json" for n in names}
+    write_beside(tmp_path / "learner.tflite", uncalibrated())
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.fixture(scope="module")

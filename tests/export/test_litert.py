@@ -14,6 +14,7 @@ from meta_tf.export.compare import compare
 from meta_tf.export.random_tasks import RandomTasks
 from meta_tf.export.refused import Refused
 from meta_tf.export.request import Request
+from meta_tf.layers import strangeness
 from tests.exported import litert_signatures, needs_litert
 
 IN_CI = ("pooling", "norms")  # with the conformance rows, rules of most kinds
@@ -51,11 +52,13 @@ def test_the_shipped_learner_learns_in_litert(tmp_path):
     np.testing.assert_allclose(at_once, expected, rtol=0, atol=1e-3)
     weights = run["adapt"](support_x=x, support_y=y)
     # No moving statistics: in the mode `transductive` nothing is predicted from them.
-    assert set(weights) == {*(f"conv{i}_kernel" for i in (1, 2, 3, 4)), "head_kernel", "head_bias"}
+    of_the_network = {*(f"conv{i}_kernel" for i in (1, 2, 3, 4)), "head_kernel", "head_bias"}
+    assert set(weights) == of_the_network | strangeness.FITTED
     apart = run["predict"](query_x=new, **weights)["predictions"]
     np.testing.assert_allclose(apart, expected, rtol=0, atol=1e-3)
     found = sorted(p.name for p in path.parent.iterdir())
-    assert found == ["learner.tflite", "learner.tflite.temperature.json"]
+    beside = [f"learner.tflite.{name}.json" for name in ("temperature", "thresholds")]
+    assert found == ["learner.tflite", *beside]
 
 
 @needs_litert

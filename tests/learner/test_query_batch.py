@@ -81,22 +81,22 @@ def test_query_batch_means_nothing_in_the_other_modes(batch_norm):
     np.testing.assert_allclose(by_hand(other, x, 0, "none"), together[0, -1], rtol=1e-5, atol=1e-6)
 
 
-def test_evaluate_measures_and_says_in_whose_company():
+def test_evaluate_measures_and_says_which_examples_share_a_batch():
     transductive, x = learner("transductive"), tasks()
     labels = np.array([[0, 1, 0, 1, 1], [1, 1, 0, 0, 1]])
 
-    class Part:
+    class Split:
         def batches(self, tasks, seed=0):
             return [(x, labels)]
 
-    result = meta_tf.evaluate(transductive, Part(), 2, steps=2, batch_with="none", verbose=0)
+    result = meta_tf.evaluate(transductive, Split(), 2, steps=2, batch_with="none", verbose=0)
     for t in range(2):
         right = np.argmax(by_hand(transductive, x, t, "none"), -1) == labels[t]
         assert result.per_task[t, -1] == pytest.approx(right.mean())
     assert result.batch_with == "none" and "each query alone" in str(result)
 
 
-def test_unknown_company_is_refused():
+def test_an_unknown_batch_is_refused():
     with pytest.raises(ValueError, match=r"`batch_with` must be one of .* Received: 'friends'"):
         learner("transductive").trajectory(tasks(), 1, batch_with="friends")
     with pytest.raises(ValueError, match=r"`batch_with` must be \[S, ...\]"):

@@ -220,15 +220,15 @@ def test_other_parts_are_standardized_by_a_sample():
 
 
 WRONG = [
-    ({"part": "train"}, "`part` must be a part of a source of tasks"),
-    ({"part": source()}, "`part` must be a part of a source of tasks"),
+    ({"split": "train"}, "`split` must be a split of a source of tasks"),
+    ({"split": source()}, "`split` must be a split of a source of tasks"),
     ({"targets": 1}, "`targets` must be True or False"),
-    ({"part": source(x=np.arange(120)[:, None]).train}, "`x` must be floats to be standardized"),
+    ({"split": source(x=np.arange(120)[:, None]).train}, "`x` must be floats to be standardized"),
     (
-        {"part": source(x=X[:, :2]).train},
+        {"split": source(x=X[:, :2]).train},
         r"examples have: \(2,\). Received: 'mlp', which takes \[3",
     ),
-    ({"part": source(y=1e-35 * Y).train}, "`y` must be finite, with standard deviations between"),
+    ({"split": source(y=1e-35 * Y).train}, "`y` must be finite, with standard deviations between"),
     ({"loss": "poisson"}, r"`loss` must mean the same.*Received: 'poisson'.*targets=False"),
     ({"loss": keras.losses.MeanAbsolutePercentageError()}, "'mean_absolute_percentage_error'"),
 ]
@@ -236,7 +236,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("change", "message"), WRONG, ids=[message for _, message in WRONG])
 def test_what_cannot_be_standardized_is_rejected(change, message):
-    given = {"loss": "mse", "part": source().train, **change}
+    given = {"loss": "mse", "split": source().train, **change}
     learner = meta_tf.MetaLearner(model(), meta_tf.MAML(), given.pop("loss"))
     with pytest.raises(ValueError, match=message):
         learner.standardize(**given)

@@ -169,7 +169,7 @@ def test_in_a_subclass_and_a_nested_model_it_is_the_same():
     inside = keras.Sequential([keras.Input([3]), Own(epsilon=0.1)])
     model = keras.Sequential([keras.Input([3]), inside, layers.Flatten(), layers.Dense(2)])
     network, (sx, _, qx, _) = Network(model, "mse", "support"), _sets()
-    settled = network.settle(network.weights, tf.constant(sx), training=False)
+    settled = network.store_statistics(network.weights, tf.constant(sx), training=False)
     kernel, bias = model.layers[-1].get_weights()
     expected = (qx - sx.mean(0)) / np.sqrt(sx.var(0) + 0.1) @ kernel + bias
     np.testing.assert_allclose(network(settled, qx), expected, rtol=1e-4, atol=1e-5)

@@ -165,7 +165,7 @@ def test_images_are_of_all_classes():
 
 
 class Nameless:
-    """A part of one's own, which only gives batches."""
+    """A split of one's own, which only gives batches."""
 
     def __init__(self, part):
         self.batches = part.batches
@@ -384,7 +384,7 @@ def test_tasks_that_cannot_be_drawn():
     teachers = meta_tf.tasks.HiddenTeacher().test
     with pytest.raises(ValueError, match=r"`query_x` \[T, Q, 1\].* shape \(3, 10, 10\)"):
         plots.regression(learner(), teachers)
-    with pytest.raises(ValueError, match="`part` must have images"):
+    with pytest.raises(ValueError, match="`split` must have images"):
         plots.images(learner(), teachers)
     with pytest.raises(ValueError, match="`steps` must be an integer of at least 0"):
         plots.regression(learner(), meta_tf.tasks.Sinusoid().test, steps=(-1, 2))

@@ -8,6 +8,7 @@ import shutil
 import signal
 import time
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -219,3 +220,26 @@ def test_too_little_memory_is_told_in_a_line_with_what_to_lower(
     assert command.main(["train", *TINY, f"--workdir={tmp_path / 'run'}"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "error: out of memory: Unable to allocate 7 TiB. Lower --meta_batch_size or" in line
+
+
+def test_the_learner_with_the_lowest_validation_loss_is_taken(in_process, tmp_path, capsys):
+    run = tmp_path / "run"
+    # An outer step size at which the loss rises after the first epoch.
+    words = ["train", *TINY, "--iterations=10", "--meta_lr=0.5", f"--workdir={run}"]
+    assert command.main([*words, "--restore_best"]) == 0
+    rows = read_metrics(run)
+    best = min(rows, key=lambda row: row["val_loss"])["iteration"]
+    assert best < 6  # older than the two checkpoints that are kept anyway
+    assert "validation loss was lowest at iteration" in capsys.readouterr().out
+    results = json.loads((run / "results.json").read_text())
+    assert results["iterations"] == best
+    files = sorted(path.name for path in (run / "checkpoints").glob("*.keras"))
+    assert files == [f"{best:08.0f}.keras", "00000008.keras", "00000010.keras"]
+    taken, kept = (
+        keras.models.load_model(path, compile=False)
+        for path in (run / "learner.keras", run / "checkpoints" / files[0])
+    )
+    for one, other in zip(taken.get_weights(), kept.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert command.main(words) == 0  # the same run without the flag: the last learner
+    assert json.loads((run / "results.json").read_text())["iterations"] == 10

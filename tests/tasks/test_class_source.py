@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from meta_tf.tasks import from_arrays
 
-PARTS = ("train", "valid", "test")
+SPLITS = ("train", "valid", "test")
 
 
 def marked(counts):
@@ -31,12 +31,12 @@ def first_batch(part, tasks, **options):
 def test_parts_share_no_class(split):
     source = source_of([6] * 50, ways=5, shots=2, queries=4, split=split)
     drawn = {}
-    for name in PARTS:
+    for name in SPLITS:
         part = getattr(source, name)
         x, _ = first_batch(part, 400)
         drawn[name] = set(x["support_x"][..., 0].ravel()) | set(x["query_x"][..., 0].ravel())
         assert drawn[name] == {float(c) for c in part.classes}
-    assert not any(drawn[a] & drawn[b] for a, b in itertools.combinations(PARTS, 2))
+    assert not any(drawn[a] & drawn[b] for a, b in itertools.combinations(SPLITS, 2))
     assert set.union(*drawn.values()) == set(range(50))
 
 
@@ -106,7 +106,7 @@ def test_rotation_turns_each_class_of_a_task_by_itself(channels):
     source = from_arrays(
         pictures, labels, ways=3, shots=2, queries=3, split=(0.5, 0.25, 0.25), rotations="task"
     )
-    for name in PARTS:
+    for name in SPLITS:
         x, _ = first_batch(getattr(source, name), 400)
         pixels = np.concatenate([x["support_x"], x["query_x"]], axis=1)
         pixels = np.round(pixels * 255).astype(np.uint8)
@@ -137,8 +137,8 @@ def test_turned_classes_are_new_classes_in_training_only():
     source = from_arrays(
         pictures, labels, ways=3, shots=1, queries=2, split=(0.5, 0.25, 0.25), rotations="classes"
     )
-    assert [len(getattr(source, p).classes) for p in PARTS] == [4 * 6, 3, 3]
-    for name in PARTS:
+    assert [len(getattr(source, p).classes) for p in SPLITS] == [4 * 6, 3, 3]
+    for name in SPLITS:
         part = getattr(source, name)
         known = {}
         for picture, label in zip(pictures, labels, strict=True):
@@ -169,7 +169,7 @@ def test_split_follows_from_the_names_alone():
     shuffled = from_arrays(
         examples[order], examples[order, 0].astype(int), ways=2, queries=1, split=(0.5, 0.3, 0.2)
     )
-    for name in PARTS:
+    for name in SPLITS:
         assert getattr(shuffled, name).classes == getattr(source, name).classes
 
 
@@ -198,7 +198,7 @@ def test_types_of_examples(dtype, expected_dtype, scale):
 def test_labels_may_be_words(labels):
     labels = np.repeat(labels, 4)
     source = from_arrays(marked([4] * 3), labels, ways=1, queries=3, split=(1 / 3, 1 / 3, 1 / 3))
-    assert sorted(c for p in PARTS for c in getattr(source, p).classes) == ["cat", "dog", "eel"]
+    assert sorted(c for p in SPLITS for c in getattr(source, p).classes) == ["cat", "dog", "eel"]
 
 
 def arrays(**changed):
@@ -224,7 +224,7 @@ def arrays(**changed):
         ({"split": (0.5, 0.5)}, "`split` must be three fractions"),
         ({"split": (0.5, 0.4, 0.2)}, "add up to 1"),
         ({"split": (1.5, -0.7, 0.2)}, "`split`"),
-        ({"ways": 7}, "The valid part has 6 of the 40 classes.*ways=7.*lower `ways`"),
+        ({"ways": 7}, "The valid split has 6 of the 40 classes.*ways=7.*lower `ways`"),
         ({"queries": 16}, r"has 16 examples.*shots \+ queries = 1 \+ 16 = 17.*lower"),
         (
             {"rotations": "all"},
@@ -242,5 +242,5 @@ def test_errors_name_what_is_wrong(given, message):
 def test_the_class_that_is_too_small_is_named():
     sizes = [16] * 40
     sizes[23] = 9
-    with pytest.raises(ValueError, match=r"Class '23' of the \w+ part has 9 examples"):
+    with pytest.raises(ValueError, match=r"Class '23' of the \w+ split has 9 examples"):
         source_of(sizes, queries=15)

@@ -5,14 +5,14 @@ import meta_tf.tasks
 
 def test_public_names():
     assert sorted(meta_tf.tasks.__all__) == [
-        "ClassPart",
-        "GroupPart",
+        "ClassSplit",
+        "GroupSplit",
         "HiddenTeacher",
         "ImageFolder",
         "Omniglot",
-        "Part",
         "Sinusoid",
         "Source",
+        "Split",
         "from_arrays",
         "from_function",
         "from_groups",

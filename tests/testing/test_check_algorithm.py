@@ -28,7 +28,7 @@ class NearestMean(meta_tf.Algorithm):
 
     def adapt(self, network, weights, support, *, steps=None, training=False):
         embeddings, _ = network.support_outputs(weights, support.x, training=training)
-        weights = network.settle(weights, support.x, training=training)
+        weights = network.store_statistics(weights, support.x, training=training)
         members = tf.one_hot(support.y, self.ways, axis=0, dtype=embeddings.dtype)
         means = members @ embeddings / tf.reduce_sum(members, 1, keepdims=True)
         return weights._replace(meta={**weights.meta, "means": means})

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf.tasks import Part, Source
+from meta_tf.tasks import Source, Split
 from meta_tf.testing import check_source
 from tests.marks import slow
 
@@ -19,7 +19,7 @@ def lines(u, slope=None):
 
 
 def source(episodes=lines, streams=(0, 1, 2), kind="regression", **options):
-    parts = [Part(episodes, 9, stream=stream) for stream in streams]
+    parts = [Split(episodes, 9, stream=stream) for stream in streams]
     return Source(kind, parts, shots=4, queries=4, **options)
 
 

@@ -239,7 +239,7 @@ def changed(call, **change):
 
 
 X, Y = make_batch()
-PARTS = {
+SPLITS = {
     "`support_x` must be": {"support_x": np.zeros([4, 5, 2], "float32")},
     "`query_x` must be": {"query_x": np.zeros([4, 6, 3, 1], "float32")},
     "the same number of tasks": {"support_x": X["support_x"][:3]},
@@ -266,7 +266,7 @@ BATCHES = [
     *[
         (changed(call, **change), message)
         for call in ("fit", "evaluate", "predict", "trajectory")
-        for message, change in PARTS.items()
+        for message, change in SPLITS.items()
     ],
     *[
         (changed(call, **change), message)
@@ -317,7 +317,7 @@ NAMES = [
 
 def evaluation(**options):
     """Evaluates a small regression, with some arguments given."""
-    given = {"learner": regressor(), "part": SINUSOID.test, "tasks_number": 4, **options}
+    given = {"learner": regressor(), "split": SINUSOID.test, "tasks_number": 4, **options}
     return meta_tf.evaluate(**given)
 
 
@@ -336,9 +336,9 @@ EVALUATIONS = [
     *choices(evaluation, "verbose")[:1],
     *choices(evaluation, "metric"),
     (lambda: evaluation(learner=classifier()), "`learner` must be a meta_tf.MetaLearner"),
-    (lambda: evaluation(part=SINUSOID), "`part` must have a method"),
-    (lambda: evaluation(part=X), "`part` must have a method"),
-    (lambda: evaluation(part=Ends(), tasks_at_once=2), "ends after 2 tasks"),
+    (lambda: evaluation(split=SINUSOID), "`split` must have a method"),
+    (lambda: evaluation(split=X), "`split` must have a method"),
+    (lambda: evaluation(split=Ends(), tasks_at_once=2), "ends after 2 tasks"),
     (lambda: evaluation(metric="accuracy"), "`metric='accuracy'` needs class numbers"),
     (lambda: evaluation(metric=keras.metrics.MeanSquaredError), "`metric` must be an object"),
     (lambda: evaluation(learner=make_learner()), r"`support_x` must be .*\(3,\)"),
@@ -368,7 +368,7 @@ MODELS = [
     *switches(lambda **normalization: meta_tf.models.conv4(5, **normalization), "normalization"),
     (lambda: arrays().train.embedded("mlp"), "`model` must be a Keras model"),
     (lambda: plots.images("learner", SINUSOID.test), "`learner` must be a meta_tf.MetaLearner"),
-    (lambda: plots.regression(regressor(), SINUSOID), "`part` must have a method"),
+    (lambda: plots.regression(regressor(), SINUSOID), "`split` must have a method"),
     (lambda: plots.regression(regressor(), SINUSOID.test, steps=3), "`steps` must be numbers"),
     (lambda: plots.inner_steps("results"), "`evaluation` must be what `meta_tf.evaluate` returns"),
     (lambda: plots.compare([1]), "`evaluations` must be evaluations by their names"),

@@ -15,7 +15,7 @@ layers = keras.layers
 
 
 class Given:
-    """A part of given batches, one after another without an end."""
+    """A split of given batches, one after another without an end."""
 
     def __init__(self, x, y):
         self.batch = tf.nest.map_structure(tf.constant, (x, y))

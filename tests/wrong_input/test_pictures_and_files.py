@@ -326,7 +326,7 @@ def test_the_ways_and_shots_of_training_are_its_own(few_test_classes):
         x, y = next(iter(part.batches(3)))
         assert x["support_y"].shape == (3, ways * shots) and y.shape == (3, ways)
         assert set(y.numpy().ravel()) == set(range(ways))
-    with pytest.raises(ValueError, match=r"train part has 6 of the 10 classes.*ways=7"):
+    with pytest.raises(ValueError, match=r"train split has 6 of the 10 classes.*ways=7"):
         tasks.ImageFolder(few_test_classes, ways=2, queries=1, train_ways=7)
 
 

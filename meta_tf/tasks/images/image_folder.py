@@ -13,23 +13,23 @@ import numpy as np
 
 from meta_tf.checks import check_choice, check_integer, check_switch
 from meta_tf.tasks.class_source import ClassData, ClassSource, Rotations
+from meta_tf.tasks.divide import split_by_fractions
 from meta_tf.tasks.images.picture import ImageFile
 from meta_tf.tasks.images.picture_cache import decoded_pictures, users_folder
 from meta_tf.tasks.images.picture_files import passed_over, pictures_in
 from meta_tf.tasks.sampler import TURNS
 from meta_tf.tasks.size_range import SizeRange, ends_of
-from meta_tf.tasks.source import PARTS
-from meta_tf.tasks.split import split_by_fractions
+from meta_tf.tasks.source import SPLITS
 
 _LARGE = 256 * 2**20  # bytes; larger sets stay on disk
-_PART_FOLDERS = {"train": ("train",), "valid": ("valid", "val", "validation"), "test": ("test",)}
+_SPLIT_FOLDERS = {"train": ("train",), "valid": ("valid", "val", "validation"), "test": ("test",)}
 
 
 class ImageFolder(ClassSource):
     """Tasks from your own images, with one folder per class.
 
     If `path` contains `train`, `valid` (or `val`, `validation`) and `test`, these are the
-    parts, with the class folders inside. Otherwise `path` contains the class folders, and
+    splits, with the class folders inside. Otherwise `path` contains the class folders, and
     `split` divides them. Pillow reads the pictures (PNG, JPEG, GIF, WebP, BMP, TIFF …; HEIC if
     `pillow-heif` is installed). They are rotated upright by their EXIF orientation. If a
     file contains several pictures, the first one is used. Transparent pictures are read on
@@ -48,7 +48,7 @@ class ImageFolder(ClassSource):
       rotations: `"task"`, `"classes"` or `None`. Rotation by quarters makes more tasks
         if "up" has no meaning, and keeps four copies of the images.
       split: fractions of the classes for training, validation and test, used if `path` has no such
-        folders. The part of a class depends only on the name of its folder.
+        folders. The split of a class depends only on the name of its folder.
       train_ways, train_shots: those of the training tasks; `ways` and `shots` if None.
       cache: whether to keep the decoded images in a file in the user's cache folder
         (`~/.cache/meta_tf` on Linux) and read them from there as they are drawn: `True`;
@@ -60,7 +60,7 @@ class ImageFolder(ClassSource):
     Raises:
       FileNotFoundError: if there is no such folder, or it contains no class folders.
       ValueError: if an image has an unsupported format or cannot be decoded, a class folder
-        has too few images or a part too few classes; the message names it.
+        has too few images or a split too few classes; the message names it.
 
     Example:
       tasks = meta_tf.tasks.ImageFolder("my_images", ways=5, shots=1)
@@ -86,8 +86,8 @@ class ImageFolder(ClassSource):
         check_switch("scale", scale)
         check_choice("cache", cache, ("auto", True, False))
         path = Path(path).expanduser()
-        classes_of_parts = _classes_of_parts(path, split)
-        names = sorted(name for names in classes_of_parts for name in names)
+        classes_of_splits = _classes_of_splits(path, split)
+        names = sorted(name for names in classes_of_splits for name in names)
         _check_many(path, len(names), ends_of("ways", ways)[0])
         files = {
             name: [ImageFile.at(p) for p in pictures_in(path / name, "A class folder")]
@@ -100,14 +100,14 @@ class ImageFolder(ClassSource):
         folders, mark = [], ""
         if held >= _LARGE if cache == "auto" else cache:
             folders, mark = [_cache_folder(path, size, channels)], _mark(files)
-        images, told = decoded_pictures(
+        images, losses = decoded_pictures(
             path, in_order, size, channels, folders, mark, "set `cache=False`"
         )
-        if told:
-            print(f"{told} `size` (--image_size), `channels` (--channels) change it.", flush=True)
+        if losses:
+            print(f"{losses} `size` (--image_size), `channels` (--channels) change it.", flush=True)
         super().__init__(
             ClassData(images, np.array([len(f) for f in files.values()]), list(files)),
-            classes_of_parts,
+            classes_of_splits,
             ways=ways,
             shots=shots,
             queries=queries,
@@ -154,16 +154,16 @@ def _check_size(size: int | tuple[int, int]) -> tuple[int, int]:
     return height, width
 
 
-def _classes_of_parts(path: Path, split: Sequence[float]) -> list[list[str]]:
-    """The names of the class folders of the three parts, relative to `path`."""
+def _classes_of_splits(path: Path, split: Sequence[float]) -> list[list[str]]:
+    """The names of the class folders of the three splits, relative to `path`."""
     folders = set(_folders(path))
-    found = {p: [n for n in _PART_FOLDERS[p] if n in folders] for p in PARTS}
+    found = {p: [n for n in _SPLIT_FOLDERS[p] if n in folders] for p in SPLITS}
     if all(len(names) == 1 for names in found.values()):
-        return [[f"{n}/{c}" for n in found[p] for c in _folders(path / n)] for p in PARTS]
+        return [[f"{n}/{c}" for n in found[p] for c in _folders(path / n)] for p in SPLITS]
     if found["train"] and found["test"]:
         raise FileNotFoundError(
             f"{path} contains the folders 'train' and 'test', so it must also contain exactly one "
-            f"of {_PART_FOLDERS['valid']}. Found of these: {found['valid']}. Move some of the "
+            f"of {_SPLIT_FOLDERS['valid']}. Found of these: {found['valid']}. Move some of the "
             "class folders of 'train' there, as validation classes."
         )
     if not folders:

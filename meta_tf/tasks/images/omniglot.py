@@ -14,11 +14,11 @@ import numpy as np
 
 from meta_tf.checks import check_choice, check_integer
 from meta_tf.tasks.class_source import ClassData, ClassSource, Rotations
+from meta_tf.tasks.divide import shuffled, split_by_fractions
 from meta_tf.tasks.images.download import OMNIGLOT_URL, fetch_omniglot
 from meta_tf.tasks.images.picture import ImageFile
 from meta_tf.tasks.images.picture_cache import decoded_pictures, users_folder
 from meta_tf.tasks.size_range import SizeRange
-from meta_tf.tasks.split import shuffled, split_by_fractions
 
 _BACKGROUND, _EVALUATION = HALVES = ("images_background", "images_evaluation")
 _MOST_BYTES = 2**20  # per drawing, whose file has a few hundred bytes
@@ -45,7 +45,7 @@ class Omniglot(ClassSource):
         alphabets for test, and a tenth of the background characters for validation. Both depend
         only on the names of the characters.
       rotations: `"task"` rotates each class of each task by 0, 90, 180 or 270°, in
-        all parts, as the MAML paper does; `"classes"` makes every rotated
+        all splits, as the MAML paper does; `"classes"` makes every rotated
         character a separate class, only in training, as other papers do; `None`
         rotates nothing. Rotation keeps four copies of the drawings, 100 MB.
       size: height and width of the images in pixels.

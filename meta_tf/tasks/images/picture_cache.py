@@ -102,22 +102,22 @@ def _opened(folder: Path, mark: str, shape: tuple[int, ...]) -> tuple[np.memmap,
         array = np.lib.format.open_memmap(path, mode="r")
         whole = path.stat().st_size == array.offset + array.nbytes
         fits = about["mark"] == mark and array.shape == shape and array.dtype == np.uint8
-        told = str(about["told"])
-        if fits and whole and about["checksum"] == _checksum(path, array.offset, told):
-            return array, told
+        losses = str(about["told"])
+        if fits and whole and about["checksum"] == _checksum(path, array.offset, losses):
+            return array, losses
     except _DAMAGE:
         pass
     return None
 
 
-def _checksum(path: Path, start: int, told: str) -> int:
+def _checksum(path: Path, start: int, losses: str) -> int:
     """The checksum of a file from `start` on, and of the description."""
     checksum = 0
     with path.open("rb") as file:  # not with the map: all of it would count as memory in use
         file.seek(start)
         while read := file.read(_READ_BYTES):
             checksum = zlib.crc32(read, checksum)
-    return zlib.crc32(told.encode(), checksum)
+    return zlib.crc32(losses.encode(), checksum)
 
 
 def _write(folder: Path, mark: str, files: Sequence[ImageFile], shape: tuple[int, ...]) -> None:
@@ -131,7 +131,7 @@ def _write(folder: Path, mark: str, files: Sequence[ImageFile], shape: tuple[int
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
     _, height, width, channels = shape
     conversion = Conversion((height, width), channels)
-    start, done, told, checksum = time.monotonic(), 0, False, 0
+    start, done, announced, checksum = time.monotonic(), 0, False, 0
     with whole_folder(folder) as part:
         part.mkdir()
         # Writes in order instead of a memory map, which would crash the process on a full disk.
@@ -142,8 +142,8 @@ def _write(folder: Path, mark: str, files: Sequence[ImageFile], shape: tuple[int
                 file.write(images.data)
                 checksum = zlib.crc32(images.data, checksum)
                 done += len(images)
-                if not told and done < len(files) and time.monotonic() - start > _SLOW:
-                    told = True
+                if not announced and done < len(files) and time.monotonic() - start > _SLOW:
+                    announced = True
                     _tell(folder, done, shape)
         checksum = zlib.crc32(conversion.in_words().encode(), checksum)
         about = {"mark": mark, "told": conversion.in_words(), "checksum": checksum}

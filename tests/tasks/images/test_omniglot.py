@@ -21,7 +21,7 @@ from meta_tf.tasks.images import download, picture_cache
 from tests.marks import exhaustive
 
 SMALL = {"ways": 2, "queries": 2}
-PARTS = ("train", "valid", "test")
+SPLITS = ("train", "valid", "test")
 HALVES = ("images_background", "images_evaluation")
 
 
@@ -76,7 +76,7 @@ def drawn(source):
 def assert_same(first, second):
     for a, b in zip(drawn(first), drawn(second), strict=True):
         np.testing.assert_array_equal(a, b)
-    for part in PARTS:
+    for part in SPLITS:
         assert getattr(first, part).classes == getattr(second, part).classes
 
 
@@ -111,7 +111,7 @@ def test_all_layouts_give_the_same_tasks(layout, data_dir, tmp_path):
 
 def test_images_are_upright_inverted_and_of_their_class(data_dir):
     source = Omniglot(data_dir, **SMALL, size=21, rotations=None)
-    for part in PARTS:
+    for part in SPLITS:
         x, query_y = next(iter(getattr(source, part).batches(60)))
         images = np.concatenate([x["support_x"], x["query_x"]], axis=1)
         assert images.shape == (60, 6, 21, 21, 1)
@@ -135,7 +135,7 @@ def test_images_are_upright_inverted_and_of_their_class(data_dir):
 def test_rotation_is_for_all_parts_or_new_classes_in_training(data_dir):
     source = Omniglot(data_dir, **SMALL)
     upright = Omniglot(data_dir, **SMALL, rotations=None)
-    for part in PARTS:
+    for part in SPLITS:
         x, _ = next(iter(getattr(source, part).batches(30)))
         plain, _ = next(iter(getattr(upright, part).batches(30)))
         turns = np.full([30, 2], -1)
@@ -154,7 +154,7 @@ def test_rotation_is_for_all_parts_or_new_classes_in_training(data_dir):
         assert set(turns.ravel()) == {0, 1, 2, 3}
         assert (turns[:, 0] != turns[:, 1]).any()
     classes = Omniglot(data_dir, **SMALL, rotations="classes")
-    assert [len(getattr(classes, p).classes) for p in PARTS] == [4 * 27, 3, 10]
+    assert [len(getattr(classes, p).classes) for p in SPLITS] == [4 * 27, 3, 10]
 
 
 def test_finn_split_shuffles_all_characters_by_name(data_dir):
@@ -170,7 +170,7 @@ def test_finn_split_shuffles_all_characters_by_name(data_dir):
 
 def test_lake_split_tests_on_the_evaluation_alphabets(data_dir):
     source = Omniglot(data_dir, **SMALL, split="lake")
-    assert [len(getattr(source, p).classes) for p in PARTS] == [18, 2, 20]
+    assert [len(getattr(source, p).classes) for p in SPLITS] == [18, 2, 20]
     assert all(name.startswith("images_background/") for name in source.train.classes)
     assert all(name.startswith("images_background/") for name in source.valid.classes)
     assert all(name.startswith("images_evaluation/") for name in source.test.classes)
@@ -343,7 +343,7 @@ def test_a_mirror_is_asked_in_place_of_the_official_address(data_dir, tmp_path, 
     [
         ({"split": "vinyals"}, "`split` must be one of 'finn', 'lake'"),
         ({"size": 0}, "`size` must be an integer of at least 1"),
-        ({"ways": 4}, "The valid part has 3 of the 40 classes.*ways=4"),
+        ({"ways": 4}, "The valid split has 3 of the 40 classes.*ways=4"),
         ({"queries": 3}, "has 3 examples"),
     ],
 )
@@ -357,8 +357,8 @@ def test_invalid_options_are_rejected(data_dir, options, message):
 def test_the_real_omniglot(split, sizes, tmp_path_factory):
     cache = tmp_path_factory.getbasetemp() / "real_omniglot"
     source = Omniglot(os.environ["META_TF_OMNIGLOT"], ways=20, split=split, cache_dir=cache)
-    assert [len(getattr(source, p).classes) for p in PARTS] == sizes
-    assert len({c for p in PARTS for c in getattr(source, p).classes}) == 1623
+    assert [len(getattr(source, p).classes) for p in SPLITS] == sizes
+    assert len({c for p in SPLITS for c in getattr(source, p).classes}) == 1623
     x, _ = next(iter(source.train.batches(16)))
     images = x["query_x"].numpy()
     assert images.shape == (16, 300, 28, 28, 1)

@@ -59,7 +59,7 @@ def drawn(part, **options):
 
 
 def everything(part):
-    """All pictures of a part, and their labels."""
+    """All pictures of a split, and their labels."""
     return [t.numpy() for t in next(iter(part.labelled().batch(1000)))]
 
 

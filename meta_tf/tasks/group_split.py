@@ -1,4 +1,4 @@
-"""A part of a source whose tasks are groups: a patient, a speaker, a vehicle."""
+"""A split of a source whose tasks are groups: a patient, a speaker, a vehicle."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from meta_tf.checks import check_integer
 from meta_tf.tasks.examples import as_tasks, cut_out, drawn_rows, rows_of
-from meta_tf.tasks.part import Part, uniforms
+from meta_tf.tasks.split import Split, uniforms
 from meta_tf.types import Batch
 
 _MOST_TASKS = 10**7  # of `whole_groups`, which lists all of them
@@ -34,17 +34,17 @@ class Cells(NamedTuple):
         return self._replace(starts=self.starts[groups], counts=self.counts[groups])
 
 
-class GroupPart(Part):
+class GroupSplit(Split):
     """Tasks of one group each: an endless stream of random ones, or every group as a whole.
 
     Args:
-      cells: the part's examples.
+      cells: the split's examples.
       groups: the names of the groups, in the order of `cells`.
       shots, queries: the number of examples of each class of a task in `batches`.
       share: the fraction of a group's examples in the support set of `whole_groups`; None for
         `shots` examples.
       first: whether the support set is the earliest examples instead of random ones.
-      stream: the index of the part's independent random stream.
+      stream: the index of the split's independent random stream.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class GroupPart(Part):
             support set is the earliest examples.
 
         Returns:
-          An object with `batches(tasks, seed)`, like a part: a finite stream, `len(result)` tasks.
+          An object with `batches(tasks, seed)`, like a split: a finite stream, `len(result)` tasks.
 
         Raises:
           ValueError: if `draws` is below 1, or above 1 for support sets that are not random.
@@ -103,7 +103,7 @@ class GroupPart(Part):
         return WholeGroups(self, draws)
 
     def examples(self) -> tuple[np.ndarray, np.ndarray]:
-        """All examples of the part's groups.
+        """All examples of the split's groups.
 
         Returns:
           Inputs [n, ...], and targets [n, D] or labels [n], as arrays.
@@ -111,7 +111,7 @@ class GroupPart(Part):
         Example:
           >>> y = np.arange(300.0)
           >>> tasks = meta_tf.tasks.from_groups(y[:, None], y, np.arange(300) % 30)
-          >>> [len(part.examples()[0]) for part in (tasks.train, tasks.valid, tasks.test)]
+          >>> [len(split.examples()[0]) for split in (tasks.train, tasks.valid, tasks.test)]
           [190, 50, 60]
         """
         rows = rows_of(self._cells.starts, self._cells.counts)
@@ -160,11 +160,11 @@ class GroupPart(Part):
 
 
 class WholeGroups:
-    """The groups of a part one after another; see `GroupPart.whole_groups`."""
+    """The groups of a split one after another; see `GroupSplit.whole_groups`."""
 
-    def __init__(self, part: GroupPart, draws: int):
-        self._part, self._draws = part, draws
-        self.groups = part.groups * draws
+    def __init__(self, split: GroupSplit, draws: int):
+        self._split, self._draws = split, draws
+        self.groups = split.groups * draws
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -174,11 +174,11 @@ class WholeGroups:
 
         `tasks` is ignored, as each batch has one task; `seed` chooses the support sets.
         """
-        part, numbers = self._part, self._part._numbers
+        split, numbers = self._split, self._split._numbers
         for episode in range(len(self)):
             with tf.device("CPU:0"):
-                u = uniforms(seed, part._stream, tf.constant(episode, tf.int64), 1, numbers)
-                batch = part.whole(episode % len(part.groups), u.numpy()[0])
+                u = uniforms(seed, split._stream, tf.constant(episode, tf.int64), 1, numbers)
+                batch = split.whole(episode % len(split.groups), u.numpy()[0])
             yield batch
 
 

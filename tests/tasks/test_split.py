@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from meta_tf.tasks import HiddenTeacher, Part, Sinusoid, from_arrays, from_function
-from meta_tf.tasks.part import uniforms
+from meta_tf.tasks import HiddenTeacher, Sinusoid, Split, from_arrays, from_function
+from meta_tf.tasks.split import uniforms
 from tests.marks import exhaustive, few
 
 
@@ -181,7 +181,7 @@ def test_a_part_of_ones_own():
     def uniform(u):
         return {"support_x": u[:, :2], "support_y": u[:, :2], "query_x": u[:, 2:]}, u[:, 2:]
 
-    part = Part(uniform, numbers=3, stream=5, classes=["a"])
+    part = Split(uniform, numbers=3, stream=5, classes=["a"])
     x, _ = next(iter(part.batches(4, seed=3, start=2)))
     np.testing.assert_array_equal(x["support_x"], numbers(8, 4, width=3, stream=5)[:, :2])
     assert part.classes == ["a"]

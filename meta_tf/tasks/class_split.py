@@ -1,4 +1,4 @@
-"""A part of a source of classes: its single examples, and its features computed once."""
+"""A split of a source of classes: its single examples, and its features computed once."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from meta_tf.checks import check_integer, check_kind
 from meta_tf.pixels import largest_pixel
 from meta_tf.tasks.mapped import MappedExamples
 from meta_tf.tasks.meta_dataset import MetaDatasetSizes
-from meta_tf.tasks.part import Part
 from meta_tf.tasks.sampler import Sampler
+from meta_tf.tasks.split import Split
 
 
-class ClassPart(Part):
-    """The training, validation or test part of a source of classes."""
+class ClassSplit(Split):
+    """The training, validation or test split of a source of classes."""
 
     def __init__(self, sampler: Sampler, *, stream: int, classes: Sequence[str]):
         super().__init__(
@@ -39,8 +39,8 @@ class ClassPart(Part):
 
         Example:
           >>> vectors = np.random.default_rng(0).normal(size=[60, 8])
-          >>> part = meta_tf.tasks.from_arrays(vectors, np.arange(60) % 15, ways=2, queries=3).train
-          >>> len(part.labelled().batch(10))
+          >>> tasks = meta_tf.tasks.from_arrays(vectors, np.arange(60) % 15, ways=2, queries=3)
+          >>> len(tasks.train.labelled().batch(10))
           4
         """
         sampler = self._sampler
@@ -48,7 +48,7 @@ class ClassPart(Part):
         places = tf.data.Dataset.from_tensor_slices((sampler.rows(), labels))
         return places.map(lambda row, label: (sampler.cut_out(row), label))
 
-    def embedded(self, model: keras.Model, batch_size: int = 256) -> ClassPart:
+    def embedded(self, model: keras.Model, batch_size: int = 256) -> ClassSplit:
         """The same episodes, with a model's outputs as examples, computed once, now.
 
         An algorithm on the features of a frozen network then does not run the network for every
@@ -60,15 +60,15 @@ class ClassPart(Part):
           batch_size: the number of examples at a time; they must fit in memory.
 
         Returns:
-          A part with the same episodes by seed and number, with features as examples.
+          A split with the same episodes by seed and number, with features as examples.
 
         Raises:
           ValueError: if both the model and this source scale pixels, or if `batch_size` is invalid.
 
         Example:
           >>> vectors = np.random.default_rng(0).normal(size=[60, 8])
-          >>> part = meta_tf.tasks.from_arrays(vectors, np.arange(60) % 15, ways=2, queries=3).test
-          >>> part.embedded(meta_tf.models.mlp(8, None, (4,))).task_spec[1].shape
+          >>> split = meta_tf.tasks.from_arrays(vectors, np.arange(60) % 15, ways=2, queries=3).test
+          >>> split.embedded(meta_tf.models.mlp(8, None, (4,))).task_spec[1].shape
           TensorShape([6])
         """
         check_kind("model", model, keras.Model, "a Keras model")
@@ -86,13 +86,13 @@ class ClassPart(Part):
             for i in range(0, len(places), batch_size)
         ]
         of_features = sampler.of(tf.constant(np.concatenate(features)))
-        return ClassPart(of_features, stream=self._stream, classes=self.classes)
+        return ClassSplit(of_features, stream=self._stream, classes=self.classes)
 
-    def meta_dataset(self, **limits: int) -> ClassPart:
-        """Tasks from this part's classes, with sizes drawn as in Meta-Dataset.
+    def meta_dataset(self, **limits: int) -> ClassSplit:
+        """Tasks from this split's classes, with sizes drawn as in Meta-Dataset.
 
         Ways differ between tasks, and shots also between the classes of a task; the ways, shots
-        and queries of the part's own tasks have no effect. Classes are drawn uniformly, without
+        and queries of the split's own tasks have no effect. Classes are drawn uniformly, without
         the hierarchies of ImageNet and Omniglot that Meta-Dataset uses.
 
         Args:
@@ -100,15 +100,15 @@ class ClassPart(Part):
             `most_ways=50`, `most_queries=10`, `most_support=500` and `most_shots=100`.
 
         Returns:
-          A part with padded batches, which contain `support_size` and `query_size`.
+          A split with padded batches, which contain `support_size` and `query_size`.
 
         Raises:
           ValueError: if a limit is invalid, or classes or examples are too few.
 
         Example:
           >>> vectors = np.random.default_rng(0).normal(size=[600, 8])
-          >>> part = meta_tf.tasks.from_arrays(vectors, np.arange(600) % 30, ways=2).train
-          >>> x, _ = next(iter(part.meta_dataset(most_ways=10, most_support=60).batches(4)))
+          >>> split = meta_tf.tasks.from_arrays(vectors, np.arange(600) % 30, ways=2).train
+          >>> x, _ = next(iter(split.meta_dataset(most_ways=10, most_support=60).batches(4)))
           >>> x["support_x"].shape, x["support_size"].shape
           (TensorShape([4, 60, 8]), TensorShape([4]))
 
@@ -119,4 +119,4 @@ class ClassPart(Part):
         sampler = self._sampler._replace(
             ways=sizes.ways, shots=sizes.shots, queries=sizes.queries, sizes=sizes
         )
-        return ClassPart(sampler, stream=self._stream, classes=self.classes)
+        return ClassSplit(sampler, stream=self._stream, classes=self.classes)
