@@ -140,7 +140,7 @@ def sum_tasks(
     )
     if vectorize:
         shares = _shares(tasks, in_flight or _programs())
-        return _vectorized(fn, tasks, shares, compiled)
+        return _vectorized(one, tasks, shares, compiled)  # not `fn`: it is traced already
     run = tf.function(
         lambda tasks: _parallel(one, tasks, in_flight or cores()),
         jit_compile=compiled or None,
@@ -197,14 +197,14 @@ def _parallel(one: Any, tasks: Tensors, in_flight: int) -> tuple[Tensors, Tensor
 
 
 def _vectorized(
-    fn: SumFunction, tasks: Tensors, shares: int, compiled: bool
+    one: SumFunction, tasks: Tensors, shares: int, compiled: bool
 ) -> tuple[Tensors, Tensors]:
     """Runs one program per share, each for its part of the tasks."""
 
     def run(tasks: Tensors, first: Any = None, size: Any = None) -> tuple[Tensors, Tensors]:
         if size is not None:
             tasks = tf.nest.map_structure(lambda t: _part(t, first, size), tasks)
-        each, total = _all_at_once(fn, tasks)
+        each, total = _all_at_once(one, tasks)
         return each, tf.nest.map_structure(lambda t: tf.reduce_sum(t, 0), total)
 
     program = tf.function(run, jit_compile=compiled or None, autograph=False)
@@ -237,11 +237,11 @@ def _programs() -> int:
     return 1 if tf.config.list_logical_devices("GPU") else cores()
 
 
-def _all_at_once(fn: SumFunction, tasks: Tensors) -> tuple[Tensors, Tensors]:
+def _all_at_once(one: SumFunction, tasks: Tensors) -> tuple[Tensors, Tensors]:
     # Dropout's random numbers use a loop, which is expected.
     tf.get_logger().addFilter(_not_about_loops)
     try:
-        return tf.vectorized_map(fn, tasks, fallback_to_while_loop=True)
+        return tf.vectorized_map(one, tasks, fallback_to_while_loop=True)
     finally:
         tf.get_logger().removeFilter(_not_about_loops)
 
