@@ -481,7 +481,7 @@ def test_other_threads_predict_while_variables_are_made(monkeypatch):
         return make(*args, **options)
 
     waiting = []
-    monkeypatch.setattr(fitted._values, "_add_weight", make_slowly)
+    monkeypatch.setattr(fitted, "add_weight", make_slowly)
     assert len(fitted.weights) == 4
     waiting[0].join()
     assert counts == [4]
