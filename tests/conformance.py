@@ -282,7 +282,7 @@ OWN_CODE = [c for c in CASES if (", " not in c.name or c.thorough) and c.name no
 STATEFUL = named("meta-sgd", "dropout", "reptile", "maml++, statistics")
 # Whose batch norm does not depend on the other queries.
 DECLARED = [c for c in CASES if c.batch_norm != "transductive"]
-# Whose tasks XLA compiles: neither convolutions nor loops.
+# Whose tasks XLA can compile: neither convolutions nor loops.
 COMPILED = [
     case
     for case in CASES

@@ -120,7 +120,7 @@ def test_steps_in_one_program_are_steps_one_by_one(case):
     runs = []
     for per_call in (1, 3):
         learner = case.learner()
-        jit = "auto" if per_call > 1 else False  # one by one without XLA
+        jit = per_call > 1  # one by one without XLA
         optimizer = keras.optimizers.SGD(0.01)
         learner.compile(optimizer, steps_per_execution=per_call, jit_compile=jit)
         learner.fit(case.batches(), steps_per_epoch=3, shuffle=False, verbose=0)

@@ -16,7 +16,9 @@ from meta_tf.types import Tensor
 
 def accuracy(y: Tensor, predictions: Tensor) -> Tensor:
     """The fraction of correct predictions in each task: labels [T, Q], logits [T, Q, N] → [T]."""
-    return _mean(tf.argmax(predictions, -1, tf.int32) == tf.cast(y, tf.int32), predictions)
+    # Not `==`, whose result has an unknown rank if the number of tasks is unknown.
+    right = tf.equal(tf.argmax(predictions, -1, tf.int32), tf.cast(y, tf.int32))
+    return _mean(right, predictions)
 
 
 def mse(y: Tensor, predictions: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import tensorflow as tf
 import meta_tf
 from meta_tf.evaluation import Evaluation, evaluate, mean_and_interval
 from meta_tf.evaluation.compared import Baseline
+from meta_tf.evaluation.metrics import TASK_METRICS
 from tests.marks import slow
 
 LR = 0.1
@@ -375,3 +376,19 @@ def test_what_diverges_is_not_hidden_in_an_accuracy():
     model.set_weights([np.full_like(w, np.nan) for w in model.get_weights()])
     with pytest.raises(ValueError, match=r"after 0 inner steps, .* own weights are not finite"):
         evaluate(learner, class_tasks().test, 5)
+
+
+def test_metrics_take_predictions_of_an_unknown_number_of_tasks():
+    # Two tasks of two queries, one answer wrong; errors of 1 and 2.
+    logits = tf.constant([[[2.0, 1.0], [0.0, 1.0]], [[2.0, 1.0], [2.0, 1.0]]])
+    labels = tf.constant([[0, 1], [0, 1]])
+    numbers, right = tf.constant([[[1.0]], [[2.0]]]), tf.zeros([2, 1, 1])
+    for metric, y, predictions, expected in (
+        ("accuracy", labels, logits, [1.0, 0.5]),
+        ("mse", right, numbers, [1.0, 4.0]),
+    ):
+        spec = tf.TensorSpec([None, *predictions.shape[1:]])
+        traced = tf.function(
+            TASK_METRICS[metric], input_signature=[tf.TensorSpec.from_tensor(y), spec]
+        )
+        np.testing.assert_array_equal(traced(y, predictions), expected)
