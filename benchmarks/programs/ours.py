@@ -117,7 +117,7 @@ class Fit:
 
 def set_threads(work: Work) -> None:
     """As in `train.py`: one task per core is faster than kernels on all cores, except in XLA."""
-    set_up_device("cpu", dense=work.regression)
+    set_up_device("cpu", dense=work.network == "mlp")
 
 
 def learner(work: Work, settings: dict) -> meta_tf.MetaLearner:

@@ -72,7 +72,8 @@ def run(train: Train | Auto) -> None:
     if isinstance(train, Auto):
         train = chosen(train, GROUPS)
     training = train.training
-    set_up_device(training.device, dense=train.model.name == "mlp")
+    has_inner_loop = "inner_steps" in train.algorithm.component.takes
+    set_up_device(training.device, dense=train.model.name == "mlp" and has_inner_loop)
     workers = set_up_strategy(training)
     keras.config.set_dtype_policy(training.precision)
     keras.utils.set_random_seed(training.seed)
