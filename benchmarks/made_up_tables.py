@@ -31,6 +31,7 @@ from sklearn.ensemble import RandomForestRegressor
 import meta_tf
 from benchmarks.interval import interval
 from meta_tf.command.learners import load
+from meta_tf.layers.table_columns import MISSING
 
 RESULTS = Path(__file__).parent / "results" / "made_up_tables.json"
 GROUPS, DRAWS, SEED = 150, 4, 0
@@ -125,8 +126,8 @@ class ForestAndRidge:
     def __init__(self, tasks: Any):
         known = [tasks.train.by_group(), tasks.valid.by_group()]
         rows = np.concatenate([x for x, _ in known[0]])
-        # Gaps are the lowest float; categories are numbers, which suits trees.
-        self._fill = np.array([c[c > -1e30].mean() for c in rows.T])
+        # Categories are numbers, which suits trees.
+        self._fill = np.array([c[c != MISSING].mean() for c in rows.T])
         filled = self._filled(rows)
         self._mean, self._scale = filled.mean(0), filled.std(0)
         self._forest = self._fitted(known[0])
@@ -165,7 +166,7 @@ class ForestAndRidge:
         return RandomForestRegressor(300, min_samples_leaf=5, random_state=0).fit(x, y)
 
     def _filled(self, rows: np.ndarray) -> np.ndarray:
-        return np.where(rows < -1e30, self._fill, rows)
+        return np.where(rows == MISSING, self._fill, rows)
 
 
 if __name__ == "__main__":

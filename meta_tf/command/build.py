@@ -13,7 +13,7 @@ import meta_tf
 from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.command.flag_types import largest
 from meta_tf.command.learners import loading_error
-from meta_tf.command.registry import needs_classes
+from meta_tf.command.registry import has_inner_loop, needs_classes
 from meta_tf.command.settings import Choice, Train, TrainingSizes
 from meta_tf.evaluation.evaluate import AT_ONCE
 from meta_tf.evaluation.metrics import TaskInterval, TaskMean
@@ -194,7 +194,7 @@ def _embeds(algorithm: Choice) -> bool:
     """Whether the algorithm predicts from embeddings, so that the model has no last layer."""
     takes, maker = algorithm.component.takes, algorithm.component.make
     is_one = isinstance(maker, type) and issubclass(maker, EmbeddingLearner)
-    return is_one or ("ways" in takes and "inner_steps" not in takes)
+    return is_one or ("ways" in takes and not has_inner_loop(algorithm.component))
 
 
 def _check_loads(model: keras.Model, name: str) -> None:

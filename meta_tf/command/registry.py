@@ -237,6 +237,11 @@ def first_sentence(text: str) -> str:
     return re.sub('[`"]', "", f"{first}{sentence[1:]}.") if text else ""
 
 
+def has_inner_loop(algorithm: Component) -> bool:
+    """Whether an algorithm learns a task in steps."""
+    return "inner_steps" in algorithm.takes
+
+
 def needs_classes(algorithm: Component) -> bool:
     """Whether a built-in algorithm can only classify."""
     ways = algorithm.takes.get("ways")

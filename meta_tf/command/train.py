@@ -21,6 +21,7 @@ from meta_tf.command.finish import finish
 from meta_tf.command.flag_types import largest
 from meta_tf.command.initial_weights import take_weights
 from meta_tf.command.learners import loading_error
+from meta_tf.command.registry import has_inner_loop
 from meta_tf.command.settings import Learner, Train, TrainingSizes
 from meta_tf.files import write_text
 from meta_tf.run import stop
@@ -72,8 +73,8 @@ def run(train: Train | Auto) -> None:
     if isinstance(train, Auto):
         train = chosen(train, GROUPS)
     training = train.training
-    has_inner_loop = "inner_steps" in train.algorithm.component.takes
-    set_up_device(training.device, dense=train.model.name == "mlp" and has_inner_loop)
+    dense = train.model.name == "mlp" and has_inner_loop(train.algorithm.component)
+    set_up_device(training.device, dense)
     workers = set_up_strategy(training)
     keras.config.set_dtype_policy(training.precision)
     keras.utils.set_random_seed(training.seed)
