@@ -81,9 +81,17 @@ def value_of(values: flags.FlagValues, name: str) -> Any:
 
 
 def settings_of(kind: type, values: flags.FlagValues, without: Collection[str] = ()) -> Any:
-    """A dataclass of settings from the flags of its fields; those in `without` are None."""
-    names = registry.arguments_of(kind)
-    return kind(**{n: None if n in without else value_of(values, n) for n in names})
+    """A dataclass of settings from the flags of its fields; those in `without` are None.
+
+    Raises:
+      ValueError: if a field without a default is not given.
+    """
+    fields = registry.arguments_of(kind)
+    found = {name: None if name in without else value_of(values, name) for name in fields}
+    for name, field in fields.items():
+        if field.default is inspect.Parameter.empty and found[name] is None:
+            raise ValueError(f"--{name} is needed: {field.about}")
+    return kind(**found)
 
 
 def settings_in(groups: Groups, values: flags.FlagValues) -> Any:
@@ -116,12 +124,13 @@ def _define(values: flags.FlagValues, title: str, argument: Argument) -> None:
     """Defines a flag with the name, annotation, default and description of an argument."""
     options: dict[str, Any] = {"flag_values": values, "module_name": title}
     name, about, parser = argument.name, argument.about, parser_for(argument.annotation)
+    default = None if argument.default is inspect.Parameter.empty else argument.default
     if isinstance(parser, flags.BooleanParser):
-        flags.DEFINE_bool(name, argument.default, about, **options)
+        flags.DEFINE_bool(name, default, about, **options)
     elif type(parser) is flags.EnumParser:
-        flags.DEFINE_enum(name, argument.default, parser.enum_values, about, **options)
+        flags.DEFINE_enum(name, default, parser.enum_values, about, **options)
     elif parser:
-        flags.DEFINE(parser, name, argument.default, about, serializer=AsText(), **options)
+        flags.DEFINE(parser, name, default, about, serializer=AsText(), **options)
 
 
 def _about(uses: list[tuple[Component, Argument]]) -> str:
