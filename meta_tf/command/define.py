@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from absl import flags
 
 from meta_tf.command import registry
-from meta_tf.command.flag_types import NONE, AsText, Name, OrNone, as_text, parser_for
+from meta_tf.command.flag_types import AsText, Name, as_text, parser_for
 from meta_tf.command.registry import Argument, Component
 from meta_tf.run.settings import AtLeast
 from meta_tf.tasks.size_range import SizeRange
@@ -74,24 +74,17 @@ def flags_of(groups: Groups) -> flags.FlagValues:
     return values
 
 
-def value_of(values: flags.FlagValues, name: str) -> Any:
-    """The value of a flag; None if it is not given, or given as `none`."""
-    value = values[name].value
-    return None if value == NONE and isinstance(values[name].parser, OrNone) else value
-
-
 def settings_of(kind: type, values: flags.FlagValues, without: Collection[str] = ()) -> Any:
-    """A dataclass of settings from the flags of its fields; those in `without` are None.
+    """A dataclass of settings from the flags of its fields, except for those in `without`.
 
     Raises:
       ValueError: if a field without a default is not given.
     """
-    fields = registry.arguments_of(kind)
-    found = {name: None if name in without else value_of(values, name) for name in fields}
+    fields = {n: field for n, field in registry.arguments_of(kind).items() if n not in without}
     for name, field in fields.items():
-        if field.default is inspect.Parameter.empty and found[name] is None:
+        if field.default is inspect.Parameter.empty and values[name].value is None:
             raise ValueError(f"--{name} is needed: {field.about}")
-    return kind(**found)
+    return kind(**{name: values[name].value for name in fields})
 
 
 def settings_in(groups: Groups, values: flags.FlagValues) -> Any:

@@ -16,13 +16,13 @@ import tensorflow as tf
 import meta_tf
 from meta_tf.batch.map_tasks import cores
 from meta_tf.command import build
+from meta_tf.command.made_with import MadeWith
 from meta_tf.command.settings import Train
 from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
 from meta_tf.files import whole_file, write_text
 from meta_tf.learner.calibrate import classifies, enough_tasks
 from meta_tf.run import checkpoints, log
 from meta_tf.run.checkpoints import LEARNER, RESULTS
-from meta_tf.run.made_with import MadeWith
 
 
 def finish(

@@ -103,6 +103,7 @@ class Train:
       model: its network.
       algorithm: how it learns a task.
       learner: its other settings.
+      ignored: the flags of the dataclasses that have no meaning together with the others.
       set: the arguments without a flag, as given to `--set`.
       command: the words of the command line.
     """
@@ -113,6 +114,7 @@ class Train:
     model: Choice
     algorithm: Choice
     learner: Learner
+    ignored: frozenset[str] = frozenset()
     set: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
 
