@@ -15,10 +15,9 @@ def build_all(command, words):
     """Does what a command does before anything is computed."""
     settings = read(command, words)
     if command == "train":
-        ways = build.ways_of(settings, None)
-        algorithm = build.build_algorithm(settings, ways)
+        algorithm = build.build_algorithm(settings, build.ways_of(settings, None))
         tasks = build.build_tasks(settings.task, settings.sizes)
-        build.build_learner(settings, tasks, ways if tasks.ways else None, algorithm)
+        build.build_learner(settings, tasks, algorithm)
     if command == "evaluate":
         build.build_tasks(settings[1])
 
