@@ -66,7 +66,7 @@ def chosen(auto: Auto, groups: Groups) -> Train:
 def _selected(auto: Auto, groups: Groups) -> Selection:
     """Trains the algorithms that suit the tasks briefly."""
     training = auto.training
-    first = _read(auto, groups, _OF_CLASSES[2])  # ANIL, which suits tasks of either kind
+    first = _read(auto, groups, "anil")  # which suits tasks of either kind
     set_up_device(training.device)
     keras.config.set_dtype_policy(training.precision)
     tasks = build.build_tasks(first.task, first.sizes)

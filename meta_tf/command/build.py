@@ -18,7 +18,6 @@ from meta_tf.command.settings import Choice, Train, TrainingSizes
 from meta_tf.evaluation.evaluate import AT_ONCE
 from meta_tf.evaluation.metrics import TaskInterval, TaskMean
 from meta_tf.learner.check_steps import check_steps
-from meta_tf.network.standardized import standardize_layer
 from meta_tf.run.settings import Training
 
 
@@ -172,16 +171,6 @@ def build_learner(
     if not train.model.component.is_built_in:
         _check_loads(model, train.model.name)
     return learner
-
-
-def check_units(train: Train, learner: meta_tf.MetaLearner) -> None:
-    """Raises ValueError for a run of a version that did not scale tables inside the learner."""
-    if train.task.name == "table" and standardize_layer(learner.model) is None:
-        raise ValueError(
-            f"--workdir={train.training.workdir} contains a run of an earlier version, which "
-            "scaled the columns of the table outside the learner. Start again with --restart, or "
-            "give another --workdir."
-        )
 
 
 def _are_in_units(tasks: meta_tf.tasks.Source) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +77,8 @@ def run(train: Train | Auto) -> None:
     workers = set_up_strategy(training)
     keras.config.set_dtype_policy(training.precision)
     keras.utils.set_random_seed(training.seed)
-    if not workers.is_chief:
-        _run(train, workers, True)
-        return
-    with claimed(training.workdir) as writable:
+    # Only the chief has a folder.
+    with claimed(training.workdir) if workers.is_chief else nullcontext(True) as writable:
         _run(train, workers, writable)
 
 
@@ -104,7 +103,6 @@ def _run(train: Train, workers: Workers, writable: bool) -> None:
         with workers.strategy.scope():
             if begin:
                 learner = _loaded(begin.path, algorithm)
-                build.check_units(train, learner)
                 _set_rates(learner, training)
             else:
                 learner = build.build_learner(train, tasks, algorithm)

@@ -8,7 +8,7 @@ from absl import flags
 from meta_tf.command import build, define, registry
 from meta_tf.command.flag_types import Integer, Name, Number, OrNone, Path, Sizes, Words
 from meta_tf.command.made_with import made_with
-from meta_tf.command.main import COMMANDS, groups_of, main, read
+from meta_tf.command.main import COMMANDS, main, module_of, read
 
 
 def build_all(command, words):
@@ -54,7 +54,7 @@ def wrong_texts(flag):
 OF_ANY_FLAG = [
     (command, name, text)
     for command in COMMANDS
-    for values in [define.flags_of(groups_of(command))]
+    for values in [define.flags_of(module_of(command).GROUPS)]
     for name in values
     for text in wrong_texts(values[name])
 ]
