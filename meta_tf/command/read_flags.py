@@ -14,7 +14,7 @@ from meta_tf import zoo
 from meta_tf.command import registry
 from meta_tf.command.define import Groups, flags_of
 from meta_tf.command.flag_types import Range
-from meta_tf.run.made_with import lines_of, pairs_in
+from meta_tf.command.made_with import lines_of, pairs_in
 
 _PRESETS = Path(__file__).resolve().parent / "presets"
 _DEFAULT = {
@@ -34,8 +34,8 @@ def read_flags(
 ) -> flags.FlagValues:
     """The flags of a subcommand. `present` marks those on the command line.
 
-    The others become defaults: files of flags override the preset or, in an evaluation, the tasks
-    that the learner was trained on.
+    Files of flags override the preset or, in an evaluation, the tasks that the learner was trained
+    on. Flags that none of these contains have `using_default_value`.
 
     Args:
       program: the subcommand, for errors, such as `meta-tf train`.
@@ -69,7 +69,7 @@ def read_flags(
     for layer in reversed(layers[1:]):
         for name in layer:
             if layer[name].present:
-                values.set_default(name, layer[name].value)
+                setattr(values, name, layer[name].value)
     values([program, *words])
     return values
 

@@ -15,12 +15,13 @@ from meta_tf.algorithms import InnerLoop
 from meta_tf.command import build
 from meta_tf.command.auto import NAME as AUTO
 from meta_tf.command.auto import Auto, auto_of, chosen
-from meta_tf.command.configure import made_with, train_of
+from meta_tf.command.configure import train_of
 from meta_tf.command.define import Groups
 from meta_tf.command.finish import finish
 from meta_tf.command.flag_types import largest
 from meta_tf.command.initial_weights import take_weights
 from meta_tf.command.learners import loading_error
+from meta_tf.command.made_with import NAME, MadeWith, made_with
 from meta_tf.command.registry import has_inner_loop
 from meta_tf.command.settings import Learner, Train, TrainingSizes
 from meta_tf.files import write_text
@@ -37,7 +38,6 @@ from meta_tf.run.checkpoints import (
 from meta_tf.run.devices import set_up_device, set_up_strategy
 from meta_tf.run.fit import check_profile, fit
 from meta_tf.run.lock import claimed
-from meta_tf.run.made_with import NAME, MadeWith
 from meta_tf.run.settings import Training
 from meta_tf.run.workers import Workers
 
@@ -95,8 +95,8 @@ def _run(train: Train, workers: Workers, writable: bool) -> None:
     made = made_with(train, algorithm)
     restarts = False
     if workers.is_chief:
-        made.check_same_run(training)
-        restarts = made.restarts(training)
+        made.check_same_run()
+        restarts = made.restarts()
     tasks = table or build.build_tasks(train.task, train.sizes)
     # The number of classes that the learner has to distinguish, in training and afterwards.
     ways = max(tasks.ways or 0, largest(train.sizes.train_ways)) or None
@@ -174,7 +174,7 @@ def _begin(
     workdir = Path(training.workdir)
     begin = f"Continuing from iteration {start.iteration}" if start else "Starting at iteration 0"
     print(f"{begin} of {training.iterations}, in {workdir}.", flush=True)
-    text = made_with.text(training, restarts)
+    text = made_with.text(restarts)
     clear_way(training, start, restarts)
     write_text(workdir / NAME, text)
 

@@ -11,7 +11,7 @@ import pytest
 
 import meta_tf
 from meta_tf.command import build
-from meta_tf.command.configure import made_with
+from meta_tf.command.made_with import made_with
 from meta_tf.command.main import read
 from meta_tf.command.train import Usable
 from meta_tf.run import checkpoints

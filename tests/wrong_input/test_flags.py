@@ -6,8 +6,8 @@ import pytest
 from absl import flags
 
 from meta_tf.command import build, define, registry
-from meta_tf.command.configure import made_with
 from meta_tf.command.flag_types import Integer, Name, Number, OrNone, Path, Sizes, Words
+from meta_tf.command.made_with import made_with
 from meta_tf.command.main import COMMANDS, groups_of, main, read
 
 
@@ -203,7 +203,7 @@ def test_a_damaged_file_of_flags_is_named(tmp_path, content, told, use):
         settings = read("train", [f"--workdir={tmp_path}"])
         with pytest.raises(ValueError, match=r"flags\.txt must be a file of lines") as raised:
             made = made_with(settings, build.build_algorithm(settings, None))
-            made.check_same_run(settings.training)
+            made.check_same_run()
         text = str(raised.value)
     assert str(path) in text and any(part in text for part in told), text
 
