@@ -121,12 +121,6 @@ def build_algorithm(train: Train, ways: int | None) -> meta_tf.Algorithm:
     return train.algorithm.make(**({} if ways is None else {"ways": ways}))
 
 
-def build_optimizer(training: Training, algorithm: str) -> keras.optimizers.Optimizer:
-    """The outer optimiser."""
-    optimizer = keras.optimizers.SGD if algorithm == "reptile" else keras.optimizers.Adam
-    return optimizer(outer_rate(training), global_clipnorm=training.clip_norm)
-
-
 def outer_rate(training: Training) -> Any:
     """The step size of the outer optimiser: a number or a schedule."""
     rate, steps = training.meta_lr, training.iterations
@@ -167,7 +161,10 @@ def build_learner(
         metrics += [TaskMean("log_likelihood"), TaskMean("coverage_90")]
     if _are_in_units(tasks):
         learner.standardize(tasks.train)
-    learner.compile(build_optimizer(train.training, train.algorithm.name), metrics=metrics)
+    training = train.training
+    kind = keras.optimizers.SGD if train.algorithm.name == "reptile" else keras.optimizers.Adam
+    optimizer = kind(outer_rate(training), global_clipnorm=training.clip_norm)
+    learner.compile(optimizer, metrics=metrics)
     if not train.model.component.is_built_in:
         _check_loads(model, train.model.name)
     return learner

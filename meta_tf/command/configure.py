@@ -35,8 +35,10 @@ def train_of(values: flags.FlagValues) -> Train:
     model = components["model"]
     if model.is_built_in and "normalization" not in model.takes:
         ignored["batch_norm"] = "model"
+    takes = components["task"].takes
     for name in registry.arguments_of(TrainingSizes):
-        if argument := _size_argument(components["task"], name):
+        # Of training tasks, or of all tasks.
+        if argument := takes.get(name) or takes.get(name.removeprefix("train_")):
             _check_size(values, name, argument)
         else:
             ignored[name] = "task"
@@ -88,7 +90,7 @@ def _choices(values: flags.FlagValues, components: Mapping[str, Component]) -> d
     found = {}
     for kind, component in components.items():
         own, given = component.flags(), {}
-        for flag in registry.flags_of(kind):
+        for flag in registry.component_flags(kind):
             if flag not in own:
                 _check_absent(values, flag, kind)
             elif not values[flag].using_default_value:
@@ -98,11 +100,6 @@ def _choices(values: flags.FlagValues, components: Mapping[str, Component]) -> d
             given.setdefault("support", "first")
         found[kind] = Choice(component, given, assigned[kind])
     return found
-
-
-def _size_argument(task: Component, name: str) -> Argument | None:
-    """The argument of a task source for the size of training tasks, or of all tasks."""
-    return task.takes.get(name) or task.takes.get(name.removeprefix("train_"))
 
 
 def _check_size(values: flags.FlagValues, name: str, argument: Argument) -> None:

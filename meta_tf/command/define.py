@@ -96,17 +96,12 @@ def settings_in(groups: Groups, values: flags.FlagValues) -> Any:
     return found if len(found) > 1 else found[0]
 
 
-def help_of(values: flags.FlagValues, groups: Groups) -> str:
-    """The help of all flags, by group."""
-    return "\n".join(values.module_help(title) for title in groups).strip("\n")
-
-
 def _define_components(values: flags.FlagValues, title: str, kind: str) -> None:
     """Defines the flag that selects a task, model or algorithm, and those of all built-in ones."""
     name = Name(*registry.BUILT_IN[kind], *registry.CHOSEN.get(kind, ()))
     default = DEFAULT[kind]
     flags.DEFINE(name, kind, default, _ABOUT[kind], values, AsText(), module_name=title)
-    for flag, uses in registry.flags_of(kind).items():
+    for flag, uses in registry.component_flags(kind).items():
         annotation, about = uses[0][1].annotation, _about(uses)
         if kind == "task" and flag in _SIZES:
             annotation, about = _SIZES[flag]

@@ -161,7 +161,7 @@ def made_with(train: Train, algorithm: meta_tf.Algorithm) -> MadeWith:
         kind = choice.component.kind
         settings[kind] = (choice.name, "")
         for flag, argument in choice.component.flags().items():
-            if flag in registry.flags_of(kind):
+            if flag in registry.component_flags(kind):
                 value = choice.given.get(argument.name, argument.default)
                 settings[flag] = _texts(value, argument)
     if "queries" in settings and "queries" not in train.task.given:
@@ -169,7 +169,7 @@ def made_with(train: Train, algorithm: meta_tf.Algorithm) -> MadeWith:
     settings["algorithm"] = (train.algorithm.name, "")
     fields = {field.name: field.default for field in dataclasses.fields(algorithm)}
     for flag, argument in train.algorithm.component.flags().items():
-        if flag in registry.flags_of("algorithm"):
+        if flag in registry.component_flags("algorithm"):
             values = getattr(algorithm, argument.name), fields[argument.name]
             settings[flag] = (as_text(values[0]), as_text(values[1]))
     free = set(_FREE)

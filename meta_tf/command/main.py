@@ -146,20 +146,21 @@ def help_text() -> str:
 def help_of(name: str) -> str:
     """What `meta-tf NAME --help` prints."""
     from meta_tf import zoo
-    from meta_tf.command import define
+    from meta_tf.command.define import flags_of
     from meta_tf.command.read_flags import about_preset, presets
 
     command = module_of(name)
     words = [f"[{word.upper()}]" for word in WORDS.get(name, ())]
     usage = " ".join(["usage: meta-tf", name, *words, "[--flag=value ...]"])
-    values = define.flags_of(command.GROUPS)
-    parts = [usage, COMMANDS[name], define.help_of(values, command.GROUPS)]
+    values = flags_of(command.GROUPS)
+    listed = "\n".join(values.module_help(title) for title in command.GROUPS)
+    parts = [usage, COMMANDS[name], listed.strip("\n")]
     if {"learner", "initial_weights"} & set(values):
         parts.append("shipped learners:\n" + "\n".join(f"  {name}" for name in zoo.names()))
     parts.append(f"examples:{command.EXAMPLES.rstrip()}")
     if "preset" in values:
-        listed = (f"  {name}\n      {about_preset(name)}" for name in presets())
-        parts.append("presets:\n" + "\n".join(listed))
+        described = (f"  {name}\n      {about_preset(name)}" for name in presets())
+        parts.append("presets:\n" + "\n".join(described))
     return "\n\n".join(parts)
 
 

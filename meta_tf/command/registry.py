@@ -158,16 +158,11 @@ def find(kind: str, name: str) -> Component:
         ) from None
 
 
-def built_in(kind: str) -> list[Component]:
-    """All built-in tasks, models or algorithms."""
-    return [find(kind, name) for name in BUILT_IN[kind]]
-
-
 @functools.cache
-def flags_of(kind: str) -> dict[str, list[tuple[Component, Argument]]]:
+def component_flags(kind: str) -> dict[str, list[tuple[Component, Argument]]]:
     """The flags of all built-in tasks, models or algorithms, with the components that have them."""
     found: dict[str, list[tuple[Component, Argument]]] = {}
-    for component in built_in(kind):
+    for component in (find(kind, name) for name in BUILT_IN[kind]):
         for flag, argument in component.flags().items():
             found.setdefault(flag, []).append((component, argument))
     return found

@@ -224,13 +224,13 @@ def test_what_is_wrong_in_a_file_of_flags_is_told_with_the_file(tmp_path, line):
 
 def test_two_flags_of_one_name_are_told_in_one_line_by_the_help_too(monkeypatch, capsys):
     # As with an algorithm whose dataclass has a field `hidden`.
-    real = registry.flags_of
+    real = registry.component_flags
 
     def flags_of(what):
         taken = real("model")["hidden"]
         return {**real(what), "hidden": taken} if what == "algorithm" else real(what)
 
-    monkeypatch.setattr(registry, "flags_of", flags_of)
+    monkeypatch.setattr(registry, "component_flags", flags_of)
     for words in (["train", "--help"], ["train", "--shots=1"]):
         assert main(words) == 1
         err = capsys.readouterr().err
