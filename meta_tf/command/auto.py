@@ -76,7 +76,7 @@ def _selected(auto: Auto, groups: Groups) -> Selection:
         keras.utils.set_random_seed(training.seed)
         try:
             train = _read(auto, groups, name)
-            algorithm = build.build_algorithm(train, build.ways_of(train, tasks))
+            algorithm = build.build_algorithm(train, tasks)
             constant = dataclasses.replace(train.training, meta_schedule="constant")
             train = dataclasses.replace(train, training=constant)
             learners[name] = build.build_learner(train, tasks, algorithm)

@@ -28,7 +28,7 @@ def train_of(values: flags.FlagValues) -> Train:
         or a file, such a flag is ignored.
     """
     components = _components(values)
-    _check_algorithm(values, components)
+    _check_preset(values, components["algorithm"])
     choices = _choices(values, components)
     training = training_of(values)
     ignored = {name: "strategy" for name, of in _OF_STRATEGY.items() if of != training.strategy}
@@ -122,14 +122,8 @@ def _check_absent(values: flags.FlagValues, name: str, kind: str) -> None:
         )
 
 
-def _check_algorithm(values: flags.FlagValues, components: Mapping[str, Component]) -> None:
-    """Raises ValueError if the algorithm does not fit the task or the preset."""
-    algorithm, task = components["algorithm"], components["task"]
-    if registry.needs_classes(algorithm) and task.name in ("sinusoid", "hidden_teacher"):
-        raise ValueError(
-            f"--algorithm={algorithm.name} needs classes. Received: --task={task.name}. Use "
-            "--task=omniglot or --task=images."
-        )
+def _check_preset(values: flags.FlagValues, algorithm: Component) -> None:
+    """Raises ValueError if the algorithm does not fit the preset."""
     needed = sorted(name for name in ("inner_lr", "inner_steps") if not values[name].present)
     unlike = values.preset and not values.preset.endswith(f"_{algorithm.name}")
     if algorithm.name in _OF_ITS_OWN and unlike and needed:

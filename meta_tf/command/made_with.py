@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import inspect
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -184,7 +183,7 @@ def made_with(train: Train, algorithm: meta_tf.Algorithm) -> MadeWith:
 def _texts(value: Any, argument: Argument) -> tuple[str, str]:
     """The text of a value and of the argument's default, `none` if text cannot express it."""
     parser, default, text = parser_for(argument.annotation), argument.default, NONE
-    if parser and default is not inspect.Parameter.empty:
+    if parser and not argument.is_required:
         with contextlib.suppress(ValueError):
             if parser.parse(as_text(default)) == default:
                 text = as_text(default)

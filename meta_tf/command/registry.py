@@ -84,6 +84,11 @@ class Argument:
     default: Any
     about: str
 
+    @property
+    def is_required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is inspect.Parameter.empty
+
 
 @dataclasses.dataclass(frozen=True)
 class Component:
@@ -240,7 +245,7 @@ def has_inner_loop(algorithm: Component) -> bool:
 def needs_classes(algorithm: Component) -> bool:
     """Whether a built-in algorithm can only classify."""
     ways = algorithm.takes.get("ways")
-    required = ways is not None and ways.default is inspect.Parameter.empty
+    required = ways is not None and ways.is_required
     # The prototypes of the classes are the last layer of ProtoMAML.
     return algorithm.is_built_in and (required or algorithm.name == "protomaml")
 

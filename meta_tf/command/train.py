@@ -85,14 +85,14 @@ def run(train: Train | Auto) -> None:
 def _run(train: Train, workers: Workers, writable: bool) -> None:
     """Starts or resumes the run in a locked folder, or helps the chief of the run."""
     training = train.training
-    # The number of classes, which some algorithms need, is known only from the table itself.
-    is_table = train.task.name == "table"
-    table = build.build_tasks(train.task, train.sizes) if is_table else None
-    algorithm = build.build_algorithm(train, build.ways_of(train, table))
+    # Where no flag sets the number of classes, which some algorithms need, the source knows it.
+    has_ways = "ways" in train.task.component.takes
+    tasks = None if has_ways else build.build_tasks(train.task, train.sizes)
+    algorithm = build.build_algorithm(train, tasks)
     made = made_with(train, algorithm)
     if workers.is_chief:
         made.check_same_run()
-    tasks = table or build.build_tasks(train.task, train.sizes)
+    tasks = tasks or build.build_tasks(train.task, train.sizes)
     start = None
     if workers.is_chief:
         start = find_start(training, made.restarts(), lambda c: wrong_with(c, made, algorithm))

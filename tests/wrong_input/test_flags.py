@@ -15,8 +15,8 @@ def build_all(command, words):
     """Does what a command does before anything is computed."""
     settings = read(command, words)
     if command == "train":
-        algorithm = build.build_algorithm(settings, build.ways_of(settings, None))
         tasks = build.build_tasks(settings.task, settings.sizes)
+        algorithm = build.build_algorithm(settings, tasks)
         build.build_learner(settings, tasks, algorithm)
     if command == "evaluate":
         build.build_tasks(settings[1])
@@ -201,7 +201,7 @@ def test_a_damaged_file_of_flags_is_named(tmp_path, content, told, use):
     else:
         settings = read("train", [f"--workdir={tmp_path}"])
         with pytest.raises(ValueError, match=r"flags\.txt must be a file of lines") as raised:
-            made = made_with(settings, build.build_algorithm(settings, None))
+            made = made_with(settings, build.build_algorithm(settings))
             made.check_same_run()
         text = str(raised.value)
     assert str(path) in text and any(part in text for part in told), text
