@@ -149,17 +149,12 @@ def find(kind: str, name: str) -> Component:
         )
     if kind == "algorithm" and ":" in name:
         _check_algorithm(found, name)
-    elif not callable(found):
-        raise ValueError(
-            f"--{kind} must name a function or class. Received: {name}, of type "
-            f"{type(found).__name__}."
-        )
     try:
         return Component(kind, name, found, arguments_of(found))
-    except ValueError:  # it is written in C
+    except (TypeError, ValueError):  # it is not callable, or written in C
         raise ValueError(
-            f"--{kind} must name a function or class with a signature. Received: {name}, which has "
-            "none. Wrap it in a function."
+            f"--{kind} must name a function or class with a signature. Received: {name}, of type "
+            f"{type(found).__name__}, which has none. Wrap it in a function."
         ) from None
 
 
