@@ -97,8 +97,8 @@ def settings_in(groups: Groups, values: flags.FlagValues) -> Any:
 
 def _define_components(values: flags.FlagValues, title: str, kind: str) -> None:
     """Defines the flag that selects a task, model or algorithm, and those of all built-in ones."""
-    name = Name(*registry.BUILT_IN[kind], *registry.CHOSEN.get(kind, ()))
-    default = DEFAULT[kind]
+    chosen = [registry.AUTO] if kind == "algorithm" else []
+    name, default = Name(*registry.BUILT_IN[kind], *chosen), DEFAULT[kind]
     flags.DEFINE(name, kind, default, _ABOUT[kind], values, AsText(), module_name=title)
     for flag, uses in registry.component_flags(kind).items():
         annotation, about = uses[0][1].annotation, _about(uses)

@@ -51,8 +51,7 @@ BUILT_IN = {
         "reptile": "meta_tf.algorithms:Reptile",
     },
 }
-# Names that stand for one of the built-in ones, which the command chooses.
-CHOSEN = {"algorithm": ("auto",)}
+AUTO = "auto"  # the algorithm that the command chooses
 # Flags whose names differ from those of their arguments. If two components use a name for different
 # arguments, the key begins with the name of the component, or with its kind.
 RENAMED = {

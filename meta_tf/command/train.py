@@ -13,7 +13,6 @@ from absl import flags
 import meta_tf
 from meta_tf.algorithms import InnerLoop
 from meta_tf.command import build
-from meta_tf.command.auto import NAME as AUTO
 from meta_tf.command.auto import Auto, auto_of, chosen
 from meta_tf.command.configure import train_of
 from meta_tf.command.define import Groups
@@ -21,7 +20,7 @@ from meta_tf.command.finish import finish
 from meta_tf.command.initial_weights import take_weights
 from meta_tf.command.learners import loading_error
 from meta_tf.command.made_with import NAME, MadeWith, made_with
-from meta_tf.command.registry import has_inner_loop
+from meta_tf.command.registry import AUTO, has_inner_loop
 from meta_tf.command.settings import Learner, Train, TrainingSizes
 from meta_tf.files import write_text
 from meta_tf.run import stop
