@@ -32,7 +32,8 @@ def train_of(values: flags.FlagValues) -> Train:
     choices = _choices(values, components)
     training = training_of(values)
     ignored = {name: "strategy" for name, of in _OF_STRATEGY.items() if of != training.strategy}
-    if not _normalizes(components["model"]):
+    model = components["model"]
+    if model.is_built_in and "normalization" not in model.takes:
         ignored["batch_norm"] = "model"
     for name in registry.arguments_of(TrainingSizes):
         if argument := _size_argument(components["task"], name):
@@ -113,11 +114,6 @@ def _check_size(values: flags.FlagValues, name: str, argument: Argument) -> None
             f"--{name} must be one number for --task={values.task}. Received: "
             f"--{name}={values[name].value}. Ranges are for --task=omniglot and images."
         )
-
-
-def _normalizes(model: Component) -> bool:
-    """Whether a network can have batch normalisation."""
-    return not model.is_built_in or "normalization" in model.takes
 
 
 def _check_absent(values: flags.FlagValues, name: str, kind: str) -> None:

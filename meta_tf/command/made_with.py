@@ -67,14 +67,14 @@ class MadeWith:
         name, old, new = changed
         return f"it is of another run, with --{name}={old}, and not {new}"
 
-    def text(self, restarts: bool = False) -> str:
+    def text(self) -> str:
         """The content of `flags.txt`, which `--flagfile` accepts.
 
-        With `restarts`, a comment records the rates until `restart_from`.
+        If the run `restarts`, a comment records the rates until `restart_from`.
         """
         lines = self._lines()
         history = [] if self.training.restart else [line for line in lines if _HISTORY.match(line)]
-        if restarts:
+        if self.restarts():
             old = [f"--{name}={text}" for name, text in pairs_in(lines) if name in RATES]
             history.append(f"# Until iteration {self.training.restart_from}: {' '.join(old)}")
         return "\n".join([*history, *(f"--{name}={text}" for name, text in self.pairs())]) + "\n"

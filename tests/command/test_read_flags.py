@@ -8,7 +8,7 @@ import pytest
 
 from meta_tf.command.build import build_algorithm, ways_of
 from meta_tf.command.made_with import made_with
-from meta_tf.command.main import groups_of, read
+from meta_tf.command.main import module_of, read
 from meta_tf.command.read_flags import about_preset, presets, read_flags
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,7 +17,7 @@ PRESETS = ROOT / "meta_tf" / "command" / "presets"
 
 
 def flags(*words):
-    return read_flags("meta-tf train", groups_of("train"), words)
+    return read_flags("meta-tf train", module_of("train").GROUPS, words)
 
 
 def train(*words):
