@@ -17,6 +17,7 @@ from meta_tf.calibration import (
     softmax,
 )
 from meta_tf.layers.strangeness import MEANS, NOISE, WITHIN
+from meta_tf.learner import calibrate
 
 CE = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 RNG = np.random.default_rng(0)
@@ -313,6 +314,21 @@ def test_transductive_inputs_are_judged_one_by_one_in_the_same_batch():
     judged = uncalibrated.adapt(SUPPORT, LABELS).judged(QUERY, batch_with=SUPPORT)
     np.testing.assert_array_equal(judged.logits, logits)
     assert judged.apart is None
+
+
+def test_by_default_100_tasks_calibrate_or_fewer_if_each_query_is_predicted_alone(
+    parts, monkeypatch
+):
+    learner = embedding_learner(meta_tf.ProtoNet(ways=3))
+    given = learner.calibrate(parts[0], tasks_number=100, seed=1)
+    assert learner.calibrate(parts[0], seed=1) == given
+    # 15 queries a task: 1000 // 15 = 66 tasks have 1000 queries together; 5 tasks are the least.
+    monkeypatch.setattr(calibrate, "depends_on_batch", lambda network: True)
+    assert calibrate.enough_tasks(learner, parts[0], 1) == 66
+    monkeypatch.setattr(calibrate, "_MOST_ALONE", 7 * 15)
+    assert learner.calibrate(*parts) == learner.calibrate(*parts, tasks_number=7)
+    monkeypatch.setattr(calibrate, "_MOST_ALONE", 30)
+    assert calibrate.enough_tasks(learner, parts[0], 0) == 5
 
 
 def test_what_cannot_be_calibrated_is_said(parts):

@@ -10,7 +10,7 @@ import tensorflow as tf
 import meta_tf
 from meta_tf.command import adapt_table
 from meta_tf.command.adapt_table import Rows
-from meta_tf.command.adaptation import Adaptation
+from meta_tf.command.settings import Adaptation
 from meta_tf.layers.table_columns import MISSING, TableColumns
 from tests.exported import litert_signatures, needs_litert, needs_onnx, run_onnx
 

@@ -17,6 +17,7 @@ import os
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import numpy as np
 import tensorflow as tf
 
 from meta_tf.batch.graph_nodes import graph_nodes
@@ -199,30 +200,42 @@ def _parallel(one: Any, tasks: Tensors, in_flight: int) -> tuple[Tensors, Tensor
 def _vectorized(
     one: SumFunction, tasks: Tensors, shares: int, compiled: bool
 ) -> tuple[Tensors, Tensors]:
-    """Runs one program per share, each for its part of the tasks."""
+    """Runs one program per share, each for its part of the tasks.
 
-    def run(tasks: Tensors, first: Any = None, size: Any = None) -> tuple[Tensors, Tensors]:
-        if size is not None:
-            tasks = tf.nest.map_structure(lambda t: _part(t, first, size), tasks)
+    All shares have the same size, so that there is one program to trace and to compile. If the
+    tasks cannot be divided equally, the last share begins earlier, and leaves out of its results
+    the tasks that it has in common with the share before.
+    """
+
+    def run(tasks: Tensors, counted: Tensor | None = None) -> tuple[Tensors, Tensors]:
         each, total = _all_at_once(one, tasks)
+        if counted is not None:
+            total = tf.nest.map_structure(lambda t: _where(counted, t), total)
         return each, tf.nest.map_structure(lambda t: tf.reduce_sum(t, 0), total)
 
     program = tf.function(run, jit_compile=compiled or None, autograph=False)
     if shares == 1:
         return program(tasks)
-    count, first, results = tf.nest.flatten(tasks)[0].shape[0], 0, []
-    for share in range(shares):
-        size = (count + share) // shares
-        results.append(program(tasks, tf.constant(first), size))
-        first += size
+    count = tf.nest.flatten(tasks)[0].shape[0]
+    size = -(-count // shares)
+    starts = range(0, count, size)
+    again = size * len(starts) - count
+    results = []
+    for first in starts:
+        skip = again if first == starts[-1] else 0
+        first -= skip
+        # XLA would compile the program again for another `first`.
+        part = tf.nest.map_structure(lambda t, first=first: t[first : first + size], tasks)
+        counted = [tf.constant(np.arange(size) >= skip)] if again else []
+        each, total = program(part, *counted)
+        results.append((tf.nest.map_structure(lambda t, skip=skip: t[skip:], each), total))
     each = tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *(r[0] for r in results))
     return each, tf.nest.map_structure(lambda *parts: tf.add_n(parts), *(r[1] for r in results))
 
 
-def _part(t: Tensor, first: Tensor, size: int) -> Tensor:
-    # Only the size is static, so shares of the same size use the same program.
-    rest = t.shape.rank - 1
-    return tf.slice(t, [first, *[0] * rest], [size, *t.shape[1:]])
+def _where(counted: Tensor, t: Tensor) -> Tensor:
+    """`t` [T, ...], with zeros for the tasks that are not counted."""
+    return tf.where(tf.reshape(counted, [-1, *[1] * (t.shape.rank - 1)]), t, tf.zeros_like(t))
 
 
 def _shares(tasks: Tensors, most: int) -> int:

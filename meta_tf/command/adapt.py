@@ -9,8 +9,8 @@ from typing import Any
 from meta_tf.command import adapt_pictures, adapt_table
 from meta_tf.command.adapt_pictures import Pictures
 from meta_tf.command.adapt_table import SUFFIXES, Rows
-from meta_tf.command.adaptation import Adaptation
 from meta_tf.command.picture_answers import Output
+from meta_tf.command.settings import Adaptation
 
 GROUPS = {
     "adaptation": [Adaptation, "--import"],
@@ -24,7 +24,7 @@ EXAMPLES = adapt_pictures.EXAMPLES.rstrip("\n") + adapt_table.EXAMPLES
 def run(settings: tuple[Adaptation, Output, Pictures, Rows]) -> None:
     """Prints a prediction for each new example, and how sure the learner is of it."""
     adaptation, output, pictures, rows = settings
-    if adaptation.query and Path(adaptation.support or "").suffix.lower() in SUFFIXES:
+    if Path(adaptation.support).suffix.lower() in SUFFIXES:
         _check_unset("pictures", pictures, dataclasses.replace(output, output=None))
         adapt_table.run(adaptation, rows, output.output)
     else:

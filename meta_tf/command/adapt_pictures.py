@@ -12,11 +12,11 @@ import numpy as np
 
 import meta_tf
 from meta_tf import zoo
-from meta_tf.command.adaptation import Adaptation
 from meta_tf.command.learners import load
-from meta_tf.command.new_pictures import as_files, ignored_files, inputs_of, new_pictures
+from meta_tf.command.new_pictures import inputs_of, new_pictures
 from meta_tf.command.picture_answers import Output, answers_of, show
 from meta_tf.command.read_flags import trained_on
+from meta_tf.command.settings import Adaptation
 from meta_tf.command.strokes import SIDE, are_strokes
 from meta_tf.data_checks.targets import classes_of
 from meta_tf.evaluation.confusion import Confusion
@@ -26,8 +26,8 @@ from meta_tf.learner.embedded import embedding_of, embeds_separately, head_of, w
 from meta_tf.learner.query_batch import depends_on_batch
 from meta_tf.run.devices import set_up_device
 from meta_tf.run.settings import AtLeast
-from meta_tf.tasks.images.conversion import Conversion
 from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.images.picture import ImageFile
 from meta_tf.tasks.images.picture_files import Classes, classes_in
 from meta_tf.tasks.images.picture_input import Invert, PictureInput
 from meta_tf.zoo.photos import PHOTOS
@@ -66,11 +66,6 @@ is named independently of the others.
 
 def run(asked: Adaptation, how: Pictures, output: Output) -> None:
     """Prints the class of each picture in `query`, and how sure the learner is of it."""
-    if not asked.support or not asked.query:
-        missing = "query" if asked.support else "support"
-        raise ValueError(
-            f"--{missing} is needed: meta-tf adapt SUPPORT QUERY, two folders of pictures."
-        )
     set_up_device(asked.device)
     classes = classes_in(Path(asked.support), "--support")
     new = new_pictures(Path(asked.query), classes.names, output.note)
@@ -79,38 +74,32 @@ def run(asked: Adaptation, how: Pictures, output: Output) -> None:
     if why:
         output.note(f"{why} The learner is {name}; --learner chooses another.")
     learner = _learner(name, how)
-    takes = _takes(learner, name)
+    takes = _takes(learner, classes.names, name)
     learner.pictures = takes = dataclasses.replace(takes, invert=_invert(name, how, takes))
-    _check_ways(learner, classes.names, name)
 
-    if line := ignored_files([*classes.pictures, *new.paths]):
-        output.note(line)
     if same := {path.resolve() for path in classes.pictures} & {p.resolve() for p in new.paths}:
         output.note(
             f"{len(same)} of the new pictures are also learned from, so that the answers are more "
             "often right than for others."
         )
-    conversion = Conversion(takes.size, takes.channels, takes.crop)
-    images = takes.each(as_files([*classes.pictures, *new.paths]), conversion)
-    works, embed = learner, None
-    if embeds_separately(learner):  # then each picture passes the network once
-        works, embed = head_of(learner), embedding_of(learner)
-    x = inputs_of(images, embed)
+    paths = [*classes.pictures, *new.paths]
+    separately = embeds_separately(learner)  # then each picture passes the network once
+    works = head_of(learner) if separately else learner
+    embed = embedding_of(learner) if separately else None
+    x = inputs_of(paths, takes, output.note, embed)
     support_x, query_x = np.split(x, [len(classes.pictures)])
     labels = np.array(classes.labels)
     fitted = works.adapt(support_x, labels, asked.eval_steps, distinct(classes.names))
     # The answer for a picture must not depend on the other new pictures.
     fitted.batch_with = support_x if depends_on_batch(learner.network) else None
     answers = answers_of(fitted, classes.names, new, query_x, output.unknown)
-    if lost := conversion.in_words():
-        output.note(f"{lost} That is what the learner takes.")
     estimate, expected = "", None
     if answers.confusion is None:
         estimate, expected = _estimate(works, support_x, classes, asked.eval_steps)
     facts = {"learner": str(name), "expected": expected and expected.to_dict()}
     show(answers, output, takes, estimate, facts)
     if asked.save:
-        whole = fitted if embed is None else with_network(learner, fitted)
+        whole = with_network(learner, fitted) if separately else fitted
         with whole_file(asked.save) as part:
             whole.save(part)
         output.note(
@@ -122,7 +111,7 @@ def run(asked: Adaptation, how: Pictures, output: Output) -> None:
 def chosen(classes: Classes) -> tuple[str, str]:
     """The learner for pictures of classes, by their pixels, and the reason."""
     some = np.unique(np.linspace(0, len(classes.pictures) - 1, _MOST_MEASURED).astype(int))
-    files = as_files([classes.pictures[i] for i in some])
+    files = [ImageFile.at(classes.pictures[i]) for i in some]
     strokes = are_strokes(decode_images(files, (SIDE, SIDE), 3))
     number, of = int(strokes.sum()), len(strokes)
     if 2 * number > of:
@@ -168,18 +157,17 @@ def _estimate(
     return "\n".join(lines), found
 
 
-def _takes(learner: meta_tf.MetaLearner, name: str | Path) -> PictureInput:
-    """How a learner takes pictures."""
+def _takes(learner: meta_tf.MetaLearner, classes: Sequence[str], name: str | Path) -> PictureInput:
+    """How a learner takes pictures.
+
+    Raises:
+      ValueError: if it takes none, or does not distinguish as many classes.
+    """
     if learner.pictures is None:
         raise ValueError(
             "--learner must take pictures [height, width, 1 or 3] of a fixed size. Received: "
             f"--learner={name}, whose model takes {getattr(learner.model, 'input_shape', None)}."
         )
-    return learner.pictures
-
-
-def _check_ways(learner: meta_tf.MetaLearner, classes: Sequence[str], name: str | Path) -> None:
-    """Raises ValueError unless the learner classifies, and into as many classes as there are."""
     loss = learner.network.loss
     if not isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
         raise ValueError(
@@ -193,6 +181,7 @@ def _check_ways(learner: meta_tf.MetaLearner, classes: Sequence[str], name: str 
             f"{len(classes)} classes, {', '.join(classes)}. Take a learner of more ways: one of "
             f"{', '.join(zoo.names())}, or train one."
         )
+    return learner.pictures
 
 
 def _invert(name: str | Path, how: Pictures, takes: PictureInput) -> Invert:

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import numpy as np
 
 import meta_tf
-from meta_tf.command.adaptation import Adaptation
 from meta_tf.command.learners import load
+from meta_tf.command.settings import Adaptation
 from meta_tf.files import whole_file, write_text
 from meta_tf.network.check_loss import is_gaussian
 from meta_tf.run.devices import set_up_device
@@ -45,6 +45,7 @@ def run(asked: Adaptation, rows: Rows, output: str | Path | None) -> None:
     """Prints a prediction for each row of `query`, with an interval or probabilities."""
     if rows.level >= 1:
         raise ValueError(f"--level must be below 1. Received: --level={rows.level}.")
+    support, query = _read(asked.support, "support"), _read(asked.query, "query")
     if not asked.learner:
         raise ValueError("--learner is needed for a table: the run that was trained on one.")
     set_up_device(asked.device)
@@ -55,7 +56,6 @@ def run(asked: Adaptation, rows: Rows, output: str | Path | None) -> None:
             f"--learner must be trained on a table (--task=table). Received: "
             f"--learner={asked.learner}, which does not know its columns. Train it again."
         )
-    support, query = _read(asked.support, "support"), _read(asked.query, "query")
     pairs = _groups(support, query, columns)
     if asked.save and len(pairs) > 1:
         raise ValueError(
@@ -76,7 +76,7 @@ def run(asked: Adaptation, rows: Rows, output: str | Path | None) -> None:
         print(f"Saved to {asked.save}.")
 
 
-def _read(path: str | Path | None, flag: str) -> Any:
+def _read(path: str | Path, flag: str) -> Any:
     try:
         return read_table(path)
     except ValueError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -67,7 +66,7 @@ def chosen(auto: Auto, groups: Groups) -> Train:
 def _selected(auto: Auto, groups: Groups) -> Selection:
     """Trains the algorithms that suit the tasks briefly."""
     training = auto.training
-    first = _read(auto, groups, _OF_CLASSES[2])  # ANIL, which suits tasks of either kind
+    first = _read(auto, groups, "anil")  # which suits tasks of either kind
     set_up_device(training.device)
     keras.config.set_dtype_policy(training.precision)
     tasks = build.build_tasks(first.task, first.sizes)
@@ -77,10 +76,10 @@ def _selected(auto: Auto, groups: Groups) -> Selection:
         keras.utils.set_random_seed(training.seed)
         try:
             train = _read(auto, groups, name)
-            algorithm = build.build_algorithm(train, tasks.ways)
+            algorithm = build.build_algorithm(train, build.ways_of(train, tasks))
             constant = dataclasses.replace(train.training, meta_schedule="constant")
             train = dataclasses.replace(train, training=constant)
-            learners[name] = build.build_learner(train, tasks, tasks.ways, algorithm)
+            learners[name] = build.build_learner(train, tasks, algorithm)
         except ValueError as error:
             reasons.append(f"{name} is left out: {error}")
     print("\n".join(reasons), end="\n" * bool(reasons))
@@ -94,17 +93,6 @@ def _selected(auto: Auto, groups: Groups) -> Selection:
 
 def _read(auto: Auto, groups: Groups, name: str) -> Train:
     """The settings of the command with this algorithm in place of `auto`."""
-    words = [*_without(auto.command, "--algorithm"), f"--algorithm={name}"]
-    words += [f"--workdir={auto.training.workdir}"]
+    words = [*auto.command, f"--algorithm={name}", f"--workdir={auto.training.workdir}"]
     train = train_of(read_flags("meta-tf train", groups, words))
     return dataclasses.replace(train, command=auto.command)
-
-
-def _without(words: Sequence[str], flag: str) -> list[str]:
-    """The words of a command line without a flag and its value."""
-    left, skips = [], False
-    for word in words:
-        if not skips and not word.startswith(f"{flag}=") and word != flag:
-            left.append(word)
-        skips = word == flag
-    return left

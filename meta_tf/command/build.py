@@ -18,7 +18,6 @@ from meta_tf.command.settings import Choice, Train, TrainingSizes
 from meta_tf.evaluation.evaluate import AT_ONCE
 from meta_tf.evaluation.metrics import TaskInterval, TaskMean
 from meta_tf.learner.check_steps import check_steps
-from meta_tf.network.standardized import standardize_layer
 from meta_tf.run.settings import Training
 
 
@@ -47,17 +46,20 @@ def _source(task: Choice, **more: Any) -> meta_tf.tasks.Source:
     return source
 
 
-def ways_of(train: Train, table: meta_tf.tasks.Source | None) -> int | None:
-    """The largest number of classes in a task, from the flags or from a `table`."""
-    if table is None:
-        return max(largest(train.task.value("ways")), largest(train.sizes.train_ways)) or None
-    if table.ways is None and needs_classes(train.algorithm.component):
+def ways_of(train: Train, tasks: meta_tf.tasks.Source | None) -> int | None:
+    """The largest number of classes in a task, in training and afterwards.
+
+    It follows from the flags if the `tasks` are not known yet.
+    """
+    ways = largest(train.task.value("ways") if tasks is None else tasks.ways)
+    is_table = train.task.name == "table"
+    if is_table and tasks and not ways and needs_classes(train.algorithm.component):
         target = train.task.value("target")
         raise ValueError(
             f"--algorithm={train.algorithm.name} needs classes. Received: --target={target}, "
             "which holds numbers. Use another algorithm, or --kind=classification."
         )
-    return table.ways
+    return max(ways, largest(train.sizes.train_ways)) or None
 
 
 def to_evaluate(tasks: meta_tf.tasks.Source, number: int) -> tuple[Any, int]:
@@ -136,12 +138,9 @@ def outer_rate(training: Training) -> Any:
 
 
 def build_learner(
-    train: Train,
-    tasks: meta_tf.tasks.Source,
-    ways: int | None,
-    algorithm: meta_tf.Algorithm,
+    train: Train, tasks: meta_tf.tasks.Source, algorithm: meta_tf.Algorithm
 ) -> meta_tf.MetaLearner:
-    """The compiled learner; `ways` is the largest number of classes in a task."""
+    """The compiled learner."""
     classify = tasks.kind == "classification"
     gaussian = algorithm.predicts_gaussians()
     if classify and gaussian:
@@ -152,7 +151,7 @@ def build_learner(
     loss: Any = meta_tf.GaussianLoss() if gaussian else "mse"
     if classify:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model = build_model(train, tasks, ways)
+    model = build_model(train, tasks, ways_of(train, tasks))
     batch_norm = train.learner.batch_norm
     try:
         learner = meta_tf.MetaLearner(model, algorithm, loss=loss, batch_norm=batch_norm)
@@ -172,16 +171,6 @@ def build_learner(
     if not train.model.component.is_built_in:
         _check_loads(model, train.model.name)
     return learner
-
-
-def check_units(train: Train, learner: meta_tf.MetaLearner) -> None:
-    """Raises ValueError for a run of a version that did not scale tables inside the learner."""
-    if train.task.name == "table" and standardize_layer(learner.model) is None:
-        raise ValueError(
-            f"--workdir={train.training.workdir} contains a run of an earlier version, which "
-            "scaled the columns of the table outside the learner. Start again with --restart, or "
-            "give another --workdir."
-        )
 
 
 def _are_in_units(tasks: meta_tf.tasks.Source) -> bool:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from absl import flags
 
 from meta_tf.command import registry
-from meta_tf.command.flag_types import NONE, AsText, Name, OrNone, as_text, parser_for
+from meta_tf.command.flag_types import AsText, Name, as_text, parser_for
 from meta_tf.command.registry import Argument, Component
 from meta_tf.run.settings import AtLeast
 from meta_tf.tasks.size_range import SizeRange
@@ -74,16 +74,17 @@ def flags_of(groups: Groups) -> flags.FlagValues:
     return values
 
 
-def value_of(values: flags.FlagValues, name: str) -> Any:
-    """The value of a flag; None if it is not given, or given as `none`."""
-    value = values[name].value
-    return None if value == NONE and isinstance(values[name].parser, OrNone) else value
-
-
 def settings_of(kind: type, values: flags.FlagValues, without: Collection[str] = ()) -> Any:
-    """A dataclass of settings from the flags of its fields; those in `without` are None."""
-    names = registry.arguments_of(kind)
-    return kind(**{n: None if n in without else value_of(values, n) for n in names})
+    """A dataclass of settings from the flags of its fields, except for those in `without`.
+
+    Raises:
+      ValueError: if a field without a default is not given.
+    """
+    fields = {n: field for n, field in registry.arguments_of(kind).items() if n not in without}
+    for name, field in fields.items():
+        if field.default is inspect.Parameter.empty and values[name].value is None:
+            raise ValueError(f"--{name} is needed: {field.about}")
+    return kind(**{name: values[name].value for name in fields})
 
 
 def settings_in(groups: Groups, values: flags.FlagValues) -> Any:
@@ -116,12 +117,13 @@ def _define(values: flags.FlagValues, title: str, argument: Argument) -> None:
     """Defines a flag with the name, annotation, default and description of an argument."""
     options: dict[str, Any] = {"flag_values": values, "module_name": title}
     name, about, parser = argument.name, argument.about, parser_for(argument.annotation)
+    default = None if argument.default is inspect.Parameter.empty else argument.default
     if isinstance(parser, flags.BooleanParser):
-        flags.DEFINE_bool(name, argument.default, about, **options)
+        flags.DEFINE_bool(name, default, about, **options)
     elif type(parser) is flags.EnumParser:
-        flags.DEFINE_enum(name, argument.default, parser.enum_values, about, **options)
+        flags.DEFINE_enum(name, default, parser.enum_values, about, **options)
     elif parser:
-        flags.DEFINE(parser, name, argument.default, about, serializer=AsText(), **options)
+        flags.DEFINE(parser, name, default, about, serializer=AsText(), **options)
 
 
 def _about(uses: list[tuple[Component, Argument]]) -> str:

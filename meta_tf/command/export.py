@@ -16,8 +16,9 @@ class Export:
     """What to write, and for which sizes of tasks.
 
     Args:
+      output: the file or folder to write, such as saved_model, or learner.tflite with
+        --format=litert; an earlier export is replaced.
       learner: a .keras file, a run's folder, or a shipped learner.
-      output: the file or folder to write; an earlier export is replaced.
       format: tf_saved_model, a folder for TensorFlow; litert, one file FILE.tflite for devices; or
         onnx, a folder of files. The last two need the extra with the same name.
       ways: the number of classes in a task; the support set has ways x shots examples. Sizes that
@@ -28,8 +29,8 @@ class Export:
       int8: round those of layers that do not adapt to a quarter of their bytes.
     """
 
+    output: str | Path
     learner: str | Path | None = None
-    output: str | Path | None = None
     format: Literal["tf_saved_model", "litert", "onnx"] = "tf_saved_model"
     ways: Count | None = None
     shots: Count | None = None
@@ -49,11 +50,6 @@ Files for other runtimes are run and compared with TensorFlow before they are wr
 
 def run(asked: Export) -> None:
     """Writes the learner to `output`."""
-    if not asked.output:
-        raise ValueError(
-            "--output is needed: the folder or file to write, such as --output=saved_model, or "
-            "--output=learner.tflite with --format=litert."
-        )
     options = {name: value for name, value in vars(asked).items() if name != "learner"}
     learner = load(asked.learner)
     with hidden_stderr(ImportError, ValueError):  # converters print pages

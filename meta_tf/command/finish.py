@@ -16,17 +16,13 @@ import tensorflow as tf
 import meta_tf
 from meta_tf.batch.map_tasks import cores
 from meta_tf.command import build
+from meta_tf.command.made_with import MadeWith
 from meta_tf.command.settings import Train
 from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
 from meta_tf.files import whole_file, write_text
-from meta_tf.learner.calibrate import classifies
-from meta_tf.learner.query_batch import depends_on_batch
+from meta_tf.learner.calibrate import classifies, enough_tasks
 from meta_tf.run import checkpoints, log
 from meta_tf.run.checkpoints import LEARNER, RESULTS
-from meta_tf.run.made_with import MadeWith
-
-# Of a calibration: tasks, and queries that are predicted one by one.
-_LEAST_TASKS, _MOST_TASKS, _MOST_ALONE = 5, 100, 1000
 
 
 def finish(
@@ -50,8 +46,7 @@ def finish(
     workdir, seed = Path(train.training.workdir), train.training.seed
     if iterations != train.training.iterations:
         print(f"The validation loss was lowest at iteration {iterations}: that learner is taken.")
-    wanted = train.training.calibrate and tasks.kind == "classification"
-    if wanted and classifies(learner):
+    if train.training.calibrate and classifies(learner):
         print(_calibrated(learner, tasks.valid, seed), flush=True)
     to_evaluate = build.to_evaluate(tasks, train.training.eval_tasks)
     baselines = tasks.train if train.training.baselines else False
@@ -91,12 +86,8 @@ def finish(
 
 def _calibrated(learner: meta_tf.MetaLearner, valid: Any, seed: int) -> str:
     """Calibrates a learner on validation tasks, and describes the result in one line."""
-    tasks = _MOST_TASKS
-    if depends_on_batch(learner.network):  # each query is predicted alone
-        _, y = next(iter(valid.batches(1, seed=seed)))
-        tasks = max(_LEAST_TASKS, min(tasks, _MOST_ALONE // y.shape[1]))
     try:
-        calibration = learner.calibrate(valid, tasks_number=tasks, seed=seed)
+        calibration = learner.calibrate(valid, seed=seed)
     except ValueError as error:  # too few tasks, for example
         return f"Not calibrated: {error}"
     found = [f"{t:.2f}" for t in sorted(calibration.temperatures.values())]
@@ -104,7 +95,7 @@ def _calibrated(learner: meta_tf.MetaLearner, valid: Any, seed: int) -> str:
     if len(found) > 1:
         temperatures = f"temperatures {found[0]} to {found[-1]}"
     return (
-        f"Calibrated on {tasks} validation tasks: {temperatures}; "
+        f"Calibrated on {enough_tasks(learner, valid, seed)} validation tasks: {temperatures}; "
         f"{100 * calibration.false_alarms:g} % of their queries count as none of the classes."
     )
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import ast
+import functools
 import math
+import operator
 import pathlib
 import re
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 from absl import flags
 
 from meta_tf.tasks.size_range import SizeRange
 
-NONE = "none"  # the text for None; a flag whose value is None is not given
+NONE = "none"  # the text for None
 
 
 class Range(NamedTuple):
@@ -139,8 +141,8 @@ class OrNone(flags.ArgumentParser):
 
     def parse(self, argument: Any) -> Any:
         try:
-            value = NONE if argument == NONE else self.inner.parse(argument)
-            return NONE if value == () else value
+            value = None if argument == NONE else self.inner.parse(argument)
+            return None if value == () else value
         except ValueError as error:
             raise ValueError(f"{error}, or none") from error
 
@@ -152,45 +154,41 @@ class AsText(flags.ArgumentSerializer):
         return as_text(value)
 
 
+_PARSERS: dict[Any, Callable[..., flags.ArgumentParser]] = {
+    int: Integer,
+    float: Number,
+    bool: flags.BooleanParser,
+    str: flags.ArgumentParser,
+    SizeRange: Sizes,
+    Sequence[int]: functools.partial(Words, widths=True),
+    Sequence[str]: Words,
+    str | tuple[str, ...]: Words,
+}
+
+
 def parser_for(annotation: Any) -> flags.ArgumentParser | None:
     """The parser for an annotation; None if text cannot express its values.
 
     Example:
       >>> parser_for(int | None).parse("none"), parser_for(Literal["sgd", "adam"]).parse("sgd")
-      ('none', 'sgd')
+      (None, 'sgd')
     """
-    if annotation == SizeRange:
-        return Sizes()
-    if typing.get_origin(annotation) is typing.Annotated:
-        kind, bound = typing.get_args(annotation)
-        if kind == SizeRange:
-            return Sizes(bound.value)
-        return Integer(bound.value) if kind is int else Number(bound.value)
-    options = typing.get_args(annotation)
-    if typing.get_origin(annotation) is Literal:
+    kind, options = typing.get_origin(annotation), typing.get_args(annotation)
+    if annotation in _PARSERS:
+        return _PARSERS[annotation]()
+    if kind is typing.Annotated:
+        return _PARSERS[options[0]](options[1].value)
+    if kind is Literal:
         return flags.EnumParser(options)
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return _parser_for_any(options)
-    if annotation in (Sequence[str], Sequence[int]):
-        return Words(widths=annotation == Sequence[int])
-    plain = {int: Integer, float: Number, bool: flags.BooleanParser, str: flags.ArgumentParser}
-    return plain[annotation]() if annotation in plain else None
-
-
-def _parser_for_any(options: Sequence[Any]) -> flags.ArgumentParser | None:
-    """The parser for a union: that of its one type that text can express."""
-    others = [option for option in options if option is not type(None)]
-    parser: flags.ArgumentParser | None
-    if pathlib.Path in others:
-        parser = Path()
-    elif others == list(typing.get_args(SizeRange)):
-        parser = Sizes()
-    elif others == [str, tuple[str, ...]]:
-        parser = Words()
-    else:
-        first = others[0] if len(others) == 1 or others[0] is int else None
-        parser = parser_for(first)
-    return OrNone(parser) if parser and len(others) < len(options) else parser
+    if kind not in (typing.Union, types.UnionType):
+        return None
+    if type(None) in options:
+        others = (option for option in options if option is not type(None))
+        parser = parser_for(functools.reduce(operator.or_, others))
+        return OrNone(parser) if parser else None
+    if pathlib.Path in options:
+        return Path()
+    return Integer() if options[0] is int else None  # the other types are not for text
 
 
 def takes_ranges(annotation: Any) -> bool:

@@ -20,44 +20,37 @@ def load(learner: str | Path | None, flag: str = "learner") -> meta_tf.MetaLearn
     Raises:
       ValueError: if there is none, or the file contains something else.
     """
+    choices = f"a .keras file, the folder of a run, or one of {', '.join(zoo.names())}"
     if not learner:
-        raise ValueError(f"--{flag} is needed: {_choices()}.")
+        raise ValueError(f"--{flag} is needed: {choices}.")
     if learner in zoo.names():
         return meta_tf.pretrained(str(learner))
-    path = Path(learner).expanduser()
-    path = path / "learner.keras" if path.is_dir() else path
-    return load_saved(path, flag, meta_tf.MetaLearner, _choices(), str(learner))
+    return load_saved(learner, flag, meta_tf.MetaLearner, choices)
 
 
-def load_saved(
-    path: Path, flag: str, kind: type[Saved], choices: str, given: str | None = None
-) -> Saved:
+def load_saved(given: str | Path, flag: str, kind: type[Saved], choices: str) -> Saved:
     """Loads a `.keras` file, without an optimiser.
 
     Args:
-      path: the file.
+      given: the file, or a run's folder with the file of its learner.
       flag: the flag that names it, for errors.
       kind: what it must hold, `MetaLearner` or `AdaptedModel`.
       choices: what the flag may name, for errors.
-      given: the flag's value; the path if None.
 
     Raises:
       ValueError: if there is no such file, or it holds something else; it names the flag.
     """
-    given = str(path) if given is None else given
-    if not path.expanduser().is_file():
+    path = Path(given).expanduser()
+    path = path / "learner.keras" if path.is_dir() else path
+    if not path.is_file():
         raise ValueError(f"--{flag} must be {choices}. Received: --{flag}={given}.")
     try:
-        loaded = keras.models.load_model(path.expanduser(), compile=False)
+        loaded = keras.models.load_model(path, compile=False)
     except (TypeError, ValueError) as error:
-        why = loading_error(error)
-        cure = ""
-        if flag != "initial_weights":
-            cure = (
-                " If Keras does not find a custom class, give the module that defines it: "
-                "--import=package.module."
-            )
-        raise ValueError(f"--{flag}={given} cannot be loaded: {why}{cure}") from error
+        raise ValueError(
+            f"--{flag}={given} cannot be loaded: {loading_error(error)} If Keras does not find a "
+            "custom class, give the module that defines it: --import=package.module."
+        ) from error
     if not isinstance(loaded, kind):
         raise ValueError(
             f"--{flag} must be a saved meta_tf.{kind.__name__}. Received: --{flag}={given}, "
@@ -70,7 +63,3 @@ def loading_error(error: Exception) -> str:
     """The sentence in Keras's message that says why it cannot load something."""
     inner = re.search(r"Could not locate \w+ '\w+'\.", str(error))
     return inner[0] if inner else str(error).split("\n")[0]
-
-
-def _choices() -> str:
-    return f"a .keras file, the folder of a run, or one of {', '.join(zoo.names())}"

@@ -92,7 +92,7 @@ def _tried(name: str, words: list[str]) -> tuple[int, str]:
             print(help_of(name), flush=True)
             return 0, ""
         settings = read(name, words)
-        _module(name).run(settings)
+        module_of(name).run(settings)
         sys.stdout.flush()
     except BrokenPipeError:
         raise
@@ -116,7 +116,7 @@ def read(name: str, words: Sequence[str]) -> Any:
     from meta_tf.command.read_flags import read_flags
     from meta_tf.command.registry import import_module
 
-    command = _module(name)
+    command = module_of(name)
     values = read_flags(f"meta-tf {name}", command.GROUPS, words, WORDS.get(name, ()))
     for module in getattr(values, "import"):
         import_module("import", module)
@@ -149,7 +149,7 @@ def help_of(name: str) -> str:
     from meta_tf.command import define
     from meta_tf.command.read_flags import about_preset, presets
 
-    command = _module(name)
+    command = module_of(name)
     words = [f"[{word.upper()}]" for word in WORDS.get(name, ())]
     usage = " ".join(["usage: meta-tf", name, *words, "[--flag=value ...]"])
     values = define.flags_of(command.GROUPS)
@@ -163,12 +163,8 @@ def help_of(name: str) -> str:
     return "\n\n".join(parts)
 
 
-def groups_of(name: str) -> dict[str, list[Any]]:
-    """The flags of a subcommand, by their groups."""
-    return _module(name).GROUPS
-
-
-def _module(name: str) -> Any:
+def module_of(name: str) -> Any:
+    """The module of a subcommand; see `COMMANDS`."""
     return importlib.import_module(f"meta_tf.command.{name}")
 
 

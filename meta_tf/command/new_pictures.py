@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from meta_tf.tasks.images.conversion import Conversion
 from meta_tf.tasks.images.picture import ImageFile
 from meta_tf.tasks.images.picture_files import passed_over, pictures_in, pictures_of, shown_name
+from meta_tf.tasks.images.picture_input import PictureInput
 
 AT_ONCE = 32  # pictures in a pass of the network
 NONE = "none of these"
@@ -27,9 +29,7 @@ class NewPictures(NamedTuple):
     labels: list[int | None]
 
 
-def new_pictures(
-    folder: Path, classes: Sequence[str], note: Callable[[str], None] = print
-) -> NewPictures:
+def new_pictures(folder: Path, classes: Sequence[str], note: Callable[[str], None]) -> NewPictures:
     """Finds the pictures of a folder and, if one of its subfolders is named as a class, of these.
 
     Args:
@@ -71,16 +71,30 @@ def ignored_files(paths: Sequence[Path]) -> str:
     return passed_over(sorted(folders - parents))
 
 
-def as_files(paths: Sequence[Path]) -> list[ImageFile]:
-    """Paths as files to decode."""
-    return [ImageFile.at(path) for path in paths]
-
-
 def inputs_of(
-    images: Iterator[np.ndarray], embed: Callable[[np.ndarray], Any] | None = None
+    paths: Sequence[Path],
+    takes: PictureInput,
+    note: Callable[[str], None],
+    embed: Callable[[np.ndarray], Any] | None = None,
 ) -> np.ndarray:
-    """Pictures as one array [n, ...], or what `embed` makes of some of them at a time."""
+    """Reads pictures as inputs of a model.
+
+    Args:
+      paths: the pictures.
+      takes: how the model takes pictures.
+      note: called with a line about other files in their folders, and one about what is lost.
+      embed: called with some pictures [n, ...] at a time.
+
+    Returns:
+      The pictures as one array, or what `embed` makes of them.
+    """
+    if line := ignored_files(paths):
+        note(line)
+    conversion = Conversion(takes.size, takes.channels, takes.crop)
+    images = takes.each([ImageFile.at(path) for path in paths], conversion)
     parts = []
     while some := list(itertools.islice(images, AT_ONCE)):
         parts.append(np.stack(some) if embed is None else np.asarray(embed(np.stack(some))))
+    if lost := conversion.in_words():
+        note(f"{lost} That is what the model takes.")
     return np.concatenate(parts)

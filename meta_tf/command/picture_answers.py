@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from meta_tf.command.new_pictures import NONE, NewPictures, as_files
+from meta_tf.command.new_pictures import NONE, NewPictures
 from meta_tf.evaluation.confusion import Confusion
 from meta_tf.files import whole_file, write_text
 from meta_tf.learner.adapted_model import AdaptedModel
 from meta_tf.tasks.images.decode import decode_images
+from meta_tf.tasks.images.picture import ImageFile
 from meta_tf.tasks.images.picture_input import PictureInput
 
 _MOST_DRAWN = 60  # pictures in the figure
@@ -198,7 +199,7 @@ def _write_figure(answers: Answers, takes: PictureInput, path: Path) -> None:
 
     labels, sure = answers.new.labels, answers.probabilities
     drawn = order(answers.predicted, sure, labels)[:_MOST_DRAWN]
-    files = as_files([answers.new.paths[i] for i in drawn])
+    files = [ImageFile.at(answers.new.paths[i]) for i in drawn]
     pictures = decode_images(files, (_SIDE, _SIDE), takes.channels, crop=takes.crop)
     figure = named_pictures(
         pictures, answers.names, answers.predicted[drawn], sure[drawn], [labels[i] for i in drawn]

@@ -6,12 +6,11 @@ import dataclasses
 from pathlib import Path
 
 from meta_tf.command.learners import load_saved
-from meta_tf.command.new_pictures import as_files, ignored_files, inputs_of, new_pictures
+from meta_tf.command.new_pictures import inputs_of, new_pictures
 from meta_tf.command.picture_answers import Output, answers_of, show
 from meta_tf.learner.adapted_model import AdaptedModel
 from meta_tf.run.devices import set_up_device
 from meta_tf.run.settings import Device
-from meta_tf.tasks.images.conversion import Conversion
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +23,8 @@ class Prediction:
       device: where to compute; "auto" is a GPU if there is one.
     """
 
-    model: str | Path | None = None
-    query: str | Path | None = None
+    model: str | Path
+    query: str | Path
     device: Device = "auto"
 
 
@@ -41,30 +40,16 @@ the command then says how many answers are right.
 def run(settings: tuple[Prediction, Output]) -> None:
     """Prints the class of each picture in `query`, and how sure the model is of it."""
     what, output = settings
-    if not what.model or not what.query:
-        missing = "query" if what.model else "model"
-        raise ValueError(
-            f"--{missing} is needed: meta-tf predict MODEL QUERY, a saved model and a folder."
-        )
     set_up_device(what.device)
-    fitted = load_saved(Path(what.model), "model", AdaptedModel, "a file of meta-tf adapt --save")
+    fitted = load_saved(what.model, "model", AdaptedModel, "a file of meta-tf adapt --save")
     if fitted.pictures is None or fitted.input_shape is None:
         raise ValueError(
             "--model must take pictures of a fixed size. Received: "
             f"--model={what.model}, which takes {fitted.input_shape}."
         )
-    classes = fitted.class_names or [f"class {i}" for i in range(_outputs(fitted))]
+    outputs = fitted.classes or fitted.output_shape[-1]
+    classes = fitted.class_names or [f"class {i}" for i in range(outputs)]
     new = new_pictures(Path(what.query), classes, output.note)
-    if line := ignored_files(new.paths):
-        output.note(line)
-    takes = fitted.pictures
-    conversion = Conversion(takes.size, takes.channels, takes.crop)
-    x = inputs_of(takes.each(as_files(new.paths), conversion))
+    x = inputs_of(new.paths, fitted.pictures, output.note)
     answers = answers_of(fitted, classes, new, x, output.unknown)
-    if lost := conversion.in_words():
-        output.note(f"{lost} That is what the model takes.")
-    show(answers, output, takes, "", {"model": str(what.model)})
-
-
-def _outputs(fitted: AdaptedModel) -> int:
-    return fitted.classes or fitted.output_shape[-1]
+    show(answers, output, fitted.pictures, "", {"model": str(what.model)})

@@ -14,7 +14,7 @@ from meta_tf import zoo
 from meta_tf.command import registry
 from meta_tf.command.define import Groups, flags_of
 from meta_tf.command.flag_types import Range
-from meta_tf.run.made_with import lines_of, pairs_in
+from meta_tf.command.made_with import lines_of, pairs_in
 
 _PRESETS = Path(__file__).resolve().parent / "presets"
 _DEFAULT = {
@@ -34,8 +34,8 @@ def read_flags(
 ) -> flags.FlagValues:
     """The flags of a subcommand. `present` marks those on the command line.
 
-    The others become defaults: files of flags override the preset or, in an evaluation, the tasks
-    that the learner was trained on.
+    Files of flags override the preset or, in an evaluation, the tasks that the learner was trained
+    on. Flags that none of these contains have `using_default_value`.
 
     Args:
       program: the subcommand, for errors, such as `meta-tf train`.
@@ -47,7 +47,7 @@ def read_flags(
       ValueError: if a word is not a flag, or a value is invalid.
     """
     files, words = _split(words)
-    by_hand, others = _parsed(program, groups, words)
+    by_hand, others = _parsed(groups, words)
     if len(others) > len(plain):
         takes = f"{len(plain)} words and flags" if plain else "flags"
         word = others[len(plain)]
@@ -55,23 +55,21 @@ def read_flags(
             f"{program} takes only {takes}. Received: {word!r}. Write --{word}, or a value with = "
             "after its flag's name."
         )
-    words += [f"--{name}={word}" for name, word in zip(plain, others, strict=False)]
+    by_hand([program, *(f"--{name}={word}" for name, word in zip(plain, others, strict=False))])
     layers = [by_hand]  # each overrides those after it
     for path in reversed(files):
-        layers.append(_of_file(program, groups, path))
+        layers.append(_of_file(groups, path))
         _check_allowed(path, layers[-1], by_hand)
     if "preset" in by_hand:
-        layers += _preset(program, groups, layers, has_files=bool(files))
+        layers += _preset(groups, layers)
     elif "task" in by_hand and (learner := _first(layers, "learner")):
-        layers.append(_parsed(program, groups, trained_on(learner))[0])
+        layers.append(_parsed(groups, trained_on(learner))[0])
         _check_allowed(f"the flags.txt of {learner}", layers[-1], by_hand)
-    values = flags_of(groups)
-    for layer in reversed(layers[1:]):
+    for layer in layers[1:]:
         for name in layer:
-            if layer[name].present:
-                values.set_default(name, layer[name].value)
-    values([program, *words])
-    return values
+            if layer[name].present and by_hand[name].using_default_value:
+                setattr(by_hand, name, layer[name].value)
+    return by_hand
 
 
 def trained_on(learner: str | Path) -> list[str]:
@@ -143,18 +141,16 @@ def _split(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return files, others
 
 
-def _parsed(
-    program: str, groups: Groups, words: Sequence[str]
-) -> tuple[flags.FlagValues, list[str]]:
+def _parsed(groups: Groups, words: Sequence[str]) -> tuple[flags.FlagValues, list[str]]:
     """The flags in these words, and the words that are not flags."""
     values = flags_of(groups)
-    return values, values([program, *words])[1:]
+    return values, values(["meta-tf", *words])[1:]
 
 
-def _of_file(program: str, groups: Groups, path: str | Path) -> flags.FlagValues:
+def _of_file(groups: Groups, path: str | Path) -> flags.FlagValues:
     """The flags in a file of flags."""
     try:
-        values, others = _parsed(program, groups, [f"{_FILE}={path}"])
+        values, others = _parsed(groups, [f"{_FILE}={path}"])
     except (flags.Error, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
     if others:
@@ -162,17 +158,15 @@ def _of_file(program: str, groups: Groups, path: str | Path) -> flags.FlagValues
     return values
 
 
-def _preset(
-    program: str, groups: Groups, given: Sequence[flags.FlagValues], has_files: bool
-) -> list[flags.FlagValues]:
+def _preset(groups: Groups, given: Sequence[flags.FlagValues]) -> list[flags.FlagValues]:
     """The flags of the given preset, or else of the preset for the task and the algorithm."""
     name, algorithm = _first(given, "preset"), _first(given, "algorithm")
-    if name is None and has_files:  # a file is complete without a preset
+    if name is None and len(given) > 1:  # a file of flags is complete without a preset
         return []
     name = name or _default_for(_first(given, "task") or "sinusoid", algorithm)
     if name is None:
         return []
-    values = _of_file(program, groups, _path_of(name))
+    values = _of_file(groups, _path_of(name))
     for kind in registry.BUILT_IN:
         if ":" in (_first(given, kind) or ""):  # it has its own defaults
             for flag in registry.flags_of(kind):

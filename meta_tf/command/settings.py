@@ -1,4 +1,4 @@
-"""The settings of tasks, model and algorithm as dataclasses."""
+"""The settings of tasks, model, algorithm and adaptation as dataclasses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from meta_tf.command.registry import Component, first_sentence
-from meta_tf.run.settings import AtLeast, Training
+from meta_tf.run.settings import AtLeast, Device, Training
 from meta_tf.tasks.size_range import SizeRange
 
 
@@ -103,6 +103,7 @@ class Train:
       model: its network.
       algorithm: how it learns a task.
       learner: its other settings.
+      ignored: the flags of the dataclasses that have no meaning together with the others.
       set: the arguments without a flag, as given to `--set`.
       command: the words of the command line.
     """
@@ -113,8 +114,31 @@ class Train:
     model: Choice
     algorithm: Choice
     learner: Learner
+    ignored: frozenset[str] = frozenset()
     set: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Adaptation:
+    """What `meta-tf adapt` learns from and predicts, for every kind of data.
+
+    Args:
+      support: a folder with a subfolder of pictures for each class, or a table.
+      query: a folder of new pictures, or a table.
+      learner: a .keras file, a run's folder, or a shipped learner; if unset, one that suits the
+        support set.
+      eval_steps: inner steps; the learner's own if unset.
+      save: a .keras file for the adapted model.
+      device: where to compute; "auto" is a GPU if there is one.
+    """
+
+    support: str | Path
+    query: str | Path
+    learner: str | Path | None = None
+    eval_steps: Annotated[int, AtLeast(0)] | None = None
+    save: str | Path | None = None
+    device: Device = "auto"
 
 
 def names_in(settings: Any) -> set[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,12 @@ from meta_tf.algorithms import InnerLoop
 from meta_tf.command import build
 from meta_tf.command.auto import NAME as AUTO
 from meta_tf.command.auto import Auto, auto_of, chosen
-from meta_tf.command.configure import made_with, train_of
+from meta_tf.command.configure import train_of
 from meta_tf.command.define import Groups
 from meta_tf.command.finish import finish
-from meta_tf.command.flag_types import largest
 from meta_tf.command.initial_weights import take_weights
 from meta_tf.command.learners import loading_error
+from meta_tf.command.made_with import NAME, MadeWith, made_with
 from meta_tf.command.registry import has_inner_loop
 from meta_tf.command.settings import Learner, Train, TrainingSizes
 from meta_tf.files import write_text
@@ -30,14 +30,13 @@ from meta_tf.run.checkpoints import (
     check_replaceable,
     checkpoint_to_use,
     clear_way,
+    damage,
     find_start,
     run_of,
-    wrong_with,
 )
 from meta_tf.run.devices import set_up_device, set_up_strategy
 from meta_tf.run.fit import check_profile, fit
 from meta_tf.run.lock import claimed
-from meta_tf.run.made_with import NAME, MadeWith
 from meta_tf.run.settings import Training
 from meta_tf.run.workers import Workers
 
@@ -78,10 +77,8 @@ def run(train: Train | Auto) -> None:
     workers = set_up_strategy(training)
     keras.config.set_dtype_policy(training.precision)
     keras.utils.set_random_seed(training.seed)
-    if not workers.is_chief:
-        _run(train, workers, True)
-        return
-    with claimed(training.workdir) as writable:
+    # Only the chief has a folder.
+    with claimed(training.workdir) if workers.is_chief else nullcontext(True) as writable:
         _run(train, workers, writable)
 
 
@@ -93,35 +90,27 @@ def _run(train: Train, workers: Workers, writable: bool) -> None:
     table = build.build_tasks(train.task, train.sizes) if is_table else None
     algorithm = build.build_algorithm(train, build.ways_of(train, table))
     made = made_with(train, algorithm)
-    restarts = False
     if workers.is_chief:
-        made.check_same_run(training)
-        restarts = made.restarts(training)
+        made.check_same_run()
     tasks = table or build.build_tasks(train.task, train.sizes)
-    # The number of classes that the learner has to distinguish, in training and afterwards.
-    ways = max(tasks.ways or 0, largest(train.sizes.train_ways)) or None
-    start, found = None, Usable(made, algorithm)
+    start = None
     if workers.is_chief:
-        # Several workers create the variables of a learner together, later.
-        with contextlib.nullcontext() if workers.are_several else workers.strategy.scope():
-            start = find_start(training, restarts, found.wrong_with)
+        start = find_start(training, made.restarts(), lambda c: wrong_with(c, made, algorithm))
         _check_left(training, start.iteration if start else 0, writable)
         if writable:
             check_replaceable(Path(training.workdir))
     with workers.training(), workers.same_start(start) as begin:
         with workers.strategy.scope():
             if begin:
-                again = workers.are_several
-                learner = _loaded(begin.path, algorithm) if again else found.learner
-                build.check_units(train, learner)
+                learner = _loaded(begin.path, algorithm)
                 _set_rates(learner, training)
             else:
-                learner = build.build_learner(train, tasks, ways, algorithm)
+                learner = build.build_learner(train, tasks, algorithm)
                 if train.learner.initial_weights:
                     take_weights(learner, train.learner.initial_weights)
         build.check_evaluation(train, learner, tasks)
         if workers.is_chief and writable:
-            _begin(training, made, start, restarts)
+            _begin(training, made, start)
         if writable:
             fit(
                 training,
@@ -142,40 +131,27 @@ def _run(train: Train, workers: Workers, writable: bool) -> None:
         workers.end()
 
 
-class Usable:
-    """Checks whether a run can resume from a checkpoint, by loading it.
-
-    Attributes:
-      learner: the learner of the last usable checkpoint.
-    """
-
-    def __init__(self, made_with: MadeWith, algorithm: meta_tf.Algorithm) -> None:
-        self.learner: Any = None
-        self._made_with, self._algorithm = made_with, algorithm
-
-    def wrong_with(self, checkpoint: Checkpoint) -> str:
-        """What is wrong with a checkpoint; empty if it was loaded."""
-        settings = run_of(checkpoint.path).get("settings", {})
-        if what := wrong_with(checkpoint) or self._made_with.of_another_run(settings):
-            return what
-        try:
-            self.learner = _loaded(checkpoint.path, self._algorithm)
-        except MemoryError:
-            raise
-        except Exception as error:  # Keras raises many kinds of errors
-            return f"Keras cannot load it: {loading_error(error)}"
-        return ""
+def wrong_with(checkpoint: Checkpoint, made_with: MadeWith, algorithm: meta_tf.Algorithm) -> str:
+    """Why a run cannot resume from a checkpoint, which is loaded; empty if it can."""
+    settings = run_of(checkpoint.path).get("settings", {})
+    if what := damage(checkpoint) or made_with.of_another_run(settings):
+        return what
+    try:
+        _loaded(checkpoint.path, algorithm)
+    except MemoryError:
+        raise
+    except Exception as error:  # Keras raises many kinds of errors
+        return f"Keras cannot load it: {loading_error(error)}"
+    return ""
 
 
-def _begin(
-    training: Training, made_with: MadeWith, start: Checkpoint | None, restarts: bool
-) -> None:
+def _begin(training: Training, made_with: MadeWith, start: Checkpoint | None) -> None:
     """Prints where the run starts, and prepares its folder."""
     workdir = Path(training.workdir)
     begin = f"Continuing from iteration {start.iteration}" if start else "Starting at iteration 0"
     print(f"{begin} of {training.iterations}, in {workdir}.", flush=True)
-    text = made_with.text(training, restarts)
-    clear_way(training, start, restarts)
+    text = made_with.text()
+    clear_way(training, start, made_with.restarts())
     write_text(workdir / NAME, text)
 
 

@@ -13,14 +13,17 @@ from meta_tf.calibration import Calibration, fit_temperature, log_probabilities,
 from meta_tf.checks import check_integer, check_number, check_seed
 from meta_tf.data_checks.targets import wants_labels
 from meta_tf.layers.strangeness import Judged
+from meta_tf.learner.query_batch import depends_on_batch
 from meta_tf.network.check_loss import ignored_class, takes_logits
 from meta_tf.types import Tensor, Tensors
 
 _ENOUGH = 500  # queries for a threshold
+# Of a split: tasks, and queries that are predicted one by one.
+_LEAST_TASKS, _MOST_TASKS, _MOST_ALONE = 5, 100, 1000
 
 
 def calibrated(
-    learner: Any, splits: Sequence[Any], tasks_number: int, false_alarms: float, seed: int
+    learner: Any, splits: Sequence[Any], tasks_number: int | None, false_alarms: float, seed: int
 ) -> Calibration:
     """The calibration of a `MetaLearner`; see its `calibrate`.
 
@@ -28,7 +31,8 @@ def calibrated(
     measure distances.
     """
     check_classifies(learner, "calibrate")
-    check_integer("tasks_number", tasks_number, at_least=1)
+    if tasks_number is not None:
+        check_integer("tasks_number", tasks_number, at_least=1)
     check_number("false_alarms", false_alarms, above=0, below=1)
     if not splits or not all(callable(getattr(split, "batches", None)) for split in splits):
         raise ValueError(
@@ -44,12 +48,13 @@ def calibrated(
 
 
 def _found(
-    learner: Any, splits: Sequence[Any], tasks_number: int, false_alarms: float, seed: int
+    learner: Any, splits: Sequence[Any], tasks_number: int | None, false_alarms: float, seed: int
 ) -> Calibration:
     by_size: dict[tuple[int, int], list[tuple[Judged, np.ndarray]]] = {}
     from_own_class = []
     for split in splits:
-        for task in tasks_of(split, tasks_number, seed):
+        number = tasks_number or enough_tasks(learner, split, seed)
+        for task in tasks_of(split, number, seed):
             fitted = learner.adapt(task["support_x"], task["support_y"])
             judged = fitted.judged(task["query_x"], batch_with=task["support_x"])
             ways, shots = size_of(task["support_y"])
@@ -84,6 +89,18 @@ def _of_size(strange: dict[tuple[int, int], np.ndarray], size: tuple[int, int]) 
             break
         found.append(strange[other])
     return np.concatenate(found)
+
+
+def enough_tasks(learner: Any, split: Any, seed: int) -> int:
+    """How many tasks of a split a learner is calibrated on by default.
+
+    They are 100; fewer, but at least 5, if it predicts each query alone, which takes long: then
+    they have 1000 queries together.
+    """
+    if not depends_on_batch(learner.network):
+        return _MOST_TASKS
+    queries = next((y.shape[1] for _, y in split.batches(1, seed=seed)), 1)
+    return max(_LEAST_TASKS, min(_MOST_TASKS, _MOST_ALONE // queries))
 
 
 def tasks_of(split: Any, number: int, seed: int) -> Iterator[dict[str, Tensors]]:

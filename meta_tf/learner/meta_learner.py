@@ -564,7 +564,7 @@ class MetaLearner(keras.Model):
     def calibrate(
         self,
         *splits: Any,
-        tasks_number: int = 300,
+        tasks_number: int | None = None,
         false_alarms: float = 0.05,
         seed: int = 0,
     ) -> Calibration:
@@ -584,7 +584,9 @@ class MetaLearner(keras.Model):
         Args:
           *splits: splits of task sources. Several splits, such as tasks with one, five and ten
             examples per class, count the same. Sizes between them are interpolated.
-          tasks_number: tasks of each split, the first ones of `split.batches(…, seed)`.
+          tasks_number: tasks of each split, the first ones of `split.batches(…, seed)`. If None,
+            100, or fewer if the learner predicts each query alone, as with transductive batch
+            norm, because that takes long: as many as have 1000 queries, but at least 5.
           false_alarms: the fraction of inputs of known classes to refuse, between 0 and 1.
           seed: chooses the tasks.
 

@@ -98,7 +98,7 @@ def find_checkpoints(folder: str | Path) -> list[Checkpoint]:
 
 def latest_checkpoint(folder: str | Path) -> tuple[Path | None, int]:
     """The newest undamaged checkpoint and its number of steps; `(None, 0)` if there is none."""
-    whole = (checkpoint for checkpoint in find_checkpoints(folder) if not damage(checkpoint.path))
+    whole = (checkpoint for checkpoint in find_checkpoints(folder) if not damage(checkpoint))
     return next(whole, (None, 0))
 
 
@@ -110,16 +110,17 @@ def best_iteration(folder: str | Path) -> int | None:
 
 def checkpoint_to_use(training: Training) -> Checkpoint:
     """The checkpoint that a training results in: the last or, with `restore_best`, the best one."""
-    whole = [found for found in find_checkpoints(training.workdir) if not damage(found.path)]
+    whole = [found for found in find_checkpoints(training.workdir) if not damage(found)]
     best = best_iteration(training.workdir) if training.restore_best else None
     return next((found for found in whole if found.iteration == best), whole[0])
 
 
-def damage(path: str | Path) -> str:
+def damage(checkpoint: Checkpoint) -> str:
     """What is wrong with the file of a checkpoint, in a few words; empty if nothing is."""
-    if not Path(path).exists():
+    path, iteration = checkpoint
+    if not path.exists():
         return "it is missing"
-    if not Path(path).stat().st_size:
+    if not path.stat().st_size:
         return "it is empty"
     try:
         with zipfile.ZipFile(path) as archive:
@@ -129,7 +130,10 @@ def damage(path: str | Path) -> str:
         return f"it cannot be read: {error or type(error).__name__}"
     if wrong:
         return f"the checksum of {wrong} in it is wrong"
-    return f"it lacks {', '.join(missing)}" if missing else ""
+    if missing:
+        return f"it lacks {', '.join(missing)}"
+    saved = run_of(path).get("iteration", iteration)
+    return "" if saved == iteration else f"it was saved at iteration {saved}"
 
 
 def run_of(path: str | Path) -> dict[str, Any]:
@@ -158,18 +162,10 @@ def _read(path: str | Path, name: str) -> dict[str, Any]:
         return json.loads(archive.read(name)) if name in archive.namelist() else {}
 
 
-def wrong_with(checkpoint: Checkpoint) -> str:
-    """What is wrong with a checkpoint, judging by its file alone; empty if nothing is."""
-    if what := damage(checkpoint.path):
-        return what
-    saved = run_of(checkpoint.path).get("iteration", checkpoint.iteration)
-    return "" if saved == checkpoint.iteration else f"it was saved at iteration {saved}"
-
-
 def find_start(
     training: Training,
     restarts: bool,
-    wrong_with: Callable[[Checkpoint], str] = wrong_with,
+    wrong_with: Callable[[Checkpoint], str] = damage,
 ) -> Checkpoint | None:
     """The checkpoint to resume from; None for a new run. Changes nothing in the folder.
 
@@ -284,7 +280,7 @@ def _requested(
             if not (what := wrong_with(checkpoint)):
                 return checkpoint
             why = f", whose file cannot be used: {what}"
-    there = ", ".join(str(c.iteration) for c in reversed(found) if not damage(c.path)) or "none"
+    there = ", ".join(str(c.iteration) for c in reversed(found) if not damage(c)) or "none"
     raise ValueError(
         f"--restart_from must be the iteration of a checkpoint in {workdir}: {there}. "
         f"Received: --restart_from={iteration}{why}. --keep_checkpoints sets how many are kept."

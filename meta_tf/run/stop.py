@@ -22,13 +22,17 @@ PATIENCE = 15.0  # seconds; Kubernetes kills a process 30 seconds after its SIGT
 _LAST = 2.0  # seconds for each cleanup before the process ends
 
 
+def handle(handler: Any) -> dict[signal.Signals, Any]:
+    """Handles the signals with `handler`, in the main thread only; returns what did it before."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {signum: signal.signal(signum, handler) for signum in SIGNALS}
+
+
 @contextlib.contextmanager
 def handled_by(handler: Any) -> Iterator[None]:
     """Handles the signals with `handler` during the block; in the main thread only."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {signum: signal.signal(signum, handler) for signum in SIGNALS}
+    before = handle(handler)
     try:
         yield
     finally:
@@ -125,7 +129,7 @@ class StopRequest:
         watcher.start()
         outer, _current = _current, self
         try:
-            with handled_by(self._handle):
+            with handled_by(self._decide):
                 yield
         finally:
             _current = outer
@@ -146,12 +150,9 @@ class StopRequest:
             with self._lock:
                 self._recording, self._answered = False, True
 
-    def _handle(self, signum: int, frame: FrameType | None) -> None:
-        """Records the signal before the main thread continues."""
+    def _decide(self, signum: int, frame: FrameType | None = None) -> None:
+        """Records the signal; as a handler, before the main thread continues."""
         del frame
-        self._decide(signum)
-
-    def _decide(self, signum: int) -> None:
         with self._lock:
             if self.signal is None:
                 self.signal, self._ends = signum, not self._recording
@@ -203,16 +204,12 @@ def end_at_once() -> None:
 
     For the imports of the command, which take seconds.
     """
-    if threading.current_thread() is threading.main_thread():
-        for signum in SIGNALS:
-            signal.signal(signum, _end_at_once)
+    handle(_end_at_once)
 
 
 def ignore_from_now() -> None:
     """Ignores signals while a process that has finished ends, so that its exit code is right."""
-    if threading.current_thread() is threading.main_thread():
-        for signum in SIGNALS:
-            signal.signal(signum, signal.SIG_IGN)
+    handle(signal.SIG_IGN)
 
 
 def _end_at_once(signum: int, frame: FrameType | None) -> NoReturn:

@@ -55,9 +55,12 @@ def read_table(data: Any) -> Any:
 
 def _of_file(path: Path) -> Any:
     readers = {".csv": _of_csv, ".parquet": _of_parquet}
-    if path.suffix.lower() not in readers or not path.is_file():
+    if path.suffix.lower() not in readers:
+        raise ValueError(f"`data` must be a .csv or .parquet file. Received: {path}.")
+    if not path.is_file():
         raise ValueError(
-            f"`data` must be a .csv or .parquet file. Received: {path}, looked for in {Path.cwd()}."
+            f"`data` must be an existing file. Received: {path}; there is no such file in "
+            f"{Path.cwd()}."
         )
     try:
         return readers[path.suffix.lower()](path)

@@ -179,14 +179,15 @@ def test_an_unknown_mode_is_named():
 
 @pytest.mark.parametrize("graph", [False, True])
 @pytest.mark.parametrize("mode", parallel.TASK_MODES)
-@pytest.mark.parametrize("count", [1, 3, 8, 11])
-def test_sums_are_those_of_all_tasks(mode, count, graph):
-    # 11 tasks are two programs of 5 and 6 where there are two cores, 3 are one.
+@pytest.mark.parametrize(("count", "in_flight"), [(1, 2), (3, 2), (8, 2), (11, 2), (25, 3)])
+def test_sums_are_those_of_all_tasks(mode, count, in_flight, graph):
+    # Vectorized, 3 tasks are one program and 8 are two of 4. 11 are two of 6, 25 are three of 9:
+    # the last one leaves out the tasks that are in the one before, too.
     def fn(task):
         return task["a"] + 1, {"a": 2 * task["a"], "b": [tf.square(task["b"])]}
 
     def run(tasks):
-        return sum_tasks(fn, tasks, mode=mode, in_flight=2)
+        return sum_tasks(fn, tasks, mode=mode, in_flight=in_flight)
 
     a, b = np.arange(count, dtype="float64"), np.arange(2.0 * count).reshape(count, 2)
     run = tf.function(run, autograph=False) if graph else run
@@ -206,6 +207,23 @@ def test_vectorized_tasks_are_shared_by_programs(tasks, in_flight, programs):
     ).get_concrete_function(tf.zeros([tasks, 3]))
     calls = [op for op in run.graph.get_operations() if "PartitionedCall" in op.type]
     assert len(calls) == programs
+    # They run the same program: it is traced once, and XLA compiles it once, because no input is
+    # a number (of the first task, for example) for which XLA would compile it again.
+    assert len({op.get_attr("f").name for op in calls}) == 1
+    assert all(t.shape.rank > 0 for op in calls for t in op.inputs)
+
+
+def test_a_task_in_two_programs_is_not_hidden():
+    # 11 tasks are programs for the tasks 0 to 5 and 5 to 10.
+    tasks = np.arange(11.0)
+    tasks[5] = np.nan
+    run = tf.function(
+        lambda t: sum_tasks(lambda x: (2 * x, 3 * x), t, mode="vectorized", in_flight=2),
+        autograph=False,
+    )
+    each, total = run(tasks)
+    np.testing.assert_array_equal(each, 2 * tasks)
+    assert np.isnan(total)
 
 
 @pytest.mark.parametrize(("most", "compiled"), [(10_000, True), (10, False)])

@@ -31,17 +31,11 @@ def learner():
 def test_it_says_what_it_found_and_never_looks_at_test_tasks(learner):
     said = finish._calibrated(learner, TASKS.valid, seed=5)
     kept = learner.calibration
-    assert kept == learner.calibrate(TASKS.valid, tasks_number=100, seed=5)
+    assert kept == learner.calibrate(TASKS.valid, seed=5)
     assert said == (
         f"Calibrated on 100 validation tasks: temperature {kept.temperatures[3, 2]:.2f}; "
         "5 % of their queries count as none of the classes."
     )
-
-
-def test_queries_that_are_predicted_one_by_one_are_fewer(learner, monkeypatch):
-    monkeypatch.setattr(finish, "depends_on_batch", lambda network: True)
-    monkeypatch.setattr(finish, "_MOST_ALONE", 84)  # of 12 in a task
-    assert finish._calibrated(learner, TASKS.valid, 0).startswith("Calibrated on 7 validation")
 
 
 def test_a_part_with_few_tasks_does_not_stop_the_end_of_a_run(learner):

@@ -220,7 +220,7 @@ def test_a_file_of_flags_runs_no_code_from_outside(name, tmp_path, monkeypatch, 
 def test_the_command_line_allows_what_a_file_asks_for(by_hand, tmp_path):
     (tmp_path / "flags.txt").write_text("--task=theirs.tasks:waves\n--set=task.noise=1\n")
     words = [f"--flagfile={tmp_path / 'flags.txt'}", by_hand]
-    found = read_flags("meta-tf train", command.groups_of("train"), words)
+    found = read_flags("meta-tf train", command.module_of("train").GROUPS, words)
     assert (found.task, found.set) == ("theirs.tasks:waves", ["task.noise=1"])
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from meta_tf.command.build import build_algorithm, ways_of
-from meta_tf.command.configure import made_with
-from meta_tf.command.main import groups_of, read
+from meta_tf.command.made_with import made_with
+from meta_tf.command.main import module_of, read
 from meta_tf.command.read_flags import about_preset, presets, read_flags
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,7 +17,7 @@ PRESETS = ROOT / "meta_tf" / "command" / "presets"
 
 
 def flags(*words):
-    return read_flags("meta-tf train", groups_of("train"), words)
+    return read_flags("meta-tf train", module_of("train").GROUPS, words)
 
 
 def train(*words):
@@ -138,11 +138,11 @@ def test_published_runs_are_still_understood(path):
         kept = told.keys() & made.settings.keys() - {"workdir", "data_dir"}
         assert {"seed", "shots", "iterations", "meta_lr", "algorithm"} <= kept
         assert {n: made.settings[n][0] for n in kept} == {n: told[n] for n in kept}
-        made.check_same_run(found.training)  # it goes on with what they left
+        made.check_same_run()  # it goes on with what they left
     other = train(*words, f"--workdir={path.parent}", "--shots=77")
     made = made_with(other, build_algorithm(other, ways_of(other, None)))
     with pytest.raises(ValueError, match=f"--shots must be '{told['shots']}'"):
-        made.check_same_run(other.training)
+        made.check_same_run()
 
 
 @pytest.mark.parametrize("name", presets())

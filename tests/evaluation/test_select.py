@@ -11,6 +11,7 @@ from meta_tf.command import auto
 from meta_tf.command.main import read
 from meta_tf.command.train import GROUPS
 from meta_tf.evaluation.select import Round, Selection, select
+from tests.pictures import noise_folder
 
 
 class Counting:
@@ -78,3 +79,22 @@ def test_the_command_keeps_its_choice(tmp_path, monkeypatch, capsys):
     assert auto.chosen(asked, GROUPS).algorithm.name == "anil"
     with pytest.raises(ValueError, match="--algorithm=auto needs one process"):
         read("train", ["--algorithm=auto", "--strategy=mirrored"])
+
+
+def test_the_command_chooses_among_learners_of_as_many_classes_as_training_tasks_have(
+    tmp_path, monkeypatch
+):
+    noise_folder(tmp_path / "images", classes=20, each=2, size=4)
+    words = ["--algorithm=auto", "--task=images", f"--data_dir={tmp_path / 'images'}"]
+    words += ["--ways=2", "--train_ways=3", "--queries=1", "--image_size=4", "--model=mlp"]
+    found = {}
+
+    def first(learners, *_, **options):
+        found.update(learners)
+        return Selection("protonet", "accuracy", ())
+
+    monkeypatch.setattr(auto, "select", first)
+    monkeypatch.setattr(auto, "_OF_CLASSES", ("protonet", "anil"))
+    auto.chosen(read("train", [*words, "--hidden=2", f"--workdir={tmp_path / 'run'}"]), GROUPS)
+    assert found["protonet"].algorithm.ways == 3
+    assert found["anil"].model.output_shape == (None, 3)

@@ -11,11 +11,11 @@ import pytest
 
 import meta_tf
 from meta_tf.command import build
-from meta_tf.command.configure import made_with
+from meta_tf.command.made_with import made_with
 from meta_tf.command.main import read
-from meta_tf.command.train import Usable
+from meta_tf.command.train import wrong_with
 from meta_tf.run import checkpoints
-from meta_tf.run.checkpoints import check_replaceable, clear_way, find_start
+from meta_tf.run.checkpoints import Checkpoint, check_replaceable, clear_way, find_start
 from meta_tf.run.log import RunLog, training_minutes
 from meta_tf.run.settings import Training
 
@@ -55,7 +55,7 @@ def test_every_bit_that_is_turned_is_found_or_does_no_harm(tmp_path, learner):
         turned = bytearray(whole)
         turned[place // 8] ^= 1 << (place % 8)
         path.write_bytes(turned)
-        if checkpoints.damage(path):
+        if checkpoints.damage(Checkpoint(path, 10)):
             found += 1
             continue
         for value, variable in zip(expected, keras.models.load_model(path).variables, strict=True):
@@ -133,6 +133,12 @@ def made(folder, *words):
     return made_with(settings, algorithm), algorithm
 
 
+def start_of(folder, *words):
+    """The checkpoint from which a run continues."""
+    run = made(folder, *words)
+    return find_start(flags_of(folder), False, lambda checkpoint: wrong_with(checkpoint, *run))
+
+
 @pytest.mark.parametrize(
     ("words", "named"),
     [
@@ -146,13 +152,11 @@ def test_a_checkpoint_of_another_run_is_not_gone_on_from(tmp_path, learner, word
     settings = made(tmp_path, "--hidden=2")[0].texts()
     for iteration in (10, 20):
         path = checkpoints.save_checkpoint(learner, tmp_path, iteration, settings=settings)
-    usable = Usable(*made(tmp_path, "--hidden=2", *words))
     if not named:
-        assert find_start(flags_of(tmp_path), False, usable.wrong_with) == (path, 20)
-        assert isinstance(usable.learner, meta_tf.MetaLearner)
+        assert start_of(tmp_path, "--hidden=2", *words) == (path, 20)
         return
     with pytest.raises(ValueError, match=r"no checkpoint in .* can be used") as caught:
-        find_start(flags_of(tmp_path), False, usable.wrong_with)
+        start_of(tmp_path, "--hidden=2", *words)
     assert f"{path}: it is of another run, with {named}" in str(caught.value)
     assert names(tmp_path) == ["00000010.keras", "00000020.keras"]
 
@@ -165,9 +169,8 @@ def test_the_one_before_takes_the_place_of_one_that_keras_cannot_load(tmp_path, 
     with zipfile.ZipFile(second, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
-    assert checkpoints.damage(second) == ""  # every checksum is right
-    usable = Usable(*made(tmp_path, "--hidden=2"))
-    assert find_start(flags_of(tmp_path), False, usable.wrong_with) == (first, 10)
+    assert checkpoints.damage(Checkpoint(second, 20)) == ""  # every checksum is right
+    assert start_of(tmp_path, "--hidden=2") == (first, 10)
     (line,) = capsys.readouterr().out.splitlines()
     assert f"{second}: Keras cannot load it: Could not deserialize 'keras.layers.Dence'" in line
 
@@ -211,8 +214,7 @@ def test_an_earlier_file_without_anything_more_in_it_is_gone_on_with(tmp_path, l
     learner.save(path)
     assert find_start(flags_of(tmp_path), restarts=False) == (path, 10)
     assert checkpoints.epoch_of(path) == checkpoints.run_of(path) == {}
-    usable = Usable(*made(tmp_path))
-    assert find_start(flags_of(tmp_path), False, usable.wrong_with) == (path, 10)
+    assert start_of(tmp_path) == (path, 10)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

@@ -6,11 +6,11 @@ import keras
 import pytest
 
 import meta_tf
+from meta_tf.command.made_with import MadeWith
 from meta_tf.evaluation.metrics_csv import read_metrics
 from meta_tf.run.checkpoints import find_checkpoints, find_start
 from meta_tf.run.fit import fit
 from meta_tf.run.lock import claimed
-from meta_tf.run.made_with import MadeWith
 from meta_tf.run.settings import Training
 
 
@@ -32,22 +32,21 @@ def test_a_program_of_ones_own_trains_and_goes_on(tmp_path):
 def test_a_run_is_the_same_if_what_may_not_change_is(tmp_path):
     training = Training(workdir=tmp_path)
     settings = {"width": ("3", "2"), "device": ("cpu", "auto"), "rate": ("none", "none")}
-    made = MadeWith(settings, free=frozenset({"device"}), others=("task.noise=1",))
-    text = made.text(training)
+    made = MadeWith(training, settings, free=frozenset({"device"}), others=("task.noise=1",))
+    text = made.text()
     assert text == "--width=3\n--device=cpu\n--set=task.noise=1\n"
     (tmp_path / "flags.txt").write_text(text)
     (tmp_path / "metrics.csv").write_text("iteration,loss\n1,0.5\n")
-    made.check_same_run(training)
-    dataclasses.replace(made, settings={**settings, "device": ("gpu", "auto")}).check_same_run(
-        training
-    )
+    made.check_same_run()
+    dataclasses.replace(made, settings={**settings, "device": ("gpu", "auto")}).check_same_run()
     for other in (
         dataclasses.replace(made, settings={**settings, "width": ("2", "2")}),
         dataclasses.replace(made, settings={**settings, "rate": ("0.1", "none")}),
         dataclasses.replace(made, others=()),
     ):
         with pytest.raises(ValueError, match="to continue that run"):
-            other.check_same_run(training)
-        other.check_same_run(dataclasses.replace(training, restart=True))
+            other.check_same_run()
+        restart = dataclasses.replace(training, restart=True)
+        dataclasses.replace(other, training=restart).check_same_run()
         assert other.of_another_run(made.texts())
     assert not made.of_another_run(made.texts()) and not made.of_another_run({})

@@ -88,7 +88,11 @@ def changed(**columns):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"data": "nowhere.csv"}, "`data` must be a .csv or .parquet file"),
+        (
+            {"data": "nowhere.csv"},
+            "must be an existing file.*nowhere.csv; there is no such file",
+        ),
+        ({"data": "nowhere.txt"}, "`data` must be a .csv or .parquet file. Received: nowhere.txt"),
         ({"data": [TABLE]}, "`data` must be the path of .* Received: list"),
         (
             {"data": {"dose": [1.0], "effect": [1.0, 2.0]}},

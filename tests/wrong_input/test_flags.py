@@ -6,19 +6,18 @@ import pytest
 from absl import flags
 
 from meta_tf.command import build, define, registry
-from meta_tf.command.configure import made_with
 from meta_tf.command.flag_types import Integer, Name, Number, OrNone, Path, Sizes, Words
-from meta_tf.command.main import COMMANDS, groups_of, main, read
+from meta_tf.command.made_with import made_with
+from meta_tf.command.main import COMMANDS, main, module_of, read
 
 
 def build_all(command, words):
     """Does what a command does before anything is computed."""
     settings = read(command, words)
     if command == "train":
-        ways = build.ways_of(settings, None)
-        algorithm = build.build_algorithm(settings, ways)
+        algorithm = build.build_algorithm(settings, build.ways_of(settings, None))
         tasks = build.build_tasks(settings.task, settings.sizes)
-        build.build_learner(settings, tasks, ways if tasks.ways else None, algorithm)
+        build.build_learner(settings, tasks, algorithm)
     if command == "evaluate":
         build.build_tasks(settings[1])
 
@@ -55,7 +54,7 @@ def wrong_texts(flag):
 OF_ANY_FLAG = [
     (command, name, text)
     for command in COMMANDS
-    for values in [define.flags_of(groups_of(command))]
+    for values in [define.flags_of(module_of(command).GROUPS)]
     for name in values
     for text in wrong_texts(values[name])
 ]
@@ -203,7 +202,7 @@ def test_a_damaged_file_of_flags_is_named(tmp_path, content, told, use):
         settings = read("train", [f"--workdir={tmp_path}"])
         with pytest.raises(ValueError, match=r"flags\.txt must be a file of lines") as raised:
             made = made_with(settings, build.build_algorithm(settings, None))
-            made.check_same_run(settings.training)
+            made.check_same_run()
         text = str(raised.value)
     assert str(path) in text and any(part in text for part in told), text
 

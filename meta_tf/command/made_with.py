@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import inspect
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
+import meta_tf
+from meta_tf.command import registry
+from meta_tf.command.flag_types import NONE, as_text, parser_for
+from meta_tf.command.registry import Argument
+from meta_tf.command.settings import Train
 from meta_tf.evaluation.metrics_csv import METRICS
 from meta_tf.run.checkpoints import find_checkpoints
 from meta_tf.run.settings import Training
 
 NAME = "flags.txt"
+# What can change when a run is resumed, because it has no effect on what is learned.
+_FREE = {"data_dir", "download", "mirror", "cache_dir", "workdir", "device", "iterations"}
+_FREE |= {"eval_tasks", "eval_steps", "checkpoint_every", "keep_checkpoints", "restore_best"}
+_FREE |= {"steps_per_execution", "strategy", "logical_devices", "worker_timeout"}
+_NOT_KEPT = {"baselines", "calibrate", "profile", "restart", "restart_from"}
 # With `Training.restart_from`, these may change too.
 RATES = frozenset({"inner_lr", "meta_lr", "clip_norm"})
 _HISTORY = re.compile(r"# Until iteration (\d+): ")
@@ -22,12 +35,14 @@ class MadeWith:
     """All settings of a run, as text.
 
     Args:
+      training: how the training runs, and in which folder.
       settings: the text of each setting and the text of its default, by name.
       free: the names of the settings that may change when a run is resumed.
       others: arguments without a flag, as given to `--set`.
       learns_inner_lr: whether the inner step size is learned, so that a new one has no effect.
     """
 
+    training: Training
     settings: Mapping[str, tuple[str, str]]
     free: frozenset[str] = frozenset()
     others: tuple[str, ...] = ()
@@ -36,7 +51,7 @@ class MadeWith:
     def pairs(self) -> list[tuple[str, str]]:
         """The names and texts of the settings, except those that are None by default and None."""
         pairs = self.settings.items()
-        given = [(name, text) for name, (text, default) in pairs if {text, default} != {"none"}]
+        given = [(name, text) for name, (text, default) in pairs if {text, default} != {NONE}]
         return [*given, *(("set", text) for text in self.others)]
 
     def texts(self) -> dict[str, str]:
@@ -52,25 +67,26 @@ class MadeWith:
         name, old, new = changed
         return f"it is of another run, with --{name}={old}, and not {new}"
 
-    def text(self, training: Training, restarts: bool = False) -> str:
+    def text(self) -> str:
         """The content of `flags.txt`, which `--flagfile` accepts.
 
-        With `restarts`, a comment records the rates until `restart_from`.
+        If the run `restarts`, a comment records the rates until `restart_from`.
         """
-        lines = _lines(Path(training.workdir) / NAME)
-        history = [] if training.restart else [line for line in lines if _HISTORY.match(line)]
-        if restarts:
+        lines = self._lines()
+        history = [] if self.training.restart else [line for line in lines if _HISTORY.match(line)]
+        if self.restarts():
             old = [f"--{name}={text}" for name, text in pairs_in(lines) if name in RATES]
-            history.append(f"# Until iteration {training.restart_from}: {' '.join(old)}")
+            history.append(f"# Until iteration {self.training.restart_from}: {' '.join(old)}")
         return "\n".join([*history, *(f"--{name}={text}" for name, text in self.pairs())]) + "\n"
 
-    def check_same_run(self, training: Training) -> None:
+    def check_same_run(self) -> None:
         """Raises ValueError if the folder contains a run with other settings.
 
         With `restart`, they may differ; with `restart_from`, the rates may.
         """
+        training = self.training
         free = RATES if training.restart_from is not None else frozenset()
-        changed = None if training.restart else self._changed(training, free)
+        changed = None if training.restart else self._changed(free)
         if changed is not None:
             name, old, new = changed
             rates = ", or continue from an earlier checkpoint: --restart_from" * (name in RATES)
@@ -80,28 +96,32 @@ class MadeWith:
                 f"value{rates}."
             )
 
-    def restarts(self, training: Training) -> bool:
+    def restarts(self) -> bool:
         """Whether the run still has to go back to `restart_from`.
 
         An interrupted run is resumed with the same command. If it went back before, the comments
         of the file say so, and the rates are the same.
         """
-        if training.restart_from is None or training.restart:
+        if self.training.restart_from is None or self.training.restart:
             return False
-        inner = self._changed(training, RATES - {"inner_lr"})
+        inner = self._changed(RATES - {"inner_lr"})
         if inner and self.learns_inner_lr:
             raise ValueError(
                 f"--inner_lr is learned here: its first value ({inner[1]}) has no effect after the "
                 f"first step. Received: --inner_lr={inner[2]} with --restart_from. Change "
                 "--meta_lr or --clip_norm instead."
             )
-        lines = _lines(Path(training.workdir) / NAME)
-        done = [int(match[1]) for match in map(_HISTORY.match, lines) if match][-1:]
-        return done != [training.restart_from] or self._changed(training, frozenset()) is not None
+        done = [int(match[1]) for match in map(_HISTORY.match, self._lines()) if match][-1:]
+        return done != [self.training.restart_from] or self._changed(frozenset()) is not None
 
-    def _changed(self, training: Training, free: frozenset[str]) -> tuple[str, str, str] | None:
+    def _lines(self) -> list[str]:
+        """The lines of the run in the folder, with comments, as far as they can be read."""
+        path = Path(self.training.workdir) / NAME
+        return path.read_text("utf-8", errors="replace").splitlines() if path.exists() else []
+
+    def _changed(self, free: frozenset[str]) -> tuple[str, str, str] | None:
         """The first setting that differs from the run in the folder: its name, old and new text."""
-        workdir = Path(training.workdir)
+        workdir = Path(self.training.workdir)
         path = workdir / NAME
         has_steps = (workdir / METRICS).exists() or find_checkpoints(workdir)
         if not (has_steps and path.exists()):  # nothing to lose, or nothing to compare with
@@ -123,9 +143,52 @@ class MadeWith:
         for name in sorted(now.keys() - self.free - free):
             new, default = now[name]
             old = before.get(name, default)
-            if (old or "none") != (new or "none"):  # earlier versions wrote empty lists
+            if (old or NONE) != (new or NONE):  # earlier versions wrote empty lists
                 return name, old, new
         return None
+
+
+def made_with(train: Train, algorithm: meta_tf.Algorithm) -> MadeWith:
+    """All settings of a run that have a meaning; those of the algorithm as built."""
+    groups: list[Any] = [train.training, train.sizes, train.learner]
+    settings = {
+        name: _texts(getattr(group, name), argument)
+        for group in groups
+        for name, argument in registry.arguments_of(type(group)).items()  # type: ignore[arg-type]
+        if name not in _NOT_KEPT and name not in train.ignored
+    }
+    for choice in (train.task, train.model):
+        kind = choice.component.kind
+        settings[kind] = (choice.name, "")
+        for flag, argument in choice.component.flags().items():
+            if flag in registry.flags_of(kind):
+                value = choice.given.get(argument.name, argument.default)
+                settings[flag] = _texts(value, argument)
+    if "queries" in settings and "queries" not in train.task.given:
+        settings["queries"] = (NONE, NONE)  # as many as `shots`
+    settings["algorithm"] = (train.algorithm.name, "")
+    fields = {field.name: field.default for field in dataclasses.fields(algorithm)}
+    for flag, argument in train.algorithm.component.flags().items():
+        if flag in registry.flags_of("algorithm"):
+            values = getattr(algorithm, argument.name), fields[argument.name]
+            settings[flag] = (as_text(values[0]), as_text(values[1]))
+    free = set(_FREE)
+    if train.training.meta_schedule != "constant":  # the schedule ends with the last iteration
+        free.remove("iterations")
+    if train.task.name not in ("omniglot", "sinusoid", "hidden_teacher"):  # other data
+        free.remove("data_dir")
+    learned = algorithm.with_rate(1.0) is None
+    return MadeWith(train.training, settings, frozenset(free), train.set, learned)
+
+
+def _texts(value: Any, argument: Argument) -> tuple[str, str]:
+    """The text of a value and of the argument's default, `none` if text cannot express it."""
+    parser, default, text = parser_for(argument.annotation), argument.default, NONE
+    if parser and default is not inspect.Parameter.empty:
+        with contextlib.suppress(ValueError):
+            if parser.parse(as_text(default)) == default:
+                text = as_text(default)
+    return (text if value is default else as_text(value)), text
 
 
 def lines_of(path: Path) -> list[str]:
@@ -154,11 +217,6 @@ def pairs_in(lines: Iterable[str]) -> list[tuple[str, str]]:
     """The names and texts of lines `--name=text`; ignores other lines."""
     flags = (line.removeprefix("--") for line in lines if line.startswith("--") and "=" in line)
     return [(name, text) for name, _, text in (flag.partition("=") for flag in flags)]
-
-
-def _lines(path: Path) -> list[str]:
-    # With comments, and as far as it can be read: `lines_of` reports the rest.
-    return path.read_text("utf-8", errors="replace").splitlines() if path.exists() else []
 
 
 def _joined(texts: Iterable[str]) -> str:
