@@ -34,7 +34,7 @@ class Compiled:
     def __init__(self, function: Callable[..., Any], varying: Callable[..., Any]):
         self.function = tf.function(function, autograph=False, reduce_retracing=True)
         self._varying = varying
-        self._traces: dict[Hashable, Callable[..., Any]] = {}
+        self._traces: dict[Hashable, Any] = {}
 
     def __call__(self, *arguments: Any) -> Any:
         if tf.config.functions_run_eagerly():  # so that users can debug their layers
