@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from meta_tf.algorithms import MAML, Algorithm
 from meta_tf.algorithms.embedding import EmbeddingLearner
+from meta_tf.batch.exact_steps import check_whole_calls, exactly
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.sizes import (
     cut,
@@ -408,6 +409,7 @@ class MetaLearner(keras.Model):
                 "which is frozen. `adapt` and `evaluate` do not need `fit`. To train, set "
                 "`trainable = True` on the layers to learn."
             )
+        check_whole_calls(options, self.steps_per_execution)
         self.calibration = None
         self._get_ready()
         check_replicas(self)
@@ -422,6 +424,7 @@ class MetaLearner(keras.Model):
             data, options = spread(
                 strategy, options["validation_data"], options, "validation_steps"
             )
+            data = exactly(data, options, "validation_steps", self.steps_per_execution)
             options = {**options, "validation_data": data}
         history = super().fit(x, *args, **options)
         check_trained(self.weights_now)
@@ -462,10 +465,16 @@ class MetaLearner(keras.Model):
         """Works as `keras.Model.evaluate`; the loss is that of `test_step`."""
         check_replicas(self)
         x, options = spread(self.distribute_strategy, x, options, "steps")
+        x = exactly(x, options, "steps", self.steps_per_execution)
         return super().evaluate(x, *args, **options)
 
+    @checked_call
+    def predict(self, x: Any, *args: Any, **options: Any) -> Any:
+        """Works as `keras.Model.predict`."""
+        x = exactly(x, options, "steps", self.steps_per_execution)
+        return super().predict(x, *args, **options)
+
     # Keras's methods, with one-sentence errors.
-    predict = checked_call(keras.Model.predict)
     train_on_batch = checked_call(keras.Model.train_on_batch)
     test_on_batch = checked_call(keras.Model.test_on_batch)
     predict_on_batch = checked_call(keras.Model.predict_on_batch)

@@ -85,7 +85,6 @@ class RunLog(keras.callbacks.Callback):
         self._settings = settings
         self._start = time.perf_counter()
         self._checked = iteration
-        self._per_call = 1
         if not self._workers.is_chief:
             return
         make_folder(self.folder)
@@ -97,17 +96,8 @@ class RunLog(keras.callbacks.Callback):
         if rows != present:
             self._write(rows)
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        del logs
-        self._per_call = self.model.steps_per_execution
-
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        del logs
-        self.model.steps_per_execution = self._per_call
-
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         del epoch, logs
-        self.model.steps_per_execution = self._per_call
         self._start = time.perf_counter() - self._epoch.get("seconds", 0.0)
         values = self._epoch.get("metrics", [])
         variables = self.model.metrics_variables
@@ -126,10 +116,6 @@ class RunLog(keras.callbacks.Callback):
             path = self._save(done, {"seconds": self._seconds(), "metrics": values})
             self._stop.raise_if_asked(_saved(done, path))
         self._checked = done
-        if batch + 1 == self.params["steps"]:
-            # For the validation, which comes next. With several steps in a call, Keras would draw
-            # more batches than requested.
-            self.model.steps_per_execution = 1
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         del epoch
