@@ -29,7 +29,7 @@ from meta_tf.run.settings import AtLeast
 from meta_tf.tasks.images.decode import decode_images
 from meta_tf.tasks.images.picture import ImageFile
 from meta_tf.tasks.images.picture_files import Classes, classes_in
-from meta_tf.tasks.images.picture_input import Invert, PictureInput
+from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.zoo.photos import PHOTOS
 
 _MOST_MEASURED = 24  # pictures that decide between strokes and photographs
@@ -75,7 +75,10 @@ def run(asked: Adaptation, how: Pictures, output: Output) -> None:
         output.note(f"{why} The learner is {name}; --learner chooses another.")
     learner = _learner(name, how)
     takes = _takes(learner, classes.names, name)
-    learner.pictures = takes = dataclasses.replace(takes, invert=_invert(name, how, takes))
+    invert = takes.invert if how.invert == "auto" else how.invert
+    if how.invert == "auto" and "--task=omniglot" in trained_on(name):  # its ink is 1 on 0
+        invert = "light"
+    learner.pictures = takes = dataclasses.replace(takes, invert=invert)
 
     if same := {path.resolve() for path in classes.pictures} & {p.resolve() for p in new.paths}:
         output.note(
@@ -182,10 +185,3 @@ def _takes(learner: meta_tf.MetaLearner, classes: Sequence[str], name: str | Pat
             f"{', '.join(zoo.names())}, or train one."
         )
     return learner.pictures
-
-
-def _invert(name: str | Path, how: Pictures, takes: PictureInput) -> Invert:
-    """Which pictures to invert: with auto, light ones for a learner of ink that is 1 on 0."""
-    if how.invert != "auto":
-        return how.invert
-    return "light" if "--task=omniglot" in trained_on(name) else takes.invert

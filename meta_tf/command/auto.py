@@ -10,7 +10,7 @@ import keras
 from absl import flags
 
 import meta_tf
-from meta_tf.command import build, registry
+from meta_tf.command import build
 from meta_tf.command.configure import train_of, training_of
 from meta_tf.command.define import Groups
 from meta_tf.command.read_flags import read_flags
@@ -20,7 +20,6 @@ from meta_tf.files import make_folder, write_text
 from meta_tf.run.devices import set_up_device
 from meta_tf.run.settings import Training
 
-(NAME,) = registry.CHOSEN["algorithm"]
 _FILE = "selection.json"
 _OF_NUMBERS = ("anil", "in_context", "maml", "alpaca")
 _OF_CLASSES = ("protonet", "r2d2", "anil", "in_context")
@@ -76,7 +75,7 @@ def _selected(auto: Auto, groups: Groups) -> Selection:
         keras.utils.set_random_seed(training.seed)
         try:
             train = _read(auto, groups, name)
-            algorithm = build.build_algorithm(train, build.ways_of(train, tasks))
+            algorithm = build.build_algorithm(train, tasks)
             constant = dataclasses.replace(train.training, meta_schedule="constant")
             train = dataclasses.replace(train, training=constant)
             learners[name] = build.build_learner(train, tasks, algorithm)

@@ -49,17 +49,15 @@ def _source(task: Choice, **more: Any) -> meta_tf.tasks.Source:
 def ways_of(train: Train, tasks: meta_tf.tasks.Source | None) -> int | None:
     """The largest number of classes in a task, in training and afterwards.
 
-    It follows from the flags if the `tasks` are not known yet.
+    Args:
+      train: the settings.
+      tasks: the source of the tasks; if None, the number follows from the flag `ways`.
+
+    Returns:
+      The number; None for a regression.
     """
-    ways = largest(train.task.value("ways") if tasks is None else tasks.ways)
-    is_table = train.task.name == "table"
-    if is_table and tasks and not ways and needs_classes(train.algorithm.component):
-        target = train.task.value("target")
-        raise ValueError(
-            f"--algorithm={train.algorithm.name} needs classes. Received: --target={target}, "
-            "which holds numbers. Use another algorithm, or --kind=classification."
-        )
-    return max(ways, largest(train.sizes.train_ways)) or None
+    own = train.task.value("ways") if tasks is None else tasks.ways
+    return max(largest(own), largest(train.sizes.train_ways)) or None
 
 
 def to_evaluate(tasks: meta_tf.tasks.Source, number: int) -> tuple[Any, int]:
@@ -92,10 +90,12 @@ def check_evaluation(
         raise ValueError(str(error).replace("`steps`", "--eval_steps")) from error
 
 
-def build_model(train: Train, tasks: meta_tf.tasks.Source, ways: int | None) -> keras.Model:
+def build_model(train: Train, tasks: meta_tf.tasks.Source) -> keras.Model:
     """The network, with inputs and outputs for the tasks and the algorithm."""
     name = train.model.name
-    outputs = None if _embeds(train.algorithm) else ways or math.prod(tasks.target_shape)
+    outputs = ways_of(train, tasks) or math.prod(tasks.target_shape)
+    if _embeds(train.algorithm):
+        outputs = None
     if name == "conv4" and len(tasks.input_shape) != 3:
         raise ValueError(f"--model=conv4 needs images. Received: --task={train.task.name}.")
     shape = tasks.input_shape if tasks.columns is None else (tasks.columns.width,)
@@ -116,15 +116,23 @@ def build_model(train: Train, tasks: meta_tf.tasks.Source, ways: int | None) -> 
     return model
 
 
-def build_algorithm(train: Train, ways: int | None) -> meta_tf.Algorithm:
-    """The algorithm; `ways` is for one that has to know the number of classes."""
+def build_algorithm(train: Train, tasks: meta_tf.tasks.Source | None = None) -> meta_tf.Algorithm:
+    """The algorithm, for the number of classes that `ways_of` returns.
+
+    Raises:
+      ValueError: if an argument is invalid, or it can only classify and the targets are numbers.
+    """
+    ways = ways_of(train, tasks)
+    if tasks and ways is None and needs_classes(train.algorithm.component):
+        given = f"--task={train.task.name}"
+        if tasks.columns:
+            given += f" and --target={tasks.columns.target}"
+        raise ValueError(
+            f"--algorithm={train.algorithm.name} needs classes. Received: {given}, which holds "
+            "numbers. Use another algorithm, or tasks of classes: --task=omniglot, --task=images, "
+            "or a table with --kind=classification."
+        )
     return train.algorithm.make(**({} if ways is None else {"ways": ways}))
-
-
-def build_optimizer(training: Training, algorithm: str) -> keras.optimizers.Optimizer:
-    """The outer optimiser."""
-    optimizer = keras.optimizers.SGD if algorithm == "reptile" else keras.optimizers.Adam
-    return optimizer(outer_rate(training), global_clipnorm=training.clip_norm)
 
 
 def outer_rate(training: Training) -> Any:
@@ -151,7 +159,7 @@ def build_learner(
     loss: Any = meta_tf.GaussianLoss() if gaussian else "mse"
     if classify:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model = build_model(train, tasks, ways_of(train, tasks))
+    model = build_model(train, tasks)
     batch_norm = train.learner.batch_norm
     try:
         learner = meta_tf.MetaLearner(model, algorithm, loss=loss, batch_norm=batch_norm)
@@ -167,7 +175,10 @@ def build_learner(
         metrics += [TaskMean("log_likelihood"), TaskMean("coverage_90")]
     if _are_in_units(tasks):
         learner.standardize(tasks.train)
-    learner.compile(build_optimizer(train.training, train.algorithm.name), metrics=metrics)
+    training = train.training
+    kind = keras.optimizers.SGD if train.algorithm.name == "reptile" else keras.optimizers.Adam
+    optimizer = kind(outer_rate(training), global_clipnorm=training.clip_norm)
+    learner.compile(optimizer, metrics=metrics)
     if not train.model.component.is_built_in:
         _check_loads(model, train.model.name)
     return learner

@@ -28,15 +28,17 @@ def train_of(values: flags.FlagValues) -> Train:
         or a file, such a flag is ignored.
     """
     components = _components(values)
-    _check_algorithm(values, components)
+    _check_preset(values, components["algorithm"])
     choices = _choices(values, components)
     training = training_of(values)
     ignored = {name: "strategy" for name, of in _OF_STRATEGY.items() if of != training.strategy}
     model = components["model"]
     if model.is_built_in and "normalization" not in model.takes:
         ignored["batch_norm"] = "model"
+    takes = components["task"].takes
     for name in registry.arguments_of(TrainingSizes):
-        if argument := _size_argument(components["task"], name):
+        # Of training tasks, or of all tasks.
+        if argument := takes.get(name) or takes.get(name.removeprefix("train_")):
             _check_size(values, name, argument)
         else:
             ignored[name] = "task"
@@ -88,7 +90,7 @@ def _choices(values: flags.FlagValues, components: Mapping[str, Component]) -> d
     found = {}
     for kind, component in components.items():
         own, given = component.flags(), {}
-        for flag in registry.flags_of(kind):
+        for flag in registry.component_flags(kind):
             if flag not in own:
                 _check_absent(values, flag, kind)
             elif not values[flag].using_default_value:
@@ -98,11 +100,6 @@ def _choices(values: flags.FlagValues, components: Mapping[str, Component]) -> d
             given.setdefault("support", "first")
         found[kind] = Choice(component, given, assigned[kind])
     return found
-
-
-def _size_argument(task: Component, name: str) -> Argument | None:
-    """The argument of a task source for the size of training tasks, or of all tasks."""
-    return task.takes.get(name) or task.takes.get(name.removeprefix("train_"))
 
 
 def _check_size(values: flags.FlagValues, name: str, argument: Argument) -> None:
@@ -125,14 +122,8 @@ def _check_absent(values: flags.FlagValues, name: str, kind: str) -> None:
         )
 
 
-def _check_algorithm(values: flags.FlagValues, components: Mapping[str, Component]) -> None:
-    """Raises ValueError if the algorithm does not fit the task or the preset."""
-    algorithm, task = components["algorithm"], components["task"]
-    if registry.needs_classes(algorithm) and task.name in ("sinusoid", "hidden_teacher"):
-        raise ValueError(
-            f"--algorithm={algorithm.name} needs classes. Received: --task={task.name}. Use "
-            "--task=omniglot or --task=images."
-        )
+def _check_preset(values: flags.FlagValues, algorithm: Component) -> None:
+    """Raises ValueError if the algorithm does not fit the preset."""
     needed = sorted(name for name in ("inner_lr", "inner_steps") if not values[name].present)
     unlike = values.preset and not values.preset.endswith(f"_{algorithm.name}")
     if algorithm.name in _OF_ITS_OWN and unlike and needed:

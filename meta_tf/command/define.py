@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -82,7 +81,7 @@ def settings_of(kind: type, values: flags.FlagValues, without: Collection[str] =
     """
     fields = {n: field for n, field in registry.arguments_of(kind).items() if n not in without}
     for name, field in fields.items():
-        if field.default is inspect.Parameter.empty and values[name].value is None:
+        if field.is_required and values[name].value is None:
             raise ValueError(f"--{name} is needed: {field.about}")
     return kind(**{name: values[name].value for name in fields})
 
@@ -96,17 +95,12 @@ def settings_in(groups: Groups, values: flags.FlagValues) -> Any:
     return found if len(found) > 1 else found[0]
 
 
-def help_of(values: flags.FlagValues, groups: Groups) -> str:
-    """The help of all flags, by group."""
-    return "\n".join(values.module_help(title) for title in groups).strip("\n")
-
-
 def _define_components(values: flags.FlagValues, title: str, kind: str) -> None:
     """Defines the flag that selects a task, model or algorithm, and those of all built-in ones."""
-    name = Name(*registry.BUILT_IN[kind], *registry.CHOSEN.get(kind, ()))
-    default = DEFAULT[kind]
+    chosen = [registry.AUTO] if kind == "algorithm" else []
+    name, default = Name(*registry.BUILT_IN[kind], *chosen), DEFAULT[kind]
     flags.DEFINE(name, kind, default, _ABOUT[kind], values, AsText(), module_name=title)
-    for flag, uses in registry.flags_of(kind).items():
+    for flag, uses in registry.component_flags(kind).items():
         annotation, about = uses[0][1].annotation, _about(uses)
         if kind == "task" and flag in _SIZES:
             annotation, about = _SIZES[flag]
@@ -117,7 +111,7 @@ def _define(values: flags.FlagValues, title: str, argument: Argument) -> None:
     """Defines a flag with the name, annotation, default and description of an argument."""
     options: dict[str, Any] = {"flag_values": values, "module_name": title}
     name, about, parser = argument.name, argument.about, parser_for(argument.annotation)
-    default = None if argument.default is inspect.Parameter.empty else argument.default
+    default = None if argument.is_required else argument.default
     if isinstance(parser, flags.BooleanParser):
         flags.DEFINE_bool(name, default, about, **options)
     elif type(parser) is flags.EnumParser:
@@ -130,7 +124,7 @@ def _about(uses: list[tuple[Component, Argument]]) -> str:
     """The help of an argument, with its default for each component."""
     defaults: dict[str, list[str]] = {}
     for component, argument in uses:
-        if argument.default is not inspect.Parameter.empty:
+        if not argument.is_required:
             defaults.setdefault(as_text(argument.default), []).append(component.name)
     listed = "; ".join(f"{text} for {', '.join(names)}" for text, names in defaults.items())
     sentences = {registry.first_sentence(a.about): component for component, a in reversed(uses)}

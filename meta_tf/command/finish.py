@@ -54,7 +54,8 @@ def finish(
     if not writable:
         print(f"{evaluation}\nNothing is written, as {workdir} cannot be written to.")
         return
-    figures = _figures(train, learner, tasks, evaluation) if _has_matplotlib() else {}
+    has_matplotlib = importlib.util.find_spec("matplotlib") is not None
+    figures = _figures(train, learner, tasks, evaluation) if has_matplotlib else {}
     for name, figure in figures.items():
         with whole_file(workdir / f"{name}.png") as part:
             figure.savefig(part, dpi=120)
@@ -110,10 +111,6 @@ def versions() -> dict[str, str]:
     }
 
 
-def _has_matplotlib() -> bool:
-    return importlib.util.find_spec("matplotlib") is not None
-
-
 def _figures(
     train: Train,
     learner: meta_tf.MetaLearner,
@@ -129,7 +126,7 @@ def _figures(
         figures["learning_curve"] = plots.learning_curve(workdir / METRICS)
     if "inner_steps" in evaluation.settings:
         figures["inner_steps"] = plots.inner_steps(evaluation)
-    if tasks.kind == "classification" and _are_images(tasks.input_shape):
+    if tasks.kind == "classification" and learner.pictures:
         figures["task"] = plots.images(learner, tasks.test, seed=seed)
     elif train.task.name == "sinusoid":
         source = dataclasses.replace(train.task, given={"queries": 200, "grid": True})
@@ -138,7 +135,3 @@ def _figures(
         steps = sorted({0, min(1, last), last})
         figures["fit"] = plots.regression(learner, curves.test, steps, seed=seed)
     return figures
-
-
-def _are_images(shape: Any) -> bool:
-    return isinstance(shape, tuple) and len(shape) == 3 and shape[-1] in (1, 3)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import inspect
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -161,7 +160,7 @@ def made_with(train: Train, algorithm: meta_tf.Algorithm) -> MadeWith:
         kind = choice.component.kind
         settings[kind] = (choice.name, "")
         for flag, argument in choice.component.flags().items():
-            if flag in registry.flags_of(kind):
+            if flag in registry.component_flags(kind):
                 value = choice.given.get(argument.name, argument.default)
                 settings[flag] = _texts(value, argument)
     if "queries" in settings and "queries" not in train.task.given:
@@ -169,7 +168,7 @@ def made_with(train: Train, algorithm: meta_tf.Algorithm) -> MadeWith:
     settings["algorithm"] = (train.algorithm.name, "")
     fields = {field.name: field.default for field in dataclasses.fields(algorithm)}
     for flag, argument in train.algorithm.component.flags().items():
-        if flag in registry.flags_of("algorithm"):
+        if flag in registry.component_flags("algorithm"):
             values = getattr(algorithm, argument.name), fields[argument.name]
             settings[flag] = (as_text(values[0]), as_text(values[1]))
     free = set(_FREE)
@@ -184,7 +183,7 @@ def made_with(train: Train, algorithm: meta_tf.Algorithm) -> MadeWith:
 def _texts(value: Any, argument: Argument) -> tuple[str, str]:
     """The text of a value and of the argument's default, `none` if text cannot express it."""
     parser, default, text = parser_for(argument.annotation), argument.default, NONE
-    if parser and default is not inspect.Parameter.empty:
+    if parser and not argument.is_required:
         with contextlib.suppress(ValueError):
             if parser.parse(as_text(default)) == default:
                 text = as_text(default)

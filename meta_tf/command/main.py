@@ -66,8 +66,8 @@ def _main(words: list[str]) -> int:
     name = words.pop(0)
     if name not in COMMANDS:
         known = ", ".join(COMMANDS)
-        wrong = f"the first word must be one of {known}. Received: {name!r}."
-        print(f"meta-tf: {_complaint(wrong)}", file=sys.stderr)
+        wrong = f"error: the first word must be one of {known}. Received: {name!r}."
+        print(f"meta-tf: {wrong}", file=sys.stderr)
         return 1
     return _run(name, words)
 
@@ -77,9 +77,10 @@ def _run(name: str, words: list[str]) -> int:
     again = " The same command continues from the last checkpoint." * (name == "train")
     stop = StopRequest(f"meta-tf {name}", again)
     with stop.signals():
-        code, line = _tried(name, words)
-    if line:  # only now: a signal that ends the process prints its own
-        print(f"meta-tf {name}: {line}{again if code > 1 else ''}", file=sys.stderr)
+        code, message = _tried(name, words)
+    if code:  # only now: a signal that ends the process prints its own
+        line = f"error: {' '.join(message.split())}" if code == 1 else f"{message}{again}"
+        print(f"meta-tf {name}: {line}", file=sys.stderr)
     return code
 
 
@@ -100,13 +101,13 @@ def _tried(name: str, words: list[str]) -> tuple[int, str]:
         return stopped.exit_code, str(stopped)
     except flags.UnrecognizedFlagError as error:
         end = " " if str(error).endswith("?") else ". "  # after "Did you mean: iterations ?"
-        return 1, _complaint(f"{error}{end}`meta-tf {name} --help` lists all flags.")
+        return 1, f"{error}{end}`meta-tf {name} --help` lists all flags."
     except (flags.Error, ValueError, ImportError, OSError, RuntimeError) as error:
-        return 1, _complaint(_in_words(error))
+        return 1, _in_words(error)
     except Exception as error:
         if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-            return 1, _complaint(_out_of_memory(error, settings))
-        return 1, _complaint(f"{type(error).__name__}: {error}{_log(name, settings)}")
+            return 1, _out_of_memory(error, settings)
+        return 1, f"{type(error).__name__}: {error}{_log(name, settings)}"
     return 0, ""
 
 
@@ -146,20 +147,21 @@ def help_text() -> str:
 def help_of(name: str) -> str:
     """What `meta-tf NAME --help` prints."""
     from meta_tf import zoo
-    from meta_tf.command import define
+    from meta_tf.command.define import flags_of
     from meta_tf.command.read_flags import about_preset, presets
 
     command = module_of(name)
     words = [f"[{word.upper()}]" for word in WORDS.get(name, ())]
     usage = " ".join(["usage: meta-tf", name, *words, "[--flag=value ...]"])
-    values = define.flags_of(command.GROUPS)
-    parts = [usage, COMMANDS[name], define.help_of(values, command.GROUPS)]
+    values = flags_of(command.GROUPS)
+    listed = "\n".join(values.module_help(title) for title in command.GROUPS)
+    parts = [usage, COMMANDS[name], listed.strip("\n")]
     if {"learner", "initial_weights"} & set(values):
         parts.append("shipped learners:\n" + "\n".join(f"  {name}" for name in zoo.names()))
     parts.append(f"examples:{command.EXAMPLES.rstrip()}")
     if "preset" in values:
-        listed = (f"  {name}\n      {about_preset(name)}" for name in presets())
-        parts.append("presets:\n" + "\n".join(listed))
+        described = (f"  {name}\n      {about_preset(name)}" for name in presets())
+        parts.append("presets:\n" + "\n".join(described))
     return "\n\n".join(parts)
 
 
@@ -200,7 +202,3 @@ def _log(name: str, settings: Any) -> str:
     except OSError:
         return ""
     return f" (details in {path})"
-
-
-def _complaint(message: str) -> str:
-    return f"error: {' '.join(message.split())}"

@@ -86,7 +86,7 @@ def trained_on(learner: str | Path) -> list[str]:
         path = Path(learner).expanduser()
         path = (path if path.is_dir() else path.parent) / "flags.txt"
         pairs = pairs_in(lines_of(path)) if path.exists() else []
-    wanted = {"seed", "task", *registry.flags_of("task")} - _ACTS
+    wanted = {"seed", "task", *registry.component_flags("task")} - _ACTS
     return [f"--{name}={text}" for name, text in pairs if name in wanted or _is_data(name, text)]
 
 
@@ -169,7 +169,7 @@ def _preset(groups: Groups, given: Sequence[flags.FlagValues]) -> list[flags.Fla
     values = _of_file(groups, _path_of(name))
     for kind in registry.BUILT_IN:
         if ":" in (_first(given, kind) or ""):  # it has its own defaults
-            for flag in registry.flags_of(kind):
+            for flag in registry.component_flags(kind):
                 values[flag].unparse()
     for size in ("ways", "shots"):
         if isinstance(_first(given, size), Range):  # then the training tasks have this range too

@@ -51,8 +51,7 @@ BUILT_IN = {
         "reptile": "meta_tf.algorithms:Reptile",
     },
 }
-# Names that stand for one of the built-in ones, which the command chooses.
-CHOSEN = {"algorithm": ("auto",)}
+AUTO = "auto"  # the algorithm that the command chooses
 # Flags whose names differ from those of their arguments. If two components use a name for different
 # arguments, the key begins with the name of the component, or with its kind.
 RENAMED = {
@@ -83,6 +82,11 @@ class Argument:
     annotation: Any
     default: Any
     about: str
+
+    @property
+    def is_required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is inspect.Parameter.empty
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,30 +148,20 @@ def find(kind: str, name: str) -> Component:
         )
     if kind == "algorithm" and ":" in name:
         _check_algorithm(found, name)
-    elif not callable(found):
-        raise ValueError(
-            f"--{kind} must name a function or class. Received: {name}, of type "
-            f"{type(found).__name__}."
-        )
     try:
         return Component(kind, name, found, arguments_of(found))
-    except ValueError:  # it is written in C
+    except (TypeError, ValueError):  # it is not callable, or written in C
         raise ValueError(
-            f"--{kind} must name a function or class with a signature. Received: {name}, which has "
-            "none. Wrap it in a function."
+            f"--{kind} must name a function or class with a signature. Received: {name}, of type "
+            f"{type(found).__name__}, which has none. Wrap it in a function."
         ) from None
 
 
-def built_in(kind: str) -> list[Component]:
-    """All built-in tasks, models or algorithms."""
-    return [find(kind, name) for name in BUILT_IN[kind]]
-
-
 @functools.cache
-def flags_of(kind: str) -> dict[str, list[tuple[Component, Argument]]]:
+def component_flags(kind: str) -> dict[str, list[tuple[Component, Argument]]]:
     """The flags of all built-in tasks, models or algorithms, with the components that have them."""
     found: dict[str, list[tuple[Component, Argument]]] = {}
-    for component in built_in(kind):
+    for component in (find(kind, name) for name in BUILT_IN[kind]):
         for flag, argument in component.flags().items():
             found.setdefault(flag, []).append((component, argument))
     return found
@@ -245,7 +239,7 @@ def has_inner_loop(algorithm: Component) -> bool:
 def needs_classes(algorithm: Component) -> bool:
     """Whether a built-in algorithm can only classify."""
     ways = algorithm.takes.get("ways")
-    required = ways is not None and ways.default is inspect.Parameter.empty
+    required = ways is not None and ways.is_required
     # The prototypes of the classes are the last layer of ProtoMAML.
     return algorithm.is_built_in and (required or algorithm.name == "protomaml")
 

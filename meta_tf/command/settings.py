@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from meta_tf.command.registry import Component, first_sentence
+from meta_tf.command.registry import GIVEN, Component, first_sentence
 from meta_tf.run.settings import AtLeast, Device, Training
 from meta_tf.tasks.size_range import SizeRange
 
@@ -62,9 +61,7 @@ class Choice:
     def value(self, argument: str) -> Any:
         """The value of an argument, its default included; None if it has none."""
         taken = self.component.takes.get(argument)
-        default = (
-            None if taken is None or taken.default is inspect.Parameter.empty else taken.default
-        )
+        default = None if taken is None or taken.is_required else taken.default
         return {argument: default, **self.given, **self.set}[argument]
 
     def make(self, **more: Any) -> Any:
@@ -77,9 +74,9 @@ class Choice:
         own = {name: value for name, value in more.items() if name in component.takes}
         arguments = {**own, **self.given, **self.set}
         for argument in component.takes.values():
-            if argument.default is inspect.Parameter.empty and argument.name not in arguments:
+            if argument.is_required and argument.name not in arguments:
                 flag = f"--{component.flag_of(argument.name)}"
-                if not component.is_built_in:
+                if not component.is_built_in or argument.name in GIVEN[component.kind]:
                     flag = f"--set {component.kind}.{argument.name}=VALUE"
                 about = first_sentence(argument.about)
                 raise ValueError(

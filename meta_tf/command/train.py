@@ -13,7 +13,6 @@ from absl import flags
 import meta_tf
 from meta_tf.algorithms import InnerLoop
 from meta_tf.command import build
-from meta_tf.command.auto import NAME as AUTO
 from meta_tf.command.auto import Auto, auto_of, chosen
 from meta_tf.command.configure import train_of
 from meta_tf.command.define import Groups
@@ -21,7 +20,7 @@ from meta_tf.command.finish import finish
 from meta_tf.command.initial_weights import take_weights
 from meta_tf.command.learners import loading_error
 from meta_tf.command.made_with import NAME, MadeWith, made_with
-from meta_tf.command.registry import has_inner_loop
+from meta_tf.command.registry import AUTO, has_inner_loop
 from meta_tf.command.settings import Learner, Train, TrainingSizes
 from meta_tf.files import write_text
 from meta_tf.run import stop
@@ -85,14 +84,14 @@ def run(train: Train | Auto) -> None:
 def _run(train: Train, workers: Workers, writable: bool) -> None:
     """Starts or resumes the run in a locked folder, or helps the chief of the run."""
     training = train.training
-    # The number of classes, which some algorithms need, is known only from the table itself.
-    is_table = train.task.name == "table"
-    table = build.build_tasks(train.task, train.sizes) if is_table else None
-    algorithm = build.build_algorithm(train, build.ways_of(train, table))
+    # Where no flag sets the number of classes, which some algorithms need, the source knows it.
+    has_ways = "ways" in train.task.component.takes
+    tasks = None if has_ways else build.build_tasks(train.task, train.sizes)
+    algorithm = build.build_algorithm(train, tasks)
     made = made_with(train, algorithm)
     if workers.is_chief:
         made.check_same_run()
-    tasks = table or build.build_tasks(train.task, train.sizes)
+    tasks = tasks or build.build_tasks(train.task, train.sizes)
     start = None
     if workers.is_chief:
         start = find_start(training, made.restarts(), lambda c: wrong_with(c, made, algorithm))

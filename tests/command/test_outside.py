@@ -5,6 +5,7 @@ import json
 import keras
 import pytest
 
+from meta_tf.command import build
 from meta_tf.command import main as command
 from meta_tf.command.read_flags import read_flags, trained_on
 from tests.command_line import one_after_another
@@ -186,6 +187,26 @@ def test_what_does_not_fit_is_answered_in_one_line(refusals, number):
     assert len(err.splitlines()) == 1, err
     for word in WRONG[number][1]:
         assert word in err
+
+
+LETTERS = """
+import numpy as np
+import meta_tf
+
+
+def letters():
+    x, y = np.zeros([120, 3], np.float32), np.arange(120) % 40
+    return meta_tf.tasks.from_arrays(x, y, ways=3, shots=1, queries=1)
+"""
+
+
+def test_a_source_without_a_flag_for_it_knows_the_number_of_classes(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "letters.py").write_text(LETTERS)
+    settings = command.read("train", ["--task=letters:letters", "--algorithm=protonet"])
+    assert build.build_algorithm(settings, build.build_tasks(settings.task)).ways == 3
+    with pytest.raises(ValueError, match=r"--set algorithm.ways=VALUE is needed"):
+        build.build_algorithm(settings)
 
 
 FILES = {

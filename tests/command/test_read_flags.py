@@ -133,14 +133,14 @@ def test_published_runs_are_still_understood(path):
     words = words[words.index("train") + 1 :] if "train" in words else words[2:]
     for given in (words, [f"--flagfile={path.with_name('flags.txt')}"]):
         found = train(*given, f"--workdir={path.parent}")
-        made = made_with(found, build_algorithm(found, ways_of(found, None)))
+        made = made_with(found, build_algorithm(found))
         # What had no meaning for the run was written down too, at first.
         kept = told.keys() & made.settings.keys() - {"workdir", "data_dir"}
         assert {"seed", "shots", "iterations", "meta_lr", "algorithm"} <= kept
         assert {n: made.settings[n][0] for n in kept} == {n: told[n] for n in kept}
         made.check_same_run()  # it goes on with what they left
     other = train(*words, f"--workdir={path.parent}", "--shots=77")
-    made = made_with(other, build_algorithm(other, ways_of(other, None)))
+    made = made_with(other, build_algorithm(other))
     with pytest.raises(ValueError, match=f"--shots must be '{told['shots']}'"):
         made.check_same_run()
 

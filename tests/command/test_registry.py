@@ -14,7 +14,9 @@ from meta_tf.command.define import flags_of
 from meta_tf.command.flag_types import Integer, OrNone, Sizes, parser_for
 from meta_tf.run.settings import Above, AtLeast
 
-COMPONENTS = [part for what in registry.BUILT_IN for part in registry.built_in(what)]
+COMPONENTS = [
+    registry.find(what, name) for what in registry.BUILT_IN for name in registry.BUILT_IN[what]
+]
 
 
 @pytest.mark.parametrize("part", COMPONENTS, ids=lambda part: part.name)
@@ -31,7 +33,7 @@ def test_every_algorithm_of_the_package_can_be_chosen():
     classes = {name for name in meta_tf.__all__ if isinstance(getattr(meta_tf, name), type)}
     derived = {n for n in classes if issubclass(getattr(meta_tf, n), meta_tf.Algorithm)}
     concrete = {getattr(meta_tf, n) for n in derived if not getattr(meta_tf, n).__abstractmethods__}
-    assert concrete - NOT_CHOSEN <= {part.make for part in registry.built_in("algorithm")}
+    assert concrete - NOT_CHOSEN <= {part.make for part in COMPONENTS}
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,7 @@ def test_what_a_name_settles_is_no_argument_of_it_and_refused_by_the_function(na
 
 def test_arguments_of_one_name_are_read_alike():
     for kind in registry.BUILT_IN:
-        for flag, uses in registry.flags_of(kind).items():
+        for flag, uses in registry.component_flags(kind).items():
             parsers = [parser_for(argument.annotation) for _, argument in uses]
             types = {type(p.inner if isinstance(p, OrNone) else p) for p in parsers}
             assert len(types) == 1 or types == {Integer, Sizes}, flag  # a range may be one number

@@ -129,7 +129,7 @@ def test_a_copy_under_another_number_is_not_gone_on_from(tmp_path, learner, caps
 def made(folder, *words):
     """What a run in a folder is made with, and its algorithm."""
     settings = read("train", [f"--workdir={folder}", *words])
-    algorithm = build.build_algorithm(settings, None)
+    algorithm = build.build_algorithm(settings)
     return made_with(settings, algorithm), algorithm
 
 

@@ -15,8 +15,8 @@ def build_all(command, words):
     """Does what a command does before anything is computed."""
     settings = read(command, words)
     if command == "train":
-        algorithm = build.build_algorithm(settings, build.ways_of(settings, None))
         tasks = build.build_tasks(settings.task, settings.sizes)
+        algorithm = build.build_algorithm(settings, tasks)
         build.build_learner(settings, tasks, algorithm)
     if command == "evaluate":
         build.build_tasks(settings[1])
@@ -201,7 +201,7 @@ def test_a_damaged_file_of_flags_is_named(tmp_path, content, told, use):
     else:
         settings = read("train", [f"--workdir={tmp_path}"])
         with pytest.raises(ValueError, match=r"flags\.txt must be a file of lines") as raised:
-            made = made_with(settings, build.build_algorithm(settings, None))
+            made = made_with(settings, build.build_algorithm(settings))
             made.check_same_run()
         text = str(raised.value)
     assert str(path) in text and any(part in text for part in told), text
@@ -224,13 +224,13 @@ def test_what_is_wrong_in_a_file_of_flags_is_told_with_the_file(tmp_path, line):
 
 def test_two_flags_of_one_name_are_told_in_one_line_by_the_help_too(monkeypatch, capsys):
     # As with an algorithm whose dataclass has a field `hidden`.
-    real = registry.flags_of
+    real = registry.component_flags
 
     def flags_of(what):
         taken = real("model")["hidden"]
         return {**real(what), "hidden": taken} if what == "algorithm" else real(what)
 
-    monkeypatch.setattr(registry, "flags_of", flags_of)
+    monkeypatch.setattr(registry, "component_flags", flags_of)
     for words in (["train", "--help"], ["train", "--shots=1"]):
         assert main(words) == 1
         err = capsys.readouterr().err
