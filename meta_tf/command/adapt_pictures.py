@@ -69,9 +69,9 @@ def run(asked: Adaptation, how: Pictures, output: Output) -> None:
     set_up_device(asked.device)
     classes = classes_in(Path(asked.support), "--support")
     new = new_pictures(Path(asked.query), classes.names, output.note)
-    given = asked.learner or (PHOTOS if how.backbone else None)
-    name, why = (given, "") if given else chosen(classes)
-    if why:
+    name = asked.learner or (PHOTOS if how.backbone else "")
+    if not name:
+        name, why = chosen(classes)
         output.note(f"{why} The learner is {name}; --learner chooses another.")
     learner = _learner(name, how)
     takes = _takes(learner, classes.names, name)

@@ -31,7 +31,7 @@ def finish(
     tasks: meta_tf.tasks.Source,
     made_with: MadeWith,
     iterations: int,
-    writable: bool = True,
+    writable: bool,
 ) -> None:
     """Calibrates a trained learner, evaluates it on new tasks, and writes all that a run leaves.
 

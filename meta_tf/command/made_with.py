@@ -26,7 +26,7 @@ _FREE |= {"steps_per_execution", "strategy", "logical_devices", "worker_timeout"
 _NOT_KEPT = {"baselines", "calibrate", "profile", "restart", "restart_from"}
 # With `Training.restart_from`, these may change too.
 RATES = frozenset({"inner_lr", "meta_lr", "clip_norm"})
-_HISTORY = re.compile(r"# Until iteration (\d+): ")
+_UNTIL = "# Until iteration "
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,11 +71,10 @@ class MadeWith:
 
         If the run `restarts`, a comment records the rates until `restart_from`.
         """
-        lines = self._lines()
-        history = [] if self.training.restart else [line for line in lines if _HISTORY.match(line)]
+        history = [] if self.training.restart else self._history()
         if self.restarts():
-            old = [f"--{name}={text}" for name, text in pairs_in(lines) if name in RATES]
-            history.append(f"# Until iteration {self.training.restart_from}: {' '.join(old)}")
+            old = [f"--{name}={text}" for name, text in pairs_in(self._path) if name in RATES]
+            history.append(f"{_UNTIL}{self.training.restart_from}: {' '.join(old)}")
         return "\n".join([*history, *(f"--{name}={text}" for name, text in self.pairs())]) + "\n"
 
     def check_same_run(self) -> None:
@@ -90,7 +89,7 @@ class MadeWith:
             name, old, new = changed
             rates = ", or continue from an earlier checkpoint: --restart_from" * (name in RATES)
             raise ValueError(
-                f"--{name} must be {old!r}, as in {Path(training.workdir) / NAME}, to continue "
+                f"--{name} must be {old!r}, as in {self._path}, to continue "
                 f"that run. Received: --{name}={new}. Give another --workdir, or the same "
                 f"value{rates}."
             )
@@ -110,22 +109,28 @@ class MadeWith:
                 f"first step. Received: --inner_lr={inner[2]} with --restart_from. Change "
                 "--meta_lr or --clip_norm instead."
             )
-        done = [int(match[1]) for match in map(_HISTORY.match, self._lines()) if match][-1:]
-        return done != [self.training.restart_from] or self._changed(frozenset()) is not None
+        last = "".join(self._history()[-1:])
+        before = last.startswith(f"{_UNTIL}{self.training.restart_from}: ")
+        return not before or self._changed(frozenset()) is not None
 
-    def _lines(self) -> list[str]:
-        """The lines of the run in the folder, with comments, as far as they can be read."""
-        path = Path(self.training.workdir) / NAME
-        return path.read_text("utf-8", errors="replace").splitlines() if path.exists() else []
+    @property
+    def _path(self) -> Path:
+        return Path(self.training.workdir) / NAME
+
+    def _history(self) -> list[str]:
+        """The comments about earlier rates in the file of the run in the folder."""
+        if not self._path.exists():
+            return []
+        lines = self._path.read_text("utf-8", errors="replace").splitlines()
+        return [line for line in lines if line.startswith(_UNTIL)]
 
     def _changed(self, free: frozenset[str]) -> tuple[str, str, str] | None:
         """The first setting that differs from the run in the folder: its name, old and new text."""
         workdir = Path(self.training.workdir)
-        path = workdir / NAME
         has_steps = (workdir / METRICS).exists() or find_checkpoints(workdir)
-        if not (has_steps and path.exists()):  # nothing to lose, or nothing to compare with
+        if not (has_steps and self._path.exists()):  # nothing to lose, or nothing to compare with
             return None
-        pairs = pairs_in(lines_of(path))
+        pairs = pairs_in(self._path)
         before = {name: text for name, text in pairs if name != "set"}
         before["set"] = _joined(text for name, text in pairs if name == "set")
         return self._difference(before, free)
@@ -190,32 +195,30 @@ def _texts(value: Any, argument: Argument) -> tuple[str, str]:
     return (text if value is default else as_text(value)), text
 
 
-def lines_of(path: Path) -> list[str]:
-    """The lines `--name=value` of a run's `flags.txt`, without empty lines and comments.
+def pairs_in(path: Path) -> list[tuple[str, str]]:
+    """The names and texts in the lines `--name=text` of a run's `flags.txt`; none without a file.
 
     Raises:
       ValueError: if it cannot be read, or contains another line.
     """
+    if not path.exists():
+        return []
     wanted = f"{path} must be a file of lines --name=value"
     try:
-        text = path.read_text(encoding="utf-8")
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or "it is not text in UTF-8"
         raise ValueError(f"{wanted}. Received: a file that cannot be read: {why}.") from None
-    lines = [(n, line.strip()) for n, line in enumerate(text.splitlines(), 1)]
-    lines = [(n, line) for n, line in lines if line and line[0] != "#"]
-    for number, line in lines:
-        if not re.fullmatch(r"--\w+(=.*)?", line):
+    pairs = []
+    for number, line in enumerate(map(str.strip, lines), 1):
+        flag = re.fullmatch(r"--(\w+)(=.*)?", line)
+        if flag and flag[2]:
+            pairs.append((flag[1], flag[2][1:]))
+        elif line and line[0] != "#" and not flag:
             raise ValueError(
                 f"{wanted}. Received: {line[:60]!r} in line {number}. Restore the file."
             )
-    return [line for _, line in lines]
-
-
-def pairs_in(lines: Iterable[str]) -> list[tuple[str, str]]:
-    """The names and texts of lines `--name=text`; ignores other lines."""
-    flags = (line.removeprefix("--") for line in lines if line.startswith("--") and "=" in line)
-    return [(name, text) for name, _, text in (flag.partition("=") for flag in flags)]
+    return pairs
 
 
 def _joined(texts: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from meta_tf import zoo
 from meta_tf.command import registry
 from meta_tf.command.define import Groups, flags_of
 from meta_tf.command.flag_types import Range
-from meta_tf.command.made_with import lines_of, pairs_in
+from meta_tf.command.made_with import NAME, pairs_in
 
 _PRESETS = Path(__file__).resolve().parent / "presets"
 _DEFAULT = {
@@ -84,8 +84,7 @@ def trained_on(learner: str | Path) -> list[str]:
         pairs = [pair for pair in about["flags"].items() if pair[0] != "data_dir"]
     else:
         path = Path(learner).expanduser()
-        path = (path if path.is_dir() else path.parent) / "flags.txt"
-        pairs = pairs_in(lines_of(path)) if path.exists() else []
+        pairs = pairs_in((path if path.is_dir() else path.parent) / NAME)
     wanted = {"seed", "task", *registry.component_flags("task")} - _ACTS
     return [f"--{name}={text}" for name, text in pairs if name in wanted or _is_data(name, text)]
 

@@ -306,7 +306,8 @@ def understand(name, *words):
     """Reads the words of a subcommand as the command itself does."""
     if any(re.search(r"=runs/|=my_\w+\.|^my_\w+\.|--flagfile", word) for word in words):
         return  # what they name is the reader's own
-    read(name, words)
+    if words:  # a name alone stands for the command, in a sentence
+        read(name, words)
 
 
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
