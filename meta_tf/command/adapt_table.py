@@ -85,17 +85,15 @@ def _read(path: str | Path, flag: str) -> Any:
 
 def _groups(support: Any, query: Any, columns: Columns) -> list[tuple[Any, Any]]:
     """For each group the rows, as masks, of the support set and of the queries."""
-    name, everything = columns.group, [(np.ones(len(t), bool)) for t in (support, query)]
-    groups = support[name].unique() if name in support.columns else [None]
-    if name not in query.columns:
-        if len(groups) > 1:
-            raise ValueError(
-                f"--query must have the column {name!r}, as --support has {len(groups)} groups. "
-                f"Received: {', '.join(map(str, query.columns))}."
-            )
-        return [(everything[0], everything[1])]
-    if name not in support.columns:
-        return [(everything[0], everything[1])]
+    name = columns.group
+    groups = support[name].unique() if name in support.columns else []
+    if name not in query.columns and len(groups) > 1:
+        raise ValueError(
+            f"--query must have the column {name!r}, as --support has {len(groups)} groups. "
+            f"Received: {', '.join(map(str, query.columns))}."
+        )
+    if name not in query.columns or name not in support.columns:
+        return [(np.ones(len(support), bool), np.ones(len(query), bool))]
     if unknown := sorted(map(str, set(query[name].unique()) - set(groups))):
         raise ValueError(
             f"--support must have rows of every group of --query. Received: none of "
