@@ -10,6 +10,7 @@ import numpy as np
 
 import meta_tf
 from meta_tf.command.learners import load
+from meta_tf.command.registry import renamed
 from meta_tf.command.settings import Adaptation
 from meta_tf.files import whole_file, write_text
 from meta_tf.network.check_loss import is_gaussian
@@ -45,7 +46,10 @@ def run(asked: Adaptation, rows: Rows, output: str | Path | None) -> None:
     """Prints a prediction for each row of `query`, with an interval or probabilities."""
     if rows.level >= 1:
         raise ValueError(f"--level must be below 1. Received: --level={rows.level}.")
-    support, query = _read(asked.support, "support"), _read(asked.query, "query")
+    with renamed({"`data`": "--support"}):
+        support = read_table(asked.support)
+    with renamed({"`data`": "--query"}):
+        query = read_table(asked.query)
     if not asked.learner:
         raise ValueError("--learner is needed for a table: the run that was trained on one.")
     set_up_device(asked.device)
@@ -74,13 +78,6 @@ def run(asked: Adaptation, rows: Rows, output: str | Path | None) -> None:
         with whole_file(asked.save) as part:
             fitted.save(part)
         print(f"Saved to {asked.save}.")
-
-
-def _read(path: str | Path, flag: str) -> Any:
-    try:
-        return read_table(path)
-    except ValueError as error:
-        raise ValueError(str(error).replace("`data`", f"--{flag}")) from error
 
 
 def _groups(support: Any, query: Any, columns: Columns) -> list[tuple[Any, Any]]:
