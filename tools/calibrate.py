@@ -51,6 +51,7 @@ def main() -> None:
             return meta_tf.tasks.ImageFolder(options.chinese, cache=True, **size)
 
         parts = [source(*size).valid for size in sizes]
+        # A learner with an inner loop has one size, and so more tasks of it than by default.
         chosen_on, tasks = 100 if free else 300, options.tasks
         if depends_on_batch(learner.network):
             chosen_on, tasks = (min(n, ALONE // ways) for n in (chosen_on, tasks))

@@ -10,6 +10,7 @@ import numpy as np
 
 import meta_tf
 from meta_tf.command.learners import load
+from meta_tf.command.registry import renamed
 from meta_tf.command.settings import Adaptation
 from meta_tf.files import whole_file, write_text
 from meta_tf.network.check_loss import is_gaussian
@@ -45,7 +46,10 @@ def run(asked: Adaptation, rows: Rows, output: str | Path | None) -> None:
     """Prints a prediction for each row of `query`, with an interval or probabilities."""
     if rows.level >= 1:
         raise ValueError(f"--level must be below 1. Received: --level={rows.level}.")
-    support, query = _read(asked.support, "support"), _read(asked.query, "query")
+    with renamed({"`data`": "--support"}):
+        support = read_table(asked.support)
+    with renamed({"`data`": "--query"}):
+        query = read_table(asked.query)
     if not asked.learner:
         raise ValueError("--learner is needed for a table: the run that was trained on one.")
     set_up_device(asked.device)
@@ -76,26 +80,17 @@ def run(asked: Adaptation, rows: Rows, output: str | Path | None) -> None:
         print(f"Saved to {asked.save}.")
 
 
-def _read(path: str | Path, flag: str) -> Any:
-    try:
-        return read_table(path)
-    except ValueError as error:
-        raise ValueError(str(error).replace("`data`", f"--{flag}")) from error
-
-
 def _groups(support: Any, query: Any, columns: Columns) -> list[tuple[Any, Any]]:
     """For each group the rows, as masks, of the support set and of the queries."""
-    name, everything = columns.group, [(np.ones(len(t), bool)) for t in (support, query)]
-    groups = support[name].unique() if name in support.columns else [None]
-    if name not in query.columns:
-        if len(groups) > 1:
-            raise ValueError(
-                f"--query must have the column {name!r}, as --support has {len(groups)} groups. "
-                f"Received: {', '.join(map(str, query.columns))}."
-            )
-        return [(everything[0], everything[1])]
-    if name not in support.columns:
-        return [(everything[0], everything[1])]
+    name = columns.group
+    groups = support[name].unique() if name in support.columns else []
+    if name not in query.columns and len(groups) > 1:
+        raise ValueError(
+            f"--query must have the column {name!r}, as --support has {len(groups)} groups. "
+            f"Received: {', '.join(map(str, query.columns))}."
+        )
+    if name not in query.columns or name not in support.columns:
+        return [(np.ones(len(support), bool), np.ones(len(query), bool))]
     if unknown := sorted(map(str, set(query[name].unique()) - set(groups))):
         raise ValueError(
             f"--support must have rows of every group of --query. Received: none of "

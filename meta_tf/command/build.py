@@ -13,7 +13,7 @@ import meta_tf
 from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.command.flag_types import largest
 from meta_tf.command.learners import loading_error
-from meta_tf.command.registry import has_inner_loop, needs_classes
+from meta_tf.command.registry import has_inner_loop, needs_classes, renamed
 from meta_tf.command.settings import Choice, Train, TrainingSizes
 from meta_tf.evaluation.evaluate import AT_ONCE
 from meta_tf.evaluation.metrics import TaskInterval, TaskMean
@@ -84,10 +84,8 @@ def check_evaluation(
         tasks.test.task_spec[0]["query_x"],
     )
     steps = learner.algorithm.steps_to_evaluate()
-    try:
+    with renamed({"`steps`": "--eval_steps"}):
         check_steps(learner.algorithm, learner.network, query_x, steps)
-    except ValueError as error:
-        raise ValueError(str(error).replace("`steps`", "--eval_steps")) from error
 
 
 def build_model(train: Train, tasks: meta_tf.tasks.Source) -> keras.Model:
@@ -100,13 +98,9 @@ def build_model(train: Train, tasks: meta_tf.tasks.Source) -> keras.Model:
         raise ValueError(f"--model=conv4 needs images. Received: --task={train.task.name}.")
     shape = tasks.input_shape if tasks.columns is None else (tasks.columns.width,)
     given = {"inputs": shape, "input_shape": shape}
-    try:
+    names = {"`input_shape`": "--image_size", "downsample='": "--downsample='"}
+    with renamed(names if train.model.component.is_built_in else {}):
         model = train.model.make(**given, outputs=outputs, ways=outputs)
-    except ValueError as error:
-        if not train.model.component.is_built_in:
-            raise
-        message = str(error).replace("`input_shape`", "--image_size")
-        raise ValueError(message.replace("downsample='", "--downsample='")) from error
     if not (isinstance(model, keras.Model) and model.built):
         raise ValueError(
             "--model must name something that returns a built keras.Model. Received: "
@@ -161,10 +155,8 @@ def build_learner(
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model = build_model(train, tasks)
     batch_norm = train.learner.batch_norm
-    try:
+    with renamed(train.algorithm.component.in_errors()):
         learner = meta_tf.MetaLearner(model, algorithm, loss=loss, batch_norm=batch_norm)
-    except ValueError as error:
-        raise ValueError(train.algorithm.component.by_flags(str(error))) from error
     # In a regression, the loss already is the mean squared error.
     metrics: list[Any] = [TaskInterval("mse")]
     if classify:

@@ -13,6 +13,7 @@ from meta_tf.command.build import build_tasks, to_evaluate
 from meta_tf.command.configure import task_of
 from meta_tf.command.define import settings_of
 from meta_tf.command.learners import load
+from meta_tf.command.registry import renamed
 from meta_tf.command.settings import Choice
 from meta_tf.run.devices import set_up_device
 from meta_tf.run.settings import AtLeast, Device, Seed
@@ -68,7 +69,7 @@ def run(asked: tuple[Evaluation, Choice]) -> None:
     source = build_tasks(task)
     split, number = to_evaluate(source, how.eval_tasks)
     baselines = source.train if how.baselines else False
-    try:
+    with renamed({"`steps`": "--eval_steps"}):
         evaluation = meta_tf.evaluate(
             learner,
             split,
@@ -78,8 +79,6 @@ def run(asked: tuple[Evaluation, Choice]) -> None:
             batch_with=how.batch_with,
             baselines=baselines,
         )
-    except ValueError as error:
-        raise ValueError(str(error).replace("`steps`", "--eval_steps")) from error
     print(evaluation)
     if how.output:
         evaluation.save(how.output)

@@ -6,6 +6,7 @@ package: the arguments of what it names are its flags.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import importlib
@@ -14,7 +15,7 @@ import os
 import re
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from meta_tf.command.flag_types import parser_for
@@ -124,12 +125,10 @@ class Component:
             and not (self.is_built_in and parser_for(argument.annotation) is None)
         }
 
-    def by_flags(self, message: str) -> str:
-        """An error message with flags in place of the names of arguments."""
+    def in_errors(self) -> dict[str, str]:
+        """How error messages name the arguments, and the flags in place of that."""
         hidden = set() if self.kind == "task" else GIVEN[self.kind]
-        for name in self.takes.keys() - hidden:
-            message = message.replace(f"`{name}`", f"--{self.flag_of(name)}")
-        return message
+        return {f"`{name}`": f"--{self.flag_of(name)}" for name in self.takes.keys() - hidden}
 
 
 @functools.cache
@@ -165,6 +164,18 @@ def component_flags(kind: str) -> dict[str, list[tuple[Component, Argument]]]:
         for flag, argument in component.flags().items():
             found.setdefault(flag, []).append((component, argument))
     return found
+
+
+@contextlib.contextmanager
+def renamed(names: Mapping[str, str]) -> Iterator[None]:
+    """In a ValueError of the block, replaces texts such as "`steps`" by flags, "--eval_steps"."""
+    try:
+        yield
+    except ValueError as error:
+        message = str(error)
+        for text, flag in names.items():
+            message = message.replace(text, flag)
+        raise ValueError(message) from error
 
 
 def import_module(flag: str, name: str) -> Any:

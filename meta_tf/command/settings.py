@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from meta_tf.command.registry import GIVEN, Component, first_sentence
+from meta_tf.command.registry import GIVEN, Component, first_sentence, renamed
 from meta_tf.run.settings import AtLeast, Device, Training
 from meta_tf.tasks.size_range import SizeRange
 
@@ -82,11 +82,8 @@ class Choice:
                 raise ValueError(
                     f"{flag} is needed for --{component.kind}={self.name}. {about} Received: none."
                 )
-        try:
+        with renamed({"kind='regression'": "--kind=regression", **component.in_errors()}):
             return component.make(**arguments)
-        except ValueError as error:
-            message = str(error).replace("kind='regression'", "--kind=regression")
-            raise ValueError(component.by_flags(message)) from error
 
 
 @dataclasses.dataclass(frozen=True)

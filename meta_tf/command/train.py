@@ -91,10 +91,12 @@ def _run(train: Train, workers: Workers, writable: bool) -> None:
     made = made_with(train, algorithm)
     if workers.is_chief:
         made.check_same_run()
+        if not made.restarts():
+            training = dataclasses.replace(training, restart_from=None)
     tasks = tasks or build.build_tasks(train.task, train.sizes)
     start = None
     if workers.is_chief:
-        start = find_start(training, made.restarts(), lambda c: wrong_with(c, made, algorithm))
+        start = find_start(training, lambda c: wrong_with(c, made, algorithm))
         _check_left(training, start.iteration if start else 0, writable)
         if writable:
             check_replaceable(Path(training.workdir))
@@ -150,7 +152,7 @@ def _begin(training: Training, made_with: MadeWith, start: Checkpoint | None) ->
     begin = f"Continuing from iteration {start.iteration}" if start else "Starting at iteration 0"
     print(f"{begin} of {training.iterations}, in {workdir}.", flush=True)
     text = made_with.text()
-    clear_way(training, start, made_with.restarts())
+    clear_way(training, start)
     write_text(workdir / NAME, text)
 
 

@@ -163,9 +163,7 @@ def _read(path: str | Path, name: str) -> dict[str, Any]:
 
 
 def find_start(
-    training: Training,
-    restarts: bool,
-    wrong_with: Callable[[Checkpoint], str] = damage,
+    training: Training, wrong_with: Callable[[Checkpoint], str] = damage
 ) -> Checkpoint | None:
     """The checkpoint to resume from; None for a new run. Changes nothing in the folder.
 
@@ -173,7 +171,6 @@ def find_start(
 
     Args:
       training: how the training runs.
-      restarts: whether `restart_from` applies, because no earlier call has done it already.
       wrong_with: returns what is wrong with a checkpoint; empty if nothing is.
 
     Raises:
@@ -183,7 +180,7 @@ def find_start(
     if training.restart:
         return None
     found = find_checkpoints(workdir)
-    if restarts and training.restart_from is not None:
+    if training.restart_from is not None:
         return _requested(training.restart_from, found, workdir, wrong_with)
     last = max((int(row["iteration"]) for row in _rows_of(workdir)), default=0)
     wrong: list[str] = []
@@ -209,7 +206,7 @@ def find_start(
     )
 
 
-def clear_way(training: Training, start: Checkpoint | None, restarts: bool) -> None:
+def clear_way(training: Training, start: Checkpoint | None) -> None:
     """Removes what the run does not resume from, just before the run changes the folder.
 
     Damaged checkpoints are renamed; those that `restart` or `restart_from` skip are deleted.
@@ -223,7 +220,7 @@ def clear_way(training: Training, start: Checkpoint | None, restarts: bool) -> N
         for checkpoint in find_checkpoints(workdir):
             if checkpoint.iteration <= start.iteration:
                 break
-            if restarts:
+            if training.restart_from is not None:
                 checkpoint.path.unlink()
             else:  # it must neither count nor be overwritten
                 checkpoint.path.replace(f"{checkpoint.path}.damaged")
@@ -234,7 +231,7 @@ def clear_way(training: Training, start: Checkpoint | None, restarts: bool) -> N
         aside = damaged_metrics(workdir)
         (workdir / METRICS).replace(aside)
         print(f"{workdir / METRICS} is damaged; it is kept as {aside.name}.", flush=True)
-    if training.restart or restarts:
+    if training.restart or training.restart_from is not None:
         (workdir / RESULTS).unlink(missing_ok=True)
         sync(workdir)
 

@@ -78,11 +78,11 @@ def test_the_one_before_takes_the_place_of_a_damaged_checkpoint(tmp_path, learne
     (tmp_path / "metrics.csv").write_text("iteration,loss\n10,1.0\n20,0.5\n")
     DAMAGES[name](path)
     flags = flags_of(tmp_path)
-    start = find_start(flags, restarts=False)
+    start = find_start(flags)
     assert start.iteration == 10
     (line,) = capsys.readouterr().out.splitlines()
     assert (str(path) if name != "missing" else "contains 20 iterations") in line
-    clear_way(flags, start, restarts=False)
+    clear_way(flags, start)
     aside = [] if name == "missing" else ["00000020.keras.damaged"]
     assert names(tmp_path) == ["00000010.keras", *aside]
 
@@ -92,38 +92,38 @@ def test_without_a_usable_checkpoint_nothing_is_overwritten_unless_asked_for(tmp
         path = checkpoints.save_checkpoint(learner, tmp_path, iteration)
         path.write_bytes(b"")
     with pytest.raises(ValueError, match=r"00000020.keras: it is empty; .*00000010.*--restart"):
-        find_start(flags_of(tmp_path), restarts=False)
+        find_start(flags_of(tmp_path))
     assert names(tmp_path) == ["00000010.keras", "00000020.keras"]
     flags = flags_of(tmp_path, restart=True)
-    assert find_start(flags, restarts=False) is None
-    clear_way(flags, None, restarts=False)
+    assert find_start(flags) is None
+    clear_way(flags, None)
     assert os.listdir(tmp_path) == []
 
 
 def test_a_csv_whose_checkpoints_are_gone_is_not_overwritten(tmp_path):
     (tmp_path / "metrics.csv").write_text("iteration,loss\n10,1.0\n")
     with pytest.raises(ValueError, match=r"is empty, but metrics.csv has 10 iterations"):
-        find_start(flags_of(tmp_path), restarts=False)
+        find_start(flags_of(tmp_path))
 
 
 def test_a_run_is_restarted_from_an_earlier_checkpoint(tmp_path, learner):
     for iteration in (10, 20):
         checkpoints.save_checkpoint(learner, tmp_path, iteration)
     flags = flags_of(tmp_path, restart_from=10)
-    start = find_start(flags, restarts=True)
-    clear_way(flags, start, restarts=True)
+    start = find_start(flags)
+    clear_way(flags, start)
     assert names(tmp_path) == ["00000010.keras"]
     with pytest.raises(ValueError, match=r"--restart_from must be .*: 10. Received: .*=20"):
-        find_start(flags_of(tmp_path, restart_from=20), restarts=True)
+        find_start(flags_of(tmp_path, restart_from=20))
 
 
 def test_a_copy_under_another_number_is_not_gone_on_from(tmp_path, learner, capsys):
     first, second = (checkpoints.save_checkpoint(learner, tmp_path, n) for n in (10, 20))
     shutil.copy(first, second)
-    assert find_start(flags_of(tmp_path), restarts=False) == (first, 10)
+    assert find_start(flags_of(tmp_path)) == (first, 10)
     assert f"{second}: it was saved at iteration 10" in capsys.readouterr().out
     with pytest.raises(ValueError, match=r"=20, whose file cannot be used: it was saved at .* 10"):
-        find_start(flags_of(tmp_path, restart_from=20), restarts=True)
+        find_start(flags_of(tmp_path, restart_from=20))
 
 
 def made(folder, *words):
@@ -136,7 +136,7 @@ def made(folder, *words):
 def start_of(folder, *words):
     """The checkpoint from which a run continues."""
     run = made(folder, *words)
-    return find_start(flags_of(folder), False, lambda checkpoint: wrong_with(checkpoint, *run))
+    return find_start(flags_of(folder), lambda checkpoint: wrong_with(checkpoint, *run))
 
 
 @pytest.mark.parametrize(
@@ -180,9 +180,9 @@ def test_a_damaged_csv_is_set_aside(tmp_path, learner, content, capsys):
     path = checkpoints.save_checkpoint(learner, tmp_path, 10, epoch={"row": {"iteration": 10}})
     (tmp_path / "metrics.csv").write_bytes(content)
     flags = flags_of(tmp_path)
-    start = find_start(flags, restarts=False)
+    start = find_start(flags)
     assert start == (path, 10)
-    clear_way(flags, start, restarts=False)
+    clear_way(flags, start)
     assert "metrics.csv is damaged; it is kept as metrics.csv.damaged" in capsys.readouterr().out
     assert (tmp_path / "metrics.csv.damaged").read_bytes() == content
     RunLog(tmp_path, 10, epoch=checkpoints.epoch_of(path))
@@ -212,7 +212,7 @@ def test_an_earlier_file_without_anything_more_in_it_is_gone_on_with(tmp_path, l
     path = tmp_path / "checkpoints" / "00000010.keras"
     path.parent.mkdir()
     learner.save(path)
-    assert find_start(flags_of(tmp_path), restarts=False) == (path, 10)
+    assert find_start(flags_of(tmp_path)) == (path, 10)
     assert checkpoints.epoch_of(path) == checkpoints.run_of(path) == {}
     assert start_of(tmp_path) == (path, 10)
 

@@ -29,9 +29,9 @@ def train(folder):
     """Goes on with the run in the folder to its end: its weights and the rows of its csv."""
     flags = Training(workdir=folder)
     with claimed(folder):
-        start = find_start(flags, restarts=False)
+        start = find_start(flags)
         learner = keras.models.load_model(start.path) if start else new_learner()
-        clear_way(flags, start, restarts=False)
+        clear_way(flags, start)
         done, epoch = (start.iteration, epoch_of(start.path)) if start else (0, {})
         log = RunLog(folder, done, epoch=epoch)
         log.set_model(learner)

@@ -22,7 +22,7 @@ def test_a_program_of_ones_own_trains_and_goes_on(tmp_path):
     with claimed(tmp_path):
         fit(training, learner, tasks.train, tasks.valid)
     assert [row["iteration"] for row in read_metrics(tmp_path)] == [1, 2]
-    start = find_start(training, restarts=False)
+    start = find_start(training)
     assert start.iteration == 2
     more = dataclasses.replace(training, iterations=3)
     fit(more, keras.models.load_model(start.path), tasks.train, tasks.valid, start)
