@@ -20,8 +20,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from meta_tf.batch.graph_nodes import graph_nodes
 from meta_tf.checks import check_choice
+from meta_tf.network.graph_nodes import graph_nodes, keep_tasks_apart, operations
 from meta_tf.types import Tensor, Tensors
 
 SumFunction: TypeAlias = Callable[[Any], tuple[Tensors, Tensors]]
@@ -29,16 +29,6 @@ SumFunction: TypeAlias = Callable[[Any], tuple[Tensors, Tensors]]
 
 TASK_MODES = ("auto", "parallel", "vectorized")
 
-# Operations whose weights cannot be stacked over tasks, and loops.
-_KEPT_APART = (
-    "Conv",
-    "DepthwiseConv",
-    "While",
-    "StatelessWhile",
-    "MaxPool",
-    "AvgPool",
-    "TensorList",
-)
 # XLA's second derivative of max-pooling is wrong in float32 and missing in float64.
 _WRONG_IN_XLA = ("MaxPoolGradGrad", "MaxPool3DGradGrad")
 # XLA has no lookup tables, as in `StringLookup`, and crashes on strings.
@@ -124,19 +114,17 @@ def sum_tasks(
     one = tf.function(fn, autograph=False).get_concrete_function(
         tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), tasks)
     )
-    operations = _operations(one.graph)
+    types = operations(one.graph)
     vectorize = mode == "vectorized" or (
-        mode == "auto"
-        and not any(op.startswith(_KEPT_APART) for op in operations)
-        and not _has_differentiated_branch(one.graph)
+        mode == "auto" and not keep_tasks_apart(types) and not _has_differentiated_branch(one.graph)
     )
     if jit == "auto":
         small = len(one.graph.get_operations()) <= _MOST_COMPILED
-        jit = vectorize and small and not operations.intersection(_SLOWER_IN_XLA)
+        jit = vectorize and small and not types.intersection(_SLOWER_IN_XLA)
     compiled = (
         bool(jit)
-        and not operations.intersection(_WRONG_IN_XLA)
-        and not any(op.startswith(_NOT_IN_XLA) for op in operations)
+        and not types.intersection(_WRONG_IN_XLA)
+        and not any(op.startswith(_NOT_IN_XLA) for op in types)
         and all(t.dtype != tf.string for t in tf.nest.flatten(tasks))
     )
     if vectorize:
@@ -270,8 +258,3 @@ def _has_differentiated_branch(graph: Any) -> bool:
     """
     nodes = graph_nodes(graph.as_graph_def())
     return any(node.op in ("If", "StatelessIf") and "grad" in node.name for node in nodes)
-
-
-def _operations(graph: Any) -> set[str]:
-    """The types of all operations in a graph and in the functions that it calls."""
-    return {node.op for node in graph_nodes(graph.as_graph_def())}
