@@ -185,9 +185,7 @@ def _parallel(one: Any, tasks: Tensors, in_flight: int) -> tuple[Tensors, Tensor
     return tf.nest.pack_sequence_as(each, stacked), tf.nest.pack_sequence_as(total, sums)
 
 
-def _vectorized(
-    one: SumFunction, tasks: Tensors, shares: int, compiled: bool
-) -> tuple[Tensors, Tensors]:
+def _vectorized(one: Any, tasks: Tensors, shares: int, compiled: bool) -> tuple[Tensors, Tensors]:
     """Runs one program per share, each for its part of the tasks.
 
     All shares have the same size, so that there is one program to trace and to compile. If the
@@ -238,13 +236,34 @@ def _programs() -> int:
     return 1 if tf.config.list_logical_devices("GPU") else cores()
 
 
-def _all_at_once(one: SumFunction, tasks: Tensors) -> tuple[Tensors, Tensors]:
+def _all_at_once(one: Any, tasks: Tensors) -> tuple[Tensors, Tensors]:
     # Dropout's random numbers use a loop, which is expected.
     tf.get_logger().addFilter(_not_about_loops)
     try:
-        return tf.vectorized_map(one, tasks, fallback_to_while_loop=True)
+        return tf.vectorized_map(_written_out(one), tasks, fallback_to_while_loop=True)
     finally:
         tf.get_logger().removeFilter(_not_about_loops)
+
+
+def _written_out(one: Any) -> Callable[[Any], Any]:
+    """A function that adds the operations of `one` to a graph, instead of a call.
+
+    TensorFlow vectorizes a call by making another function of it, with a copy of each constant.
+    """
+    definition = one.graph.as_graph_def()
+    if definition.library.function:  # importing loses what vectorizing their calls needs
+        return one
+    inputs = [t.name for t in one.inputs]
+    outputs = [t.name for t in tf.nest.flatten(one.structured_outputs)]
+
+    def write(task: Tensors) -> Tensors:
+        graph = tf.compat.v1.get_default_graph()
+        values = [*tf.nest.flatten(task), *(graph.capture(t) for t in one.captured_inputs)]
+        names = dict(zip(inputs, values, strict=True))
+        results = tf.graph_util.import_graph_def(definition, names, outputs, name="task")
+        return tf.nest.pack_sequence_as(one.structured_outputs, results)
+
+    return write
 
 
 def _not_about_loops(record: Any) -> bool:
