@@ -210,7 +210,7 @@ class InnerLoop(Algorithm):
             (start, support),
             steps,
             unroll=self.unroll,
-            share=not training,  # in training, sums of gradients would be rounded differently
+            share=not training,  # training vectorizes the tasks if it can
         )
 
     def step(

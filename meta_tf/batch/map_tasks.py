@@ -20,8 +20,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from meta_tf.batch.graph_nodes import graph_nodes
 from meta_tf.checks import check_choice
+from meta_tf.network.graph_nodes import graph_nodes, keep_tasks_apart, operations
 from meta_tf.types import Tensor, Tensors
 
 SumFunction: TypeAlias = Callable[[Any], tuple[Tensors, Tensors]]
@@ -29,16 +29,6 @@ SumFunction: TypeAlias = Callable[[Any], tuple[Tensors, Tensors]]
 
 TASK_MODES = ("auto", "parallel", "vectorized")
 
-# Operations whose weights cannot be stacked over tasks, and loops.
-_KEPT_APART = (
-    "Conv",
-    "DepthwiseConv",
-    "While",
-    "StatelessWhile",
-    "MaxPool",
-    "AvgPool",
-    "TensorList",
-)
 # XLA's second derivative of max-pooling is wrong in float32 and missing in float64.
 _WRONG_IN_XLA = ("MaxPoolGradGrad", "MaxPool3DGradGrad")
 # XLA has no lookup tables, as in `StringLookup`, and crashes on strings.
@@ -124,19 +114,17 @@ def sum_tasks(
     one = tf.function(fn, autograph=False).get_concrete_function(
         tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape[1:], t.dtype), tasks)
     )
-    operations = _operations(one.graph)
+    types = operations(one.graph)
     vectorize = mode == "vectorized" or (
-        mode == "auto"
-        and not any(op.startswith(_KEPT_APART) for op in operations)
-        and not _has_differentiated_branch(one.graph)
+        mode == "auto" and not keep_tasks_apart(types) and not _has_differentiated_branch(one.graph)
     )
     if jit == "auto":
         small = len(one.graph.get_operations()) <= _MOST_COMPILED
-        jit = vectorize and small and not operations.intersection(_SLOWER_IN_XLA)
+        jit = vectorize and small and not types.intersection(_SLOWER_IN_XLA)
     compiled = (
         bool(jit)
-        and not operations.intersection(_WRONG_IN_XLA)
-        and not any(op.startswith(_NOT_IN_XLA) for op in operations)
+        and not types.intersection(_WRONG_IN_XLA)
+        and not any(op.startswith(_NOT_IN_XLA) for op in types)
         and all(t.dtype != tf.string for t in tf.nest.flatten(tasks))
     )
     if vectorize:
@@ -197,9 +185,7 @@ def _parallel(one: Any, tasks: Tensors, in_flight: int) -> tuple[Tensors, Tensor
     return tf.nest.pack_sequence_as(each, stacked), tf.nest.pack_sequence_as(total, sums)
 
 
-def _vectorized(
-    one: SumFunction, tasks: Tensors, shares: int, compiled: bool
-) -> tuple[Tensors, Tensors]:
+def _vectorized(one: Any, tasks: Tensors, shares: int, compiled: bool) -> tuple[Tensors, Tensors]:
     """Runs one program per share, each for its part of the tasks.
 
     All shares have the same size, so that there is one program to trace and to compile. If the
@@ -250,13 +236,34 @@ def _programs() -> int:
     return 1 if tf.config.list_logical_devices("GPU") else cores()
 
 
-def _all_at_once(one: SumFunction, tasks: Tensors) -> tuple[Tensors, Tensors]:
+def _all_at_once(one: Any, tasks: Tensors) -> tuple[Tensors, Tensors]:
     # Dropout's random numbers use a loop, which is expected.
     tf.get_logger().addFilter(_not_about_loops)
     try:
-        return tf.vectorized_map(one, tasks, fallback_to_while_loop=True)
+        return tf.vectorized_map(_written_out(one), tasks, fallback_to_while_loop=True)
     finally:
         tf.get_logger().removeFilter(_not_about_loops)
+
+
+def _written_out(one: Any) -> Callable[[Any], Any]:
+    """A function that adds the operations of `one` to a graph, instead of a call.
+
+    TensorFlow vectorizes a call by making another function of it, with a copy of each constant.
+    """
+    definition = one.graph.as_graph_def()
+    if definition.library.function:  # importing loses what vectorizing their calls needs
+        return one
+    inputs = [t.name for t in one.inputs]
+    outputs = [t.name for t in tf.nest.flatten(one.structured_outputs)]
+
+    def write(task: Tensors) -> Tensors:
+        graph = tf.compat.v1.get_default_graph()
+        values = [*tf.nest.flatten(task), *(graph.capture(t) for t in one.captured_inputs)]
+        names = dict(zip(inputs, values, strict=True))
+        results = tf.graph_util.import_graph_def(definition, names, outputs, name="task")
+        return tf.nest.pack_sequence_as(one.structured_outputs, results)
+
+    return write
 
 
 def _not_about_loops(record: Any) -> bool:
@@ -270,8 +277,3 @@ def _has_differentiated_branch(graph: Any) -> bool:
     """
     nodes = graph_nodes(graph.as_graph_def())
     return any(node.op in ("If", "StatelessIf") and "grad" in node.name for node in nodes)
-
-
-def _operations(graph: Any) -> set[str]:
-    """The types of all operations in a graph and in the functions that it calls."""
-    return {node.op for node in graph_nodes(graph.as_graph_def())}

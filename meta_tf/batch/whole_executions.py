@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
-from meta_tf.batch.graph_nodes import graph_nodes
+from meta_tf.network.graph_nodes import graph_nodes
 from meta_tf.types import Tensor, Tensors
 
 Step: TypeAlias = Callable[[Any], tuple[dict[str, Tensor], Tensor]]

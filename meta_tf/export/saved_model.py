@@ -9,12 +9,12 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from meta_tf.batch.graph_nodes import graph_nodes
 from meta_tf.export.description import described
 from meta_tf.export.signatures import Signatures
 from meta_tf.export.specs import input_specs, target_spec
 from meta_tf.files import check_replaceable, whole_folder
 from meta_tf.learner import MetaLearner
+from meta_tf.network.graph_nodes import graph_nodes
 from meta_tf.network.layer_state import tables_of
 
 

@@ -211,6 +211,9 @@ def test_vectorized_tasks_are_shared_by_programs(tasks, in_flight, programs):
     # a number (of the first task, for example) for which XLA would compile it again.
     assert len({op.get_attr("f").name for op in calls}) == 1
     assert all(t.shape.rank > 0 for op in calls for t in op.inputs)
+    # It calls no other function, whose operations TensorFlow would go through once more.
+    library = run.graph.as_graph_def().library.function
+    assert not any("PartitionedCall" in node.op for f in library for node in f.node_def)
 
 
 def test_a_task_in_two_programs_is_not_hidden():
