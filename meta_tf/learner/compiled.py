@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -23,7 +23,7 @@ class Compiled:
     """A function that TensorFlow compiles, for calls that take as little time as a small network.
 
     A `tf.function` compares all arguments with those of its traces at every call. This finds a
-    trace by the shapes and types of a few of them.
+    trace by the structure, shapes and types of a few of them.
 
     Args:
       function: the function to compile.
@@ -39,10 +39,7 @@ class Compiled:
     def __call__(self, *arguments: Any) -> Any:
         if tf.config.functions_run_eagerly():  # so that users can debug their layers
             return self.function(*arguments)
-        key = tuple(
-            (tuple(v.shape), v.dtype) if isinstance(v, tf.Tensor) else v
-            for v in tf.nest.flatten(self._varying(*arguments))
-        )
+        key = _key(self._varying(*arguments))
         if key not in self._traces:
             self._traces[key] = self.function.get_concrete_function(*arguments)
         trace = self._traces[key]
@@ -52,6 +49,17 @@ class Compiled:
         # times as long: it compares each of the weights with that of the trace.
         tensors = [a for a in tf.nest.flatten(arguments) if isinstance(a, tf.Tensor)]
         return trace.inference_fn.call_preflattened([*tensors, *trace.captured_inputs])
+
+
+def _key(value: Any) -> Hashable:
+    """A key of a dict for the structure of a value, and the shapes and types of its tensors."""
+    if isinstance(value, tf.Tensor):
+        return tuple(value.shape), value.dtype
+    if isinstance(value, tuple | list):
+        return type(value), *map(_key, value)
+    if isinstance(value, Mapping):
+        return tuple((name, _key(value[name])) for name in sorted(value))
+    return value
 
 
 class TaskFunctions(NamedTuple):
@@ -148,7 +156,7 @@ def task_functions(network: Network, algorithm: Algorithm) -> TaskFunctions:
         return measure_support(network, algorithm, weights, support)
 
     def varying(weights: Weights, examples: Any) -> Any:
-        return *weights.meta, weights.meta, examples
+        return weights.meta, examples
 
     return TaskFunctions(*(Compiled(f, varying) for f in (predict, judge, measure)))
 

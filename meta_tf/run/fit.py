@@ -94,9 +94,11 @@ def _fit_epochs(
     epochs = 1 if steps < every else left // every
     # The requested number, if it divides the epoch; the same in each part of an epoch.
     per_call = math.gcd(done % every, steps, training.steps_per_execution)
-    changed = per_call != learner.steps_per_execution or learner.train_function is None
+    changed = per_call != learner.steps_per_execution
     learner.steps_per_execution = per_call
+    # Their traces contain the number.
     learner.make_train_function(force=changed)
+    learner.make_test_function(force=changed)
     learner.fit(
         train.batches(training.meta_batch_size, seed=training.seed, start=done),
         steps_per_epoch=steps,

@@ -1,6 +1,7 @@
 """`Compiled` finds its trace by a few arguments, and passes all of them to it."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from meta_tf.learner.compiled import Compiled
@@ -38,6 +39,17 @@ def test_another_number_is_another_trace():
     compiled = make()
     assert float(compiled(*arguments(1.0, {"a": 0.0, "b": 0.0}, 3))["y"]) == 3
     assert float(compiled(*arguments(1.0, {"a": 0.0, "b": 0.0}, 4))["y"]) == 4
+
+
+def test_inputs_of_another_structure_do_not_take_the_place_of_others():
+    # In the order of their names, `b` would be the first input and `x` the second.
+    compiled = Compiled(lambda x: x["a"] - x["b"], lambda x: x)
+    one, two = tf.constant(1.0), tf.constant(2.0)
+    assert float(compiled({"a": one, "b": two})) == float(compiled({"b": two, "a": one})) == -1
+    assert compiled.function.experimental_get_tracing_count() == 1
+    for wrong in ({"x": one, "b": two}, [one, two], (one, two)):
+        with pytest.raises((KeyError, TypeError)):
+            compiled(wrong)
 
 
 def test_gradients_pass_through_the_arguments_and_the_captured_variables():

@@ -29,6 +29,24 @@ def test_a_program_of_ones_own_trains_and_goes_on(tmp_path):
     assert [checkpoint.iteration for checkpoint in find_checkpoints(tmp_path)] == [3, 2]
 
 
+def test_every_epoch_is_validated_on_the_same_number_of_tasks(tmp_path):
+    # Calls of two steps, and of one in the last epoch. A validation has 200 tasks, two batches.
+    tasks = meta_tf.tasks.Sinusoid(shots=2)
+    training = Training(
+        workdir=tmp_path,
+        iterations=3,
+        checkpoint_every=2,
+        meta_batch_size=100,
+        steps_per_execution=2,
+    )
+    learner = meta_tf.MetaLearner(meta_tf.models.mlp(hidden=[2]), meta_tf.MAML(), loss="mse")
+    learner.compile(keras.optimizers.Adam(0.1), jit_compile=False)
+    fit(training, learner, tasks.train, tasks.valid)
+    batches = tasks.valid.batches(100, seed=training.seed + 1).take(2)
+    expected = sum(learner.test_on_batch(*batch) for batch in batches) / 2
+    assert read_metrics(tmp_path)[-1]["val_loss"] == pytest.approx(expected, rel=1e-6)
+
+
 def test_a_run_is_the_same_if_what_may_not_change_is(tmp_path):
     training = Training(workdir=tmp_path)
     settings = {"width": ("3", "2"), "device": ("cpu", "auto"), "rate": ("none", "none")}
