@@ -1,4 +1,4 @@
-"""As many batches as `fit`, `evaluate` and `predict` are asked for, in calls of several."""
+"""Limits `fit`, `evaluate` and `predict` to the requested number of batches."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from meta_tf.checks import check_integer
 def exactly(data: Any, options: dict[str, Any], name: str, per_call: int) -> Any:
     """The data with no more batches than requested.
 
-    Keras runs whole calls of `steps_per_execution` batches. If the data contains more, it takes
-    up to a call more than requested.
+    Keras rounds the number up to whole calls of `steps_per_execution` batches.
 
     Args:
       data: the batches to evaluate or to predict.
@@ -22,8 +21,8 @@ def exactly(data: Any, options: dict[str, Any], name: str, per_call: int) -> Any
       per_call: `steps_per_execution`.
 
     Raises:
-      ValueError: if the number is not a multiple of `per_call`, and `data` is no
-        `tf.data.Dataset`, which alone can end after it.
+      ValueError: if the number is not a multiple of `per_call`, and `data` is not a
+        `tf.data.Dataset`. Only a dataset can be cut off.
     """
     steps = options.get(name)
     if per_call == 1 or steps is None:

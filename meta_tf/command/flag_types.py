@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 from absl import flags
 
+from meta_tf.run.settings import Above, AtLeast
 from meta_tf.tasks.size_range import SizeRange
 
 NONE = "none"  # the text for None
@@ -174,10 +175,11 @@ def parser_for(annotation: Any) -> flags.ArgumentParser | None:
       (None, 'sgd')
     """
     kind, options = typing.get_origin(annotation), typing.get_args(annotation)
+    if kind is typing.Annotated:
+        bounds = [option.value for option in options if isinstance(option, AtLeast | Above)]
+        return _PARSERS[options[0]](*bounds) if bounds else parser_for(options[0])
     if annotation in _PARSERS:
         return _PARSERS[annotation]()
-    if kind is typing.Annotated:
-        return _PARSERS[options[0]](options[1].value)
     if kind is Literal:
         return flags.EnumParser(options)
     if kind not in (typing.Union, types.UnionType):

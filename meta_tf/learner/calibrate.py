@@ -94,8 +94,8 @@ def _of_size(strange: dict[tuple[int, int], np.ndarray], size: tuple[int, int]) 
 def enough_tasks(learner: Any, split: Any, seed: int) -> int:
     """How many tasks of a split a learner is calibrated on by default.
 
-    They are 100; fewer, but at least 5, if it predicts each query alone, which takes long: then
-    they have 1000 queries together.
+    100 tasks. A learner that predicts each query alone takes long, so it gets only as many tasks
+    as contain 1000 queries, but at least 5.
     """
     if not depends_on_batch(learner.network):
         return _MOST_TASKS

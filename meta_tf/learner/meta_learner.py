@@ -585,8 +585,8 @@ class MetaLearner(keras.Model):
           *splits: splits of task sources. Several splits, such as tasks with one, five and ten
             examples per class, count the same. Sizes between them are interpolated.
           tasks_number: tasks of each split, the first ones of `split.batches(…, seed)`. If None,
-            100, or fewer if the learner predicts each query alone, as with transductive batch
-            norm, because that takes long: as many as have 1000 queries, but at least 5.
+            100 tasks. A learner that predicts each query alone, as with transductive batch norm,
+            takes long: for it, None means as many tasks as contain 1000 queries, but at least 5.
           false_alarms: the fraction of inputs of known classes to refuse, between 0 and 1.
           seed: chooses the tasks.
 

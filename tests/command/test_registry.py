@@ -131,6 +131,7 @@ def test_what_is_imported_for_a_type_checker_alone_does_no_harm():
         (int | Sequence[int], "2-5", (2, 5)),
         (Annotated[int | Sequence[int], AtLeast(2)] | None, "2", 2),
         (Annotated[float, Above(0)], "1e-3", 0.001),
+        (Annotated[int, {"unit": "examples"}], "3", 3),
         (int | tuple[int, int], "28", 28),
     ],
 )
