@@ -20,7 +20,7 @@ SCRIPTS = (
     "serving", "peak",
 )  # fmt: skip
 ONE_CORE = ("one_core/compare", "one_core/new_task", "one_core/default_run")
-FIFTH_HOST = ("fifth_host/compare",)
+SIXTH_HOST = ("sixth_host/compare",)
 MISSING = "not yet measured"
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--readme", type=Path, default=README)
     options = parser.parse_args()
     found = {
-        name: results.load(options.results, name) for name in (*SCRIPTS, *ONE_CORE, *FIFTH_HOST)
+        name: results.load(options.results, name) for name in (*SCRIPTS, *ONE_CORE, *SIXTH_HOST)
     }
     text = options.readme.read_text()
     for mark, part in {

@@ -149,7 +149,28 @@ _KERNELS = "TensorFlow's convolution kernels for few images"
 _PYTHON = f"{_KERNELS}; a fifth is Python"
 _PRODUCTS = "products of small matrices: two thirds of a step for both"
 _TRACING = "the graph of a task is built, then made one of many tasks"
+_XLA = "products of small matrices, in XLA's programs for both"
+_START = "besides the steps: imports, compiling, validation, evaluation, export"
+_COMPILING = "compiling by XLA"
 _UNKNOWN = "not profiled"
+
+
+def _new_tasks(script: str) -> list[Row]:
+    """The rows for new tasks, in the ways of serving them."""
+    return [
+        Row(name, _new_task(ours, script, kind), limit)
+        for name, ours, kind, limit in (
+            ("a new task, `adapt` and `predict`", "adapt, predict", "one", _PYTHON),
+            ("a new task, SavedModel", "the SavedModel", "one", _KERNELS),
+            (
+                "32 new tasks at a time, `predict_on_batch`",
+                "learner.predict_on_batch",
+                "batch",
+                _KERNELS,
+            ),
+        )
+    ]
+
 
 # One table for each host, as ratios of different hosts say nothing about each other.
 BY_HOST = {
@@ -163,8 +184,6 @@ BY_HOST = {
         Row("sinusoid, 5 steps, fixed tasks", _rates("sinusoid_5_steps"), _PRODUCTS),
         Row("conv4 with max-pool, 20-way 1-shot, 5 steps", _rates("pool_20_way_1_shot"), _KERNELS),
         Row("LSTM, 3 steps", _rates("lstm"), _UNKNOWN),
-        Row("transformer, 3 steps", _rates("transformer"), "transposes around `einsum`: 24 %"),
-        Row("the default run, whole command", _default_run("default_run"), _UNKNOWN),
     ],
     "Second host, one core": [
         Row("sinusoid, 1 step", _rates("sinusoid_1_step", script="one_core/compare"), _PRODUCTS),
@@ -174,11 +193,7 @@ BY_HOST = {
             _PRODUCTS,
         ),
         Row("sinusoid, 5 steps", _rates("sinusoid_5_steps", script="one_core/compare"), _PRODUCTS),
-        Row(
-            "the default run, whole command",
-            _default_run("one_core/default_run"),
-            _UNKNOWN,
-        ),
+        Row("the default run, whole command", _default_run("one_core/default_run"), _START),
     ],
     "Fourth host": [
         Row("Omniglot, 1 query per class, 1 step", _rates("omniglot_1_query"), _KERNELS),
@@ -190,31 +205,22 @@ BY_HOST = {
         Row("Omniglot, 15 queries per class, 5 steps", _rates("omniglot_5_steps"), _KERNELS),
         Row("conv4 with max-pool, 5-way 5-shot, 5 steps", _rates("pool_5_way_5_shot"), _KERNELS),
     ],
-    "Fifth host": [
+    "Fifth host, one core": _new_tasks("one_core/new_task"),
+    "Sixth host, two cores": [
+        *_new_tasks("new_task"),
         *(
-            Row(f"{name}, {cores}", _new_task(ours, script, kind), limit)
-            for script, cores in (("new_task", "two cores"), ("one_core/new_task", "one core"))
-            for name, ours, kind, limit in (
-                ("a new task, `adapt` and `predict`", "adapt, predict", "one", _PYTHON),
-                ("a new task, SavedModel", "the SavedModel", "one", _KERNELS),
-                (
-                    "32 new tasks at a time, `predict_on_batch`",
-                    "learner.predict_on_batch",
-                    "batch",
-                    _KERNELS,
-                ),
+            Row(name, _rates(work, script="sixth_host/compare"), _XLA)
+            for name, work in (
+                ("transformer in context, 64 tasks", "in_context"),
+                ("transformer, 3 steps", "transformer"),
             )
         ),
-        Row(
-            "transformer in context, 64 tasks",
-            _rates("in_context", script="fifth_host/compare"),
-            "products of small matrices, in XLA's programs for both",
-        ),
+        Row("the default run, whole command", _default_run("default_run"), _START),
         *(
             Row(f"first step, {name}", _first_step(work), limit)
             for name, work, limit in (
-                ("sinusoid, 1 step", "sinusoid_1_step", _UNKNOWN),
-                ("sinusoid, 5 steps", "sinusoid_5_steps", _UNKNOWN),
+                ("sinusoid, 1 step", "sinusoid_1_step", _COMPILING),
+                ("sinusoid, 5 steps", "sinusoid_5_steps", _COMPILING),
                 ("Omniglot, 5 steps", "omniglot_5_steps", _UNKNOWN),
                 ("LSTM", "lstm", _UNKNOWN),
                 ("transformer", "transformer", _TRACING),

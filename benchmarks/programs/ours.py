@@ -117,7 +117,8 @@ class Fit:
 
 def set_threads(work: Work) -> None:
     """As in `train.py`: one task per core is faster than kernels on all cores, except in XLA."""
-    set_up_device("cpu", dense=work.network == "mlp")
+    compiled = ("mlp", "in_context", "transformer")
+    set_up_device("cpu", compiled=work.network in compiled)
 
 
 def learner(work: Work, settings: dict) -> meta_tf.MetaLearner:

@@ -13,9 +13,10 @@ measurement:
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -35,9 +36,9 @@ _WRONG_IN_XLA = ("MaxPoolGradGrad", "MaxPool3DGradGrad")
 _NOT_IN_XLA = ("LookupTable",)
 # XLA takes ten times as long to compile these, and then runs them more slowly.
 _SLOWER_IN_XLA = {"Cholesky", "MatrixTriangularSolve"}
-# With more operations per task than this, XLA compiles for too long, and its programs were
-# measured to be slower than TensorFlow's own kernels.
-_MOST_COMPILED = 2000
+# With more operations per task than this, XLA compiles for too long. In a program of many outer
+# steps, which uses all cores more steadily than TensorFlow's executor, it takes longer to pay off.
+_MOST_COMPILED = {"auto": 2000, "whole": 6000}
 # With fewer tasks than this, the call of a separate program costs more than it saves.
 _LEAST_SHARE = 4
 
@@ -62,8 +63,9 @@ def map_tasks(
       mode: `"parallel"`, `"vectorized"`, or `"auto"`, which chooses by the operations
         in `fn`.
       jit: whether XLA compiles the result; `"auto"` does so when vectorized, unless `fn`
-        has thousands of operations or solves linear equations. XLA is never used where its
-        second derivatives are wrong (max-pooling), nor when called eagerly.
+        has thousands of operations or solves linear equations; `"whole"`, for a part of an
+        XLA program of many steps, allows three times as many operations. XLA is never used
+        where its second derivatives are wrong (max-pooling), nor when called eagerly.
       in_flight: in mode `parallel`, the number of tasks that run at a time, which limits
         the memory; when vectorized, the number of programs that share the tasks. By
         default the number of `cores()`.
@@ -118,8 +120,9 @@ def sum_tasks(
     vectorize = mode == "vectorized" or (
         mode == "auto" and not keep_tasks_apart(types) and not _has_differentiated_branch(one.graph)
     )
-    if jit == "auto":
-        small = len(one.graph.get_operations()) <= _MOST_COMPILED
+    whole = jit == "whole"
+    if jit in ("auto", "whole"):
+        small = len(one.graph.get_operations()) <= _MOST_COMPILED[str(jit)]
         jit = vectorize and small and not types.intersection(_SLOWER_IN_XLA)
     compiled = (
         bool(jit)
@@ -129,7 +132,8 @@ def sum_tasks(
     )
     if vectorize:
         shares = _shares(tasks, in_flight or _programs())
-        return _vectorized(one, tasks, shares, compiled)  # not `fn`: it is traced already
+        # Not `fn`: it is traced already.
+        return _vectorized(one, tasks, shares, compiled, not whole)
     run = tf.function(
         lambda tasks: _parallel(one, tasks, in_flight or cores()),
         jit_compile=compiled or None,
@@ -185,13 +189,10 @@ def _parallel(one: Any, tasks: Tensors, in_flight: int) -> tuple[Tensors, Tensor
     return tf.nest.pack_sequence_as(each, stacked), tf.nest.pack_sequence_as(total, sums)
 
 
-def _vectorized(one: Any, tasks: Tensors, shares: int, compiled: bool) -> tuple[Tensors, Tensors]:
-    """Runs one program per share, each for its part of the tasks.
-
-    All shares have the same size, so that there is one program to trace and to compile. If the
-    tasks cannot be divided equally, the last share begins earlier, and leaves out of its results
-    the tasks that it has in common with the share before.
-    """
+def _vectorized(
+    one: SumFunction, tasks: Tensors, shares: int, compiled: bool, equal: bool
+) -> tuple[Tensors, Tensors]:
+    """Runs one program per share, each for its part of the tasks; see `_parts`."""
 
     def run(tasks: Tensors, counted: Tensor | None = None) -> tuple[Tensors, Tensors]:
         each, total = _all_at_once(one, tasks)
@@ -202,21 +203,40 @@ def _vectorized(one: Any, tasks: Tensors, shares: int, compiled: bool) -> tuple[
     program = tf.function(run, jit_compile=compiled or None, autograph=False)
     if shares == 1:
         return program(tasks)
-    count = tf.nest.flatten(tasks)[0].shape[0]
-    size = -(-count // shares)
-    starts = range(0, count, size)
-    again = size * len(starts) - count
-    results = []
-    for first in starts:
-        skip = again if first == starts[-1] else 0
-        first -= skip
+    parts, results = _parts(tf.nest.flatten(tasks)[0].shape[0], shares, equal), []
+    for first, last, skip in parts:
         # XLA would compile the program again for another `first`.
-        part = tf.nest.map_structure(lambda t, first=first: t[first : first + size], tasks)
-        counted = [tf.constant(np.arange(size) >= skip)] if again else []
+        part = tf.nest.map_structure(lambda t, a=first, b=last: t[a:b], tasks)
+        counted = [tf.constant(np.arange(last - first) >= skip)] if parts[-1].skip else []
         each, total = program(part, *counted)
         results.append((tf.nest.map_structure(lambda t, skip=skip: t[skip:], each), total))
     each = tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *(r[0] for r in results))
     return each, tf.nest.map_structure(lambda *parts: tf.add_n(parts), *(r[1] for r in results))
+
+
+class _Part(NamedTuple):
+    """The tasks from `first` to `last`; the part before has `skip` of them too."""
+
+    first: int
+    last: int
+    skip: int
+
+
+def _parts(count: int, shares: int, equal: bool) -> list[_Part]:
+    """The parts of the tasks.
+
+    If `equal`, all have the same size, so that there is one program to trace and to compile. If
+    the tasks cannot be divided equally, the last part begins earlier, and leaves out of its results
+    the tasks that it has in common with the part before. Within one program of many steps, there
+    is nothing to share, and no task is computed twice.
+    """
+    if not equal:
+        ends = [count * share // shares for share in range(shares + 1)]
+        return [_Part(first, last, 0) for first, last in itertools.pairwise(ends)]
+    size = -(-count // shares)
+    lasts = [min(first + size, count) for first in range(0, count, size)]
+    again = size * len(lasts) - count
+    return [_Part(last - size, last, again if last == count else 0) for last in lasts]
 
 
 def _where(counted: Tensor, t: Tensor) -> Tensor:

@@ -30,9 +30,11 @@ def train(
     """Makes an outer step: the logs, and whether the results of all tasks are finite.
 
     If `checked`, it raises an error for invalid values, and before an update that is not finite.
-    In float16, infinities are expected: the optimiser skips such steps.
+    In float16, infinities are expected: the optimiser skips such steps. Otherwise the step is for
+    a program of many steps.
     """
     x, y = _batch(learner, data, right_batch_in_fit if checked else tensors_of)
+    jit = learner._jit if checked or learner._jit != "auto" else "whole"
     learner._range.note(x["support_x"])
     weights, optimizer = learner.weights_now, learner.optimizer
     checked = checked and not isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
@@ -46,7 +48,7 @@ def train(
         iteration=keras.ops.convert_to_tensor(optimizer.iterations),
         mode=learner.task_parallelism,
         # TensorFlow compiles only for the first device of a process.
-        jit=learner._jit if replicas_here(learner.distribute_strategy) == 1 else False,
+        jit=jit if replicas_here(learner.distribute_strategy) == 1 else False,
         find_wrong=checked,
     )
     if checked:

@@ -12,17 +12,16 @@ from meta_tf.run.settings import Training
 from meta_tf.run.workers import Workers
 
 
-def set_up_device(device: str, dense: bool = False) -> None:
+def set_up_device(device: str, compiled: bool = False) -> None:
     """Sets the device and the number of threads.
 
     One task per core is faster than operations that run on all cores.
 
     Args:
       device: `"auto"` for a GPU if there is one, `"cpu"` or `"gpu"`.
-      dense: whether the network has only dense layers, and the algorithm an inner loop. XLA then
-        compiles the tasks, and distributes its work over the threads of an operation. Without an
-        inner loop, several threads make an operation slower: `InContext` and `ALPaCA` take twice
-        as long on two cores.
+      compiled: whether XLA compiles the tasks. Its programs use the threads of an operation.
+        Other operations become slower with several threads: `ALPaCA`, which is not compiled, takes
+        twice as long on two cores.
 
     Raises:
       ValueError: if `device` is `"gpu"` and there is none.
@@ -42,7 +41,7 @@ def set_up_device(device: str, dense: bool = False) -> None:
     # call, which takes a fifth of the time if tasks have few images.
     os.environ.setdefault("TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE", "false")
     with contextlib.suppress(RuntimeError):  # too late: TensorFlow has started its threads
-        tf.config.threading.set_intra_op_parallelism_threads(cores() if dense else 1)
+        tf.config.threading.set_intra_op_parallelism_threads(cores() if compiled else 1)
         tf.config.threading.set_inter_op_parallelism_threads(cores())
 
 

@@ -216,6 +216,20 @@ def test_vectorized_tasks_are_shared_by_programs(tasks, in_flight, programs):
     assert not any("PartitionedCall" in node.op for f in library for node in f.node_def)
 
 
+def test_in_a_program_of_many_steps_no_task_is_computed_twice():
+    run = tf.function(
+        lambda t: sum_tasks(
+            lambda x: (2 * x, 3 * x), t, mode="vectorized", jit="whole", in_flight=3
+        ),
+        autograph=False,
+    ).get_concrete_function(tf.TensorSpec([25]))
+    calls = [op for op in run.graph.get_operations() if "PartitionedCall" in op.type]
+    assert [op.inputs[0].shape[0] for op in calls] == [8, 8, 9]
+    each, total = run(tf.range(25.0))
+    np.testing.assert_array_equal(each, 2 * np.arange(25))
+    assert total == 3 * 25 * 24 / 2
+
+
 def test_a_task_in_two_programs_is_not_hidden():
     # 11 tasks are programs for the tasks 0 to 5 and 5 to 10.
     tasks = np.arange(11.0)
@@ -231,7 +245,7 @@ def test_a_task_in_two_programs_is_not_hidden():
 
 @pytest.mark.parametrize(("most", "compiled"), [(10_000, True), (10, False)])
 def test_only_small_programs_are_compiled_by_themselves(most, compiled, monkeypatch):
-    monkeypatch.setattr(parallel, "_MOST_COMPILED", most)
+    monkeypatch.setattr(parallel, "_MOST_COMPILED", {"auto": most})
     learn, tasks = _problem("dense")
     graph = tf.function(lambda t: map_tasks(learn, t, jit="auto"), autograph=False)
     nodes = graph.get_concrete_function(tasks).graph.as_graph_def().node

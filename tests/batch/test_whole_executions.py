@@ -185,6 +185,16 @@ def test_wrong_labels_stop_the_program_too():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_program_of_many_steps_may_have_more_operations(monkeypatch, whole):
+    most = {"auto": 0, "whole": 10**6} if whole else {"auto": 10**6, "whole": 0}
+    monkeypatch.setattr("meta_tf.batch.map_tasks._MOST_COMPILED", most)
+    learner = make_learner(steps_per_execution=2)
+    learner.make_train_function()
+    data = batches()
+    assert (learner.train_function.stacked(data) is not data) == whole
+
+
 def test_fitting_again_compiles_nothing_again():
     learner = make_learner(steps_per_execution=2)
     learner.fit(batches(), steps_per_epoch=2, verbose=0)
