@@ -47,6 +47,8 @@ def read_flags(
       ValueError: if a word is not a flag, or a value is invalid.
     """
     files, words = _split(words)
+    if "" in files:
+        raise ValueError(f"{_FILE} must name a file of flags. Received: nothing.")
     by_hand, others = _parsed(groups, words)
     if len(others) > len(plain):
         takes = f"{len(plain)} words and flags" if plain else "flags"

@@ -169,6 +169,8 @@ WRONG = [
         ["--strategy=mirrored", "--steps_per_execution=3"],
         ["--steps_per_execution", "mirrored", "3", "several replicas"],
     ),
+    ("train", ["--flagfile"], ["--flagfile", "Received: nothing"]),
+    ("train", ["--flagfile="], ["--flagfile", "Received: nothing"]),
     ("train", ["--task=builtins:dict"], ["--task", "with a signature", "dict"]),
 ]
 
