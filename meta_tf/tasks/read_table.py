@@ -20,6 +20,9 @@ def read_table(data: Any) -> Any:
     `data` is as in `from_table`. Raises ValueError if pandas is missing, a file is missing, damaged
     or larger than this machine's memory, or the table is not as above.
     """
+    is_file = isinstance(data, str | os.PathLike)
+    if is_file:
+        _check_file(Path(data).expanduser())
     try:
         import pandas
     except ImportError as error:
@@ -27,7 +30,7 @@ def read_table(data: Any) -> Any:
             "`data` needs pandas. Install it, in a checkout of meta_tf: pip install '.[table]'"
         ) from error
     where = ""
-    if isinstance(data, str | os.PathLike):
+    if is_file:
         where = f"{data}, "
         table = _of_file(Path(data).expanduser())
     elif isinstance(data, dict):
@@ -53,17 +56,19 @@ def read_table(data: Any) -> Any:
     return table
 
 
-def _of_file(path: Path) -> Any:
-    readers = {".csv": _of_csv, ".parquet": _of_parquet}
-    if path.suffix.lower() not in readers:
+def _check_file(path: Path) -> None:
+    if path.suffix.lower() not in (".csv", ".parquet"):
         raise ValueError(f"`data` must be a .csv or .parquet file. Received: {path}.")
     if not path.is_file():
         raise ValueError(
             f"`data` must be an existing file. Received: {path}; there is no such file in "
             f"{Path.cwd()}."
         )
+
+
+def _of_file(path: Path) -> Any:
     try:
-        return readers[path.suffix.lower()](path)
+        return _of_csv(path) if path.suffix.lower() == ".csv" else _of_parquet(path)
     except _DataError:
         raise
     except MemoryError as error:

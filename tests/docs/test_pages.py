@@ -106,7 +106,8 @@ def test_the_five_lines_on_photographs_run(tmp_path):
 
 def run_program(text, folder):
     """Runs a program in a process of its own, as a reader would."""
-    without_xla = "from meta_tf.batch import map_tasks; map_tasks._MOST_COMPILED = 0\n"
+    without_xla = "from meta_tf.batch import map_tasks\n"
+    without_xla += "map_tasks._MOST_COMPILED = {'auto': 0, 'whole': 0}\n"
     (folder / "program.py").write_text(without_xla + text)
     code, _, err = command_line.run_program(
         folder / "program.py", cwd=folder, env={"XDG_CACHE_HOME": str(folder / "cache")}
