@@ -24,25 +24,27 @@ def exactly(data: Any, options: dict[str, Any], name: str, per_call: int) -> Any
       ValueError: if the number is not a multiple of `per_call`, and `data` is not a
         `tf.data.Dataset`. Only a dataset can be cut off.
     """
-    steps = options.get(name)
-    if per_call == 1 or steps is None:
-        return data
-    check_integer(name, steps, at_least=1)
-    if steps % per_call == 0:
+    if not _is_rounded_up(options, name, per_call):
         return data
     if not isinstance(data, tf.data.Dataset):
-        raise _not_whole(name, steps, per_call, " Or pass a tf.data.Dataset.")
+        raise _not_whole(name, options[name], per_call, " Or pass a tf.data.Dataset.")
     # If Keras knows the number of batches, it prepares the data once more after the last one.
-    return data.take(steps).take_while(lambda *_: True)
+    return data.take(options[name]).take_while(lambda *_: True)
 
 
 def check_whole_calls(options: dict[str, Any], per_call: int) -> None:
     """Raises ValueError if `fit` would make more outer steps than an epoch has."""
-    steps = options.get("steps_per_epoch")
-    if per_call > 1 and steps is not None:
-        check_integer("steps_per_epoch", steps, at_least=1)
-        if steps % per_call:
-            raise _not_whole("steps_per_epoch", steps, per_call)
+    if _is_rounded_up(options, "steps_per_epoch", per_call):
+        raise _not_whole("steps_per_epoch", options["steps_per_epoch"], per_call)
+
+
+def _is_rounded_up(options: dict[str, Any], name: str, per_call: int) -> bool:
+    """Whether Keras would take more batches than an option says, if it is given."""
+    steps = options.get(name)
+    if per_call == 1 or steps is None:
+        return False
+    check_integer(name, steps, at_least=1)
+    return steps % per_call != 0
 
 
 def _not_whole(name: str, steps: int, per_call: int, more: str = "") -> ValueError:
