@@ -146,7 +146,7 @@ def number(value: float | None) -> str:
 
 
 _KERNELS = "TensorFlow's convolution kernels for few images"
-_PYTHON = f"{_KERNELS}; a fifth is Python"
+_PYTHON = f"{_KERNELS}, and Python between its two calls"
 _PRODUCTS = "products of small matrices: two thirds of a step for both"
 _TRACING = "the graph of a task is built, then made one of many tasks"
 _XLA = "products of small matrices, in XLA's programs for both"
