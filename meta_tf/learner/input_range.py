@@ -77,7 +77,7 @@ class InputRange:
 
 
 def check_range(largest: float, name: str, x: Tensors) -> None:
-    """Raises ValueError if `x` contains pixels far above the largest value of training, if known."""
+    """Raises ValueError if `x` contains pixels far above the largest of training, if known."""
     if not largest or getattr(x, "dtype", None) not in _FLOATS:
         return
     values = np.asarray(x)
