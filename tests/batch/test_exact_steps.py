@@ -46,6 +46,17 @@ def test_predict_takes_the_batches_it_is_asked_for(learner):
     )
 
 
+def test_positional_arguments_count_like_keywords(learner):
+    data, before = TASKS.valid.batches(3), int(learner.optimizer.iterations)
+    learner.evaluate(data, None, None, 0, None, 3)
+    loss = next(metric for metric in learner.metrics if metric.name == "loss")
+    assert int(loss.count) == 9
+    assert learner.predict(data, None, 0, 1).shape == (3, 2, 1)
+    with pytest.raises(ValueError, match="steps_per_epoch=6 and steps_per_execution=4"):
+        learner.fit(data, None, None, 1, 0, None, 0.0, data, False, None, None, 0, 6)
+    assert int(learner.optimizer.iterations) == before
+
+
 def test_every_validation_of_fit_takes_the_same_batches(learner):
     endless = TASKS.valid.batches(3)
     history = learner.fit(
