@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from meta_tf.algorithms import MAML, Algorithm
 from meta_tf.algorithms.embedding import EmbeddingLearner
-from meta_tf.batch.exact_steps import check_whole_calls, exactly
+from meta_tf.batch.exact_steps import check_batches, check_whole_calls, exactly
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.sizes import (
     cut,
@@ -407,7 +407,8 @@ class MetaLearner(keras.Model):
                 "which is frozen. `adapt` and `evaluate` do not need `fit`. To train, set "
                 "`trainable = True` on the layers to learn."
             )
-        check_whole_calls(options, self.steps_per_execution)
+        check_whole_calls(options.get("steps_per_epoch"), self.steps_per_execution)
+        check_batches("validation_steps", options.get("validation_steps"))
         self.calibration = None
         self._get_ready()
         check_replicas(self)
@@ -422,7 +423,6 @@ class MetaLearner(keras.Model):
             data, options = spread(
                 strategy, options["validation_data"], options, "validation_steps"
             )
-            data = exactly(data, options, "validation_steps", self.steps_per_execution)
             options = {**options, "validation_data": data}
         history = super().fit(x, **options)
         check_trained(self.weights_now)
@@ -463,14 +463,14 @@ class MetaLearner(keras.Model):
         """Works as `keras.Model.evaluate`; the loss is that of `test_step`."""
         check_replicas(self)
         x, options = spread(self.distribute_strategy, x, options, "steps")
-        x = exactly(x, options, "steps", self.steps_per_execution)
-        return super().evaluate(x, **options)
+        with exactly(self, "test", options.get("steps")):
+            return super().evaluate(x, **options)
 
     @checked_call
     def predict(self, x: Any, **options: Any) -> Any:
         """Works as `keras.Model.predict`."""
-        x = exactly(x, options, "steps", self.steps_per_execution)
-        return super().predict(x, **options)
+        with exactly(self, "predict", options.get("steps")):
+            return super().predict(x, **options)
 
     # Keras's methods, with one-sentence errors.
     train_on_batch = checked_call(keras.Model.train_on_batch)
