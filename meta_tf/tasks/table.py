@@ -81,6 +81,7 @@ def from_table(
     check_choice("kind", kind, ("auto", "regression", "classification"))
     table = read_table(data)
     roles = {"target": target, "group": group} | ({} if time is None else {"time": time})
+    roles = {role: _as_text(name) for role, name in roles.items()}
     for role, name in roles.items():
         _check_columns(table, role, [name])
     if len(set(roles.values())) < len(roles):
@@ -89,24 +90,31 @@ def from_table(
             f"{', '.join(map(repr, roles.values()))}."
         )
     names, left_out = _features(table, features, roles)
-    targets = Column(table, target)
+    targets, groups = Column(table, roles["target"]), Column(table, roles["group"])
     chosen = targets.kind() if kind == "auto" else kind
-    if kind == "auto" or left_out:
-        print(_description(target, chosen, names, left_out), flush=True)
-    y = targets.measured() if chosen == "regression" else targets.labels()
+    if chosen == "regression":
+        targets.check_differences()
     found = {name: Column(table, name) for name in names}
     categories = {n: column.categories() for n, column in found.items() if column.are_texts()}
+    if kind == "auto" or left_out:
+        print(_description(targets.name, chosen, names, left_out, categories), flush=True)
+    for name, column in found.items():
+        if name not in categories:
+            column.check_differences()
+        elif line := column.as_numbers_say():
+            print(line, flush=True)
+    y = targets.in_float32() if chosen == "regression" else targets.labels()
     gaps = tuple(n for n in names if n not in categories and table[n].isna().any())
     classes = () if chosen == "regression" else tuple(np.unique(y).astype(str).tolist())
-    columns = Columns(tuple(map(str, names)), categories, gaps, str(target), classes, str(group))
+    columns = Columns(tuple(names), categories, gaps, targets.name, classes, groups.name)
     source = from_groups(
         columns.rows(table),
         y,
-        Column(table, group).texts(),
+        groups.texts(),
         shots=shots,
         queries=queries,
         support=support,
-        time=None if time is None else Column(table, time).times(),
+        time=Column(table, roles["time"]).times() if "time" in roles else None,
         split=_lists_in(split) if isinstance(split, str | Path) else split,
         seed=seed,
     )
@@ -116,9 +124,16 @@ def from_table(
     return source
 
 
-def _description(target: str, kind: Kind, features: Sequence[str], left_out: Sequence[str]) -> str:
+def _description(
+    target: str,
+    kind: Kind,
+    features: Sequence[str],
+    left_out: Sequence[str],
+    categories: dict[str, tuple[str, ...]],
+) -> str:
     """The choices, in one line."""
-    shown = ", ".join(map(str, features[:8])) + (", …" if len(features) > 8 else "")
+    each = [f"{n} ({len(categories[n])} categories)" if n in categories else n for n in features]
+    shown = ", ".join(each[:8]) + (", …" if len(each) > 8 else "")
     word = "feature" if len(features) == 1 else "features"
     line = f"Each task is a {kind} of {target!r} from {len(features)} {word}: {shown}."
     if left_out:
@@ -136,7 +151,8 @@ def _features(
         names = [name for name in others if name not in left_out]
     else:
         try:
-            names, left_out = [features] if isinstance(features, str) else list(features), []
+            given = [features] if isinstance(features, str) else features
+            names, left_out = [_as_text(name) for name in given], []
         except TypeError:
             raise ValueError(
                 f"`features` must be column names. Received: {shown(features)}."
@@ -165,6 +181,11 @@ def _numbers_rows(table: Any, name: Any) -> bool:
         return False
     counted = column.to_numpy(np.int64) - np.arange(len(column))
     return bool(counted[0] in (0, 1) and (counted == counted[0]).all())
+
+
+def _as_text(name: Any) -> Any:
+    """The name of a column, which may be a number, as `read_table` writes it."""
+    return str(name) if isinstance(name, Hashable) else name
 
 
 def _check_columns(table: Any, argument: str, names: Sequence[str]) -> None:
