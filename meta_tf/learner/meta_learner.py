@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from meta_tf.algorithms import MAML, Algorithm
 from meta_tf.algorithms.embedding import EmbeddingLearner
-from meta_tf.batch.exact_steps import check_whole_calls, exactly
+from meta_tf.batch.exact_steps import check_batches, check_whole_calls, exactly
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.sizes import (
     cut,
@@ -67,8 +67,6 @@ from meta_tf.tasks.columns import Columns
 from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.tasks.split import Split
 from meta_tf.types import Examples, Tensor, Tensors, Weights
-
-_BEFORE_SHUFFLE = 8  # positional arguments of Keras's `fit` after `x`, up to `shuffle`
 
 
 @keras.saving.register_keras_serializable("meta_tf")
@@ -388,7 +386,7 @@ class MetaLearner(keras.Model):
         )
 
     @checked_call
-    def fit(self, x: Any = None, *args: Any, **options: Any) -> keras.callbacks.History:
+    def fit(self, x: Any = None, **options: Any) -> keras.callbacks.History:
         """Trains as `keras.Model.fit` does.
 
         With `steps_per_execution` above 1 and an endless `tf.data.Dataset` of batches of one
@@ -409,11 +407,12 @@ class MetaLearner(keras.Model):
                 "which is frozen. `adapt` and `evaluate` do not need `fit`. To train, set "
                 "`trainable = True` on the layers to learn."
             )
-        check_whole_calls(options, self.steps_per_execution)
+        check_whole_calls(options.get("steps_per_epoch"), self.steps_per_execution)
+        check_batches("validation_steps", options.get("validation_steps"))
         self.calibration = None
         self._get_ready()
         check_replicas(self)
-        if isinstance(x, tf.data.Dataset) and len(args) < _BEFORE_SHUFFLE:
+        if isinstance(x, tf.data.Dataset):
             options.setdefault("shuffle", False)  # Keras warns about its own default
         self.make_train_function()
         if isinstance(self.train_function, WholeExecutions):
@@ -424,9 +423,8 @@ class MetaLearner(keras.Model):
             data, options = spread(
                 strategy, options["validation_data"], options, "validation_steps"
             )
-            data = exactly(data, options, "validation_steps", self.steps_per_execution)
             options = {**options, "validation_data": data}
-        history = super().fit(x, *args, **options)
+        history = super().fit(x, **options)
         check_trained(self.weights_now)
         return history
 
@@ -461,18 +459,18 @@ class MetaLearner(keras.Model):
         return test(self, data)
 
     @checked_call
-    def evaluate(self, x: Any = None, *args: Any, **options: Any) -> Any:
+    def evaluate(self, x: Any = None, **options: Any) -> Any:
         """Works as `keras.Model.evaluate`; the loss is that of `test_step`."""
         check_replicas(self)
         x, options = spread(self.distribute_strategy, x, options, "steps")
-        x = exactly(x, options, "steps", self.steps_per_execution)
-        return super().evaluate(x, *args, **options)
+        with exactly(self, "test", options.get("steps")):
+            return super().evaluate(x, **options)
 
     @checked_call
-    def predict(self, x: Any, *args: Any, **options: Any) -> Any:
+    def predict(self, x: Any, **options: Any) -> Any:
         """Works as `keras.Model.predict`."""
-        x = exactly(x, options, "steps", self.steps_per_execution)
-        return super().predict(x, *args, **options)
+        with exactly(self, "predict", options.get("steps")):
+            return super().predict(x, **options)
 
     # Keras's methods, with one-sentence errors.
     train_on_batch = checked_call(keras.Model.train_on_batch)
