@@ -45,7 +45,7 @@ from meta_tf.learner.compiled import (
 )
 from meta_tf.learner.distances import measures_later
 from meta_tf.learner.embedded import adapt_in_parts, passes_in_parts
-from meta_tf.learner.input_range import InputRange
+from meta_tf.learner.input_range import InputRange, check_range
 from meta_tf.learner.keras_file import (
     check_keras_file,
     read_parts,
@@ -524,7 +524,8 @@ class MetaLearner(keras.Model):
                 f"{class_names!r}."
             )
         support = check_support(self.algorithm, self.network, support_x, support_y)
-        self._range.check("support_x", support.x)
+        largest = self._range.largest
+        check_range(largest, "support_x", support.x)
         if steps is not None:
             check_integer("steps", steps, at_least=0)
             steps = int(steps)  # NumPy's integers would become tensors
@@ -555,6 +556,7 @@ class MetaLearner(keras.Model):
             pictures=self._pictures,
             batch_with=support.x if keeps else None,
             calibration=calibration,
+            largest_input=largest,
             support=support if calibration and measures_later(network, algorithm) else None,
             name=name,
             **at_size,
