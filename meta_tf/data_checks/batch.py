@@ -70,8 +70,8 @@ def check_batch(algorithm: Algorithm, network: Network, x: Any, y: Any = None) -
     for name in ("support_x", "query_x"):
         check_inputs(algorithm, network, name, x[name], axes=2)
         check_ranges(algorithm, network, name, x[name])
-    for name in sets.keys() & {"support_y", "query_y"}:
-        if hasattr(sets[name], "dtype"):
+    for name in ("support_y", "query_y"):
+        if hasattr(sets.get(name), "dtype"):
             check_targets(algorithm, network, name, shapes[name], sets[name].dtype, axes=2)
 
 

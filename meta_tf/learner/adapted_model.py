@@ -19,7 +19,6 @@ from meta_tf.calibration import Calibration, softmax
 from meta_tf.checks import check_number, check_text
 from meta_tf.data_checks.batch import check_inputs, check_ranges, right_inputs
 from meta_tf.data_checks.finite import require_finite
-from meta_tf.data_checks.targets import loss_name
 from meta_tf.forks import check_not_forked
 from meta_tf.layers import strangeness
 from meta_tf.layers.strangeness import Judged
@@ -44,7 +43,7 @@ from meta_tf.learner.keras_file import (
 from meta_tf.learner.query_batch import depends_on_batch, in_batch
 from meta_tf.learner.read_pictures import picture_input, read_inputs
 from meta_tf.learner.task_values import TaskValues
-from meta_tf.network.check_loss import is_gaussian, takes_logits
+from meta_tf.network.check_loss import chooses_class, is_gaussian, loss_name
 from meta_tf.network.layer_state import (
     load_layer_assets,
     load_layers,
@@ -380,7 +379,7 @@ class AdaptedModel(keras.Model):
 
     def _probabilities(self, outputs: np.ndarray) -> np.ndarray:
         loss = self.network.loss
-        if takes_logits(loss) is None or np.ndim(outputs) != 2:
+        if not chooses_class(loss) or np.ndim(outputs) != 2:
             raise ValueError(
                 "Probabilities need a learner that classifies: one with the loss "
                 "keras.losses.SparseCategoricalCrossentropy. Received: a model learned with "
@@ -416,7 +415,7 @@ class AdaptedModel(keras.Model):
         if not is_gaussian(self.network.loss):
             raise ValueError(
                 "`predict_interval` needs predictions of means and scales. Received: a model "
-                f"learned with the loss {loss_name(self.network)}. Train a learner with "
+                f"learned with the loss {loss_name(self.network.loss)}. Train a learner with "
                 "meta_tf.GaussianLoss, such as ALPaCA or InContext(answer='gaussian')."
             )
         check_number("level", level, above=0, below=1)

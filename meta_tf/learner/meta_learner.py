@@ -25,7 +25,7 @@ from meta_tf.checks import check_choice, check_integer, check_kind, check_switch
 from meta_tf.data_checks.batch import check_batch, check_support
 from meta_tf.data_checks.finite import check_trained
 from meta_tf.data_checks.metrics import check_metrics, found_metric
-from meta_tf.data_checks.targets import check_gaussians, outputs_of, wants_labels
+from meta_tf.data_checks.targets import check_predictions, outputs_of, wants_labels
 from meta_tf.data_checks.values import (
     checked_call,
     forget_functions,
@@ -139,7 +139,7 @@ class MetaLearner(keras.Model):
         check_choice("task_parallelism", task_parallelism, TASK_MODES)
         network = Network(model, loss, batch_norm)
         algorithm.check(network)
-        check_gaussians(algorithm, network)
+        check_predictions(algorithm, network)
         # The model casts its inputs itself: targets must not lose precision before.
         options.setdefault("dtype", model.dtype_policy)
         super().__init__(autocast=False, **options)
@@ -166,6 +166,7 @@ class MetaLearner(keras.Model):
     def algorithm(self, algorithm: Algorithm) -> None:
         _check_algorithm(algorithm)
         algorithm.check(self.network)
+        check_predictions(algorithm, self.network)
         if not self._learns_the_same(algorithm, self.network):
             own = {**algorithm.meta_weights(self.network), **algorithm.moving(self.network)}
             raise ValueError(
