@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf.command import adapt_table
+from meta_tf.command import adapt_table, evaluate
 from meta_tf.command.adapt_table import Rows
+from meta_tf.command.main import read
 from meta_tf.command.settings import Adaptation
 from meta_tf.layers.table_columns import MISSING, TableColumns
 from meta_tf.tasks.column import Column
@@ -172,6 +173,51 @@ def test_names_that_are_numbers_in_a_file_stay_what_they_are(table, tmp_path):
     assert set(Column(read, "patient").places(["06", "006"])) == {-1}
     np.testing.assert_array_equal(columns.rows({"site": [7.5, 8, True, "7", None, "A"]}).T,
                                   np.float32([[-1, -1, -1, -1, MISSING, 1]]))  # fmt: skip
+
+
+def test_another_table_has_the_numbers_of_the_training(trained, table, tmp_path, monkeypatch):
+    learner, tasks = trained
+    other = table[[*table.columns[::-1]]].copy()  # other features come first
+    other.loc[other["patient"].isin(LISTS[1]), "site"] = "abroad"  # and other texts
+    given = {"target": "effect", "group": "patient", "split": LISTS, "shots": 4}
+    wrong = meta_tf.tasks.from_table(other.drop(columns="ill"), **given)
+    for test in (wrong.test, wrong.test.whole_groups()):
+        with pytest.raises(
+            ValueError, match=r"features .* site, dose, age. Received: age, dose, s"
+        ):
+            meta_tf.evaluate(learner, test, 2)
+    wrong = meta_tf.tasks.from_table(other, features=FEATURES, **given)
+    with pytest.raises(ValueError, match=r"texts .* site: east, north. Received: site: abroad, ea"):
+        meta_tf.evaluate(learner, wrong.test, 2)
+    right = meta_tf.tasks.from_table(other, columns=learner.columns, **given)
+    for ours, theirs in zip(right.test.examples(), tasks.test.examples(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert (right.valid.examples()[0][:, 0] == -1).all()
+    # The command does it by itself.
+    monkeypatch.chdir(tmp_path)
+    learner.save("learner.keras")
+    (tmp_path / "groups.json").write_text(
+        json.dumps(dict(zip(("train", "valid", "test"), LISTS, strict=True)))
+    )
+    other.drop(columns="ill").to_csv("other.csv", index=False)
+    words = "--learner=learner.keras --task=table --data=other.csv --target=effect --shots=4"
+    words += " --group=patient --groups_file=groups.json --eval_tasks=3 --output=found.json"
+    evaluate.run(read("evaluate", words.split()))
+    found = json.loads((tmp_path / "found.json").read_text())
+    expected = meta_tf.evaluate(learner, tasks.test.whole_groups(), 3, baselines=False)
+    assert found["mean"] == pytest.approx(expected.mean, rel=1e-5)
+
+
+def test_another_table_has_all_classes_and_no_other(table):
+    table = table.assign(ill=np.tile(["10", "2", "9", "9"], 18).astype(int))
+    tasks = meta_tf.tasks.from_table(table, "ill", "patient", ["dose"], split=LISTS, shots=1)
+    assert tasks.columns.classes == ("2", "9", "10")
+    given = {"target": "ill", "group": "patient", "split": LISTS, "shots": 1}
+    again = meta_tf.tasks.from_table(table, **given, columns=tasks.columns)
+    np.testing.assert_array_equal(again.test.examples()[1], tasks.test.examples()[1])
+    for ill, words in ((9, "must hold all classes .*: 2, 9, 10. Received: 9"), (7, "Received: 7")):
+        with pytest.raises(ValueError, match=words):
+            meta_tf.tasks.from_table(table.assign(ill=ill), **given, columns=tasks.columns)
 
 
 def test_new_rows_may_be_nearly_the_same(trained, table):

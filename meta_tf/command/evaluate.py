@@ -69,7 +69,7 @@ def run(asked: tuple[Evaluation, Choice]) -> None:
         check_writable("--output", how.output)
     set_up_device(how.device)
     learner = load(how.learner)
-    source = build_tasks(task)
+    source = build_tasks(task, columns=learner.columns)
     split, number = to_evaluate(source, how.eval_tasks)
     baselines = source.train if how.baselines else False
     with renamed({"`steps`": "--eval_steps"}):

@@ -40,6 +40,7 @@ from meta_tf.run.fit import check_profile, fit
 from meta_tf.run.lock import claimed
 from meta_tf.run.settings import Training
 from meta_tf.run.workers import Workers
+from meta_tf.tasks.columns import check_columns
 
 GROUPS: Groups = {
     "run and outer loop": ["--preset", "--flagfile", Training],
@@ -110,6 +111,7 @@ def _run(train: Train, workers: Workers, writable: bool) -> None:
         with workers.strategy.scope():
             if begin:
                 learner = load(begin.path)
+                check_columns(learner.columns, tasks.train)  # the table may have changed
                 _set_rates(learner, training)
             else:
                 learner = build.build_learner(train, tasks, algorithm)

@@ -29,6 +29,7 @@ from meta_tf.learner import MetaLearner
 from meta_tf.learner.calibrate import classifies, logits_of, size_of
 from meta_tf.learner.query_batch import BATCH_WITH
 from meta_tf.network.masks import packed, unpacked
+from meta_tf.tasks.columns import check_columns
 from meta_tf.tasks.split import Split
 from meta_tf.types import Batch, Tensor
 
@@ -297,6 +298,7 @@ def check_learner_and_split(learner: Any, split: Any) -> None:
             "`split` must have a method `batches(tasks, seed)`, like the splits of a task source. "
             f"Received: {type(split).__name__}. For a source, pass a split: tasks.test."
         )
+    check_columns(learner.columns, split)
 
 
 def _check_finite(values: np.ndarray, finite: np.ndarray, first: int) -> None:

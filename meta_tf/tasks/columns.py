@@ -74,17 +74,52 @@ class Columns:
         """
         table = read_table(data)
         check_present(table, [self.target])
+        if self.classes:
+            return np.array(self.classes)[self.labels(table)]
         column = Column(table, self.target)
         column.check_gaps("target")
-        if not self.classes:
-            return column.in_float32()[:, np.newaxis]
+        return column.in_float32()[:, np.newaxis]
+
+    def labels(self, table: Any) -> np.ndarray:
+        """The numbers of the classes of rows, [n]; ValueError for gaps and unknown classes."""
+        column = Column(table, self.target)
+        column.check_gaps("target")
         places = column.places(self.classes)
         if unknown := sorted(set(column.texts()[places < 0])):
             raise ValueError(
                 f"The column {self.target!r} must hold classes of the training: "
                 f"{', '.join(self.classes)}. Received: {', '.join(unknown[:5])}."
             )
-        return np.array(self.classes)[places]
+        return places
+
+
+def check_columns(known: Columns | None, split: Any) -> None:
+    """Raises ValueError if the tasks of a table have other inputs than a learner knows.
+
+    `known`: the learner's columns, if it was trained on a table. Numbers of a row would mean
+    something else if columns had another order, or texts other places among the categories.
+    """
+    columns = getattr(split, "columns", None)
+    if known is None or columns is None:
+        return
+    for name, about in {
+        "features": "features",
+        "categories": "texts",
+        "classes": "classes",
+    }.items():
+        wanted, found = getattr(known, name), getattr(columns, name)
+        if wanted != found:
+            raise ValueError(
+                f"The table must have the {about} that the learner was trained with, in their "
+                f"order: {_in_words(wanted)}. Received: {_in_words(found)}. Make the tasks with "
+                "from_table(..., columns=learner.columns)."
+            )
+
+
+def _in_words(names: Any) -> str:
+    if isinstance(names, dict):
+        return "; ".join(f"{name}: {_in_words(texts)}" for name, texts in names.items()) or "none"
+    return ", ".join(names) or "none"
 
 
 def check_present(table: Any, names: Sequence[str]) -> None:

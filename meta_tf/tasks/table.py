@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -9,12 +10,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from meta_tf.checks import check_choice, shown
+from meta_tf.checks import check_choice, check_kind, shown
 from meta_tf.tasks.column import Column
-from meta_tf.tasks.columns import Columns
+from meta_tf.tasks.columns import Columns, check_present
 from meta_tf.tasks.groups import from_groups
 from meta_tf.tasks.read_table import read_table
-from meta_tf.tasks.source import SPLITS, Kind, Source
+from meta_tf.tasks.source import SPLITS, Source
 
 _FRACTIONS = (0.64, 0.16, 0.20)
 _WHY_NOT = {
@@ -35,6 +36,7 @@ def from_table(
     support: Literal["random", "first"] = "random",
     split: Sequence[float] | Sequence[Sequence[Any]] | str | Path = _FRACTIONS,
     seed: int = 0,
+    columns: Columns | None = None,
 ) -> Source:
     """Makes a task from every group of a table's rows; see `meta_tf.tasks.from_groups`.
 
@@ -63,6 +65,9 @@ def from_table(
       split: the groups of each split: the path of a JSON file
         `{"train": [...], "valid": [...], "test": [...]}`, three such lists, or three fractions.
       seed: as in `from_groups`.
+      columns: what a learner knows of its columns, `learner.columns`, to evaluate it on another
+        table: features, categories and classes have the same numbers as in training, and `kind`
+        has no meaning.
 
     Returns:
       A `Source`, with examples of shape (number of features,). Its `columns` describe them, and
@@ -89,24 +94,26 @@ def from_table(
             f"`{'`, `'.join(roles)}` must be different columns. Received: "
             f"{', '.join(map(repr, roles.values()))}."
         )
+    if columns is not None:
+        check_kind("columns", columns, Columns, "those of a learner, learner.columns")
+        check_present(table, columns.features)
+        features = columns.features if features is None else features
     names, left_out = _features(table, features, roles)
     targets, groups = Column(table, roles["target"]), Column(table, roles["group"])
-    chosen = targets.kind() if kind == "auto" else kind
-    if chosen == "regression":
-        targets.check_differences()
-    found = {name: Column(table, name) for name in names}
-    categories = {n: column.categories() for n, column in found.items() if column.are_texts()}
-    if kind == "auto" or left_out:
-        print(_description(targets.name, chosen, names, left_out, categories), flush=True)
-    for name, column in found.items():
-        if name not in categories:
-            column.check_differences()
-        elif line := column.as_numbers_say():
-            print(line, flush=True)
-    y = targets.in_float32() if chosen == "regression" else targets.labels()
-    gaps = tuple(n for n in names if n not in categories and table[n].isna().any())
-    classes = () if chosen == "regression" else tuple(np.unique(y).astype(str).tolist())
-    columns = Columns(tuple(names), categories, gaps, targets.name, classes, groups.name)
+    if columns is None:
+        columns = _columns_of(table, names, left_out, targets, groups, kind)
+        y = targets.labels() if columns.classes else targets.in_float32()
+    else:
+        columns = dataclasses.replace(
+            columns, features=tuple(names), target=targets.name, group=groups.name
+        )
+        y = columns.labels(table) if columns.classes else targets.in_float32()
+        if columns.classes and len(np.unique(y)) < len(columns.classes):
+            received = ", ".join(sorted(set(targets.texts())))
+            raise ValueError(
+                f"The column {targets.name!r} must hold all classes of the training: "
+                f"{', '.join(columns.classes)}. Received: {received}."
+            )
     source = from_groups(
         columns.rows(table),
         y,
@@ -124,9 +131,35 @@ def from_table(
     return source
 
 
+def _columns_of(
+    table: Any,
+    names: Sequence[str],
+    left_out: Sequence[str],
+    targets: Column,
+    groups: Column,
+    kind: str,
+) -> Columns:
+    """What a table holds; a line says what is not obvious."""
+    chosen = targets.kind() if kind == "auto" else kind
+    if chosen == "regression":
+        targets.check_differences()
+    found = {name: Column(table, name) for name in names}
+    categories = {n: column.categories() for n, column in found.items() if column.are_texts()}
+    if kind == "auto" or left_out:
+        print(_description(targets.name, chosen, names, left_out, categories), flush=True)
+    for name, column in found.items():
+        if name not in categories:
+            column.check_differences()
+        elif line := column.as_numbers_say():
+            print(line, flush=True)
+    gaps = tuple(n for n in names if n not in categories and table[n].isna().any())
+    classes = () if chosen == "regression" else np.unique(targets.labels()).astype(str).tolist()
+    return Columns(tuple(names), categories, gaps, targets.name, tuple(classes), groups.name)
+
+
 def _description(
     target: str,
-    kind: Kind,
+    kind: str,
     features: Sequence[str],
     left_out: Sequence[str],
     categories: dict[str, tuple[str, ...]],
