@@ -18,6 +18,7 @@ from pathlib import Path
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Gives a path to write to; the file there replaces `path` when the block ends.
 
+    The folder of `path` is made if it does not exist.
     Until then, the old content of `path` stays unchanged, and it is kept if the block raises. When
     the block has ended, the new file is on the disk (`fsync` of the file and of its folder), so
     a crash of the machine leaves either the old or the new content, never a part.
@@ -31,6 +32,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     part = _beside(path)
+    make_folder(path.parent)
 
     def remove() -> None:
         with contextlib.suppress(OSError):  # `sweep` removes it in the next run
@@ -44,7 +46,8 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             os.replace(part, path)
             sync(path.parent)
         except OSError as error:
-            if error.filename is None and error.errno:  # from a write, such as on a full disk
+            # Without a name, it is from a write, such as on a full disk.
+            if error.errno and error.filename in (None, str(part), os.fsencode(part)):
                 raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
             raise
 
@@ -83,6 +86,27 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
                     os.rename(old, path)
                 raise
         sync(path.parent)
+
+
+def check_writable(name: str, path: str | Path, *suffixes: str) -> None:
+    """Raises ValueError if a file cannot be written to `path`, before the work that it is to hold.
+
+    Args:
+      name: the name of the argument.
+      path: the file; folders above it may be missing.
+      suffixes: what the name of the file may end in; anything if none is given.
+    """
+    path = Path(path)
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if suffixes and path.suffix not in suffixes:
+        wrong = f"end in {' or '.join(suffixes)}. Received: {path}"
+    elif path.is_dir():
+        wrong = f"be a file. Received: {path}, which is a folder"
+    elif not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        wrong = f"be in a folder that can be written to. Received: {path}; {above} is none"
+    else:
+        return
+    raise ValueError(f"{name} must {wrong}.")
 
 
 def check_replaceable(name: str, path: Path, what: str, ours: Callable[[Path], bool]) -> None:
@@ -149,7 +173,8 @@ def make_folder(path: str | Path) -> None:
     """Makes a folder and its parents, so that they survive a crash of the machine."""
     path = Path(path)
     new = [folder for folder in (path, *path.parents) if not folder.exists()]
-    path.mkdir(parents=True, exist_ok=True)
+    if new:
+        path.mkdir(parents=True, exist_ok=True)
     for folder in reversed(new):
         sync(folder.parent)
 

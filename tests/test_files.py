@@ -1,4 +1,5 @@
 import os
+import re
 
 import pytest
 
@@ -21,6 +22,39 @@ def test_a_write_that_fails_leaves_the_file_before(tmp_path):
         raise RuntimeError("half way")
     assert path.read_text() == "before"
     assert os.listdir(tmp_path) == ["notes.txt"]
+
+
+def test_the_folder_of_a_file_is_made_and_an_error_names_the_file(tmp_path):
+    path = tmp_path / "new" / "folder" / "notes.txt"
+    files.write_text(path, "text")
+    assert path.read_text() == "text"
+    with pytest.raises(IsADirectoryError) as caught:
+        files.write_text(path.parent, "text")
+    assert caught.value.filename == str(path.parent)
+    with pytest.raises(FileNotFoundError) as caught, files.whole_file(path) as part:
+        part.unlink(missing_ok=True)  # as by another program
+    assert caught.value.filename == str(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("new/folder/a.keras", ""),
+        ("a.h5", "`--save` must end in .keras or .json. Received: .*a.h5"),
+        ("folder.keras", "`--save` must be a file. Received: .*, which is a folder"),
+        ("file/a.keras", "must be in a folder that can be written to. .*file/a.keras; .*file is"),
+    ],
+)
+def test_where_a_file_can_be_written_is_checked_before_it_is_made(tmp_path, path, words):
+    (tmp_path / "folder.keras").mkdir()
+    (tmp_path / "file").touch()
+    found = ""
+    try:
+        files.check_writable("`--save`", tmp_path / path, ".keras", ".json")
+    except ValueError as error:
+        found = str(error)
+    assert re.search(words, found) if words else not found
+    assert set(os.listdir(tmp_path)) == {"folder.keras", "file"}
 
 
 @pytest.mark.parametrize("call", ["replace", "fsync"])

@@ -8,10 +8,12 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf.command import adapt_table
+from meta_tf.command import adapt_table, evaluate
 from meta_tf.command.adapt_table import Rows
+from meta_tf.command.main import read
 from meta_tf.command.settings import Adaptation
 from meta_tf.layers.table_columns import MISSING, TableColumns
+from meta_tf.tasks.column import Column
 from tests.exported import litert_signatures, needs_litert, needs_onnx, run_onnx
 
 pandas = pytest.importorskip("pandas")
@@ -154,6 +156,90 @@ def test_a_command_predicts_the_next_rows_of_each_group(files, trained, table, c
     assert "predicted_effect" in capsys.readouterr().out
 
 
+def test_names_that_are_numbers_in_a_file_stay_what_they_are(table, tmp_path):
+    # Of "007" and "A", pandas reads the texts "007" as the number 7 if a file has no "A".
+    texts = np.where(np.arange(72) % 2, "007", "A")
+    table = table.assign(site=texts, ill=texts, patient="0" + table["patient"].str[1:])
+    groups = [[f"0{i}" for i in part] for part in (range(5), [5], range(6, 9))]
+    columns = meta_tf.tasks.from_table(
+        table, "ill", "patient", ["site"], split=groups, shots=2
+    ).columns
+    table[table["site"] == "007"].to_csv(tmp_path / "t.csv", index=False)
+    read = pandas.read_csv(tmp_path / "t.csv")
+    assert read["site"].dtype.kind == "i"
+    np.testing.assert_array_equal(columns.rows(read), 0)
+    assert set(columns.targets(read)) == {"007"}
+    assert set(Column(read, "patient").places(["06", "6", "x"])) == {-1, 1}  # "6" is nearer to 6
+    assert set(Column(read, "patient").places(["06", "006"])) == {-1}
+    np.testing.assert_array_equal(columns.rows({"site": [7.5, 8, True, "7", None, "A"]}).T,
+                                  np.float32([[-1, -1, -1, -1, MISSING, 1]]))  # fmt: skip
+
+
+def test_another_table_has_the_numbers_of_the_training(trained, table, tmp_path, monkeypatch):
+    learner, tasks = trained
+    other = table[[*table.columns[::-1]]].copy()  # other features come first
+    other.loc[other["patient"].isin(LISTS[1]), "site"] = "abroad"  # and other texts
+    given = {"target": "effect", "group": "patient", "split": LISTS, "shots": 4}
+    wrong = meta_tf.tasks.from_table(other.drop(columns="ill"), **given)
+    for test in (wrong.test, wrong.test.whole_groups()):
+        with pytest.raises(
+            ValueError, match=r"features .* site, dose, age. Received: age, dose, s"
+        ):
+            meta_tf.evaluate(learner, test, 2)
+    wrong = meta_tf.tasks.from_table(other, features=FEATURES, **given)
+    with pytest.raises(ValueError, match=r"texts .* site: east, north. Received: site: abroad, ea"):
+        meta_tf.evaluate(learner, wrong.test, 2)
+    right = meta_tf.tasks.from_table(other, columns=learner.columns, **given)
+    for ours, theirs in zip(right.test.examples(), tasks.test.examples(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert (right.valid.examples()[0][:, 0] == -1).all()
+    # The command does it by itself.
+    monkeypatch.chdir(tmp_path)
+    learner.save("learner.keras")
+    (tmp_path / "groups.json").write_text(
+        json.dumps(dict(zip(("train", "valid", "test"), LISTS, strict=True)))
+    )
+    other.drop(columns="ill").to_csv("other.csv", index=False)
+    words = "--learner=learner.keras --task=table --data=other.csv --target=effect --shots=4"
+    words += " --group=patient --groups_file=groups.json --eval_tasks=3 --output=found.json"
+    evaluate.run(read("evaluate", words.split()))
+    found = json.loads((tmp_path / "found.json").read_text())
+    expected = meta_tf.evaluate(learner, tasks.test.whole_groups(), 3, baselines=False)
+    assert found["mean"] == pytest.approx(expected.mean, rel=1e-5)
+
+
+def test_another_table_has_all_classes_and_no_other(table):
+    table = table.assign(ill=np.tile(["10", "2", "9", "9"], 18).astype(int))
+    tasks = meta_tf.tasks.from_table(table, "ill", "patient", ["dose"], split=LISTS, shots=1)
+    assert tasks.columns.classes == ("2", "9", "10")
+    given = {"target": "ill", "group": "patient", "split": LISTS, "shots": 1}
+    again = meta_tf.tasks.from_table(table, **given, columns=tasks.columns)
+    np.testing.assert_array_equal(again.test.examples()[1], tasks.test.examples()[1])
+    for ill, words in ((9, "must hold all classes .*: 2, 9, 10. Received: 9"), (7, "Received: 7")):
+        with pytest.raises(ValueError, match=words):
+            meta_tf.tasks.from_table(table.assign(ill=ill), **given, columns=tasks.columns)
+
+
+def test_new_rows_may_be_nearly_the_same(trained, table):
+    columns = trained[1].columns
+    rows = table[:2].assign(dose=[25.001, 25.0012], effect=[140.001, 140.0012])
+    np.testing.assert_allclose(columns.rows(rows)[:, 1], rows["dose"], rtol=1e-7)
+    np.testing.assert_allclose(columns.targets(rows)[:, 0], rows["effect"], rtol=1e-7)
+
+
+def test_answers_keep_the_cells_and_columns_of_the_queries(files, tmp_path):
+    new = pandas.read_csv(files / "new.csv").assign(
+        lower=7, predicted_effect="old", predicted_predicted_effect=0.5, code="007", gap="NA"
+    )
+    new.to_csv(tmp_path / "new.csv", index=False)
+    asked = Adaptation(files / "measured.csv", tmp_path / "new.csv", files / "learner.keras")
+    adapt_table.run(asked, Rows(), tmp_path / "answers.csv")
+    lines = (tmp_path / "answers.csv").read_text().splitlines()
+    written = (tmp_path / "new.csv").read_text().splitlines()
+    assert all(a.startswith(f"{b},") for a, b in zip(lines, written, strict=True))
+    assert lines[0].endswith(",predicted_predicted_predicted_effect,predicted_lower,upper")
+
+
 def test_classes_come_with_their_probabilities(table, tmp_path):
     tasks = meta_tf.tasks.from_table(table, "ill", "patient", ["dose"], split=LISTS, shots=2)
     learner = meta_tf.MetaLearner(meta_tf.models.mlp(1, None, (3,)), meta_tf.ProtoNet(2), SPARSE)
@@ -179,6 +265,8 @@ def test_classes_come_with_their_probabilities(table, tmp_path):
         (lambda s, q: (s.assign(effect=None), q), "without gaps.*'effect'"),
         (lambda s, q: (s.assign(dose="much"), q), "'dose' must contain numbers"),
         (lambda s, q: (s[s["patient"] == "p6"], q), "--support must have rows of every.*p7"),
+        (lambda s, q: (s, q.assign(patient=[None, *q["patient"][1:]])), "--query must be .*1 of 8"),
+        (lambda s, q: (s.assign(patient=[None, *s["patient"][1:]]), q), "--support must be .*1 of"),
         (lambda s, q: (s, q.drop(columns="patient")), "--query must have the column 'patient'"),
     ],
 )

@@ -78,14 +78,19 @@ class Algorithm(abc.ABC):
         return network.input_spec
 
     def prediction_size(self, network: Network) -> int | None:
-        """The size of a prediction's last axis if it differs from the model's; otherwise None."""
+        """The number of classes if it differs from the model's outputs; otherwise None.
+
+        It is the size of a prediction's last axis, and targets are class numbers. For other
+        predictions, override `output_spec`.
+        """
         del network
         return None
 
     def only_seen_classes(self) -> bool:
         """Whether a class without a support example is never predicted; False by default.
 
-        If True, the model that `adapt` returns has outputs only for the classes of its task.
+        If True, targets are class numbers, and the model that `adapt` returns has outputs only
+        for the classes of its task.
         """
         return False
 

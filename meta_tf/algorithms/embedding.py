@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.checks import check_integer
-from meta_tf.network.check_loss import check_nothing_ignored, takes_logits
+from meta_tf.network.check_loss import check_nothing_ignored, loss_name, takes_probabilities
 from meta_tf.network.masks import check_unmasked
 from meta_tf.network.network import Network
 from meta_tf.network.standardized import StandardizedLoss
@@ -40,10 +40,10 @@ class EmbeddingLearner(Algorithm):
                 "the classifier, as meta_tf.models.conv4(ways=None) does."
             )
         check_nothing_ignored(self, network.loss)
-        if takes_logits(network.loss) is False:
+        if takes_probabilities(network.loss):
             raise ValueError(
-                f"`loss` must take logits, which {type(self).__name__} returns. Received: a "
-                "cross-entropy of probabilities. Pass "
+                f"`loss` must take logits, which {type(self).__name__} returns. Received: "
+                f"{loss_name(network.loss)} of probabilities. Pass "
                 "loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True)."
             )
 

@@ -1,55 +1,75 @@
-"""Limits `fit`, `evaluate` and `predict` to the requested number of batches."""
+"""Limits `fit`, `evaluate` and `predict` to the requested number of batches.
+
+Keras rounds the number up to whole calls of `steps_per_execution` batches, and takes 0 for all.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
-import tensorflow as tf
+import keras
 
 from meta_tf.checks import check_integer
 
 
-def exactly(data: Any, options: dict[str, Any], name: str, per_call: int) -> Any:
-    """The data with no more batches than requested.
-
-    Keras rounds the number up to whole calls of `steps_per_execution` batches.
+@contextlib.contextmanager
+def exactly(learner: keras.Model, what: str, steps: int | None) -> Iterator[None]:
+    """Within it, Keras's `evaluate` or `predict` uses `steps` batches, of any kind of data.
 
     Args:
-      data: the batches to evaluate or to predict.
-      options: the other arguments of the call.
-      name: the name of the option for the number of batches.
-      per_call: `steps_per_execution`.
+      learner: the learner.
+      what: the calls into TensorFlow to limit, `"test"` or `"predict"`.
+      steps: the number of batches; all if None.
 
     Raises:
-      ValueError: if the number is not a multiple of `per_call`, and `data` is not a
-        `tf.data.Dataset`. Only a dataset can be cut off.
+      ValueError: if `steps` is not a whole number of at least 1.
     """
-    if not _is_rounded_up(options, name, per_call):
-        return data
-    if not isinstance(data, tf.data.Dataset):
-        raise _not_whole(name, options[name], per_call, " Or pass a tf.data.Dataset.")
-    # If Keras knows the number of batches, it prepares the data once more after the last one.
-    return data.take(options[name]).take_while(lambda *_: True)
+    check_batches("steps", steps)
+    per_call = learner.steps_per_execution
+    if steps is None or steps % per_call == 0:
+        yield
+        return
+    name = f"{what}_function"
+    getattr(learner, f"make_{name}")()
+    whole, left = getattr(learner, name), steps
+
+    def limited(batches: Any) -> Any:
+        nonlocal left
+        here, left = min(left, per_call), left - per_call
+        return whole(batches if here == per_call else _first(batches, here))
+
+    setattr(learner, name, limited)
+    try:
+        yield
+    finally:
+        if getattr(learner, name) is limited:  # not made again in the meantime
+            setattr(learner, name, whole)
 
 
-def check_whole_calls(options: dict[str, Any], per_call: int) -> None:
+def check_batches(name: str, steps: Any) -> None:
+    """Raises ValueError if a number of batches is given that is not one."""
+    if steps is not None:
+        check_integer(name, steps, 1, "or None for all batches")
+
+
+def check_whole_calls(steps: int | None, per_call: int) -> None:
     """Raises ValueError if `fit` would make more outer steps than an epoch has."""
-    if _is_rounded_up(options, "steps_per_epoch", per_call):
-        raise _not_whole("steps_per_epoch", options["steps_per_epoch"], per_call)
+    check_batches("steps_per_epoch", steps)
+    if steps is not None and steps % per_call:
+        raise ValueError(
+            "`steps_per_epoch` must be a multiple of `steps_per_execution`, because each call into "
+            f"TensorFlow takes that many batches. Received: steps_per_epoch={steps} and "
+            f"steps_per_execution={per_call}. Choose another number, or compile with another "
+            "`steps_per_execution`."
+        )
 
 
-def _is_rounded_up(options: dict[str, Any], name: str, per_call: int) -> bool:
-    """Whether Keras would take more batches than an option says, if it is given."""
-    steps = options.get(name)
-    if per_call == 1 or steps is None:
-        return False
-    check_integer(name, steps, at_least=1)
-    return steps % per_call != 0
-
-
-def _not_whole(name: str, steps: int, per_call: int, more: str = "") -> ValueError:
-    return ValueError(
-        f"`{name}` must be a multiple of `steps_per_execution`, because each call into TensorFlow "
-        f"takes that many batches. Received: {name}={steps} and steps_per_execution={per_call}. "
-        f"Choose another number, or compile with another `steps_per_execution`.{more}"
-    )
+def _first(batches: Any, count: int) -> Any:
+    """At most `count` batches of a list or an iterator."""
+    if isinstance(batches, list):
+        return batches[:count]
+    # If there are none, StopIteration ends Keras's loop.
+    return itertools.chain([next(batches)], itertools.islice(batches, count - 1))

@@ -11,6 +11,7 @@ from meta_tf.command.adapt_pictures import Pictures
 from meta_tf.command.adapt_table import SUFFIXES, Rows
 from meta_tf.command.picture_answers import Output
 from meta_tf.command.settings import Adaptation
+from meta_tf.files import check_writable
 
 GROUPS = {
     "adaptation": [Adaptation, "--import"],
@@ -24,6 +25,9 @@ EXAMPLES = adapt_pictures.EXAMPLES.rstrip("\n") + adapt_table.EXAMPLES
 def run(settings: tuple[Adaptation, Output, Pictures, Rows]) -> None:
     """Prints a prediction for each new example, and how sure the learner is of it."""
     adaptation, output, pictures, rows = settings
+    output.check()
+    if adaptation.save:
+        check_writable("--save", adaptation.save, ".keras")
     if Path(adaptation.support).suffix.lower() in SUFFIXES:
         _check_unset("pictures", pictures, dataclasses.replace(output, output=None))
         adapt_table.run(adaptation, rows, output.output)

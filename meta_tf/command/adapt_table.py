@@ -16,8 +16,9 @@ from meta_tf.files import whole_file, write_text
 from meta_tf.network.check_loss import is_gaussian
 from meta_tf.run.devices import set_up_device
 from meta_tf.run.settings import Above
+from meta_tf.tasks.column import Column
 from meta_tf.tasks.columns import Columns
-from meta_tf.tasks.read_table import read_table
+from meta_tf.tasks.read_table import as_written, read_table
 
 SUFFIXES = (".csv", ".parquet")
 _MOST_SHOWN = 20  # rows on the screen
@@ -65,11 +66,11 @@ def run(asked: Adaptation, rows: Rows, output: str | Path | None) -> None:
         raise ValueError(
             f"--save needs the rows of one group. Received: {len(pairs)} groups in --support."
         )
-    answers = query.copy()
+    answers = as_written(asked.query)
     for known, new in pairs:
         fitted = _adapted(learner, columns, support[known], asked)
         for name, values in _predicted(fitted, columns, query[new], rows.level).items():
-            answers.loc[new, name] = values
+            answers.loc[new, _not_in(query.columns, name)] = values
     print(_shown(answers, query, columns))
     if output:
         write_text(output, answers.to_csv(index=False, lineterminator="\n"))
@@ -83,21 +84,33 @@ def run(asked: Adaptation, rows: Rows, output: str | Path | None) -> None:
 def _groups(support: Any, query: Any, columns: Columns) -> list[tuple[Any, Any]]:
     """For each group the rows, as masks, of the support set and of the queries."""
     name = columns.group
-    groups = support[name].unique() if name in support.columns else []
-    if name not in query.columns and len(groups) > 1:
+    number = support[name].nunique() if name in support.columns else 0
+    if name not in query.columns and number > 1:
         raise ValueError(
-            f"--query must have the column {name!r}, as --support has {len(groups)} groups. "
+            f"--query must have the column {name!r}, as --support has {number} groups. "
             f"Received: {', '.join(map(str, query.columns))}."
         )
     if name not in query.columns or name not in support.columns:
         return [(np.ones(len(support), bool), np.ones(len(query), bool))]
-    if unknown := sorted(map(str, set(query[name].unique()) - set(groups))):
+    groups = {}
+    for flag, table in {"--support": support, "--query": query}.items():
+        groups[flag] = Column(table, name)
+        with renamed({"`group`": flag}):
+            groups[flag].check_gaps("group")
+    known = sorted(set(groups["--support"].texts()))
+    of_support, of_query = (column.places(known) for column in groups.values())
+    if (of_query < 0).any():
+        unknown = sorted(set(groups["--query"].texts()[of_query < 0]))
         raise ValueError(
             f"--support must have rows of every group of --query. Received: none of "
             f"{', '.join(unknown[:5])} in the column {name!r}."
         )
-    masks = [tuple((t[name] == g).to_numpy() for t in (support, query)) for g in groups]
-    return [(known, new) for known, new in masks if new.any()]
+    return [(of_support == place, of_query == place) for place in sorted(set(of_query))]
+
+
+def _not_in(names: Any, name: str) -> str:
+    """The name of a new column, which must not replace one of the table."""
+    return _not_in(names, f"predicted_{name}") if name in names else name
 
 
 def _adapted(

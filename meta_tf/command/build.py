@@ -19,11 +19,20 @@ from meta_tf.evaluation.evaluate import AT_ONCE
 from meta_tf.evaluation.metrics import TaskInterval, TaskMean
 from meta_tf.learner.check_steps import check_steps
 from meta_tf.run.settings import Training
+from meta_tf.tasks.columns import Columns
 
 
-def build_tasks(task: Choice, sizes: TrainingSizes | None = None) -> meta_tf.tasks.Source:
-    """The source of the tasks, whose training tasks can have other sizes."""
-    takes, more = task.component.takes, {}
+def build_tasks(
+    task: Choice, sizes: TrainingSizes | None = None, columns: Columns | None = None
+) -> meta_tf.tasks.Source:
+    """The source of the tasks, whose training tasks can have other sizes.
+
+    `columns`: those that a learner of a table knows.
+    """
+    takes = task.component.takes
+    more: dict[str, Any] = {}
+    if columns is not None and task.component.is_built_in:
+        more["columns"] = columns
     # A source whose own default is None chooses the number itself.
     if "shots" in takes and "queries" in takes and takes["queries"].default is not None:
         more["queries"] = largest(task.value("shots"))

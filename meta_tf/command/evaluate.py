@@ -15,6 +15,7 @@ from meta_tf.command.define import settings_of
 from meta_tf.command.learners import load
 from meta_tf.command.registry import renamed
 from meta_tf.command.settings import Choice
+from meta_tf.files import check_writable
 from meta_tf.run.devices import set_up_device
 from meta_tf.run.settings import AtLeast, Device, Seed
 
@@ -64,9 +65,11 @@ def settings(values: flags.FlagValues) -> tuple[Evaluation, Choice]:
 def run(asked: tuple[Evaluation, Choice]) -> None:
     """Prints the results, and writes them to `output` if that is given."""
     how, task = asked
+    if how.output:
+        check_writable("--output", how.output)
     set_up_device(how.device)
     learner = load(how.learner)
-    source = build_tasks(task)
+    source = build_tasks(task, columns=learner.columns)
     split, number = to_evaluate(source, how.eval_tasks)
     baselines = source.train if how.baselines else False
     with renamed({"`steps`": "--eval_steps"}):

@@ -126,7 +126,7 @@ def _figures(
         figures["learning_curve"] = plots.learning_curve(workdir / METRICS)
     if "inner_steps" in evaluation.settings:
         figures["inner_steps"] = plots.inner_steps(evaluation)
-    if tasks.kind == "classification" and learner.pictures:
+    if tasks.kind == "classification" and _are_pictures(tasks.input_shape):
         figures["task"] = plots.images(learner, tasks.test, seed=seed)
     elif train.task.name == "sinusoid":
         source = dataclasses.replace(train.task, given={"queries": 200, "grid": True})
@@ -135,3 +135,8 @@ def _figures(
         steps = sorted({0, min(1, last), last})
         figures["fit"] = plots.regression(learner, curves.test, steps, seed=seed)
     return figures
+
+
+def _are_pictures(shape: Any) -> bool:
+    """Whether examples of a shape are pictures; the model may take pictures of any size."""
+    return isinstance(shape, tuple) and len(shape) == 3 and shape[-1] in (1, 3)

@@ -15,7 +15,7 @@ import numpy as np
 
 from meta_tf.command.new_pictures import NONE, NewPictures
 from meta_tf.evaluation.confusion import Confusion
-from meta_tf.files import whole_file, write_text
+from meta_tf.files import check_writable, whole_file, write_text
 from meta_tf.learner.adapted_model import AdaptedModel
 from meta_tf.tasks.images.decode import decode_images
 from meta_tf.tasks.images.picture import ImageFile
@@ -42,6 +42,14 @@ class Output:
     output: str | Path | None = None
     figure: str | Path | None = None
     json: bool = False
+
+    def check(self) -> None:
+        """Raises ValueError or ImportError if the files could not be written at the end."""
+        if self.output:
+            check_writable("--output", self.output)
+        if self.figure:
+            check_writable("--figure", self.figure, ".png", ".pdf", ".svg")
+            import meta_tf.plots  # noqa: F401 - needs matplotlib, which is optional
 
     def note(self, text: str) -> None:
         """Prints a line, to stderr if stdout gets the JSON object."""

@@ -40,6 +40,7 @@ the command then says how many answers are right.
 def run(settings: tuple[Prediction, Output]) -> None:
     """Prints the class of each picture in `query`, and how sure the model is of it."""
     what, output = settings
+    output.check()
     set_up_device(what.device)
     fitted = load_saved(what.model, "model", AdaptedModel, "a file of meta-tf adapt --save")
     if fitted.pictures is None or fitted.input_shape is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,7 @@ from meta_tf.run.fit import check_profile, fit
 from meta_tf.run.lock import claimed
 from meta_tf.run.settings import Training
 from meta_tf.run.workers import Workers
+from meta_tf.tasks.columns import check_columns
 
 GROUPS: Groups = {
     "run and outer loop": ["--preset", "--flagfile", Training],
@@ -96,16 +99,19 @@ def _run(train: Train, workers: Workers, writable: bool) -> None:
         if not made.restarts():
             training = dataclasses.replace(training, restart_from=None)
     tasks = tasks or build.build_tasks(train.task, train.sizes)
-    start = None
+    start, load = None, functools.cache(lambda path: _loaded(path, algorithm))
     if workers.is_chief:
-        start = find_start(training, lambda c: wrong_with(c, made, algorithm))
+        start = find_start(training, lambda c: wrong_with(c, made, load))
+        if training.strategy != "none":
+            load.cache_clear()  # replicas need variables that are made in the strategy's scope
         _check_left(training, start.iteration if start else 0, writable)
         if writable:
             check_replaceable(Path(training.workdir))
     with workers.training(), workers.same_start(start) as begin:
         with workers.strategy.scope():
             if begin:
-                learner = _loaded(begin.path, algorithm)
+                learner = load(begin.path)
+                check_columns(learner.columns, tasks.train)  # the table may have changed
                 _set_rates(learner, training)
             else:
                 learner = build.build_learner(train, tasks, algorithm)
@@ -134,13 +140,13 @@ def _run(train: Train, workers: Workers, writable: bool) -> None:
         workers.end()
 
 
-def wrong_with(checkpoint: Checkpoint, made_with: MadeWith, algorithm: meta_tf.Algorithm) -> str:
-    """Why a run cannot resume from a checkpoint, which is loaded; empty if it can."""
+def wrong_with(checkpoint: Checkpoint, made_with: MadeWith, load: Callable[[Path], Any]) -> str:
+    """Why a run cannot resume from a checkpoint, which `load` loads; empty if it can."""
     settings = run_of(checkpoint.path).get("settings", {})
     if what := damage(checkpoint) or made_with.of_another_run(settings):
         return what
     try:
-        _loaded(checkpoint.path, algorithm)
+        load(checkpoint.path)
     except MemoryError:
         raise
     except Exception as error:  # Keras raises many kinds of errors

@@ -69,9 +69,9 @@ def check_batch(algorithm: Algorithm, network: Network, x: Any, y: Any = None) -
             )
     for name in ("support_x", "query_x"):
         check_inputs(algorithm, network, name, x[name], axes=2)
-        _check_ranges(algorithm, network, name, x[name])
-    for name in sets.keys() & {"support_y", "query_y"}:
-        if hasattr(sets[name], "dtype"):
+        check_ranges(algorithm, network, name, x[name])
+    for name in ("support_y", "query_y"):
+        if hasattr(sets.get(name), "dtype"):
             check_targets(algorithm, network, name, shapes[name], sets[name].dtype, axes=2)
 
 
@@ -82,7 +82,7 @@ def check_support(
     declared = algorithm.input_spec(network)
     x, y = _inputs(declared, "support_x", support_x), _tensor("support_y")(support_y)
     check_inputs(algorithm, network, "support_x", x, axes=1)
-    _check_ranges(algorithm, network, "support_x", x, in_steps=False)
+    check_ranges(algorithm, network, "support_x", x, in_steps=False)
     size, targets = keras.tree.flatten(x)[0].shape[0], tuple(y.shape)
     if not targets or targets[0] != size or not size:
         raise ValueError(
@@ -137,7 +137,7 @@ def check_inputs(
             )
 
 
-def _check_ranges(
+def check_ranges(
     algorithm: Algorithm, network: Network, name: str, value: Tensors, in_steps: bool = True
 ) -> None:
     """Raises ValueError if values are scaled and the model scales too; an assertion in a graph."""

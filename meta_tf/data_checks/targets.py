@@ -10,7 +10,16 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
-from meta_tf.network.check_loss import ignored_class, is_gaussian, last_activation, loss_function
+from meta_tf.network.check_loss import (
+    chooses_class,
+    ignored_class,
+    is_gaussian,
+    is_of_keras,
+    last_activation,
+    loss_function,
+    loss_name,
+    takes_probabilities,
+)
 from meta_tf.network.network import Network
 from meta_tf.types import Tensors
 
@@ -56,25 +65,50 @@ def check_targets(
     raise ValueError(
         f"`{name}` must be {'class numbers ' * labels}"
         f"[{', '.join([front, *map(str, wanted)])}] for the loss "
-        f"{loss_name(network)} and predictions of shape {outputs} for each example. Received: "
+        f"{loss_name(network.loss)} and predictions of shape {outputs} for each example. Received: "
         f"shape {tuple(shape)}. {cure}"
     )
 
 
-def check_gaussians(algorithm: Algorithm, network: Network) -> None:
+def check_predictions(algorithm: Algorithm, network: Network) -> None:
+    """Raises ValueError unless the loss takes what the algorithm predicts."""
+    name, loss, given = type(algorithm).__name__, network.loss, loss_name(network.loss)
+    known, sparse = is_of_keras(loss) or is_gaussian(loss), _is_sparse(loss)
+    if known and wants_labels(algorithm, network) and not sparse:
+        raise ValueError(
+            f"`loss` must compare class numbers with logits for {name}, which classifies. "
+            f"Received: {given}. Pass loss=keras.losses.SparseCategoricalCrossentropy("
+            "from_logits=True), or for regression use an algorithm such as MAML or InContext()."
+        )
+    if chooses_class(loss) and outputs_of(algorithm, network) == 1:
+        raise ValueError(
+            "`loss` must not choose one of several classes if there is one output, which would "
+            f"always be right. Received: {given}, and one output of {network.model.name!r}. Give "
+            "the model an output for each class, or pass loss=keras.losses.BinaryCrossentropy "
+            "with the same `from_logits`."
+        )
+    # An algorithm with a spec of its own may compute the predictions itself.
+    of_model = type(algorithm).output_spec is Algorithm.output_spec
+    if of_model and takes_probabilities(loss) and _ends_in_linear(network):
+        raise ValueError(
+            f"`loss` must fit the model's outputs. Received: {given} of probabilities, and the "
+            f"model {network.model.name!r}, which ends in linear. End it with a softmax."
+        )
+    _check_gaussians(algorithm, network)
+
+
+def _check_gaussians(algorithm: Algorithm, network: Network) -> None:
     """Raises ValueError unless means and scales come with a Gaussian loss, and the reverse."""
-    name, function = type(algorithm).__name__, loss_function(network.loss)
+    name = type(algorithm).__name__
     if not is_gaussian(network.loss):
-        of_keras = getattr(function, "__module__", "").startswith("keras.")
-        if algorithm.predicts_gaussians() and of_keras:
+        if algorithm.predicts_gaussians() and is_of_keras(network.loss):
             raise ValueError(
                 f"`loss` must be meta_tf.GaussianLoss() for {name}, which predicts a mean and a "
-                f"scale. Received: {loss_name(network)}."
+                f"scale. Received: {loss_name(network.loss)}."
             )
         return
-    outputs, ends = outputs_of(algorithm, network), last_activation(network.model)
-    own = algorithm.predicts_gaussians() or algorithm.prediction_size(network) is not None
-    positive = own or ends is not keras.activations.linear
+    outputs = outputs_of(algorithm, network)
+    positive = algorithm.predicts_gaussians() or not _ends_in_linear(network)
     if (outputs is not None and outputs % 2) or not positive:
         received = "scales that can be negative" if not positive else f"{outputs} outputs"
         raise ValueError(
@@ -120,8 +154,8 @@ def wants_labels(algorithm: Algorithm, network: Network) -> bool:
     """Whether targets are class numbers, and not numbers to predict."""
     return (
         algorithm.prediction_size(network) is not None
-        or isinstance(network.loss, keras.losses.SparseCategoricalCrossentropy)
-        or network.loss is keras.losses.sparse_categorical_crossentropy
+        or algorithm.only_seen_classes()
+        or _is_sparse(network.loss)
     )
 
 
@@ -164,10 +198,12 @@ def prediction_shape(algorithm: Algorithm, network: Network) -> tuple[int | None
     return tuple(shape[1:]) if size is None else (*shape[1:-1], size)
 
 
-def loss_name(network: Network) -> str:
-    """The name of the loss for a message."""
-    function = loss_function(network.loss)
-    return getattr(function, "__name__", type(function).__name__)
+def _is_sparse(loss: Any) -> bool:
+    return loss_function(loss) is keras.losses.sparse_categorical_crossentropy
+
+
+def _ends_in_linear(network: Network) -> bool:
+    return last_activation(network.model) is keras.activations.linear
 
 
 def differ(one: int | None, other: int | None) -> bool:

@@ -7,9 +7,11 @@ In eager mode, the checks raise ValueError. In a compiled step they are assertio
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -111,20 +113,22 @@ def looks_right(
 def checked_call(method: Callable[..., Any]) -> Callable[..., Any]:
     """A method of `keras.Model` that takes batches, with one-sentence errors.
 
-    It checks arrays before Keras splits them into batches. From errors of assertions, it removes
-    the page about the graph. After an error, the step is traced again: otherwise Keras would
-    continue with a partly traced step, and fail for valid batches too.
+    It passes all arguments by name, and checks arrays before Keras splits them into batches. From
+    errors of assertions, it removes the page about the graph. After an error, the step is traced
+    again: otherwise Keras would continue with a partly traced step, and fail for valid batches too.
     """
+    signature = inspect.signature(getattr(keras.Model, method.__name__))
 
     @functools.wraps(method)
-    def call(self: Any, x: Any = None, *others: Any, **options: Any) -> Any:
-        y = None
-        if "predict" not in method.__name__:
-            y = others[0] if others else options.get("y")
+    def call(self: Any, *args: Any, **options: Any) -> Any:
+        given = signature.bind(self, *args, **options).arguments
+        del given["self"]
+        given |= given.pop("kwargs", {})  # those that Keras itself passes
+        x, y = given.get("x"), given.get("y")
         if isinstance(x, _NO_DATASETS) and not isinstance(y, dict):
             check_batch(self.algorithm, self.network, x, y)
         try:
-            return method(self, x, *others, **options)
+            return method(self, **given)
         except Exception as error:
             forget_functions(self)
             message = required(error) if isinstance(error, tf.errors.InvalidArgumentError) else None
@@ -132,6 +136,7 @@ def checked_call(method: Callable[..., Any]) -> Callable[..., Any]:
                 raise
         raise as_error(message)
 
+    call.__signature__ = signature  # type: ignore[attr-defined]
     return call
 
 

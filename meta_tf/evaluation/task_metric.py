@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from meta_tf.checks import check_choice
 from meta_tf.data_checks.metrics import check_metrics
-from meta_tf.data_checks.targets import check_labels, loss_name
+from meta_tf.data_checks.targets import check_labels
 from meta_tf.evaluation.metrics import OF_GAUSSIANS, TASK_METRICS
 from meta_tf.learner import MetaLearner
-from meta_tf.network.check_loss import ignored_class, is_gaussian, loss_function
+from meta_tf.network.check_loss import ignored_class, is_gaussian, loss_function, loss_name
 from meta_tf.network.masks import both, mask_of, masked_mean, packed, unpacked, with_mask
 from meta_tf.types import Tensor, Tensors
 
@@ -61,7 +61,7 @@ def _task_metric(learner: MetaLearner, metric: Any, x: Any, y: Any) -> tuple[str
     if metric in tuple(OF_GAUSSIANS) and not gaussian:
         raise ValueError(
             f"`metric={metric!r}` needs predictions of means and scales, with "
-            f"meta_tf.GaussianLoss. Received: the loss {loss_name(learner.network)}."
+            f"meta_tf.GaussianLoss. Received: the loss {loss_name(learner.network.loss)}."
         )
     if not (isinstance(metric, str) and metric in TASK_METRICS):
         check_metrics("metric", [metric], y.shape, outputs)

@@ -17,9 +17,8 @@ from meta_tf import gaussian
 from meta_tf.algorithms import Algorithm
 from meta_tf.calibration import Calibration, softmax
 from meta_tf.checks import check_number, check_text
-from meta_tf.data_checks.batch import check_inputs, right_inputs
+from meta_tf.data_checks.batch import check_inputs, check_ranges, right_inputs
 from meta_tf.data_checks.finite import require_finite
-from meta_tf.data_checks.targets import loss_name
 from meta_tf.forks import check_not_forked
 from meta_tf.layers import strangeness
 from meta_tf.layers.strangeness import Judged
@@ -31,6 +30,7 @@ from meta_tf.learner.compiled import (
     predictions_and_losses,
     task_functions,
 )
+from meta_tf.learner.input_range import check_range
 from meta_tf.learner.keras_file import (
     check_keras_file,
     lora_alphas,
@@ -43,7 +43,7 @@ from meta_tf.learner.keras_file import (
 from meta_tf.learner.query_batch import depends_on_batch, in_batch
 from meta_tf.learner.read_pictures import picture_input, read_inputs
 from meta_tf.learner.task_values import TaskValues
-from meta_tf.network.check_loss import is_gaussian, takes_logits
+from meta_tf.network.check_loss import chooses_class, is_gaussian, loss_name
 from meta_tf.network.layer_state import (
     load_layer_assets,
     load_layers,
@@ -94,6 +94,7 @@ class AdaptedModel(keras.Model):
       calibration: the learner's; None if it has none.
       temperature: what logits are divided by in `predict_proba`.
       threshold: the strangeness above which an input is none of the classes.
+      largest_input: the largest absolute value of pictures in training; 0 if unknown.
       support: the support set, if the strangeness is yet to be measured: when somebody first asks
         for it, or saves the model.
 
@@ -110,6 +111,7 @@ class AdaptedModel(keras.Model):
     calibration: Calibration | None
     temperature: float
     threshold: float
+    largest_input: float
     batch_with: Tensors | None
     _pictures: PictureInput | None
     _functions: TaskFunctions
@@ -131,6 +133,7 @@ class AdaptedModel(keras.Model):
         calibration: Calibration | None = None,
         temperature: float = 1.0,
         threshold: float = 0.0,
+        largest_input: float = 0.0,
         support: Examples | None = None,
         **options: Any,
     ):
@@ -144,6 +147,7 @@ class AdaptedModel(keras.Model):
             calibration=calibration,
             temperature=temperature,
             threshold=threshold,
+            largest_input=largest_input,
             batch_with=batch_with,
             _pictures=pictures,
             _functions=functions,
@@ -176,6 +180,7 @@ class AdaptedModel(keras.Model):
         eagerly = tf.executing_eagerly()
         if eagerly:
             require_finite({"inputs": inputs}, axes=1)
+            self._check_ranges("inputs", inputs)
         if not eagerly or could_possibly_record():
             # So that larger graphs follow changes of the weights, and gradients reach them.
             self._make_variables()
@@ -194,7 +199,7 @@ class AdaptedModel(keras.Model):
     def facts(self) -> dict[str, Any]:
         """What is known about the task besides its weights, as arguments of the constructor."""
         names = ("class_names", "classes", "calibration", "temperature", "threshold")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in (*names, "largest_input")}
 
     @property
     def pictures(self) -> PictureInput | None:
@@ -220,7 +225,10 @@ class AdaptedModel(keras.Model):
             x = self._as_some("x", x)
         if not arrays or steps is not None or callbacks:
             return super().predict(x, batch_size, verbose, steps, callbacks)
-        size = batch_size or AT_ONCE
+        return self._in_batches(x, batch_size or AT_ONCE, verbose)
+
+    def _in_batches(self, x: Tensors, size: int, verbose: Any) -> Any:
+        """Predictions [B, ...] for checked inputs, in batches of `size`, as arrays."""
         if (_number_of(x) or 0) <= size:
             return self._arrays(x)
         parts = list(in_parts(x, size))
@@ -260,7 +268,7 @@ class AdaptedModel(keras.Model):
         """
         x = self._as_some("x", x)
         if not depends_on_batch(self.network):
-            return self.predict(x, verbose=0)
+            return self._in_batches(x, AT_ONCE, verbose=0)
         last = [
             keras.tree.map_structure(
                 lambda p: p[-1], self._functions.predict(self.weights_now, batch)[0][0]
@@ -371,7 +379,7 @@ class AdaptedModel(keras.Model):
 
     def _probabilities(self, outputs: np.ndarray) -> np.ndarray:
         loss = self.network.loss
-        if takes_logits(loss) is None or np.ndim(outputs) != 2:
+        if not chooses_class(loss) or np.ndim(outputs) != 2:
             raise ValueError(
                 "Probabilities need a learner that classifies: one with the loss "
                 "keras.losses.SparseCategoricalCrossentropy. Received: a model learned with "
@@ -407,7 +415,7 @@ class AdaptedModel(keras.Model):
         if not is_gaussian(self.network.loss):
             raise ValueError(
                 "`predict_interval` needs predictions of means and scales. Received: a model "
-                f"learned with the loss {loss_name(self.network)}. Train a learner with "
+                f"learned with the loss {loss_name(self.network.loss)}. Train a learner with "
                 "meta_tf.GaussianLoss, such as ALPaCA or InContext(answer='gaussian')."
             )
         check_number("level", level, above=0, below=1)
@@ -587,9 +595,16 @@ class AdaptedModel(keras.Model):
         return predictions if self.classes is None else predictions[..., : self.classes]
 
     def _as_inputs(self, name: str, x: Any) -> Tensors:
-        """Arrays or pictures as tensors, after checking that they are finite inputs [B, ...]."""
+        """Arrays or pictures as tensors, after checking that they are inputs [B, ...]."""
         x = read_inputs(self.network, self._pictures, name, x)
-        return right_inputs(self.algorithm, self.network, name, x)
+        x = right_inputs(self.algorithm, self.network, name, x)
+        self._check_ranges(name, x)
+        return x
+
+    def _check_ranges(self, name: str, x: Tensors) -> None:
+        """Raises ValueError if pictures do not have the range of values of training."""
+        check_ranges(self.algorithm, self.network, name, x, in_steps=False)
+        check_range(self.largest_input, name, x)
 
     def _arrays(self, x: Tensors) -> Any:
         """Predictions [B, ...] for checked inputs, as arrays."""

@@ -15,6 +15,7 @@ from meta_tf.data_checks.targets import wants_labels
 from meta_tf.layers.strangeness import Judged
 from meta_tf.learner.query_batch import depends_on_batch
 from meta_tf.network.check_loss import ignored_class, takes_logits
+from meta_tf.tasks.columns import check_columns
 from meta_tf.types import Tensor, Tensors
 
 _ENOUGH = 500  # queries for a threshold
@@ -39,6 +40,8 @@ def calibrated(
             "`calibrate` needs splits of task sources, such as tasks.valid. Received: "
             f"{', '.join(type(split).__name__ for split in splits) or 'none'}."
         )
+    for split in splits:
+        check_columns(learner.columns, split)
     measures = Calibration({(1, 1): 1.0}, {(1, 1): 0.0})
     before, learner.calibration = learner.calibration, measures
     try:

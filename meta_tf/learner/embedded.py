@@ -66,7 +66,7 @@ def with_network(learner: MetaLearner, fitted: AdaptedModel) -> AdaptedModel:
         learner.network,
         learner.algorithm,
         weights,
-        **fitted.facts,
+        **{**fitted.facts, "largest_input": learner._range.largest},
         pictures=learner.pictures,
         name=fitted.name,
     )

@@ -15,6 +15,7 @@ _KEY = "largest_input"
 _FAR = 8  # times the largest value in training: too large for a picture of the same range
 _MOST = 255
 _CHANNELS = 4  # the most channels of a picture
+_FLOATS = (tf.float16, tf.float32, tf.float64, tf.bfloat16)
 
 
 class InputRange:
@@ -54,29 +55,38 @@ class InputRange:
 
         tf.cond(self._largest == 0, look, lambda: True)
 
-    def check(self, name: str, x: Tensors) -> None:
-        """Raises ValueError if `x`, a tensor, contains pixels far above those in training."""
-        if not self._watches or not x.dtype.is_floating:
-            return
-        largest = self._known()
-        if largest == 0 or not _FAR * largest < float(tf.reduce_max(x)) <= _MOST:
-            return
-        if bool(are_whole(x)) and float(tf.reduce_min(x)) >= 0:
-            raise ValueError(
-                f"`{name}` must have the same range as in training, where no value exceeded "
-                f"{largest:.3g}. Received: pixels up to {float(tf.reduce_max(x)):.0f}. Scale them "
-                f"as in training; task sources divide by 255."
-            )
+    @property
+    def largest(self) -> float:
+        """The largest absolute value; 0 if that means nothing for later inputs."""
+        largest = float(self._largest.read_value()) if self._watches else 0.0
+        return largest if largest < np.inf else 0.0
 
-    def _known(self) -> float:
-        return float(self._largest.read_value())
+    @largest.setter
+    def largest(self, largest: float) -> None:
+        self._largest.assign(largest)
 
     def save(self, store: Any) -> None:
         """Writes the range to the store of a Keras file."""
-        store[_KEY] = np.float32(self._known())
+        store[_KEY] = np.float32(self._largest.read_value())
 
     def load(self, store: dict[str, Any]) -> dict[str, Any]:
         """Reads the range, which older files lack, and returns the rest of the store."""
         if _KEY in store:
             self._largest.assign(float(np.asarray(store[_KEY])))
         return {key: value for key, value in store.items() if key != _KEY}
+
+
+def check_range(largest: float, name: str, x: Tensors) -> None:
+    """Raises ValueError if `x` contains pixels far above the largest of training, if known."""
+    if not largest or getattr(x, "dtype", None) not in _FLOATS:
+        return
+    values = np.asarray(x)
+    most = float(values.max(initial=0))
+    if not _FAR * largest < most <= _MOST:
+        return
+    if values.min() >= 0 and (values == np.floor(values)).all():
+        raise ValueError(
+            f"`{name}` must have the same range as in training, where no value exceeded "
+            f"{largest:.3g}. Received: pixels up to {most:.0f}. Scale them as in training; task "
+            f"sources divide by 255."
+        )

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from meta_tf.algorithms import MAML, Algorithm
 from meta_tf.algorithms.embedding import EmbeddingLearner
-from meta_tf.batch.exact_steps import check_whole_calls, exactly
+from meta_tf.batch.exact_steps import check_batches, check_whole_calls, exactly
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.sizes import (
     cut,
@@ -25,7 +25,7 @@ from meta_tf.checks import check_choice, check_integer, check_kind, check_switch
 from meta_tf.data_checks.batch import check_batch, check_support
 from meta_tf.data_checks.finite import check_trained
 from meta_tf.data_checks.metrics import check_metrics, found_metric
-from meta_tf.data_checks.targets import check_gaussians, outputs_of, wants_labels
+from meta_tf.data_checks.targets import check_predictions, outputs_of, wants_labels
 from meta_tf.data_checks.values import (
     checked_call,
     forget_functions,
@@ -45,7 +45,7 @@ from meta_tf.learner.compiled import (
 )
 from meta_tf.learner.distances import measures_later
 from meta_tf.learner.embedded import adapt_in_parts, passes_in_parts
-from meta_tf.learner.input_range import InputRange
+from meta_tf.learner.input_range import InputRange, check_range
 from meta_tf.learner.keras_file import (
     check_keras_file,
     read_parts,
@@ -67,8 +67,6 @@ from meta_tf.tasks.columns import Columns
 from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.tasks.split import Split
 from meta_tf.types import Examples, Tensor, Tensors, Weights
-
-_BEFORE_SHUFFLE = 8  # positional arguments of Keras's `fit` after `x`, up to `shuffle`
 
 
 @keras.saving.register_keras_serializable("meta_tf")
@@ -141,7 +139,7 @@ class MetaLearner(keras.Model):
         check_choice("task_parallelism", task_parallelism, TASK_MODES)
         network = Network(model, loss, batch_norm)
         algorithm.check(network)
-        check_gaussians(algorithm, network)
+        check_predictions(algorithm, network)
         # The model casts its inputs itself: targets must not lose precision before.
         options.setdefault("dtype", model.dtype_policy)
         super().__init__(autocast=False, **options)
@@ -168,6 +166,7 @@ class MetaLearner(keras.Model):
     def algorithm(self, algorithm: Algorithm) -> None:
         _check_algorithm(algorithm)
         algorithm.check(self.network)
+        check_predictions(algorithm, self.network)
         if not self._learns_the_same(algorithm, self.network):
             own = {**algorithm.meta_weights(self.network), **algorithm.moving(self.network)}
             raise ValueError(
@@ -388,7 +387,7 @@ class MetaLearner(keras.Model):
         )
 
     @checked_call
-    def fit(self, x: Any = None, *args: Any, **options: Any) -> keras.callbacks.History:
+    def fit(self, x: Any = None, **options: Any) -> keras.callbacks.History:
         """Trains as `keras.Model.fit` does.
 
         With `steps_per_execution` above 1 and an endless `tf.data.Dataset` of batches of one
@@ -409,11 +408,12 @@ class MetaLearner(keras.Model):
                 "which is frozen. `adapt` and `evaluate` do not need `fit`. To train, set "
                 "`trainable = True` on the layers to learn."
             )
-        check_whole_calls(options, self.steps_per_execution)
+        check_whole_calls(options.get("steps_per_epoch"), self.steps_per_execution)
+        check_batches("validation_steps", options.get("validation_steps"))
         self.calibration = None
         self._get_ready()
         check_replicas(self)
-        if isinstance(x, tf.data.Dataset) and len(args) < _BEFORE_SHUFFLE:
+        if isinstance(x, tf.data.Dataset):
             options.setdefault("shuffle", False)  # Keras warns about its own default
         self.make_train_function()
         if isinstance(self.train_function, WholeExecutions):
@@ -424,9 +424,8 @@ class MetaLearner(keras.Model):
             data, options = spread(
                 strategy, options["validation_data"], options, "validation_steps"
             )
-            data = exactly(data, options, "validation_steps", self.steps_per_execution)
             options = {**options, "validation_data": data}
-        history = super().fit(x, *args, **options)
+        history = super().fit(x, **options)
         check_trained(self.weights_now)
         return history
 
@@ -461,18 +460,18 @@ class MetaLearner(keras.Model):
         return test(self, data)
 
     @checked_call
-    def evaluate(self, x: Any = None, *args: Any, **options: Any) -> Any:
+    def evaluate(self, x: Any = None, **options: Any) -> Any:
         """Works as `keras.Model.evaluate`; the loss is that of `test_step`."""
         check_replicas(self)
         x, options = spread(self.distribute_strategy, x, options, "steps")
-        x = exactly(x, options, "steps", self.steps_per_execution)
-        return super().evaluate(x, *args, **options)
+        with exactly(self, "test", options.get("steps")):
+            return super().evaluate(x, **options)
 
     @checked_call
-    def predict(self, x: Any, *args: Any, **options: Any) -> Any:
+    def predict(self, x: Any, **options: Any) -> Any:
         """Works as `keras.Model.predict`."""
-        x = exactly(x, options, "steps", self.steps_per_execution)
-        return super().predict(x, *args, **options)
+        with exactly(self, "predict", options.get("steps")):
+            return super().predict(x, **options)
 
     # Keras's methods, with one-sentence errors.
     train_on_batch = checked_call(keras.Model.train_on_batch)
@@ -525,7 +524,8 @@ class MetaLearner(keras.Model):
                 f"{class_names!r}."
             )
         support = check_support(self.algorithm, self.network, support_x, support_y)
-        self._range.check("support_x", support.x)
+        largest = self._range.largest
+        check_range(largest, "support_x", support.x)
         if steps is not None:
             check_integer("steps", steps, at_least=0)
             steps = int(steps)  # NumPy's integers would become tensors
@@ -556,6 +556,7 @@ class MetaLearner(keras.Model):
             pictures=self._pictures,
             batch_with=support.x if keeps else None,
             calibration=calibration,
+            largest_input=largest,
             support=support if calibration and measures_later(network, algorithm) else None,
             name=name,
             **at_size,

@@ -8,11 +8,20 @@ import keras
 
 from meta_tf.gaussian import GaussianLoss
 
-_CROSS_ENTROPIES = {
+_CHOOSING = {  # one of several classes
     keras.losses.sparse_categorical_crossentropy: "SparseCategoricalCrossentropy",
     keras.losses.categorical_crossentropy: "CategoricalCrossentropy",
-    keras.losses.binary_crossentropy: "BinaryCrossentropy",
+    keras.losses.categorical_focal_crossentropy: "CategoricalFocalCrossentropy",
 }
+_CROSS_ENTROPIES = {
+    **_CHOOSING,
+    keras.losses.binary_crossentropy: "BinaryCrossentropy",
+    keras.losses.binary_focal_crossentropy: "BinaryFocalCrossentropy",
+}
+_OF_DISTRIBUTIONS = (
+    keras.losses.categorical_generalized_cross_entropy,
+    keras.losses.kl_divergence,
+)
 _PROBABILITIES = (keras.activations.softmax, keras.activations.sigmoid)
 
 
@@ -48,11 +57,32 @@ def loss_function(loss: Any) -> Any:
     return getattr(loss, "fn", loss)
 
 
+def loss_name(loss: Any) -> str:
+    """The name of a loss for a message."""
+    function = loss_function(loss)
+    return getattr(function, "__name__", type(function).__name__)
+
+
 def takes_logits(loss: Any) -> bool | None:
     """Whether a Keras cross-entropy takes logits; None for any other loss."""
     if loss_function(loss) not in _CROSS_ENTROPIES:
         return None
     return isinstance(loss, keras.losses.Loss) and bool(loss.get_config().get("from_logits"))
+
+
+def chooses_class(loss: Any) -> bool:
+    """Whether a loss is a cross-entropy of Keras for classes, of which exactly one is right."""
+    return loss_function(loss) in _CHOOSING
+
+
+def takes_probabilities(loss: Any) -> bool:
+    """Whether a loss of Keras takes probabilities, which sum to 1 or are separate."""
+    return takes_logits(loss) is False or loss_function(loss) in _OF_DISTRIBUTIONS
+
+
+def is_of_keras(loss: Any) -> bool:
+    """Whether Keras defines what a loss computes."""
+    return getattr(loss_function(loss), "__module__", "").startswith("keras.")
 
 
 def is_gaussian(loss: Any) -> bool:

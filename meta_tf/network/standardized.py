@@ -66,16 +66,17 @@ def statistics_of(name: str, values: Any) -> Statistics:
             ".astype('float32')."
         )
     axes = tuple(range(max(1, values.ndim - 1)))
+    counted: Any = True
+    empty: Any = False
     if (gaps := values == MISSING).any():  # of a table: they do not count
-        values = np.where(gaps & ~gaps.all(axes), np.nan, np.where(gaps, 0.0, values))
-        mean = np.nanmean(values, axes)
-        values = np.where(np.isnan(values), mean, values)
-        known = np.maximum(1, (~gaps).sum(axes))
-        deviation = np.sqrt(np.square(values - mean).sum(axes) / known)
-        return Statistics(mean, np.where(deviation > _SMALLEST, deviation, 1.0))
-    mean, deviation = (f(values, axis=axes, dtype=np.float64) for f in (np.mean, np.std))
+        empty = gaps.all(axes)
+        counted = ~gaps | empty
+    # In float32, the sum of many numbers would be far off.
+    mean, deviation = (f(values, axes, np.float64, where=counted) for f in (np.mean, np.std))
+    least = values.min(axes, initial=np.inf, where=counted)
+    most = values.max(axes, initial=-np.inf, where=counted)
     # For equal numbers, rounding can make the deviation a little larger than 0.
-    deviation = np.where(values.min(axes) == values.max(axes), 1.0, deviation)
+    mean, deviation = np.where(empty, 0.0, mean), np.where(least == most, 1.0, deviation)
     if not np.all((deviation > _SMALLEST) & (deviation < _LARGEST) & np.isfinite(mean)):
         raise ValueError(
             f"`{name}` must be finite, with standard deviations between {_SMALLEST:g} and "

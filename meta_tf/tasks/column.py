@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numbers
+import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ from meta_tf.tasks.source import Kind
 
 _EXACT = 2**53  # smaller whole numbers are exact as floats
 _MOST_CATEGORIES = 100  # texts of a column that are not names of single rows
+_DATE = re.compile(r"\d{4}-\d\d?-\d\d?|\d\d?[-./]\d\d?[-./]\d{4}")
 _MOST_CLASSES = 20  # whole numbers with more distinct values are not classes
 
 
@@ -38,8 +42,10 @@ class Column:
         return self._kind not in "iufbmM" and all(texts)
 
     def categories(self) -> tuple[str, ...]:
-        """The different texts, sorted; ValueError if they are too many for categories."""
+        """The different texts, sorted; ValueError for dates, or too many for categories."""
         found = tuple(sorted(set(self.stored.dropna().astype(str))))
+        if found and all(map(_DATE.match, found)):
+            raise self._not_numbers("dates as texts", f"pandas.to_datetime(table[{self.name!r}])")
         if len(found) > _MOST_CATEGORIES:
             raise ValueError(
                 f"The column {self.name!r} must hold at most {_MOST_CATEGORIES} different texts. "
@@ -47,24 +53,48 @@ class Column:
             )
         return found
 
+    def as_numbers_say(self) -> str:
+        """A line if most of the different texts are numbers; empty otherwise."""
+        found = self.categories()
+        others = [text for text in found if _number(text.replace(",", ".")) is None]
+        if 2 * len(others) >= len(found):
+            return ""
+        with_texts = f", and {others[0]!r}" if others else ""
+        return (
+            f"{self.name!r} holds {len(found) - len(others)} different numbers as texts"
+            f"{with_texts}: each is a category. For a column of numbers, leave unknown cells empty "
+            "and write 1.5 for 1,5."
+        )
+
     def coded(self, known: Sequence[str]) -> np.ndarray:
         """The numbers of the known categories; -1 for unknown texts, `MISSING` for gaps."""
-        numbers = {text: float(place) for place, text in enumerate(known)}
-        as_text = "{:g}".format if self.stored.dtype.kind == "f" else str  # a name can be a number
-        found = [numbers.get(as_text(value), -1.0) for value in self.stored]
-        return np.where(self.stored.isna().to_numpy(), MISSING, found)
+        return np.where(self.stored.isna().to_numpy(), MISSING, self.places(known))
+
+    def places(self, known: Sequence[str]) -> np.ndarray:
+        """The place of each value among known texts; -1 for other values.
+
+        A number is the text that is the same number, such as "007": if a file holds only such
+        texts, they are read as numbers.
+        """
+        texts = {text: place for place, text in enumerate(known)}
+        same: dict[float | None, list[int]] = {}
+        for text, place in texts.items():
+            same.setdefault(_number(text), []).append(place)
+
+        def place_of(value: Any) -> int:
+            if (place := texts.get(str(value))) is not None:
+                return place
+            if isinstance(value, bool) or not isinstance(value, numbers.Real | Decimal):
+                return -1
+            (first, *more) = same.get(float(value), [-1])
+            return -1 if more else first
+
+        return np.array([place_of(value) for value in self.stored])
 
     def numbers(self) -> np.ndarray:
         """The numbers, float64; NaN for gaps."""
         if self._kind not in "iufb":
-            cure = "Give numbers, or only texts, which become categories"
-            if self._kind in "mM":
-                since = f"(table[{self.name!r}] - table[{self.name!r}].min())"
-                cure = f"Convert it to numbers, such as {since} / pandas.Timedelta('1D')"
-            raise ValueError(
-                f"The column {self.name!r} must contain numbers. Received: {self.values.dtype}, "
-                f"such as {str(self.values.iloc[0])!r}. {cure}, or leave it out by `features`."
-            )
+            raise self._not_numbers(self.values.dtype, f"table[{self.name!r}]")
         numbers = self.values.to_numpy(np.float64, na_value=np.nan)
         if wrong := int(np.isinf(numbers).sum()):
             raise ValueError(
@@ -73,11 +103,23 @@ class Column:
             )
         return numbers
 
-    def measured(self) -> np.ndarray:
-        """The numbers, after checking that they still differ in float32."""
+    def _not_numbers(self, received: Any, dates: str) -> ValueError:
+        """The error for a column of something else; `dates` is how to get its dates."""
+        cure = "Give numbers, or only texts, which become categories"
+        if self._kind in "mM" or "dates" in str(received):
+            cure = (
+                f"Convert it to numbers, such as ({dates} - {dates}.min()) / pandas.Timedelta('1D')"
+            )
+        return ValueError(
+            f"The column {self.name!r} must contain numbers. Received: {received}, such as "
+            f"{str(self.values.dropna().iloc[0])!r}. {cure}, or leave it out by `features`."
+        )
+
+    def check_differences(self) -> None:
+        """Raises ValueError if the numbers differ too little for float32."""
         numbers = self.numbers()
         if np.isnan(numbers).all():
-            return numbers
+            return
         with np.errstate(over="ignore", invalid="ignore"):
             finest = np.spacing(np.float32(np.nanmax(np.abs(numbers))))
             deviation = np.nanstd(numbers)
@@ -87,7 +129,18 @@ class Column:
                 f"numbers up to {np.nanmax(np.abs(numbers)):.10g} with a standard deviation of "
                 f"{deviation:.3g}. Use another unit, or subtract the smallest of them first."
             )
-        return numbers
+
+    def in_float32(self) -> np.ndarray:
+        """The numbers, float32; NaN for gaps. Raises ValueError if one is too large."""
+        numbers = self.numbers()
+        with np.errstate(over="ignore"):
+            found = numbers.astype(np.float32)
+        if np.isinf(found).any():
+            raise ValueError(
+                f"The column {self.name!r} must contain numbers below 3.4e38, as float32 can hold. "
+                f"Received: {numbers[np.isinf(found)][0]:g}. Use another unit."
+            )
+        return found
 
     def kind(self) -> Kind:
         """Whether it contains classes or numbers to predict."""
@@ -131,6 +184,14 @@ class Column:
         if self._kind not in "iuf":
             return True
         return bool(((values == values.round()) & (values.abs() < _EXACT)).all())
+
+
+def _number(text: str) -> float | None:
+    """The number that a text is, if it is one."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def _in_common_type(column: Any) -> Any:

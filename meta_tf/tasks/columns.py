@@ -10,6 +10,7 @@ import numpy as np
 
 from meta_tf.layers.table_columns import MISSING
 from meta_tf.tasks.column import Column
+from meta_tf.tasks.read_table import read_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,44 +49,82 @@ class Columns:
         of_texts = sum(map(len, self.categories.values()))
         return len(self.features) - len(self.categories) + len(self.gaps) + of_texts
 
-    def rows(self, table: Any) -> np.ndarray:
-        """Rows of a `pandas.DataFrame` as a learner takes them, float32 [n, F].
+    def rows(self, data: Any) -> np.ndarray:
+        """Rows of a table as a learner takes them, float32 [n, F].
 
         A text becomes the number of its category, or -1 if it is unknown; a gap becomes
-        `meta_tf.layers.table_columns.MISSING`, the lowest number in float32. Raises ValueError if a
-        column is missing or holds another kind of values.
+        `meta_tf.layers.table_columns.MISSING`, the lowest number in float32. `data` is as in
+        `from_table`. Raises ValueError if a column is missing or holds another kind of values.
         """
+        table = read_table(data)
         check_present(table, self.features)
         made = [
             Column(table, name).coded(self.categories[name])
             if name in self.categories
-            else np.nan_to_num(Column(table, name).measured(), nan=MISSING)
+            else np.nan_to_num(Column(table, name).in_float32(), nan=MISSING)
             for name in self.features
         ]
         return np.stack(made, 1).astype(np.float32)
 
-    def targets(self, table: Any) -> Any:
+    def targets(self, data: Any) -> Any:
         """The targets of rows: numbers [n, 1], or names of classes [n].
 
-        Raises ValueError if the column is missing, has gaps, or holds a class that is unknown.
+        `data` is as in `from_table`. Raises ValueError if the column is missing, has gaps, or holds
+        a class that is unknown.
         """
+        table = read_table(data)
         check_present(table, [self.target])
+        if self.classes:
+            return np.array(self.classes)[self.labels(table)]
         column = Column(table, self.target)
         column.check_gaps("target")
-        if not self.classes:
-            return column.measured().astype(np.float32)[:, np.newaxis]
-        names = column.texts()
-        if unknown := sorted(set(names) - set(self.classes)):
+        return column.in_float32()[:, np.newaxis]
+
+    def labels(self, table: Any) -> np.ndarray:
+        """The numbers of the classes of rows, [n]; ValueError for gaps and unknown classes."""
+        column = Column(table, self.target)
+        column.check_gaps("target")
+        places = column.places(self.classes)
+        if unknown := sorted(set(column.texts()[places < 0])):
             raise ValueError(
                 f"The column {self.target!r} must hold classes of the training: "
                 f"{', '.join(self.classes)}. Received: {', '.join(unknown[:5])}."
             )
-        return names
+        return places
+
+
+def check_columns(known: Columns | None, split: Any) -> None:
+    """Raises ValueError if the tasks of a table have other inputs than a learner knows.
+
+    `known`: the learner's columns, if it was trained on a table. Numbers of a row would mean
+    something else if columns had another order, or texts other places among the categories.
+    """
+    columns = getattr(split, "columns", None)
+    if known is None or columns is None:
+        return
+    for name, about in {
+        "features": "features",
+        "categories": "texts",
+        "classes": "classes",
+    }.items():
+        wanted, found = getattr(known, name), getattr(columns, name)
+        if wanted != found:
+            raise ValueError(
+                f"The table must have the {about} that the learner was trained with, in their "
+                f"order: {_in_words(wanted)}. Received: {_in_words(found)}. Make the tasks with "
+                "from_table(..., columns=learner.columns)."
+            )
+
+
+def _in_words(names: Any) -> str:
+    if isinstance(names, dict):
+        return "; ".join(f"{name}: {_in_words(texts)}" for name, texts in names.items()) or "none"
+    return ", ".join(names) or "none"
 
 
 def check_present(table: Any, names: Sequence[str]) -> None:
     """Raises ValueError unless a table has all of these columns."""
-    present = list(map(str, table.columns))
+    present = list(table.columns)
     if missing := [name for name in names if name not in present]:
         raise ValueError(
             f"The table must have the columns that the learner was trained with. Received: "

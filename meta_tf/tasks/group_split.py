@@ -165,6 +165,7 @@ class WholeGroups:
     def __init__(self, split: GroupSplit, draws: int):
         self._split, self._draws = split, draws
         self.groups = split.groups * draws
+        self.columns = split.columns
 
     def __len__(self) -> int:
         return len(self.groups)

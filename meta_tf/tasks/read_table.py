@@ -15,10 +15,11 @@ _BYTES = 8  # per number in memory
 
 
 def read_table(data: Any) -> Any:
-    """The table as a `pandas.DataFrame`, with at least one row and distinct column names.
+    """The table as a `pandas.DataFrame`, with at least one row, whose columns have distinct names.
 
-    `data` is as in `from_table`. Raises ValueError if pandas is missing, a file is missing, damaged
-    or larger than this machine's memory, or the table is not as above.
+    Names that are not texts, such as numbers, become texts. `data` is as in `from_table`. Raises
+    ValueError if pandas is missing, a file is missing, damaged or larger than this machine's
+    memory, or the table is not as above.
     """
     is_file = isinstance(data, str | os.PathLike)
     if is_file:
@@ -47,6 +48,7 @@ def read_table(data: Any) -> Any:
             "`data` must be the path of a .csv or .parquet file, a pandas.DataFrame or a "
             f"dictionary of columns. Received: {type(data).__name__}."
         )
+    table = table.set_axis(list(map(str, table.columns)), axis=1)
     _check_distinct(where, table.columns)
     if table.empty:
         raise ValueError(
@@ -54,6 +56,16 @@ def read_table(data: Any) -> Any:
             f"{len(table)} rows of the columns {few(table.columns)}."
         )
     return table
+
+
+def as_written(path: str | Path) -> Any:
+    """A table that `read_table` reads, to write it again: cells of a .csv file remain texts."""
+    path = Path(path).expanduser()
+    if path.suffix.lower() != ".csv":
+        return read_table(path)
+    import pandas
+
+    return pandas.read_csv(path, dtype=str, keep_default_na=False)
 
 
 def _check_file(path: Path) -> None:
@@ -80,8 +92,12 @@ def _of_file(path: Path) -> Any:
         reason = str(error).strip().split("\n")[0]
         raise ValueError(
             f"`data` cannot be read. Received: {path}. pandas reports: {type(error).__name__}: "
-            f"{reason.rstrip('.')}. Write the file again."
+            f"{reason.rstrip('.')}. Write the file again{_how(error)}."
         ) from error
+
+
+def _how(error: Exception) -> str:
+    return ", as UTF-8" if isinstance(error, UnicodeDecodeError) else ""
 
 
 class _DataError(ValueError):
@@ -94,7 +110,13 @@ def _of_csv(path: Path) -> Any:
     _check_memory(path, path.stat().st_size)
     # pandas renames the second of two columns with the same name to name.1.
     header = pandas.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
-    _check_distinct(f"{path}, ", [name for name in header.iloc[0] if name])
+    names = header.iloc[0].tolist()
+    if len(names) == 1 and (other := next((c for c in ";\t|" if c in names[0]), "")):
+        raise _DataError(
+            f"`data` must have commas between its columns. Received: {path}, with {other!r} "
+            f"between them: {names[0]!r}. Write it with commas, and numbers such as 1.5."
+        )
+    _check_distinct(f"{path}, ", [name for name in names if name])
     table = pandas.read_csv(path)
     if not isinstance(table.index, pandas.RangeIndex):
         raise _DataError(

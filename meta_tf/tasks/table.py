@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -9,12 +10,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from meta_tf.checks import check_choice, shown
+from meta_tf.checks import check_choice, check_kind, shown
 from meta_tf.tasks.column import Column
-from meta_tf.tasks.columns import Columns
+from meta_tf.tasks.columns import Columns, check_present
 from meta_tf.tasks.groups import from_groups
 from meta_tf.tasks.read_table import read_table
-from meta_tf.tasks.source import SPLITS, Kind, Source
+from meta_tf.tasks.source import SPLITS, Source
 
 _FRACTIONS = (0.64, 0.16, 0.20)
 _WHY_NOT = {
@@ -35,6 +36,7 @@ def from_table(
     support: Literal["random", "first"] = "random",
     split: Sequence[float] | Sequence[Sequence[Any]] | str | Path = _FRACTIONS,
     seed: int = 0,
+    columns: Columns | None = None,
 ) -> Source:
     """Makes a task from every group of a table's rows; see `meta_tf.tasks.from_groups`.
 
@@ -63,6 +65,9 @@ def from_table(
       split: the groups of each split: the path of a JSON file
         `{"train": [...], "valid": [...], "test": [...]}`, three such lists, or three fractions.
       seed: as in `from_groups`.
+      columns: what a learner knows of its columns, `learner.columns`, to evaluate it on another
+        table: features, categories and classes have the same numbers as in training, and `kind`
+        has no meaning.
 
     Returns:
       A `Source`, with examples of shape (number of features,). Its `columns` describe them, and
@@ -81,6 +86,7 @@ def from_table(
     check_choice("kind", kind, ("auto", "regression", "classification"))
     table = read_table(data)
     roles = {"target": target, "group": group} | ({} if time is None else {"time": time})
+    roles = {role: _as_text(name) for role, name in roles.items()}
     for role, name in roles.items():
         _check_columns(table, role, [name])
     if len(set(roles.values())) < len(roles):
@@ -88,25 +94,34 @@ def from_table(
             f"`{'`, `'.join(roles)}` must be different columns. Received: "
             f"{', '.join(map(repr, roles.values()))}."
         )
+    if columns is not None:
+        check_kind("columns", columns, Columns, "those of a learner, learner.columns")
+        check_present(table, columns.features)
+        features = columns.features if features is None else features
     names, left_out = _features(table, features, roles)
-    targets = Column(table, target)
-    chosen = targets.kind() if kind == "auto" else kind
-    if kind == "auto" or left_out:
-        print(_description(target, chosen, names, left_out), flush=True)
-    y = targets.measured() if chosen == "regression" else targets.labels()
-    found = {name: Column(table, name) for name in names}
-    categories = {n: column.categories() for n, column in found.items() if column.are_texts()}
-    gaps = tuple(n for n in names if n not in categories and table[n].isna().any())
-    classes = () if chosen == "regression" else tuple(np.unique(y).astype(str).tolist())
-    columns = Columns(tuple(map(str, names)), categories, gaps, str(target), classes, str(group))
+    targets, groups = Column(table, roles["target"]), Column(table, roles["group"])
+    if columns is None:
+        columns = _columns_of(table, names, left_out, targets, groups, kind)
+        y = targets.labels() if columns.classes else targets.in_float32()
+    else:
+        columns = dataclasses.replace(
+            columns, features=tuple(names), target=targets.name, group=groups.name
+        )
+        y = columns.labels(table) if columns.classes else targets.in_float32()
+        if columns.classes and len(np.unique(y)) < len(columns.classes):
+            received = ", ".join(sorted(set(targets.texts())))
+            raise ValueError(
+                f"The column {targets.name!r} must hold all classes of the training: "
+                f"{', '.join(columns.classes)}. Received: {received}."
+            )
     source = from_groups(
         columns.rows(table),
         y,
-        Column(table, group).texts(),
+        groups.texts(),
         shots=shots,
         queries=queries,
         support=support,
-        time=None if time is None else Column(table, time).times(),
+        time=Column(table, roles["time"]).times() if "time" in roles else None,
         split=_lists_in(split) if isinstance(split, str | Path) else split,
         seed=seed,
     )
@@ -116,9 +131,42 @@ def from_table(
     return source
 
 
-def _description(target: str, kind: Kind, features: Sequence[str], left_out: Sequence[str]) -> str:
+def _columns_of(
+    table: Any,
+    names: Sequence[str],
+    left_out: Sequence[str],
+    targets: Column,
+    groups: Column,
+    kind: str,
+) -> Columns:
+    """What a table holds; a line says what is not obvious."""
+    chosen = targets.kind() if kind == "auto" else kind
+    if chosen == "regression":
+        targets.check_differences()
+    found = {name: Column(table, name) for name in names}
+    categories = {n: column.categories() for n, column in found.items() if column.are_texts()}
+    if kind == "auto" or left_out:
+        print(_description(targets.name, chosen, names, left_out, categories), flush=True)
+    for name, column in found.items():
+        if name not in categories:
+            column.check_differences()
+        elif line := column.as_numbers_say():
+            print(line, flush=True)
+    gaps = tuple(n for n in names if n not in categories and table[n].isna().any())
+    classes = () if chosen == "regression" else np.unique(targets.labels()).astype(str).tolist()
+    return Columns(tuple(names), categories, gaps, targets.name, tuple(classes), groups.name)
+
+
+def _description(
+    target: str,
+    kind: str,
+    features: Sequence[str],
+    left_out: Sequence[str],
+    categories: dict[str, tuple[str, ...]],
+) -> str:
     """The choices, in one line."""
-    shown = ", ".join(map(str, features[:8])) + (", …" if len(features) > 8 else "")
+    each = [f"{n} ({len(categories[n])} categories)" if n in categories else n for n in features]
+    shown = ", ".join(each[:8]) + (", …" if len(each) > 8 else "")
     word = "feature" if len(features) == 1 else "features"
     line = f"Each task is a {kind} of {target!r} from {len(features)} {word}: {shown}."
     if left_out:
@@ -136,7 +184,8 @@ def _features(
         names = [name for name in others if name not in left_out]
     else:
         try:
-            names, left_out = [features] if isinstance(features, str) else list(features), []
+            given = [features] if isinstance(features, str) else features
+            names, left_out = [_as_text(name) for name in given], []
         except TypeError:
             raise ValueError(
                 f"`features` must be column names. Received: {shown(features)}."
@@ -165,6 +214,11 @@ def _numbers_rows(table: Any, name: Any) -> bool:
         return False
     counted = column.to_numpy(np.int64) - np.arange(len(column))
     return bool(counted[0] in (0, 1) and (counted == counted[0]).all())
+
+
+def _as_text(name: Any) -> Any:
+    """The name of a column, which may be a number, as `read_table` writes it."""
+    return str(name) if isinstance(name, Hashable) else name
 
 
 def _check_columns(table: Any, argument: str, names: Sequence[str]) -> None:

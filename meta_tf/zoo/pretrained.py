@@ -72,4 +72,5 @@ def pretrained(
     learner = keras.models.load_model(FOLDER / f"{name}.keras", compile=False)
     learner.pictures = dataclasses.replace(learner.pictures, invert="light")  # ink on paper
     learner.calibration = calibration_of(name)
+    learner._range.largest = 1.0  # its file is older than this number
     return learner

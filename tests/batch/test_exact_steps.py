@@ -1,6 +1,7 @@
 """`fit`, `evaluate` and `predict` take as many batches as they are asked for."""
 
 import itertools
+from contextlib import nullcontext
 
 import keras
 import numpy as np
@@ -12,6 +13,8 @@ from tests.learners import make_learner
 
 PER_CALL = 4
 TASKS = meta_tf.tasks.Sinusoid(shots=2)
+BATCHES = [*itertools.islice(TASKS.valid.batches(3), 8)]
+ARRAYS = keras.tree.map_structure(lambda *parts: np.concatenate(parts), *BATCHES)
 
 
 @pytest.fixture(scope="module")
@@ -26,69 +29,136 @@ def mean_loss(learner, batches):
     return np.mean([learner.test_on_batch(*batch) for batch in batches])
 
 
-@pytest.mark.parametrize("steps", [1, 4, 6])
-def test_evaluate_takes_the_batches_it_is_asked_for(learner, steps):
-    endless = TASKS.valid.batches(3)
-    found = learner.evaluate(endless, steps=steps, verbose=0)
-    first = [*itertools.islice(endless, steps)]
-    np.testing.assert_allclose(found, mean_loss(learner, first), rtol=1e-6)
-    loss = next(metric for metric in learner.metrics if metric.name == "loss")
-    learner.evaluate(endless, steps=steps, verbose=0)
-    assert int(loss.count) == 3 * steps
+def number_of_tasks(learner):
+    """How many tasks the last loss is the mean of."""
+    return int(next(metric for metric in learner.metrics if metric.name == "loss").count)
 
 
-def test_predict_takes_the_batches_it_is_asked_for(learner):
-    endless = TASKS.valid.batches(3)
-    assert learner.predict(endless, steps=3, verbose=0).shape == (9, 2, 1)
-    x, _ = next(iter(endless))
-    np.testing.assert_array_equal(
-        learner.predict(endless, steps=1, verbose=0), learner.predict_on_batch(x)
-    )
-
-
-def test_every_validation_of_fit_takes_the_same_batches(learner):
-    endless = TASKS.valid.batches(3)
-    history = learner.fit(
-        TASKS.train.batches(3),
-        steps_per_epoch=8,
-        epochs=2,
-        validation_data=endless,
-        validation_steps=3,
-        verbose=0,
-    )
-    expected = mean_loss(learner, itertools.islice(endless, 3))
-    np.testing.assert_allclose(history.history["val_loss"][-1], expected, rtol=1e-6)
-
-
-def test_data_that_ends_earlier_is_used_up(learner):
-    two = TASKS.valid.batches(3).take(2)
-    found = learner.evaluate(two, steps=3, verbose=0)
-    np.testing.assert_allclose(found, mean_loss(learner, two), rtol=1e-6)
+def dataset():
+    return tf.data.Dataset.from_tensor_slices(ARRAYS).batch(3, drop_remainder=True).repeat()
 
 
 def generator():
-    yield from TASKS.valid.batches(3)
+    yield from BATCHES
+
+
+class Sequence(keras.utils.PyDataset):
+    def __len__(self):
+        return len(BATCHES)
+
+    def __getitem__(self, index):
+        return BATCHES[index]
+
+
+# The same batches as arguments of `evaluate`.
+DATA = {
+    "dataset": lambda: (dataset(),),
+    "arrays": lambda: (*ARRAYS, 3),
+    "generator": lambda: (generator(),),
+    "sequence": lambda: (Sequence(),),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "steps"), [("dataset", 1), ("dataset", 4), *((kind, 6) for kind in DATA)]
+)
+def test_evaluate_takes_the_batches_it_is_asked_for(learner, kind, steps):
+    found = learner.evaluate(*DATA[kind](), steps=steps, verbose=0)
+    assert number_of_tasks(learner) == 3 * steps
+    np.testing.assert_allclose(found, mean_loss(learner, BATCHES[:steps]), rtol=1e-6)
+
+
+def test_predict_takes_the_batches_it_is_asked_for(learner):
+    x = ARRAYS[0]
+    found = learner.predict(x, batch_size=3, steps=1, verbose=0)
+    np.testing.assert_allclose(found, learner.predict_on_batch(BATCHES[0][0]), rtol=1e-6)
+    assert learner.predict(dataset(), steps=6, verbose=0).shape == (18, 2, 1)
+
+
+def test_positional_arguments_count_like_keywords(learner):
+    data, before = dataset(), int(learner.optimizer.iterations)
+    learner.evaluate(data, None, None, 0, None, 3)
+    assert number_of_tasks(learner) == 9
+    assert learner.predict(data, None, 0, 1).shape == (3, 2, 1)
+    with pytest.raises(ValueError, match="steps_per_epoch=6 and steps_per_execution=4"):
+        learner.fit(data, None, None, 1, 0, None, 0.0, data, False, None, None, 0, 6)
+    assert int(learner.optimizer.iterations) == before
+
+
+def test_arrays_split_into_the_number_of_batches(learner):
+    found = learner.evaluate(*ARRAYS, steps=1, verbose=0)  # Keras makes one batch of all tasks
+    np.testing.assert_allclose(found, mean_loss(learner, BATCHES), rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["dataset", "generator"])
+def test_every_validation_of_fit_takes_its_number_of_batches(learner, kind):
+    data = (batch for batch in itertools.cycle(BATCHES)) if kind == "generator" else dataset()
+    counts = []
+    counted = keras.callbacks.LambdaCallback()
+    counted.on_test_end = lambda logs: counts.append(number_of_tasks(learner))
+    losses = learner.fit(
+        dataset(),
+        steps_per_epoch=4,
+        epochs=2,
+        validation_data=data,
+        validation_steps=6,
+        callbacks=[counted],
+        verbose=0,
+    ).history["val_loss"]
+    assert counts == [18, 18]
+    if kind == "dataset":  # a generator goes on, behind what TensorFlow has fetched
+        np.testing.assert_allclose(losses[-1], mean_loss(learner, BATCHES[:6]), rtol=1e-6)
+
+
+def test_an_interrupted_evaluation_leaves_the_learner_as_it_was(learner):
+    class Stop(keras.callbacks.Callback):
+        def on_test_batch_begin(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        learner.evaluate(dataset(), steps=1, callbacks=[Stop()], verbose=0)
+    learner.evaluate(dataset(), steps=4, verbose=0)
+    assert number_of_tasks(learner) == 12
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("there", [2, PER_CALL])
+def test_data_that_ends_earlier_is_used_up_with_a_warning(learner, there, known):
+    data = dataset().take(there)
+    if not known:
+        data = data.take_while(lambda *_: True)
+    with pytest.warns(UserWarning, match="ran out of data") if there == PER_CALL else nullcontext():
+        found = learner.evaluate(data, steps=there + 1, verbose=0)
+    np.testing.assert_allclose(found, mean_loss(learner, BATCHES[:there]), rtol=1e-6)
 
 
 WRONG = {
     "an epoch": (
-        lambda learner: learner.fit(TASKS.train.batches(3), steps_per_epoch=6, verbose=0),
+        lambda learner: learner.fit(dataset(), steps_per_epoch=6, verbose=0),
         "`steps_per_epoch` must be a multiple of `steps_per_execution`.*steps_per_epoch=6 and "
         "steps_per_execution=4",
     ),
-    "no dataset": (
-        lambda learner: learner.evaluate(generator(), steps=3, verbose=0),
-        "`steps` must be a multiple of `steps_per_execution`.*steps=3.*tf.data.Dataset",
-    ),
     "no number": (
-        lambda learner: learner.evaluate(TASKS.valid.batches(3), steps="3", verbose=0),
-        "`steps` must be an integer",
+        lambda learner: learner.evaluate(dataset(), steps="3", verbose=0),
+        "`steps` must be an integer of at least 1",
+    ),
+    "none": (
+        lambda learner: learner.predict(ARRAYS[0], steps=0, verbose=0),
+        "`steps` must be an integer of at least 1 .*None for all.* Received: 0",
+    ),
+    "no epoch": (
+        lambda learner: learner.fit(*ARRAYS, steps_per_epoch=0, verbose=0),
+        "`steps_per_epoch` must be an integer of at least 1",
+    ),
+    "no validation": (
+        lambda learner: learner.fit(*ARRAYS, validation_data=ARRAYS, validation_steps=0, verbose=0),
+        "`validation_steps` must be an integer of at least 1",
     ),
 }
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_what_keras_would_round_up_is_an_error(learner, name):
+def test_numbers_that_keras_would_replace_are_errors(learner, name):
     before = int(learner.optimizer.iterations)
     call, message = WRONG[name]
     with pytest.raises(ValueError, match=message):

@@ -177,6 +177,9 @@ def test_many_classes_list_their_mistakes_instead_of_a_table():
         (["predict"], "--model is needed"),
         (["predict", "nothing.keras", "new"], "--model must be"),
         (["adapt", "support", "nowhere"], "--query must be a folder"),
+        (["adapt", "nowhere", "new", "--save=adapted.h5"], "--save must end in .keras"),
+        (["adapt", "nowhere", "new", "--output=new"], "--output must be a file"),
+        (["predict", "nowhere", "new", "--figure=a.docx"], "--figure must end in .png or"),
         (
             ["adapt", "support", "new", "--learner=omniglot", "--views=6"],
             "only for --learner=photos. Received: --learner=omniglot",

@@ -1,11 +1,14 @@
 """The end of a run calibrates a classifier on validation tasks."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
 
 import meta_tf
 from meta_tf.command import finish
+from meta_tf.command.main import read
 
 RNG = np.random.default_rng(0)
 LABELS = np.arange(400) % 40
@@ -43,3 +46,19 @@ def test_a_part_with_few_tasks_does_not_stop_the_end_of_a_run(learner):
     said = finish._calibrated(learner, Few(), seed=0)
     assert said.startswith("Not calibrated: ") and "ends after 7 tasks" in said
     assert learner.calibration is None
+
+
+def test_a_task_is_drawn_if_it_consists_of_pictures_whatever_sizes_the_model_takes(tmp_path):
+    layers = keras.layers
+    words = ["--task=images", f"--data_dir={tmp_path}", f"--workdir={tmp_path}"]
+    train, evaluation = read("train", words), SimpleNamespace(settings={})
+    any_size = keras.Sequential(
+        [keras.Input([None, None, 1]), layers.Conv2D(2, 3), layers.GlobalMaxPooling2D()]
+    )
+    flat = keras.Sequential([keras.Input([5, 5, 2]), layers.Flatten()])
+    for body, channels, drawn in ((any_size, 1, {"task"}), (flat, 2, set())):
+        x = RNG.uniform(size=[100, 5, 5, channels]).astype("float32")
+        tasks = meta_tf.tasks.from_arrays(x, np.arange(100) % 20, ways=2)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        learner = meta_tf.MetaLearner(body, meta_tf.ProtoNet(ways=2), loss)
+        assert {*finish._figures(train, learner, tasks, evaluation)} == drawn

@@ -53,7 +53,9 @@ def test_a_model_that_scales_learns_from_pixels_as_one_that_does_not_from_scaled
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
 
 
-SCALED_TWICE = r"`(support|query)_x` must hold pixels from 0 to 255, as the model scales .*scale=Fa"
+SCALED_TWICE = (
+    r"`(support_x|query_x|x|inputs)` must hold pixels from 0 to 255, as the model scales .*scale=Fa"
+)
 
 
 @pytest.mark.parametrize("options", [{}, {"steps_per_execution": 2}, {"run_eagerly": True}])
@@ -70,7 +72,12 @@ def test_everything_that_is_given_examples_refuses_them():
     learner = rescaling()
     x, y = next(iter(batches(True)))
     tasks = from_arrays(PIXELS, LABELS, **SIZES)
+    fitted = learner.adapt(PIXELS[:3], [0, 1, 2])
     for given in (
+        lambda: fitted.predict(PIXELS / 255, verbose=0),
+        lambda: fitted.predict_one_by_one(PIXELS / 255),
+        lambda: fitted.predict_on_batch(PIXELS / 255),
+        lambda: fitted(PIXELS / 255),
         lambda: learner.evaluate(x, y, verbose=0),
         lambda: learner.predict(x, verbose=0),
         lambda: learner(x),
@@ -189,7 +196,12 @@ def test_pixels_are_refused_by_a_learner_of_scaled_ones_also_from_its_file(train
     for learner in (trained, loaded):
         with pytest.raises(ValueError, match=r"no value exceeded .*Received: pixels up to 2"):
             learner.adapt(PIXELS[:3].astype("float32"), [0, 1, 2])
-        learner.adapt(PIXELS[:3] / np.float32(255), [0, 1, 2])
+        fitted = learner.adapt(PIXELS[:3] / np.float32(255), [0, 1, 2])
+        fitted.save(tmp_path / "fitted.keras")
+        for one in (fitted, keras.models.load_model(tmp_path / "fitted.keras")):
+            with pytest.raises(ValueError, match=r"`x` must.* no value exceeded .*pixels up to 2"):
+                one.predict(PIXELS[3:6].astype("float32"), verbose=0)
+            one.predict(LEGITIMATE["augmented"], verbose=0)
         for kind in ("resized", "augmented", "black", "black and white", "from -1"):
             learner.adapt(LEGITIMATE[kind][:3], [0, 1, 2])
 

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
+from meta_tf.layers.table_columns import MISSING
 from meta_tf.network.standardized import StandardizedLoss, statistics_of
 from tests.exported import litert_signatures, needs_litert, needs_onnx, run_onnx
 from tests.marks import exhaustive, slow
@@ -209,6 +210,19 @@ def test_numbers_that_are_all_the_same_are_left_at_their_scale():
     found = statistics_of("x", np.concatenate([constant, X[:, :1]], 1))
     assert found.deviation[0] == 1
     assert found.mean[0] == pytest.approx(0.1)
+
+
+def test_gaps_do_not_count_and_change_nothing_for_other_columns():
+    rng = np.random.default_rng(0)
+    values = np.stack([np.full(50_000, 0.1), rng.normal(1e5, 1, 50_000)], 1).astype(np.float32)
+    gaps = rng.random(50_000) < 0.2
+    with_gaps = np.stack([*values.T, np.where(gaps, MISSING, values[:, 1]), 0 * gaps + MISSING], 1)
+    mean, deviation = statistics_of("x", with_gaps.astype(np.float32))
+    known = values[~gaps, 1].astype(np.float64)
+    expected = [*values.mean(0, np.float64), known.mean(), 0]
+    np.testing.assert_allclose(mean, expected, rtol=1e-12)
+    expected = [1, values[:, 1].astype(np.float64).std(), known.std(), 1]
+    np.testing.assert_allclose(deviation, expected, rtol=1e-9)
 
 
 def test_other_parts_are_standardized_by_a_sample():

@@ -127,16 +127,16 @@ def test_a_copy_under_another_number_is_not_gone_on_from(tmp_path, learner, caps
 
 
 def made(folder, *words):
-    """What a run in a folder is made with, and its algorithm."""
+    """What a run in a folder is made with."""
     settings = read("train", [f"--workdir={folder}", *words])
-    algorithm = build.build_algorithm(settings)
-    return made_with(settings, algorithm), algorithm
+    return made_with(settings, build.build_algorithm(settings))
 
 
 def start_of(folder, *words):
     """The checkpoint from which a run continues."""
     run = made(folder, *words)
-    return find_start(flags_of(folder), lambda checkpoint: wrong_with(checkpoint, *run))
+    load = keras.models.load_model
+    return find_start(flags_of(folder), lambda checkpoint: wrong_with(checkpoint, run, load))
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def start_of(folder, *words):
     ],
 )
 def test_a_checkpoint_of_another_run_is_not_gone_on_from(tmp_path, learner, words, named, capsys):
-    settings = made(tmp_path, "--hidden=2")[0].texts()
+    settings = made(tmp_path, "--hidden=2").texts()
     for iteration in (10, 20):
         path = checkpoints.save_checkpoint(learner, tmp_path, iteration, settings=settings)
     if not named:

@@ -222,7 +222,9 @@ def test_too_little_memory_is_told_in_a_line_with_what_to_lower(
     assert "error: out of memory: Unable to allocate 7 TiB. Lower --meta_batch_size or" in line
 
 
-def test_the_learner_with_the_lowest_validation_loss_is_taken(in_process, tmp_path, capsys):
+def test_the_learner_with_the_lowest_validation_loss_is_taken(
+    in_process, tmp_path, monkeypatch, capsys
+):
     run = tmp_path / "run"
     # An outer step size at which the loss rises after the first epoch.
     words = ["train", *TINY, "--iterations=10", "--meta_lr=0.5", f"--workdir={run}"]
@@ -241,5 +243,8 @@ def test_the_learner_with_the_lowest_validation_loss_is_taken(in_process, tmp_pa
     )
     for one, other in zip(taken.get_weights(), kept.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+    loaded, load = [], keras.models.load_model
+    monkeypatch.setattr("keras.models.load_model", lambda path: loaded.append(path) or load(path))
     assert command.main(words) == 0  # the same run without the flag: the last learner
+    assert loaded == [run / "checkpoints" / files[-1]]  # once: it can be large
     assert json.loads((run / "results.json").read_text())["iterations"] == 10

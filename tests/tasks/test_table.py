@@ -123,6 +123,11 @@ def changed(**columns):
             changed(dose=pandas.Timestamp("2026")),
             "'dose' must contain numbers.*'1D'.*, or leave it",
         ),
+        (
+            changed(dose=[f"2026-01-{i % 28 + 1:02}" for i in range(200)]),
+            r"'dose' must contain numbers. Received: dates as .*to_datetime\(table\['dose'\]\) - ",
+        ),
+        (changed(dose="24.12.2026"), "'dose' must contain numbers. Received: dates as texts"),
         (changed(dose=np.nan), "'dose', in which 200 of 200 rows are empty"),
         (
             changed(dose=np.r_[np.inf, np.ones(199)]),
@@ -133,6 +138,7 @@ def changed(**columns):
             changed(effect=1e300 * RNG.normal(size=ROWS)),
             "'effect' must contain numbers that differ",
         ),
+        (changed(dose=1e39), "'dose' must contain numbers below 3.4e38.* Received: 1e\\+39"),
         ({"kind": "ranking"}, "`kind` must be one of"),
         ({"kind": "regression", "target": "ill"}, "'ill' must contain numbers"),
         (changed(effect=pandas.Timestamp("2026")), "'effect' must contain numbers.*'1D'"),
@@ -170,7 +176,11 @@ def test_a_file_of_lists_that_holds_none(tmp_path, lists):
         ),
         ("patient,dose,effect\na,1,2,3\nb,1,2,3\n", "a column name for every value"),
         ("patient,dose,effect\na,1,2\nb,1,2,3,4\n", "cannot be read.*ParserError"),
-        ("patient,dose,effect\na,1,2\nb,\xff,2\n", "cannot be read.*UnicodeDecodeError"),
+        (
+            "patient,dose,effect\na,1,2\nb,\xff,2\n",
+            "cannot be read.*UnicodeDecodeError.*, as UTF-8",
+        ),
+        ("patient;dose;effect\na;1,5;2\n", "commas between its columns.*';' between them"),
     ],
 )
 def test_a_file_that_is_no_table(tmp_path, text, message):
@@ -229,6 +239,27 @@ def test_few_whole_numbers_and_names_are_classes_and_a_line_says_so(values, kind
     assert capsys.readouterr().out.startswith(line)
     if kind == "classification":
         assert source.ways == 2
+
+
+def test_names_of_columns_can_be_numbers():
+    table = pandas.DataFrame(TABLE[["patient", *FEATURES, "effect"]].to_numpy(float))
+    found = from_table(table, 3, 0, [1, 2], shots=3)
+    assert found.columns.features == ("1", "2")
+    same(batch(found), batch(from_table(TABLE, "effect", "patient", FEATURES, shots=3)))
+    rows = {1: [7.0], 2: [1]}
+    np.testing.assert_array_equal(found.columns.rows(rows), [[7, 1]])
+
+
+def test_a_line_says_which_features_are_texts_and_that_numbers_among_them_are_none(capsys):
+    ages = np.where(np.arange(200) % 50, (np.arange(200) % 9 + 30).astype(str), "?")
+    table = TABLE.assign(age=ages, comma=[f"{i % 3},5" for i in range(200)])
+    from_table(table, "effect", "patient", ["dose", "ill", "age", "comma"], shots=3)
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert "4 features: dose, ill (2 categories), age (10 categories), comma (3 cat" in first
+    assert [line.split(":")[0] for line in lines] == [
+        "'age' holds 9 different numbers as texts, and '?'",
+        "'comma' holds 3 different numbers as texts",
+    ]
 
 
 def test_whole_numbers_are_numbered_by_size_even_if_they_are_floats():

@@ -312,12 +312,6 @@ def test_what_a_model_does_not_tell_is_taken_from_an_object_alone():
         meta_tf.MetaLearner(model, loss="sparse_categorical_crossentropy")
 
 
-def test_an_algorithm_of_logits_takes_no_loss_of_probabilities():
-    model = keras.Sequential([keras.Input([3]), layers.Dense(4, "softmax")])
-    with pytest.raises(ValueError, match=r"`loss` must take logits, which ProtoNet returns"):
-        meta_tf.MetaLearner(model, meta_tf.ProtoNet(2), "sparse_categorical_crossentropy")
-
-
 @keras.saving.register_keras_serializable("wrong_input")
 @dataclasses.dataclass(frozen=True)
 class MovesNothing(meta_tf.MAML):

@@ -1,0 +1,102 @@
+"""A loss that does not fit what an algorithm predicts is an error of the constructor."""
+
+import keras
+import numpy as np
+import pytest
+
+import meta_tf
+
+layers, losses = keras.layers, keras.losses
+CE = losses.SparseCategoricalCrossentropy(from_logits=True)
+SMALL = {"width": 2, "blocks": 1, "heads": 1}
+
+
+def model(outputs=3, activation=None, name="net"):
+    head = layers.Dense(outputs, activation, name="head")
+    return keras.Sequential([keras.Input([2]), head], name=name)
+
+
+CLASSIFIERS = {
+    "ProtoMAML": meta_tf.ProtoMAML(),
+    "ProtoNet": meta_tf.ProtoNet(3),
+    "MatchingNet": meta_tf.MatchingNet(3),
+    "R2D2": meta_tf.R2D2(3),
+    "LogisticRegression": meta_tf.LogisticRegression(3),
+    "InContext": meta_tf.InContext(ways=3, **SMALL),
+    "votes": meta_tf.InContext(ways=3, answer="votes", **SMALL),
+}
+# Of numbers, of one-hot targets, of other classes than one of several, of distributions.
+NOT_OF_CLASSES = [
+    "mse",
+    losses.Huber(),
+    losses.CategoricalCrossentropy(from_logits=True),
+    losses.BinaryCrossentropy(from_logits=True),
+    losses.Circle(),
+    meta_tf.GaussianLoss(),
+]
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_an_algorithm_that_classifies_takes_a_loss_of_class_numbers(name):
+    algorithm = CLASSIFIERS[name]
+    learner = meta_tf.MetaLearner(model(), algorithm, CE)
+    learner.algorithm = algorithm
+    meta_tf.MetaLearner(model(), algorithm, lambda y, predicted: predicted[:, 0])
+    for loss in NOT_OF_CLASSES:
+        with pytest.raises(
+            ValueError,
+            match=f"`loss` must compare class numbers .* {type(algorithm).__name__}, which .*"
+            r"Received: \w+\. Pass loss=keras.losses.Sparse",
+        ):
+            meta_tf.MetaLearner(model(), algorithm, loss)
+
+
+@pytest.mark.parametrize("algorithm", [meta_tf.ALPaCA(), meta_tf.InContext(**SMALL)])
+def test_an_algorithm_for_regression_takes_no_class_numbers(algorithm):
+    with pytest.raises(ValueError, match=r"GaussianLoss\(\) for ALPaCA|`ways` must be the number"):
+        meta_tf.MetaLearner(model(), algorithm, CE)
+
+
+@pytest.mark.parametrize("loss", ["sparse_categorical_crossentropy", "kl_divergence"])
+def test_an_algorithm_of_logits_takes_no_loss_of_probabilities(loss):
+    message = f"`loss` must take logits, which ProtoNet returns. Received: {loss}"
+    with pytest.raises(ValueError, match=message):
+        meta_tf.MetaLearner(model(4, "softmax"), meta_tf.ProtoNet(2), loss)
+
+
+@pytest.mark.parametrize(
+    ("loss", "activation"),
+    [
+        (losses.KLDivergence(), "softmax"),
+        (losses.CategoricalGeneralizedCrossEntropy(), "softmax"),
+        (losses.CategoricalFocalCrossentropy(), "softmax"),
+        (losses.BinaryFocalCrossentropy(), "sigmoid"),
+    ],
+)
+def test_a_loss_of_probabilities_needs_a_model_of_them(loss, activation):
+    meta_tf.MetaLearner(model(3, activation), loss=loss)
+    with pytest.raises(ValueError, match=r"`loss` must fit.*'net', which ends in linear"):
+        meta_tf.MetaLearner(model(3), loss=loss)
+
+
+@pytest.mark.parametrize("loss", [CE, losses.CategoricalCrossentropy(from_logits=True)])
+def test_a_single_output_chooses_no_class(loss):
+    meta_tf.MetaLearner(model(1), loss=losses.BinaryCrossentropy(from_logits=True))
+    with pytest.raises(ValueError, match=r"one output of 'net'.*BinaryCrossentropy"):
+        meta_tf.MetaLearner(model(1), loss=loss)
+
+
+def test_another_algorithm_must_fit_the_loss_too():
+    learner = meta_tf.MetaLearner(model(), meta_tf.MAML(), "mse")
+    with pytest.raises(ValueError, match="`loss` must compare class numbers"):
+        learner.algorithm = meta_tf.ProtoNet(3)
+    assert learner.algorithm == meta_tf.MAML()
+
+
+def test_probabilities_of_separate_yes_and_no_answers_are_no_softmax():
+    learner = meta_tf.MetaLearner(
+        model(1), meta_tf.MAML(), losses.BinaryCrossentropy(from_logits=True)
+    )
+    fitted = learner.adapt(np.eye(2, dtype="float32"), np.array([[0.0], [1.0]]))
+    with pytest.raises(ValueError, match="Probabilities need a learner that classifies"):
+        fitted.predict_proba(np.eye(2, dtype="float32"))
