@@ -1,18 +1,21 @@
 """Limits `fit`, `evaluate` and `predict` to the requested number of batches.
 
-Keras rounds the number up to whole calls of `steps_per_execution` batches, and takes 0 for all.
+Keras rounds the number up to whole calls of `steps_per_execution` batches, and replaces 0 by
+another number.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import keras
 
 from meta_tf.checks import check_integer
+
+_NUMBERS = ("batch_size", "validation_batch_size", "steps", "steps_per_epoch", "validation_steps")
 
 
 @contextlib.contextmanager
@@ -23,11 +26,7 @@ def exactly(learner: keras.Model, what: str, steps: int | None) -> Iterator[None
       learner: the learner.
       what: the calls into TensorFlow to limit, `"test"` or `"predict"`.
       steps: the number of batches; all if None.
-
-    Raises:
-      ValueError: if `steps` is not a whole number of at least 1.
     """
-    check_batches("steps", steps)
     per_call = learner.steps_per_execution
     if steps is None or steps % per_call == 0:
         yield
@@ -49,15 +48,15 @@ def exactly(learner: keras.Model, what: str, steps: int | None) -> Iterator[None
             setattr(learner, name, whole)
 
 
-def check_batches(name: str, steps: Any) -> None:
-    """Raises ValueError if a number of batches is given that is not one."""
-    if steps is not None:
-        check_integer(name, steps, 1, "or None for all batches")
+def check_numbers(options: Mapping[str, Any]) -> None:
+    """Raises ValueError if an option for the number or the size of batches is not one."""
+    for name in _NUMBERS:
+        if options.get(name) is not None:
+            check_integer(name, options[name], 1, "or None")
 
 
 def check_whole_calls(steps: int | None, per_call: int) -> None:
     """Raises ValueError if `fit` would make more outer steps than an epoch has."""
-    check_batches("steps_per_epoch", steps)
     if steps is not None and steps % per_call:
         raise ValueError(
             "`steps_per_epoch` must be a multiple of `steps_per_execution`, because each call into "

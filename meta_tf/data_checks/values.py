@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
+from meta_tf.batch.exact_steps import check_numbers
 from meta_tf.batch.sizes import blank_padding, sizes_in
 from meta_tf.data_checks.batch import BATCH_KEYS, check_batch
 from meta_tf.data_checks.finite import as_error, require_finite
@@ -124,6 +125,10 @@ def checked_call(method: Callable[..., Any]) -> Callable[..., Any]:
         given = signature.bind(self, *args, **options).arguments
         del given["self"]
         given |= given.pop("kwargs", {})  # those that Keras itself passes
+        check_numbers(given)
+        for name in ("class_weight", "sample_weight"):
+            if given.get(name) is not None:
+                raise no_weights(f"`{name}`")
         x, y = given.get("x"), given.get("y")
         if isinstance(x, _NO_DATASETS) and not isinstance(y, dict):
             check_batch(self.algorithm, self.network, x, y)
@@ -138,6 +143,14 @@ def checked_call(method: Callable[..., Any]) -> Callable[..., Any]:
 
     call.__signature__ = signature  # type: ignore[attr-defined]
     return call
+
+
+def no_weights(received: str) -> ValueError:
+    """The error for weights of tasks."""
+    return ValueError(
+        "`sample_weight` and `class_weight` are not supported: all tasks have the same weight. "
+        f"Received: {received}. Leave it out."
+    )
 
 
 def forget_functions(model: Any) -> None:

@@ -122,27 +122,13 @@ def evaluate(
     batches = itertools.chain([first], batches)
     metrics = task_metrics(learner, metric, x, y)
     name, *others = metrics
-    sizes, compared, sureness = TaskSizes(), None, None
+    beside = _Beside(learner)
     if baselines is not False and comparable(learner, name, x, y):
-        compared = Compared(learner, name, tasks_number, baselines)
+        beside.compared = Compared(learner, name, tasks_number, baselines)
     if metric is None and name == "accuracy" and y.shape.rank == 2 and classifies(learner):
-        sureness = Sureness()
-    shown = sys.stdout.isatty() if verbose == "auto" else verbose
-    bar = keras.utils.Progbar(tasks_number, verbose=int(shown), unit_name="task")
-    collected, done = [], 0
-    for x, y, predictions, found in _measured(
-        learner, tuple(metrics.values()), steps, batch_with, batches, tasks_number
-    ):
-        if not done or sizes_in(x):
-            sizes.see(x, y, len(found))
-        if compared is not None:
-            compared.see(x, y, len(found))
-        if sureness is not None:
-            _add(sureness, learner, x, y, predictions[:, -1], len(found))
-        collected.append(found)
-        done += len(found)
-        bar.update(done)
-    values = np.concatenate(collected)
+        beside.sureness = Sureness()
+    measured = _measured(learner, tuple(metrics.values()), steps, batch_with, batches, tasks_number)
+    values = _collected(measured, beside, tasks_number, verbose)
     per_task, last = values[..., 0], values[:, -1, 1:]
     mean, ci95 = mean_and_interval(per_task)
     return Evaluation(
@@ -152,15 +138,60 @@ def evaluate(
         ci95=tuple(ci95.tolist()),
         tasks=tasks_number,
         seed=seed,
-        **sizes.of_all(),
+        **beside.sizes.of_all(),
         batch_norm=learner.network.batch_norm,
         batch_with=batch_with,
         algorithm=_described(learner.algorithm),
         settings=learner.algorithm.get_config(),
         per_task=per_task,
-        others=_after_last_step(others, last, sureness),
-        baselines={} if compared is None else compared.against(per_task[:, -1]),
+        others=_after_last_step(others, last, beside.sureness),
+        baselines=beside.compared.against(per_task[:, -1]) if beside.compared else {},
     )
+
+
+class _Beside:
+    """What an evaluation finds besides the metrics.
+
+    The sizes of the tasks and, where there are any, the baselines and the learner's probabilities.
+    """
+
+    def __init__(self, learner: MetaLearner):
+        self._learner = learner
+        self.sizes = TaskSizes()
+        self.compared: Compared | None = None
+        self.sureness: Sureness | None = None
+
+    def see(self, x: Any, y: Tensor, predictions: Any, tasks: int) -> None:
+        """Adds the first tasks of a batch, by predictions [T, steps + 1, Q, ...]."""
+        self.sizes.see(x, y, tasks)
+        if self.compared:
+            self.compared.see(x, y, tasks)
+        if self.sureness:
+            sets = {"support_y": x["support_y"], "query_y": y, "predictions": predictions[:, -1]}
+            for task in range(tasks):
+                one = cut({name: t[task] for name, t in {**sets, **sizes_in(x)}.items()})
+                self.sureness.add(self._probabilities(one), one["query_y"].numpy())
+
+    def _probabilities(self, task: dict[str, Tensor]) -> np.ndarray:
+        logits = logits_of(self._learner.network.loss, task["predictions"].numpy())
+        calibration = self._learner.calibration
+        if calibration:
+            logits = logits / calibration.temperature(*size_of(task["support_y"]))
+        return softmax(logits)
+
+
+def _collected(
+    measured: Iterable[Any], beside: _Beside, tasks_number: int, verbose: Any
+) -> np.ndarray:
+    """The metrics [n, steps + 1, M] of batches from `_measured`, with a progress bar."""
+    shown = sys.stdout.isatty() if verbose == "auto" else verbose
+    bar = keras.utils.Progbar(tasks_number, verbose=int(shown), unit_name="task")
+    collected: list[np.ndarray] = []
+    for x, y, predictions, found in measured:
+        beside.see(x, y, predictions, len(found))
+        collected.append(found)
+        bar.add(len(found))
+    return np.concatenate(collected)
 
 
 def _checked(learner: MetaLearner, batches: Iterable[Any]) -> Iterator[Batch]:
@@ -214,19 +245,6 @@ def _after_last_step(
         (nll,), (half,) = mean_and_interval(sureness.losses()[:, np.newaxis])
         found |= {"nll": (float(nll), float(half)), "ece": (sureness.ece(), None)}
     return found
-
-
-def _add(
-    sureness: Sureness, learner: MetaLearner, x: Any, y: Tensor, predictions: Tensor, tasks: int
-) -> None:
-    """Adds the probabilities of the first tasks of a batch, by predictions [T, Q, N]."""
-    all_of = {"support_y": x["support_y"], "query_y": y, "predictions": predictions, **sizes_in(x)}
-    calibration = learner.calibration
-    for task in range(tasks):
-        one = cut({name: t[task] for name, t in all_of.items()})
-        logits = logits_of(learner.network.loss, one["predictions"].numpy())
-        temperature = calibration.temperature(*size_of(one["support_y"])) if calibration else 1.0
-        sureness.add(softmax(logits / temperature), one["query_y"].numpy())
 
 
 @functools.lru_cache(maxsize=8)

@@ -14,7 +14,13 @@ from meta_tf.data_checks.metrics import check_metrics
 from meta_tf.data_checks.targets import check_labels
 from meta_tf.evaluation.metrics import OF_GAUSSIANS, TASK_METRICS
 from meta_tf.learner import MetaLearner
-from meta_tf.network.check_loss import ignored_class, is_gaussian, loss_function, loss_name
+from meta_tf.network.check_loss import (
+    check_values,
+    ignored_class,
+    is_gaussian,
+    loss_function,
+    loss_name,
+)
 from meta_tf.network.masks import both, mask_of, masked_mean, packed, unpacked, with_mask
 from meta_tf.types import Tensor, Tensors
 
@@ -93,6 +99,7 @@ def _of_one(metric: Callable[[Tensor, Tensors], Tensor], ignored: int | None) ->
 def _mean_of(metric: Callable[[Any, Any], Any]) -> TaskMetric:
     def mean_of(y: Tensor, predictions: Tensors) -> Tensor:
         values = metric(y, predictions)
+        check_values("metric", values, predictions)
         mask = both(mask_of(predictions), mask_of(values))
         return masked_mean(tf.cast(values, tf.float32), mask)
 

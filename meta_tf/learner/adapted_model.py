@@ -15,6 +15,7 @@ from tensorflow.python.eager.record import could_possibly_record  # there is no 
 
 from meta_tf import gaussian
 from meta_tf.algorithms import Algorithm
+from meta_tf.batch.exact_steps import check_numbers, exactly
 from meta_tf.calibration import Calibration, softmax
 from meta_tf.checks import check_number, check_text
 from meta_tf.data_checks.batch import check_inputs, check_ranges, right_inputs
@@ -219,13 +220,33 @@ class AdaptedModel(keras.Model):
         They skip Keras's input pipeline and its compilation, which take many times longer for
         each task than a small model takes to predict.
         """
+        check_numbers({"batch_size": batch_size, "steps": steps})
         x = read_inputs(self.network, self._pictures, "x", x)
         arrays = _number_of(x) is not None
         if arrays:  # Keras would number an example within its batch of 32
             x = self._as_some("x", x)
         if not arrays or steps is not None or callbacks:
-            return super().predict(x, batch_size, verbose, steps, callbacks)
+            with exactly(self, "predict", steps):
+                return super().predict(x, batch_size, verbose, steps, callbacks)
         return self._in_batches(x, batch_size or AT_ONCE, verbose)
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Works as `keras.Model.evaluate`, with as many batches as requested."""
+        check_numbers({"batch_size": batch_size, "steps": steps})
+        with exactly(self, "test", steps):
+            return super().evaluate(
+                x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict
+            )
 
     def _in_batches(self, x: Tensors, size: int, verbose: Any) -> Any:
         """Predictions [B, ...] for checked inputs, in batches of `size`, as arrays."""

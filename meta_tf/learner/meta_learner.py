@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from meta_tf.algorithms import MAML, Algorithm
 from meta_tf.algorithms.embedding import EmbeddingLearner
-from meta_tf.batch.exact_steps import check_batches, check_whole_calls, exactly
+from meta_tf.batch.exact_steps import check_whole_calls, exactly
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.sizes import (
     cut,
@@ -302,23 +302,34 @@ class MetaLearner(keras.Model):
         self._compile_for_use()
 
     def compile(
-        self, optimizer: Any = "adam", *, jit_compile: Any = "auto", **options: Any
+        self,
+        optimizer: Any = "adam",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        *,
+        jit_compile: Any = "auto",
+        **options: Any,
     ) -> None:
         """Prepares for `fit`, as `keras.Model.compile` does.
 
         Args:
           optimizer: the outer optimiser, a Keras optimiser or its name.
+          loss: must be None: adaptation needs the loss without `compile` too, so it is an
+            argument of the constructor.
+          loss_weights: must be None.
+          metrics: metrics for `fit` and `evaluate`, or their names.
           jit_compile: whether XLA compiles the step over a batch of tasks; `"auto"`
             compiles where measurements showed a gain. XLA is never used where its
             second derivatives are wrong (max-pooling).
-          **options: `metrics`, `steps_per_execution`, `run_eagerly` and so on.
+          **options: `steps_per_execution`, `run_eagerly` and so on.
         """
-        for name in ("loss", "loss_weights"):
-            if options.get(name) is not None:
+        for name, value in {"loss": loss, "loss_weights": loss_weights}.items():
+            if value is not None:
                 raise ValueError(
                     f"`{name}` is not an argument of `MetaLearner.compile`: adaptation needs the "
                     "loss without `compile` too. Pass it to the constructor: "
-                    f"MetaLearner(model, algorithm, loss=...). Received: {options[name]!r}."
+                    f"MetaLearner(model, algorithm, loss=...). Received: {value!r}."
                 )
         _check_optimizer(optimizer)
         if jit_compile is not None:
@@ -327,12 +338,11 @@ class MetaLearner(keras.Model):
         for name in ("run_eagerly", "auto_scale_loss"):
             check_switch(name, options.get(name, False))
         self._follow_the_model()
-        super().compile(optimizer, jit_compile=False, **options)
-        given = [options.get("metrics"), options.get("weighted_metrics")]
-        metrics = keras.tree.flatten([m for m in given if m is not None])
-        metrics = [found_metric(metric) for metric in metrics]
+        super().compile(optimizer, metrics=metrics, jit_compile=False, **options)
+        given = [m for m in (metrics, options.get("weighted_metrics")) if m is not None]
+        found = [found_metric(metric) for metric in keras.tree.flatten(given)]
         # Not in a list attribute: Keras would add those metrics to this model's.
-        self._check_metrics = lambda *shapes: check_metrics("metrics", metrics, *shapes)
+        self._check_metrics = lambda *shapes: check_metrics("metrics", found, *shapes)
         if self.optimizer is not None:
             # Build now: the slots then have the same order as in a saved learner when it is loaded.
             with self.distribute_strategy.scope():
@@ -409,7 +419,6 @@ class MetaLearner(keras.Model):
                 "`trainable = True` on the layers to learn."
             )
         check_whole_calls(options.get("steps_per_epoch"), self.steps_per_execution)
-        check_batches("validation_steps", options.get("validation_steps"))
         self.calibration = None
         self._get_ready()
         check_replicas(self)

@@ -14,7 +14,7 @@ from meta_tf.batch.replicas import for_optimizer, logs_for_keras, replicas_here
 from meta_tf.batch.sizes import cut, each_by_itself, how_to_run, sizes_in
 from meta_tf.batch.whole_executions import WholeExecutions
 from meta_tf.data_checks.finite import require_finite_step
-from meta_tf.data_checks.values import looks_right, right_batch_in_fit, tensors_of
+from meta_tf.data_checks.values import looks_right, no_weights, right_batch_in_fit, tensors_of
 from meta_tf.network.masks import packed, unpacked
 from meta_tf.network.state import store_state
 from meta_tf.require import after
@@ -107,10 +107,7 @@ def _batch(
     """The parts `(x, y)` of a batch, as the tensors that `tensors` returns."""
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if sample_weight is not None:
-        raise ValueError(
-            "`sample_weight` and `class_weight` are not supported: all tasks have the same "
-            "weight. Received: a batch of three parts. Leave the third one out."
-        )
+        raise no_weights("a batch with a third part")
     if y is None:
         raise ValueError(
             "A batch for `fit` and `evaluate` must be (x, y) with y = query_y [T, Q, ...]. "

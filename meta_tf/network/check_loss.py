@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from meta_tf.gaussian import GaussianLoss
 
@@ -93,6 +94,24 @@ def is_gaussian(loss: Any) -> bool:
 def ignored_class(loss: Any) -> int | None:
     """The class number that a Keras loss ignores (`ignore_class`); None if there is none."""
     return getattr(loss, "ignore_class", None)
+
+
+def check_values(name: str, values: Any, predictions: Any) -> None:
+    """Raises ValueError if the values of a loss or a metric are those of broadcast targets.
+
+    A function `(y - predictions) ** 2` of y [S] and predictions [S, 1] returns values [S, S], whose
+    mean says little. `name` is the name of the argument with the function.
+    """
+    given, wanted = (tf.TensorShape(getattr(t, "shape", ())) for t in (values, predictions))
+    if given.rank is None or wanted.rank is None:
+        return
+    pairs = zip(given[1:], wanted[1:], strict=False)
+    if len(given) > len(wanted) or any(w == 1 and g not in (1, None) for g, w in pairs):
+        raise ValueError(
+            f"`{name}` must return at most one value for each prediction. Received: values of "
+            f"shape {tuple(given)} for predictions of shape {tuple(wanted)}. Targets of another "
+            "shape were broadcast: give them an axis, y[..., None], or compare predictions[..., 0]."
+        )
 
 
 def check_nothing_ignored(algorithm: Any, loss: Any) -> None:

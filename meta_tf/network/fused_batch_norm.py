@@ -30,15 +30,7 @@ def fused_batch_norm(
 
     γ and β are [C]. `statistics()` returns mean and variance, [C]. Gradients flow through all.
     """
-    y, mean, unbiased, *reserved = tf.raw_ops.FusedBatchNormV3(  # the last three for its gradient
-        x=x,
-        scale=gamma,
-        offset=beta,
-        mean=tf.zeros([0]),
-        variance=tf.zeros([0]),
-        epsilon=epsilon,
-        is_training=True,
-    )
+    y, mean, unbiased, *reserved = _kernel(x, gamma, beta, epsilon)
     known = x.shape.num_elements()  # then there are fewer operations to trace
     n: Any = float(known // x.shape[-1]) if known else tf.cast(tf.size(x) // x.shape[-1], x.dtype)
     free = max(n - 1, 1.0) if known else tf.maximum(n - 1, 1)
@@ -62,16 +54,7 @@ def fused_batch_norm(
 
         P(g) = g - mean(g) - z mean(g z):   γ r P(g),  Σ g z,  Σ g.
         """
-        found = tf.raw_ops.FusedBatchNormGradV3(
-            y_backprop=g,
-            x=x,
-            scale=gamma,
-            reserve_space_1=reserved[0],
-            reserve_space_2=reserved[1],
-            reserve_space_3=reserved[2],
-            epsilon=epsilon,
-            is_training=True,
-        )[:3]
+        found = _gradient_kernel(g, x, gamma, reserved, epsilon)
 
         def backward(a: Tensor, b: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
             # a, b, c are the gradients of the loss with respect to those three. P is symmetric,
@@ -95,6 +78,35 @@ def fused_batch_norm(
         return tf.identity(y), lambda g: slope(g, x, gamma)
 
     return normalized(x, gamma, beta), lambda: statistics(x)
+
+
+def _kernel(x: Tensor, gamma: Tensor, beta: Tensor, epsilon: float) -> Any:
+    """y, mean, n / (n - 1) times the variance, and three tensors for `_gradient_kernel`."""
+    return tf.raw_ops.FusedBatchNormV3(
+        x=x,
+        scale=gamma,
+        offset=beta,
+        mean=tf.zeros([0]),
+        variance=tf.zeros([0]),
+        epsilon=epsilon,
+        is_training=True,
+    )
+
+
+def _gradient_kernel(
+    g: Tensor, x: Tensor, gamma: Tensor, reserved: list[Tensor], epsilon: float
+) -> Any:
+    """The gradients of Σ g y with respect to x, γ and β."""
+    return tf.raw_ops.FusedBatchNormGradV3(
+        y_backprop=g,
+        x=x,
+        scale=gamma,
+        reserve_space_1=reserved[0],
+        reserve_space_2=reserved[1],
+        reserve_space_3=reserved[2],
+        epsilon=epsilon,
+        is_training=True,
+    )[:3]
 
 
 def _mean(x: Tensor) -> Tensor:

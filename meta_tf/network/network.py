@@ -13,7 +13,7 @@ import tensorflow as tf
 from meta_tf.checks import check_choice
 from meta_tf.forks import note_use
 from meta_tf.network import missing_gradients  # noqa: F401 - registers them
-from meta_tf.network.check_loss import check_loss
+from meta_tf.network.check_loss import check_loss, check_values
 from meta_tf.network.check_model import (
     as_loss,
     check_model,
@@ -371,6 +371,7 @@ class Network:
             summed = self.loss.reduction == "sum"
         else:
             values = self.loss(y, predictions)
+        check_values("loss", values, predictions)
         mask = both(mask, mask_of(values))
         return masked_sum(values, mask) if summed else masked_mean(values, mask)
 

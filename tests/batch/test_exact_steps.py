@@ -144,7 +144,11 @@ WRONG = {
     ),
     "none": (
         lambda learner: learner.predict(ARRAYS[0], steps=0, verbose=0),
-        "`steps` must be an integer of at least 1 .*None for all.* Received: 0",
+        r"`steps` must be an integer of at least 1 \(or None\). Received: 0",
+    ),
+    "empty batches": (
+        lambda learner: learner.evaluate(*ARRAYS, 0, verbose=0),
+        r"`batch_size` must be an integer of at least 1 \(or None\). Received: 0",
     ),
     "no epoch": (
         lambda learner: learner.fit(*ARRAYS, steps_per_epoch=0, verbose=0),
@@ -164,6 +168,23 @@ def test_numbers_that_keras_would_replace_are_errors(learner, name):
     with pytest.raises(ValueError, match=message):
         call(learner)
     assert int(learner.optimizer.iterations) == before
+
+
+def test_an_adapted_model_takes_the_batches_it_is_asked_for(learner):
+    (x, y), size = BATCHES[0], 2
+    fitted = learner.adapt(x["support_x"][0], x["support_y"][0])
+    fitted.compile(loss="mse", steps_per_execution=PER_CALL)
+    x, y = ARRAYS[0]["query_x"][:, 0], ARRAYS[1][:, 0]
+    examples = tf.data.Dataset.from_tensor_slices((x, y)).batch(size)
+    expected = fitted(x[: 3 * size]).numpy()
+    found = fitted.predict(examples, None, 0, 3)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    found = fitted.evaluate(examples, steps=3, verbose=0)
+    np.testing.assert_allclose(found, np.mean((y[: 3 * size] - expected) ** 2), rtol=1e-6)
+    for call in (fitted.predict, fitted.evaluate):
+        for name in ("steps", "batch_size"):
+            with pytest.raises(ValueError, match=f"`{name}` must be an integer of at least 1"):
+                call(x, **{name: 0})
 
 
 def test_keras_itself_rounds_up():

@@ -1,8 +1,11 @@
 """A loss that does not fit what an algorithm predicts is an error of the constructor."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import meta_tf
 
@@ -100,3 +103,30 @@ def test_probabilities_of_separate_yes_and_no_answers_are_no_softmax():
     fitted = learner.adapt(np.eye(2, dtype="float32"), np.array([[0.0], [1.0]]))
     with pytest.raises(ValueError, match="Probabilities need a learner that classifies"):
         fitted.predict_proba(np.eye(2, dtype="float32"))
+
+
+X = np.arange(6, dtype="float32").reshape(3, 2)
+
+
+def squares(y, predictions):
+    return (y - predictions) ** 2
+
+
+@pytest.mark.parametrize("y", [X[:, 0], X[:, :1]])
+def test_targets_that_a_custom_loss_or_metric_broadcasts_are_an_error(y):
+    learner = meta_tf.MetaLearner(model(1), meta_tf.MAML(inner_steps=1), squares)
+    batches = tf.data.Dataset.from_tensors(({"support_x": X, "support_y": y, "query_x": X}, y))
+    split = SimpleNamespace(batches=lambda tasks, seed: batches.batch(1).repeat(2))
+    by_mean = meta_tf.MetaLearner(
+        model(1), meta_tf.MAML(inner_steps=0), lambda y, p: tf.reduce_mean(p)
+    )
+    if y.ndim == 2:
+        learner.adapt(X, y)
+        found = meta_tf.evaluate(by_mean, split, 2, metric=squares, verbose=0, baselines=False)
+        expected = np.mean((y - by_mean.model(X)) ** 2)
+        np.testing.assert_allclose(found.mean, expected, rtol=1e-6)
+        return
+    with pytest.raises(ValueError, match=r"`loss` must return .*\(3, 3\) .* shape \(3, 1\)"):
+        learner.adapt(X, y)
+    with pytest.raises(ValueError, match=r"`metric` must return at most one value"):
+        meta_tf.evaluate(by_mean, split, 2, metric=squares, verbose=0, baselines=False)

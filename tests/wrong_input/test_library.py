@@ -198,6 +198,7 @@ LEARNERS = [
     ],
     (lambda: learner_of()(algorithm=meta_tf.MAML(adapted="nothing")), "nothing.*head"),
     (lambda: make_learner().compile("adam", loss="mse"), "`loss` is not an argument"),
+    (lambda: make_learner().compile("adam", "mse"), "`loss` is not an argument.*Received: 'mse'"),
     (lambda: make_learner().compile("adam", loss_weights=[1]), "`loss_weights` is not an argument"),
     *integers(compiling, "steps_per_execution", 1),
     *choices(compiling, "jit_compile")[:1],
@@ -281,6 +282,7 @@ BATCHES = [
     ],
     (lambda: make_learner(optimizer=None).fit(X, Y), "`optimizer` must be given for `fit`"),
     (lambda: make_learner().fit(X, Y, sample_weight=np.ones(4), verbose=0), "`sample_weight`"),
+    (lambda: make_learner().fit(X, Y, class_weight={0: 1.0}, verbose=0), "Received: `class_weight"),
     (lambda: make_learner().trajectory(X, steps=-1), "`steps` must be an integer"),
     (lambda: make_learner().trajectory(X, steps=1.5), "`steps` must be an integer"),
 ]
