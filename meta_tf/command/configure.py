@@ -52,7 +52,10 @@ def train_of(values: flags.FlagValues) -> Train:
         algorithm=choices["algorithm"],
         learner=settings_of(Learner, values, ignored),
         ignored=frozenset(ignored),
-        set=tuple(values.set),
+        set=tuple(
+            f"{kind}.{argument}={text}"
+            for (kind, argument), text in _assigned(values.set, components).items()
+        ),
     )
 
 
@@ -86,8 +89,10 @@ def _components(values: flags.FlagValues) -> dict[str, Component]:
 
 def _choices(values: flags.FlagValues, components: Mapping[str, Component]) -> dict[str, Choice]:
     """The components with their arguments."""
-    assigned = _assigned(values.set, components)
     found = {}
+    assigned: dict[str, dict[str, Any]] = {kind: {} for kind in components}
+    for (kind, argument), text in _assigned(values.set, components).items():
+        assigned[kind][argument] = literal(text)
     for kind, component in components.items():
         own, given = component.flags(), {}
         for flag in registry.component_flags(kind):
@@ -136,8 +141,8 @@ def _check_preset(values: flags.FlagValues, algorithm: Component) -> None:
 
 def _assigned(
     texts: Sequence[str], components: Mapping[str, Component]
-) -> dict[str, dict[str, Any]]:
-    """The arguments from `--set`, for each component.
+) -> dict[tuple[str, str], str]:
+    """The texts of arguments from `--set`, by the kind of their component and their name.
 
     Args:
       texts: `kind.name=value`, or `name=value` for those from outside.
@@ -146,7 +151,7 @@ def _assigned(
     Raises:
       ValueError: if none, or several, of them have this argument.
     """
-    found: dict[str, dict[str, Any]] = {kind: {} for kind in components}
+    found = {}
     for text in texts:
         name, equals, value = text.partition("=")
         kind, dot, argument = name.rpartition(".")
@@ -168,5 +173,5 @@ def _assigned(
                 for kind, c in components.items()
             )
             raise ValueError(f"--set must name an argument. Received: --set={text}, but {known}.")
-        found[takers[0]][argument] = literal(value)
+        found[takers[0], argument] = value
     return found

@@ -67,11 +67,29 @@ def read_flags(
     elif "task" in by_hand and (learner := _first(layers, "learner")):
         layers.append(_parsed(groups, trained_on(learner))[0])
         _check_allowed(f"the flags.txt of {learner}", layers[-1], by_hand)
+    sets = _sets(layers) if "set" in by_hand else []
     for layer in layers[1:]:
         for name in layer:
             if layer[name].present and by_hand[name].using_default_value:
                 setattr(by_hand, name, layer[name].value)
+    if "set" in by_hand:
+        by_hand["set"].value = sets
     return by_hand
+
+
+def _sets(layers: Sequence[flags.FlagValues]) -> list[str]:
+    """Every `--set`, the lowest layer first, as the last one for an argument counts.
+
+    Those for a component are left out if a higher layer chooses another one.
+    """
+    found = []
+    for layer in reversed(layers):
+        for text in layer.set:
+            kind = text.partition("=")[0].rpartition(".")[0]
+            known = kind in registry.BUILT_IN and kind in layer
+            if not known or _first([layer], kind) in (None, _first(layers, kind)):
+                found.append(text)
+    return found
 
 
 def trained_on(learner: str | Path) -> list[str]:
@@ -87,14 +105,22 @@ def trained_on(learner: str | Path) -> list[str]:
     else:
         path = Path(learner).expanduser()
         pairs = pairs_in((path if path.is_dir() else path.parent) / NAME)
+    outside = any(name == "task" and ":" in text for name, text in pairs)
     wanted = {"seed", "task", *registry.component_flags("task")} - _ACTS
-    return [f"--{name}={text}" for name, text in pairs if name in wanted or _is_data(name, text)]
+    return [
+        f"--{name}={text}"
+        for name, text in pairs
+        if name in wanted or (name == "set" and _is_data(text, outside))
+    ]
 
 
-def _is_data(name: str, text: str) -> bool:
-    """Whether a `--set` is an argument of the tasks that neither downloads nor writes."""
+def _is_data(text: str, outside: bool) -> bool:
+    """Whether a `--set` is an argument of the tasks that neither downloads nor writes.
+
+    `outside`: whether the tasks are from outside the package, so that it may have no `task.`.
+    """
     kind, _, argument = text.partition("=")[0].rpartition(".")
-    return name == "set" and kind == "task" and argument not in _ACTS
+    return (kind == "task" or (outside and not kind)) and argument not in _ACTS
 
 
 def _check_allowed(file: str, values: flags.FlagValues, by_hand: flags.FlagValues) -> None:

@@ -76,7 +76,8 @@ number = 3
 )
 OURS = ["--algorithm=mine.own:Towards", "--task=mine.own:waves", "--model=mine.own:network"]
 SMALL = ["train", *OURS, "--iterations=4", "--eval_tasks=2", "--workdir=run", "--shots=3"]
-SMALL += ["--set", "shift=0.5", "--set=units=6", "--set=task.noise=0.5", "--inner_steps=2"]
+SMALL += ["--set", "shift=0.5", "--set=units=6", "--set=task.noise=0.5", "--set=slope=3"]
+SMALL += ["--inner_steps=2"]
 
 WRONG = [
     (["--algorithm=mine.own:Unregistered"], ["--algorithm", "register_keras_serializable"]),
@@ -148,7 +149,8 @@ def test_another_set_is_another_run(answers):
 @pytest.mark.slow
 def test_a_flag_file_holds_what_was_set(folder, answers):
     lines = (folder / "run" / "flags.txt").read_text().splitlines()
-    assert {"--set=shift=0.5", "--set=units=6", "--set=task.noise=0.5"} <= set(lines)
+    names = ("algorithm.shift=0.5", "model.units=6", "task.noise=0.5", "task.slope=3")
+    assert {f"--set={name}" for name in names} <= set(lines)
     assert answers[3][0] == 0
     again, first = (json.loads((folder / n / "results.json").read_text()) for n in ("again", "run"))
     assert again["mean"] == first["mean"]
@@ -250,6 +252,9 @@ def test_the_flags_beside_a_learner_neither_fetch_nor_write(tmp_path):
     lines += [f"--set=task.{a}=1" for a in ("download", "mirror", "cache_dir", "cache", "size")]
     (tmp_path / "flags.txt").write_text("\n".join(lines))
     assert trained_on(str(tmp_path)) == ["--task=omniglot", "--data_dir=data", "--set=task.size=1"]
+    lines = ["--task=mine.own:waves", "--set=slope=3", "--set=model.units=6", "--set=download=1"]
+    (tmp_path / "flags.txt").write_text("\n".join(lines))
+    assert trained_on(str(tmp_path)) == lines[:2]
 
 
 @pytest.mark.slow

@@ -37,8 +37,18 @@ def test_what_is_named_by_hand_goes_over_a_flag_file_wherever_it_stands(tmp_path
     for file in ([f"--flagfile={path}"], ["--flagfile", str(path)]):
         found = flags("--workdir=new", *file, "--seed=1", "--set=task.b=2", "--set=task.c=3")
         assert (found.workdir, found.shots, found.seed) == ("new", 3, 1)
-        assert found.set == ["task.b=2", "task.c=3"]
+        assert found.set == ["task.a=1", "task.b=2", "task.c=3"]
         assert {name for name in found if found[name].present} == {"workdir", "seed", "set"}
+
+
+def test_a_set_of_a_preset_is_kept_unless_it_is_of_another_component_or_set_again():
+    table = ["--task=table", "--data=a.csv", "--target=y", "--group=g"]
+    own = ["--set=task.kind=regression", "--set=model.activation=gelu"]
+    initial = "model.kernel_initializer=glorot_uniform"
+    assert train(*table, *own).set == (initial, "task.kind=regression", "model.activation=gelu")
+    again = "--set=model.kernel_initializer=he_normal"
+    assert train(*table, again).set == (again.removeprefix("--set="),)
+    assert flags(*table, "--model=mine:network").set == []
 
 
 def test_a_flag_file_goes_over_a_preset_and_that_over_the_defaults(tmp_path):
