@@ -14,7 +14,7 @@ from meta_tf.batch.sizes import SIZE_KEYS, check_sizes
 from meta_tf.checks import check_unmasked
 from meta_tf.data_checks.finite import require_finite
 from meta_tf.data_checks.inputs import check_input_types, wanted_of_ranges
-from meta_tf.data_checks.targets import check_labels, check_targets, differ, wants_labels
+from meta_tf.data_checks.targets import check_target_values, check_targets, differ
 from meta_tf.network.network import Network
 from meta_tf.require import require
 from meta_tf.types import Examples, Tensor, Tensors
@@ -92,8 +92,7 @@ def check_support(
         )
     check_targets(algorithm, network, "support_y", targets, y.dtype, axes=1)
     require_finite({"support_x": x, "support_y": y}, axes=1)
-    if wants_labels(algorithm, network):
-        check_labels(algorithm, network, "support_y", y)
+    check_target_values(algorithm, network, "support_y", y)
     return Examples(x, y)
 
 

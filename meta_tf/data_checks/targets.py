@@ -12,6 +12,7 @@ import tensorflow as tf
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.network.check_loss import (
     chooses_class,
+    compares_probabilities,
     ignored_class,
     is_gaussian,
     is_of_keras,
@@ -32,6 +33,10 @@ _OF_CLASSES = {
     keras.metrics.sparse_categorical_accuracy,
     keras.metrics.sparse_top_k_categorical_accuracy,
 }
+
+
+PROBABILITIES = "probabilities from 0 to 1, such as 0 and 1 for no and yes"
+MOST_PROBABLE = 1.001  # with the rounding of float16
 
 
 def compares_numbers(function: Any) -> bool:
@@ -122,6 +127,20 @@ def _check_gaussians(algorithm: Algorithm, network: Network) -> None:
             f"{received}. End the model with a layer of two outputs for each target and "
             "meta_tf.MeanAndScale(), or use ALPaCA or InContext(answer='gaussian')."
         )
+
+
+def check_target_values(algorithm: Algorithm, network: Network, name: str, y: Any) -> None:
+    """Raises ValueError unless targets are labels or probabilities, if the loss takes these."""
+    if wants_labels(algorithm, network):
+        check_labels(algorithm, network, name, y)
+    elif compares_probabilities(network.loss):
+        low, high = np.min(y, initial=0), np.max(y, initial=0)
+        if low < 0 or high > MOST_PROBABLE:
+            raise ValueError(
+                f"`{name}` must hold {PROBABILITIES}. Received: numbers from {low:g} to {high:g}. "
+                f"The loss {loss_name(network.loss)} means little for others. Scale them, or use "
+                "another loss, such as 'hinge' for -1 and 1."
+            )
 
 
 def check_labels(algorithm: Algorithm, network: Network, name: str, labels: Any) -> None:

@@ -21,8 +21,14 @@ from meta_tf.batch.sizes import blank_padding, sizes_in
 from meta_tf.data_checks.batch import BATCH_KEYS, check_batch
 from meta_tf.data_checks.finite import as_error, require_finite
 from meta_tf.data_checks.inputs import wanted_of_ranges
-from meta_tf.data_checks.targets import check_labels, outputs_of, wants_labels
-from meta_tf.network.check_loss import ignored_class
+from meta_tf.data_checks.targets import (
+    MOST_PROBABLE,
+    PROBABILITIES,
+    check_target_values,
+    outputs_of,
+    wants_labels,
+)
+from meta_tf.network.check_loss import compares_probabilities, ignored_class
 from meta_tf.network.finite import all_finite
 from meta_tf.network.network import Network
 from meta_tf.require import after, require, required, unless
@@ -32,26 +38,32 @@ from meta_tf.types import Tensor, Tensors
 _NO_DATASETS = (dict, list, tuple, str, bytes, float, int, np.ndarray, tf.Tensor, type(None))
 
 
-def with_right_labels(
-    algorithm: Algorithm, network: Network, labels: dict[str, Tensor], values: Tensors
+def with_right_targets(
+    algorithm: Algorithm, network: Network, targets: dict[str, Tensor], values: Tensors
 ) -> Tensors:
-    """Returns `values`, and fails if the loss takes labels and these, by name, are invalid."""
-    if tf.executing_eagerly() and wants_labels(algorithm, network):
-        for name, y in labels.items():
-            check_labels(algorithm, network, name, y)
+    """Returns `values`, and fails if targets, by name, are not the labels that the loss takes.
+
+    Likewise if they are not the probabilities that it takes.
+    """
+    if tf.executing_eagerly():
+        for name, y in targets.items():
+            check_target_values(algorithm, network, name, y)
         return values
     outputs = outputs_of(algorithm, network)
     wanted = "class numbers 0, 1, 2 ..." if outputs is None else f"class numbers below {outputs}"
+    cure = "Number each task's classes from 0, without fractions, or add outputs (or `ways`)."
+    if not wants_labels(algorithm, network):
+        wanted, cure = PROBABILITIES, "Scale them, or use another loss."
     checks = [
         require(
             right,
             f"`{name}` must hold {wanted}. Received: numbers from ",
-            tf.reduce_min(tf.cast(labels[name], tf.float32)),
+            tf.reduce_min(tf.cast(targets[name], tf.float32)),
             " to ",
-            tf.reduce_max(tf.cast(labels[name], tf.float32)),
-            ". Number each task's classes from 0, without fractions, or add outputs (or `ways`).",
+            tf.reduce_max(tf.cast(targets[name], tf.float32)),
+            f". {cure}",
         )
-        for name, right in _are_right(algorithm, network, labels).items()
+        for name, right in _are_right(algorithm, network, targets).items()
     ]
     # The loss would fail for such a label too, and either error could come first.
     return after(checks, values)
@@ -73,8 +85,8 @@ def right_batch_in_fit(
 ) -> dict[str, Tensors]:
     """As `right_batch`, in fewer operations, which cannot be exported."""
     sets = tensors_of(algorithm, network, x, y)
-    labels = _are_right(algorithm, network, _labels_of(sets))
-    right = tf.reduce_all([all_finite(sets), *labels.values()])
+    targets = _are_right(algorithm, network, _targets_of(sets))
+    right = tf.reduce_all([all_finite(sets), *targets.values()])
     return after([unless(right, lambda sets: _right(algorithm, network, sets), sets)], sets)
 
 
@@ -91,7 +103,7 @@ def _right(
     algorithm: Algorithm, network: Network, sets: dict[str, Tensors], first: int = 0
 ) -> dict[str, Tensors]:
     sets = after([require_finite(sets, axes=2, first=first)], sets)  # a label can be NaN too
-    return with_right_labels(algorithm, network, _labels_of(sets), sets)
+    return with_right_targets(algorithm, network, _targets_of(sets), sets)
 
 
 def looks_right(
@@ -101,14 +113,14 @@ def looks_right(
 
     For XLA programs, in which assertions have no effect.
     """
-    labels = _are_right(algorithm, network, _labels_of({**x, "query_y": y}))
+    targets = _are_right(algorithm, network, _targets_of({**x, "query_y": y}))
     spec = algorithm.input_spec(network)
     ranges = [
         tf.reduce_all(right)
         for name in ("support_x", "query_x")
         for right, _ in wanted_of_ranges(network, name, x[name], spec)
     ]
-    return tf.reduce_all([all_finite((x, y)), *labels.values(), *ranges])
+    return tf.reduce_all([all_finite((x, y)), *targets.values(), *ranges])
 
 
 def checked_call(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -158,27 +170,32 @@ def forget_functions(model: Any) -> None:
     model.train_function = model.test_function = model.predict_function = None
 
 
-def _labels_of(sets: dict[str, Tensors]) -> dict[str, Tensor]:
+def _targets_of(sets: dict[str, Tensors]) -> dict[str, Tensor]:
     return {name: sets[name] for name in ("support_y", "query_y") if name in sets}
 
 
 def _are_right(
-    algorithm: Algorithm, network: Network, labels: dict[str, Tensor]
+    algorithm: Algorithm, network: Network, targets: dict[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Whether all labels are class numbers for the outputs, by name; empty if there are none."""
-    if not wants_labels(algorithm, network):
-        return {}
-    outputs, ignored = outputs_of(algorithm, network), ignored_class(network.loss)
-    found = {}
-    for name, given in labels.items():
-        y = tf.cast(given, tf.int32) if given.dtype == tf.bool else given
-        if ignored is not None:
-            # As floats: as an unsigned integer, -1 would be 255.
-            y = tf.where(tf.cast(y, tf.float32) == float(ignored), tf.zeros_like(y), y)
-        right = y >= 0
-        if y.dtype.is_floating:
-            right &= y == tf.floor(y)
-        if outputs is not None:
-            right &= y < tf.cast(outputs, y.dtype)
-        found[name] = tf.reduce_all(right)
-    return found
+    """Whether all targets are labels or probabilities, by name; empty if any numbers are right."""
+    if wants_labels(algorithm, network):
+        outputs, ignored = outputs_of(algorithm, network), ignored_class(network.loss)
+        return {name: _are_labels(y, outputs, ignored) for name, y in targets.items()}
+    if compares_probabilities(network.loss):
+        floats = {name: tf.cast(y, tf.float32) for name, y in targets.items()}
+        return {n: tf.reduce_all((y >= 0) & (y <= MOST_PROBABLE)) for n, y in floats.items()}
+    return {}
+
+
+def _are_labels(given: Tensor, outputs: int | None, ignored: int | None) -> Tensor:
+    """Whether all are class numbers for the outputs."""
+    y = tf.cast(given, tf.int32) if given.dtype == tf.bool else given
+    if ignored is not None:
+        # As floats: as an unsigned integer, -1 would be 255.
+        y = tf.where(tf.cast(y, tf.float32) == float(ignored), tf.zeros_like(y), y)
+    right = y >= 0
+    if y.dtype.is_floating:
+        right &= y == tf.floor(y)
+    if outputs is not None:
+        right &= y < tf.cast(outputs, y.dtype)
+    return tf.reduce_all(right)

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
-from meta_tf.data_checks.values import with_right_labels
+from meta_tf.data_checks.values import with_right_targets
 from meta_tf.layers import strangeness
 from meta_tf.learner import MetaLearner
 from meta_tf.learner.calibrate import classifies
@@ -167,7 +167,7 @@ class Signatures:
     ) -> Weights:
         labels = {"support_y": given["support_y"]}
         # Outside of this library, nothing else reports a label beyond the ways.
-        y = with_right_labels(algorithm, self.network, labels, given["support_y"])
+        y = with_right_targets(algorithm, self.network, labels, given["support_y"])
         support = Examples(_packed("support_x", self.inputs, given), y)
         if self._spread is None:
             return algorithm.adapt(self.network, weights, support, steps=steps)

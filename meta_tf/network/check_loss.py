@@ -81,6 +81,13 @@ def takes_probabilities(loss: Any) -> bool:
     return takes_logits(loss) is False or loss_function(loss) in _OF_DISTRIBUTIONS
 
 
+def compares_probabilities(loss: Any) -> bool:
+    """Whether a loss of Keras takes targets that are probabilities, such as one-hot vectors."""
+    function = loss_function(loss)
+    sparse = keras.losses.sparse_categorical_crossentropy
+    return function in (*_CROSS_ENTROPIES, keras.losses.kl_divergence) and function is not sparse
+
+
 def is_of_keras(loss: Any) -> bool:
     """Whether Keras defines what a loss computes."""
     return getattr(loss_function(loss), "__module__", "").startswith("keras.")

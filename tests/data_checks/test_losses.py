@@ -130,3 +130,40 @@ def test_targets_that_a_custom_loss_or_metric_broadcasts_are_an_error(y):
         learner.adapt(X, y)
     with pytest.raises(ValueError, match=r"`metric` must return at most one value"):
         meta_tf.evaluate(by_mean, split, 2, metric=squares, verbose=0, baselines=False)
+
+
+@pytest.mark.parametrize(
+    ("loss", "activation"),
+    [
+        (losses.BinaryCrossentropy(from_logits=True), None),
+        (losses.CategoricalFocalCrossentropy(), "softmax"),
+        ("kl_divergence", "softmax"),
+    ],
+)
+def test_targets_of_a_loss_of_probabilities_are_between_0_and_1(loss, activation):
+    learner = meta_tf.MetaLearner(model(2, activation), meta_tf.MAML(inner_steps=1), loss)
+    one_hot, smooth = np.eye(2, dtype="float32")[[0, 1, 1]], np.full([3, 2], 0.5, "float32")
+    for y in (one_hot, smooth, one_hot.astype("uint8")):
+        learner.adapt(X, y)
+    for y in (2 * one_hot - 1, 255 * one_hot):
+        received = f"Received: numbers from {y.min():.0f} to {y.max():.0f}"
+        with pytest.raises(ValueError, match=f"`support_y` must hold probabilities.*{received}"):
+            learner.adapt(X, y)
+
+
+def test_targets_in_training_are_probabilities_too():
+    loss = losses.BinaryCrossentropy(from_logits=True)
+    learner = meta_tf.MetaLearner(model(1), meta_tf.MAML(inner_steps=1), loss)
+    learner.compile("sgd", jit_compile=False)
+    before = learner.get_weights()
+    y = np.array([[[-1.0], [1.0], [1.0]]])
+    batch = {"support_x": X[None], "support_y": abs(y), "query_x": X[None]}
+    with pytest.raises(ValueError, match=r"`query_y` must hold prob.*numbers from -1 to 1"):
+        learner.fit(batch, y, verbose=0)
+    for one, other in zip(learner.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_targets_of_a_hinge_loss_can_be_negative():
+    learner = meta_tf.MetaLearner(model(1), meta_tf.MAML(inner_steps=1), "hinge")
+    learner.adapt(X, np.array([[-1.0], [1.0], [1.0]]))
