@@ -7,6 +7,8 @@ import numbers
 from collections.abc import Hashable, Iterable
 from typing import Any
 
+import numpy as np
+
 _LONGEST = 300  # characters of a value in an error message
 
 
@@ -63,6 +65,16 @@ def check_text(name: str, value: Any, such_as: str) -> None:
     """Raises ValueError unless `value` is a non-empty string."""
     if not isinstance(value, str) or not value:
         raise ValueError(f"`{name}` must be a text such as {such_as!r}{_got(value)}")
+
+
+def check_unmasked(name: str, value: Any) -> None:
+    """Raises ValueError for a NumPy array with masked values, which would lose its mask."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(
+            f"`{name}` must not be masked: each number would count. Received: an array with "
+            f"{np.ma.count_masked(value)} masked values. Leave these examples out, or replace the "
+            "values: .filled(...)."
+        )
 
 
 def check_kind(name: str, value: Any, kind: type, wanted: str) -> None:

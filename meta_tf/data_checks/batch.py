@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.batch.sizes import SIZE_KEYS, check_sizes
+from meta_tf.checks import check_unmasked
 from meta_tf.data_checks.finite import require_finite
 from meta_tf.data_checks.inputs import check_input_types, wanted_of_ranges
 from meta_tf.data_checks.targets import check_target_values, check_targets, differ
@@ -99,6 +100,7 @@ def right_inputs(algorithm: Algorithm, network: Network, name: str, x: Any) -> T
     """Returns inputs [B, ...] as tensors, in Keras's float type, or raises ValueError."""
 
     def convert(value: Any) -> Tensor:
+        check_unmasked(name, value)
         tensor = tf.convert_to_tensor(value)
         return tf.cast(tensor, keras.config.floatx()) if tensor.dtype.is_floating else tensor
 
@@ -165,6 +167,7 @@ def _inputs(declared: Tensors | None, name: str, value: Any) -> Tensors:
 
 def _tensor(name: str) -> Callable[[Any], Tensor]:
     def convert(value: Any) -> Tensor:
+        check_unmasked(name, value)
         try:
             tensor = tf.convert_to_tensor(value)
         except (TypeError, ValueError) as error:

@@ -26,18 +26,25 @@ _MEANT_FOR_THEM = (
     _LAYERS.Discretization,
     _LAYERS.Lambda,
 )
+_COMPLEX = {tf.complex64, tf.complex128}
 
 
 def check_input_types(network: Network, name: str, value: Tensors, spec: Any) -> None:
-    """Raises ValueError if inputs are text or uint8 and the model does not show that it takes them.
+    """Raises ValueError for text, complex numbers and uint8 that a model does not seem to take.
 
     `spec`: the inputs that the algorithm declares.
     """
     types = {tf.as_dtype(t.dtype) for t in keras.tree.flatten(value) if hasattr(t, "dtype")}
-    if not types & {tf.string, tf.uint8}:
+    if not types & {tf.string, tf.uint8, *_COMPLEX}:
         return
     if not all(t.dtype.startswith("float") for t in keras.tree.flatten(spec)):
         return
+    if types & _COMPLEX:
+        raise ValueError(
+            f"`{name}` must be real numbers, as the model {network.model.name!r} takes them. "
+            "Received: complex numbers. Give their real and imaginary parts, or their absolute "
+            "values and angles."
+        )
     if tf.string in types:
         raise ValueError(
             f"`{name}` must be numbers, as the model {network.model.name!r} takes them. Received: "

@@ -54,6 +54,11 @@ def check_targets(
     """
     if tf.as_dtype(dtype) == tf.string:
         raise _class_names(name)
+    if tf.as_dtype(dtype).is_complex:
+        raise ValueError(
+            f"`{name}` must be real numbers. Received: complex numbers. Give their real and "
+            "imaginary parts as two targets."
+        )
     outputs = prediction_shape(algorithm, network)
     if outputs is None:
         return

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from meta_tf.layers.table_columns import MISSING
+from meta_tf.tasks.examples import lost_in_float32
 from meta_tf.tasks.source import Kind
 
 _EXACT = 2**53  # smaller whole numbers are exact as floats
@@ -120,14 +121,11 @@ class Column:
         numbers = self.numbers()
         if np.isnan(numbers).all():
             return
-        with np.errstate(over="ignore", invalid="ignore"):
-            finest = np.spacing(np.float32(np.nanmax(np.abs(numbers))))
-            deviation = np.nanstd(numbers)
-        if np.nanmin(numbers) < np.nanmax(numbers) and not finest <= 0.01 * deviation:
+        if lost_in_float32(numbers[:, np.newaxis]).any():
             raise ValueError(
                 f"The column {self.name!r} must contain numbers that differ in float32. Received: "
-                f"numbers up to {np.nanmax(np.abs(numbers)):.10g} with a standard deviation of "
-                f"{deviation:.3g}. Use another unit, or subtract the smallest of them first."
+                f"numbers from {np.nanmin(numbers):.12g} to {np.nanmax(numbers):.12g}. Use another "
+                "unit, or subtract the smallest of them first."
             )
 
     def in_float32(self) -> np.ndarray:

@@ -10,6 +10,8 @@ import tensorflow as tf
 from meta_tf.tasks.mapped import MappedExamples
 from meta_tf.types import Batch
 
+_ROUNDING = 1e-13  # of the largest number: what several float64 operations change
+
 
 def as_examples(name: str, examples: np.ndarray) -> np.ndarray:
     """The examples [n, ...] in the type to store: uint8 unchanged, otherwise float32 or int32.
@@ -32,6 +34,7 @@ def as_examples(name: str, examples: np.ndarray) -> np.ndarray:
             f"`{name}` must be numbers: uint8, another integer type, or floats. "
             f"Received: {name} of dtype {examples.dtype}. Convert them with .astype('float32')."
         )
+    given = examples
     with np.errstate(over="ignore"):  # an overflow becomes infinite, and is reported below
         examples = examples.astype(np.float32)
     finite = np.isfinite(examples).reshape(len(examples), -1).all(axis=1)
@@ -42,7 +45,26 @@ def as_examples(name: str, examples: np.ndarray) -> np.ndarray:
             f"{len(bad)} of {len(examples)} examples, the first at index {bad[0]}. "
             "Remove or repair them."
         )
+    if given.ndim == 2 and given.dtype.itemsize > 4 and (lost := lost_in_float32(given)).any():
+        column = int(lost.argmax())
+        raise ValueError(
+            f"`{name}` must be numbers that differ in float32. Received: in column {column}, "
+            f"numbers from {given[:, column].min():.12g} to {given[:, column].max():.12g}. Use "
+            "another unit, or subtract the smallest of them first."
+        )
     return examples
+
+
+def lost_in_float32(values: np.ndarray) -> np.ndarray:
+    """Whether the numbers of each column of float64 [n, F] differ too little for float32, [F].
+
+    NaN does not count, nor does what is only rounding errors of float64.
+    """
+    least, most = np.nanmin(values, 0), np.nanmax(values, 0)
+    largest = np.maximum(np.abs(least), np.abs(most))
+    with np.errstate(over="ignore", invalid="ignore"):
+        finest, deviation = np.spacing(largest.astype(np.float32)), np.nanstd(values, 0)
+    return (least < most) & (deviation > _ROUNDING * largest) & ~(finest <= 0.01 * deviation)
 
 
 def cut_out(examples: tf.Tensor | MappedExamples, rows: Any, scale: bool = True) -> tf.Tensor:

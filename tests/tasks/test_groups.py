@@ -148,6 +148,12 @@ def test_pictures_are_scaled_and_several_targets_kept():
         ({"y": Y.astype(complex)}, "`y` must be floats"),
         ({"x": np.where(X > 18, np.nan, X)}, "`x` must be finite"),
         ({"y": np.where(Y > 1800, np.nan, Y)}, "`y` must be finite"),
+        ({"y": np.ma.masked_greater(Y, 1800)}, "`y` must not be masked"),
+        (
+            {"x": 1.7e9 + X.astype(float)},
+            "`x` must be numbers that differ in float32.*in column 0, .*17000000",
+        ),
+        ({"y": 1e9 + 0.01 * Y.astype(float)}, "`y` must be numbers that differ in float32"),
         ({"y": Y.astype(int)}, "pass floats as `y`"),
         ({"groups": GROUPS / 2}, "`groups` must be integers or strings"),
         ({"shots": 0}, "`shots` must be an integer"),
@@ -180,6 +186,12 @@ def test_pictures_are_scaled_and_several_targets_kept():
 def test_invalid_arguments_are_reported(change, message):
     with pytest.raises(ValueError, match=message):
         from_groups(**({"x": X, "y": Y, "groups": GROUPS, "shots": 2} | change))
+
+
+def test_rounding_errors_are_no_differences():
+    x = np.stack([X[:, 0], 0.3 + 1e-16 * X[:, 0].astype(float)], 1)
+    assert len(np.unique(x[:, 1])) > 1
+    assert from_groups(x, Y, GROUPS, shots=3).input_shape == (2,)
 
 
 def test_a_group_too_small_or_without_a_class_is_named():

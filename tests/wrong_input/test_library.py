@@ -106,6 +106,8 @@ SOURCES = [
     (lambda: arrays(VECTORS[:9]), "`images` must be"),
     (lambda: arrays(VECTORS[:, 0]), "`images` must be"),
     (lambda: arrays(labels=LABELS[:, None]), "`images` must be"),
+    (lambda: arrays(np.ma.masked_greater(VECTORS, 0.5)), "`images` must not be masked"),
+    (lambda: arrays(1e9 + VECTORS.astype(float)), "`images` must be numbers that differ in float3"),
     (lambda: arrays(labels=np.eye(15)[LABELS]), "argmax"),
     (lambda: arrays(labels=LABELS + 0.5), "`labels` must be integers or strings"),
     (lambda: arrays(np.full_like(VECTORS, np.nan)), "`images` must be finite"),
@@ -289,6 +291,9 @@ BATCHES = [
 SUPPORT = [
     ([[0.0, 1, 2]], [0, 1], "same number of examples"),
     ([[0.0, 1, 2]], 0, "same number of examples"),
+    ([[0.0, 1, 2j]], [0], "`support_x` must be real numbers"),
+    ([[0.0, 1, 2]], [1j], "`support_y` must be real numbers"),
+    (np.ma.masked_greater([[0.0, 1, 2]], 1), [0], "`support_x` must not be masked"),
     ([[0.0, 1, 2]], [3], "below 2"),
     ([[0.0, 1, 2]], [-1], "class numbers"),
     ([[0.0, 1, 2]], [0.5], "class numbers"),
