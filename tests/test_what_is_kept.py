@@ -256,8 +256,8 @@ def test_a_loss_that_forgets_a_setting_is_refused_by_all_of_them(way, tmp_path):
     ("loss", "name", "value"),
     [
         (keras.losses.CosineSimilarity(axis=0), "axis", 0),
-        (keras.losses.CategoricalGeneralizedCrossEntropy(q=0.3), "q", 0.3),
-        (keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2), "axis", -1),
+        (keras.losses.Huber(delta=0.3), "delta", 0.3),
+        (keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.2), "axis", -1),
     ],
 )
 def test_settings_of_other_losses_survive_copying(loss, name, value):
