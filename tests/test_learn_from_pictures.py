@@ -11,7 +11,7 @@ from PIL import Image
 import meta_tf
 from meta_tf.calibration import Calibration
 from meta_tf.learner import embedded
-from meta_tf.tasks.images.picture_input import PictureInput
+from meta_tf.tasks.images.picture_input import PictureInput, picture_files
 
 CE = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
@@ -68,6 +68,37 @@ def test_every_form_of_the_same_pictures_is_learned_and_predicted_alike(folder, 
         np.testing.assert_allclose(learned[0].predict_one_by_one(pictures), expected, rtol=1e-5)
     one = learned[0].predict_names(str(folder / "query" / "4.png"))
     assert one.tolist() == names[:1]
+
+
+def deep(seed, most):
+    """A 16-bit grey picture of levels up to `most`, and what it is with 4095 as white."""
+    levels = np.random.default_rng(seed).integers(0, most + 1, [6, 4], dtype=np.uint16)
+    levels[0, 0] = most
+    white = np.rint(levels * (255 / 4095)).astype(np.uint8)
+    return Image.fromarray(levels), np.repeat(white[..., np.newaxis], 3, -1)
+
+
+def test_16_bit_pictures_have_the_white_of_the_support_set_in_whatever_company(tmp_path):
+    learner = make_learner()
+    support, white = zip(*(deep(i, 3000) for i in range(4)), strict=True)
+    fitted = learner.adapt(list(support), ["a", "a", "b", "b"])
+    expected = learner.adapt(np.stack(white) / np.float32(255), [0, 0, 1, 1])
+    fitted.save(tmp_path / "fitted.keras")
+    for one in (fitted, keras.models.load_model(tmp_path / "fitted.keras")):
+        for picture, array in (deep(7, 200), deep(8, 3999)):  # alone, 1023 would be the first white
+            np.testing.assert_allclose(
+                one.predict_proba(picture),
+                expected.predict_proba(array[np.newaxis] / np.float32(255)),
+                rtol=1e-4,
+            )
+    assert learner.pictures.white_of_16_bits is None
+    # A command reads new pictures together with the support set, and scales by the latter.
+    both = [*support, deep(9, 9999)[0]]
+    conversion = learner.pictures.conversion(scaled_by=4)
+    files = picture_files(both, "both")
+    found = np.stack(list(learner.pictures.each(files, conversion)))
+    np.testing.assert_allclose(found[:4], np.stack(white) / np.float32(255), atol=1e-6)
+    assert learner.pictures.after(conversion).white_of_16_bits == 4095
 
 
 def test_a_large_support_set_passes_the_network_in_parts(monkeypatch):

@@ -89,7 +89,9 @@ def run(asked: Adaptation, how: Pictures, output: Output) -> None:
     separately = embeds_separately(learner)  # then each picture passes the network once
     works = head_of(learner) if separately else learner
     embed = embedding_of(learner) if separately else None
-    x = inputs_of(paths, takes, output.note, embed)
+    conversion = takes.conversion(scaled_by=len(classes.pictures))
+    x = inputs_of(paths, takes, output.note, embed, conversion)
+    learner.pictures = takes = takes.after(conversion)
     support_x, query_x = np.split(x, [len(classes.pictures)])
     labels = np.array(classes.labels)
     fitted = works.adapt(support_x, labels, asked.eval_steps, distinct(classes.names))

@@ -76,6 +76,7 @@ def inputs_of(
     takes: PictureInput,
     note: Callable[[str], None],
     embed: Callable[[np.ndarray], Any] | None = None,
+    conversion: Conversion | None = None,
 ) -> np.ndarray:
     """Reads pictures as inputs of a model.
 
@@ -84,13 +85,14 @@ def inputs_of(
       takes: how the model takes pictures.
       note: called with a line about other files in their folders, and one about what is lost.
       embed: called with some pictures [n, ...] at a time.
+      conversion: counts what pictures lose.
 
     Returns:
       The pictures as one array, or what `embed` makes of them.
     """
     if line := ignored_files(paths):
         note(line)
-    conversion = Conversion(takes.size, takes.channels, takes.crop)
+    conversion = conversion or takes.conversion()
     images = takes.each([ImageFile.at(path) for path in paths], conversion)
     parts = []
     while some := list(itertools.islice(images, AT_ONCE)):

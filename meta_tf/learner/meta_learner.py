@@ -521,7 +521,7 @@ class MetaLearner(keras.Model):
         """
         self._get_ready()
         given = support_x
-        support_x, support_y, class_names = read_support(
+        support_x, support_y, class_names, pictures = read_support(
             self.network, self._pictures, support_x, support_y, class_names
         )
         keeps = support_x is not given and depends_on_batch(self.network)
@@ -563,7 +563,7 @@ class MetaLearner(keras.Model):
             self._functions,
             names,
             classes,
-            pictures=self._pictures,
+            pictures=pictures,
             batch_with=support.x if keeps else None,
             calibration=calibration,
             largest_input=largest,

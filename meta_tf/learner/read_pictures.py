@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from meta_tf.learner.class_names import distinct
 from meta_tf.network.network import Network
+from meta_tf.tasks.images.conversion import Conversion
 from meta_tf.tasks.images.picture_input import PictureInput
 
 
@@ -22,7 +23,13 @@ def picture_input(network: Network) -> PictureInput | None:
     return PictureInput(sizes[:2], sizes[2], network.largest_pixel or 1)
 
 
-def read_inputs(network: Network, given: PictureInput | None, name: str, x: Any) -> Any:
+def read_inputs(
+    network: Network,
+    given: PictureInput | None,
+    name: str,
+    x: Any,
+    conversion: Conversion | None = None,
+) -> Any:
     """Inputs [B, ...] as arrays: pictures are read, and other inputs are returned unchanged.
 
     Args:
@@ -30,11 +37,16 @@ def read_inputs(network: Network, given: PictureInput | None, name: str, x: Any)
       given: how the model takes pictures, if this does not follow from the model.
       name: the name of the argument, for errors.
       x: the inputs.
+      conversion: counts what pictures lose.
     """
     if isinstance(x, np.ndarray | tf.Tensor) and x.dtype != np.uint8:  # the usual case, quickly
         return x
     pictures = given or picture_input(network)
-    return x if pictures is None or not pictures.takes(x) else pictures.read(x, f"`{name}`")
+    return (
+        x
+        if pictures is None or not pictures.takes(x)
+        else pictures.read(x, f"`{name}`", conversion)
+    )
 
 
 def read_support(
@@ -43,8 +55,10 @@ def read_support(
     x: Any,
     y: Any,
     class_names: Sequence[str] | None,
-) -> tuple[Any, Any, Sequence[str] | None]:
-    """A support set as arrays, and its class names: pictures are read, arrays stay unchanged.
+) -> tuple[Any, Any, Sequence[str] | None, PictureInput | None]:
+    """A support set as arrays, its class names, and how to read pictures to predict.
+
+    Pictures are read, arrays stay unchanged.
 
     Args:
       network: the model.
@@ -56,9 +70,11 @@ def read_support(
     Raises:
       ValueError: if `y` is missing or superfluous.
     """
-    if y is not None:
-        return read_inputs(network, given, "support_x", x), y, class_names
     pictures = given or picture_input(network)
+    conversion = None if pictures is None else pictures.conversion()
+    if y is not None:
+        x = read_inputs(network, given, "support_x", x, conversion)
+        return x, y, class_names, _after(given, pictures, conversion)
     if pictures is None or not (isinstance(x, Mapping) or pictures.takes(x)):
         raise ValueError(
             "`support_y` must hold the targets [S, ...] of `support_x`. It may only be left out "
@@ -70,5 +86,14 @@ def read_support(
             "`class_names` must be None for a folder or a dict of classes, which names them. "
             f"Received: {class_names!r}."
         )
-    x, y, names = pictures.read_classes(x, "`support_x`")
-    return x, y, distinct(names)
+    x, y, names = pictures.read_classes(x, "`support_x`", conversion)
+    return x, y, distinct(names), _after(given, pictures, conversion)
+
+
+def _after(
+    given: PictureInput | None, pictures: PictureInput | None, conversion: Conversion | None
+) -> PictureInput | None:
+    """How to read pictures to predict: as before, if none of the support set had 16 bits."""
+    if pictures is None or conversion is None or not conversion.white_of_16_bits:
+        return given
+    return pictures.after(conversion)

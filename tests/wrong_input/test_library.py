@@ -291,7 +291,7 @@ BATCHES = [
 SUPPORT = [
     ([[0.0, 1, 2]], [0, 1], "same number of examples"),
     ([[0.0, 1, 2]], 0, "same number of examples"),
-    ([[0.0, 1, 2j]], [0], "`support_x` must be real numbers"),
+    (np.array([[0.0, 1, 2j]]), [0], "`support_x` must be real numbers"),
     ([[0.0, 1, 2]], [1j], "`support_y` must be real numbers"),
     (np.ma.masked_greater([[0.0, 1, 2]], 1), [0], "`support_x` must not be masked"),
     ([[0.0, 1, 2]], [3], "below 2"),

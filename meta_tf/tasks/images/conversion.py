@@ -6,10 +6,22 @@ from meta_tf.tasks.images.picture import WHITE_OF_16_BITS, Picture
 
 
 class Conversion:
-    """How pictures are decoded, as in `decode_images`, and how many of them lose what by it."""
+    """How pictures are decoded, as in `decode_images`, and how many of them lose what by it.
 
-    def __init__(self, size: tuple[int, int], channels: int, crop: bool = False):
+    `white_of_16_bits`: the level of white of 16-bit grey pictures; if None, it is found in the
+    first `scaled_by` files, or in all of them, and set when the first such picture is read.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        channels: int,
+        crop: bool = False,
+        white_of_16_bits: int | None = None,
+        scaled_by: int | None = None,
+    ):
         self.size, self.channels, self.crop = size, channels, crop
+        self.white_of_16_bits, self.scaled_by = white_of_16_bits, scaled_by
         self._sizes: set[tuple[int, int]] = set()
         self._white: int | None = None
         self._pictures = self._colours = self._transparent = self._several = 0
@@ -21,6 +33,7 @@ class Conversion:
         self._transparent += picture.transparent
         self._several += picture.several
         self._white = picture.white or self._white
+        self.white_of_16_bits = self.white_of_16_bits or picture.white
 
     def in_words(self) -> str:
         """A sentence on what is lost, and one on each other choice; empty if nothing applies."""

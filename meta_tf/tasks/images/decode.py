@@ -45,7 +45,8 @@ def decoded(files: Sequence[ImageFile], conversion: Conversion) -> np.ndarray:
 def decoded_chunks(files: Sequence[ImageFile], conversion: Conversion) -> Iterator[np.ndarray]:
     """The same images, a few hundred at a time."""
     size, channels = conversion.size, conversion.channels
-    reader = PictureReader(files, size, channels)
+    known = conversion.white_of_16_bits
+    reader = PictureReader(files[: conversion.scaled_by], size, channels, known)
     size_of_one = math.prod(size) * channels
     # Only for slow work, and only where a line can be overwritten.
     slow = len(files) > _CHUNK or len(files) * size_of_one > _SLOW_BYTES

@@ -59,14 +59,20 @@ class PictureReader:
 
     All 16-bit grey levels of the set are scaled by the same number: cameras and scanners
     write 10, 12 or 14 bits into 16, so white is the largest value of the fewest bits that hold
-    all values of the set.
+    all values of the `files`, unless `white` gives it.
     """
 
-    def __init__(self, files: Sequence[ImageFile], size: tuple[int, int], channels: int):
+    def __init__(
+        self,
+        files: Sequence[ImageFile],
+        size: tuple[int, int],
+        channels: int,
+        white: int | None = None,
+    ):
         self._files, self._channels = files, channels
         self._mode = "L" if channels == 1 else "RGB"
         self._enough = _SPARE * max(size)
-        self._white: int | None = None  # for 16-bit grey; found with the first such picture
+        self._white = white  # for 16-bit grey; found with the first such picture
 
     def read(self, file: ImageFile) -> Picture:
         """Decodes a file, or raises ValueError, which names it."""

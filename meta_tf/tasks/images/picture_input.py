@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from meta_tf.tasks.images.conversion import Conversion
-from meta_tf.tasks.images.decode import decode_images, decoded_chunks
+from meta_tf.tasks.images.decode import decoded, decoded_chunks
 from meta_tf.tasks.images.picture import ImageFile
 from meta_tf.tasks.images.picture_files import classes_in, pictures_in, shown_name
 
@@ -35,6 +35,8 @@ class PictureInput:
         False stretches the whole picture, which suits drawings.
       invert: which pictures to invert, so that light becomes dark: `"no"`, `"yes"` for all, or
         `"light"` for those with a median above the middle, such as ink on paper.
+      white_of_16_bits: the level of white of 16-bit grey pictures. If None, it is found in those
+        that are read together; a model that was adapted to such pictures keeps theirs.
 
     Example:
       >>> page = np.full([40, 40, 1], 255, np.uint8)
@@ -49,6 +51,7 @@ class PictureInput:
     white: int = 1
     crop: bool = False
     invert: Invert = "no"
+    white_of_16_bits: int | None = None
 
     def takes(self, x: Any) -> bool:
         """Whether `x` is pictures to read; False for arrays that the model takes as they are."""
@@ -63,7 +66,17 @@ class PictureInput:
         shape = tuple(x.shape)
         return _is_picture(x) or (len(shape) == 4 and shape[1:] != (*self.size, self.channels))
 
-    def read(self, pictures: Any, name: str = "pictures") -> np.ndarray:
+    def conversion(self, scaled_by: int | None = None) -> Conversion:
+        """How pictures are decoded; see `Conversion`."""
+        return Conversion(self.size, self.channels, self.crop, self.white_of_16_bits, scaled_by)
+
+    def after(self, conversion: Conversion) -> PictureInput:
+        """The same for pictures that come after those of a conversion, with their white."""
+        return dataclasses.replace(self, white_of_16_bits=conversion.white_of_16_bits)
+
+    def read(
+        self, pictures: Any, name: str = "pictures", conversion: Conversion | None = None
+    ) -> np.ndarray:
         """Reads pictures.
 
         Args:
@@ -71,6 +84,7 @@ class PictureInput:
             PIL picture; an array of uint8 [height, width, 1 or 3], from 0 to 255; or a list or an
             array of several. EXIF's orientation is applied, and transparent parts become white.
           name: the name of the argument, for errors.
+          conversion: counts what they lose; see `conversion`.
 
         Returns:
           float32, [n, height, width, channels], from 0 to `white`.
@@ -78,18 +92,19 @@ class PictureInput:
         Raises:
           ValueError: if something else is given, or a file cannot be read; the error names it.
         """
-        return self.decoded(picture_files(pictures, name))
+        return self.decoded(picture_files(pictures, name), conversion)
 
-    def decoded(self, files: Sequence[ImageFile]) -> np.ndarray:
+    def decoded(
+        self, files: Sequence[ImageFile], conversion: Conversion | None = None
+    ) -> np.ndarray:
         """Reads files, as `read` does."""
-        return self._taken(decode_images(files, self.size, self.channels, self.crop))
+        return self._taken(decoded(files, conversion or self.conversion()))
 
     def each(
         self, files: Sequence[ImageFile], conversion: Conversion | None = None
     ) -> Iterator[np.ndarray]:
         """The same pictures one by one, read when needed; `conversion` counts what they lose."""
-        conversion = conversion or Conversion(self.size, self.channels, self.crop)
-        for images in decoded_chunks(files, conversion):
+        for images in decoded_chunks(files, conversion or self.conversion()):
             yield from self._taken(images)
 
     def _taken(self, images: np.ndarray) -> np.ndarray:
@@ -101,7 +116,9 @@ class PictureInput:
             images = 255 - images
         return images.astype(np.float32) / np.float32(255 / self.white)
 
-    def read_classes(self, pictures: Any, name: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    def read_classes(
+        self, pictures: Any, name: str, conversion: Conversion | None = None
+    ) -> tuple[np.ndarray, np.ndarray, list[str]]:
         """Pictures of classes [S, height, width, channels], their class numbers [S], and the names.
 
         `pictures`: a folder with a subfolder of pictures for each class, or one picture for each;
@@ -125,7 +142,7 @@ class PictureInput:
             found = classes_in(Path(pictures).expanduser(), name)
             files = [ImageFile.at(path) for path in found.pictures]
             names, labels = found.names, found.labels
-        return self.decoded(files), np.array(labels), names
+        return self.decoded(files, conversion), np.array(labels), names
 
 
 def picture_files(pictures: Any, name: str) -> list[ImageFile]:
