@@ -27,25 +27,32 @@ def exactly(learner: keras.Model, what: str, steps: int | None) -> Iterator[None
       what: the calls into TensorFlow to limit, `"test"` or `"predict"`.
       steps: the number of batches; all if None.
     """
-    per_call = learner.steps_per_execution
-    if steps is None or steps % per_call == 0:
-        yield
-        return
-    name = f"{what}_function"
-    getattr(learner, f"make_{name}")()
-    whole, left = getattr(learner, name), steps
-
-    def limited(batches: Any) -> Any:
-        nonlocal left
-        here, left = min(left, per_call), left - per_call
-        return whole(batches if here == per_call else _first(batches, here))
-
-    setattr(learner, name, limited)
+    per_call, name = learner.steps_per_execution, f"{what}_function"
+    limits = steps is not None and steps % per_call > 0
+    if limits:
+        getattr(learner, f"make_{name}")()
+    before = getattr(learner, name)
+    # A callback can evaluate another dataset during an evaluation.
+    whole = before.whole if isinstance(before, _Limited) else before
+    now = _Limited(whole, steps, per_call) if limits else whole
+    setattr(learner, name, now)
     try:
         yield
     finally:
-        if getattr(learner, name) is limited:  # not made again in the meantime
-            setattr(learner, name, whole)
+        if getattr(learner, name) is now:  # not made again in the meantime
+            setattr(learner, name, before)
+
+
+class _Limited:
+    """Keras's function `whole` of `per_call` batches, with fewer of them in the last call."""
+
+    def __init__(self, whole: Any, steps: Any, per_call: int):
+        self.whole, self._left, self._per_call = whole, steps, per_call
+
+    def __call__(self, batches: Any) -> Any:
+        here = min(self._left, self._per_call)
+        self._left -= here
+        return self.whole(batches if here == self._per_call else _first(batches, here))
 
 
 def check_numbers(options: Mapping[str, Any]) -> None:

@@ -111,7 +111,8 @@ class MetaLearner(keras.Model):
 
     Raises:
       ValueError: if the model is not built, the loss is unknown, or the algorithm cannot work
-        with the model; for example, an algorithm with inner steps needs trainable weights.
+        with the model or the loss; for example, an algorithm with inner steps needs trainable
+        weights, and one that classifies needs a loss of class numbers.
 
     Example:
       >>> learner = MetaLearner(meta_tf.models.mlp(), MAML(inner_lr=0.01), loss="mse")

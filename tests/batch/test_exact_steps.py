@@ -110,6 +110,17 @@ def test_every_validation_of_fit_takes_its_number_of_batches(learner, kind):
         np.testing.assert_allclose(losses[-1], mean_loss(learner, BATCHES[:6]), rtol=1e-6)
 
 
+@pytest.mark.parametrize("inner", [2, 4])
+def test_a_callback_can_evaluate_during_an_evaluation(learner, inner):
+    class Evaluate(keras.callbacks.Callback):
+        def on_test_begin(self, logs=None):
+            learner.evaluate(dataset(), steps=inner, verbose=0)
+            assert number_of_tasks(learner) == 3 * inner
+
+    learner.evaluate(dataset(), steps=1, callbacks=[Evaluate()], verbose=0)
+    assert number_of_tasks(learner) == 3
+
+
 def test_an_interrupted_evaluation_leaves_the_learner_as_it_was(learner):
     class Stop(keras.callbacks.Callback):
         def on_test_batch_begin(self, batch, logs=None):
