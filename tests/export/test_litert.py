@@ -190,28 +190,37 @@ def test_layers_are_written_with_their_gradients(name, tmp_path):
 
 @needs_litert
 @pytest.mark.parametrize(
-    ("stack", "shape", "named"),
+    ("stack", "shape", "named", "sizes"),
     [
         pytest.param(
             [layers.LSTM(3, name="memory")],
             (4, 2),
             ["TensorList", "memory", "unroll=True"],
+            {"shots": 1, "queries": 6},
+            marks=pytest.mark.exhaustive,
+        ),
+        pytest.param(
+            [layers.Masking(), layers.GRU(3, name="memory")],
+            (4, 2),
+            ["TensorList", "memory", "unroll=True"],
+            {},
             marks=pytest.mark.exhaustive,
         ),
         pytest.param(
             [layers.Conv3D(2, 3, name="volume")],
             (4, 4, 4, 1),
             ["Conv3D", "volume"],
+            {"shots": 1, "queries": 6},
             marks=pytest.mark.slow,
         ),
     ],
-    ids=["lstm", "conv3d"],
+    ids=["lstm", "gru of any size", "conv3d"],
 )
-def test_what_litert_cannot_express_is_refused_by_its_name(stack, shape, named, tmp_path):
+def test_what_litert_cannot_express_is_refused_by_its_name(stack, shape, named, sizes, tmp_path):
     path = tmp_path / "learner.tflite"
     path.write_text("an earlier one")
     with pytest.raises(ValueError, match=r"format='litert'.*Nothing was written") as caught:
-        learner_of(*stack, shape=shape).export(path, format="litert", shots=1, queries=6)
+        learner_of(*stack, shape=shape).export(path, format="litert", **sizes)
     for words in named:
         assert words in str(caught.value)
     assert path.read_text() == "an earlier one"

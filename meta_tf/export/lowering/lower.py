@@ -133,10 +133,17 @@ class _Writer:
 
     def _loop(self, op: tf.Operation, *inputs: Tensor) -> list[Tensor]:
         condition, body = self._graph(op, "cond"), self._graph(op, "body")
+
+        def step(*carry: Tensor) -> list[Tensor]:
+            after = self.write(body, carry)
+            for tensor, output in zip(after, op.outputs, strict=True):
+                tensor.set_shape(output.shape)  # in other operations, a size can be unknown
+            return after
+
         return list(
             tf.while_loop(
                 lambda *carry: self.write(condition, carry)[0],
-                lambda *carry: self.write(body, carry),
+                step,
                 list(inputs),
                 parallel_iterations=1,
                 shape_invariants=[t.shape for t in op.outputs],
