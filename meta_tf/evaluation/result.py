@@ -29,10 +29,10 @@ class Evaluation:
         the name of your function.
       steps: the numbers of inner steps, 0, 1, … K; only 0 for an algorithm without any.
       mean: the metric's mean over tasks after each number of steps.
-      ci95: half-width of its 95 % confidence interval, 1.96 σ / √tasks; or over the means of groups,
-        if there are several.
+      ci95: half-width of its 95 % confidence interval, 1.96 σ / √tasks; of several groups, over
+        the means of the groups.
       tasks: the number of tasks.
-      groups: the number of groups that the tasks are of, such as patients; None if each task is new.
+      groups: the number of groups that the tasks are of, such as patients; None if all are new.
       seed: the seed that chose the tasks.
       ways: classes in a task; None for regression. If tasks differ, this and the next two
         are pairs of the smallest and the largest number.
