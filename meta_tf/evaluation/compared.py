@@ -12,7 +12,7 @@ import tensorflow as tf
 from meta_tf.batch.sizes import cut, sizes_in
 from meta_tf.calibration import softmax
 from meta_tf.evaluation import baselines
-from meta_tf.evaluation.metrics import mean_and_interval
+from meta_tf.evaluation.metrics import mean_and_interval, of_groups
 from meta_tf.evaluation.pooled import Group, PooledRidge, pooled_logistic
 from meta_tf.evaluation.sureness import Sureness
 from meta_tf.learner import MetaLearner
@@ -37,7 +37,8 @@ OF_NUMBERS: dict[str, Predict] = {
 class Baseline(NamedTuple):
     """The result of a baseline, and the learner's minus it, paired by task.
 
-    `ci95` and `difference_ci95` are half-widths of 95 % intervals over `tasks` tasks. `nll` and
+    `ci95` and `difference_ci95` are half-widths of 95 % intervals over `tasks` tasks, or over
+    their groups, as those of the learner. `nll` and
     `ece` are the cross-entropy and the calibration error of a classifier with probabilities.
     """
 
@@ -80,13 +81,16 @@ class Compared:
             one = cut({name: t[task] for name, t in {**x, "query_y": y}.items()})
             self._add(*(one[name][tf.newaxis] for name in (*names, "query_y")))
 
-    def against(self, values: np.ndarray) -> dict[str, Baseline]:
-        """The baselines by name, best first; `values` [n] are the learner's."""
+    def against(self, values: np.ndarray, groups: int | None) -> dict[str, Baseline]:
+        """The baselines by name, best first; `values` [n] are the learner's.
+
+        `groups`: as for `of_groups`.
+        """
         found = {}
         for name, parts in self._values.items():
             own = np.concatenate(parts)
             pairs = np.stack([own, values[: len(own)] - own], 1)
-            means, halves = mean_and_interval(pairs)
+            means, halves = mean_and_interval(of_groups(pairs, groups))
             (own_mean, apart), (own_half, apart_half) = means.tolist(), halves.tolist()
             found[name] = Baseline(own_mean, own_half, apart, apart_half, len(own))
             if name in self._sureness:

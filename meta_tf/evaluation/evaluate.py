@@ -20,7 +20,7 @@ from meta_tf.calibration import softmax
 from meta_tf.checks import check_choice, check_integer, check_seed, check_switch
 from meta_tf.data_checks.values import right_batch
 from meta_tf.evaluation.compared import Compared, comparable
-from meta_tf.evaluation.metrics import mean_and_interval
+from meta_tf.evaluation.metrics import mean_and_interval, of_groups
 from meta_tf.evaluation.result import Evaluation
 from meta_tf.evaluation.sureness import Sureness
 from meta_tf.evaluation.task_metric import TaskMetric, check_metric, task_metrics
@@ -30,6 +30,7 @@ from meta_tf.learner.calibrate import classifies, logits_of, size_of
 from meta_tf.learner.query_batch import BATCH_WITH
 from meta_tf.network.masks import packed, unpacked
 from meta_tf.tasks.columns import check_columns
+from meta_tf.tasks.group_split import WholeGroups
 from meta_tf.tasks.split import Split
 from meta_tf.types import Batch, Tensor
 
@@ -56,7 +57,9 @@ def evaluate(
         mean = Σ m_t / n,   σ² = Σ (m_t - mean)² / (n - 1),   ci95 = 1.96 σ / √n
 
     The tasks are the first n episodes of `split.batches(…, seed)`, the same ones for
-    every learner. They are not used to choose a checkpoint or a number of steps.
+    every learner. They are not used to choose a checkpoint or a number of steps. If they are
+    `tasks.test.whole_groups(draws)`, m_t is the mean over the tasks of group t, and n the number of
+    groups: the interval is one for new groups.
     Dropout is off, and no variable of the learner changes.
 
     Args:
@@ -130,13 +133,15 @@ def evaluate(
     measured = _measured(learner, tuple(metrics.values()), steps, batch_with, batches, tasks_number)
     values = _collected(measured, beside, tasks_number, verbose)
     per_task, last = values[..., 0], values[:, -1, 1:]
-    mean, ci95 = mean_and_interval(per_task)
+    groups = split.number if isinstance(split, WholeGroups) else None
+    mean, ci95 = mean_and_interval(of_groups(per_task, groups))
     return Evaluation(
         metric=name,
         steps=tuple(range(steps + 1)),
         mean=tuple(mean.tolist()),
         ci95=tuple(ci95.tolist()),
         tasks=tasks_number,
+        groups=groups,
         seed=seed,
         **beside.sizes.of_all(),
         batch_norm=learner.network.batch_norm if learner.network.batch_norms else "none",
@@ -144,8 +149,8 @@ def evaluate(
         algorithm=_described(learner.algorithm),
         settings=learner.algorithm.get_config(),
         per_task=per_task,
-        others=_after_last_step(others, last, beside.sureness),
-        baselines=beside.compared.against(per_task[:, -1]) if beside.compared else {},
+        others=_after_last_step(others, last, groups, beside.sureness),
+        baselines=beside.compared.against(per_task[:, -1], groups) if beside.compared else {},
     )
 
 
@@ -236,13 +241,14 @@ def _measured(
 
 
 def _after_last_step(
-    names: list[str], values: np.ndarray, sureness: Sureness | None
+    names: list[str], values: np.ndarray, groups: int | None, sureness: Sureness | None
 ) -> dict[str, tuple[float, float | None]]:
     """Means and half-widths of the further metrics [n, M] and of the probabilities, by name."""
-    pairs = np.transpose(mean_and_interval(values)).tolist()
+    pairs = np.transpose(mean_and_interval(of_groups(values, groups))).tolist()
     found: dict[str, Any] = {name: tuple(pair) for name, pair in zip(names, pairs, strict=True)}
     if sureness is not None:
-        (nll,), (half,) = mean_and_interval(sureness.losses()[:, np.newaxis])
+        losses = of_groups(sureness.losses()[:, np.newaxis], groups)
+        (nll,), (half,) = mean_and_interval(losses)
         found |= {"nll": (float(nll), float(half)), "ece": (sureness.ece(), None)}
     return found
 

@@ -140,3 +140,16 @@ def mean_and_interval(per_task: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     values = np.asarray(per_task, np.float64)
     return values.mean(0), 1.96 * values.std(0, ddof=1) / np.sqrt(len(values))
+
+
+def of_groups(per_task: np.ndarray, groups: int | None) -> np.ndarray:
+    """The means of each group [groups, ...], of which task i belongs to group i % groups.
+
+    Tasks of one group are not independent: an interval over all tasks would be too narrow for new
+    groups. With a single group, or None, the tasks themselves.
+    """
+    if groups is None or groups == 1:
+        return per_task
+    return np.stack(
+        [per_task[group::groups].mean(0) for group in range(min(groups, len(per_task)))]
+    )

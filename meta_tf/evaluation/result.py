@@ -29,8 +29,10 @@ class Evaluation:
         the name of your function.
       steps: the numbers of inner steps, 0, 1, … K; only 0 for an algorithm without any.
       mean: the metric's mean over tasks after each number of steps.
-      ci95: half-width of its 95 % confidence interval, 1.96 σ / √tasks.
+      ci95: half-width of its 95 % confidence interval, 1.96 σ / √tasks; of several groups, over
+        the means of the groups.
       tasks: the number of tasks.
+      groups: the number of groups that the tasks are of, such as patients; None if all are new.
       seed: the seed that chose the tasks.
       ways: classes in a task; None for regression. If tasks differ, this and the next two
         are pairs of the smallest and the largest number.
@@ -65,6 +67,7 @@ class Evaluation:
     batch_with: str = "queries"
     others: dict[str, tuple[float, float | None]] = dataclasses.field(default_factory=dict)
     baselines: dict[str, Baseline] = dataclasses.field(default_factory=dict)
+    groups: int | None = None
 
     def __str__(self) -> str:
         rows = [
@@ -81,11 +84,11 @@ class Evaluation:
         width = max(len(value) for _, value in rows)
         return "\n".join(
             [
-                f"{self.tasks} new tasks (seed {self.seed}), {self.kind}, "
+                f"{self._tasks()} (seed {self.seed}), {self.kind}, "
                 f"{shown_size(self.queries)} "
                 + ("queries" if self.ways is None else "queries a class"),
                 f"{self.algorithm}{self._batch_norm()}",
-                "mean over tasks ± 95 % confidence interval",
+                f"mean over {self._units()} ± 95 % confidence interval",
                 *(f"{name:>{left}}   {value:>{width}}" for name, value in rows),
                 *self._compared(),
             ]
@@ -96,6 +99,15 @@ class Evaluation:
         """A name for the tasks, such as `5-way 1-shot`."""
         shots = f"{shown_size(self.shots)}-shot"
         return shots if self.ways is None else f"{shown_size(self.ways)}-way {shots}"
+
+    def _tasks(self) -> str:
+        """Such as `60 new tasks of 12 groups`."""
+        of = "" if self.groups is None else f" of {self.groups} group{'s' * (self.groups > 1)}"
+        return f"{self.tasks} new tasks{of}"
+
+    def _units(self) -> str:
+        """What the interval is over."""
+        return "tasks" if self.groups in (None, 1) else "groups"
 
     def _compared(self) -> list[str]:
         """The baselines, and how the learner compares."""
@@ -137,6 +149,7 @@ class Evaluation:
         names = {f.name for f in dataclasses.fields(cls)} - {"per_task"}
         # Missing in older files.
         content: dict[str, Any] = {"batch_with": "queries", "others": {}, "baselines": {}}
+        content["groups"] = None
         content |= json.loads(Path(path).read_text(encoding="utf-8"))
         if missing := names - set(content):
             raise ValueError(

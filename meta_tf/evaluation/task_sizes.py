@@ -19,8 +19,7 @@ class TaskSizes:
     def see(self, x: dict[str, Any], y: Tensor, tasks: int = 1) -> None:
         """Records the sizes of the first tasks of a batch; without padding, one task is enough."""
         if not sizes_in(x):
-            if not self._seen["queries"]:
-                self._add(x["support_y"][0].numpy(), y[0].numpy(), alike=True)
+            self._add(x["support_y"][0].numpy(), y[0].numpy(), alike=True)
             return
         sets = (x["support_y"], x["support_size"], y, x["query_size"])
         for support_y, s, query_y, q in zip(*(t[:tasks].numpy() for t in sets), strict=True):

@@ -528,6 +528,13 @@ class MetaLearner(keras.Model):
         names: tuple[str, ...] = ()
         if wants_labels(self.algorithm, self.network):
             support_y, names = numbered(support_y, class_names)
+            most = outputs_of(self.algorithm, self.network) if class_names is not None else None
+            if most and len(names) > most:
+                raise ValueError(
+                    f"`class_names` must name at most {most} classes, as many as the learner tells "
+                    f"apart. Received: {len(names)}, of which it would never predict "
+                    f"{', '.join(names[most:])}."
+                )
         elif class_names is not None:
             raise ValueError(
                 "`class_names` must be None for a learner that does not classify. Received: "

@@ -163,8 +163,9 @@ class WholeGroups:
     """The groups of a split one after another; see `GroupSplit.whole_groups`."""
 
     def __init__(self, split: GroupSplit, draws: int):
-        self._split, self._draws = split, draws
-        self.groups = split.groups * draws
+        self._split = split
+        self.number = len(split.groups)  # of groups
+        self.groups = split.groups * draws  # those of the tasks
         self.columns = split.columns
 
     def __len__(self) -> int:

@@ -129,7 +129,9 @@ def test_evaluate_compares_on_the_same_tasks(groups, tmp_path):
     for x, y in whole.batches():
         own.append(np.mean((x["support_y"].numpy()[0].mean(0) - y[0].numpy()) ** 2))
     apart = result.per_task[:, -1] - own
-    half = [1.96 * np.std(v, ddof=1) / np.sqrt(6) for v in (own, apart)]
+    # Two tasks of each of three groups, one group after another.
+    of_groups = (np.reshape(v, [2, 3]).mean(0) for v in (own, apart))
+    half = [1.96 * np.std(v, ddof=1) / np.sqrt(3) for v in of_groups]
     expected = Baseline(np.mean(own), half[0], apart.mean(), half[1], 6)
     found = result.baselines["mean of the support set"]
     np.testing.assert_allclose(found[:5], expected[:5], rtol=1e-4)

@@ -176,6 +176,7 @@ def test_class_names_are_saved_with_an_adapted_model(tmp_path):
         ([0, 1], ["a"], "a name for every class number.*1 names.*largest label of 1"),
         ([0, 1], ["a", "a"], "must be a list of distinct names"),
         ([0, 1], "ab", "must be a list of distinct names"),
+        (["a", "b"], ["a", "b", "c"], "at most 2 classes.*Received: 3, .* never predict c"),
         (["a", "c"], ["a", "b"], "'c', not in `class_names`"),
     ],
 )

@@ -110,12 +110,21 @@ def test_evaluate_takes_whole_groups():
     keras.utils.set_random_seed(0)
     source = from_groups(X / 20, Y / 2000, GROUPS, shots=2, split=LISTS)
     learner = meta_tf.MetaLearner(meta_tf.models.mlp(2), meta_tf.MAML(), loss="mse")
-    whole = source.test.whole_groups()
+    whole = source.test.whole_groups(draws=3)
     result = meta_tf.evaluate(learner, whole, len(whole), steps=1, tasks_at_once=1)
     expected = []
     for x, y in whole.batches():
         expected.append(np.mean((learner.trajectory(x, 1)[0] - y) ** 2, axis=(1, 2)))
     np.testing.assert_allclose(result.per_task, expected, rtol=1e-5)
+    # The interval is one for new groups: draws of one group are not independent.
+    groups = len(source.test.groups)
+    means = np.reshape(expected, [3, groups, 2]).mean(0)
+    np.testing.assert_allclose(result.mean, means.mean(0), rtol=1e-5)
+    half = 1.96 * means.std(0, ddof=1) / np.sqrt(groups)
+    np.testing.assert_allclose(result.ci95, half, rtol=1e-4)
+    lines = str(result).splitlines()
+    assert lines[0].startswith(f"{3 * groups} new tasks of {groups} groups (seed 0)")
+    assert lines[2] == "mean over groups ± 95 % confidence interval"
 
 
 def test_a_classification_takes_so_many_of_each_class():
