@@ -70,6 +70,15 @@ def test_every_form_of_the_same_pictures_is_learned_and_predicted_alike(folder, 
     assert one.tolist() == names[:1]
 
 
+def test_leaving_one_out_takes_what_adapt_takes(folder):
+    learner, labels = make_learner(), [0, 0, 1, 1]
+    expected = meta_tf.leave_one_out(learner, np.stack(arrays(0, 4)) / np.float32(255), labels)
+    paths, names = sorted((folder / "classes").glob("*/*.png")), ["new", "new", "old", "old"]
+    opened = [Image.open(path) for path in paths]
+    for given in [(folder / "classes",), (paths, names), (opened, names), (arrays(0, 4), labels)]:
+        np.testing.assert_allclose(meta_tf.leave_one_out(learner, *given), expected, rtol=1e-5)
+
+
 def deep(seed, most):
     """A 16-bit grey picture of levels up to `most`, and what it is with 4095 as white."""
     levels = np.random.default_rng(seed).integers(0, most + 1, [6, 4], dtype=np.uint16)

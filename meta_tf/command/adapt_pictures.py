@@ -13,7 +13,7 @@ import numpy as np
 import meta_tf
 from meta_tf import zoo
 from meta_tf.command.learners import load
-from meta_tf.command.new_pictures import inputs_of, new_pictures
+from meta_tf.command.new_pictures import inputs_of, new_pictures, note_ignored
 from meta_tf.command.picture_answers import Output, answers_of, show
 from meta_tf.command.read_flags import trained_on
 from meta_tf.command.settings import Adaptation
@@ -56,6 +56,7 @@ class Pictures:
 
 EXAMPLES = """
   meta-tf adapt my_photos new_photos
+  meta-tf adapt my_photos new.jpg
   meta-tf adapt my_characters new_drawings --output=answers.csv --save=adapted.keras
 Each subfolder of SUPPORT is a class and holds its pictures, in any format that Pillow reads.
 Instead, SUPPORT may hold one picture for each class, named after it. Subfolders of QUERY with the
@@ -68,6 +69,7 @@ def run(asked: Adaptation, how: Pictures, output: Output) -> None:
     """Prints the class of each picture in `query`, and how sure the learner is of it."""
     set_up_device(asked.device)
     classes = classes_in(Path(asked.support), "--support")
+    note_ignored(classes.pictures, output.note)
     new = new_pictures(Path(asked.query), classes.names, output.note)
     name = asked.learner or (PHOTOS if how.backbone else "")
     if not name:

@@ -13,7 +13,9 @@ import meta_tf
 from meta_tf.command import build
 from meta_tf.command.configure import train_of, training_of
 from meta_tf.command.define import Groups
+from meta_tf.command.made_with import MadeWith
 from meta_tf.command.read_flags import read_flags
+from meta_tf.command.registry import AUTO
 from meta_tf.command.settings import Train
 from meta_tf.evaluation.select import Selection, select
 from meta_tf.files import make_folder, write_text
@@ -47,12 +49,17 @@ def auto_of(values: flags.FlagValues) -> Auto:
 
 
 def chosen(auto: Auto, groups: Groups) -> Train:
-    """The settings with the algorithm that a run's folder names, or that is chosen now."""
+    """The settings with the algorithm that a run's folder names, or that is chosen now.
+
+    Raises:
+      ValueError: if the folder contains a run with an algorithm that was not chosen.
+    """
     path = Path(auto.training.workdir) / _FILE
     if path.is_file() and not auto.training.restart:
         name = json.loads(path.read_text(encoding="utf-8"))["best"]
         print(f"--algorithm={name}, as {path} says; --restart chooses again.", flush=True)
         return _read(auto, groups, name)
+    MadeWith(auto.training, {"algorithm": (AUTO, "")}).check_same_run()
     selection = _selected(auto, groups)
     print(selection, flush=True)
     make_folder(path.parent)

@@ -33,18 +33,21 @@ def new_pictures(folder: Path, classes: Sequence[str], note: Callable[[str], Non
     """Finds the pictures of a folder and, if one of its subfolders is named as a class, of these.
 
     Args:
-      folder: the folder.
+      folder: the folder, or a single picture.
       classes: the names of the classes.
-      note: called with a line about subfolders that are not a class.
+      note: called with a line about subfolders that are not a class, and one about other files.
 
     Raises:
       ValueError: if there are none.
     """
+    if folder.is_file():
+        return NewPictures([folder], [shown_name(folder.name)], [None])
     inside = sorted(folder.iterdir()) if folder.is_dir() else []
     folders = [path for path in inside if path.is_dir() and not path.name.startswith(".")]
     number = {name: i for i, name in enumerate(classes)}
     if not any(shown_name(path.name) in number for path in folders):
         paths = pictures_in(folder, "--query")
+        note_ignored(paths, note)
         return NewPictures(paths, [shown_name(path.name) for path in paths], [None] * len(paths))
     new = NewPictures([], [], [])
     strangers: list[str] = []
@@ -61,14 +64,16 @@ def new_pictures(folder: Path, classes: Sequence[str], note: Callable[[str], Non
         note(f"No class has the name {', '.join(strangers)}: these pictures are {NONE}.")
     if not new.paths:
         raise ValueError(f"--query must hold pictures. Received: {folder}, which has none.")
+    note_ignored(new.paths, note)
     return new
 
 
-def ignored_files(paths: Sequence[Path]) -> str:
-    """A line about other files in the folders of these pictures; empty if there are none."""
+def note_ignored(paths: Sequence[Path], note: Callable[[str], None]) -> None:
+    """Calls `note` with a line about other files in the folders of these pictures, if any."""
     folders = {path.parent for path in paths}
     parents = {folder.parent for folder in folders}
-    return passed_over(sorted(folders - parents))
+    if line := passed_over(sorted(folders - parents)):
+        note(line)
 
 
 def inputs_of(
@@ -83,15 +88,13 @@ def inputs_of(
     Args:
       paths: the pictures.
       takes: how the model takes pictures.
-      note: called with a line about other files in their folders, and one about what is lost.
+      note: called with a line about what is lost.
       embed: called with some pictures [n, ...] at a time.
       conversion: counts what pictures lose.
 
     Returns:
       The pictures as one array, or what `embed` makes of them.
     """
-    if line := ignored_files(paths):
-        note(line)
     conversion = conversion or takes.conversion()
     images = takes.each([ImageFile.at(path) for path in paths], conversion)
     parts = []

@@ -19,7 +19,7 @@ class Prediction:
 
     Args:
       model: a .keras file that `meta-tf adapt --save` wrote, or an adapted model saved in Python.
-      query: a folder of new pictures.
+      query: a folder of new pictures, or one picture.
       device: where to compute; "auto" is a GPU if there is one.
     """
 

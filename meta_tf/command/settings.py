@@ -119,7 +119,7 @@ class Adaptation:
 
     Args:
       support: a folder with a subfolder of pictures for each class, or a table.
-      query: a folder of new pictures, or a table.
+      query: a folder of new pictures, one picture, or a table.
       learner: a .keras file, a run's folder, or a shipped learner; if unset, one that suits the
         support set.
       eval_steps: inner steps; the learner's own if unset.

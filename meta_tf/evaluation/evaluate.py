@@ -144,7 +144,7 @@ def evaluate(
         groups=groups,
         seed=seed,
         **beside.sizes.of_all(),
-        batch_norm=learner.network.batch_norm,
+        batch_norm=learner.network.batch_norm if learner.network.batch_norms else "none",
         batch_with=batch_with,
         algorithm=_described(learner.algorithm),
         settings=learner.algorithm.get_config(),

@@ -12,14 +12,16 @@ import tensorflow as tf
 from meta_tf.data_checks.batch import check_support
 from meta_tf.data_checks.targets import wants_labels
 from meta_tf.learner import MetaLearner
+from meta_tf.learner.class_names import numbered
 from meta_tf.learner.embedded import embedded, embeds_separately, head_of
+from meta_tf.learner.read_pictures import read_support
 from meta_tf.types import Examples
 
 
 def leave_one_out(
     learner: MetaLearner,
     support_x: Any,
-    support_y: Any,
+    support_y: Any = None,
     steps: int | None = None,
     which: Sequence[int] | None = None,
 ) -> np.ndarray:
@@ -36,14 +38,16 @@ def leave_one_out(
 
     Args:
       learner: the learner.
-      support_x: inputs of the support set, [S, ...], at least two.
-      support_y: its targets, [S, ...]; class numbers for a classifier.
+      support_x: inputs of the support set, [S, ...], at least two; or pictures, a folder of classes
+        or a dict of them, as `learner.adapt` takes them.
+      support_y: its targets, [S, ...]; class numbers or names for a classifier. None if
+        `support_x` contains the classes.
       steps: inner steps; the algorithm's `eval_steps` if None.
       which: the numbers of the examples to predict, [Q]; all if None.
 
     Returns:
       Predictions [Q, ...] as `learner.adapt(...).predict` returns them; for a classifier with
-      logits of all classes up to the last one of `support_y`.
+      logits of all classes up to the last one of the support set.
 
     Raises:
       ValueError: if there are fewer than two examples, or they do not fit the learner.
@@ -55,15 +59,18 @@ def leave_one_out(
       >>> leave_one_out(learner, [[0.0], [0.1], [0.9], [1.0]], [0, 0, 1, 1]).argmax(-1)
       array([0, 0, 1, 1])
     """
-    support = check_support(learner.algorithm, learner.network, support_x, support_y)
+    x, y, names, _ = read_support(learner.network, learner.pictures, support_x, support_y, None)
+    classifies = wants_labels(learner.algorithm, learner.network)
+    if classifies:
+        y, names = numbered(y, names)
+    support = check_support(learner.algorithm, learner.network, x, y)
     number = int(support.y.shape[0])
     if number < 2:
         raise ValueError(
             "`support_x` must hold at least two examples, to learn from one and predict the "
             f"other. Received: {number}."
         )
-    names = None
-    if wants_labels(learner.algorithm, learner.network):  # as many outputs without the last class
+    if classifies and not names:  # as many outputs without the last class
         names = [str(i) for i in range(int(tf.reduce_max(support.y)) + 1)]
     if embeds_separately(learner):
         support = Examples(embedded(learner, support), support.y)

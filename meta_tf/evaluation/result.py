@@ -38,7 +38,7 @@ class Evaluation:
         are pairs of the smallest and the largest number.
       shots: support examples; for classification, of each class.
       queries: query examples, likewise.
-      batch_norm: the learner's batch-norm mode.
+      batch_norm: the learner's batch-norm mode; `"none"` without batch normalisation.
       algorithm: the algorithm, its rate and steps, and settings other than the defaults.
       settings: all its settings.
       per_task: the metric of every task, [tasks, K + 1]; empty after `load`.
@@ -87,7 +87,7 @@ class Evaluation:
                 f"{self._tasks()} (seed {self.seed}), {self.kind}, "
                 f"{shown_size(self.queries)} "
                 + ("queries" if self.ways is None else "queries a class"),
-                f"{self.algorithm}, batch norm: {self.batch_norm}{self._batch_with()}",
+                f"{self.algorithm}{self._batch_norm()}",
                 f"mean over {self._units()} ± 95 % confidence interval",
                 *(f"{name:>{left}}   {value:>{width}}" for name, value in rows),
                 *self._compared(),
@@ -126,9 +126,11 @@ class Evaluation:
             rows = [row[:3] for row in rows]
         return [*table(rows), sentence(self.metric, self.baselines, shown_value)]
 
-    def _batch_with(self) -> str:
+    def _batch_norm(self) -> str:
+        if self.batch_norm == "none":
+            return ""
         others = {"queries": "", "support": ", each query with the support set"}
-        return others.get(self.batch_with, ", each query alone")
+        return f", batch norm: {self.batch_norm}{others.get(self.batch_with, ', each query alone')}"
 
     def to_json(self) -> str:
         """The results as JSON: all but `per_task`."""

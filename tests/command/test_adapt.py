@@ -67,7 +67,10 @@ WRONG = [
         ["adapt", "six", "query", "--learner=omniglot_5way_1shot"],
         ["--support", "5 classes", "6 classes", "bar", "20way"],
     ),
-    (["adapt", "support"], ["--query is needed: a folder of new pictures, or a table"]),
+    (
+        ["adapt", "support"],
+        ["--query is needed: a folder of new pictures, one picture, or a table"],
+    ),
     (["adapt", "nosuch.csv", "a.csv"], ["--support", "nosuch.csv; there is no such file"]),
     (["adapt", "support", "empty"], ["--query", "empty", "PNG"]),
     (["adapt", "empty", "query"], ["--support", "empty"]),

@@ -124,6 +124,20 @@ def test_new_pictures_that_are_also_learned_from_are_counted(command):
     assert "9 of the new pictures are also learned from" in out and "9 of 9 right" in out
 
 
+def test_one_picture_is_named_without_its_folder(command, folder):
+    (folder / "new" / "notes.txt").write_text("of no use here")
+    command("adapt", "support", "new", "--output=all.csv")
+    found = command("adapt", "support", "new/white.png", "--output=one.csv", "--save=one.keras")
+    assert "ignored" not in found.out
+    (one,) = rows_of(folder / "one.csv")
+    assert one == {row["picture"]: row for row in rows_of(folder / "all.csv")}["white.png"]
+    command("predict", "one.keras", "new/white.png", "--output=again.csv")
+    assert (folder / "again.csv").read_text() == (folder / "one.csv").read_text()
+    with pytest.raises(ValueError, match=r"notes\.txt"):
+        command("predict", "one.keras", "new/notes.txt")
+    (folder / "new" / "notes.txt").unlink()
+
+
 def test_json_is_one_object_on_the_output(command):
     found = command("adapt", "support", "new", "--json")
     told = json.loads(found.out)

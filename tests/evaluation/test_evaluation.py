@@ -244,6 +244,7 @@ def test_the_metric_follows_the_loss_unless_given():
     assert metric(keras.losses.MeanSquaredError()).metric == "mse"
     assert metric("mae").metric == "loss"
     assert metric("mae", "mse").mean[0] == mse.mean[0]  # later steps follow the mae
+    assert mse.batch_norm == "none"  # the model has none
     np.testing.assert_allclose(metric("mse", "loss").mean, mse.mean, rtol=1e-6)
 
 
@@ -286,6 +287,8 @@ def test_the_table():
         "logistic regression    90.00 ± 1.00           +8.00 ± 2.00   0.3010   5.12",
         "nearest mean           80.00 ± 1.00          +18.00 ± 2.00",
     ]
+    without = dataclasses.replace(RESULT, batch_norm="none", batch_with="none")
+    assert str(without).splitlines()[1] == "MAML(inner_lr=0.4)"
     mse = dataclasses.replace(RESULT, metric="mse", ways=None, shots=10)
     assert "10-shot, 15 queries" in str(mse)
     assert "0.9877 ± 0.0123" in str(mse)

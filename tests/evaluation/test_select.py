@@ -68,6 +68,8 @@ def test_the_command_keeps_its_choice(tmp_path, monkeypatch, capsys):
     asked = read("train", words)
     assert isinstance(asked, auto.Auto)
     made = Selection("anil", "mse", (Round("anil", 50, 1.0, 0.1),))
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "flags.txt").write_text("--algorithm=maml\n")  # without a step
     monkeypatch.setattr(auto, "select", lambda learners, *_, **options: made)
     train = auto.chosen(asked, GROUPS)
     assert (train.algorithm.name, train.training.meta_lr) == ("anil", 0.002)
@@ -79,6 +81,18 @@ def test_the_command_keeps_its_choice(tmp_path, monkeypatch, capsys):
     assert auto.chosen(asked, GROUPS).algorithm.name == "anil"
     with pytest.raises(ValueError, match="--algorithm=auto needs one process"):
         read("train", ["--algorithm=auto", "--strategy=mirrored"])
+
+
+def test_a_run_of_another_algorithm_is_reported_before_the_choice(tmp_path, monkeypatch):
+    (tmp_path / "flags.txt").write_text("--algorithm=maml\n")
+    (tmp_path / "metrics.csv").write_text("")
+    made = Selection("anil", "mse", ())
+    monkeypatch.setattr(auto, "select", lambda learners, *_, **options: made)
+    words = ["--algorithm=auto", f"--workdir={tmp_path}"]
+    with pytest.raises(ValueError, match=r"must be 'maml', as in .*=auto\. Give another --workdir"):
+        auto.chosen(read("train", words), GROUPS)
+    asked = read("train", [*words, "--restart"])
+    assert auto.chosen(asked, GROUPS).algorithm.name == "anil"
 
 
 def test_the_command_chooses_among_learners_of_as_many_classes_as_training_tasks_have(

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from meta_tf import tasks
 from meta_tf.command import build, main
-from meta_tf.command.new_pictures import ignored_files
+from meta_tf.command.new_pictures import note_ignored
 from meta_tf.files import whole_file, write_text
 from meta_tf.tasks.images import picture_files
 from meta_tf.tasks.images.conversion import Conversion
@@ -270,7 +270,9 @@ def test_all_that_pillow_opens_is_read_and_what_is_no_picture_is_counted(tmp_pat
     assert len(found) == 6 * len(endings)
     assert len(PictureInput((28, 28), 1).read(found)) == len(found)
     line = "12 files are ignored (not a picture directly in a class folder): a/more, a/notes.txt, "
-    assert ignored_files(found) == line + "b/more, …."
+    notes = []
+    note_ignored(found, notes.append)
+    assert notes == [line + "b/more, …."]
 
 
 def test_a_name_may_be_wrong_about_the_kind():
