@@ -147,7 +147,8 @@ class MadeWith:
         for name in sorted(now.keys() - self.free - free):
             new, default = now[name]
             old = before.get(name, default)
-            if (old or NONE) != (new or NONE):  # earlier versions wrote empty lists
+            same = _same_arguments(old, new) if name == "set" else old == new
+            if not same and (old or NONE) != (new or NONE):  # earlier versions wrote empty lists
                 return name, old, new
         return None
 
@@ -219,6 +220,13 @@ def pairs_in(path: Path) -> list[tuple[str, str]]:
                 f"{wanted}. Received: {line[:60]!r} in line {number}. Restore the file."
             )
     return pairs
+
+
+def _same_arguments(old: str, new: str) -> bool:
+    """Whether texts of `--set` are the same. Earlier versions did not add the kind: `noise=1`."""
+    before, now = set(old.split(", ")), set(new.split(", "))
+    kind = re.compile(f"^({'|'.join(registry.BUILT_IN)})[.]")
+    return len(before) == len(now) and all({text, kind.sub("", text)} & before for text in now)
 
 
 def _joined(texts: Iterable[str]) -> str:

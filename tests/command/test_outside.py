@@ -7,7 +7,9 @@ import pytest
 
 from meta_tf.command import build
 from meta_tf.command import main as command
+from meta_tf.command.made_with import MadeWith
 from meta_tf.command.read_flags import read_flags, trained_on
+from meta_tf.run.settings import Training
 from tests.command_line import one_after_another
 
 MODULE = '''
@@ -147,6 +149,13 @@ def test_another_set_is_another_run(answers):
 
 
 @pytest.mark.slow
+def test_a_run_of_an_earlier_version_can_omit_the_kind_of_an_argument():
+    made = MadeWith(Training(), {}, others=("task.range=(1, 2.0)", "task.noise=0.5"))
+    assert not made.of_another_run({"set": "noise=0.5, task.range=(1, 2.0)"})
+    for other in ("model.noise=0.5, task.range=(1, 2.0)", "noise=0.5, task.range=(1, 0)", ""):
+        assert "it is of another run, with --set=" in made.of_another_run({"set": other})
+
+
 def test_a_flag_file_holds_what_was_set(folder, answers):
     lines = (folder / "run" / "flags.txt").read_text().splitlines()
     names = ("algorithm.shift=0.5", "model.units=6", "task.noise=0.5", "task.slope=3")
