@@ -290,6 +290,16 @@ def test_groups_of_a_training_without_a_groups_file_are_left_out_by_their_names(
     assert "groups of the training cannot be read" in out
 
 
+def test_groups_of_the_same_number_are_the_same(evaluated_groups, table, tmp_path):
+    # pandas reads "001" as 1 in a table without "A".
+    names = [*(f"00{i}" for i in range(1, 9)), "A"]
+    lists = {"train": names[:5], "valid": [names[5]], "test": names[6:]}
+    (tmp_path / "groups.json").write_text(json.dumps(lists))
+    for file, patients in (("table", names), ("numbers", range(1, 10))):
+        table.assign(patient=np.repeat(patients, 8)).to_csv(f"{file}.csv", index=False)
+    assert evaluated_groups("--data=numbers.csv")[0] == ["7", "8", "9"]
+
+
 def test_another_table_has_all_classes_and_no_other(table):
     table = table.assign(ill=np.tile(["10", "2", "9", "9"], 18).astype(int))
     tasks = meta_tf.tasks.from_table(table, "ill", "patient", ["dose"], split=LISTS, shots=1)

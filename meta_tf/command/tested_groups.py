@@ -13,6 +13,7 @@ from meta_tf.command.build import build_tasks
 from meta_tf.command.configure import task_of
 from meta_tf.command.flag_types import NONE
 from meta_tf.command.settings import Choice
+from meta_tf.tasks.column import number_in
 from meta_tf.tasks.columns import Columns
 from meta_tf.tasks.group_split import joined
 
@@ -52,9 +53,11 @@ class Tested:
         trained = self._trained(columns)
         parts = source.train, source.valid, source.test
         names = {name for part in parts for name in part.groups}
-        seen = set()
+        had: set[str] = set()
         if trained and self.known:
-            seen = names & {*trained.train.groups, *trained.valid.groups}
+            had = {*trained.train.groups, *trained.valid.groups}
+        numbers = {number_in(name) for name in had} - {None}  # "007" is 7 in a table of numbers
+        seen = {name for name in names if name in had or number_in(name) in numbers}
         table = f"{len(names)} groups of {self.task.value('data')}"
         cure = ""
         if not self.of_training:
