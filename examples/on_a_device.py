@@ -9,13 +9,14 @@ Create `learner.tflite` on a computer with TensorFlow and meta_tf:
 
 Any learner of Omniglot's drawings with five classes or more works.
 
-The learned weights are kept in a file of 0.5 MB, so the device learns only once: a second call of
-the program uses that file.
+The learned weights are kept in a file of 0.5 MB beside the learner, so the device learns only once:
+a second call of the program uses that file, unless it is of another learner or other drawings.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import time
 from pathlib import Path
@@ -57,25 +58,35 @@ def main() -> None:
     """Runs the program."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("learner", type=Path, help="the exported file")
-    parser.add_argument("--learned", type=Path, default=Path("learned.npz"))
+    parser.add_argument("--learned", type=Path, help="default: LEARNER.learned.npz")
     options = parser.parse_args()
+    path = options.learned or options.learner.with_suffix(".learned.npz")
     interpreter = Interpreter(model_path=str(options.learner))
     rng = np.random.default_rng(0)
+    drawings = np.stack([draw(points, rng) for points in STROKES.values()])
+    made_of = hashlib.sha256(options.learner.read_bytes() + drawings.tobytes()).hexdigest()
 
-    if not options.learned.exists():
+    if path.exists():
+        weights = dict(np.load(path))
+        if str(weights.pop("made_of", "")) != made_of:
+            parser.error(
+                f"{path} is of another learner or of other drawings. Delete it, or give another "
+                "name: --learned=FILE."
+            )
+        print(f"Read what was learned from {path}.")
+    else:
         adapt = interpreter.get_signature_runner("adapt")
         if size_of(adapt, "support_x") not in (ANY, len(STROKES)):
             parser.error(
                 f"{options.learner} learns from {size_of(adapt, 'support_x')} drawings, not from "
                 f"{len(STROKES)}. Export it without --ways and --shots."
             )
-        drawings = np.stack([draw(points, rng) for points in STROKES.values()])
         start = time.perf_counter()
         weights = adapt(support_x=drawings, support_y=np.arange(5, dtype=np.int32))
         print(f"Learned from five drawings in {1000 * (time.perf_counter() - start):.0f} ms.")
-        np.savez(options.learned, **weights)
+        with path.open("wb") as file:
+            np.savez(file, made_of=made_of, **weights)
 
-    weights = dict(np.load(options.learned))
     predict = interpreter.get_signature_runner("predict")
     # In one batch, as some learners use all of them together.
     count = size_of(predict, "query_x")

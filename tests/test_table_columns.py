@@ -1,6 +1,7 @@
 """Learners of tables: gaps, texts and units inside, and the next rows of a new group."""
 
 import json
+import re
 
 import keras
 import numpy as np
@@ -206,6 +207,97 @@ def test_another_table_has_the_numbers_of_the_training(trained, table, tmp_path,
     found = json.loads((tmp_path / "found.json").read_text())
     expected = meta_tf.evaluate(learner, tasks.test.whole_groups(), 3, baselines=False)
     assert found["mean"] == pytest.approx(expected.mean, rel=1e-5)
+
+
+@pytest.fixture
+def evaluated_groups(trained, table, tmp_path, monkeypatch, capsys):
+    """Evaluates a run of `table.csv`: the groups, those of the baselines, and what is printed."""
+    monkeypatch.chdir(tmp_path)
+    table = table.drop(columns="ill")
+    tables = {
+        "table": range(9),
+        "new": [f"n{i}" for i in range(9)],
+        "mixed": [0, 5, 6, *(f"n{i}" for i in range(6))],  # of training, validation and test
+        "seen": [*range(5), 5, 5, 5, 5],
+    }
+    for name, patients in tables.items():
+        names = [i if isinstance(i, str) else f"p{i}" for i in patients]
+        table.assign(patient=np.repeat(names, 8)).to_csv(f"{name}.csv", index=False)
+    for name, lists in (("groups", LISTS), ("own", [["n0"], ["n1"], ["n2", "n3"]])):
+        content = dict(zip(("train", "valid", "test"), lists, strict=True))
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+    found = []
+
+    def keep(learner, split, *rest, baselines, **options):
+        found[:] = sorted(set(split.groups)), getattr(baselines, "groups", baselines)
+        return "evaluated"
+
+    monkeypatch.setattr(evaluate, "load", lambda name: trained[0])
+    monkeypatch.setattr(meta_tf, "evaluate", keep)
+
+    def run(*words, groups_file="--groups_file=groups.json\n"):
+        flags = "--task=table\n--data=table.csv\n--target=effect\n--group=patient\n--shots=4\n"
+        (tmp_path / "flags.txt").write_text(flags + groups_file)
+        evaluate.run(read("evaluate", [f"--learner={tmp_path}", *words]))
+        return *found, capsys.readouterr().out
+
+    return run
+
+
+NEW = [f"n{i}" for i in range(9)]
+NONE = "--groups_file=none"
+
+
+@pytest.mark.parametrize(
+    ("words", "groups", "printed"),
+    [
+        ([], LISTS[2], "3 of 9 groups: the test groups of the training."),
+        ([NONE], LISTS[2], "3 of 9 groups of table.csv: the training had"),
+        (["--data=new.csv"], NEW, "all 9 groups of new.csv."),
+        (["--data=new.csv", NONE], NEW, "all 9 groups of new.csv."),
+        (
+            ["--data=mixed.csv"],
+            [*NEW[:6], "p6"],
+            "7 of 9 groups .*the other 2.* none evaluates all",
+        ),
+        (["--data=mixed.csv", NONE], [*NEW[:6], "p0", "p5", "p6"], "all 9 groups of mixed.csv."),
+        (["--data=mixed.csv", "--groups_file=own.json"], NEW[2:4], "2 of 4 .* none evaluates all"),
+    ],
+)
+def test_all_groups_of_another_table_that_the_training_did_not_have_are_evaluated(
+    evaluated_groups, words, groups, printed
+):
+    found, known, out = evaluated_groups(*words)
+    assert found == groups
+    assert known == (["n0"] if "--groups_file=own.json" in words else LISTS[0])
+    assert re.search(f"Evaluating {printed.replace('none', NONE)}", out)
+
+
+def test_groups_of_a_training_without_a_groups_file_are_left_out_by_their_names(
+    evaluated_groups, table, tmp_path
+):
+    by_names = meta_tf.tasks.from_table(table, "effect", "patient", FEATURES, shots=4)
+    seen = {*by_names.train.groups, *by_names.valid.groups}
+    found, known, _ = evaluated_groups("--data=mixed.csv", groups_file="")
+    assert found == [*NEW[:6], *sorted({"p0", "p5", "p6"} - seen)]
+    assert known == by_names.train.groups
+    assert evaluated_groups(groups_file="")[0] == by_names.test.groups
+    with pytest.raises(ValueError, match=r"--data must have groups that .*: 6 groups of seen\.csv"):
+        evaluated_groups("--data=seen.csv")
+    (tmp_path / "table.csv").unlink()
+    found, known, out = evaluated_groups("--data=mixed.csv")
+    assert (len(found), known) == (9, True)
+    assert "groups of the training cannot be read" in out
+
+
+def test_groups_of_the_same_number_are_the_same(evaluated_groups, table, tmp_path):
+    # pandas reads "001" as 1 in a table without "A".
+    names = [*(f"00{i}" for i in range(1, 9)), "A"]
+    lists = {"train": names[:5], "valid": [names[5]], "test": names[6:]}
+    (tmp_path / "groups.json").write_text(json.dumps(lists))
+    for file, patients in (("table", names), ("numbers", range(1, 10))):
+        table.assign(patient=np.repeat(patients, 8)).to_csv(f"{file}.csv", index=False)
+    assert evaluated_groups("--data=numbers.csv")[0] == ["7", "8", "9"]
 
 
 def test_another_table_has_all_classes_and_no_other(table):

@@ -9,12 +9,14 @@ from typing import Annotated, Literal
 from absl import flags
 
 import meta_tf
-from meta_tf.command.build import build_tasks, to_evaluate
+from meta_tf.command.build import to_evaluate
 from meta_tf.command.configure import task_of
-from meta_tf.command.define import settings_of
+from meta_tf.command.define import Groups, settings_of
 from meta_tf.command.learners import load
+from meta_tf.command.read_flags import read_flags, trained_on
 from meta_tf.command.registry import renamed
 from meta_tf.command.settings import Choice
+from meta_tf.command.tested_groups import Tested, tested_of
 from meta_tf.files import check_writable
 from meta_tf.run.devices import set_up_device
 from meta_tf.run.settings import AtLeast, Device, Seed
@@ -46,7 +48,7 @@ class Evaluation:
     device: Device = "auto"
 
 
-GROUPS = {
+GROUPS: Groups = {
     "evaluation": [Evaluation, "--flagfile"],
     "tasks, by default those that the learner was trained for": ["task"],
     "from outside the package": ["--set", "--import"],
@@ -54,24 +56,34 @@ GROUPS = {
 EXAMPLES = """
   meta-tf evaluate --learner=omniglot_5way_1shot --data_dir=DIR
   meta-tf evaluate --learner=runs/sinusoid_10shot/learner.keras --eval_steps=20
+  meta-tf evaluate --learner=runs/table --data=other.csv
+Of another table, it evaluates all groups without the name of a training or validation group;
+with --groups_file=none, all groups.
 """
 
 
-def settings(values: flags.FlagValues) -> tuple[Evaluation, Choice]:
+def settings(values: flags.FlagValues) -> tuple[Evaluation, Tested]:
     """The settings from the flags."""
-    return settings_of(Evaluation, values), task_of(values)
+    how = settings_of(Evaluation, values)
+    return how, tested_of(values, _table_of(how.learner))
 
 
-def run(asked: tuple[Evaluation, Choice]) -> None:
+def _table_of(learner: str | Path | None) -> Choice | None:
+    """The tasks that a learner was trained on, if its run is known and had a table."""
+    if not learner or "--task=table" not in trained_on(learner):
+        return None
+    return task_of(read_flags("meta-tf evaluate", GROUPS, [f"--learner={learner}"]))
+
+
+def run(asked: tuple[Evaluation, Tested]) -> None:
     """Prints the results, and writes them to `output` if that is given."""
-    how, task = asked
+    how, tested = asked
     if how.output:
         check_writable("--output", how.output)
     set_up_device(how.device)
     learner = load(how.learner)
-    source = build_tasks(task, columns=learner.columns)
+    source, known = tested.source(learner.columns)
     split, number = to_evaluate(source, how.eval_tasks)
-    baselines = source.train if how.baselines else False
     with renamed({"`steps`": "--eval_steps"}):
         evaluation = meta_tf.evaluate(
             learner,
@@ -80,7 +92,7 @@ def run(asked: tuple[Evaluation, Choice]) -> None:
             how.eval_steps,
             how.seed,
             batch_with=how.batch_with,
-            baselines=baselines,
+            baselines=how.baselines and known,
         )
     print(evaluation)
     if how.output:

@@ -42,7 +42,12 @@ def new_pictures(folder: Path, classes: Sequence[str], note: Callable[[str], Non
     """
     if folder.is_file():
         return NewPictures([folder], [shown_name(folder.name)], [None])
-    inside = sorted(folder.iterdir()) if folder.is_dir() else []
+    if not folder.is_dir():
+        raise ValueError(
+            "--query must be a folder of pictures, or a picture. Received: "
+            f"{folder}, looked for in {Path.cwd()}."
+        )
+    inside = sorted(folder.iterdir())
     folders = [path for path in inside if path.is_dir() and not path.name.startswith(".")]
     number = {name: i for i, name in enumerate(classes)}
     if not any(shown_name(path.name) in number for path in folders):

@@ -57,7 +57,7 @@ class Column:
     def as_numbers_say(self) -> str:
         """A line if most of the different texts are numbers; empty otherwise."""
         found = self.categories()
-        others = [text for text in found if _number(text.replace(",", ".")) is None]
+        others = [text for text in found if number_in(text.replace(",", ".")) is None]
         if 2 * len(others) >= len(found):
             return ""
         with_texts = f", and {others[0]!r}" if others else ""
@@ -80,7 +80,7 @@ class Column:
         texts = {text: place for place, text in enumerate(known)}
         same: dict[float | None, list[int]] = {}
         for text, place in texts.items():
-            same.setdefault(_number(text), []).append(place)
+            same.setdefault(number_in(text), []).append(place)
 
         def place_of(value: Any) -> int:
             if (place := texts.get(str(value))) is not None:
@@ -184,7 +184,7 @@ class Column:
         return bool(((values == values.round()) & (values.abs() < _EXACT)).all())
 
 
-def _number(text: str) -> float | None:
+def number_in(text: str) -> float | None:
     """The number that a text is, if it is one."""
     try:
         return float(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -157,6 +157,29 @@ class GroupSplit(Split):
             used += count
         rows = np.concatenate([*support, *query])[np.newaxis]
         return _task(self._cells, tf.constant(rows, tf.int32), sum(map(len, support)))
+
+
+def joined(parts: Sequence[GroupSplit], without: Collection[str]) -> GroupSplit:
+    """The groups of several splits of one source in alphabetical order, except some."""
+    names = [name for part in parts for name in part.groups]
+    rows = [row for row, name in enumerate(names) if name not in without]
+    rows.sort(key=names.__getitem__)
+    last = parts[-1]
+    starts, counts = (
+        np.concatenate([getattr(part._cells, each) for part in parts])
+        for each in ("starts", "counts")
+    )
+    made = GroupSplit(
+        last._cells._replace(starts=starts, counts=counts).of_groups(rows),
+        [names[row] for row in rows],
+        shots=last._shots,
+        queries=last._queries,
+        share=last._share,
+        first=last.first,
+        stream=last._stream,
+    )
+    made.columns = last.columns
+    return made
 
 
 class WholeGroups:

@@ -131,7 +131,8 @@ def test_one_picture_is_named_without_its_folder(command, folder):
     assert "ignored" not in found.out
     (one,) = rows_of(folder / "one.csv")
     assert one == {row["picture"]: row for row in rows_of(folder / "all.csv")}["white.png"]
-    command("predict", "one.keras", "new/white.png", "--output=again.csv")
+    out = command("predict", "one.keras", "new/white.png", "--output=again.csv").out
+    assert "1 picture, of 8 x 16 pixels, is cropped" in out
     assert (folder / "again.csv").read_text() == (folder / "one.csv").read_text()
     with pytest.raises(ValueError, match=r"notes\.txt"):
         command("predict", "one.keras", "new/notes.txt")
@@ -190,7 +191,7 @@ def test_many_classes_list_their_mistakes_instead_of_a_table():
         (["predict", "adapted.keras"], "--query is needed"),
         (["predict"], "--model is needed"),
         (["predict", "nothing.keras", "new"], "--model must be"),
-        (["adapt", "support", "nowhere"], "--query must be a folder"),
+        (["adapt", "support", "nowhere"], "--query must be a folder of pictures, or a picture"),
         (["adapt", "nowhere", "new", "--save=adapted.h5"], "--save must end in .keras"),
         (["adapt", "nowhere", "new", "--output=new"], "--output must be a file"),
         (["predict", "nowhere", "new", "--figure=a.docx"], "--figure must end in .png or"),

@@ -164,7 +164,7 @@ def test_a_crop_is_the_middle_of_the_picture_at_its_own_aspect_ratio(tall):
 
     found, told = seen((24, 24))
     np.testing.assert_array_equal(found, middle)
-    assert f"of {'40 x 24' if tall else '24 x 40'} pixels, are cropped to their middle and" in told
+    assert f"of {'40 x 24' if tall else '24 x 40'} pixels, is cropped to its middle and" in told
     # At half of the size: the filter reaches 6 pixels beyond, which are those of the picture.
     whole = tf.image.resize(wide, (12, 20), "lanczos3", antialias=True)
     expected = np.clip(np.rint(whole[:, 4:16]), 0, 255)
@@ -210,7 +210,7 @@ def test_a_large_jpeg_is_decoded_small_and_is_the_same_picture(monkeypatch):
     seen, told = read(content, 3, (24, 32))
     monkeypatch.undo()
     assert max(sizes) == (256, 192)  # an eighth; a quarter of it would still do
-    assert "of 1536 x 2048 pixels, are resized to 24 x 32" in told
+    assert "of 1536 x 2048 pixels, is resized to 24 x 32" in told
     expected = large.resize((32, 24), Image.Resampling.LANCZOS)
     np.testing.assert_allclose(seen.astype(int), np.asarray(expected), atol=3)
 

@@ -44,7 +44,9 @@ class Conversion:
             others.append(f"{self._several} of the files hold several; only the first is read.")
         if self._white not in (None, WHITE_OF_16_BITS):
             others.append(f"The 16-bit pictures are read with {self._white} as white.")
-        lost = self._lost() or (f"{self._pictures} pictures are read." if others else "")
+        lost = self._lost()
+        if others and not lost:
+            lost = f"{self._number()} {self._are()} read."
         return " ".join([lost, *others])
 
     def _lost(self) -> str:
@@ -56,16 +58,23 @@ class Conversion:
         sizes = least if len(by_area) == 1 else f"{least} to {most}"
         colour = ""
         if greyed:
-            some = "all" if greyed == self._pictures else f"{greyed} of them"
-            colour = f" {some} stored in colour,"
+            some = "all " if greyed == self._pictures else f"{greyed} of them "
+            colour = f" {some if self._pictures > 1 else ''}stored in colour,"
         (height, width) = self.size
         done = "resized"
         if any(h * width != w * height for h, w in self._sizes):
-            done = "cropped to their middle and resized" if self.crop else "stretched"
+            whose = "its" if self._pictures == 1 else "their"
+            done = f"cropped to {whose} middle and resized" if self.crop else "stretched"
         if self._sizes == {self.size}:
             done = "read"
         target = f"{done} {'as' if done == 'read' else 'to'} {height} x {width}"
         return (
-            f"{self._pictures} pictures, of {sizes} pixels,{colour} are {target}"
+            f"{self._number()}, of {sizes} pixels,{colour} {self._are()} {target}"
             f"{' in grey' if greyed else ''}."
         )
+
+    def _number(self) -> str:
+        return f"{self._pictures} picture{'s' * (self._pictures != 1)}"
+
+    def _are(self) -> str:
+        return "is" if self._pictures == 1 else "are"
