@@ -36,7 +36,7 @@ _OF_CLASSES = {
 
 
 PROBABILITIES = "probabilities from 0 to 1, such as 0 and 1 for no and yes"
-MOST_PROBABLE = 1.001  # with the rounding of float16
+LEAST_PROBABLE, MOST_PROBABLE = -0.001, 1.001  # with the rounding of float16
 
 
 def compares_numbers(function: Any) -> bool:
@@ -135,7 +135,7 @@ def check_target_values(algorithm: Algorithm, network: Network, name: str, y: An
         check_labels(algorithm, network, name, y)
     elif compares_probabilities(network.loss):
         low, high = np.min(y, initial=0), np.max(y, initial=0)
-        if low < 0 or high > MOST_PROBABLE:
+        if low < LEAST_PROBABLE or high > MOST_PROBABLE:
             raise ValueError(
                 f"`{name}` must hold {PROBABILITIES}. Received: numbers from {low:g} to {high:g}. "
                 f"The loss {loss_name(network.loss)} means little for others. Scale them, or use "

@@ -22,6 +22,7 @@ from meta_tf.data_checks.batch import BATCH_KEYS, check_batch
 from meta_tf.data_checks.finite import as_error, require_finite
 from meta_tf.data_checks.inputs import wanted_of_ranges
 from meta_tf.data_checks.targets import (
+    LEAST_PROBABLE,
     MOST_PROBABLE,
     PROBABILITIES,
     check_target_values,
@@ -183,7 +184,10 @@ def _are_right(
         return {name: _are_labels(y, outputs, ignored) for name, y in targets.items()}
     if compares_probabilities(network.loss):
         floats = {name: tf.cast(y, tf.float32) for name, y in targets.items()}
-        return {n: tf.reduce_all((y >= 0) & (y <= MOST_PROBABLE)) for n, y in floats.items()}
+        return {
+            name: tf.reduce_all((y >= LEAST_PROBABLE) & (y <= MOST_PROBABLE))
+            for name, y in floats.items()
+        }
     return {}
 
 

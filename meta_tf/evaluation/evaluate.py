@@ -133,7 +133,7 @@ def evaluate(
     measured = _measured(learner, tuple(metrics.values()), steps, batch_with, batches, tasks_number)
     values = _collected(measured, beside, tasks_number, verbose)
     per_task, last = values[..., 0], values[:, -1, 1:]
-    groups = split.number if isinstance(split, WholeGroups) else None
+    groups = min(split.number, tasks_number) if isinstance(split, WholeGroups) else None
     mean, ci95 = mean_and_interval(of_groups(per_task, groups))
     return Evaluation(
         metric=name,

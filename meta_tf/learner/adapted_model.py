@@ -240,12 +240,16 @@ class AdaptedModel(keras.Model):
         steps: int | None = None,
         callbacks: Any = None,
         return_dict: bool = False,
+        **options: Any,
     ) -> Any:
-        """Works as `keras.Model.evaluate`, with as many batches as requested."""
+        """Works as `keras.Model.evaluate`, with as many batches as requested.
+
+        `options` are those that Keras's `fit` passes for its validation.
+        """
         check_numbers({"batch_size": batch_size, "steps": steps})
         with exactly(self, "test", steps):
             return super().evaluate(
-                x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict
+                x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict, **options
             )
 
     def _in_batches(self, x: Tensors, size: int, verbose: Any) -> Any:

@@ -140,11 +140,30 @@ def last_activation(model: Any) -> Any:
     layer = model
     while isinstance(layer, keras.Model):
         if isinstance(layer, keras.Sequential):
-            layer = layer.layers[-1]
-        elif isinstance(getattr(layer, "output", None), keras.KerasTensor):
-            layer = layer.output._keras_history.operation
+            layer = next((one for one in reversed(layer.layers) if not _only_casts(one)), None)
         else:
-            return None
+            layer = _last_layer(getattr(layer, "output", None))
     if isinstance(layer, keras.layers.Softmax):
         return keras.activations.softmax
-    return getattr(layer, "activation", None)
+    activation = getattr(layer, "activation", None)
+    if activation is keras.activations.linear:
+        # A layer derived from one of Keras can have a softmax of its own.
+        known = type(layer).call.__module__.startswith(("keras.", "meta_tf."))
+        return activation if known else None
+    return activation
+
+
+def _last_layer(output: Any) -> Any:
+    """The layer that computes the output of a Functional model; None for several outputs."""
+    while isinstance(output, keras.KerasTensor):
+        layer, node, _ = output._keras_history
+        if not _only_casts(layer):
+            return layer
+        output = layer._inbound_nodes[node].input_tensors[0]
+    return None
+
+
+def _only_casts(layer: Any) -> bool:
+    """Whether a layer has no effect, such as a last `Activation("linear", dtype="float32")`."""
+    is_activation = isinstance(layer, keras.layers.Activation)
+    return is_activation and layer.activation is keras.activations.linear

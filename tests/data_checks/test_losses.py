@@ -82,6 +82,44 @@ def test_a_loss_of_probabilities_needs_a_model_of_them(loss, activation):
         meta_tf.MetaLearner(model(3), loss=loss)
 
 
+class SoftmaxDense(layers.Dense):
+    def call(self, inputs):
+        return keras.ops.softmax(super().call(inputs))
+
+
+def ending(*end):
+    """A Sequential and a Functional model, each also inside of another model."""
+    inputs = keras.Input([2])
+    outputs = inputs
+    for layer in end:
+        outputs = layer(outputs)
+    functional = keras.Model(inputs, outputs)
+    sequential = keras.Sequential([keras.Input([2]), *end])
+    nested = [keras.Sequential([keras.Input([2]), one]) for one in (functional, sequential)]
+    return [functional, sequential, *nested]
+
+
+def test_a_last_layer_that_only_casts_is_looked_through():
+    of_logits = losses.CategoricalCrossentropy(from_logits=True)
+    of_probabilities = losses.CategoricalCrossentropy()
+    cast = layers.Activation("linear", dtype="float32")
+    for softmax in ([layers.Dense(3, "softmax")], [layers.Dense(3), layers.Softmax()]):
+        for net in ending(*softmax, cast):
+            meta_tf.MetaLearner(net, loss=of_probabilities)
+            with pytest.raises(ValueError, match="ends in softmax"):
+                meta_tf.MetaLearner(net, loss=of_logits)
+    for net in ending(layers.Dense(3), cast):
+        meta_tf.MetaLearner(net, loss=of_logits)
+        with pytest.raises(ValueError, match="ends in linear"):
+            meta_tf.MetaLearner(net, loss=of_probabilities)
+
+
+def test_a_layer_with_a_call_of_its_own_can_return_probabilities():
+    for net in ending(SoftmaxDense(3)):
+        meta_tf.MetaLearner(net, loss=losses.CategoricalCrossentropy())
+        meta_tf.MetaLearner(net, loss=losses.KLDivergence())
+
+
 @pytest.mark.parametrize("loss", [CE, losses.CategoricalCrossentropy(from_logits=True)])
 def test_a_single_output_chooses_no_class(loss):
     meta_tf.MetaLearner(model(1), loss=losses.BinaryCrossentropy(from_logits=True))
@@ -143,7 +181,7 @@ def test_targets_that_a_custom_loss_or_metric_broadcasts_are_an_error(y):
 def test_targets_of_a_loss_of_probabilities_are_between_0_and_1(loss, activation):
     learner = meta_tf.MetaLearner(model(2, activation), meta_tf.MAML(inner_steps=1), loss)
     one_hot, smooth = np.eye(2, dtype="float32")[[0, 1, 1]], np.full([3, 2], 0.5, "float32")
-    for y in (one_hot, smooth, one_hot.astype("uint8")):
+    for y in (one_hot, smooth, one_hot.astype("uint8"), 1.0000001 - 1.0000002 * one_hot):
         learner.adapt(X, y)
     for y in (2 * one_hot - 1, 255 * one_hot):
         received = f"Received: numbers from {y.min():.0f} to {y.max():.0f}"
@@ -155,9 +193,10 @@ def test_targets_in_training_are_probabilities_too():
     loss = losses.BinaryCrossentropy(from_logits=True)
     learner = meta_tf.MetaLearner(model(1), meta_tf.MAML(inner_steps=1), loss)
     learner.compile("sgd", jit_compile=False)
-    before = learner.get_weights()
     y = np.array([[[-1.0], [1.0], [1.0]]])
     batch = {"support_x": X[None], "support_y": abs(y), "query_x": X[None]}
+    learner.fit(batch, 1e-7 * y, verbose=0)  # 0 after rounding
+    before = learner.get_weights()
     with pytest.raises(ValueError, match=r"`query_y` must hold prob.*numbers from -1 to 1"):
         learner.fit(batch, y, verbose=0)
     for one, other in zip(learner.get_weights(), before, strict=True):

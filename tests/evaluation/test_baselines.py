@@ -144,7 +144,8 @@ def test_evaluate_compares_on_the_same_tasks(groups, tmp_path):
     assert str(result).splitlines()[-1].startswith("The learner does not")
     result.save(tmp_path / "results.json")
     assert meta_tf.Evaluation.load(tmp_path / "results.json") == result
-    without = meta_tf.evaluate(learner, whole, len(whole), baselines=False)
+    without = meta_tf.evaluate(learner, whole, 2, baselines=False)
+    assert (result.groups, without.groups) == (3, 2)
     assert not without.baselines
     assert "baseline" not in str(without)
 

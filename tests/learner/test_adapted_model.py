@@ -28,7 +28,9 @@ def test_what_adapt_returns_is_a_model_of_its_own(tmp_path):
     np.testing.assert_array_equal(loaded.predict(query, verbose=0), before)
     fitted.compile("sgd", CE, metrics=["accuracy"])
     assert len(fitted.evaluate(query, y[0], verbose=0)) == 2
-    fitted.fit(query, y[0], verbose=0)
+    history = fitted.fit(query, y[0], validation_data=(query, y[0]), verbose=0).history
+    after = fitted.evaluate(query, y[0], verbose=0, return_dict=True)
+    assert {name: history[f"val_{name}"] for name in after} == {n: [v] for n, v in after.items()}
     assert not np.array_equal(fitted.predict(query, verbose=0), before)
 
 
