@@ -13,6 +13,7 @@ from meta_tf.algorithms.base import Algorithm
 from meta_tf.network.check_loss import (
     chooses_class,
     compares_probabilities,
+    ending,
     ignored_class,
     is_gaussian,
     is_of_keras,
@@ -102,7 +103,7 @@ def check_predictions(algorithm: Algorithm, network: Network) -> None:
     if of_model and takes_probabilities(loss) and _ends_in_linear(network):
         raise ValueError(
             f"`loss` must fit the model's outputs. Received: {given} of probabilities, and the "
-            f"model {network.model.name!r}, which ends in linear. End it with a softmax."
+            f"model {network.model.name!r}, which ends in linear. {ending(loss).capitalize()}."
         )
     _check_gaussians(algorithm, network)
 

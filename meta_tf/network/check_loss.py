@@ -48,9 +48,15 @@ def check_loss(model: keras.Model, given: Any, loss: Any) -> None:
     raise ValueError(
         f"`loss` must fit the model's outputs. Received: {function.__name__} of "
         f"{'logits' if wants_logits else 'probabilities'}, and the model {model.name!r}, which "
-        f"{end}. Pass loss=keras.losses.{name}(from_logits={not wants_logits})"
-        + (", or remove the model's softmax." if probabilities else ", or end it with a softmax.")
+        f"{end}. Pass loss=keras.losses.{name}(from_logits={not wants_logits}), or "
+        + (f"remove the model's {gives.__name__}." if probabilities else f"{ending(loss)}.")
     )
+
+
+def ending(loss: Any) -> str:
+    """What makes a model's outputs the probabilities that a loss takes."""
+    binary = keras.losses.binary_crossentropy, keras.losses.binary_focal_crossentropy
+    return f"end it with a {'sigmoid' if loss_function(loss) in binary else 'softmax'}"
 
 
 def loss_function(loss: Any) -> Any:

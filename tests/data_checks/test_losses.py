@@ -74,11 +74,13 @@ def test_an_algorithm_of_logits_takes_no_loss_of_probabilities(loss):
         (losses.CategoricalGeneralizedCrossEntropy(), "softmax"),
         (losses.CategoricalFocalCrossentropy(), "softmax"),
         (losses.BinaryFocalCrossentropy(), "sigmoid"),
+        (losses.BinaryCrossentropy(), "sigmoid"),
     ],
 )
 def test_a_loss_of_probabilities_needs_a_model_of_them(loss, activation):
     meta_tf.MetaLearner(model(3, activation), loss=loss)
-    with pytest.raises(ValueError, match=r"`loss` must fit.*'net', which ends in linear"):
+    message = f"`loss` must fit.*'net', which ends in linear.*nd it with a {activation}"
+    with pytest.raises(ValueError, match=message):
         meta_tf.MetaLearner(model(3), loss=loss)
 
 
