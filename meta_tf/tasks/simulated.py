@@ -15,6 +15,19 @@ import numpy as np
 import tensorflow as tf
 
 Arrays = list[np.ndarray]
+# What each process runs first. As text, because a function of this file would import TensorFlow.
+# It leaves Ctrl-C, which reaches all processes of a terminal, to the process that started it, and
+# ends with that one, even if that one is killed.
+_FIRST = """
+import multiprocessing, os, signal, threading
+
+def end_with_parent():
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+threading.Thread(target=end_with_parent, daemon=True).start()
+"""
 
 
 class Simulation:
@@ -67,7 +80,7 @@ class Simulation:
         if self._pool is None or self._pool[0] != os.getpid():  # a forked process needs its own
             # A forked process would have TensorFlow's locks without its threads.
             spawn = multiprocessing.get_context("spawn")
-            pool = ProcessPoolExecutor(self._workers, mp_context=spawn)
+            pool = ProcessPoolExecutor(self._workers, spawn, exec, (_FIRST, {}))
             weakref.finalize(self, pool.shutdown, wait=False, cancel_futures=True)
             self._pool = os.getpid(), pool
         return self._pool[1]
