@@ -173,14 +173,42 @@ def high_fails(seed):
     return random_walk(seed)
 
 
+def high_has_other_keys(seed):
+    early, y, late, later = random_walk(seed)
+    if seed[0] > 2**22:
+        early = {"number": early["number"], "when": early["time"]}
+    return early, y, late, later
+
+
+def high_is_text(seed):
+    early, y, late, later = random_walk(seed)
+    return early, y.astype(str) if seed[0] > 2**22 else y, late, later
+
+
+def high_is_whole(seed):
+    early, y, late, later = random_walk(seed)
+    return early, np.int64(np.round(y)) if seed[0] > 2**22 else y, late, later
+
+
 @pytest.mark.parametrize(
     ("fn", "message"),
-    [(high_is_longer, "same shapes for every seed"), (high_fails, "no root was found")],
+    [
+        (high_is_longer, "same shapes for every seed"),
+        (high_has_other_keys, "same keys for every seed"),
+        (high_is_text, "same kind for every seed"),
+        (high_fails, "no root was found"),
+    ],
 )
 def test_a_fault_that_appears_later_is_shown(fn, message):
     source = from_function(fn, numpy=True)
     with pytest.raises(Exception, match=message):
         next(iter(source.train.batches(50)))
+
+
+def test_integers_may_stand_for_floats():
+    x, _ = next(iter(from_function(high_is_whole, numpy=True).train.batches(50)))
+    whole = [np.array_equal(y, np.round(y)) for y in x["support_y"]]
+    assert 0 < sum(whole) < 50
 
 
 @pytest.mark.parametrize(
