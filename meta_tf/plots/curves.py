@@ -44,9 +44,9 @@ def learning_curve(metrics: str | Path, metric: str | None = None) -> Figure:
             f"`metric` must be a column of {metrics}. Received: {metric!r}; the columns are "
             f"{', '.join(table)}."
         )
-    # For regression, the interval of the loss is that of the mean squared error.
     interval = table.get(f"val_{metric}_ci95")
-    if metric == "loss" and interval is None:
+    # Without `mse` beside it, a loss is the mean squared error itself. Others have no interval.
+    if metric == "loss" and interval is None and "val_mse" not in table:
         interval = table.get("val_mse_ci95")
     scale, unit = unit_of(metric)
     figure = Figure(figsize=(7, 4.5), layout="constrained")
