@@ -91,6 +91,6 @@ def inner_steps(evaluation: Evaluation) -> Figure:
     band(axes, steps, mean, ci95, BLUE)
     title = f"{evaluation.tasks} new tasks, {evaluation.kind}\n{evaluation.algorithm}"
     tidy(axes, "inner steps", f"{unit} on query sets", title)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))  # also of one step
     axes.legend(frameon=False)
     return figure

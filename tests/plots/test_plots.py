@@ -266,6 +266,12 @@ def evaluated(steps, mean, ci95, metric="accuracy"):
     )
 
 
+def test_a_learner_without_inner_steps_has_whole_numbers_of_them():
+    figure = plots.inner_steps(evaluated((0,), (0.2,), (0.1,)))
+    low, high = figure.axes[0].get_xlim()
+    assert [tick for tick in figure.axes[0].get_xticks() if low <= tick <= high] == [0]
+
+
 def test_inner_steps_shows_the_evaluation(tmp_path):
     # Shares of 0.2 ± 0.001 and 0.98765 ± 0.0123, drawn in %.
     evaluation = evaluated((0, 10), (0.2, 0.98765), (0.001, 0.0123))
