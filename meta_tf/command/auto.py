@@ -18,8 +18,9 @@ from meta_tf.command.read_flags import read_flags
 from meta_tf.command.registry import AUTO
 from meta_tf.command.settings import Train
 from meta_tf.evaluation.select import Selection, select
-from meta_tf.files import make_folder, write_text
+from meta_tf.files import write_text
 from meta_tf.run.devices import set_up_device
+from meta_tf.run.lock import claimed
 from meta_tf.run.settings import Training
 
 _FILE = "selection.json"
@@ -52,21 +53,41 @@ def chosen(auto: Auto, groups: Groups) -> Train:
     """The settings with the algorithm that a run's folder names, or that is chosen now.
 
     Raises:
-      ValueError: if the folder contains a run with an algorithm that was not chosen.
+      ValueError: if the folder contains a run with an algorithm that was not chosen, is in use by
+        another run, or cannot be written to; or if its choice is damaged.
     """
     path = Path(auto.training.workdir) / _FILE
     if path.is_file() and not auto.training.restart:
-        name = json.loads(path.read_text(encoding="utf-8"))["best"]
+        name = _best(path)
         print(f"--algorithm={name}, as {path} says; --restart chooses again.", flush=True)
         return _read(auto, groups, name)
     MadeWith(auto.training, {"algorithm": (AUTO, "")}).check_same_run()
-    selection = _selected(auto, groups)
-    print(selection, flush=True)
-    make_folder(path.parent)
-    rounds = [r._asdict() for r in selection.rounds]
-    text = {"best": selection.best, "metric": selection.metric, "rounds": rounds}
-    write_text(path, json.dumps(text, indent=2) + "\n")
+    with claimed(path.parent) as writable:
+        if not writable:
+            raise ValueError(
+                f"--workdir={path.parent} cannot be written to, but --algorithm=auto stores its "
+                "choice there. Give another --workdir, or make this one writable."
+            )
+        selection = _selected(auto, groups)
+        print(selection, flush=True)
+        rounds = [r._asdict() for r in selection.rounds]
+        text = {"best": selection.best, "metric": selection.metric, "rounds": rounds}
+        write_text(path, json.dumps(text, indent=2) + "\n")
     return _read(auto, groups, selection.best)
+
+
+def _best(path: Path) -> str:
+    """The algorithm that was chosen."""
+    try:
+        name = json.loads(path.read_text(encoding="utf-8"))["best"]
+    except (KeyError, TypeError, ValueError):
+        name = None
+    if name not in (*_OF_NUMBERS, *_OF_CLASSES):
+        raise ValueError(
+            f"{path} must name the chosen algorithm. Received: a damaged file. Add --restart to "
+            "choose again, which begins at step 0, or name the algorithm with --algorithm."
+        )
+    return str(name)
 
 
 def _selected(auto: Auto, groups: Groups) -> Selection:

@@ -42,7 +42,7 @@ def served(folder: Path, port: int = 0) -> Iterator[http.server.HTTPServer]:
     try:
         server = http.server.ThreadingHTTPServer((HOST, port), handler)
     except (OSError, OverflowError) as error:
-        why = getattr(error, "strerror", None) or error
+        why = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise OSError(
             f"--port={port} cannot be used: {why}. Choose another, or leave it out for a free one."
         ) from error

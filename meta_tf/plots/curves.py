@@ -44,9 +44,9 @@ def learning_curve(metrics: str | Path, metric: str | None = None) -> Figure:
             f"`metric` must be a column of {metrics}. Received: {metric!r}; the columns are "
             f"{', '.join(table)}."
         )
-    # For regression, the interval of the loss is that of the mean squared error.
     interval = table.get(f"val_{metric}_ci95")
-    if metric == "loss" and interval is None:
+    # Without `mse` beside it, a loss is the mean squared error itself. Others have no interval.
+    if metric == "loss" and interval is None and "val_mse" not in table:
         interval = table.get("val_mse_ci95")
     scale, unit = unit_of(metric)
     figure = Figure(figsize=(7, 4.5), layout="constrained")
@@ -91,6 +91,6 @@ def inner_steps(evaluation: Evaluation) -> Figure:
     band(axes, steps, mean, ci95, BLUE)
     title = f"{evaluation.tasks} new tasks, {evaluation.kind}\n{evaluation.algorithm}"
     tidy(axes, "inner steps", f"{unit} on query sets", title)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))  # also of one step
     axes.legend(frameon=False)
     return figure

@@ -104,9 +104,8 @@ def from_function(
 
 def _simulated(fn: TaskFunction, workers: int, specs: Any) -> Callable[[tf.Tensor], Any]:
     """The tasks of many seeds by a Python function."""
-    flat = tf.nest.flatten(specs)
-    types = [spec.dtype for spec in flat]
-    simulation = Simulation(fn, [tuple(spec.shape) for spec in flat], workers)
+    types = [spec.dtype for spec in tf.nest.flatten(specs)]
+    simulation = Simulation(fn, specs, workers)
     return lambda seeds: tf.nest.pack_sequence_as(
         specs, tf.numpy_function(simulation, [seeds], types)
     )

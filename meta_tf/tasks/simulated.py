@@ -11,10 +11,24 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 Arrays = list[np.ndarray]
+# What each process runs first. As text, because a function of this file would import TensorFlow.
+# It leaves Ctrl-C, which reaches all processes of a terminal, to the process that started it, and
+# ends with that one, even if that one is killed.
+_FIRST = """
+import multiprocessing, os, signal, threading
+
+def end_with_parent():
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+threading.Thread(target=end_with_parent, daemon=True).start()
+"""
 
 
 class Simulation:
@@ -22,14 +36,13 @@ class Simulation:
 
     The processes start with the first call. They are new interpreters, which import the module
     of `fn`, so a module that imports only NumPy starts fast. Without `workers`, `fn` runs in this
-    process. `shapes` are those of its arrays, in the order of the flat structure.
+    process. `specs` describe the arrays that it must return, in the same structure.
     """
 
-    def __init__(
-        self, fn: Callable[[np.ndarray], Any], shapes: list[tuple[int, ...]], workers: int
-    ):
+    def __init__(self, fn: Callable[[np.ndarray], Any], specs: Any, workers: int):
         self._fn = fn
-        self._shapes = shapes
+        self._specs = specs
+        self._flat = tf.nest.flatten(specs)
         self._workers = workers
         self._pool: tuple[int, ProcessPoolExecutor] | None = None
         if workers:
@@ -37,15 +50,33 @@ class Simulation:
 
     def __call__(self, seeds: np.ndarray) -> Arrays:
         """The arrays of the tasks of seeds [T, 2], each [T, ...]."""
-        tasks = [_arrays(made) for made in self._made(seeds)]
-        for seed, task in zip(seeds, tasks, strict=True):
-            shapes = [array.shape for array in task]
-            if shapes != self._shapes:
-                raise ValueError(
-                    "`fn` must return arrays of the same shapes for every seed. Received: "
-                    f"{self._shapes} for the first seed and {shapes} for {seed}."
-                )
+        made = zip(seeds, self._made(seeds), strict=True)
+        tasks = [self._arrays(seed, task) for seed, task in made]
         return [np.stack(arrays) for arrays in zip(*tasks, strict=True)]
+
+    def _arrays(self, seed: np.ndarray, task: Any) -> Arrays:
+        """The arrays of a task, in the types of a batch: float32 and int32."""
+        arrays = [np.asarray(value) for value in tf.nest.flatten(task)]
+        shapes = [array.shape for array in arrays]
+        expected = [tuple(spec.shape) for spec in self._flat]
+        if shapes != expected:
+            raise ValueError(
+                "`fn` must return arrays of the same shapes for every seed. Received: "
+                f"{expected} for the first seed and {shapes} for {seed}."
+            )
+        if _paths(task) != _paths(self._specs):
+            raise ValueError(
+                "`fn` must return dicts with the same keys for every seed. Received: "
+                f"{_paths(self._specs)} for the first seed and {_paths(task)} for {seed}."
+            )
+        types = [spec.dtype.as_numpy_dtype for spec in self._flat]
+        for array, dtype in zip(arrays, types, strict=True):
+            if array.dtype.kind not in ("iu" if dtype == np.int32 else "iuf"):
+                raise ValueError(
+                    "`fn` must return numbers of the same kind for every seed. Received: "
+                    f"{np.dtype(dtype)} for the first seed and {array.dtype} for {seed}."
+                )
+        return [array.astype(dtype) for array, dtype in zip(arrays, types, strict=True)]
 
     def _made(self, seeds: np.ndarray) -> list[Any]:
         if not self._workers:
@@ -67,20 +98,15 @@ class Simulation:
         if self._pool is None or self._pool[0] != os.getpid():  # a forked process needs its own
             # A forked process would have TensorFlow's locks without its threads.
             spawn = multiprocessing.get_context("spawn")
-            pool = ProcessPoolExecutor(self._workers, mp_context=spawn)
+            pool = ProcessPoolExecutor(self._workers, spawn, exec, (_FIRST, {}))
             weakref.finalize(self, pool.shutdown, wait=False, cancel_futures=True)
             self._pool = os.getpid(), pool
         return self._pool[1]
 
 
-def _arrays(made: Any) -> Arrays:
-    """The arrays of a structure, in the types of a batch: float32 and int32."""
-    found = []
-    for value in tf.nest.flatten(made):
-        array = np.asarray(value)
-        kinds = {"f": np.float32, "i": np.int32, "u": np.int32}
-        found.append(array.astype(kinds.get(array.dtype.kind, array.dtype)))
-    return found
+def _paths(structure: Any) -> list[str]:
+    """Where a structure has its values: the keys of dicts and the places in tuples."""
+    return sorted(map(str, (path for path, _ in keras.tree.flatten_with_path(structure))))
 
 
 def _check_importable(fn: Callable[[np.ndarray], Any]) -> None:

@@ -227,7 +227,7 @@ def test_what_is_wrong_is_told_in_one_line(tmp_path, package, exported, capsys):
     calls = {
         "contains other files": [f"--output={tmp_path / 'full'}"],
         "`runtime` must be the unpacked npm package": [f"--runtime={tmp_path}"],
-        "--port=70000 cannot be used": [f"--runtime={package}", "--port=70000"],
+        "must be 0-65535. Choose another": [f"--runtime={package}", "--port=70000"],
         "Received: --learner=nothing.": ["--learner=omniglot,nothing"],
     }
     for told, words in calls.items():

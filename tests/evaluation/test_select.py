@@ -11,6 +11,7 @@ from meta_tf.command import auto
 from meta_tf.command.main import read
 from meta_tf.command.train import GROUPS
 from meta_tf.evaluation.select import Round, Selection, select
+from meta_tf.run.lock import claimed
 from tests.pictures import noise_folder
 
 
@@ -93,6 +94,20 @@ def test_a_run_of_another_algorithm_is_reported_before_the_choice(tmp_path, monk
         auto.chosen(read("train", words), GROUPS)
     asked = read("train", [*words, "--restart"])
     assert auto.chosen(asked, GROUPS).algorithm.name == "anil"
+
+
+def test_a_folder_that_cannot_keep_the_choice_is_reported_before_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(auto, "select", None)
+    asked = read("train", ["--algorithm=auto", f"--workdir={tmp_path}"])
+    with claimed(tmp_path), pytest.raises(ValueError, match="is in use by a run"):
+        auto.chosen(asked, GROUPS)
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="--workdir must be a folder"):
+        auto.chosen(read("train", ["--algorithm=auto", f"--workdir={tmp_path / 'file'}"]), GROUPS)
+    for text in ('{"be', "[]", "{}", '{"best": ["anil"]}', '{"best": "another"}'):
+        (tmp_path / "selection.json").write_text(text)
+        with pytest.raises(ValueError, match=r"selection\.json must name .* Add --restart"):
+            auto.chosen(asked, GROUPS)
 
 
 def test_the_command_chooses_among_learners_of_as_many_classes_as_training_tasks_have(

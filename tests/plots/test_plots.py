@@ -237,6 +237,17 @@ def test_the_learning_curve_of_a_regression(tmp_path):
         plots.learning_curve(path)
 
 
+def test_a_loss_other_than_mse_has_no_interval_of_mse(tmp_path):
+    path = tmp_path / "metrics.csv"
+    path.write_text("iteration,loss,mse,val_loss,val_mse,val_mse_ci95\n100,4,2,3,1,0.5\n")
+    (axes,) = plots.learning_curve(path).axes
+    assert not axes.containers  # the interval's bar
+    (axes,) = plots.learning_curve(path, "mse").axes
+    np.testing.assert_allclose(
+        axes.containers[0].lines[2][0].get_segments(), [[[100, 0.5], [100, 1.5]]]
+    )
+
+
 def evaluated(steps, mean, ci95, metric="accuracy"):
     return meta_tf.Evaluation(
         metric=metric,
@@ -253,6 +264,12 @@ def evaluated(steps, mean, ci95, metric="accuracy"):
         settings={},
         per_task=np.zeros([600, len(steps)]),
     )
+
+
+def test_a_learner_without_inner_steps_has_whole_numbers_of_them():
+    figure = plots.inner_steps(evaluated((0,), (0.2,), (0.1,)))
+    low, high = figure.axes[0].get_xlim()
+    assert [tick for tick in figure.axes[0].get_xticks() if low <= tick <= high] == [0]
 
 
 def test_inner_steps_shows_the_evaluation(tmp_path):

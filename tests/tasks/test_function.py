@@ -1,5 +1,10 @@
 """Tasks made by a function of the user's."""
 
+import os
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -168,14 +173,42 @@ def high_fails(seed):
     return random_walk(seed)
 
 
+def high_has_other_keys(seed):
+    early, y, late, later = random_walk(seed)
+    if seed[0] > 2**22:
+        early = {"number": early["number"], "when": early["time"]}
+    return early, y, late, later
+
+
+def high_is_text(seed):
+    early, y, late, later = random_walk(seed)
+    return early, y.astype(str) if seed[0] > 2**22 else y, late, later
+
+
+def high_is_whole(seed):
+    early, y, late, later = random_walk(seed)
+    return early, np.int64(np.round(y)) if seed[0] > 2**22 else y, late, later
+
+
 @pytest.mark.parametrize(
     ("fn", "message"),
-    [(high_is_longer, "same shapes for every seed"), (high_fails, "no root was found")],
+    [
+        (high_is_longer, "same shapes for every seed"),
+        (high_has_other_keys, "same keys for every seed"),
+        (high_is_text, "same kind for every seed"),
+        (high_fails, "no root was found"),
+    ],
 )
 def test_a_fault_that_appears_later_is_shown(fn, message):
     source = from_function(fn, numpy=True)
     with pytest.raises(Exception, match=message):
         next(iter(source.train.batches(50)))
+
+
+def test_integers_may_stand_for_floats():
+    x, _ = next(iter(from_function(high_is_whole, numpy=True).train.batches(50)))
+    whole = [np.array_equal(y, np.round(y)) for y in x["support_y"]]
+    assert 0 < sum(whole) < 50
 
 
 @pytest.mark.parametrize(
@@ -196,3 +229,33 @@ def test_a_fault_that_appears_later_is_shown(fn, message):
 def test_errors_name_what_is_wrong_with_a_simulator(fn, options, message):
     with pytest.raises(ValueError, match=f"(?s){message}"):
         from_function(fn, **options)
+
+
+ENDED_BY_FORCE = """
+import multiprocessing, os, signal
+if __name__ == "__main__":
+    from meta_tf.tasks import from_function
+    from tests.tasks.random_walk import random_walk
+
+    batches = iter(from_function(random_walk, numpy=True, workers=2).train.batches(4))
+    next(batches)
+    workers = [process.pid for process in multiprocessing.active_children()]
+    for worker in workers:  # as Ctrl-C in a terminal does
+        os.kill(worker, signal.SIGINT)
+    next(batches)
+    print(*workers, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.slow
+def test_workers_outlive_ctrl_c_but_not_their_parent(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(ENDED_BY_FORCE)
+    environment = {**os.environ, "PYTHONPATH": os.getcwd()}
+    # The workers hold the pipe of the output: it ends when the last of them has ended.
+    done = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert len(done.stdout.split()) == 2
