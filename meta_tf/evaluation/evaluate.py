@@ -59,7 +59,8 @@ def evaluate(
     The tasks are the first n episodes of `split.batches(…, seed)`, the same ones for
     every learner. They are not used to choose a checkpoint or a number of steps. If they are
     `tasks.test.whole_groups(draws)`, m_t is the mean over the tasks of group t, and n the number of
-    groups: the interval is one for new groups.
+    groups: the interval is one for new groups. Of `tasks.test` itself, it is one for more tasks of
+    the same groups.
     Dropout is off, and no variable of the learner changes.
 
     Args:
