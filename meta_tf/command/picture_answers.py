@@ -48,7 +48,7 @@ class Output:
         if self.output:
             check_writable("--output", self.output)
         if self.figure:
-            check_writable("--figure", self.figure, ".png", ".pdf", ".svg")
+            check_writable("--figure", self.figure, ".png", ".jpg", ".pdf", ".svg")
             import meta_tf.plots  # noqa: F401 - needs matplotlib, which is optional
 
     def note(self, text: str) -> None:
