@@ -50,7 +50,6 @@ def write(plan: Plan, path: Path) -> float:
         raise
     except _ERRORS as error:  # the interpreter's own
         raise Refused(f"LiteRT cannot run its converter's file: {_first_line(error)}") from error
-    path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as part:
         part.write_bytes(content)
     return difference

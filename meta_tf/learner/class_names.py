@@ -66,7 +66,6 @@ def write_class_names(exported: Path, names: Sequence[str]) -> Path:
     path = exported.with_name(f"{exported.name}.class_names.json")
     if exported.is_dir():
         path = exported / "assets.extra" / "class_names.json"
-        path.parent.mkdir(exist_ok=True)
     write_text(path, json.dumps(list(names), ensure_ascii=False, indent=2) + "\n")
     return path
 

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
-from meta_tf.files import make_folder, sync, whole_file
+from meta_tf.files import sync, whole_file
 from meta_tf.run.settings import Training
 
 FOLDER = "checkpoints"
@@ -65,7 +65,6 @@ def save_checkpoint(
     """
     _check_finite(learner)
     path = Path(folder) / FOLDER / f"{iteration:08d}.keras"
-    make_folder(path.parent)
     more = {} if epoch is None else {_EPOCH: epoch}
     _save(learner, path, {**more, _RUN: {"iteration": iteration, "settings": settings or {}}})
     for old in find_checkpoints(folder)[keep:]:
