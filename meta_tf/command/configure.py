@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from absl import flags
 
@@ -29,7 +28,8 @@ def train_of(values: flags.FlagValues) -> Train:
     """
     components = _components(values)
     _check_preset(values, components["algorithm"])
-    choices = _choices(values, components)
+    assigned = _assigned(values.set, components)
+    choices = _choices(values, components, assigned)
     training = training_of(values)
     ignored = {name: "strategy" for name, of in _OF_STRATEGY.items() if of != training.strategy}
     model = components["model"]
@@ -52,10 +52,7 @@ def train_of(values: flags.FlagValues) -> Train:
         algorithm=choices["algorithm"],
         learner=settings_of(Learner, values, ignored),
         ignored=frozenset(ignored),
-        set=tuple(
-            f"{kind}.{argument}={text}"
-            for (kind, argument), text in _assigned(values.set, components).items()
-        ),
+        set=tuple(f"{kind}.{argument}={text}" for (kind, argument), text in assigned.items()),
     )
 
 
@@ -79,7 +76,8 @@ def training_of(values: flags.FlagValues) -> Training:
 
 def task_of(values: flags.FlagValues) -> Choice:
     """The tasks of `meta-tf evaluate`; raises ValueError as `train_of` does."""
-    return _choices(values, _components(values))["task"]
+    components = _components(values)
+    return _choices(values, components, _assigned(values.set, components))["task"]
 
 
 def _components(values: flags.FlagValues) -> dict[str, Component]:
@@ -87,12 +85,13 @@ def _components(values: flags.FlagValues) -> dict[str, Component]:
     return {kind: registry.find(kind, values[kind].value) for kind in kinds}
 
 
-def _choices(values: flags.FlagValues, components: Mapping[str, Component]) -> dict[str, Choice]:
-    """The components with their arguments."""
+def _choices(
+    values: flags.FlagValues,
+    components: Mapping[str, Component],
+    assigned: Mapping[tuple[str, str], str],
+) -> dict[str, Choice]:
+    """The components with their arguments; `assigned` are those of `_assigned`."""
     found = {}
-    assigned: dict[str, dict[str, Any]] = {kind: {} for kind in components}
-    for (kind, argument), text in _assigned(values.set, components).items():
-        assigned[kind][argument] = literal(text)
     for kind, component in components.items():
         own, given = component.flags(), {}
         for flag in registry.component_flags(kind):
@@ -103,7 +102,8 @@ def _choices(values: flags.FlagValues, components: Mapping[str, Component]) -> d
                 given[own[flag].name] = values[flag].value
         if component.name == "table" and "time" in given:
             given.setdefault("support", "first")
-        found[kind] = Choice(component, given, assigned[kind])
+        of_kind = {name: literal(text) for (k, name), text in assigned.items() if k == kind}
+        found[kind] = Choice(component, given, of_kind)
     return found
 
 
