@@ -41,8 +41,10 @@ class Simulation:
 
     def __init__(self, fn: Callable[[np.ndarray], Any], specs: Any, workers: int):
         self._fn = fn
-        self._specs = specs
-        self._flat = tf.nest.flatten(specs)
+        flat = tf.nest.flatten(specs)
+        self._shapes = [tuple(spec.shape) for spec in flat]
+        self._types = [np.dtype(spec.dtype.as_numpy_dtype) for spec in flat]
+        self._paths = _paths(specs)
         self._workers = workers
         self._pool: tuple[int, ProcessPoolExecutor] | None = None
         if workers:
@@ -58,25 +60,23 @@ class Simulation:
         """The arrays of a task, in the types of a batch: float32 and int32."""
         arrays = [np.asarray(value) for value in tf.nest.flatten(task)]
         shapes = [array.shape for array in arrays]
-        expected = [tuple(spec.shape) for spec in self._flat]
-        if shapes != expected:
+        if shapes != self._shapes:
             raise ValueError(
                 "`fn` must return arrays of the same shapes for every seed. Received: "
-                f"{expected} for the first seed and {shapes} for {seed}."
+                f"{self._shapes} for the first seed and {shapes} for {seed}."
             )
-        if _paths(task) != _paths(self._specs):
+        if _paths(task) != self._paths:
             raise ValueError(
                 "`fn` must return dicts with the same keys for every seed. Received: "
-                f"{_paths(self._specs)} for the first seed and {_paths(task)} for {seed}."
+                f"{self._paths} for the first seed and {_paths(task)} for {seed}."
             )
-        types = [spec.dtype.as_numpy_dtype for spec in self._flat]
-        for array, dtype in zip(arrays, types, strict=True):
+        for array, dtype in zip(arrays, self._types, strict=True):
             if array.dtype.kind not in ("iu" if dtype == np.int32 else "iuf"):
                 raise ValueError(
                     "`fn` must return numbers of the same kind for every seed. Received: "
-                    f"{np.dtype(dtype)} for the first seed and {array.dtype} for {seed}."
+                    f"{dtype} for the first seed and {array.dtype} for {seed}."
                 )
-        return [array.astype(dtype) for array, dtype in zip(arrays, types, strict=True)]
+        return [array.astype(dtype) for array, dtype in zip(arrays, self._types, strict=True)]
 
     def _made(self, seeds: np.ndarray) -> list[Any]:
         if not self._workers:
