@@ -41,6 +41,7 @@ from meta_tf.learner.keras_file import (
     write_parts,
     write_pictures,
 )
+from meta_tf.learner.parts import AT_ONCE, in_parts, map_parts, number_of
 from meta_tf.learner.query_batch import depends_on_batch, in_batch
 from meta_tf.learner.read_pictures import picture_input, read_inputs
 from meta_tf.learner.task_values import TaskValues
@@ -59,8 +60,6 @@ from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.types import Examples, Tensors, Weights
 
 _BATCH_WITH = "batch_with.npz"  # in a Keras file
-
-AT_ONCE = 32  # the batch size of Keras's `predict`
 
 
 @keras.saving.register_keras_serializable("meta_tf")
@@ -222,13 +221,13 @@ class AdaptedModel(keras.Model):
         """
         check_numbers({"batch_size": batch_size, "steps": steps})
         x = read_inputs(self.network, self._pictures, "x", x)
-        arrays = _number_of(x) is not None
+        arrays = number_of(x) is not None
         if arrays:  # Keras would number an example within its batch of 32
             x = self._as_some("x", x)
         if not arrays or steps is not None or callbacks:
             with exactly(self, "predict", steps):
                 return super().predict(x, batch_size, verbose, steps, callbacks)
-        return self._in_batches(x, batch_size or AT_ONCE, verbose)
+        return map_parts(self._arrays, x, batch_size or AT_ONCE, verbose)
 
     def evaluate(
         self,
@@ -251,18 +250,6 @@ class AdaptedModel(keras.Model):
             return super().evaluate(
                 x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict, **options
             )
-
-    def _in_batches(self, x: Tensors, size: int, verbose: Any) -> Any:
-        """Predictions [B, ...] for checked inputs, in batches of `size`, as arrays."""
-        if (_number_of(x) or 0) <= size:
-            return self._arrays(x)
-        parts = list(in_parts(x, size))
-        shown = 1 if verbose == "auto" else verbose
-        progress, found = keras.utils.Progbar(len(parts), verbose=shown), []
-        for number, part in enumerate(parts, 1):
-            found.append(self._arrays(part))
-            progress.update(number)
-        return keras.tree.map_structure(lambda *p: np.concatenate(p), *found)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Predictions [B, ...] for the inputs [B, ...], as arrays."""
@@ -293,7 +280,7 @@ class AdaptedModel(keras.Model):
         """
         x = self._as_some("x", x)
         if not depends_on_batch(self.network):
-            return self._in_batches(x, AT_ONCE, verbose=0)
+            return map_parts(self._arrays, x, AT_ONCE, verbose=0)
         last = [
             keras.tree.map_structure(
                 lambda p: p[-1], self._functions.predict(self.weights_now, batch)[0][0]
@@ -640,7 +627,7 @@ class AdaptedModel(keras.Model):
         """`_as_inputs`, and not empty."""
         check_not_forked()
         x = self._as_inputs(name, x)
-        if _number_of(x) == 0:
+        if number_of(x) == 0:
             raise ValueError(f"`{name}` must hold at least one input. Received: an empty array.")
         return x
 
@@ -649,7 +636,7 @@ class AdaptedModel(keras.Model):
         batch_with = self.batch_with if batch_with is None else batch_with
         if batch_with is not None:
             batch_with = self._as_inputs("batch_with", batch_with)
-        for i in range(_number_of(x) or 0):
+        for i in range(number_of(x) or 0):
             yield in_batch(tf.nest.map_structure(lambda t, i=i: t[i], x), batch_with)
 
     def _make_variables(self) -> None:
@@ -688,18 +675,3 @@ class AdaptedModel(keras.Model):
             make(force)
         finally:
             self.run_eagerly = eagerly
-
-
-def in_parts(x: Tensors, size: int = AT_ONCE) -> Iterator[Tensors]:
-    """The examples in batches of `size`, the last one smaller."""
-    for i in range(0, _number_of(x) or 0, size):
-        yield tf.nest.map_structure(lambda t, i=i: t[i : i + size], x)
-
-
-def _number_of(x: Any) -> int | None:
-    """The number of examples in arrays; None if `x` is something else, or if they differ."""
-    arrays = keras.tree.flatten(x)
-    if not all(isinstance(a, np.ndarray | tf.Tensor) and len(a.shape) for a in arrays):
-        return None
-    sizes = {int(a.shape[0]) for a in arrays}
-    return sizes.pop() if len(sizes) == 1 else None
