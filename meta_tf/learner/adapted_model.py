@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,7 @@ from meta_tf.learner.keras_file import (
     write_parts,
     write_pictures,
 )
-from meta_tf.learner.parts import AT_ONCE, in_parts, map_parts, number_of
+from meta_tf.learner.parts import AT_ONCE, in_parts, joined, map_parts, number_of
 from meta_tf.learner.query_batch import depends_on_batch, in_batch
 from meta_tf.learner.read_pictures import picture_input, read_inputs
 from meta_tf.learner.task_values import TaskValues
@@ -278,16 +278,7 @@ class AdaptedModel(keras.Model):
           >>> fitted.predict_one_by_one(tf.zeros([7, 1]), batch_with=support_x).shape
           (7, 1)
         """
-        x = self._as_some("x", x)
-        if not depends_on_batch(self.network):
-            return map_parts(self._arrays, x, AT_ONCE, verbose=0)
-        last = [
-            keras.tree.map_structure(
-                lambda p: p[-1], self._functions.predict(self.weights_now, batch)[0][0]
-            )
-            for batch in self._alone(x, batch_with)
-        ]
-        return self._of_task(keras.tree.map_structure(lambda *p: np.stack(p), *last))
+        return self._independently(self._arrays, x, batch_with)
 
     def predict_proba(self, x: Any, batch_with: Any = None) -> np.ndarray:
         """The probability of each class for each input, [B, N], float64.
@@ -375,19 +366,15 @@ class AdaptedModel(keras.Model):
 
         There are no distances if the learner was not calibrated, or has no embeddings.
         """
-        x = self._as_some("x", x)
-        weights = self._values.measured()
-        if depends_on_batch(self.network):
-            pairs = [self._functions.judge(weights, batch) for batch in self._alone(x, batch_with)]
-            pairs = [(p[-1:], apart if apart is None else apart[-1:]) for p, apart in pairs]
-        else:
-            pairs = [self._functions.judge(weights, part) for part in in_parts(x)]
-        predictions, apart = zip(*pairs, strict=True)
-        logits = self._of_task(np.concatenate(predictions))
-        if apart[0] is None:
+
+        def judge(batch: Tensors) -> list[np.ndarray]:
+            found = self._functions.judge(self._values.measured(), batch)
+            return [self._of_task(t.numpy()) for t in found if t is not None]
+
+        logits, *apart = self._independently(judge, x, batch_with)
+        if not apart:
             return Judged(logits)
-        within = weights.meta[strangeness.WITHIN]
-        return Judged(logits, self._of_task(np.concatenate(apart)), np.asarray(within))
+        return Judged(logits, apart[0], np.asarray(self.weights_now.meta[strangeness.WITHIN]))
 
     def _probabilities(self, outputs: np.ndarray) -> np.ndarray:
         loss = self.network.loss
@@ -631,13 +618,22 @@ class AdaptedModel(keras.Model):
             raise ValueError(f"`{name}` must hold at least one input. Received: an empty array.")
         return x
 
-    def _alone(self, x: Tensors, batch_with: Any) -> Iterator[Tensors]:
-        """A batch for each input, in which it is the last, after those of `batch_with`."""
+    def _independently(self, function: Callable[[Tensors], Any], x: Any, batch_with: Any) -> Any:
+        """The arrays that `function` of a batch returns, for each input as if it were alone.
+
+        If others of its batch matter, it follows the inputs `batch_with`.
+        """
+        x = self._as_some("x", x)
+        if not depends_on_batch(self.network):
+            return map_parts(function, x)
         batch_with = self.batch_with if batch_with is None else batch_with
         if batch_with is not None:
             batch_with = self._as_inputs("batch_with", batch_with)
-        for i in range(number_of(x) or 0):
-            yield in_batch(tf.nest.map_structure(lambda t, i=i: t[i], x), batch_with)
+        found = []
+        for one in in_parts(x, 1):
+            of_batch = function(in_batch(one, batch_with))
+            found.append(keras.tree.map_structure(lambda p: p[-1:], of_batch))
+        return joined(found)
 
     def _make_variables(self) -> None:
         """Replaces the learned tensors by Keras variables, once."""

@@ -29,7 +29,9 @@ def in_parts(x: Tensors, size: int = AT_ONCE) -> Iterator[Tensors]:
         yield tf.nest.map_structure(lambda t, i=i: t[i : i + size], x)
 
 
-def map_parts(function: Callable[[Tensors], Any], x: Tensors, size: int, verbose: Any) -> Any:
+def map_parts(
+    function: Callable[[Tensors], Any], x: Tensors, size: int = AT_ONCE, verbose: Any = 0
+) -> Any:
     """The arrays that `function` returns for the examples, in batches of `size`.
 
     It shows its progress as Keras's `predict` does.
