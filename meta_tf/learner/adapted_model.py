@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,13 +32,13 @@ from meta_tf.learner.compiled import (
 )
 from meta_tf.learner.input_range import check_range
 from meta_tf.learner.keras_file import (
+    Parts,
     check_keras_file,
-    lora_alphas,
+    copied,
+    read_batch_with,
     read_parts,
-    read_pictures,
-    set_lora_alphas,
+    write_batch_with,
     write_parts,
-    write_pictures,
 )
 from meta_tf.learner.parts import AT_ONCE, in_parts, joined, map_parts, number_of
 from meta_tf.learner.query_batch import depends_on_batch, in_batch
@@ -58,8 +57,6 @@ from meta_tf.network.masks import unpacked
 from meta_tf.network.network import Network
 from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.types import Examples, Tensors, Weights
-
-_BATCH_WITH = "batch_with.npz"  # in a Keras file
 
 
 @keras.saving.register_keras_serializable("meta_tf")
@@ -520,18 +517,14 @@ class AdaptedModel(keras.Model):
     def save_assets(self, folder: str) -> None:
         """Writes files for Keras's `save`: `batch_with`, and those of layers (vocabularies)."""
         save_layer_assets(self.network.model, folder)
-        if self.batch_with is not None:
-            arrays = [np.asarray(array) for array in keras.tree.flatten(self.batch_with)]
-            np.savez_compressed(Path(folder) / _BATCH_WITH, *arrays)
+        write_batch_with(folder, self.batch_with)
 
     def load_assets(self, folder: str) -> None:
         """Reads the files that `save_assets` wrote, for Keras's loading."""
         load_layer_assets(self.network.model, folder)
-        if (path := Path(folder) / _BATCH_WITH).exists():
-            with np.load(path) as arrays:
-                spec = self.algorithm.input_spec(self.network)
-                flat = [arrays[name] for name in arrays.files]
-                self.batch_with = keras.tree.pack_sequence_as(spec, flat)
+        spec = self.algorithm.input_spec(self.network)
+        if (batch_with := read_batch_with(folder, spec)) is not None:
+            self.batch_with = batch_with
         self._take(self.network.model)
 
     @property
@@ -550,16 +543,13 @@ class AdaptedModel(keras.Model):
         super().save_weights(filepath, overwrite=overwrite, **options)
 
     def get_config(self) -> dict[str, Any]:
-        network = self.network
-        check_unchanged(network)
+        check_unchanged(self.network)
+        parts = Parts(self.network, self.algorithm, self.calibration, self._pictures)
         return {
             **super().get_config(),
-            **write_parts(network.model, self.algorithm, network.loss),
-            "batch_norm": network.batch_norm,
             **self.facts,
+            **write_parts(parts),
             "class_names": list(self.class_names),
-            "calibration": self.calibration and self.calibration.get_config(),
-            **write_pictures(self._pictures),
             "meta": {
                 name: [value.shape.as_list(), value.dtype.name]
                 for name, value in self._values.measured().meta.items()
@@ -570,14 +560,13 @@ class AdaptedModel(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> AdaptedModel:
         del custom_objects
         config = dict(config)
-        model, algorithm, loss = read_parts(config)
-        config["pictures"] = read_pictures(config)
-        network = Network(model, loss, config.pop("batch_norm"))
-        if config.get("calibration"):
-            calibration = config["calibration"] = Calibration.from_config(config["calibration"])
+        network, algorithm, calibration, pictures = read_parts(config)
+        if calibration:
             config.setdefault("threshold", calibration.threshold(1, 1))  # missing in older files
         meta = {n: tf.zeros(shape, dtype) for n, (shape, dtype) in config.pop("meta").items()}
-        adapted = cls(network, algorithm, network.weights._replace(meta=meta), **config)
+        weights = network.weights._replace(meta=meta)
+        config |= {"calibration": calibration, "pictures": pictures}
+        adapted = cls(network, algorithm, weights, **config)
         adapted._has_own_model = True
         return adapted
 
@@ -644,9 +633,7 @@ class AdaptedModel(keras.Model):
         if self._has_own_model:
             return
         check_unchanged(self.network)
-        model = copy.deepcopy(self.network.model)
-        set_lora_alphas(model, lora_alphas(self.network.model))
-        self._take(model)
+        self._take(copied(self.network.model))
         self._has_own_model = True
 
     def _prepare(self, prepare: Callable[[keras.Model], Any]) -> None:

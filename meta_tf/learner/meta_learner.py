@@ -46,13 +46,7 @@ from meta_tf.learner.compiled import (
 from meta_tf.learner.distances import measures_later
 from meta_tf.learner.embedded import adapt_in_parts, passes_in_parts
 from meta_tf.learner.input_range import InputRange, check_range
-from meta_tf.learner.keras_file import (
-    check_keras_file,
-    read_parts,
-    read_pictures,
-    write_parts,
-    write_pictures,
-)
+from meta_tf.learner.keras_file import Parts, check_keras_file, read_parts, write_parts
 from meta_tf.learner.query_batch import BATCH_WITH, depends_on_batch
 from meta_tf.learner.read_pictures import picture_input, read_support
 from meta_tf.learner.standardize import standardized
@@ -767,24 +761,20 @@ class MetaLearner(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         self._follow_the_model()
+        parts = Parts(self.network, self.algorithm, self.calibration, self._pictures)
         return {
             **super().get_config(),
-            **write_parts(self.model, self.algorithm, self.network.loss),
-            "batch_norm": self.network.batch_norm,
+            **write_parts(parts),
             "task_parallelism": self.task_parallelism,
-            "calibration": self.calibration and self.calibration.get_config(),
-            **write_pictures(self._pictures),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> MetaLearner:
         del custom_objects
         config = dict(config)
-        calibration = config.pop("calibration", None)  # missing in older files
-        pictures = read_pictures(config)
-        learner = cls(*read_parts(config), **config)
-        learner.pictures = pictures
-        learner.calibration = calibration and Calibration.from_config(calibration)
+        network, algorithm, calibration, pictures = read_parts(config)
+        learner = cls(network.model, algorithm, network.loss, network.batch_norm, **config)
+        learner.pictures, learner.calibration = pictures, calibration
         return learner
 
     def save_own_variables(self, store: Any) -> None:
