@@ -21,7 +21,7 @@ from meta_tf.batch.sizes import (
 from meta_tf.batch.spread import check_replicas, spec_of_share, spread
 from meta_tf.batch.whole_executions import WholeExecutions
 from meta_tf.calibration import Calibration
-from meta_tf.checks import check_choice, check_integer, check_kind, check_switch
+from meta_tf.checks import check_choice, check_integer, check_kind
 from meta_tf.data_checks.batch import check_batch
 from meta_tf.data_checks.finite import check_trained
 from meta_tf.data_checks.metrics import check_metrics, found_metric
@@ -36,6 +36,7 @@ from meta_tf.layers.table_columns import TableColumns
 from meta_tf.learner.adapted_model import AdaptedModel
 from meta_tf.learner.calibrate import calibrated, size_of
 from meta_tf.learner.check_adapted import not_finite
+from meta_tf.learner.check_compile import check_compile
 from meta_tf.learner.check_steps import check_steps
 from meta_tf.learner.compiled import (
     compiled_adapt,
@@ -319,19 +320,7 @@ class MetaLearner(keras.Model):
             second derivatives are wrong (max-pooling).
           **options: `steps_per_execution`, `run_eagerly` and so on.
         """
-        for name, value in {"loss": loss, "loss_weights": loss_weights}.items():
-            if value is not None:
-                raise ValueError(
-                    f"`{name}` is not an argument of `MetaLearner.compile`: adaptation needs the "
-                    "loss without `compile` too. Pass it to the constructor: "
-                    f"MetaLearner(model, algorithm, loss=...). Received: {value!r}."
-                )
-        _check_optimizer(optimizer)
-        if jit_compile is not None:
-            check_choice("jit_compile", jit_compile, ("auto", True, False))
-        check_integer("steps_per_execution", options.get("steps_per_execution", 1), at_least=1)
-        for name in ("run_eagerly", "auto_scale_loss"):
-            check_switch(name, options.get(name, False))
+        check_compile(optimizer, loss, loss_weights, jit_compile, options)
         self._follow_the_model()
         super().compile(optimizer, metrics=metrics, jit_compile=False, **options)
         given = [m for m in (metrics, options.get("weighted_metrics")) if m is not None]
@@ -804,14 +793,3 @@ def _check_algorithm(algorithm: Any) -> None:
             "`algorithm` must be an object such as meta_tf.MAML(inner_lr=0.1). "
             f"Received: {algorithm!r}."
         )
-
-
-def _check_optimizer(optimizer: Any) -> None:
-    try:
-        if optimizer is not None:  # as for `evaluate`
-            keras.optimizers.get(optimizer)
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(
-            "`optimizer` must be a Keras optimizer or the name of one, such as 'adam'. "
-            f"Received: {optimizer!r}."
-        ) from error
