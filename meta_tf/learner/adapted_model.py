@@ -460,7 +460,7 @@ class AdaptedModel(keras.Model):
     @property
     def output_shape(self) -> Any:
         """The shape of the predictions, [None, ...]."""
-        outputs = self.algorithm.output_spec(self.network, self._declared_inputs())
+        outputs = self.compute_output_spec(self._declared_inputs())
         return keras.tree.map_structure(lambda t: tuple(t.shape), outputs)
 
     def summary(self, *args: Any, print_fn: Any = None, **options: Any) -> None:
