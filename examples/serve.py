@@ -343,6 +343,8 @@ def main() -> None:
         help="a host name that clients may use, in addition to localhost; * for any",
     )
     options = parser.parse_args()
+    # One request per core: tasks are so small that threads within an operation mostly wait.
+    tf.config.threading.set_intra_op_parallelism_threads(1)
     try:
         learner = Learner(options.saved_model)
     except (KeyError, OSError, ValueError) as error:

@@ -22,11 +22,13 @@ from meta_tf.command.finish import finish
 from meta_tf.command.initial_weights import take_weights
 from meta_tf.command.learners import loading_error
 from meta_tf.command.made_with import NAME, MadeWith, made_with
-from meta_tf.command.registry import AUTO, has_inner_loop
+from meta_tf.command.registry import AUTO, has_inner_loop, renamed
 from meta_tf.command.settings import Learner, Train, TrainingSizes
+from meta_tf.export import saved_model
 from meta_tf.files import write_text
 from meta_tf.run import stop
 from meta_tf.run.checkpoints import (
+    EXPORT,
     Checkpoint,
     check_replaceable,
     checkpoint_to_use,
@@ -107,6 +109,8 @@ def _run(train: Train, workers: Workers, writable: bool) -> None:
         _check_left(training, start.iteration if start else 0, writable)
         if writable:
             check_replaceable(Path(training.workdir))
+            with renamed({"`filepath`": f"{EXPORT} in --workdir"}):
+                saved_model.check_path(Path(training.workdir) / EXPORT)
     with workers.training(), workers.same_start(start) as begin:
         with workers.strategy.scope():
             if begin:

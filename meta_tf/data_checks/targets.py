@@ -13,14 +13,12 @@ from meta_tf.algorithms.base import Algorithm
 from meta_tf.network.check_loss import (
     chooses_class,
     compares_probabilities,
-    ending,
     ignored_class,
     is_gaussian,
     is_of_keras,
     last_activation,
     loss_function,
     loss_name,
-    takes_probabilities,
 )
 from meta_tf.network.network import Network
 from meta_tf.types import Tensors
@@ -97,13 +95,6 @@ def check_predictions(algorithm: Algorithm, network: Network) -> None:
             f"always be right. Received: {given}, and one output of {network.model.name!r}. Give "
             "the model an output for each class, or pass loss=keras.losses.BinaryCrossentropy "
             "with the same `from_logits`."
-        )
-    # An algorithm with a spec of its own may compute the predictions itself.
-    of_model = type(algorithm).output_spec is Algorithm.output_spec
-    if of_model and takes_probabilities(loss) and _ends_in_linear(network):
-        raise ValueError(
-            f"`loss` must fit the model's outputs. Received: {given} of probabilities, and the "
-            f"model {network.model.name!r}, which ends in linear. {ending(loss).capitalize()}."
         )
     _check_gaussians(algorithm, network)
 

@@ -14,11 +14,11 @@ _CHOOSING = {  # one of several classes
     keras.losses.categorical_crossentropy: "CategoricalCrossentropy",
     keras.losses.categorical_focal_crossentropy: "CategoricalFocalCrossentropy",
 }
-_CROSS_ENTROPIES = {
-    **_CHOOSING,
+_OF_YES_AND_NO = {
     keras.losses.binary_crossentropy: "BinaryCrossentropy",
     keras.losses.binary_focal_crossentropy: "BinaryFocalCrossentropy",
 }
+_CROSS_ENTROPIES = {**_CHOOSING, **_OF_YES_AND_NO}
 _OF_DISTRIBUTIONS = (
     keras.losses.categorical_generalized_cross_entropy,
     keras.losses.kl_divergence,
@@ -27,36 +27,35 @@ _PROBABILITIES = (keras.activations.softmax, keras.activations.sigmoid)
 
 
 def check_loss(model: keras.Model, given: Any, loss: Any) -> None:
-    """Raises ValueError if a cross-entropy does not match the model's outputs.
+    """Raises ValueError if a loss of logits or probabilities does not match the model's outputs.
 
     Logits in place of probabilities, or the reverse, still give a loss, but the learner learns
-    badly. If the user has `given` a name, that means probabilities, so the model must end in a
-    softmax or sigmoid. An object is rejected only if it is known to be wrong.
+    badly. If the user has `given` the name of a cross-entropy, that means probabilities, so the
+    model must end in a softmax or sigmoid. An object is rejected only if it is known to be wrong.
     """
-    function = loss_function(loss)
-    if function not in _CROSS_ENTROPIES:
+    wants_logits, wants_probabilities = takes_logits(loss), takes_probabilities(loss)
+    if not wants_logits and not wants_probabilities:
         return
-    wants_logits, gives = takes_logits(loss), last_activation(model)
+    function, gives = loss_function(loss), last_activation(model)
+    name = _CROSS_ENTROPIES.get(function)
     probabilities = gives in _PROBABILITIES
     right = not probabilities if wants_logits else gives is not keras.activations.linear
-    if isinstance(given, str):
+    if isinstance(given, str) and name:
         right = right and probabilities
     if right:
         return
-    name = _CROSS_ENTROPIES[function]
-    end = f"ends in {gives.__name__}" if gives else "has an unknown last activation"
+    if probabilities:
+        cure = f"remove the model's {gives.__name__}"
+    else:
+        cure = f"end it with a {'sigmoid' if function in _OF_YES_AND_NO else 'softmax'}"
+    if name:
+        cure = f"pass loss=keras.losses.{name}(from_logits={not wants_logits}), or {cure}"
     raise ValueError(
         f"`loss` must fit the model's outputs. Received: {function.__name__} of "
         f"{'logits' if wants_logits else 'probabilities'}, and the model {model.name!r}, which "
-        f"{end}. Pass loss=keras.losses.{name}(from_logits={not wants_logits}), or "
-        + (f"remove the model's {gives.__name__}." if probabilities else f"{ending(loss)}.")
+        f"{f'ends in {gives.__name__}' if gives else 'has an unknown last activation'}. "
+        f"{cure[0].upper()}{cure[1:]}."
     )
-
-
-def ending(loss: Any) -> str:
-    """What makes a model's outputs the probabilities that a loss takes."""
-    binary = keras.losses.binary_crossentropy, keras.losses.binary_focal_crossentropy
-    return f"end it with a {'sigmoid' if loss_function(loss) in binary else 'softmax'}"
 
 
 def loss_function(loss: Any) -> Any:
