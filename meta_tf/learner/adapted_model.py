@@ -220,7 +220,7 @@ class AdaptedModel(keras.Model):
         x = read_inputs(self.network, self._pictures, "x", x)
         arrays = number_of(x) is not None
         if arrays:  # Keras would number an example within its batch of 32
-            x = self._as_some("x", x)
+            x = self._as_some(x)
         if not arrays or steps is not None or callbacks:
             with exactly(self, "predict", steps):
                 return super().predict(x, batch_size, verbose, steps, callbacks)
@@ -599,12 +599,12 @@ class AdaptedModel(keras.Model):
         (predictions, *_), _ = self._functions.predict(self.weights_now, x)
         return self._of_task(keras.tree.map_structure(lambda p: p.numpy(), predictions))
 
-    def _as_some(self, name: str, x: Any) -> Tensors:
+    def _as_some(self, x: Any) -> Tensors:
         """`_as_inputs`, and not empty."""
         check_not_forked()
-        x = self._as_inputs(name, x)
+        x = self._as_inputs("x", x)
         if number_of(x) == 0:
-            raise ValueError(f"`{name}` must hold at least one input. Received: an empty array.")
+            raise ValueError("`x` must hold at least one input. Received: an empty array.")
         return x
 
     def _independently(self, function: Callable[[Tensors], Any], x: Any, batch_with: Any) -> Any:
@@ -612,7 +612,7 @@ class AdaptedModel(keras.Model):
 
         If others of its batch matter, it follows the inputs `batch_with`.
         """
-        x = self._as_some("x", x)
+        x = self._as_some(x)
         if not depends_on_batch(self.network):
             return map_parts(function, x)
         batch_with = self.batch_with if batch_with is None else batch_with
