@@ -16,7 +16,6 @@ import tensorflow as tf
 from meta_tf.algorithms import Algorithm
 from meta_tf.batch.map_tasks import map_tasks
 from meta_tf.batch.sizes import cut, how_to_run, sizes_in
-from meta_tf.calibration import softmax
 from meta_tf.checks import check_choice, check_integer, check_seed, check_switch
 from meta_tf.data_checks.values import right_batch
 from meta_tf.evaluation.compared import Compared, comparable
@@ -26,7 +25,7 @@ from meta_tf.evaluation.sureness import Sureness
 from meta_tf.evaluation.task_metric import TaskMetric, check_metric, task_metrics
 from meta_tf.evaluation.task_sizes import TaskSizes
 from meta_tf.learner import MetaLearner
-from meta_tf.learner.calibrate import classifies, logits_of, size_of
+from meta_tf.learner.calibrate import classifies, probabilities_of, size_of
 from meta_tf.learner.query_batch import BATCH_WITH
 from meta_tf.network.masks import packed, unpacked
 from meta_tf.tasks.columns import check_columns
@@ -179,11 +178,9 @@ class _Beside:
                 self.sureness.add(self._probabilities(one), one["query_y"].numpy())
 
     def _probabilities(self, task: dict[str, Tensor]) -> np.ndarray:
-        logits = logits_of(self._learner.network.loss, task["predictions"].numpy())
-        calibration = self._learner.calibration
-        if calibration:
-            logits = logits / calibration.temperature(*size_of(task["support_y"]))
-        return softmax(logits)
+        loss, calibration = self._learner.network.loss, self._learner.calibration
+        temperature = calibration.temperature(*size_of(task["support_y"])) if calibration else 1.0
+        return probabilities_of(loss, task["predictions"].numpy(), temperature)
 
 
 def _collected(

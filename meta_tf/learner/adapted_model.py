@@ -15,14 +15,14 @@ from tensorflow.python.eager.record import could_possibly_record  # there is no 
 from meta_tf import gaussian
 from meta_tf.algorithms import Algorithm
 from meta_tf.batch.exact_steps import check_numbers, exactly
-from meta_tf.calibration import Calibration, softmax
+from meta_tf.calibration import Calibration
 from meta_tf.checks import check_number, check_text
 from meta_tf.data_checks.batch import check_inputs, check_ranges, right_inputs
 from meta_tf.data_checks.finite import require_finite
 from meta_tf.forks import check_not_forked
 from meta_tf.layers import strangeness
 from meta_tf.layers.strangeness import Judged
-from meta_tf.learner.calibrate import logits_of
+from meta_tf.learner.calibrate import probabilities_of
 from meta_tf.learner.class_names import write_class_names
 from meta_tf.learner.compiled import (
     TaskFunctions,
@@ -40,7 +40,6 @@ from meta_tf.learner.keras_file import (
     write_batch_with,
     write_parts,
 )
-from meta_tf.learner.parts import AT_ONCE, in_parts, joined, map_parts, number_of
 from meta_tf.learner.query_batch import depends_on_batch, in_batch
 from meta_tf.learner.read_pictures import picture_input, read_inputs
 from meta_tf.learner.task_values import TaskValues
@@ -55,6 +54,7 @@ from meta_tf.network.layer_state import (
 )
 from meta_tf.network.masks import unpacked
 from meta_tf.network.network import Network
+from meta_tf.parts import AT_ONCE, in_parts, joined, map_parts, number_of
 from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.types import Examples, Tensors, Weights
 
@@ -381,7 +381,7 @@ class AdaptedModel(keras.Model):
                 "keras.losses.SparseCategoricalCrossentropy. Received: a model learned with "
                 f"{loss!r}."
             )
-        return softmax(logits_of(loss, outputs) / self.temperature)
+        return probabilities_of(loss, outputs, self.temperature)
 
     def predict_interval(self, x: Any, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """The central interval of each target, in the unit of the targets.
