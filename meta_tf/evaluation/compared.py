@@ -16,7 +16,7 @@ from meta_tf.evaluation.metrics import mean_and_interval, of_groups
 from meta_tf.evaluation.pooled import Group, PooledRidge, pooled_logistic
 from meta_tf.evaluation.sureness import Sureness
 from meta_tf.learner import MetaLearner
-from meta_tf.network.check_loss import ignored_class
+from meta_tf.network.losses import ignored_class
 from meta_tf.network.standardized import standardize_layer
 from meta_tf.parts import map_parts
 from meta_tf.tasks.group_split import GroupSplit

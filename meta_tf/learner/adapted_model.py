@@ -43,7 +43,6 @@ from meta_tf.learner.keras_file import (
 from meta_tf.learner.query_batch import depends_on_batch, in_batch
 from meta_tf.learner.read_pictures import picture_input, read_inputs
 from meta_tf.learner.task_values import TaskValues
-from meta_tf.network.check_loss import chooses_class, is_gaussian, loss_name
 from meta_tf.network.layer_state import (
     load_layer_assets,
     load_layers,
@@ -52,6 +51,7 @@ from meta_tf.network.layer_state import (
     save_layers,
     tables_of,
 )
+from meta_tf.network.losses import chooses_class, is_gaussian, loss_name
 from meta_tf.network.masks import unpacked
 from meta_tf.network.network import Network
 from meta_tf.parts import AT_ONCE, in_parts, joined, map_parts, number_of

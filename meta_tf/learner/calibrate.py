@@ -14,7 +14,7 @@ from meta_tf.checks import check_integer, check_number, check_seed
 from meta_tf.data_checks.targets import wants_labels
 from meta_tf.layers.strangeness import Judged
 from meta_tf.learner.query_batch import depends_on_batch
-from meta_tf.network.check_loss import ignored_class, takes_logits
+from meta_tf.network.losses import ignored_class, takes_logits
 from meta_tf.tasks.columns import check_columns
 from meta_tf.types import Tensor, Tensors
 

@@ -13,9 +13,8 @@ import tensorflow as tf
 from meta_tf.checks import check_choice
 from meta_tf.forks import note_use
 from meta_tf.network import missing_gradients  # noqa: F401 - registers them
-from meta_tf.network.check_loss import check_loss, check_values
+from meta_tf.network.check_loss import as_loss, check_loss, check_values
 from meta_tf.network.check_model import (
-    as_loss,
     check_model,
     check_momentum,
     check_outputs,
