@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from meta_tf.gaussian import GaussianLoss
 from meta_tf.layers.table_columns import MISSING, TableColumns
-from meta_tf.network.check_loss import loss_function
+from meta_tf.network.losses import loss_function
 from meta_tf.pixels import STANDARDIZE
 from meta_tf.types import Tensor
 

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.checks import check_integer, check_kind
+from meta_tf.parts import map_parts
 from meta_tf.pixels import largest_pixel
 from meta_tf.tasks.mapped import MappedExamples
 from meta_tf.tasks.meta_dataset import MetaDatasetSizes
@@ -81,12 +82,12 @@ class ClassSplit(Split):
                 f"{model.name!r}, which scales pixels from 0 to 255 itself. Make the source with "
                 "scale=False."
             )
-        features = [
-            model.predict_on_batch(sampler.cut_out(places[i : i + batch_size]))
-            for i in range(0, len(places), batch_size)
-        ]
-        of_features = sampler.of(tf.constant(np.concatenate(features)))
-        return ClassSplit(of_features, stream=self._stream, classes=self.classes)
+
+        def embed(places: np.ndarray) -> np.ndarray:
+            return model.predict_on_batch(sampler.cut_out(places))
+
+        features = sampler.of(tf.constant(map_parts(embed, places, batch_size)))
+        return ClassSplit(features, stream=self._stream, classes=self.classes)
 
     def meta_dataset(self, **limits: int) -> ClassSplit:
         """Tasks from this split's classes, with sizes drawn as in Meta-Dataset.
