@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import keras
 import numpy as np
@@ -121,3 +121,20 @@ class ClassSplit(Split):
             ways=sizes.ways, shots=sizes.shots, queries=sizes.queries, sizes=sizes
         )
         return ClassSplit(sampler, stream=self._stream, classes=self.classes)
+
+
+def joined(parts: Sequence[ClassSplit], without: Collection[str]) -> ClassSplit:
+    """The classes of several splits of one source in alphabetical order, except some.
+
+    Its tasks are those of the last split.
+    """
+    names = [name for part in parts for name in part.classes]
+    rows = [row for row, name in enumerate(names) if name not in without]
+    rows.sort(key=names.__getitem__)
+    last = parts[-1]
+    starts, counts = (
+        np.concatenate([getattr(part._sampler, each) for part in parts])[rows]
+        for each in ("starts", "counts")
+    )
+    sampler = last._sampler._replace(starts=starts, counts=counts)
+    return ClassSplit(sampler, stream=last._stream, classes=[names[row] for row in rows])
