@@ -31,7 +31,12 @@ def calibrated(
     The learner has a calibration during the computation, so that the models that it adapts
     measure distances.
     """
-    check_classifies(learner, "calibrate")
+    if not classifies(learner):
+        raise ValueError(
+            "`calibrate` needs a learner that classifies: one with the loss "
+            "keras.losses.SparseCategoricalCrossentropy. Received: the loss "
+            f"{learner.network.loss!r}."
+        )
     if tasks_number is not None:
         check_integer("tasks_number", tasks_number, at_least=1)
     check_number("false_alarms", false_alarms, above=0, below=1)
@@ -123,16 +128,6 @@ def tasks_of(split: Any, number: int, seed: int) -> Iterator[dict[str, Tensors]]
         f"A split must contain `tasks_number` tasks. Received: a split that ends after {done} "
         f"tasks, and tasks_number={number}."
     )
-
-
-def check_classifies(learner: Any, name: str) -> None:
-    """Raises ValueError unless a learner predicts the classes of whole examples."""
-    if not classifies(learner):
-        raise ValueError(
-            f"`{name}` needs a learner that classifies: one with the loss "
-            "keras.losses.SparseCategoricalCrossentropy. Received: the loss "
-            f"{learner.network.loss!r}."
-        )
 
 
 def classifies(learner: Any) -> bool:
