@@ -14,7 +14,7 @@ from meta_tf.command.learners import load
 from meta_tf.command.registry import renamed
 from meta_tf.command.settings import Adaptation
 from meta_tf.files import whole_file, write_text
-from meta_tf.network.check_loss import is_gaussian
+from meta_tf.network.losses import is_gaussian
 from meta_tf.run.devices import set_up_device
 from meta_tf.run.settings import Above
 from meta_tf.tasks.column import Column

@@ -22,7 +22,7 @@ from meta_tf.evaluation.metrics_csv import METRICS, read_metrics
 from meta_tf.files import whole_file, write_text
 from meta_tf.learner.calibrate import classifies, enough_tasks
 from meta_tf.run import checkpoints, log
-from meta_tf.run.checkpoints import LEARNER, RESULTS
+from meta_tf.run.checkpoints import EXPORT, LEARNER, RESULTS
 
 
 def finish(
@@ -60,7 +60,7 @@ def finish(
         with whole_file(workdir / f"{name}.png") as part:
             figure.savefig(part, dpi=120)
     checkpoints.save_learner(learner, workdir / LEARNER, iterations, made_with.texts())
-    learner.export(workdir / "saved_model")
+    learner.export(workdir / EXPORT)
     settings = dict(made_with.pairs())
     if train.set:
         settings["set"] = ", ".join(train.set)
@@ -79,7 +79,7 @@ def finish(
     write_text(workdir / RESULTS, json.dumps(results, indent=2) + "\n")
     print(evaluation)
     pictures = [f"{name}.png" for name in figures]
-    written = [RESULTS, *pictures, METRICS, LEARNER, "saved_model/"]
+    written = [RESULTS, *pictures, METRICS, LEARNER, f"{EXPORT}/"]
     print(f"Written to {workdir}/: {', '.join(written)}")
     if not figures:
         print("No figures, as matplotlib is not installed: pip install matplotlib")

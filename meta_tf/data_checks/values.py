@@ -29,8 +29,8 @@ from meta_tf.data_checks.targets import (
     outputs_of,
     wants_labels,
 )
-from meta_tf.network.check_loss import compares_probabilities, ignored_class
 from meta_tf.network.finite import all_finite
+from meta_tf.network.losses import compares_probabilities, ignored_class
 from meta_tf.network.network import Network
 from meta_tf.require import after, require, required, unless
 from meta_tf.types import Tensor, Tensors

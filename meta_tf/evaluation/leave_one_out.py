@@ -9,12 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_tf.data_checks.batch import check_support
 from meta_tf.data_checks.targets import wants_labels
 from meta_tf.learner import MetaLearner
-from meta_tf.learner.class_names import numbered
 from meta_tf.learner.embedded import embedded, embeds_separately, head_of
-from meta_tf.learner.read_pictures import read_support
+from meta_tf.learner.support_set import read_support_set
 from meta_tf.types import Examples
 
 
@@ -59,19 +57,19 @@ def leave_one_out(
       >>> leave_one_out(learner, [[0.0], [0.1], [0.9], [1.0]], [0, 0, 1, 1]).argmax(-1)
       array([0, 0, 1, 1])
     """
-    x, y, names, _ = read_support(learner.network, learner.pictures, support_x, support_y, None)
-    classifies = wants_labels(learner.algorithm, learner.network)
-    if classifies:
-        y, names = numbered(y, names)
-    support = check_support(learner.algorithm, learner.network, x, y)
+    task = read_support_set(
+        learner.algorithm, learner.network, learner.pictures, support_x, support_y
+    )
+    support, names = task.examples, task.names
     number = int(support.y.shape[0])
     if number < 2:
         raise ValueError(
             "`support_x` must hold at least two examples, to learn from one and predict the "
             f"other. Received: {number}."
         )
-    if classifies and not names:  # as many outputs without the last class
-        names = [str(i) for i in range(int(tf.reduce_max(support.y)) + 1)]
+    if not names and wants_labels(learner.algorithm, learner.network):
+        # As many outputs without the last class.
+        names = tuple(map(str, range(int(tf.reduce_max(support.y)) + 1)))
     if embeds_separately(learner):
         support = Examples(embedded(learner, support), support.y)
         learner = head_of(learner)
@@ -80,6 +78,6 @@ def leave_one_out(
         others = [n for n in range(number) if n != i]
         x, y = tf.nest.map_structure(lambda t, at=others: tf.gather(t, at), tuple(support))
         one = tf.nest.map_structure(lambda t, i=i: t[i : i + 1], support.x)
-        fitted = learner.adapt(x, y, steps, names)
+        fitted = learner.adapt(x, y, steps, names or None)
         outputs.append(fitted.predict_one_by_one(one, batch_with=x))
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *outputs)

@@ -18,6 +18,11 @@ from meta_tf.network.graph_nodes import graph_nodes
 from meta_tf.network.layer_state import tables_of
 
 
+def check_path(path: Path) -> None:
+    """Raises ValueError if `path` holds something other than an earlier export."""
+    check_replaceable("filepath", path, "export", lambda old: (old / "saved_model.pb").exists())
+
+
 def save(
     learner: MetaLearner,
     path: str | Path,
@@ -40,7 +45,7 @@ def save(
       ValueError: if the inputs are unknown, or `path` contains something else.
     """
     path = Path(path)
-    check_replaceable("filepath", path, "export", lambda old: (old / "saved_model.pb").exists())
+    check_path(path)
     inputs = input_specs(learner.algorithm, learner.network, input_signature)
     targets = target_spec(learner, inputs, target_signature)
     made = Signatures(learner, inputs, targets)
@@ -81,6 +86,8 @@ def _describe(learner: MetaLearner, folder: Path) -> None:
         "settings": algorithm.get_config(),
         "batch_norm": learner.network.batch_norm,
     }
+    if learner.pictures and (largest := learner.network.largest_pixel or learner._range.largest):
+        about["largest_input"] = largest  # so that a client can refuse pixels of another range
     about |= {name: part for name, part in described(learner).items() if part is not None}
     (folder / "assets.extra").mkdir()
     text = json.dumps(about, indent=2, default=str)

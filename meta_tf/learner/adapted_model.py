@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,14 @@ from tensorflow.python.eager.record import could_possibly_record  # there is no 
 from meta_tf import gaussian
 from meta_tf.algorithms import Algorithm
 from meta_tf.batch.exact_steps import check_numbers, exactly
-from meta_tf.calibration import Calibration, softmax
+from meta_tf.calibration import Calibration
 from meta_tf.checks import check_number, check_text
 from meta_tf.data_checks.batch import check_inputs, check_ranges, right_inputs
 from meta_tf.data_checks.finite import require_finite
 from meta_tf.forks import check_not_forked
 from meta_tf.layers import strangeness
 from meta_tf.layers.strangeness import Judged
-from meta_tf.learner.calibrate import logits_of
+from meta_tf.learner.calibrate import probabilities_of
 from meta_tf.learner.class_names import write_class_names
 from meta_tf.learner.compiled import (
     TaskFunctions,
@@ -33,18 +32,17 @@ from meta_tf.learner.compiled import (
 )
 from meta_tf.learner.input_range import check_range
 from meta_tf.learner.keras_file import (
+    Parts,
     check_keras_file,
-    lora_alphas,
+    copied,
+    read_batch_with,
     read_parts,
-    read_pictures,
-    set_lora_alphas,
+    write_batch_with,
     write_parts,
-    write_pictures,
 )
 from meta_tf.learner.query_batch import depends_on_batch, in_batch
 from meta_tf.learner.read_pictures import picture_input, read_inputs
 from meta_tf.learner.task_values import TaskValues
-from meta_tf.network.check_loss import chooses_class, is_gaussian, loss_name
 from meta_tf.network.layer_state import (
     load_layer_assets,
     load_layers,
@@ -53,14 +51,12 @@ from meta_tf.network.layer_state import (
     save_layers,
     tables_of,
 )
+from meta_tf.network.losses import chooses_class, is_gaussian, loss_name
 from meta_tf.network.masks import unpacked
 from meta_tf.network.network import Network
+from meta_tf.parts import AT_ONCE, in_parts, joined, map_parts, number_of
 from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.types import Examples, Tensors, Weights
-
-_BATCH_WITH = "batch_with.npz"  # in a Keras file
-
-AT_ONCE = 32  # the batch size of Keras's `predict`
 
 
 @keras.saving.register_keras_serializable("meta_tf")
@@ -222,13 +218,13 @@ class AdaptedModel(keras.Model):
         """
         check_numbers({"batch_size": batch_size, "steps": steps})
         x = read_inputs(self.network, self._pictures, "x", x)
-        arrays = _number_of(x) is not None
+        arrays = number_of(x) is not None
         if arrays:  # Keras would number an example within its batch of 32
-            x = self._as_some("x", x)
+            x = self._as_some(x)
         if not arrays or steps is not None or callbacks:
             with exactly(self, "predict", steps):
                 return super().predict(x, batch_size, verbose, steps, callbacks)
-        return self._in_batches(x, batch_size or AT_ONCE, verbose)
+        return map_parts(self._arrays, x, batch_size or AT_ONCE, verbose)
 
     def evaluate(
         self,
@@ -251,18 +247,6 @@ class AdaptedModel(keras.Model):
             return super().evaluate(
                 x, y, batch_size, verbose, sample_weight, steps, callbacks, return_dict, **options
             )
-
-    def _in_batches(self, x: Tensors, size: int, verbose: Any) -> Any:
-        """Predictions [B, ...] for checked inputs, in batches of `size`, as arrays."""
-        if (_number_of(x) or 0) <= size:
-            return self._arrays(x)
-        parts = list(in_parts(x, size))
-        shown = 1 if verbose == "auto" else verbose
-        progress, found = keras.utils.Progbar(len(parts), verbose=shown), []
-        for number, part in enumerate(parts, 1):
-            found.append(self._arrays(part))
-            progress.update(number)
-        return keras.tree.map_structure(lambda *p: np.concatenate(p), *found)
 
     def predict_on_batch(self, x: Any) -> Any:
         """Predictions [B, ...] for the inputs [B, ...], as arrays."""
@@ -291,16 +275,7 @@ class AdaptedModel(keras.Model):
           >>> fitted.predict_one_by_one(tf.zeros([7, 1]), batch_with=support_x).shape
           (7, 1)
         """
-        x = self._as_some("x", x)
-        if not depends_on_batch(self.network):
-            return self._in_batches(x, AT_ONCE, verbose=0)
-        last = [
-            keras.tree.map_structure(
-                lambda p: p[-1], self._functions.predict(self.weights_now, batch)[0][0]
-            )
-            for batch in self._alone(x, batch_with)
-        ]
-        return self._of_task(keras.tree.map_structure(lambda *p: np.stack(p), *last))
+        return self._independently(self._arrays, x, batch_with)
 
     def predict_proba(self, x: Any, batch_with: Any = None) -> np.ndarray:
         """The probability of each class for each input, [B, N], float64.
@@ -388,19 +363,15 @@ class AdaptedModel(keras.Model):
 
         There are no distances if the learner was not calibrated, or has no embeddings.
         """
-        x = self._as_some("x", x)
-        weights = self._values.measured()
-        if depends_on_batch(self.network):
-            pairs = [self._functions.judge(weights, batch) for batch in self._alone(x, batch_with)]
-            pairs = [(p[-1:], apart if apart is None else apart[-1:]) for p, apart in pairs]
-        else:
-            pairs = [self._functions.judge(weights, part) for part in in_parts(x)]
-        predictions, apart = zip(*pairs, strict=True)
-        logits = self._of_task(np.concatenate(predictions))
-        if apart[0] is None:
+
+        def judge(batch: Tensors) -> list[np.ndarray]:
+            found = self._functions.judge(self._values.measured(), batch)
+            return [self._of_task(t.numpy()) for t in found if t is not None]
+
+        logits, *apart = self._independently(judge, x, batch_with)
+        if not apart:
             return Judged(logits)
-        within = weights.meta[strangeness.WITHIN]
-        return Judged(logits, self._of_task(np.concatenate(apart)), np.asarray(within))
+        return Judged(logits, apart[0], np.asarray(self.weights_now.meta[strangeness.WITHIN]))
 
     def _probabilities(self, outputs: np.ndarray) -> np.ndarray:
         loss = self.network.loss
@@ -410,7 +381,7 @@ class AdaptedModel(keras.Model):
                 "keras.losses.SparseCategoricalCrossentropy. Received: a model learned with "
                 f"{loss!r}."
             )
-        return softmax(logits_of(loss, outputs) / self.temperature)
+        return probabilities_of(loss, outputs, self.temperature)
 
     def predict_interval(self, x: Any, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """The central interval of each target, in the unit of the targets.
@@ -489,7 +460,7 @@ class AdaptedModel(keras.Model):
     @property
     def output_shape(self) -> Any:
         """The shape of the predictions, [None, ...]."""
-        outputs = self.algorithm.output_spec(self.network, self._declared_inputs())
+        outputs = self.compute_output_spec(self._declared_inputs())
         return keras.tree.map_structure(lambda t: tuple(t.shape), outputs)
 
     def summary(self, *args: Any, print_fn: Any = None, **options: Any) -> None:
@@ -546,18 +517,14 @@ class AdaptedModel(keras.Model):
     def save_assets(self, folder: str) -> None:
         """Writes files for Keras's `save`: `batch_with`, and those of layers (vocabularies)."""
         save_layer_assets(self.network.model, folder)
-        if self.batch_with is not None:
-            arrays = [np.asarray(array) for array in keras.tree.flatten(self.batch_with)]
-            np.savez_compressed(Path(folder) / _BATCH_WITH, *arrays)
+        write_batch_with(folder, self.batch_with)
 
     def load_assets(self, folder: str) -> None:
         """Reads the files that `save_assets` wrote, for Keras's loading."""
         load_layer_assets(self.network.model, folder)
-        if (path := Path(folder) / _BATCH_WITH).exists():
-            with np.load(path) as arrays:
-                spec = self.algorithm.input_spec(self.network)
-                flat = [arrays[name] for name in arrays.files]
-                self.batch_with = keras.tree.pack_sequence_as(spec, flat)
+        spec = self.algorithm.input_spec(self.network)
+        if (batch_with := read_batch_with(folder, spec)) is not None:
+            self.batch_with = batch_with
         self._take(self.network.model)
 
     @property
@@ -576,16 +543,13 @@ class AdaptedModel(keras.Model):
         super().save_weights(filepath, overwrite=overwrite, **options)
 
     def get_config(self) -> dict[str, Any]:
-        network = self.network
-        check_unchanged(network)
+        check_unchanged(self.network)
+        parts = Parts(self.network, self.algorithm, self.calibration, self._pictures)
         return {
             **super().get_config(),
-            **write_parts(network.model, self.algorithm, network.loss),
-            "batch_norm": network.batch_norm,
             **self.facts,
+            **write_parts(parts),
             "class_names": list(self.class_names),
-            "calibration": self.calibration and self.calibration.get_config(),
-            **write_pictures(self._pictures),
             "meta": {
                 name: [value.shape.as_list(), value.dtype.name]
                 for name, value in self._values.measured().meta.items()
@@ -596,14 +560,13 @@ class AdaptedModel(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> AdaptedModel:
         del custom_objects
         config = dict(config)
-        model, algorithm, loss = read_parts(config)
-        config["pictures"] = read_pictures(config)
-        network = Network(model, loss, config.pop("batch_norm"))
-        if config.get("calibration"):
-            calibration = config["calibration"] = Calibration.from_config(config["calibration"])
+        network, algorithm, calibration, pictures = read_parts(config)
+        if calibration:
             config.setdefault("threshold", calibration.threshold(1, 1))  # missing in older files
         meta = {n: tf.zeros(shape, dtype) for n, (shape, dtype) in config.pop("meta").items()}
-        adapted = cls(network, algorithm, network.weights._replace(meta=meta), **config)
+        weights = network.weights._replace(meta=meta)
+        config |= {"calibration": calibration, "pictures": pictures}
+        adapted = cls(network, algorithm, weights, **config)
         adapted._has_own_model = True
         return adapted
 
@@ -636,21 +599,30 @@ class AdaptedModel(keras.Model):
         (predictions, *_), _ = self._functions.predict(self.weights_now, x)
         return self._of_task(keras.tree.map_structure(lambda p: p.numpy(), predictions))
 
-    def _as_some(self, name: str, x: Any) -> Tensors:
+    def _as_some(self, x: Any) -> Tensors:
         """`_as_inputs`, and not empty."""
         check_not_forked()
-        x = self._as_inputs(name, x)
-        if _number_of(x) == 0:
-            raise ValueError(f"`{name}` must hold at least one input. Received: an empty array.")
+        x = self._as_inputs("x", x)
+        if number_of(x) == 0:
+            raise ValueError("`x` must hold at least one input. Received: an empty array.")
         return x
 
-    def _alone(self, x: Tensors, batch_with: Any) -> Iterator[Tensors]:
-        """A batch for each input, in which it is the last, after those of `batch_with`."""
+    def _independently(self, function: Callable[[Tensors], Any], x: Any, batch_with: Any) -> Any:
+        """The arrays that `function` of a batch returns, for each input as if it were alone.
+
+        If others of its batch matter, it follows the inputs `batch_with`.
+        """
+        x = self._as_some(x)
+        if not depends_on_batch(self.network):
+            return map_parts(function, x)
         batch_with = self.batch_with if batch_with is None else batch_with
         if batch_with is not None:
             batch_with = self._as_inputs("batch_with", batch_with)
-        for i in range(_number_of(x) or 0):
-            yield in_batch(tf.nest.map_structure(lambda t, i=i: t[i], x), batch_with)
+        found = []
+        for one in in_parts(x, 1):
+            of_batch = function(in_batch(one, batch_with))
+            found.append(keras.tree.map_structure(lambda p: p[-1:], of_batch))
+        return joined(found)
 
     def _make_variables(self) -> None:
         """Replaces the learned tensors by Keras variables, once."""
@@ -661,9 +633,7 @@ class AdaptedModel(keras.Model):
         if self._has_own_model:
             return
         check_unchanged(self.network)
-        model = copy.deepcopy(self.network.model)
-        set_lora_alphas(model, lora_alphas(self.network.model))
-        self._take(model)
+        self._take(copied(self.network.model))
         self._has_own_model = True
 
     def _prepare(self, prepare: Callable[[keras.Model], Any]) -> None:
@@ -688,18 +658,3 @@ class AdaptedModel(keras.Model):
             make(force)
         finally:
             self.run_eagerly = eagerly
-
-
-def in_parts(x: Tensors, size: int = AT_ONCE) -> Iterator[Tensors]:
-    """The examples in batches of `size`, the last one smaller."""
-    for i in range(0, _number_of(x) or 0, size):
-        yield tf.nest.map_structure(lambda t, i=i: t[i : i + size], x)
-
-
-def _number_of(x: Any) -> int | None:
-    """The number of examples in arrays; None if `x` is something else, or if they differ."""
-    arrays = keras.tree.flatten(x)
-    if not all(isinstance(a, np.ndarray | tf.Tensor) and len(a.shape) for a in arrays):
-        return None
-    sizes = {int(a.shape[0]) for a in arrays}
-    return sizes.pop() if len(sizes) == 1 else None

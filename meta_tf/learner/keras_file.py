@@ -1,16 +1,24 @@
-"""Checks before saving to a `.keras` file that it can be loaded again."""
+"""What a learner and its adapted models write to a `.keras` file, and read from it."""
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
+from meta_tf.algorithms import Algorithm
+from meta_tf.calibration import Calibration
+from meta_tf.network.network import Network
 from meta_tf.tasks.images.picture_input import PictureInput
+from meta_tf.types import Tensors
+
+_BATCH_WITH = "batch_with.npz"
 
 
 def check_keras_file(filepath: Any, model: keras.Model) -> None:
@@ -24,7 +32,19 @@ def check_keras_file(filepath: Any, model: keras.Model) -> None:
     model.get_config()  # before Keras opens the file, which empties an earlier one
 
 
-def write_parts(model: keras.Model, algorithm: Any, loss: Any) -> dict[str, Any]:
+class Parts(NamedTuple):
+    """What the files of a learner and of its adapted models have in common.
+
+    `pictures`: how pictures become inputs; None if this follows from the model.
+    """
+
+    network: Network
+    algorithm: Algorithm
+    calibration: Calibration | None
+    pictures: PictureInput | None
+
+
+def write_parts(parts: Parts) -> dict[str, Any]:
     """The parts of a learner or an adapted model in Keras's form, for its `get_config`.
 
     Every way of saving and copying goes through it: `save`, `keras.saving.save_model`, pickle,
@@ -33,46 +53,73 @@ def write_parts(model: keras.Model, algorithm: Any, loss: Any) -> dict[str, Any]
     Raises:
       ValueError: if a part could not be read again.
     """
-    parts = {
-        "model": keras.saving.serialize_keras_object(model),
+    network, algorithm, calibration, pictures = parts
+    written = {
+        "model": keras.saving.serialize_keras_object(network.model),
         "algorithm": keras.saving.serialize_keras_object(algorithm),
-        "loss": _write_loss(loss),
+        "loss": _write_loss(network.loss),
     }
-    for name, written in parts.items():
-        for unknown in _unknown(written):
+    for name, part in written.items():
+        for unknown in _unknown(part):
             raise ValueError(
                 f"`{name}` could not be loaded again from a file: it contains {unknown}, which "
                 "Keras would not find. Decorate the class or function with "
                 '@keras.saving.register_keras_serializable("my_package"), and import its module '
                 "before loading."
             )
-    _check_loss(loss, parts["loss"])
-    alphas = lora_alphas(model)
-    return {**parts, "lora_alpha": alphas} if alphas else parts
+    _check_loss(network.loss, written["loss"])
+    if alphas := _lora_alphas(network.model):
+        written["lora_alpha"] = alphas
+    if pictures is not None:
+        written["pictures"] = dataclasses.asdict(pictures)
+    return {
+        **written,
+        "batch_norm": network.batch_norm,
+        "calibration": calibration and calibration.get_config(),
+    }
 
 
-def read_parts(config: dict[str, Any]) -> tuple[keras.Model, Any, Any]:
-    """`(model, algorithm, loss)` as written by `write_parts`, taken out of `config`."""
+def read_parts(config: dict[str, Any]) -> Parts:
+    """What `write_parts` wrote, taken out of `config`."""
     model, algorithm, loss = (
         keras.saving.deserialize_keras_object(config.pop(name))
         for name in ("model", "algorithm", "loss")
     )
-    set_lora_alphas(model, config.pop("lora_alpha", {}))
-    return model, algorithm, loss
+    _set_lora_alphas(model, config.pop("lora_alpha", {}))
+    calibration = config.pop("calibration", None)  # missing in older files
+    pictures = config.pop("pictures", None)
+    return Parts(
+        Network(model, loss, config.pop("batch_norm")),
+        algorithm,
+        calibration and Calibration.from_config(calibration),
+        pictures and PictureInput(**{**pictures, "size": tuple(pictures["size"])}),
+    )
 
 
-def write_pictures(pictures: PictureInput | None) -> dict[str, Any]:
-    """How pictures become inputs, for `get_config`; empty if this follows from the model."""
-    return {} if pictures is None else {"pictures": dataclasses.asdict(pictures)}
+def copied(model: keras.Model) -> keras.Model:
+    """A copy of a model, with its weights."""
+    same = copy.deepcopy(model)
+    _set_lora_alphas(same, _lora_alphas(model))
+    return same
 
 
-def read_pictures(config: dict[str, Any]) -> PictureInput | None:
-    """What `write_pictures` wrote, taken out of `config`."""
-    written = config.pop("pictures", None)
-    return written and PictureInput(**{**written, "size": tuple(written["size"])})
+def write_batch_with(folder: str, batch_with: Tensors | None) -> None:
+    """Writes the inputs that share the batch of each input, if there are any."""
+    if batch_with is not None:
+        arrays = [np.asarray(array) for array in keras.tree.flatten(batch_with)]
+        np.savez_compressed(Path(folder) / _BATCH_WITH, *arrays)
 
 
-def lora_alphas(model: keras.Model) -> dict[str, Any]:
+def read_batch_with(folder: str, spec: Tensors) -> Tensors | None:
+    """What `write_batch_with` wrote, in the structure of the algorithm's `input_spec`."""
+    path = Path(folder) / _BATCH_WITH
+    if not path.exists():
+        return None
+    with np.load(path) as arrays:
+        return keras.tree.pack_sequence_as(spec, [arrays[name] for name in arrays.files])
+
+
+def _lora_alphas(model: keras.Model) -> dict[str, Any]:
     """The scales of LoRA by layer number, for layers whose scale is not the rank.
 
     Keras writes `lora_alpha`, but uses the rank when it reads a layer.
@@ -84,8 +131,8 @@ def lora_alphas(model: keras.Model) -> dict[str, Any]:
     }
 
 
-def set_lora_alphas(model: keras.Model, alphas: dict[str, Any]) -> None:
-    """Sets the scales that `lora_alphas` found."""
+def _set_lora_alphas(model: keras.Model, alphas: dict[str, Any]) -> None:
+    """Sets the scales that `_lora_alphas` found."""
     layers = list(model._flatten_layers())
     for i, alpha in alphas.items():
         layers[int(i)].lora_alpha = alpha

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from meta_tf.algorithms import MAML, Algorithm
 from meta_tf.algorithms.embedding import EmbeddingLearner
-from meta_tf.batch.exact_steps import check_whole_calls, exactly
+from meta_tf.batch.exact_steps import exactly
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.sizes import (
     cut,
@@ -21,11 +21,11 @@ from meta_tf.batch.sizes import (
 from meta_tf.batch.spread import check_replicas, spec_of_share, spread
 from meta_tf.batch.whole_executions import WholeExecutions
 from meta_tf.calibration import Calibration
-from meta_tf.checks import check_choice, check_integer, check_kind, check_switch
-from meta_tf.data_checks.batch import check_batch, check_support
+from meta_tf.checks import check_choice, check_integer, check_kind
+from meta_tf.data_checks.batch import check_batch
 from meta_tf.data_checks.finite import check_trained
 from meta_tf.data_checks.metrics import check_metrics, found_metric
-from meta_tf.data_checks.targets import check_predictions, outputs_of, wants_labels
+from meta_tf.data_checks.targets import check_predictions
 from meta_tf.data_checks.values import (
     checked_call,
     forget_functions,
@@ -37,7 +37,7 @@ from meta_tf.learner.adapted_model import AdaptedModel
 from meta_tf.learner.calibrate import calibrated, size_of
 from meta_tf.learner.check_adapted import not_finite
 from meta_tf.learner.check_steps import check_steps
-from meta_tf.learner.class_names import numbered
+from meta_tf.learner.check_training import check_compile, check_fit
 from meta_tf.learner.compiled import (
     compiled_adapt,
     compiled_trajectory,
@@ -46,16 +46,11 @@ from meta_tf.learner.compiled import (
 from meta_tf.learner.distances import measures_later
 from meta_tf.learner.embedded import adapt_in_parts, passes_in_parts
 from meta_tf.learner.input_range import InputRange, check_range
-from meta_tf.learner.keras_file import (
-    check_keras_file,
-    read_parts,
-    read_pictures,
-    write_parts,
-    write_pictures,
-)
-from meta_tf.learner.query_batch import BATCH_WITH, depends_on_batch
-from meta_tf.learner.read_pictures import picture_input, read_support
+from meta_tf.learner.keras_file import Parts, check_keras_file, read_parts, write_parts
+from meta_tf.learner.query_batch import BATCH_WITH
+from meta_tf.learner.read_pictures import picture_input
 from meta_tf.learner.standardize import standardized
+from meta_tf.learner.support_set import read_support_set
 from meta_tf.learner.training import test, train, whole_executions
 from meta_tf.network.finite import nan_unless_finite
 from meta_tf.network.layer_state import ExactState, prepare_layers
@@ -325,19 +320,7 @@ class MetaLearner(keras.Model):
             second derivatives are wrong (max-pooling).
           **options: `steps_per_execution`, `run_eagerly` and so on.
         """
-        for name, value in {"loss": loss, "loss_weights": loss_weights}.items():
-            if value is not None:
-                raise ValueError(
-                    f"`{name}` is not an argument of `MetaLearner.compile`: adaptation needs the "
-                    "loss without `compile` too. Pass it to the constructor: "
-                    f"MetaLearner(model, algorithm, loss=...). Received: {value!r}."
-                )
-        _check_optimizer(optimizer)
-        if jit_compile is not None:
-            check_choice("jit_compile", jit_compile, ("auto", True, False))
-        check_integer("steps_per_execution", options.get("steps_per_execution", 1), at_least=1)
-        for name in ("run_eagerly", "auto_scale_loss"):
-            check_switch(name, options.get(name, False))
+        check_compile(optimizer, loss, loss_weights, jit_compile, options)
         self._follow_the_model()
         super().compile(optimizer, metrics=metrics, jit_compile=False, **options)
         given = [m for m in (metrics, options.get("weighted_metrics")) if m is not None]
@@ -409,20 +392,9 @@ class MetaLearner(keras.Model):
         several workers, each of them must call `fit` with the same `tf.data.Dataset`s.
         """
         self._assert_compile_called("fit")
-        if self.optimizer is None:
-            raise ValueError(
-                "`optimizer` must be given for `fit`. Received: compile(optimizer=None)."
-            )
-        if not self.trainable_variables:
-            raise ValueError(
-                f"`model` must have trainable weights for `fit`. Received: {self.model.name!r}, "
-                "which is frozen. `adapt` and `evaluate` do not need `fit`. To train, set "
-                "`trainable = True` on the layers to learn."
-            )
-        check_whole_calls(options.get("steps_per_epoch"), self.steps_per_execution)
+        check_fit(self, options.get("steps_per_epoch"))
         self.calibration = None
         self._get_ready()
-        check_replicas(self)
         if isinstance(x, tf.data.Dataset):
             options.setdefault("shuffle", False)  # Keras warns about its own default
         self.make_train_function()
@@ -520,64 +492,44 @@ class MetaLearner(keras.Model):
             not finite or labels beyond the model's outputs, or if the inner loop diverges.
         """
         self._get_ready()
-        given = support_x
-        support_x, support_y, class_names, pictures = read_support(
-            self.network, self._pictures, support_x, support_y, class_names
+        network, algorithm = self.network, self.algorithm
+        task = read_support_set(
+            algorithm, network, self._pictures, support_x, support_y, class_names
         )
-        keeps = support_x is not given and depends_on_batch(self.network)
-        names: tuple[str, ...] = ()
-        if wants_labels(self.algorithm, self.network):
-            support_y, names = numbered(support_y, class_names)
-            most = outputs_of(self.algorithm, self.network) if class_names is not None else None
-            if most and len(names) > most:
-                raise ValueError(
-                    f"`class_names` must name at most {most} classes, as many as the learner tells "
-                    f"apart. Received: {len(names)}, of which it would never predict "
-                    f"{', '.join(names[most:])}."
-                )
-        elif class_names is not None:
-            raise ValueError(
-                "`class_names` must be None for a learner that does not classify. Received: "
-                f"{class_names!r}."
-            )
-        support = check_support(self.algorithm, self.network, support_x, support_y)
-        largest = self._range.largest
+        support, largest = task.examples, self._range.largest
         check_range(largest, "support_x", support.x)
         if steps is not None:
             check_integer("steps", steps, at_least=0)
             steps = int(steps)  # NumPy's integers would become tensors
-        # The same name for all: TensorFlow would prepare all operations again for a new name.
-        name = f"{self.model.name}_adapted"
-        # Trace for each rank: one trace for both [S, 1] and [S] would have an unknown rank.
-        ranks = tuple(t.shape.rank for t in tf.nest.flatten(support))
-        if passes_in_parts(self, support):
-            adapted, finite = adapt_in_parts(self, support, steps), True
-        else:
-            adapted, finite = self._adapt(support, steps, ranks)
-        if not finite:
-            raise not_finite(self.algorithm, self.network, self.weights_now, support, steps)
-        network, algorithm, classes = self.network, self.algorithm, None
-        if algorithm.only_seen_classes():
-            classes = len(names) or int(tf.reduce_max(support.y)) + 1
-            if classes >= (outputs_of(algorithm, network) or classes):
-                classes = None  # the task uses all outputs
+        adapted = self._learned(support, steps)
         calibration = self.calibration
-        at_size = self._at_size(*size_of(support.y)) if calibration else {}
         return AdaptedModel(
             network,
             algorithm,
             adapted,
             self._functions,
-            names,
-            classes,
-            pictures=pictures,
-            batch_with=support.x if keeps else None,
+            task.names,
+            task.classes(algorithm, network),
+            pictures=task.pictures,
+            batch_with=task.batch_with,
             calibration=calibration,
             largest_input=largest,
             support=support if calibration and measures_later(network, algorithm) else None,
-            name=name,
-            **at_size,
+            # The same name for all: TensorFlow would prepare all operations again for a new name.
+            name=f"{self.model.name}_adapted",
+            **(self._at_size(*size_of(support.y)) if calibration else {}),
         )
+
+    def _learned(self, support: Examples, steps: int | None) -> Weights:
+        """The adapted weights, which are finite."""
+        if passes_in_parts(self, support):
+            return adapt_in_parts(self, support, steps)
+        # Trace for each rank: one trace for both [S, 1] and [S] would have an unknown rank.
+        ranks = tuple(t.shape.rank for t in tf.nest.flatten(support))
+        adapted, finite = self._adapt(support, steps, ranks)
+        if not finite:
+            raise not_finite(self.algorithm, self.network, self.weights_now, support, steps)
+        return adapted
 
     def calibrate(
         self,
@@ -767,24 +719,20 @@ class MetaLearner(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         self._follow_the_model()
+        parts = Parts(self.network, self.algorithm, self.calibration, self._pictures)
         return {
             **super().get_config(),
-            **write_parts(self.model, self.algorithm, self.network.loss),
-            "batch_norm": self.network.batch_norm,
+            **write_parts(parts),
             "task_parallelism": self.task_parallelism,
-            "calibration": self.calibration and self.calibration.get_config(),
-            **write_pictures(self._pictures),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> MetaLearner:
         del custom_objects
         config = dict(config)
-        calibration = config.pop("calibration", None)  # missing in older files
-        pictures = read_pictures(config)
-        learner = cls(*read_parts(config), **config)
-        learner.pictures = pictures
-        learner.calibration = calibration and Calibration.from_config(calibration)
+        network, algorithm, calibration, pictures = read_parts(config)
+        learner = cls(network.model, algorithm, network.loss, network.batch_norm, **config)
+        learner.pictures, learner.calibration = pictures, calibration
         return learner
 
     def save_own_variables(self, store: Any) -> None:
@@ -814,11 +762,7 @@ class MetaLearner(keras.Model):
 
     def _compile_for_use(self) -> None:
         """Creates the functions that TensorFlow compiles; see `compiled`."""
-        of = self.network, self.algorithm
-
-        def weights() -> Weights:
-            return self.weights_now
-
+        of, weights = (self.network, self.algorithm), lambda: self.weights_now
         distances = self._calibration is not None and isinstance(self.algorithm, EmbeddingLearner)
         self._adapt = compiled_adapt(*of, weights, distances)
         self._trajectory = compiled_trajectory(*of, weights, self.task_parallelism)
@@ -834,14 +778,3 @@ def _check_algorithm(algorithm: Any) -> None:
             "`algorithm` must be an object such as meta_tf.MAML(inner_lr=0.1). "
             f"Received: {algorithm!r}."
         )
-
-
-def _check_optimizer(optimizer: Any) -> None:
-    try:
-        if optimizer is not None:  # as for `evaluate`
-            keras.optimizers.get(optimizer)
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(
-            "`optimizer` must be a Keras optimizer or the name of one, such as 'adam'. "
-            f"Received: {optimizer!r}."
-        ) from error

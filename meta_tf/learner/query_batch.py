@@ -42,7 +42,8 @@ def predict_queries(
         return algorithm.predict(network, adapted, query_x)
 
     def one(query: Tensors) -> tuple[Tensors, ...]:
-        batch = in_batch(query, support_x if batch_with == "support" else None)
+        alone = tf.nest.map_structure(lambda q: q[None], query)
+        batch = in_batch(alone, support_x if batch_with == "support" else None)
         predictions = packed(algorithm.predict(network, adapted, batch))
         return tf.nest.map_structure(lambda p: p[-1], predictions)
 
@@ -61,8 +62,7 @@ def depends_on_batch(network: Network) -> bool:
 
 
 def in_batch(query: Tensors, others: Tensors | None) -> Tensors:
-    """A batch of other inputs [S, ...], if there are any, followed by the query [...]."""
-    last = tf.nest.map_structure(lambda q: q[None], query)
+    """A batch of other inputs [S, ...], if there are any, followed by the query [1, ...]."""
     if others is None:
-        return last
-    return tf.nest.map_structure(lambda o, q: tf.concat([o, q], 0), others, last)
+        return query
+    return tf.nest.map_structure(lambda o, q: tf.concat([o, q], 0), others, query)

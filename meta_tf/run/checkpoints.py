@@ -17,7 +17,7 @@ from meta_tf.files import sync, whole_file
 from meta_tf.run.settings import Training
 
 FOLDER = "checkpoints"
-RESULTS, LEARNER = "results.json", "learner.keras"
+RESULTS, LEARNER, EXPORT = "results.json", "learner.keras", "saved_model"
 _EPOCH, _RUN = "meta_tf_epoch.json", "meta_tf_run.json"  # additional files in Keras's archive
 _NEEDED = {"config.json", "metadata.json", "model.weights.h5"}
 
@@ -208,7 +208,8 @@ def find_start(
 def clear_way(training: Training, start: Checkpoint | None) -> None:
     """Removes what the run does not resume from, just before the run changes the folder.
 
-    Damaged checkpoints are renamed; those that `restart` or `restart_from` skip are deleted.
+    Damaged checkpoints are renamed; those that `restart` or `restart_from` skip are deleted, and
+    what the run had resulted in, so that nobody takes the old learner for the new one.
     """
     workdir = Path(training.workdir)
     if training.restart:
@@ -231,7 +232,9 @@ def clear_way(training: Training, start: Checkpoint | None) -> None:
         (workdir / METRICS).replace(aside)
         print(f"{workdir / METRICS} is damaged; it is kept as {aside.name}.", flush=True)
     if training.restart or training.restart_from is not None:
-        (workdir / RESULTS).unlink(missing_ok=True)
+        shutil.rmtree(workdir / EXPORT, ignore_errors=True)
+        for name in (LEARNER, RESULTS):
+            (workdir / name).unlink(missing_ok=True)
         sync(workdir)
 
 

@@ -44,9 +44,9 @@ class Training:
       keep_checkpoints: the number of checkpoints to keep.
       restore_best: at the end, take the checkpoint with the lowest validation loss, which is kept
         too, instead of the last one; for data so few that a long training fits their noise.
-      restart_from: continue from the checkpoint of this iteration and remove later ones, for
+      restart_from: continue from the checkpoint of this iteration and remove what came later, for
         example with another `inner_lr`, `meta_lr` or `clip_norm` after a training diverged.
-      restart: start again at step 0; removes the checkpoints in the folder.
+      restart: start again at step 0; removes the checkpoints and the learner in the folder.
       eval_tasks: the number of new tasks for the evaluation.
       baselines: also measure what the support set gives without meta-learning, on the same tasks.
       calibrate: after the training of a classifier, choose temperatures and thresholds of unknown

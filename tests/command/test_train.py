@@ -244,14 +244,22 @@ WRONG = [
 def answers(tmp_path_factory):
     run_folder = tmp_path_factory.mktemp("runs") / "run"
     words = [["train", *flags, f"--workdir={run_folder}"] for flags, _ in WRONG]
-    found = one_after_another(words)
+    taken = run_folder.with_name("taken")
+    (taken / "saved_model" / "notes").mkdir(parents=True)
+    found = one_after_another([*words, ["train", "--iterations=1", f"--workdir={taken}"]])
     assert not run_folder.exists()
+    assert not (taken / "checkpoints").exists()
     return found
 
 
 @pytest.mark.parametrize("number", range(len(WRONG)), ids=[" ".join(f) for f, _ in WRONG])
 def test_a_wrong_flag_is_answered_in_one_line(answers, number):
     assert_one_line(answers[number], "meta-tf train: error:", *WRONG[number][1])
+
+
+def test_a_run_does_not_begin_where_it_could_not_export(answers):
+    wanted = "saved_model in --workdir must be a new folder", "taken"
+    assert_one_line(answers[-1], "meta-tf train: error:", *wanted)
 
 
 def assert_one_line(result, *words):

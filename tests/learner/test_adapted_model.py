@@ -247,6 +247,7 @@ def test_only_the_classes_of_the_task_have_outputs(algorithm, tmp_path):
         ):
             np.testing.assert_allclose(found, whole[:, :3], rtol=1e-5, atol=1e-5)
         assert one.compute_output_spec(keras.KerasTensor((None, 3))).shape == (None, 3)
+        assert one.output_shape == (None, 3)
     assert set(fitted.predict_names(query)) <= set(names)
     # Names may be of more classes than have examples, labels of fewer than the highest one.
     assert learner.adapt(support, labels % 2, class_names=names).predict(query).shape == (6, 3)

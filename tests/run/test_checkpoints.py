@@ -87,6 +87,13 @@ def test_the_one_before_takes_the_place_of_a_damaged_checkpoint(tmp_path, learne
     assert names(tmp_path) == ["00000010.keras", *aside]
 
 
+def leave_results(folder):
+    """Files in the places of what a finished run leaves."""
+    for name in ("learner.keras", "results.json", "saved_model/saved_model.pb"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).touch()
+
+
 def test_without_a_usable_checkpoint_nothing_is_overwritten_unless_asked_for(tmp_path, learner):
     for iteration in (10, 20):
         path = checkpoints.save_checkpoint(learner, tmp_path, iteration)
@@ -96,6 +103,7 @@ def test_without_a_usable_checkpoint_nothing_is_overwritten_unless_asked_for(tmp
     assert names(tmp_path) == ["00000010.keras", "00000020.keras"]
     flags = flags_of(tmp_path, restart=True)
     assert find_start(flags) is None
+    leave_results(tmp_path)
     clear_way(flags, None)
     assert os.listdir(tmp_path) == []
 
@@ -111,8 +119,10 @@ def test_a_run_is_restarted_from_an_earlier_checkpoint(tmp_path, learner):
         checkpoints.save_checkpoint(learner, tmp_path, iteration)
     flags = flags_of(tmp_path, restart_from=10)
     start = find_start(flags)
+    leave_results(tmp_path)
     clear_way(flags, start)
     assert names(tmp_path) == ["00000010.keras"]
+    assert os.listdir(tmp_path) == ["checkpoints"]  # no learner of another run than this one
     with pytest.raises(ValueError, match=r"--restart_from must be .*: 10. Received: .*=20"):
         find_start(flags_of(tmp_path, restart_from=20))
 
