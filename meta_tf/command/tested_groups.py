@@ -14,7 +14,6 @@ from meta_tf.command.configure import task_of
 from meta_tf.command.flag_types import NONE
 from meta_tf.command.settings import Choice
 from meta_tf.tasks.column import number_in
-from meta_tf.tasks.columns import Columns
 from meta_tf.tasks.group_split import joined
 
 _ANY = (1 / 3, 1 / 3, 1 / 3)  # so that three groups are enough
@@ -36,21 +35,21 @@ class Tested:
     all_groups: bool = False
     known: bool = True
 
-    def source(self, columns: Columns | None) -> tuple[meta_tf.tasks.Source, Any]:
+    def source(self, learner: meta_tf.MetaLearner) -> tuple[meta_tf.tasks.Source, Any]:
         """The tasks, and the `baselines` for `evaluate`: the training groups where they are known.
 
         It prints which groups of a table are evaluated.
         """
         if self.all_groups:
-            return self._of_all(columns)
-        source = build_tasks(self.task, columns=columns)
+            return self._of_all(learner)
+        source = build_tasks(self.task, learner=learner)
         if self.task.name == "table":
             print(self._of_split(source), flush=True)
         return source, source.train
 
-    def _of_all(self, columns: Columns | None) -> tuple[meta_tf.tasks.Source, Any]:
-        source: Any = build_tasks(_with_split(self.task, _ANY), columns=columns)
-        trained = self._trained(columns)
+    def _of_all(self, learner: meta_tf.MetaLearner) -> tuple[meta_tf.tasks.Source, Any]:
+        source: Any = build_tasks(_with_split(self.task, _ANY), learner=learner)
+        trained = self._trained(learner)
         parts = source.train, source.valid, source.test
         names = {name for part in parts for name in part.groups}
         had: set[str] = set()
@@ -75,12 +74,12 @@ class Tested:
         source.test = joined(parts, without=seen)
         return source, trained.train if trained else True
 
-    def _trained(self, columns: Columns | None) -> Any:
+    def _trained(self, learner: meta_tf.MetaLearner) -> Any:
         """The tasks of the training; None if they are not known, or their table is gone."""
         if self.trained is None:
             return None
         try:
-            return build_tasks(self.trained, columns=columns)
+            return build_tasks(self.trained, learner=learner)
         except ValueError as error:
             print(
                 "The groups of the training cannot be read, so groups with their names are "
