@@ -123,8 +123,8 @@ def classes_in(folder: Path, name: str) -> Classes:
         by_class.setdefault(path.stem, []).append(path)
     if len(by_class) < 2:
         raise ValueError(
-            f"{name} must hold at least two subfolders, one for each class. Received: {folder}, "
-            f"with {len(by_class)}."
+            f"{name} must hold at least two classes: a subfolder of pictures for each, or a "
+            f"picture. Received: {folder}, with {len(by_class)}."
         )
     files = [path for paths in by_class.values() for path in paths]
     labels = [i for i, paths in enumerate(by_class.values()) for _ in paths]
