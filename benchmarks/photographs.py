@@ -225,7 +225,7 @@ def measured(
                 "shots": shots,
                 "accuracy": own["mean"],
                 "ci95": own["ci95"],
-                "ece": round(100 * calibration_error(p, labels), 2),
+                "ece": round(100 * calibration_error(p.max(-1), p.argmax(-1) == labels), 2),
                 "nll": round(log_loss(p, labels), 3),
                 "photos_better_by": better["mean"],
                 "photos_better_by_ci95": better["ci95"],

@@ -1,7 +1,7 @@
 """Recognises drawings of your own characters, after one drawing of each.
 
-Put a picture (PNG or JPEG, square, dark strokes on a light background) of each character into a
-folder, named after its character, and some new drawings of them into another:
+Put a picture (dark strokes on a light background, best square) of each character into a folder,
+named after its character, and some new drawings of them into another:
 
     python -m examples.recognise_drawings FOLDER NEW_FOLDER
 
@@ -13,46 +13,24 @@ Python, and also prints the probability of each prediction.
 import sys
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps
-
 import meta_tf
-
-SUFFIXES = (".png", ".jpg", ".jpeg")
-MOST = 60  # characters that the learner distinguishes
 
 
 def main(folder: Path, new_folder: Path) -> dict[str, str]:
     """Prints and returns the predicted character for each picture in `new_folder`."""
-    learner = meta_tf.pretrained("omniglot")
-    names, drawings = read(folder)
-    if not 2 <= len(names) <= MOST:
-        raise SystemExit(f"{folder} must contain 2 to {MOST} pictures. It contains {len(names)}.")
-    fitted = learner.adapt(drawings, np.arange(len(names)))
-    new_names, new_drawings = read(new_folder)
-    found = np.argmax(fitted.predict(new_drawings, verbose=0), -1)
-    answers = {new: names[i] for new, i in zip(new_names, found, strict=True)}
-    for new, name in answers.items():
-        print(f"{new}: {name}")
+    learner = meta_tf.pretrained("omniglot")  # it inverts pictures that are mostly light
+    fitted = learner.adapt(folder)
+    new = sorted(path for path in new_folder.iterdir() if not path.name.startswith("."))
+    answers = {path.name: str(fitted.predict_names(path)[0]) for path in new}
+    for name, character in answers.items():
+        print(f"{name}: {character}")
     return answers
-
-
-def read(folder: Path) -> tuple[list[str], np.ndarray]:
-    """The names of a folder's pictures, and the pictures as in Omniglot: strokes 1 on 0."""
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
-    if not paths:
-        raise SystemExit(f"{folder} must contain pictures ({', '.join(SUFFIXES)}). It has none.")
-    images = []
-    for path in paths:
-        upright = ImageOps.exif_transpose(Image.open(path)).convert("RGBA")
-        page = Image.new("RGBA", upright.size, "white")
-        page.alpha_composite(upright)
-        small = page.convert("L").resize((28, 28), Image.Resampling.LANCZOS)
-        images.append(1 - np.asarray(small, "float32")[..., np.newaxis] / 255)
-    return [path.stem for path in paths], np.stack(images)
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 3:
         raise SystemExit(__doc__)
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    try:
+        main(Path(sys.argv[1]), Path(sys.argv[2]))
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from None

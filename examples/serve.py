@@ -103,7 +103,7 @@ class Learner:
 
     def learn(self, given: Support) -> Task:
         """Learns a task."""
-        x, y = array_of("support_x", given.support_x, self._x), given.support_y
+        x, y = self._inputs("support_x", given.support_x), given.support_y
         known = sorted(set(y))
         classes = given.classes or [str(label) for label in known]
         if len(x) != len(y):
@@ -122,7 +122,7 @@ class Learner:
         return Task(weights, classes, self._temperature(*size), self._threshold(*size))
 
     def predict(self, given: Query, task: Task) -> Any:
-        x, classes = array_of("query_x", given.query_x, self._x), task.classes
+        x, classes = self._inputs("query_x", given.query_x), task.classes
         outputs = self._run(self._predict, query_x=x, **task.weights)
         found = outputs["predictions"].numpy()
         found = found[:, : len(classes)]  # a task may have fewer classes than the learner
@@ -138,6 +138,20 @@ class Learner:
             told["strangeness"] = strange.tolist()
             told["none_of_these"] = (strange > task.threshold).tolist()
         return told
+
+    def _inputs(self, name: str, given: list) -> np.ndarray:
+        """Examples as an array; an error for pixels of another range than in training."""
+        x, largest = array_of(name, given, self._x), self._about.get("largest_input")
+        if largest is None or x.min() < 0:
+            return x
+        whole = bool((x == np.floor(x)).all())
+        unscaled = whole and 8 * largest < x.max() <= 255
+        if unscaled or (largest == 255 and not whole and x.max() <= 1):
+            raise wrong(
+                f"`{name}` must have the range of the training, 0 to {largest:g}. Received: "
+                f"numbers from {x.min():g} to {x.max():g}."
+            )
+        return x
 
     def _temperature(self, ways: int, shots: float) -> float | None:
         """What logits are divided by; None if the learner was not calibrated."""

@@ -14,6 +14,7 @@ from meta_tf.checks import check_number
 _STEEPEST, _FLATTEST = 1e-4, 1e4  # the range of temperatures
 _HALVINGS = 60
 _SAME = 1e-12  # a squared distance of sizes that is only a rounding error
+_BINS = 15  # of confidence
 _LEAST = 1e-30  # a probability whose logarithm is finite
 
 Size: TypeAlias = tuple[int, int]
@@ -211,31 +212,25 @@ def fit_temperature(logits: list[np.ndarray], labels: list[np.ndarray]) -> float
     return float(np.exp((low + high) / 2))
 
 
-def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = 15) -> float:
+def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
     """The expected calibration error: |confidence - accuracy|, averaged over bins of confidence.
 
     Args:
-      probabilities: [B, N].
-      labels: [B].
-      bins: the number of bins of equal width between 0 and 1.
+      confidence: the largest probabilities, [B].
+      right: whether their classes are right, [B].
 
     Returns:
-      A number from 0 to 1.
+      A number from 0 to 1, with 15 bins of equal width.
 
     Example:
-      >>> sure = np.array([[0.9, 0.1]] * 10)
-      >>> round(calibration_error(sure, np.array([0] * 7 + [1] * 3)), 6)   # right in 70 %
+      >>> right = np.array([True] * 7 + [False] * 3)
+      >>> round(calibration_error(np.full(10, 0.9), right), 6)
       0.2
 
     Reference:
       Guo et al. 2017, On Calibration of Modern Neural Networks.
     """
-    return confidence_error(probabilities.max(-1), probabilities.argmax(-1) == labels, bins)
-
-
-def confidence_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
-    """`calibration_error` by the largest probabilities [B], and whether their classes are right."""
-    places = np.minimum((confidence * bins).astype(int), bins - 1)
+    places = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
     apart = np.bincount(places, confidence - right)
     return float(np.abs(apart).sum()) / len(right)
 

@@ -88,17 +88,19 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         sync(path.parent)
 
 
-def check_writable(name: str, path: str | Path, *suffixes: str) -> None:
+def check_writable(name: str, path: str | Path, *suffixes: str, any_case: bool = False) -> None:
     """Raises ValueError if a file cannot be written to `path`, before the work that it is to hold.
 
     Args:
       name: the name of the argument.
       path: the file; folders above it may be missing.
       suffixes: what the name of the file may end in; anything if none is given.
+      any_case: whether it may also end in them in upper case.
     """
     path = Path(path)
+    suffix = path.suffix.lower() if any_case else path.suffix
     above = next(folder for folder in path.absolute().parents if folder.exists())
-    if suffixes and path.suffix not in suffixes:
+    if suffixes and suffix not in suffixes:
         wrong = f"end in {' or '.join(suffixes)}. Received: {path}"
     elif path.is_dir():
         wrong = f"be a file. Received: {path}, which is a folder"

@@ -85,7 +85,9 @@ def test_error_loss_and_auroc_by_hand():
     p = np.array([[0.8, 0.2], [0.8, 0.2], [0.6, 0.4], [0.3, 0.7]])
     y = np.array([0, 1, 0, 1])
     # Bins of 1/15: 0.8 (right in 1 of 2), 0.6 (1 of 1) and 0.7 (1 of 1).
-    assert calibration_error(p, y) == pytest.approx((2 * 0.3 + 0.4 + 0.3) / 4)
+    assert calibration_error(p.max(-1), p.argmax(-1) == y) == pytest.approx(
+        (2 * 0.3 + 0.4 + 0.3) / 4
+    )
     assert log_loss(p, y) == pytest.approx(-np.log([0.8, 0.2, 0.6, 0.7]).mean())
     known, strange = RNG.integers(0, 6, 30), RNG.integers(2, 9, 20)
     pairs = strange[:, None] - known
@@ -369,7 +371,7 @@ def test_confidence_counts_what_is_asked_of_a_calibrated_learner(protonet):
     assert (found.tasks, found.ways, found.shots) == (number, 3, 4)
     assert found.accuracy == pytest.approx((p.argmax(-1) == y).mean())
     assert found.nll == pytest.approx(-np.log(p[np.arange(len(y)), y]).mean())
-    assert found.ece == pytest.approx(calibration_error(p, y))
+    assert found.ece == pytest.approx(calibration_error(p.max(-1), p.argmax(-1) == y))
     assert found.false_alarms == pytest.approx(np.mean(false_alarms))
     assert found.refused == pytest.approx(np.mean(refused))
     assert found.auroc == pytest.approx(np.mean(areas))

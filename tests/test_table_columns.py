@@ -360,6 +360,11 @@ def test_classes_come_with_their_probabilities(table, tmp_path):
         (lambda s, q: (s, q.assign(patient=[None, *q["patient"][1:]])), "--query must be .*1 of 8"),
         (lambda s, q: (s.assign(patient=[None, *s["patient"][1:]]), q), "--support must be .*1 of"),
         (lambda s, q: (s, q.drop(columns="patient")), "--query must have the column 'patient'"),
+        (lambda s, q: (s.drop(columns="patient"), q), "--support must .*'patient', as --query has"),
+        (
+            lambda s, q: (s, q.assign(dose=["1.5", "1,5"] * 4)),
+            "as '1,5'. Leave unknown cells empty",
+        ),
     ],
 )
 def test_tables_that_do_not_fit_are_rejected(files, tmp_path, change, words):
@@ -369,6 +374,25 @@ def test_tables_that_do_not_fit_are_rejected(files, tmp_path, change, words):
     asked = Adaptation(tmp_path / "s.csv", tmp_path / "q.csv", files / "learner.keras")
     with pytest.raises(ValueError, match=words):
         adapt_table.run(asked, Rows(), None)
+
+
+def test_a_line_says_what_training_never_had(files, table, trained, tmp_path, capsys):
+    columns = trained[1].columns
+    columns.print_news(table)
+    assert not capsys.readouterr().out
+    new = pandas.read_csv(files / "new.csv")
+    new.loc[:2, "site"] = ["west", "East", None]
+    new.assign(dose=[*new["dose"][:7], None], age=None).to_csv(tmp_path / "new.csv", index=False)
+    asked = Adaptation(files / "measured.csv", tmp_path / "new.csv", files / "learner.keras")
+    adapt_table.run(asked, Rows(), None)
+    first, second = capsys.readouterr().out.splitlines()[:2]
+    assert first.startswith(
+        "'site' has texts that training did not have, in 2 of 8 rows: 'East', 'w"
+    )
+    assert second.startswith("'dose' is empty in 1 of 8 rows, and never was in training")
+    given = {"target": "effect", "group": "patient", "split": LISTS, "shots": 4}
+    meta_tf.tasks.from_table(table.replace("north", "up"), columns=columns, **given)
+    assert "'site' has texts" in capsys.readouterr().out
 
 
 def test_a_network_of_another_width_is_rejected(table):

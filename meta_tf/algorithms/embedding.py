@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.checks import check_integer
-from meta_tf.network.check_loss import check_nothing_ignored, loss_name, takes_probabilities
+from meta_tf.network.check_loss import check_nothing_ignored
+from meta_tf.network.losses import loss_name, takes_probabilities
 from meta_tf.network.masks import check_unmasked
 from meta_tf.network.network import Network
 from meta_tf.network.standardized import StandardizedLoss

@@ -12,7 +12,7 @@ from meta_tf.algorithms.attention import Blocks, layer_weights, linear, norm, no
 from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.checks import check_choice, check_integer
 from meta_tf.layers import classifiers
-from meta_tf.network.check_loss import loss_function
+from meta_tf.network.losses import loss_name, takes_class_numbers
 from meta_tf.network.network import Network
 from meta_tf.types import Tensor, Tensors, Weights
 
@@ -119,12 +119,11 @@ class InContext(EmbeddingLearner):
                 f"Received: {network.model.name!r} with outputs of shape {shape}. Use a "
                 "Functional or Sequential model with known sizes."
             )
-        of_labels = keras.losses.sparse_categorical_crossentropy
         regression = self.ways is None and self.answer == "linear"
-        if regression and loss_function(network.loss) is of_labels:
+        if regression and takes_class_numbers(network.loss):
             raise ValueError(
                 "`ways` must be the number of classes for a loss of class numbers. Received: "
-                f"ways=None and {of_labels.__name__}. Pass InContext(ways=...)."
+                f"ways=None and {loss_name(network.loss)}. Pass InContext(ways=...)."
             )
 
     def prediction_size(self, network: Network) -> int | None:

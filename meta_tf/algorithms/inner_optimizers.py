@@ -13,6 +13,7 @@ import tensorflow as tf
 from meta_tf.types import Tensor
 
 OPTIMIZERS = ("sgd", "momentum", "adam")
+_BETA_2, _EPSILON = 0.999, 1e-7  # of Adam, as in Keras
 LEARNED_RATES = (None, "scalar", "tensor", "tensor_step", "weight")
 
 
@@ -31,8 +32,6 @@ def update(
     rates: list[float | Tensor],
     *,
     beta_1: float = 0.9,
-    beta_2: float = 0.999,
-    epsilon: float = 1e-7,
 ) -> tuple[list[Tensor], list[list[Tensor]]]:
     """One step of an inner optimiser: `(new weights, new slots)`.
 
@@ -49,8 +48,6 @@ def update(
       slots: as returned by `initial_slots` or the previous step.
       rates: the step sizes α, one for each weight: a scalar or a tensor of its shape.
       beta_1: decay of the mean gradient.
-      beta_2: decay of the mean squared gradient.
-      epsilon: keeps a step finite where the gradients are zero.
     """
     if optimizer == "sgd":
         directions = gradients
@@ -60,15 +57,15 @@ def update(
     else:
         means = [beta_1 * m + (1 - beta_1) * g for m, g in zip(slots[0], gradients, strict=True)]
         squares = [
-            beta_2 * v + (1 - beta_2) * tf.square(g)
+            _BETA_2 * v + (1 - _BETA_2) * tf.square(g)
             for v, g in zip(slots[1], gradients, strict=True)
         ]
         slots = [means, squares]
         directions = []
         for m, v in zip(means, squares, strict=True):
             t = tf.cast(i, m.dtype) + 1
-            correction = tf.sqrt(1 - beta_2**t) / (1 - beta_1**t)
-            directions.append(correction * m / (_root(v) + epsilon))
+            correction = tf.sqrt(1 - _BETA_2**t) / (1 - beta_1**t)
+            directions.append(correction * m / (_root(v) + _EPSILON))
     return descend(weights, directions, rates), slots
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -18,7 +19,7 @@ from meta_tf.command.picture_answers import Output, answers_of, show
 from meta_tf.command.read_flags import trained_on
 from meta_tf.command.settings import Adaptation
 from meta_tf.command.strokes import SIDE, are_strokes
-from meta_tf.data_checks.targets import classes_of
+from meta_tf.data_checks.outputs import classes_of
 from meta_tf.evaluation.confusion import Confusion
 from meta_tf.files import whole_file
 from meta_tf.learner.class_names import distinct
@@ -82,9 +83,10 @@ def run(asked: Adaptation, how: Pictures, output: Output) -> None:
         invert = "light"
     learner.pictures = takes = dataclasses.replace(takes, invert=invert)
 
-    if same := {path.resolve() for path in classes.pictures} & {p.resolve() for p in new.paths}:
+    contents = [_content(path) for path in classes.pictures]
+    if same := sum(_content(path) in contents for path in new.paths):
         output.note(
-            f"{len(same)} of the new pictures are also learned from, so that the answers are more "
+            f"{same} of the new pictures are also learned from, so that the answers are more "
             "often right than for others."
         )
     paths = [*classes.pictures, *new.paths]
@@ -102,7 +104,8 @@ def run(asked: Adaptation, how: Pictures, output: Output) -> None:
     answers = answers_of(fitted, classes.names, new, query_x, output.unknown)
     estimate, expected = "", None
     if answers.confusion is None:
-        estimate, expected = _estimate(works, support_x, classes, asked.eval_steps)
+        alone = np.array([contents.count(content) == 1 for content in contents])
+        estimate, expected = _estimate(works, support_x, classes, alone, asked.eval_steps)
     facts = {"learner": str(name), "expected": expected and expected.to_dict()}
     show(answers, output, takes, estimate, facts)
     if asked.save:
@@ -138,14 +141,26 @@ def _learner(name: str | Path, how: Pictures) -> meta_tf.MetaLearner:
     return meta_tf.pretrained(PHOTOS, views=how.views, backbone=how.backbone)
 
 
+def _content(path: Path) -> bytes:
+    """A checksum of a file, the same for its copies under other names."""
+    return hashlib.sha256(path.read_bytes()).digest()
+
+
 def _estimate(
-    learner: meta_tf.MetaLearner, support_x: np.ndarray, classes: Classes, steps: int | None
+    learner: meta_tf.MetaLearner,
+    support_x: np.ndarray,
+    classes: Classes,
+    alone: np.ndarray,
+    steps: int | None,
 ) -> tuple[str, Confusion | None]:
-    """The expected accuracy by leaving pictures out, in words and as counts."""
+    """The expected accuracy by leaving pictures out, in words and as counts.
+
+    `alone`: which pictures have no copy, [S]. Others are not left out: their copies would stay.
+    """
     labels = np.array(classes.labels)
-    several = np.flatnonzero(np.bincount(labels)[labels] > 1)
+    several = np.flatnonzero((np.bincount(labels)[labels] > 1) & alone)
     if not len(several):
-        return "No estimate of the accuracy: it takes two pictures of a class or more.", None
+        return "No estimate of the accuracy: it takes two different pictures of a class.", None
     some = np.unique(np.linspace(0, len(several) - 1, _MOST_LEFT_OUT).astype(int))
     which = several[some]
     outputs = meta_tf.leave_one_out(learner, support_x, labels, steps, which)
@@ -159,6 +174,8 @@ def _estimate(
     ]
     if single := [n for i, n in enumerate(classes.names) if classes.labels.count(i) == 1]:
         lines.append(f"Not in this estimate, with one picture each: {', '.join(single)}.")
+    if copies := int((~alone).sum()):
+        lines.append(f"Not in this estimate: {copies} pictures that are copies of each other.")
     if mixed := found.mixed_up_in_words():
         lines.append(f"Mixed up: {mixed}.")
     return "\n".join(lines), found

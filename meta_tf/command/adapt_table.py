@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from meta_tf.command.learners import load
 from meta_tf.command.registry import renamed
 from meta_tf.command.settings import Adaptation
 from meta_tf.files import whole_file, write_text
-from meta_tf.network.check_loss import is_gaussian
+from meta_tf.network.losses import is_gaussian
 from meta_tf.run.devices import set_up_device
 from meta_tf.run.settings import Above
 from meta_tf.tasks.column import Column
@@ -66,6 +67,8 @@ def run(asked: Adaptation, rows: Rows, output: str | Path | None) -> None:
         raise ValueError(
             f"--save needs the rows of one group. Received: {len(pairs)} groups in --support."
         )
+    for table in (support, query):
+        columns.print_news(table)
     answers = as_written(asked.query)
     for known, new in pairs:
         fitted = _adapted(learner, columns, support[known], asked)
@@ -83,17 +86,18 @@ def run(asked: Adaptation, rows: Rows, output: str | Path | None) -> None:
 
 def _groups(support: Any, query: Any, columns: Columns) -> list[tuple[Any, Any]]:
     """For each group the rows, as masks, of the support set and of the queries."""
-    name = columns.group
-    number = support[name].nunique() if name in support.columns else 0
-    if name not in query.columns and number > 1:
-        raise ValueError(
-            f"--query must have the column {name!r}, as --support has {number} groups. "
-            f"Received: {', '.join(map(str, query.columns))}."
-        )
-    if name not in query.columns or name not in support.columns:
+    name, tables = columns.group, {"--support": support, "--query": query}
+    for (flag, table), (other, grouped) in itertools.permutations(tables.items()):
+        number = grouped[name].nunique() if name in grouped.columns else 0
+        if name not in table.columns and number > 1:
+            raise ValueError(
+                f"{flag} must have the column {name!r}, as {other} has {number} groups. "
+                f"Received: {', '.join(map(str, table.columns))}."
+            )
+    if any(name not in table.columns for table in tables.values()):
         return [(np.ones(len(support), bool), np.ones(len(query), bool))]
     groups = {}
-    for flag, table in {"--support": support, "--query": query}.items():
+    for flag, table in tables.items():
         groups[flag] = Column(table, name)
         with renamed({"`group`": flag}):
             groups[flag].check_gaps("group")

@@ -178,6 +178,8 @@ def build_learner(
     batch_norm = train.learner.batch_norm
     with renamed(train.algorithm.component.in_errors()):
         learner = meta_tf.MetaLearner(model, algorithm, loss=loss, batch_norm=batch_norm)
+    if train.task.name == "omniglot" and learner.pictures:  # its ink is 1 on a ground of 0
+        learner.pictures = dataclasses.replace(learner.pictures, invert="light")
     # In a regression, the loss already is the mean squared error.
     metrics: list[Any] = [TaskInterval("mse")]
     if classify:

@@ -58,7 +58,8 @@ EXAMPLES = """
   meta-tf evaluate --learner=runs/sinusoid_10shot/learner.keras --eval_steps=20
   meta-tf evaluate --learner=runs/table --data=other.csv
 Of another table, it evaluates all groups without the name of a training or validation group;
-with --groups_file=none, all groups.
+with --groups_file=none, all groups. Of pictures, it evaluates all classes that the training did
+not have, by their names.
 """
 
 

@@ -13,6 +13,7 @@ import meta_tf
 from meta_tf.command import registry
 from meta_tf.command.flag_types import NONE, as_text, parser_for
 from meta_tf.command.registry import Argument
+from meta_tf.command.seen_classes import as_setting
 from meta_tf.command.settings import Train
 from meta_tf.evaluation.metrics_csv import METRICS
 from meta_tf.run.checkpoints import find_checkpoints
@@ -39,6 +40,7 @@ class MadeWith:
       free: the names of the settings that may change when a run is resumed.
       others: arguments without a flag, as given to `--set`.
       learns_inner_lr: whether the inner step size is learned, so that a new one has no effect.
+      seen: the classes of pictures that the run has seen; see `seen_classes`.
     """
 
     training: Training
@@ -46,6 +48,7 @@ class MadeWith:
     free: frozenset[str] = frozenset()
     others: tuple[str, ...] = ()
     learns_inner_lr: bool = False
+    seen: frozenset[str] = frozenset()
 
     def pairs(self) -> list[tuple[str, str]]:
         """The names and texts of the settings, except those that are None by default and None."""
@@ -56,7 +59,7 @@ class MadeWith:
     def texts(self) -> dict[str, str]:
         """The texts by name, as a run's files store them."""
         texts = {name: text for name, (text, _) in self.settings.items()}
-        return {**texts, "set": _joined(self.others)}
+        return {**texts, "set": _joined(self.others), **as_setting(self.seen)}
 
     def of_another_run(self, settings: Mapping[str, str]) -> str:
         """Why a file with these settings is from another run; empty if it can be from this one."""

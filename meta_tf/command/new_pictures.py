@@ -49,7 +49,7 @@ def new_pictures(folder: Path, classes: Sequence[str], note: Callable[[str], Non
         )
     inside = sorted(folder.iterdir())
     folders = [path for path in inside if path.is_dir() and not path.name.startswith(".")]
-    number = {name: i for i, name in enumerate(classes)}
+    number = {shown_name(name): i for i, name in enumerate(classes)}
     if not any(shown_name(path.name) in number for path in folders):
         paths = pictures_in(folder, "--query")
         note_ignored(paths, note)

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,7 +49,8 @@ class Output:
         if self.output:
             check_writable("--output", self.output)
         if self.figure:
-            check_writable("--figure", self.figure, ".png", ".jpg", ".pdf", ".svg")
+            kinds = ".png", ".jpg", ".pdf", ".svg"
+            check_writable("--figure", self.figure, *kinds, any_case=True)
             import meta_tf.plots  # noqa: F401 - needs matplotlib, which is optional
 
     def note(self, text: str) -> None:
@@ -191,8 +193,10 @@ def show(
         write_text(output.output, answers.as_csv())
         output.note(f"Written to {output.output}.")
     if output.figure:
-        _write_figure(answers, takes, Path(output.figure))
-        output.note(f"Drawn in {output.figure}.")
+        with warnings.catch_warnings(record=True) as caught:  # of letters that no font has
+            _write_figure(answers, takes, Path(output.figure))
+        boxes = " Boxes are letters that no installed font has." if caught else ""
+        output.note(f"Drawn in {output.figure}.{boxes}")
 
 
 def _report(confusion: Confusion) -> str:

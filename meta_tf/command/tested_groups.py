@@ -1,4 +1,4 @@
-"""Which groups of a table `meta-tf evaluate` evaluates: none that the training had."""
+"""Which groups of a table, or classes of pictures, are evaluated: none that the training had."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from absl import flags
 import meta_tf
 from meta_tf.command.build import build_tasks
 from meta_tf.command.configure import task_of
-from meta_tf.command.flag_types import NONE
+from meta_tf.command.flag_types import NONE, largest
+from meta_tf.command.seen_classes import own_name, seen_by
 from meta_tf.command.settings import Choice
+from meta_tf.tasks.class_split import joined as joined_classes
 from meta_tf.tasks.column import number_in
 from meta_tf.tasks.group_split import joined
 
@@ -28,18 +30,22 @@ class Tested:
       trained: those of the training, if both are tables and its run is known.
       all_groups: whether to evaluate more groups of the table than those of a test split.
       known: whether groups with the name of a training group are the same group.
+      seen: the classes of pictures that the training had, as far as they are known.
     """
 
     task: Choice
     trained: Choice | None = None
     all_groups: bool = False
     known: bool = True
+    seen: frozenset[str] = frozenset()
 
     def source(self, learner: meta_tf.MetaLearner) -> tuple[meta_tf.tasks.Source, Any]:
         """The tasks, and the `baselines` for `evaluate`: the training groups where they are known.
 
-        It prints which groups of a table are evaluated.
+        It prints which groups of a table, or classes of pictures, are evaluated.
         """
+        if self.task.name == "images":
+            return self._of_pictures(learner), True
         if self.all_groups:
             return self._of_all(learner)
         source = build_tasks(self.task, learner=learner)
@@ -47,8 +53,32 @@ class Tested:
             print(self._of_split(source), flush=True)
         return source, source.train
 
+    def _of_pictures(self, learner: meta_tf.MetaLearner) -> meta_tf.tasks.Source:
+        turned = self.task.value("rotations") == "classes"  # only training classes are turned
+        task = _with(self.task, rotations=None) if turned else self.task
+        source: Any = build_tasks(task, learner=learner)
+        parts = source.train, source.valid, source.test
+        names = [name for part in parts for name in part.classes]
+        what = f"{len(source.test.classes)} of {len(names)} classes: a split by their names"
+        if self.seen:
+            had = {name for name in names if own_name(name) in self.seen}
+            if len(names) - len(had) < largest(source.ways):
+                raise ValueError(
+                    f"--data_dir must hold --ways = {largest(source.ways)} classes that the "
+                    f"training did not have. Received: {self.task.value('data_dir')}, with "
+                    f"{len(names) - len(had)} of {len(names)}; the training had the others, or "
+                    "classes with their names."
+                )
+            source.test = joined_classes(parts, without=had)
+            what = f"all {len(names)} classes"
+            if had:
+                what = f"{len(names) - len(had)} of {len(names)} classes: the training had the "
+                what += "others, or classes with their names"
+        print(f"Evaluating {what}.", flush=True)
+        return source
+
     def _of_all(self, learner: meta_tf.MetaLearner) -> tuple[meta_tf.tasks.Source, Any]:
-        source: Any = build_tasks(_with_split(self.task, _ANY), learner=learner)
+        source: Any = build_tasks(_with(self.task, split=_ANY), learner=learner)
         trained = self._trained(learner)
         parts = source.train, source.valid, source.test
         names = {name for part in parts for name in part.groups}
@@ -108,9 +138,11 @@ def tested_of(values: flags.FlagValues, trained: Choice | None) -> Tested:
     """The tasks of `meta-tf evaluate` from its flags.
 
     Another table than that of the training has no test split: all its groups are new, except for
-    those with a name of a training group.
+    those with a name of a training group. The same is true for classes of pictures.
     """
     task = task_of(values)
+    if task.name == "images":
+        return Tested(task, seen=frozenset(seen_by(values["learner"].value or "")))
     if task.name != "table":
         return Tested(task)
     tested = Tested(task, trained)
@@ -125,6 +157,6 @@ def _table(task: Choice) -> Path:
     return Path(task.value("data") or "").expanduser().resolve()
 
 
-def _with_split(task: Choice, split: Any) -> Choice:
-    others = {name: value for name, value in task.set.items() if name != "split"}
-    return dataclasses.replace(task, given={**task.given, "split": split}, set=others)
+def _with(task: Choice, **given: Any) -> Choice:
+    others = {name: value for name, value in task.set.items() if name not in given}
+    return dataclasses.replace(task, given={**task.given, **given}, set=others)

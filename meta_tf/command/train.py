@@ -23,6 +23,7 @@ from meta_tf.command.initial_weights import take_weights
 from meta_tf.command.learners import loading_error
 from meta_tf.command.made_with import NAME, MadeWith, made_with
 from meta_tf.command.registry import AUTO, has_inner_loop, renamed
+from meta_tf.command.seen_classes import check_unseen, seen_by, seen_in
 from meta_tf.command.settings import Learner, Train, TrainingSizes
 from meta_tf.export import saved_model
 from meta_tf.files import write_text
@@ -104,6 +105,9 @@ def _run(train: Train, workers: Workers, writable: bool) -> None:
     start, load = None, functools.cache(lambda path: _loaded(path, algorithm))
     if workers.is_chief:
         start = find_start(training, lambda c: wrong_with(c, made, load))
+        seen = seen_by(start.path) if start else set()
+        check_unseen(seen, tasks)
+        made = dataclasses.replace(made, seen=frozenset(seen | seen_in(tasks)))
         if training.strategy != "none":
             load.cache_clear()  # replicas need variables that are made in the strategy's scope
         _check_left(training, start.iteration if start else 0, writable)

@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from meta_tf.data_checks.targets import compares_numbers, differ
-from meta_tf.network.check_loss import loss_function
+from meta_tf.data_checks.targets import differ
+from meta_tf.network.losses import compares_numbers, loss_function
 
 _METRICS = keras.metrics
 _OF_LABELS = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import keras
@@ -10,40 +9,23 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
-from meta_tf.network.check_loss import (
+from meta_tf.data_checks.outputs import outputs_of, prediction_shape, wants_labels
+from meta_tf.network.check_loss import last_activation
+from meta_tf.network.losses import (
     chooses_class,
+    compares_numbers,
     compares_probabilities,
-    ending,
     ignored_class,
     is_gaussian,
     is_of_keras,
-    last_activation,
     loss_function,
     loss_name,
-    takes_probabilities,
+    takes_class_numbers,
 )
 from meta_tf.network.network import Network
-from meta_tf.types import Tensors
-
-# Keras's losses and metrics that take class numbers, or sequences of them.
-_OF_CLASSES = {
-    keras.losses.sparse_categorical_crossentropy,
-    keras.losses.categorical_generalized_cross_entropy,
-    keras.losses.circle,
-    keras.losses.ctc,
-    keras.metrics.sparse_categorical_accuracy,
-    keras.metrics.sparse_top_k_categorical_accuracy,
-}
-
 
 PROBABILITIES = "probabilities from 0 to 1, such as 0 and 1 for no and yes"
 LEAST_PROBABLE, MOST_PROBABLE = -0.001, 1.001  # with the rounding of float16
-
-
-def compares_numbers(function: Any) -> bool:
-    """Whether a loss or metric of Keras compares number by number: it would broadcast silently."""
-    of_keras = inspect.isfunction(function) and function.__module__.startswith("keras.")
-    return of_keras and function not in _OF_CLASSES
 
 
 def check_targets(
@@ -84,7 +66,7 @@ def check_targets(
 def check_predictions(algorithm: Algorithm, network: Network) -> None:
     """Raises ValueError unless the loss takes what the algorithm predicts."""
     name, loss, given = type(algorithm).__name__, network.loss, loss_name(network.loss)
-    known, sparse = is_of_keras(loss) or is_gaussian(loss), _is_sparse(loss)
+    known, sparse = is_of_keras(loss) or is_gaussian(loss), takes_class_numbers(loss)
     if known and wants_labels(algorithm, network) and not sparse:
         raise ValueError(
             f"`loss` must compare class numbers with logits for {name}, which classifies. "
@@ -97,13 +79,6 @@ def check_predictions(algorithm: Algorithm, network: Network) -> None:
             f"always be right. Received: {given}, and one output of {network.model.name!r}. Give "
             "the model an output for each class, or pass loss=keras.losses.BinaryCrossentropy "
             "with the same `from_logits`."
-        )
-    # An algorithm with a spec of its own may compute the predictions itself.
-    of_model = type(algorithm).output_spec is Algorithm.output_spec
-    if of_model and takes_probabilities(loss) and _ends_in_linear(network):
-        raise ValueError(
-            f"`loss` must fit the model's outputs. Received: {given} of probabilities, and the "
-            f"model {network.model.name!r}, which ends in linear. {ending(loss).capitalize()}."
         )
     _check_gaussians(algorithm, network)
 
@@ -173,58 +148,6 @@ def check_labels(algorithm: Algorithm, network: Network, name: str, labels: Any)
             + f"Received: a largest label of {values.max()}. Number the classes of each task from "
             f"0, or {'build the model with more outputs' if ways is None else 'give it more ways'}."
         )
-
-
-def wants_labels(algorithm: Algorithm, network: Network) -> bool:
-    """Whether targets are class numbers, and not numbers to predict."""
-    return (
-        algorithm.prediction_size(network) is not None
-        or algorithm.only_seen_classes()
-        or _is_sparse(network.loss)
-    )
-
-
-def classes_of(algorithm: Algorithm, network: Network, inputs: Any = None) -> int | None:
-    """The number of classes that a learner distinguishes; None if it does not classify.
-
-    `inputs`: the `tf.TensorSpec` of a batch, for a model that does not declare its inputs.
-    """
-    one_hot = loss_function(network.loss) is keras.losses.categorical_crossentropy
-    if not (one_hot or wants_labels(algorithm, network)):
-        return None
-    if inputs is None:
-        return outputs_of(algorithm, network)
-    return output_shape(algorithm, network, inputs)[-1]
-
-
-def output_shape(algorithm: Algorithm, network: Network, inputs: Any) -> tuple[int | None, ...]:
-    """The shape of the predictions, [None, ...], for a batch of inputs as `tf.TensorSpec`."""
-    tensors = keras.tree.map_structure(
-        lambda s: keras.KerasTensor(tuple(s.shape), dtype=s.dtype.name), inputs
-    )
-    return tuple(algorithm.output_spec(network, tensors).shape)
-
-
-def outputs_of(algorithm: Algorithm, network: Network) -> int | None:
-    """The size of a prediction's last axis, if known."""
-    shape = prediction_shape(algorithm, network)
-    return shape[-1] if shape else None
-
-
-def prediction_shape(algorithm: Algorithm, network: Network) -> tuple[int | None, ...] | None:
-    """The shape of the prediction for one example; None if the model does not declare it."""
-    spec = algorithm.input_spec(network)
-    if type(algorithm).output_spec is not Algorithm.output_spec and spec is not None:
-        return tuple(algorithm.output_spec(network, spec).shape[1:])
-    size = algorithm.prediction_size(network)
-    shape: Tensors = getattr(network.model, "output_shape", None)
-    if not isinstance(shape, tuple) or not all(n is None or isinstance(n, int) for n in shape):
-        return None if size is None else (size,)
-    return tuple(shape[1:]) if size is None else (*shape[1:-1], size)
-
-
-def _is_sparse(loss: Any) -> bool:
-    return loss_function(loss) is keras.losses.sparse_categorical_crossentropy
 
 
 def _ends_in_linear(network: Network) -> bool:

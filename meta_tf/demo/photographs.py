@@ -55,20 +55,23 @@ def write(shown: Sequence[Shown], folder: Path) -> dict[str, Any]:
 
     `learner`: its name. `embed`: the network's file, pixels [n, size, size, 3] from 0 to `white` to
     embeddings. `network`: its `fingerprint`. `size` and `features`: of the pictures and of the
-    embeddings. `ways`: the most classes. `lambda`, `scale`, `bias`: of the regression.
+    embeddings. `crop`: whether the network takes the middle square of a picture, not all of it
+    stretched. `ways`: the most classes. `lambda`, `scale`, `bias`: of the regression.
     `calibration`: what the page needs of the learner's, or None.
     """
     (each,) = shown
     learner = each.learner
     (folder / "embed.onnx").write_bytes(embed_file(learner.model))
     meta = learner.weights_now.meta
+    crop = bool(learner.pictures and learner.pictures.crop)
     return {
         "learner": each.name,
         "embed": "embed.onnx",
-        "network": fingerprint(learner.model),
+        "network": fingerprint(learner.model, crop),
         "size": learner.model.input_shape[1],
         "features": learner.model.output_shape[-1],
         "white": largest_pixel(learner.model) or 1,
+        "crop": crop,
         "ways": learner.algorithm.prediction_size(learner.network),
         "lambda": math.exp(float(meta["log_lambda"])),
         "scale": float(meta["scale"]),
@@ -77,13 +80,14 @@ def write(shown: Sequence[Shown], folder: Path) -> dict[str, Any]:
     }
 
 
-def fingerprint(model: keras.Model) -> str:
-    """A checksum of a network, by which the page knows whether its embeddings can be compared.
+def fingerprint(model: keras.Model, crop: bool = True) -> str:
+    """A checksum by which the page knows whether a network's embeddings can be compared.
 
     The same for each page with the network; the converted file may differ.
     """
     layers = [type(layer).__name__ for layer in model.layers]
     found = hashlib.sha256(repr((model.input_shape, model.output_shape, layers)).encode())
+    found.update(b"" if crop else b"stretched")
     for weight in model.get_weights():
         found.update(weight.tobytes())
     return found.hexdigest()[:16]

@@ -16,12 +16,12 @@ from meta_tf.evaluation.metrics import mean_and_interval, of_groups
 from meta_tf.evaluation.pooled import Group, PooledRidge, pooled_logistic
 from meta_tf.evaluation.sureness import Sureness
 from meta_tf.learner import MetaLearner
-from meta_tf.network.check_loss import ignored_class
+from meta_tf.network.losses import ignored_class
 from meta_tf.network.standardized import standardize_layer
+from meta_tf.parts import map_parts
 from meta_tf.tasks.group_split import GroupSplit
 from meta_tf.types import Tensor
 
-_AT_ONCE = 32  # examples that a frozen network sees at a time
 _MOST_ROWS = 50_000  # of the training groups
 Predict = Callable[..., np.ndarray]
 OF_CLASSES: dict[str, Predict] = {
@@ -157,10 +157,8 @@ class Compared:
 
     def _features(self, x: Tensor) -> np.ndarray:
         flat = tf.reshape(x, [-1, *x.shape[2:]])
-        starts = range(0, len(flat), _AT_ONCE)
         body: Any = self._body
-        found = [body.predict_on_batch(flat[i : i + _AT_ONCE]) for i in starts]
-        return np.concatenate(found).reshape(*x.shape[:2], -1)
+        return map_parts(body.predict_on_batch, flat).reshape(*x.shape[:2], -1)
 
 
 def comparable(learner: MetaLearner, metric: str, x: dict[str, Any], y: Tensor) -> bool:

@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import itertools
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
-from meta_tf.batch.map_tasks import map_tasks
-from meta_tf.batch.sizes import cut, how_to_run, sizes_in
-from meta_tf.calibration import softmax
+from meta_tf.batch.sizes import cut, sizes_in
 from meta_tf.checks import check_choice, check_integer, check_seed, check_switch
-from meta_tf.data_checks.values import right_batch
 from meta_tf.evaluation.compared import Compared, comparable
+from meta_tf.evaluation.measured import measured, valid_batches
 from meta_tf.evaluation.metrics import mean_and_interval, of_groups
 from meta_tf.evaluation.result import Evaluation
 from meta_tf.evaluation.sureness import Sureness
-from meta_tf.evaluation.task_metric import TaskMetric, check_metric, task_metrics
+from meta_tf.evaluation.task_metric import check_metric, task_metrics
 from meta_tf.evaluation.task_sizes import TaskSizes
 from meta_tf.learner import MetaLearner
-from meta_tf.learner.calibrate import classifies, logits_of, size_of
+from meta_tf.learner.calibrate import classifies, probabilities_of, size_of
 from meta_tf.learner.query_batch import BATCH_WITH
-from meta_tf.network.masks import packed, unpacked
 from meta_tf.tasks.columns import check_columns
 from meta_tf.tasks.group_split import WholeGroups
 from meta_tf.tasks.split import Split
-from meta_tf.types import Batch, Tensor
+from meta_tf.types import Tensor
 
 AT_ONCE = 25  # tasks held in memory at a time, by default
 
@@ -121,7 +116,7 @@ def evaluate(
     if not isinstance(baselines, Split):
         check_switch("baselines", baselines)
     at_once = min(tasks_at_once or AT_ONCE, tasks_number)
-    batches = _checked(learner, split.batches(at_once, seed=seed))
+    batches = valid_batches(learner, split.batches(at_once, seed=seed))
     x, y = first = next(batches)
     batches = itertools.chain([first], batches)
     metrics = task_metrics(learner, metric, x, y)
@@ -131,8 +126,8 @@ def evaluate(
         beside.compared = Compared(learner, name, tasks_number, baselines)
     if metric is None and name == "accuracy" and y.shape.rank == 2 and classifies(learner):
         beside.sureness = Sureness()
-    measured = _measured(learner, tuple(metrics.values()), steps, batch_with, batches, tasks_number)
-    values = _collected(measured, beside, tasks_number, verbose)
+    found = measured(learner, tuple(metrics.values()), steps, batch_with, batches, tasks_number)
+    values = _collected(found, beside, tasks_number, verbose)
     per_task, last = values[..., 0], values[:, -1, 1:]
     groups = min(split.number, tasks_number) if isinstance(split, WholeGroups) else None
     mean, ci95 = mean_and_interval(of_groups(per_task, groups))
@@ -179,17 +174,15 @@ class _Beside:
                 self.sureness.add(self._probabilities(one), one["query_y"].numpy())
 
     def _probabilities(self, task: dict[str, Tensor]) -> np.ndarray:
-        logits = logits_of(self._learner.network.loss, task["predictions"].numpy())
-        calibration = self._learner.calibration
-        if calibration:
-            logits = logits / calibration.temperature(*size_of(task["support_y"]))
-        return softmax(logits)
+        loss, calibration = self._learner.network.loss, self._learner.calibration
+        temperature = calibration.temperature(*size_of(task["support_y"])) if calibration else 1.0
+        return probabilities_of(loss, task["predictions"].numpy(), temperature)
 
 
 def _collected(
     measured: Iterable[Any], beside: _Beside, tasks_number: int, verbose: Any
 ) -> np.ndarray:
-    """The metrics [n, steps + 1, M] of batches from `_measured`, with a progress bar."""
+    """The metrics [n, steps + 1, M] of batches from `measured`, with a progress bar."""
     shown = sys.stdout.isatty() if verbose == "auto" else verbose
     bar = keras.utils.Progbar(tasks_number, verbose=int(shown), unit_name="task")
     collected: list[np.ndarray] = []
@@ -198,47 +191,6 @@ def _collected(
         collected.append(found)
         bar.add(len(found))
     return np.concatenate(collected)
-
-
-def _checked(learner: MetaLearner, batches: Iterable[Any]) -> Iterator[Batch]:
-    """Valid batches as tensors."""
-    done = 0
-    for x, y in batches:
-        sets = right_batch(learner.algorithm, learner.network, x, y, first=done)
-        y = sets.pop("query_y")
-        done += y.shape[0]
-        yield sets, y
-    if not done:
-        raise ValueError("`split` must contain tasks. Received: a split without any.")
-
-
-def _measured(
-    learner: MetaLearner,
-    metrics: tuple[TaskMetric, ...],
-    steps: int,
-    batch_with: str,
-    batches: Iterable[Batch],
-    tasks_number: int,
-) -> Iterator[tuple[Any, Tensor, Any, np.ndarray]]:
-    """Batches with their predictions, as from `trajectory`, and metrics [T, steps + 1, M].
-
-    There are metrics of the first `tasks_number` tasks; ValueError if one is not finite.
-    """
-    of_each, done = _of_each(metrics), 0
-    for x, y in batches:
-        predictions = learner.trajectory(x, steps, batch_with)
-        left = tasks_number - done  # the last batch can contain more
-        results = of_each(y, packed(predictions), sizes_in(x))
-        values, finite = (result.numpy()[:left] for result in results)
-        _check_finite(values, finite, done)
-        yield x, y, predictions, values
-        done += len(values)
-        if done == tasks_number:
-            return
-    raise ValueError(
-        f"`split` must contain `tasks_number` tasks. Received: a split that ends after {done} "
-        f"tasks, and tasks_number={tasks_number}. Use fewer tasks."
-    )
 
 
 def _after_last_step(
@@ -252,34 +204,6 @@ def _after_last_step(
         (nll,), (half,) = mean_and_interval(losses)
         found |= {"nll": (float(nll), float(half)), "ece": (sureness.ece(), None)}
     return found
-
-
-@functools.lru_cache(maxsize=8)
-def _of_each(metrics: tuple[TaskMetric, ...]) -> Callable[..., tuple[Tensor, Tensor]]:
-    """The function from query_y [T, Q, ...], packed predictions [T, steps + 1, Q, ...] and sizes.
-
-    It returns each task's metrics and finiteness, and is compiled once for the same metrics.
-    """
-
-    def one(task: tuple[Tensor, Any, dict[str, Tensor]]) -> tuple[Tensor, Tensor]:
-        y, after_each_step, sizes = task
-
-        def value_of(predictions: Any) -> Tensor:
-            real = cut({"query_y": y, "predictions": predictions, **sizes})
-            given = real["query_y"], unpacked(real["predictions"])
-            return tf.stack([tf.cast(metric(*given), tf.float32) for metric in metrics])
-
-        value = tf.map_fn(value_of, after_each_step, fn_output_signature=tf.float32)
-        # A metric can hide NaN: argmax of NaNs is the first class.
-        predictions = after_each_step[0]
-        axes = range(1, predictions.shape.rank)
-        nan = tf.reduce_any(tf.math.is_nan(predictions), axes)
-        return value, tf.reduce_all(tf.math.is_finite(value), -1) & ~nan
-
-    def of_batch(y: Tensor, predictions: Any, sizes: dict[str, Tensor]) -> Any:
-        return map_tasks(one, (y, predictions, sizes), **how_to_run(sizes, "auto", jit=False))
-
-    return tf.function(of_batch, autograph=False)
 
 
 def _described(algorithm: Algorithm) -> str:
@@ -306,20 +230,3 @@ def check_learner_and_split(learner: Any, split: Any) -> None:
             f"Received: {type(split).__name__}. For a source, pass a split: tasks.test."
         )
     check_columns(learner.columns, split)
-
-
-def _check_finite(values: np.ndarray, finite: np.ndarray, first: int) -> None:
-    if finite.all():
-        return
-    step = int(np.flatnonzero(~finite.all(0))[0])
-    tasks = np.flatnonzero(~finite[:, step])
-    raise ValueError(
-        f"The results must be finite. Received: after {step} inner steps, {len(tasks)} of "
-        f"{len(values)} tasks have predictions or a metric that are not finite; the first is task "
-        f"{first + tasks[0]}. "
-        + (
-            "The learner's own weights are not finite, or the numbers of the tasks are too large."
-            if step == 0
-            else "The inner loop diverges: lower its `inner_lr`, or use fewer `steps`."
-        )
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from meta_tf.calibration import confidence_error, log_loss
+from meta_tf.calibration import calibration_error, log_loss
 
 
 class Sureness:
@@ -33,4 +33,4 @@ class Sureness:
 
     def ece(self) -> float:
         """The calibration error over all queries, from 0 to 1; see `calibration_error`."""
-        return confidence_error(np.concatenate(self._confidence), np.concatenate(self._right))
+        return calibration_error(np.concatenate(self._confidence), np.concatenate(self._right))

@@ -14,13 +14,8 @@ from meta_tf.data_checks.metrics import check_metrics
 from meta_tf.data_checks.targets import check_labels
 from meta_tf.evaluation.metrics import OF_GAUSSIANS, TASK_METRICS
 from meta_tf.learner import MetaLearner
-from meta_tf.network.check_loss import (
-    check_values,
-    ignored_class,
-    is_gaussian,
-    loss_function,
-    loss_name,
-)
+from meta_tf.network.check_loss import check_values
+from meta_tf.network.losses import ignored_class, is_gaussian, loss_function, loss_name
 from meta_tf.network.masks import both, mask_of, masked_mean, packed, unpacked, with_mask
 from meta_tf.types import Tensor, Tensors
 

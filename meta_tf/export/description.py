@@ -12,7 +12,7 @@ from meta_tf.layers.table_columns import MISSING
 from meta_tf.learner import MetaLearner
 from meta_tf.learner.calibrate import classifies
 from meta_tf.learner.query_batch import depends_on_batch
-from meta_tf.network.check_loss import takes_logits
+from meta_tf.network.losses import takes_logits
 
 
 def described(learner: MetaLearner) -> dict[str, dict[str, Any] | None]:

@@ -86,6 +86,8 @@ def _describe(learner: MetaLearner, folder: Path) -> None:
         "settings": algorithm.get_config(),
         "batch_norm": learner.network.batch_norm,
     }
+    if learner.pictures and (largest := learner.network.largest_pixel or learner._range.largest):
+        about["largest_input"] = largest  # so that a client can refuse pixels of another range
     about |= {name: part for name, part in described(learner).items() if part is not None}
     (folder / "assets.extra").mkdir()
     text = json.dumps(about, indent=2, default=str)

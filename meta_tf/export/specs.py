@@ -8,9 +8,9 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
-from meta_tf.data_checks.targets import output_shape
+from meta_tf.data_checks.outputs import output_shape
 from meta_tf.learner import MetaLearner
-from meta_tf.network.check_loss import is_gaussian, loss_function
+from meta_tf.network.losses import is_gaussian, takes_class_numbers
 from meta_tf.network.network import Network
 
 
@@ -46,7 +46,7 @@ def target_spec(learner: MetaLearner, inputs: Any, signature: Any) -> tf.TensorS
     if signature is not None:
         return tf.TensorSpec([None, *signature.shape[1:]], signature.dtype)
     shape = output_shape(learner.algorithm, learner.network, inputs)
-    if loss_function(learner.network.loss) is keras.losses.sparse_categorical_crossentropy:
+    if takes_class_numbers(learner.network.loss):
         return tf.TensorSpec([None, *shape[1:-1]], tf.int32)
     if is_gaussian(learner.network.loss) and shape[-1] is not None:
         shape = (*shape[:-1], shape[-1] // 2)

@@ -15,14 +15,14 @@ from tensorflow.python.eager.record import could_possibly_record  # there is no 
 from meta_tf import gaussian
 from meta_tf.algorithms import Algorithm
 from meta_tf.batch.exact_steps import check_numbers, exactly
-from meta_tf.calibration import Calibration, softmax
+from meta_tf.calibration import Calibration
 from meta_tf.checks import check_number, check_text
 from meta_tf.data_checks.batch import check_inputs, check_ranges, right_inputs
 from meta_tf.data_checks.finite import require_finite
 from meta_tf.forks import check_not_forked
 from meta_tf.layers import strangeness
 from meta_tf.layers.strangeness import Judged
-from meta_tf.learner.calibrate import logits_of
+from meta_tf.learner.calibrate import probabilities_of
 from meta_tf.learner.class_names import write_class_names
 from meta_tf.learner.compiled import (
     TaskFunctions,
@@ -40,11 +40,9 @@ from meta_tf.learner.keras_file import (
     write_batch_with,
     write_parts,
 )
-from meta_tf.learner.parts import AT_ONCE, in_parts, joined, map_parts, number_of
 from meta_tf.learner.query_batch import depends_on_batch, in_batch
 from meta_tf.learner.read_pictures import picture_input, read_inputs
 from meta_tf.learner.task_values import TaskValues
-from meta_tf.network.check_loss import chooses_class, is_gaussian, loss_name
 from meta_tf.network.layer_state import (
     load_layer_assets,
     load_layers,
@@ -53,8 +51,10 @@ from meta_tf.network.layer_state import (
     save_layers,
     tables_of,
 )
+from meta_tf.network.losses import chooses_class, is_gaussian, loss_name
 from meta_tf.network.masks import unpacked
 from meta_tf.network.network import Network
+from meta_tf.parts import AT_ONCE, in_parts, joined, map_parts, number_of
 from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.types import Examples, Tensors, Weights
 
@@ -220,7 +220,7 @@ class AdaptedModel(keras.Model):
         x = read_inputs(self.network, self._pictures, "x", x)
         arrays = number_of(x) is not None
         if arrays:  # Keras would number an example within its batch of 32
-            x = self._as_some("x", x)
+            x = self._as_some(x)
         if not arrays or steps is not None or callbacks:
             with exactly(self, "predict", steps):
                 return super().predict(x, batch_size, verbose, steps, callbacks)
@@ -381,7 +381,7 @@ class AdaptedModel(keras.Model):
                 "keras.losses.SparseCategoricalCrossentropy. Received: a model learned with "
                 f"{loss!r}."
             )
-        return softmax(logits_of(loss, outputs) / self.temperature)
+        return probabilities_of(loss, outputs, self.temperature)
 
     def predict_interval(self, x: Any, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """The central interval of each target, in the unit of the targets.
@@ -599,12 +599,12 @@ class AdaptedModel(keras.Model):
         (predictions, *_), _ = self._functions.predict(self.weights_now, x)
         return self._of_task(keras.tree.map_structure(lambda p: p.numpy(), predictions))
 
-    def _as_some(self, name: str, x: Any) -> Tensors:
+    def _as_some(self, x: Any) -> Tensors:
         """`_as_inputs`, and not empty."""
         check_not_forked()
-        x = self._as_inputs(name, x)
+        x = self._as_inputs("x", x)
         if number_of(x) == 0:
-            raise ValueError(f"`{name}` must hold at least one input. Received: an empty array.")
+            raise ValueError("`x` must hold at least one input. Received: an empty array.")
         return x
 
     def _independently(self, function: Callable[[Tensors], Any], x: Any, batch_with: Any) -> Any:
@@ -612,7 +612,7 @@ class AdaptedModel(keras.Model):
 
         If others of its batch matter, it follows the inputs `batch_with`.
         """
-        x = self._as_some("x", x)
+        x = self._as_some(x)
         if not depends_on_batch(self.network):
             return map_parts(function, x)
         batch_with = self.batch_with if batch_with is None else batch_with

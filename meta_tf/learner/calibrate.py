@@ -9,12 +9,12 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.batch.sizes import cut
-from meta_tf.calibration import Calibration, fit_temperature, log_probabilities, of_class
+from meta_tf.calibration import Calibration, fit_temperature, log_probabilities, of_class, softmax
 from meta_tf.checks import check_integer, check_number, check_seed
-from meta_tf.data_checks.targets import wants_labels
+from meta_tf.data_checks.outputs import wants_labels
 from meta_tf.layers.strangeness import Judged
 from meta_tf.learner.query_batch import depends_on_batch
-from meta_tf.network.check_loss import ignored_class, takes_logits
+from meta_tf.network.losses import ignored_class, takes_logits
 from meta_tf.tasks.columns import check_columns
 from meta_tf.types import Tensor, Tensors
 
@@ -31,7 +31,12 @@ def calibrated(
     The learner has a calibration during the computation, so that the models that it adapts
     measure distances.
     """
-    check_classifies(learner, "calibrate")
+    if not classifies(learner):
+        raise ValueError(
+            "`calibrate` needs a learner that classifies: one with the loss "
+            "keras.losses.SparseCategoricalCrossentropy. Received: the loss "
+            f"{learner.network.loss!r}."
+        )
     if tasks_number is not None:
         check_integer("tasks_number", tasks_number, at_least=1)
     check_number("false_alarms", false_alarms, above=0, below=1)
@@ -125,16 +130,6 @@ def tasks_of(split: Any, number: int, seed: int) -> Iterator[dict[str, Tensors]]
     )
 
 
-def check_classifies(learner: Any, name: str) -> None:
-    """Raises ValueError unless a learner predicts the classes of whole examples."""
-    if not classifies(learner):
-        raise ValueError(
-            f"`{name}` needs a learner that classifies: one with the loss "
-            "keras.losses.SparseCategoricalCrossentropy. Received: the loss "
-            f"{learner.network.loss!r}."
-        )
-
-
 def classifies(learner: Any) -> bool:
     """Whether a learner predicts the classes of whole examples."""
     network = learner.network
@@ -145,6 +140,11 @@ def classifies(learner: Any) -> bool:
 def logits_of(loss: Any, outputs: np.ndarray) -> np.ndarray:
     """Outputs of a classifier as logits: themselves, or the logarithms of probabilities."""
     return outputs if takes_logits(loss) else log_probabilities(outputs)
+
+
+def probabilities_of(loss: Any, outputs: np.ndarray, temperature: float = 1.0) -> np.ndarray:
+    """The probabilities [..., N] of a classifier's outputs, float64: softmax(logits / T)."""
+    return softmax(logits_of(loss, outputs) / temperature)
 
 
 def size_of(labels: Tensor) -> tuple[int, float]:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from meta_tf.algorithms import MAML, Algorithm
 from meta_tf.algorithms.embedding import EmbeddingLearner
-from meta_tf.batch.exact_steps import check_whole_calls, exactly
+from meta_tf.batch.exact_steps import exactly
 from meta_tf.batch.map_tasks import TASK_MODES, map_tasks
 from meta_tf.batch.sizes import (
     cut,
@@ -36,8 +36,8 @@ from meta_tf.layers.table_columns import TableColumns
 from meta_tf.learner.adapted_model import AdaptedModel
 from meta_tf.learner.calibrate import calibrated, size_of
 from meta_tf.learner.check_adapted import not_finite
-from meta_tf.learner.check_compile import check_compile
 from meta_tf.learner.check_steps import check_steps
+from meta_tf.learner.check_training import check_compile, check_fit
 from meta_tf.learner.compiled import (
     compiled_adapt,
     compiled_trajectory,
@@ -392,20 +392,9 @@ class MetaLearner(keras.Model):
         several workers, each of them must call `fit` with the same `tf.data.Dataset`s.
         """
         self._assert_compile_called("fit")
-        if self.optimizer is None:
-            raise ValueError(
-                "`optimizer` must be given for `fit`. Received: compile(optimizer=None)."
-            )
-        if not self.trainable_variables:
-            raise ValueError(
-                f"`model` must have trainable weights for `fit`. Received: {self.model.name!r}, "
-                "which is frozen. `adapt` and `evaluate` do not need `fit`. To train, set "
-                "`trainable = True` on the layers to learn."
-            )
-        check_whole_calls(options.get("steps_per_epoch"), self.steps_per_execution)
+        check_fit(self, options.get("steps_per_epoch"))
         self.calibration = None
         self._get_ready()
-        check_replicas(self)
         if isinstance(x, tf.data.Dataset):
             options.setdefault("shuffle", False)  # Keras warns about its own default
         self.make_train_function()
@@ -773,11 +762,7 @@ class MetaLearner(keras.Model):
 
     def _compile_for_use(self) -> None:
         """Creates the functions that TensorFlow compiles; see `compiled`."""
-        of = self.network, self.algorithm
-
-        def weights() -> Weights:
-            return self.weights_now
-
+        of, weights = (self.network, self.algorithm), lambda: self.weights_now
         distances = self._calibration is not None and isinstance(self.algorithm, EmbeddingLearner)
         self._adapt = compiled_adapt(*of, weights, distances)
         self._trajectory = compiled_trajectory(*of, weights, self.task_parallelism)

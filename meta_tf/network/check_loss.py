@@ -1,4 +1,4 @@
-"""Checks that a cross-entropy gets what it expects: logits or probabilities."""
+"""Checks of a loss, and that it gets what it expects: logits or probabilities."""
 
 from __future__ import annotations
 
@@ -7,106 +7,72 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from meta_tf.gaussian import GaussianLoss
-
-_CHOOSING = {  # one of several classes
-    keras.losses.sparse_categorical_crossentropy: "SparseCategoricalCrossentropy",
-    keras.losses.categorical_crossentropy: "CategoricalCrossentropy",
-    keras.losses.categorical_focal_crossentropy: "CategoricalFocalCrossentropy",
-}
-_CROSS_ENTROPIES = {
-    **_CHOOSING,
-    keras.losses.binary_crossentropy: "BinaryCrossentropy",
-    keras.losses.binary_focal_crossentropy: "BinaryFocalCrossentropy",
-}
-_OF_DISTRIBUTIONS = (
-    keras.losses.categorical_generalized_cross_entropy,
-    keras.losses.kl_divergence,
+from meta_tf.network.losses import (
+    CROSS_ENTROPIES,
+    OF_YES_AND_NO,
+    ignored_class,
+    loss_function,
+    takes_logits,
+    takes_probabilities,
 )
+
 _PROBABILITIES = (keras.activations.softmax, keras.activations.sigmoid)
 
 
+def as_loss(loss: Any) -> Any:
+    """The Keras loss for a name, an object or a function; ValueError if it is not supported."""
+    try:
+        found = keras.losses.get(loss)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"`loss` is not a Keras loss. Received: {loss!r}. {error}") from error
+    if found is None:
+        raise ValueError(
+            "`loss` must be a Keras loss, its name or a function (y_true, y_pred). Received: None."
+        )
+    if isinstance(found, keras.losses.Loss):
+        if type(found).__call__ is not keras.losses.Loss.__call__:
+            raise ValueError(
+                "`loss` must compute its values in `call`, and meta_tf averages them over a task. "
+                f"Received: {type(found).__name__}, which overrides `__call__`. Rename that method."
+            )
+        if found.dtype in ("float16", "bfloat16"):
+            raise ValueError(
+                "`loss` must not set a `dtype`: the loss is computed in the type of the "
+                f"predictions, at least float32. Received: dtype={found.dtype!r}. Leave it out."
+            )
+    return found
+
+
 def check_loss(model: keras.Model, given: Any, loss: Any) -> None:
-    """Raises ValueError if a cross-entropy does not match the model's outputs.
+    """Raises ValueError if a loss of logits or probabilities does not match the model's outputs.
 
     Logits in place of probabilities, or the reverse, still give a loss, but the learner learns
-    badly. If the user has `given` a name, that means probabilities, so the model must end in a
-    softmax or sigmoid. An object is rejected only if it is known to be wrong.
+    badly. If the user has `given` the name of a cross-entropy, that means probabilities, so the
+    model must end in a softmax or sigmoid. An object is rejected only if it is known to be wrong.
     """
-    function = loss_function(loss)
-    if function not in _CROSS_ENTROPIES:
+    wants_logits, wants_probabilities = takes_logits(loss), takes_probabilities(loss)
+    if not wants_logits and not wants_probabilities:
         return
-    wants_logits, gives = takes_logits(loss), last_activation(model)
+    function, gives = loss_function(loss), last_activation(model)
+    name = CROSS_ENTROPIES.get(function)
     probabilities = gives in _PROBABILITIES
     right = not probabilities if wants_logits else gives is not keras.activations.linear
-    if isinstance(given, str):
+    if isinstance(given, str) and name:
         right = right and probabilities
     if right:
         return
-    name = _CROSS_ENTROPIES[function]
-    end = f"ends in {gives.__name__}" if gives else "has an unknown last activation"
+    if probabilities:
+        cure = f"remove the model's {gives.__name__}"
+    else:
+        cure = f"end it with a {'sigmoid' if function in OF_YES_AND_NO else 'softmax'}"
+    if name:
+        cure = f"pass loss=keras.losses.{name}(from_logits={not wants_logits}), or {cure}"
     raise ValueError(
         f"`loss` must fit the model's outputs. Received: {function.__name__} of "
         f"{'logits' if wants_logits else 'probabilities'}, and the model {model.name!r}, which "
-        f"{end}. Pass loss=keras.losses.{name}(from_logits={not wants_logits}), or "
-        + (f"remove the model's {gives.__name__}." if probabilities else f"{ending(loss)}.")
+        f"{f'ends in {gives.__name__}' if gives else 'has an unknown last activation'}. "
+        f"{cure[0].upper()}{cure[1:]}."
     )
-
-
-def ending(loss: Any) -> str:
-    """What makes a model's outputs the probabilities that a loss takes."""
-    binary = keras.losses.binary_crossentropy, keras.losses.binary_focal_crossentropy
-    return f"end it with a {'sigmoid' if loss_function(loss) in binary else 'softmax'}"
-
-
-def loss_function(loss: Any) -> Any:
-    """The function that a Keras loss object wraps; other losses are returned unchanged."""
-    return getattr(loss, "fn", loss)
-
-
-def loss_name(loss: Any) -> str:
-    """The name of a loss for a message."""
-    function = loss_function(loss)
-    return getattr(function, "__name__", type(function).__name__)
-
-
-def takes_logits(loss: Any) -> bool | None:
-    """Whether a Keras cross-entropy takes logits; None for any other loss."""
-    if loss_function(loss) not in _CROSS_ENTROPIES:
-        return None
-    return isinstance(loss, keras.losses.Loss) and bool(loss.get_config().get("from_logits"))
-
-
-def chooses_class(loss: Any) -> bool:
-    """Whether a loss is a cross-entropy of Keras for classes, of which exactly one is right."""
-    return loss_function(loss) in _CHOOSING
-
-
-def takes_probabilities(loss: Any) -> bool:
-    """Whether a loss of Keras takes probabilities, which sum to 1 or are separate."""
-    return takes_logits(loss) is False or loss_function(loss) in _OF_DISTRIBUTIONS
-
-
-def compares_probabilities(loss: Any) -> bool:
-    """Whether a loss of Keras takes targets that are probabilities, such as one-hot vectors."""
-    function = loss_function(loss)
-    sparse = keras.losses.sparse_categorical_crossentropy
-    return function in (*_CROSS_ENTROPIES, keras.losses.kl_divergence) and function is not sparse
-
-
-def is_of_keras(loss: Any) -> bool:
-    """Whether Keras defines what a loss computes."""
-    return getattr(loss_function(loss), "__module__", "").startswith("keras.")
-
-
-def is_gaussian(loss: Any) -> bool:
-    """Whether a loss, perhaps in standard units, is that of means and scales."""
-    return isinstance(loss_function(loss), GaussianLoss)
-
-
-def ignored_class(loss: Any) -> int | None:
-    """The class number that a Keras loss ignores (`ignore_class`); None if there is none."""
-    return getattr(loss, "ignore_class", None)
 
 
 def check_values(name: str, values: Any, predictions: Any) -> None:

@@ -1,4 +1,4 @@
-"""Checks of a model and its loss before tracing."""
+"""Checks of a model before tracing."""
 
 from __future__ import annotations
 
@@ -76,27 +76,3 @@ def check_model(model: Any) -> None:
                 "gradients, and inner steps would use them as gradients. Received: "
                 f"{layer.name!r} of {model.name!r}. Quantise it to int8 instead, or not at all."
             )
-
-
-def as_loss(loss: Any) -> Any:
-    """The Keras loss for a name, an object or a function; ValueError if it is not supported."""
-    try:
-        found = keras.losses.get(loss)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"`loss` is not a Keras loss. Received: {loss!r}. {error}") from error
-    if found is None:
-        raise ValueError(
-            "`loss` must be a Keras loss, its name or a function (y_true, y_pred). Received: None."
-        )
-    if isinstance(found, keras.losses.Loss):
-        if type(found).__call__ is not keras.losses.Loss.__call__:
-            raise ValueError(
-                "`loss` must compute its values in `call`, and meta_tf averages them over a task. "
-                f"Received: {type(found).__name__}, which overrides `__call__`. Rename that method."
-            )
-        if found.dtype in ("float16", "bfloat16"):
-            raise ValueError(
-                "`loss` must not set a `dtype`: the loss is computed in the type of the "
-                f"predictions, at least float32. Received: dtype={found.dtype!r}. Leave it out."
-            )
-    return found

@@ -13,9 +13,8 @@ import tensorflow as tf
 from meta_tf.checks import check_choice
 from meta_tf.forks import note_use
 from meta_tf.network import missing_gradients  # noqa: F401 - registers them
-from meta_tf.network.check_loss import check_loss, check_values
+from meta_tf.network.check_loss import as_loss, check_loss, check_values
 from meta_tf.network.check_model import (
-    as_loss,
     check_model,
     check_momentum,
     check_outputs,
@@ -24,6 +23,7 @@ from meta_tf.network.check_model import (
 )
 from meta_tf.network.finite import nan_unless_finite
 from meta_tf.network.masks import both, mask_of, masked_mean, masked_sum
+from meta_tf.network.model_parts import features_of, input_of, part_of
 from meta_tf.network.normalization import (
     BATCH_NORM_MODES,
     exact_normalization,
@@ -232,24 +232,18 @@ class Network:
         recording._recorded, recording._in_training = [], training
         if features:
             (outputs,) = self.model.outputs
-            recording._with_features = self._part([outputs, _features(self.model)])
+            recording._with_features = part_of(self.model, [outputs, features_of(self.model)])
         return recording
 
     @functools.cached_property
     def has_features(self) -> bool:
         """Whether the last layer has weights, and takes a vector [B, D] from other layers."""
-        return _features(self.model) is not None
+        return features_of(self.model) is not None
 
     @property
     def last(self) -> Outcome:
         """The result of the last pass of a `recording` network; without outputs before it."""
         return self._recorded[-1] if self._recorded else Outcome(None, [], 0.0, [])
-
-    def _part(self, outputs: Any) -> keras.Model:
-        """A model with other outputs, which shares the layers and their weights."""
-        model = self.model
-        inputs = model.inputs if isinstance(model, keras.Sequential) else model.input
-        return keras.Model(inputs, outputs, name=model.name)
 
     def support_loss(
         self, weights: Weights, support: Examples, *, training: bool
@@ -319,7 +313,7 @@ class Network:
           training: whether layers such as dropout act as in training.
           before: the name of a layer whose input to return instead of the outputs.
         """
-        part = None if before is None else self._part(_input_of(self.model, before))
+        part = None if before is None else part_of(self.model, input_of(self.model, before))
         outcome = self._run(weights, support_x, training, self._support_statistics, part)
         if self._recorded is not None:
             self._recorded.append(outcome)
@@ -435,26 +429,6 @@ class Network:
                 )
             ]
         return Outcome(outputs, state, _added_up(losses), added)
-
-
-def _input_of(model: keras.Model, name: str) -> keras.KerasTensor:
-    """The input of a layer in this model; `layer.input` is its input in the first model."""
-    graph: Any = getattr(model, "_functional", model)  # of a Sequential model
-    layer = model.get_layer(name)
-    nodes = (node for nodes in graph._nodes_by_depth.values() for node in nodes)
-    return next(node.input_tensors[0] for node in nodes if node.operation is layer)
-
-
-def _features(model: keras.Model) -> keras.KerasTensor | None:
-    """The input of the layer that computes a model's outputs; None unless it is a vector."""
-    if not isinstance(getattr(model, "outputs", None), list) or len(model.outputs) != 1:
-        return None
-    layer = model.outputs[0]._keras_history.operation
-    if not getattr(layer, "weights", None) or model.get_layer(layer.name) is not layer:
-        return None
-    found = _input_of(model, layer.name)
-    computed = all(found is not tensor for tensor in model.inputs)
-    return found if computed and len(found.shape) == 2 and found.shape[1] else None
 
 
 def _of_type(losses: Tensor | float, loss: Tensor) -> Tensor | float:

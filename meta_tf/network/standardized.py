@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from meta_tf.gaussian import GaussianLoss
 from meta_tf.layers.table_columns import MISSING, TableColumns
-from meta_tf.network.check_loss import loss_function
+from meta_tf.network.losses import is_of_keras, loss_function, loss_name
 from meta_tf.pixels import STANDARDIZE
 from meta_tf.types import Tensor
 
@@ -181,7 +181,7 @@ class StandardizedLoss(keras.losses.Loss):
 
     @property
     def _fn_kwargs(self) -> dict[str, Any]:
-        # `check_keras_file` uses it to reject files that would lose the loss's settings.
+        # `write_parts` uses it to reject files that would lose the loss's settings.
         return getattr(self.loss, "_fn_kwargs", {})
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
@@ -201,12 +201,11 @@ class StandardizedLoss(keras.losses.Loss):
 
 
 def _check_loss(loss: Any) -> None:
-    function = loss_function(loss)
-    if getattr(function, "__module__", "").startswith("keras.") and function not in _OF_DIFFERENCES:
+    if is_of_keras(loss) and loss_function(loss) not in _OF_DIFFERENCES:
         names = ", ".join(f.__name__ for f in _OF_DIFFERENCES)
         raise ValueError(
             f"`loss` must mean the same in standard units, as {names} do. Received: "
-            f"{getattr(function, '__name__', function)!r}. Leave the targets unchanged: "
+            f"{loss_name(loss)!r}. Leave the targets unchanged: "
             "standardize(part, targets=False)."
         )
 

@@ -14,7 +14,7 @@ from meta_tf.batch.sizes import cut
 from meta_tf.checks import check_integer
 from meta_tf.evaluation.evaluate import check_learner_and_split
 from meta_tf.learner import MetaLearner
-from meta_tf.plots.style import GREEN, GREY, RED, headline, picture
+from meta_tf.plots.style import GREEN, GREY, RED, headline, of_user, picture
 
 # The indices of a class's images in the support and query set, by its label.
 _Rows = dict[int, tuple[np.ndarray, np.ndarray]]
@@ -122,7 +122,7 @@ def _drawn(
             text, small = str(predicted[i]), font
             if not numbered and predicted[i] < len(names):
                 text, small = names[predicted[i]], min(font, 8)
-            axes.set_title(f"{mark} {text}", color=colour, fontsize=small, pad=3)
+            axes.set_title(f"{mark} {text}", color=colour, fontsize=small, pad=3, **of_user())
     return figure
 
 
@@ -130,13 +130,16 @@ def _name_row(axes: Axes, name: str, font: float) -> None:
     """Writes a class's name in front of its row, wrapped if it is long."""
     lines = textwrap.wrap(name.replace("/", "/ "), _LETTERS, max_lines=3, placeholder=" …")
     text = "\n".join(lines).replace("/ ", "/")
-    axes.set_ylabel(text, fontsize=min(font, 9), rotation=0, ha="right", va="center", labelpad=6)
+    where: dict[str, Any] = {"rotation": 0, "ha": "right", "va": "center", "labelpad": 6}
+    axes.set_ylabel(text, fontsize=min(font, 9), **where, **of_user())
 
 
 def _show(axes: Axes, pixels: np.ndarray, colour: str) -> None:
     low, high = float(pixels.min()), float(pixels.max())
-    if low < 0 or high > 1:  # standardised pixels, for example
-        pixels = (pixels - low) / (high - low)
+    if low < 0 or high > 255:  # standardised pixels, for example
+        pixels = (pixels - low) / (high - low or 1)
+    elif high > 1:
+        pixels = pixels / 255
     picture(axes, pixels, 1, colour)
 
 

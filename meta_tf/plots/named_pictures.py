@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from meta_tf.plots.style import GREEN, GREY, RED, headline, picture
+from meta_tf.plots.style import GREEN, GREY, RED, headline, of_user, picture
 
 _COLUMNS = 10
 _INCHES = 1.15  # of a picture
@@ -67,7 +67,8 @@ def named_pictures(
         colour = GREY if label is None else GREEN if label == number else RED
         percent = f" {100 * sure.max():.0f} %" if number < len(sure) else ""
         picture(axes, pixels, 255, colour)
-        axes.set_title(_title(names, number, percent, label), color=colour, fontsize=7, pad=3)
+        title = _title(names, number, percent, label)
+        axes.set_title(title, color=colour, fontsize=7, pad=3, **of_user())
     known = [i for i, label in enumerate(labels) if label is not None]
     right = sum(labels[i] == predicted[i] for i in known)
     title = f"{right} of {len(known)} right" if known else "the least sure first"

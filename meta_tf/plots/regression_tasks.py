@@ -16,7 +16,7 @@ from meta_tf.evaluation.evaluate import check_learner_and_split
 from meta_tf.evaluation.result import shown_size
 from meta_tf.gaussian import interval
 from meta_tf.learner import MetaLearner
-from meta_tf.network.check_loss import is_gaussian
+from meta_tf.network.losses import is_gaussian
 from meta_tf.plots.style import BLUE, GREEN, GREY, ORANGE, RED, headline, tidy
 
 _STEP_STYLES = [(GREY, ":"), (ORANGE, "--"), (BLUE, "-"), (GREEN, "-."), (RED, "-")]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import textwrap
 from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -17,6 +19,11 @@ _DISTINCT = (
     *("#882255", "#8A8A00", "#4B3BB5", "#8C564B", "#66B84C", "#E31A1C", "#00A5B5"),
 )
 INTERVAL = "95 % confidence interval"
+# Fonts with Chinese, Japanese and Korean letters, which matplotlib's own lacks.
+_MORE_LETTERS = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei"),
+    *("PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "SimHei", "Arial Unicode MS"),
+)
 _LETTERS_PER_INCH = 10.5  # at font size 11
 
 
@@ -62,6 +69,20 @@ def picture(axes: Axes, pixels: np.ndarray, white: int, colour: str) -> None:
     axes.set(xticks=[], yticks=[])
     for spine in axes.spines.values():
         spine.set(color=colour, linewidth=2)
+
+
+def of_user() -> dict[str, Any]:
+    """How to write a name that the user chose: in fonts that have its letters, not as a formula."""
+    return {
+        "parse_math": False,
+        "fontfamily": [*matplotlib.rcParams["font.family"], *_more_fonts()],
+    }
+
+
+@functools.cache
+def _more_fonts() -> list[str]:
+    known = set(font_manager.get_font_names())
+    return [font for font in _MORE_LETTERS if font in known]
 
 
 def headline(figure: Figure, title: str) -> None:

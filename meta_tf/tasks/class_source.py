@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -56,28 +56,17 @@ class ClassSource(Source):
         check_switch("scale", scale)
         if rotations is not None:
             _check_square(data.examples.shape, rotations)
-        ways, shots = ends_of("ways", ways), ends_of("shots", shots)
-        train_ways = ways if train_ways is None else ends_of("train_ways", train_ways)
-        train_shots = shots if train_shots is None else ends_of("train_shots", train_shots)
-        if queries is None:
-            left = int(data.counts.min()) - max(shots[1], train_shots[1])
-            # If none is left, the error for 1 names the class.
-            queries = max(1, min(_MOST_QUERIES, left))
-        queries = ends_of("queries", queries)
+        counts = dict(zip(data.names, data.counts.tolist(), strict=True))
+        of_splits = sizes_of_splits(counts, split, ways, shots, queries, train_ways, train_shots)
         starts = np.cumsum(data.counts) - data.counts
         rows = {name: row for row, name in enumerate(data.names)}
         examples = _with_turns(data.examples, 1 if rotations is None else TURNS)
         splits = []
         for stream, (name, names) in enumerate(zip(SPLITS, split, strict=True)):
             # A fixed order, so that the caller's order of names does not change episodes.
-            names = sorted(names)
+            names, sizes = sorted(names), of_splits[stream]
             chosen = [rows[name] for name in names]
-            if name == "train":
-                sizes = RangeSizes(train_ways, train_shots, queries)
-            else:
-                sizes = RangeSizes(ways, shots, queries)
             most = sizes.ways[1], sizes.shots[1], sizes.queries[1]
-            _check_split(name, names, data.counts[chosen], len(data.names), most)
             sampler = Sampler(
                 examples,
                 starts[chosen],
@@ -91,7 +80,35 @@ class ClassSource(Source):
                 sampler = sampler.with_turned_classes(len(data.examples))
                 names = [f"{name}/turned{90 * turn}" for turn in range(TURNS) for name in names]
             splits.append(ClassSplit(sampler, stream=stream, classes=names))
-        super().__init__("classification", splits, ways=ways, shots=shots, queries=queries)
+        super().__init__("classification", splits, **of_splits[-1]._asdict())
+
+
+def sizes_of_splits(
+    counts: Mapping[str, int],
+    split: Sequence[Sequence[str]],
+    ways: SizeRange,
+    shots: SizeRange,
+    queries: SizeRange | None,
+    train_ways: SizeRange | None,
+    train_shots: SizeRange | None,
+) -> list[RangeSizes]:
+    """The sizes of the tasks of each split, by the number of examples of each class.
+
+    The arguments are those of `ClassSource`. Raises ValueError if classes or examples are too few.
+    """
+    ways, shots = ends_of("ways", ways), ends_of("shots", shots)
+    train_ways = ways if train_ways is None else ends_of("train_ways", train_ways)
+    train_shots = shots if train_shots is None else ends_of("train_shots", train_shots)
+    if queries is None:
+        left = min(counts.values()) - max(shots[1], train_shots[1])
+        # If none is left, the error for 1 names the class.
+        queries = max(1, min(_MOST_QUERIES, left))
+    queries = ends_of("queries", queries)
+    others = RangeSizes(ways, shots, queries)
+    of_splits = [RangeSizes(train_ways, train_shots, queries), others, others]
+    for name, names, sizes in zip(SPLITS, split, of_splits, strict=True):
+        _check_split(name, {n: counts[n] for n in sorted(names)}, len(counts), sizes)
+    return of_splits
 
 
 def _with_turns(examples: np.ndarray, turns: int) -> tf.Tensor | MappedExamples:
@@ -114,21 +131,19 @@ def _check_square(shape: tuple[int, ...], rotations: Rotations) -> None:
         )
 
 
-def _check_split(
-    split: str, names: Sequence[str], counts: np.ndarray, classes: int, most: tuple[int, int, int]
-) -> None:
+def _check_split(split: str, counts: Mapping[str, int], classes: int, sizes: RangeSizes) -> None:
     """Raises ValueError unless a split has enough classes and examples for its largest tasks."""
-    ways, shots, queries = most
-    if len(names) < ways:
+    ways, shots, queries = (most for _, most in sizes)
+    if len(counts) < ways:
         raise ValueError(
-            f"The {split} split has {len(names)} of the {classes} classes, fewer than a task "
+            f"The {split} split has {len(counts)} of the {classes} classes, fewer than a task "
             f"needs: ways={ways}. Add classes, lower `ways`, or give the split a larger fraction "
             "of the classes."
         )
-    least = int(np.argmin(counts))
+    least = min(counts, key=lambda name: counts[name])
     if counts[least] < shots + queries:
         raise ValueError(
-            f"Class {names[least]!r} of the {split} split has {counts[least]} examples, fewer than "
+            f"Class {least!r} of the {split} split has {counts[least]} examples, fewer than "
             f"a task needs: shots + queries = {shots} + {queries} = {shots + queries}, as no "
             "example can be in both sets. Add examples, remove the class, or lower `shots` or "
             "`queries`."

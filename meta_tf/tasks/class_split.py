@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from meta_tf.checks import check_integer, check_kind
+from meta_tf.parts import map_parts
 from meta_tf.pixels import largest_pixel
 from meta_tf.tasks.mapped import MappedExamples
 from meta_tf.tasks.meta_dataset import MetaDatasetSizes
@@ -81,12 +82,12 @@ class ClassSplit(Split):
                 f"{model.name!r}, which scales pixels from 0 to 255 itself. Make the source with "
                 "scale=False."
             )
-        features = [
-            model.predict_on_batch(sampler.cut_out(places[i : i + batch_size]))
-            for i in range(0, len(places), batch_size)
-        ]
-        of_features = sampler.of(tf.constant(np.concatenate(features)))
-        return ClassSplit(of_features, stream=self._stream, classes=self.classes)
+
+        def embed(places: np.ndarray) -> np.ndarray:
+            return model.predict_on_batch(sampler.cut_out(places))
+
+        features = sampler.of(tf.constant(map_parts(embed, places, batch_size)))
+        return ClassSplit(features, stream=self._stream, classes=self.classes)
 
     def meta_dataset(self, **limits: int) -> ClassSplit:
         """Tasks from this split's classes, with sizes drawn as in Meta-Dataset.
@@ -120,3 +121,20 @@ class ClassSplit(Split):
             ways=sizes.ways, shots=sizes.shots, queries=sizes.queries, sizes=sizes
         )
         return ClassSplit(sampler, stream=self._stream, classes=self.classes)
+
+
+def joined(parts: Sequence[ClassSplit], without: Collection[str]) -> ClassSplit:
+    """The classes of several splits of one source in alphabetical order, except some.
+
+    Its tasks are those of the last split.
+    """
+    names = [name for part in parts for name in part.classes]
+    rows = [row for row, name in enumerate(names) if name not in without]
+    rows.sort(key=names.__getitem__)
+    last = parts[-1]
+    starts, counts = (
+        np.concatenate([getattr(part._sampler, each) for part in parts])[rows]
+        for each in ("starts", "counts")
+    )
+    sampler = last._sampler._replace(starts=starts, counts=counts)
+    return ClassSplit(sampler, stream=last._stream, classes=[names[row] for row in rows])

@@ -4,6 +4,8 @@ import csv
 import dataclasses
 import json
 import os
+import shutil
+import unicodedata
 from pathlib import Path
 
 import keras
@@ -122,6 +124,35 @@ def test_a_calibrated_learner_answers_none_of_these(command, monkeypatch, folder
 def test_new_pictures_that_are_also_learned_from_are_counted(command):
     out = command("adapt", "support", "support").out
     assert "9 of the new pictures are also learned from" in out and "9 of 9 right" in out
+
+
+def test_a_copy_under_another_name_is_counted_and_not_left_out(command, folder, tmp_path):
+    shutil.copytree(folder / "support", tmp_path / "support")
+    shutil.copy(folder / "support" / "grey" / "0.png", tmp_path / "support" / "white" / "copy.png")
+    (tmp_path / "new").mkdir()
+    shutil.copy(folder / "support" / "black" / "0.png", tmp_path / "new" / "another.png")
+    out = command("adapt", str(tmp_path / "support"), str(tmp_path / "new")).out
+    assert "1 of the new pictures are also learned from" in out
+    assert "of 8 pictures to learn from" in out  # the copy and its original stay
+    assert "Not in this estimate: 2 pictures that are copies of each other." in out
+
+
+def test_accents_are_the_same_on_every_system(command, folder, tmp_path):
+    # macOS may write é as two characters, e and an accent.
+    for form in ("NFC", "NFD"):
+        for name, value in {"café": 20, "$5": 235}.items():
+            grey(tmp_path / form / unicodedata.normalize(form, name) / "1.png", value)
+    out = command("adapt", str(tmp_path / "NFC"), str(tmp_path / "NFD"), "--figure=a.PNG").out
+    assert "2 of 2 right" in out and (folder / "a.PNG").exists()
+
+
+def test_loose_pictures_of_one_name_are_one_class(command, folder, tmp_path):
+    for name, value in {"black.png": 20, "white.png": 235, "white.bmp": 20}.items():
+        grey(tmp_path / name, value)
+    command("adapt", str(tmp_path), "new", "--save=loose.keras")
+    fitted = keras.models.load_model(folder / "loose.keras")
+    mean = float(fitted.weights_now.meta["prototypes"][1, 0])
+    assert mean * 255 == pytest.approx((20 + 235) / 2, abs=0.1)  # of both pictures of white
 
 
 def test_one_picture_is_named_without_its_folder(command, folder):

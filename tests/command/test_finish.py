@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import meta_tf
-from meta_tf.command import finish
+from meta_tf.command import build, finish
 from meta_tf.command.main import read
 
 RNG = np.random.default_rng(0)
@@ -62,3 +62,13 @@ def test_a_task_is_drawn_if_it_consists_of_pictures_whatever_sizes_the_model_tak
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         learner = meta_tf.MetaLearner(body, meta_tf.ProtoNet(ways=2), loss)
         assert {*finish._figures(train, learner, tasks, evaluation)} == drawn
+
+
+@pytest.mark.parametrize(("task", "invert"), [("omniglot", "light"), ("images", "no")])
+def test_a_learner_of_omniglot_reads_ink_on_paper(task, invert, tmp_path):
+    words = [f"--task={task}", f"--data_dir={tmp_path}", "--algorithm=protonet", "--image_size=28"]
+    train = read("train", words if task == "images" else words[:-1])
+    x = RNG.uniform(size=[100, 28, 28, 1]).astype("float32")
+    tasks = meta_tf.tasks.from_arrays(x, np.arange(100) % 20, ways=2)
+    learner = build.build_learner(train, tasks, build.build_algorithm(train, tasks))
+    assert learner.pictures.invert == invert

@@ -61,6 +61,7 @@ def test_a_run_of_ranges_goes_on_and_is_evaluated_as_it_was_trained_or_otherwise
         assert "40 new tasks (seed 0), 2–4-way 1–3-shot, 1–2 queries a class" in command[1]
     same, other = (json.loads((tmp_path / f"{n}.json").read_text()) for n in ("same", "other"))
     assert same["mean"] == results["mean"]
+    assert "Evaluating 6 of 30 classes: the training had the others" in answers[4][1]
     assert (other["ways"], other["shots"], other["queries"]) == (3, 1, [1, 2])
     assert "4" in answers[6][2] and "class" in answers[6][2]  # it tells no fifth one apart
     assert "--shots" in answers[7][2] and "6 examples" in answers[7][2]

@@ -95,28 +95,31 @@ def test_both_languages_have_all_words_and_the_page_asks_for_no_others(page):
 
 @needs_node
 @pytest.mark.parametrize(
-    ("shape", "size"),
+    ("shape", "size", "crop"),
     [
-        ((GRID, GRID, 1), SIZE),
-        ((20, 20, 3), 33),
-        ((40, 25, 3), 9),
-        ((7, 12, 3), 30),
-        ((9, 9, 3), 9),
+        ((GRID, GRID, 1), SIZE, True),
+        ((20, 20, 3), 33, True),
+        ((40, 25, 3), 9, True),
+        ((40, 25, 3), 9, False),
+        ((7, 12, 3), 30, True),
+        ((7, 12, 3), 10, False),
+        ((9, 9, 3), 9, True),
     ],
 )
-def test_the_middle_of_a_picture_is_resized_as_python_does_it(shape, size, tmp_path):
+def test_a_picture_is_resized_as_python_does_it(shape, size, crop, tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, shape).astype("uint8")
     path = tmp_path / "picture.png"
     path.write_bytes(tf.io.encode_png(picture).numpy())
     program = (
         'import { resize } from "./lanczos.js";'
         f"const picture = Uint8ClampedArray.from({picture.ravel().tolist()});"
-        f"const made = resize(picture, {shape[0]}, {shape[1]}, {size}, {shape[2]});"
+        f"const made = resize(picture, {shape[0]}, {shape[1]}, {size}, {shape[2]}, "
+        f"{str(crop).lower()});"
         "console.log(JSON.stringify([...Uint8ClampedArray.from(made)]))"
     )
     found = np.reshape(in_node(program), [size, size, shape[2]])
     file = ImageFile.at(path)
-    (expected,) = decode_images([file], (size, size), shape[2], crop=True)
+    (expected,) = decode_images([file], (size, size), shape[2], crop=crop)
     # Both round to whole numbers, what is in the middle between two perhaps apart.
     apart = np.abs(found - expected.astype(int))
     assert apart.max() <= 1 and (apart == 1).mean() < 0.01

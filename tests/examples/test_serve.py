@@ -141,6 +141,21 @@ def test_other_learners_do_not_say_what_is_none_of_the_classes(
     assert not loaded.judges
 
 
+@pytest.mark.parametrize(
+    ("largest", "factor", "taken"),
+    [(None, 255, True), (1, 1, True), (1, 255, False), (255, 255, True), (255, 1, False)],
+)
+def test_pixels_of_another_range_are_refused(largest, factor, taken, client, loaded, monkeypatch):
+    monkeypatch.setitem(loaded._about, "largest_input", largest)
+    pixels = np.round(factor * np.linspace(0, 1, 6 * 8), 0 if factor == 255 else 3)
+    answer = client.post(
+        "/learn",
+        json={"support_x": pixels.reshape(6, 4, 2).tolist(), "support_y": [0, 1, 2, 0, 1, 2]},
+    )
+    assert answer.status_code == (201 if taken else 422)
+    assert taken or f"the range of the training, 0 to {largest}." in answer.json()["detail"]
+
+
 def test_classes_without_names_are_called_by_their_numbers(client):
     assert learn(client).json()["classes"] == ["0", "1", "2"]
 

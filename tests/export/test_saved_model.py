@@ -290,6 +290,12 @@ def test_it_says_what_it_is(tmp_path, capsys):
     assert about["settings"]["inner_lr"] == 0.1
 
 
+def test_it_says_the_range_of_its_pictures(tmp_path):
+    meta_tf.pretrained("omniglot_5way_1shot_support").export(tmp_path / "out")
+    about = json.loads((tmp_path / "out/assets.extra/meta_tf.json").read_text())
+    assert about["largest_input"] == 1
+
+
 BARE = """
 import sys
 import numpy as np, tensorflow as tf

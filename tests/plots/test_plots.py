@@ -141,6 +141,22 @@ def test_images_are_marked_right_or_wrong(shape, tmp_path):
     assert is_drawn(figure, tmp_path / "task.png")
 
 
+def test_names_are_no_formulas(tmp_path):
+    pictures, sure = np.zeros([2, 4, 4, 3], np.uint8), np.array([[0.9, 0.1], [0.2, 0.8]])
+    figure = plots.named_pictures(pictures, ["$a_{$", "$5-$10"], np.array([0, 1]), sure, [1, 1])
+    assert is_drawn(figure, tmp_path / "names.png")
+
+
+@pytest.mark.parametrize(("level", "shown"), [(255.0, 1.0), (51.0, 0.2), (-2.0, 0.0)])
+def test_pictures_of_a_single_level_are_drawn(level, shown):
+    pixels = np.full([120, 4, 4, 1], level)
+    tasks = meta_tf.tasks.from_arrays(pixels, np.arange(120) % 20, ways=2, queries=1)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    net = meta_tf.MetaLearner(meta_tf.models.mlp((4, 4, 1), 2), loss=loss)
+    axes = plots.images(net, tasks.test).axes[0]
+    np.testing.assert_allclose(axes.images[0].get_array(), shown, rtol=1e-6)
+
+
 def test_images_of_a_padded_task_are_those_that_are_real():
     pixels = np.random.default_rng(0).uniform(size=[120, 8, 8, 1])
     tasks = meta_tf.tasks.from_arrays(

@@ -65,6 +65,11 @@ async function walk() {
   await (await page.$("#load-file")).uploadFile(wrong.saved);
   await page.waitForFunction(() => document.querySelector("#notice").textContent.includes("saved"));
   await note("wrong_saved");
+  await page.click("#add"); // deleted while its files are read, it does not come back
+  const [busy, others] = [await card(2), Array(4).fill(files[1]).flat()];
+  await (await busy.$("input[type=file]")).uploadFile(...others);
+  await (await busy.$(".remove")).click();
+  await new Promise((done) => setTimeout(done, 2000));
   await page.reload();
   await page.waitForSelector("html[data-ready]");
   await note("reloaded");

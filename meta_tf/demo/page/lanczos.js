@@ -5,12 +5,12 @@ const RADIUS = 3;
 
 /**
  * The middle square of a picture [height, width, channels], row after row, as [to, to, channels], in
- * float32; sums of both axes apart.
+ * float32; sums of both axes apart. Without `crop`, the whole picture, stretched.
  */
-export function resize(picture, height, width, to, channels = 1) {
-  const factor = Math.min(height, width) / to;
-  const down = filter(height, factor, to);
-  const across = filter(width, factor, to);
+export function resize(picture, height, width, to, channels = 1, crop = true) {
+  const factor = (side) => (crop ? Math.min(height, width) : side) / to;
+  const down = filter(height, factor(height), to);
+  const across = filter(width, factor(width), to);
   const line = width * channels;
   const rows = new Float32Array(to * line);
   for (let row = 0; row < to; row++) {

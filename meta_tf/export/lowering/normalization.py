@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from meta_tf.export.lowering.rules import need, rule, sizes
+from meta_tf.export.lowering.rules import need_channels_last, rule, sizes
 from meta_tf.types import Tensor
 
 _AXES = [0, 1, 2]  # batch, height, width
@@ -21,7 +21,7 @@ def batch_norm(
     op: tf.Operation, x: Tensor, gamma: Tensor, beta: Tensor, mean: Tensor, variance: Tensor
 ) -> list[Any]:
     """Value: y = γ z + β with z = (x - mean) / √(variance + ε), and the statistics."""
-    need(op, "data_format", b"NHWC")
+    need_channels_last(op)
     epsilon, unbiased = op.get_attr("epsilon"), variance
     if op.get_attr("is_training"):
         mean = tf.reduce_mean(x, _AXES)
@@ -44,7 +44,7 @@ def batch_norm_gradient(
     unused: Tensor,
 ) -> list[Any]:
     """γ r (g - mean(g) - z mean(g z)), Σ g z and Σ g, with r = 1 / √(variance + ε)."""
-    need(op, "data_format", b"NHWC")
+    need_channels_last(op)
     r = tf.math.rsqrt(variance + op.get_attr("epsilon"))
     z = (x - mean) * r
     by_gamma, by_beta = tf.reduce_sum(g * z, _AXES), tf.reduce_sum(g, _AXES)

@@ -40,11 +40,11 @@ def refuse(op: tf.Operation, why: str) -> NoReturn:
     raise Refused(f"the operation {op.type} of {op.name!r} cannot be exported: {why}")
 
 
-def need(op: tf.Operation, attribute: str, value: Any) -> None:
-    """Refuses an operation unless an attribute has the value that the rule supports."""
-    found = op.get_attr(attribute)
-    if found != value:
-        refuse(op, f"its {attribute} is {found!r}; only {value!r} is supported.")
+def need_channels_last(op: tf.Operation) -> None:
+    """Refuses an operation on images whose channels are not their last axis."""
+    found = op.get_attr("data_format")
+    if found != b"NHWC":
+        refuse(op, f"its data_format is {found!r}; only {b'NHWC'!r} is supported.")
 
 
 def known_shape(op: tf.Operation, t: Any) -> list[int]:

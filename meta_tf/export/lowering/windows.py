@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from meta_tf.export.lowering.rules import need, refuse, sizes
+from meta_tf.export.lowering.rules import need_channels_last, refuse, sizes
 from meta_tf.types import Tensor
 
 
@@ -84,7 +84,7 @@ def windows_of(op: tf.Operation, size: Any, image: Any, count: Any) -> Windows:
       image: height and width of the images.
       count: the number of windows in each direction.
     """
-    need(op, "data_format", b"NHWC")
+    need_channels_last(op)
     if None in (*image, *count):
         refuse(op, "its images have no fixed size. Use a model whose Input has one.")
     stride = tuple(op.get_attr("strides")[1:3])

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import math
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from meta_tf.checks import check_choice, check_integer, check_switch
-from meta_tf.tasks.class_source import ClassData, ClassSource, Rotations
+from meta_tf.checks import check_choice, check_integer, check_switch, few
+from meta_tf.tasks.class_source import ClassData, ClassSource, Rotations, sizes_of_splits
 from meta_tf.tasks.divide import split_by_fractions
 from meta_tf.tasks.images.picture import ImageFile
 from meta_tf.tasks.images.picture_cache import decoded_pictures, users_folder
@@ -29,12 +30,12 @@ class ImageFolder(ClassSource):
     """Tasks from your own images, with one folder per class.
 
     If `path` contains `train`, `valid` (or `val`, `validation`) and `test`, these are the
-    splits, with the class folders inside. Otherwise `path` contains the class folders, and
-    `split` divides them. Pillow reads the pictures (PNG, JPEG, GIF, WebP, BMP, TIFF …; HEIC if
-    `pillow-heif` is installed). They are rotated upright by their EXIF orientation. If a
-    file contains several pictures, the first one is used. Transparent pictures are read on
-    white, and 16-bit grey ones with the white of as many bits as the set needs. The images
-    stay in memory as uint8, or on disk if they are many. A line is printed if they lose
+    splits, with the class folders inside, each in one of them. Otherwise `path` contains the
+    class folders, and `split` divides them. Pillow reads the pictures (PNG, JPEG, GIF, WebP,
+    BMP, TIFF …; HEIC if `pillow-heif` is installed). They are rotated upright by their EXIF
+    orientation. If a file contains several pictures, the first one is used. Transparent pictures
+    are read on white, and 16-bit grey ones with the white of as many bits as the set needs. The
+    images stay in memory as uint8, or on disk if they are many. A line is printed if they lose
     colour or size, and another with the number of files that are not pictures.
 
     Args:
@@ -60,7 +61,8 @@ class ImageFolder(ClassSource):
     Raises:
       FileNotFoundError: if there is no such folder, or it contains no class folders.
       ValueError: if an image has an unsupported format or cannot be decoded, a class folder
-        has too few images or a split too few classes; the message names it.
+        has too few images or a split too few classes, or a class is in several of the splits'
+        folders; the message names it.
 
     Example:
       tasks = meta_tf.tasks.ImageFolder("my_images", ways=5, shots=1)
@@ -93,6 +95,9 @@ class ImageFolder(ClassSource):
             name: [ImageFile.at(p) for p in pictures_in(path / name, "A class folder")]
             for name in names
         }
+        counts = {name: len(of_class) for name, of_class in files.items()}
+        # Before the pictures are read, which can take minutes.
+        sizes_of_splits(counts, classes_of_splits, ways, shots, queries, train_ways, train_shots)
         if left := passed_over([path / name for name in names], above=path):
             print(left, flush=True)
         in_order = [file for of_class in files.values() for file in of_class]
@@ -106,7 +111,7 @@ class ImageFolder(ClassSource):
         if losses:
             print(f"{losses} `size` (--image_size), `channels` (--channels) change it.", flush=True)
         super().__init__(
-            ClassData(images, np.array([len(f) for f in files.values()]), list(files)),
+            ClassData(images, np.array(list(counts.values())), list(counts)),
             classes_of_splits,
             ways=ways,
             shots=shots,
@@ -159,7 +164,7 @@ def _classes_of_splits(path: Path, split: Sequence[float]) -> list[list[str]]:
     folders = set(_folders(path))
     found = {p: [n for n in _SPLIT_FOLDERS[p] if n in folders] for p in SPLITS}
     if all(len(names) == 1 for names in found.values()):
-        return [[f"{n}/{c}" for n in found[p] for c in _folders(path / n)] for p in SPLITS]
+        return _of_split_folders(path, [found[p][0] for p in SPLITS])
     if found["train"] and found["test"]:
         raise FileNotFoundError(
             f"{path} contains the folders 'train' and 'test', so it must also contain exactly one "
@@ -172,6 +177,22 @@ def _classes_of_splits(path: Path, split: Sequence[float]) -> list[list[str]]:
             "folders in them, but it contains no folder."
         )
     return split_by_fractions(sorted(folders), split)
+
+
+def _of_split_folders(path: Path, splits: Sequence[str]) -> list[list[str]]:
+    """The class folders in the folders of the splits; raises ValueError for one in several."""
+    found = [_folders(path / split) for split in splits]
+    times = Counter(name for names in found for name in names)
+    twice = sorted(name for name in times if times[name] > 1)
+    if twice:
+        raise ValueError(
+            f"The folders {', '.join(splits)} of {path} must hold different classes, as learners "
+            f"are tested on classes that they did not see. Received: {few(twice)} in several. To "
+            f"tell these apart, no training is needed: meta-tf adapt {path / splits[0]} "
+            f"{path / splits[2]}. Otherwise move each class to one of the folders."
+        )
+    pairs = zip(splits, found, strict=True)
+    return [[f"{split}/{name}" for name in names] for split, names in pairs]
 
 
 def _folders(path: Path) -> list[str]:

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import importlib
 import os
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -104,7 +105,7 @@ def pictures_in(folder: Path, name: str) -> list[Path]:
 
 
 def classes_in(folder: Path, name: str) -> Classes:
-    """The classes of a folder: its subfolders, or else its pictures, one for each class.
+    """The classes of a folder: its subfolders, or else its pictures, each of the class of its name.
 
     Raises ValueError, which calls the folder `name`, if there are fewer than two classes, a
     subfolder has no picture, or both kinds are there.
@@ -118,11 +119,12 @@ def classes_in(folder: Path, name: str) -> Classes:
             f"{folder}, which holds both: the folder {folders[0].name} and {loose[0].name}."
         )
     by_class = {path.name: pictures_in(path, name) for path in folders}
-    by_class = by_class or {path.stem: [path] for path in loose}
+    for path in loose:  # cap.jpg and cap.png are of one class
+        by_class.setdefault(path.stem, []).append(path)
     if len(by_class) < 2:
         raise ValueError(
-            f"{name} must hold at least two subfolders, one for each class. Received: {folder}, "
-            f"with {len(by_class)}."
+            f"{name} must hold at least two classes: a subfolder of pictures for each, or a "
+            f"picture. Received: {folder}, with {len(by_class)}."
         )
     files = [path for paths in by_class.values() for path in paths]
     labels = [i for i, paths in enumerate(by_class.values()) for _ in paths]
@@ -130,8 +132,11 @@ def classes_in(folder: Path, name: str) -> Classes:
 
 
 def shown_name(name: str) -> str:
-    """A file's name as text, with a replacement character for what is not UTF-8."""
-    return os.fsencode(name).decode("utf-8", "replace")
+    """A file's name as text, with a replacement character for what is not UTF-8.
+
+    Accented letters are single characters (NFC): macOS and Linux write the name "café" differently.
+    """
+    return unicodedata.normalize("NFC", os.fsencode(name).decode("utf-8", "replace"))
 
 
 def _check_folder(folder: Path, name: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from meta_tf.tasks import ImageFolder, from_arrays
+from meta_tf.tasks.images import image_folder
 
 HALVES = {"split": (0.5, 0.25, 0.25)}
 
@@ -71,6 +72,14 @@ def test_part_folders_are_the_parts(folder, tmp_path):
         ImageFolder(tmp_path / "parts")
 
 
+def test_a_class_in_two_split_folders_is_refused(folder, tmp_path):
+    for split in ("train", "val", "test"):
+        for c in range(3):
+            shutil.copytree(folder / f"class{c:02d}", tmp_path / f"parts/{split}/class{c:02d}")
+    with pytest.raises(ValueError, match=r"must hold different classes.* 'class00', 'class01'"):
+        ImageFolder(tmp_path / "parts", ways=2)
+
+
 def test_order_of_the_file_system_does_not_matter(folder, monkeypatch):
     def drawn():
         source = ImageFolder(folder, ways=3, queries=4, **HALVES)
@@ -100,7 +109,8 @@ def test_an_image_that_cannot_be_read_is_named(folder):
         ImageFolder(folder, ways=3, queries=4, **HALVES)
 
 
-def test_what_is_missing_is_named(folder, tmp_path):
+def test_what_is_missing_is_named(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(image_folder, "decoded_pictures", None)  # before any picture is read
     with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere"):
         ImageFolder(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
@@ -110,6 +120,8 @@ def test_what_is_missing_is_named(folder, tmp_path):
         ImageFolder(folder, ways=11, queries=1, **HALVES)
     with pytest.raises(ValueError, match=r"has 5 examples.*shots [+] queries = 2 [+] 4 = 6"):
         ImageFolder(folder, ways=3, shots=2, queries=4, **HALVES)
+    with pytest.raises(ValueError, match="valid split has 3 of the 20 classes"):
+        ImageFolder(folder, ways=4)
     (folder / "class99").mkdir()
     with pytest.raises(ValueError, match="class99, which has none"):
         ImageFolder(folder, ways=3, queries=4, **HALVES)

@@ -149,7 +149,7 @@ async function ask(files) {
 
 /** A picture as the network sees it, and its embedding. */
 async function see(source) {
-  const canvas = exactSquare(source, page.manifest.size);
+  const canvas = exactSquare(source, page.manifest.size, page.manifest.crop);
   source.close?.();
   return { canvas, ...(await page.network.embed(pixels(canvas, page.manifest.white))) };
 }
@@ -208,6 +208,7 @@ async function teachFiles(thing, files) {
 }
 
 async function addExample(thing, { canvas, embedding }) {
+  if (!page.things.includes(thing)) return; // deleted meanwhile
   const place = 1 + Math.max(0, ...thing.examples.map((other) => other.place));
   thing.examples.push({ id: newId(), of: thing.id, place, embedding, thumbnail: await thumbnail(canvas) });
   cardOf(thing)?.show();
@@ -407,7 +408,7 @@ async function showSeen() {
   if (seen?.file && seen.file !== page.drawn) {
     $("#chosen").width = $("#chosen").height = LARGE;
     const picture = await readPicture(seen.file);
-    $("#chosen").getContext("2d").drawImage(square(picture, LARGE), 0, 0);
+    $("#chosen").getContext("2d").drawImage(square(picture, LARGE, page.manifest.crop), 0, 0);
     picture.close();
     page.drawn = seen.file;
   }

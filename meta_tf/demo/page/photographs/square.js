@@ -1,38 +1,41 @@
-// Pictures as the network takes them: their middle square, resized as Python does it.
+// Pictures as the network takes them: their middle square (`crop`), or all of them stretched to a
+// square, resized as Python does it.
 
 import { resize } from "../lanczos.js";
 
 const MOST = 4; // times the size: what is larger is first made smaller by the browser
 
-/** The middle square of a picture or of a video's frame, on a new canvas [size, size]. */
-export function square(source, size) {
-  const { height, width, side } = sizes(source);
+/** A picture or a video's frame as a square, on a new canvas [size, size]. */
+export function square(source, size, crop) {
+  const { height, width, used } = sizes(source, crop);
   const [canvas, context] = blank(size, size);
-  const [left, top] = [(width - side) / 2, (height - side) / 2];
-  context.drawImage(source, left, top, side, side, 0, 0, size, size);
+  const [left, top] = [(width - used.width) / 2, (height - used.height) / 2];
+  context.drawImage(source, left, top, used.width, used.height, 0, 0, size, size);
   return canvas;
 }
 
 /** The same with Python's filter. */
-export function exactSquare(source, size) {
-  const { height, width, side } = sizes(source);
-  const smaller = Math.min(1, (MOST * size) / side);
-  const [rows, columns] = [Math.round(smaller * height), Math.round(smaller * width)];
+export function exactSquare(source, size, crop) {
+  const { height, width, used } = sizes(source, crop);
+  const smaller = (side, part) => Math.round(Math.min(1, (MOST * size) / part) * side);
+  const [rows, columns] = [smaller(height, used.height), smaller(width, used.width)];
   const [whole, given] = blank(rows, columns);
   given.drawImage(source, 0, 0, columns, rows);
   if (rows === size && columns === size) return whole;
   const { data } = given.getImageData(0, 0, columns, rows);
   const [canvas, context] = blank(size, size);
   // Rounds, and cuts off where the filter overshoots at edges.
-  const rounded = Uint8ClampedArray.from(resize(data, rows, columns, size, 4));
+  const rounded = Uint8ClampedArray.from(resize(data, rows, columns, size, 4, crop));
   context.putImageData(new ImageData(rounded, size), 0, 0);
   return canvas;
 }
 
-function sizes(source) {
+/** The sizes of a picture, and of the part in its middle that is used. */
+function sizes(source, crop) {
   const width = source.videoWidth ?? source.width;
   const height = source.videoHeight ?? source.height;
-  return { height, width, side: Math.min(width, height) };
+  const side = Math.min(width, height);
+  return { height, width, used: crop ? { height: side, width: side } : { height, width } };
 }
 
 function blank(height, width) {
@@ -58,7 +61,7 @@ export function pixels(canvas, white) {
 
 /** A small JPEG of a canvas, as bytes. */
 export async function thumbnail(canvas, side = 96) {
-  const blob = await new Promise((done) => square(canvas, side).toBlob(done, "image/jpeg", 0.8));
+  const blob = await new Promise((done) => square(canvas, side, true).toBlob(done, "image/jpeg", 0.8));
   return new Uint8Array(await blob.arrayBuffer());
 }
 

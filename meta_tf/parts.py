@@ -1,4 +1,4 @@
-"""The examples of a call, in batches that a network takes at a time."""
+"""Examples in batches that a network takes at a time."""
 
 from __future__ import annotations
 

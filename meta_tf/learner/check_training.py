@@ -1,4 +1,4 @@
-"""Checks the arguments of `MetaLearner.compile`."""
+"""Checks before training: the arguments of `compile`, and what `fit` needs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import Any
 
 import keras
 
+from meta_tf.batch.exact_steps import check_whole_calls
+from meta_tf.batch.spread import check_replicas
 from meta_tf.checks import check_choice, check_integer, check_switch
 
 
@@ -26,6 +28,20 @@ def check_compile(
     check_integer("steps_per_execution", options.get("steps_per_execution", 1), at_least=1)
     for name in ("run_eagerly", "auto_scale_loss"):
         check_switch(name, options.get(name, False))
+
+
+def check_fit(learner: Any, steps: int | None) -> None:
+    """Raises ValueError unless a `MetaLearner` can train, with `steps` per epoch if given."""
+    if learner.optimizer is None:
+        raise ValueError("`optimizer` must be given for `fit`. Received: compile(optimizer=None).")
+    if not learner.trainable_variables:
+        raise ValueError(
+            f"`model` must have trainable weights for `fit`. Received: {learner.model.name!r}, "
+            "which is frozen. `adapt` and `evaluate` do not need `fit`. To train, set "
+            "`trainable = True` on the layers to learn."
+        )
+    check_whole_calls(steps, learner.steps_per_execution)
+    check_replicas(learner)
 
 
 def _check_optimizer(optimizer: Any) -> None:
