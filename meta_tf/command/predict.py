@@ -41,7 +41,7 @@ def run(settings: tuple[Prediction, Output]) -> None:
     """Prints the class of each picture in `query`, and how sure the model is of it."""
     what, output = settings
     output.check()
-    set_up_device(what.device)
+    set_up_device(what.device, share_operations=True)
     fitted = load_saved(what.model, "model", AdaptedModel, "a file of meta-tf adapt --save")
     if fitted.pictures is None or fitted.input_shape is None:
         raise ValueError(
