@@ -8,7 +8,7 @@ from typing import Any
 from meta_tf.algorithms import Algorithm
 from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.checks import check_switch
-from meta_tf.data_checks.targets import wants_labels
+from meta_tf.data_checks.outputs import wants_labels
 from meta_tf.layers.table_columns import TableColumns
 from meta_tf.network.network import Network
 from meta_tf.network.standardized import (

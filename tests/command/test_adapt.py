@@ -174,6 +174,20 @@ def test_a_shipped_learner_is_evaluated_on_tasks_of_its_kind(tmp_path):
     assert f"{100 * results['mean'][1]:.2f} ±" in out
 
 
+def test_pictures_are_evaluated_in_the_size_and_range_that_the_learner_takes(tmp_path):
+    folder = noise_folder(tmp_path / "images", classes=12, each=2, size=8)
+    scaling = keras.layers.Rescaling(1 / 255)
+    model = keras.Sequential([keras.Input((6, 5, 3)), scaling, keras.layers.Flatten()])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    learner = meta_tf.MetaLearner(model, meta_tf.ProtoNet(ways=2), loss)
+    words = ["--learner=mine", "--task=images", f"--data_dir={folder}", "--ways=2"]
+    for more, channels in ([], 3), (["--channels=1"], 1):
+        _, tested = read("evaluate", [*words, *more])
+        source, _ = tested.source(learner)
+        x = next(iter(source.test.batches(1)))[0]["query_x"]
+        assert (x.shape[2:], x.dtype) == ((6, 5, channels), "uint8")  # the model scales them
+
+
 @pytest.mark.parametrize("scales", [False, True])
 def test_a_learner_is_given_pixels_as_in_training(scales, tmp_path, monkeypatch, capsys):
     for path, grey in (("first/a", 60), ("first/b", 180), ("new", 61)):
