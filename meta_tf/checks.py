@@ -77,6 +77,23 @@ def check_unmasked(name: str, value: Any) -> None:
         )
 
 
+def are_objects(value: Any) -> bool:
+    """Whether this is a NumPy array of Python objects."""
+    return isinstance(value, np.ndarray) and value.dtype.kind == "O"
+
+
+def check_no_objects(name: str, value: Any, allowed: Iterable[str] = ()) -> None:
+    """Raises ValueError for an array of Python objects, unless all are texts or allowed types."""
+    if not are_objects(value):
+        return
+    kinds = {type(each).__name__ for each in value.flat}
+    if kinds != {"str"} and (others := sorted(kinds - set(allowed))):
+        raise ValueError(
+            f"`{name}` must be an array of numbers. Received: Python objects of the types "
+            f"{', '.join(others)}. Convert them with .astype('float32')."
+        )
+
+
 def check_kind(name: str, value: Any, kind: type, wanted: str) -> None:
     """Raises ValueError unless `value` is of this type, described by `wanted`."""
     if not isinstance(value, kind):

@@ -19,7 +19,7 @@ from meta_tf.command.picture_answers import Output, answers_of, show
 from meta_tf.command.read_flags import trained_on
 from meta_tf.command.settings import Adaptation
 from meta_tf.command.strokes import SIDE, are_strokes
-from meta_tf.data_checks.targets import classes_of
+from meta_tf.data_checks.outputs import classes_of
 from meta_tf.evaluation.confusion import Confusion
 from meta_tf.files import whole_file
 from meta_tf.learner.class_names import distinct
@@ -68,7 +68,7 @@ is named independently of the others.
 
 def run(asked: Adaptation, how: Pictures, output: Output) -> None:
     """Prints the class of each picture in `query`, and how sure the learner is of it."""
-    set_up_device(asked.device)
+    set_up_device(asked.device, share_operations=True)
     classes = classes_in(Path(asked.support), "--support")
     note_ignored(classes.pictures, output.note)
     new = new_pictures(Path(asked.query), classes.names, output.note)

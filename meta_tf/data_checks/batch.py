@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.batch.sizes import SIZE_KEYS, check_sizes
-from meta_tf.checks import check_unmasked
+from meta_tf.checks import are_objects, check_no_objects, check_unmasked
 from meta_tf.data_checks.finite import require_finite
 from meta_tf.data_checks.inputs import check_input_types, wanted_of_ranges
 from meta_tf.data_checks.targets import check_target_values, check_targets, differ
@@ -42,6 +42,8 @@ def check_batch(algorithm: Algorithm, network: Network, x: Any, y: Any = None) -
     sets = {"support_x": x["support_x"], "support_y": x["support_y"], "query_x": x["query_x"]}
     if y is not None:
         sets["query_y"] = y
+    for name, value in sets.items():
+        check_no_objects(name, value)
     shapes = {name: _shape(name, value) for name, value in sets.items()}
     check_sizes(x)
     for name, shape in shapes.items():
@@ -100,8 +102,7 @@ def right_inputs(algorithm: Algorithm, network: Network, name: str, x: Any) -> T
     """Returns inputs [B, ...] as tensors, in Keras's float type, or raises ValueError."""
 
     def convert(value: Any) -> Tensor:
-        check_unmasked(name, value)
-        tensor = tf.convert_to_tensor(value)
+        tensor = _tensor(name)(value)
         return tf.cast(tensor, keras.config.floatx()) if tensor.dtype.is_floating else tensor
 
     x = keras.tree.map_structure(convert, x)
@@ -171,6 +172,11 @@ def _tensor(name: str) -> Callable[[Any], Tensor]:
         try:
             tensor = tf.convert_to_tensor(value)
         except (TypeError, ValueError) as error:
+            if hasattr(value, "to_numpy"):  # a table
+                value = value.to_numpy()
+            check_no_objects(name, value, ("bool", "int", "float"))
+            if are_objects(value):
+                return tf.constant(value.astype(keras.config.floatx()))
             first = next(iter(keras.tree.flatten(value)), None)
             if type(first).__module__.startswith("PIL."):
                 raise ValueError(

@@ -21,13 +21,12 @@ from meta_tf.batch.sizes import blank_padding, sizes_in
 from meta_tf.data_checks.batch import BATCH_KEYS, check_batch
 from meta_tf.data_checks.finite import as_error, require_finite
 from meta_tf.data_checks.inputs import wanted_of_ranges
+from meta_tf.data_checks.outputs import outputs_of, wants_labels
 from meta_tf.data_checks.targets import (
     LEAST_PROBABLE,
     MOST_PROBABLE,
     PROBABILITIES,
     check_target_values,
-    outputs_of,
-    wants_labels,
 )
 from meta_tf.network.finite import all_finite
 from meta_tf.network.losses import compares_probabilities, ignored_class

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from meta_tf.algorithms import InnerLoop, ProtoNet
-from meta_tf.data_checks.targets import classes_of
+from meta_tf.data_checks.outputs import classes_of
 from meta_tf.demo.shown import Shown
 from meta_tf.files import temporary_folder
 from meta_tf.learner import MetaLearner

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_tf.data_checks.targets import wants_labels
+from meta_tf.data_checks.outputs import wants_labels
 from meta_tf.learner import MetaLearner
 from meta_tf.learner.embedded import embedded, embeds_separately, head_of
 from meta_tf.learner.support_set import read_support_set

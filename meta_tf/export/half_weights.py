@@ -13,6 +13,7 @@ import numpy as np
 from tensorflow.lite.python import schema_py_generated as schema
 
 _FEW = 64  # numbers; fewer stay as they are
+_ROUNDING = 2.0**-11  # of a number
 _IDENTIFIER = b"TFL3"
 _DEQUANTIZE = schema.BuiltinOperator.DEQUANTIZE
 _VERSION = 3  # of that operation, the first to read float16
@@ -22,7 +23,8 @@ def with_half_weights(content: bytes) -> bytes:
     """The same LiteRT file with float16 in place of its float32 constants of many numbers.
 
     An operation after each turns it into float32 again. LiteRT runs it once, when it loads the
-    file. Constants with numbers beyond 65504, float16's largest, stay as they are.
+    file. Constants of which float16 loses more than rounding does stay as they are: numbers beyond
+    65504, its largest, or all of them near its smallest, such as the scales of large inputs.
     """
     model = schema.ModelT.InitFromPackedBuf(content)
     model.operatorCodes.append(
@@ -59,6 +61,8 @@ def _in_half(model: Any, tensor: Any) -> np.ndarray | None:
     data = model.buffers[tensor.buffer].data
     if tensor.type != schema.TensorType.FLOAT32 or data is None or len(data) < 4 * _FEW:
         return None
+    numbers = np.ascontiguousarray(data).view(np.float32)
     with np.errstate(over="ignore"):
-        half = np.ascontiguousarray(data).view(np.float32).astype(np.float16)
-    return half if np.isfinite(half).all() else None
+        half = numbers.astype(np.float16)
+    kept = np.abs(half - numbers).max() <= _ROUNDING * np.abs(numbers).max()
+    return half if kept else None

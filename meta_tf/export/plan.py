@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from meta_tf.data_checks.targets import classes_of
+from meta_tf.data_checks.outputs import classes_of
 from meta_tf.export.compare import ROUNDED_TOLERANCE, TOLERANCE, Run, compare
 from meta_tf.export.lowering import Lowered, lower
 from meta_tf.export.random_tasks import RandomTasks

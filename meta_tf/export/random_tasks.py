@@ -9,19 +9,22 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.export.lowering import inputs_of
+from meta_tf.layers.table_columns import MISSING
 from meta_tf.learner import MetaLearner
-from meta_tf.network.standardized import input_statistics
+from meta_tf.network.standardized import Statistics, input_statistics
 
 Arrays: TypeAlias = dict[str, Any]  # by name
+_GAPS = 0.1  # of the cells of a table
+_ITSELF = Statistics(np.zeros(()), np.ones(()))
 
 
 class RandomTasks:
     """Draws tasks of any size for a learner.
 
     Floats come from the normal distribution or, with `positive`, from between 0 and 1; for a
-    standardized learner, in the units of its tasks. Pictures, if the model shows their range, have
-    pixels of that range, and a tint each, so that they differ. Integers come from the vocabulary
-    that all embedding layers share, labels from the classes.
+    standardized learner, in the units of its tasks, and for a table with gaps. Pictures, if the
+    model shows their range, have pixels of that range, and a tint each, so that they differ.
+    Integers come from the vocabulary that all embedding layers share, labels from the classes.
 
     Args:
       function: the concrete function `adapt_and_predict`.
@@ -41,6 +44,7 @@ class RandomTasks:
         self._inputs = input_statistics(learner.model)
         self._white = learner.network.largest_pixel
         self._loss = learner.network.loss
+        self._gaps = 0.0 if learner.columns is None else _GAPS
 
     def draw(self, number: int, support: int, query: int, *, positive: bool = False) -> Arrays:
         """The task with this number: `support_x`, `support_y` and `query_x` by name."""
@@ -49,6 +53,11 @@ class RandomTasks:
             name: self._array(rng, spec, query if name.startswith("query_x") else support, positive)
             for name, spec in self._specs.items()
         }
+
+    def unit_of(self, output: str) -> Statistics:
+        """The unit of an output: of predictions that of the targets, if it is known."""
+        known = getattr(self._loss, "of_predictions", _ITSELF)
+        return known if output == "predictions" else _ITSELF
 
     def _array(self, rng: np.random.Generator, spec: Any, count: int, positive: bool) -> Any:
         shape = [count, *(3 if size is None else size for size in spec.shape[1:])]
@@ -64,7 +73,10 @@ class RandomTasks:
             tint = rng.random([count, 1, 1, shape[-1]])
             return (self._white * tint * rng.random(shape)).astype(dtype)
         drawn = rng.random(shape) if positive else rng.normal(size=shape)
-        return self._in_units(spec.name, drawn).astype(dtype)
+        drawn = self._in_units(spec.name, drawn)
+        if self._gaps and spec.name != "support_y":
+            drawn = np.where(rng.random(shape) < self._gaps, MISSING, drawn)
+        return drawn.astype(dtype)
 
     def _in_units(self, name: str, drawn: np.ndarray) -> np.ndarray:
         """Numbers of mean 0 and deviation 1 in the units of the tasks."""

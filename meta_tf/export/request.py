@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from meta_tf.checks import check_integer, check_switch
-from meta_tf.data_checks.targets import classes_of
+from meta_tf.data_checks.outputs import classes_of
 from meta_tf.learner import MetaLearner
 
 ROUNDED = ("float16", "int8")  # the types of weights that are not the learner's own

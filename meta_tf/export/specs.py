@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
-from meta_tf.data_checks.targets import output_shape
+from meta_tf.data_checks.outputs import output_shape
 from meta_tf.learner import MetaLearner
 from meta_tf.network.losses import is_gaussian, takes_class_numbers
 from meta_tf.network.network import Network

@@ -11,7 +11,7 @@ import tensorflow as tf
 from meta_tf.batch.sizes import cut
 from meta_tf.calibration import Calibration, fit_temperature, log_probabilities, of_class, softmax
 from meta_tf.checks import check_integer, check_number, check_seed
-from meta_tf.data_checks.targets import wants_labels
+from meta_tf.data_checks.outputs import wants_labels
 from meta_tf.layers.strangeness import Judged
 from meta_tf.learner.query_batch import depends_on_batch
 from meta_tf.network.losses import ignored_class, takes_logits

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm, InnerLoop
 from meta_tf.algorithms.embedding import EmbeddingLearner
-from meta_tf.data_checks.targets import outputs_of
+from meta_tf.data_checks.outputs import outputs_of
 from meta_tf.layers import strangeness
 from meta_tf.network.network import Network
 from meta_tf.types import Examples, Tensor, Tensors, Weights

@@ -30,7 +30,7 @@ def read_inputs(
     x: Any,
     conversion: Conversion | None = None,
 ) -> Any:
-    """Inputs [B, ...] as arrays: pictures are read, and other inputs are returned unchanged.
+    """Inputs [B, ...] as arrays: pictures and tables are read; others are returned unchanged.
 
     Args:
       network: the model.
@@ -41,6 +41,8 @@ def read_inputs(
     """
     if isinstance(x, np.ndarray | tf.Tensor) and x.dtype != np.uint8:  # the usual case, quickly
         return x
+    if hasattr(x, "to_numpy"):  # a table
+        return x.to_numpy()
     pictures = given or picture_input(network)
     return (
         x

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
 from meta_tf.data_checks.batch import check_support
-from meta_tf.data_checks.targets import outputs_of, wants_labels
+from meta_tf.data_checks.outputs import outputs_of, wants_labels
 from meta_tf.learner.class_names import numbered
 from meta_tf.learner.query_batch import depends_on_batch
 from meta_tf.learner.read_pictures import read_support

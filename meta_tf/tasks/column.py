@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import numbers
 import re
 from collections.abc import Sequence
@@ -16,7 +17,8 @@ from meta_tf.tasks.source import Kind
 
 _EXACT = 2**53  # smaller whole numbers are exact as floats
 _MOST_CATEGORIES = 100  # texts of a column that are not names of single rows
-_DATE = re.compile(r"\d{4}-\d\d?-\d\d?|\d\d?[-./]\d\d?[-./]\d{4}")
+_DATE = re.compile(r"\d{4}[-./]\d\d?[-./]\d\d?|\d\d?[-./]\d\d?[-./]\d\d(\d\d)?\b")
+_NUMBERS = (numbers.Real, Decimal)
 _MOST_CLASSES = 20  # whole numbers with more distinct values are not classes
 
 
@@ -85,7 +87,7 @@ class Column:
         def place_of(value: Any) -> int:
             if (place := texts.get(str(value))) is not None:
                 return place
-            if isinstance(value, bool) or not isinstance(value, numbers.Real | Decimal):
+            if isinstance(value, bool) or not isinstance(value, _NUMBERS):
                 return -1
             (first, *more) = same.get(float(value), [-1])
             return -1 if more else first
@@ -106,14 +108,21 @@ class Column:
 
     def _not_numbers(self, received: Any, dates: str) -> ValueError:
         """The error for a column of something else; `dates` is how to get its dates."""
-        cure = "Give numbers, or only texts, which become categories"
-        if self._kind in "mM" or "dates" in str(received):
+        given = self.values.dropna()
+        first = next((value for value in given if not _is_number(value)), given.iloc[0])
+        if isinstance(first, datetime.date):
+            dates = f"pandas.to_datetime({dates})" if self._kind == "O" else dates
+        cure = (
+            "Leave unknown cells empty, and write numbers such as 1.5; a feature may be of texts "
+            "alone, which become categories"
+        )
+        if isinstance(first, datetime.date | datetime.timedelta) or "dates" in str(received):
             cure = (
                 f"Convert it to numbers, such as ({dates} - {dates}.min()) / pandas.Timedelta('1D')"
             )
         return ValueError(
             f"The column {self.name!r} must contain numbers. Received: {received}, such as "
-            f"{str(self.values.dropna().iloc[0])!r}. {cure}, or leave it out by `features`."
+            f"{str(first)!r}. {cure}, or leave it out by `features`."
         )
 
     def check_differences(self) -> None:
@@ -184,6 +193,11 @@ class Column:
         return bool(((values == values.round()) & (values.abs() < _EXACT)).all())
 
 
+def _is_number(value: Any) -> bool:
+    """Whether this is a number, or a text of one."""
+    return number_in(value) is not None if isinstance(value, str) else isinstance(value, _NUMBERS)
+
+
 def number_in(text: str) -> float | None:
     """The number that a text is, if it is one."""
     try:
@@ -203,5 +217,8 @@ def _in_common_type(column: Any) -> Any:
         types = {"decimal": float, "floating": float, "integer": np.int64, "boolean": bool}
         found = types.get(infer_dtype(column, skipna=gaps))
         found = float if gaps and found else found
-        return column if found is None else column.astype(found)
+        try:
+            return column if found is None else column.astype(found)
+        except OverflowError:  # whole numbers beyond 64 bits
+            return column
     return column

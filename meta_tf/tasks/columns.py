@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from meta_tf.checks import few
 from meta_tf.layers.table_columns import MISSING
 from meta_tf.tasks.column import Column
 from meta_tf.tasks.read_table import read_table
@@ -49,6 +50,10 @@ class Columns:
         of_texts = sum(map(len, self.categories.values()))
         return len(self.features) - len(self.categories) + len(self.gaps) + of_texts
 
+    def described(self) -> dict[str, Any]:
+        """What a user of an export needs to make rows: these attributes, and the number of gaps."""
+        return {**dataclasses.asdict(self), "missing": MISSING}
+
     def rows(self, data: Any) -> np.ndarray:
         """Rows of a table as a learner takes them, float32 [n, F].
 
@@ -65,6 +70,30 @@ class Columns:
             for name in self.features
         ]
         return np.stack(made, 1).astype(np.float32)
+
+    def print_news(self, data: Any) -> None:
+        """Prints a line for unknown texts of a column, and for gaps where training had none.
+
+        `data` is as in `from_table`.
+        """
+        table = read_table(data)
+        for name in (name for name in self.features if name in table.columns):
+            column, known = Column(table, name), self.categories.get(name)
+            if known is not None:
+                unknown = column.stored[column.coded(known) == -1].astype(str)
+                if len(unknown):
+                    print(
+                        f"{name!r} has texts that training did not have, in {len(unknown)} of "
+                        f"{len(table)} rows: {few(sorted(set(unknown)))}. They count as none of "
+                        "its categories.",
+                        flush=True,
+                    )
+            elif name not in self.gaps and (empty := int(column.stored.isna().sum())):
+                print(
+                    f"{name!r} is empty in {empty} of {len(table)} rows, and never was in "
+                    "training: the mean of training takes the place of these.",
+                    flush=True,
+                )
 
     def targets(self, data: Any) -> Any:
         """The targets of rows: numbers [n, 1], or names of classes [n].

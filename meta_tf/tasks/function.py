@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from meta_tf.checks import check_integer, check_switch
+from meta_tf.tasks.check_function import (
+    WrongTaskError,
+    check_seeding,
+    check_shapes,
+    check_task,
+    tuple_of_four,
+    wrong_task,
+)
 from meta_tf.tasks.simulated import Simulation
 from meta_tf.tasks.source import Kind, Source
 from meta_tf.tasks.split import Split
 from meta_tf.types import Batch
 
 TaskFunction = Callable[[Any], tuple[Any, Any, Any, Any]]
-_NAMES = ("support_x", "support_y", "query_x", "query_y")
 _RESOLUTION = 2**23  # a float32 uniform number is a multiple of 1 / this
-_SEEDS_TRIED = 8
 
 
 def from_function(
@@ -78,8 +83,8 @@ def from_function(
         )
     task = _called(fn) if numpy else _compiled(fn)
     first = task(tf.constant([0, 0]))
-    _check_task(first, ways)
-    _check_seeding(task, "np.random.default_rng(seed)" if numpy else "tf.random.stateless_…")
+    check_task(first, ways)
+    check_seeding(task, "np.random.default_rng(seed)" if numpy else "tf.random.stateless_…")
     specs = tf.nest.map_structure(lambda t: tf.TensorSpec(t.shape, t.dtype), first)
     make = _simulated(fn, workers, specs) if numpy else None
 
@@ -118,39 +123,32 @@ def _called(fn: TaskFunction) -> Callable[[tf.Tensor], Any]:
         try:
             made = fn(seed.numpy())
         except Exception as error:
-            raise _wrong(f"Calling it failed with {type(error).__name__}: {error}") from error
-        return tf.nest.map_structure(_converted, _tuple_of_four(made))
+            raise wrong_task(f"Calling it failed with {type(error).__name__}: {error}") from error
+        return tf.nest.map_structure(_converted, tuple_of_four(made))
 
     return task
-
-
-def _tuple_of_four(made: Any) -> tuple[Any, Any, Any, Any]:
-    if not isinstance(made, tuple) or len(made) != len(_NAMES):
-        got = f"a tuple of {len(made)}" if isinstance(made, tuple) else type(made).__name__
-        raise _wrong(f"It returned {got}")
-    return made
 
 
 def _compiled(fn: TaskFunction) -> Any:
     """The concrete function of `fn`, with its tensors converted to the types of a batch."""
 
     def converted(seed: tf.Tensor) -> tuple[Any, ...]:
-        return tf.nest.map_structure(_converted, _tuple_of_four(fn(seed)))
+        return tf.nest.map_structure(_converted, tuple_of_four(fn(seed)))
 
     try:
         task = tf.function(converted).get_concrete_function(tf.TensorSpec([2], tf.int32))
-    except _Wrong:
+    except WrongTaskError:
         raise
     except Exception as error:
         text = " ".join(str(error).split())
-        if "_Wrong: " in text:  # AutoGraph wraps it
-            raise _Wrong(text.partition("_Wrong: ")[2]) from None
-        raise _wrong(
+        if "WrongTaskError: " in text:  # AutoGraph wraps it
+            raise WrongTaskError(text.partition("WrongTaskError: ")[2]) from None
+        raise wrong_task(
             f"Compiling it failed with {type(error).__name__}: {text.rstrip('.')}. On the seed and "
             "all values derived from it, use only TensorFlow operations; for a function of NumPy, "
             "pass numpy=True"
         ) from error
-    _check_shapes(task.structured_outputs)
+    check_shapes(task.structured_outputs)
     return task
 
 
@@ -160,63 +158,4 @@ def _converted(value: Any) -> tf.Tensor:
         return tf.cast(value, tf.float32)
     if value.dtype.is_integer:
         return tf.cast(value, tf.int32)
-    raise _wrong(f"It returned a tensor of dtype {value.dtype.name}, not floats or integers")
-
-
-def _check_shapes(task: tuple[Any, ...]) -> None:
-    for name, structure in zip(_NAMES, task, strict=True):
-        for spec in tf.nest.flatten(structure):
-            if not spec.shape.is_fully_defined():
-                raise _wrong(f"Its {name} has no fixed shape: {spec.shape}; use tf.ensure_shape")
-
-
-def _check_task(task: tuple[Any, ...], ways: int | None) -> None:
-    """Checks the values of one task, and that its tensors fit together."""
-    for name, structure in zip(_NAMES, task, strict=True):
-        for value in tf.nest.flatten(structure):
-            if value.dtype.is_floating and not bool(tf.reduce_all(tf.math.is_finite(value))):
-                raise _wrong(f"Its {name} contains NaN or infinity")
-    for name, inputs, targets in zip(("support", "query"), task[::2], task[1::2], strict=True):
-        if not isinstance(targets, tf.Tensor):
-            raise _wrong(f"Its {name}_y is not a single tensor")
-        shapes = [tuple(value.shape) for value in [*tf.nest.flatten(inputs), targets]]
-        if () in shapes or len({shape[0] for shape in shapes}) != 1 or not shapes[0][0]:
-            raise _wrong(f"Its {name} set has different numbers of inputs and targets: {shapes}")
-        if ways is None and not targets.dtype.is_floating:
-            raise _wrong(f"Its {name}_y is {targets.dtype.name}; for classification pass `ways`")
-        if ways is not None:
-            whole = targets.dtype.is_integer and targets.shape.rank == 1
-            if not whole or not all(0 <= label < ways for label in targets.numpy()):
-                raise _wrong(f"Its {name}_y are not class numbers 0 … {ways - 1}, [n]: {targets}")
-
-
-def _check_seeding(task: Callable[[tf.Tensor], Any], draw: str) -> None:
-    """Checks that the values of a task depend on the seed, and on nothing else."""
-    tasks = [task(tf.constant([i, i + 1])) for i in range(_SEEDS_TRIED)]
-    shapes = [[tuple(t.shape) for t in tf.nest.flatten(made)] for made in tasks]
-    for other in shapes:
-        if other != shapes[0]:
-            raise _wrong(f"It returned other shapes for another seed: {shapes[0]} and {other}")
-    if not _equal(tasks[0], task(tf.constant([0, 1]))):
-        raise _wrong(f"The same seed gave two different tasks; draw from the seed, with {draw}")
-    if all(_equal(tasks[0], other) for other in tasks[1:]):
-        raise _wrong(
-            f"{_SEEDS_TRIED} seeds gave the same task; draw from the seed, with {draw}, since "
-            "other random numbers may be drawn only once"
-        )
-
-
-def _equal(task: Any, other: Any) -> bool:
-    pairs = zip(tf.nest.flatten(task), tf.nest.flatten(other), strict=True)
-    return all(np.array_equal(a, b) for a, b in pairs)
-
-
-class _Wrong(ValueError):
-    """An error in the user's function, with its description."""
-
-
-def _wrong(fault: str) -> _Wrong:
-    return _Wrong(
-        "`fn` must map a seed, int32 [2], to (support_x, support_y, query_x, query_y) of one "
-        f"task, [S, ...], [S, ...], [Q, ...], [Q, ...]. {fault}."
-    )
+    raise wrong_task(f"It returned a tensor of dtype {value.dtype.name}, not floats or integers")

@@ -107,6 +107,7 @@ def from_table(
         columns = dataclasses.replace(
             columns, features=tuple(names), target=targets.name, group=groups.name
         )
+        columns.print_news(table)
         y = columns.labels(table) if columns.classes else targets.in_float32()
         if columns.classes and len(np.unique(y)) < len(columns.classes):
             received = ", ".join(sorted(set(targets.texts())))

@@ -15,6 +15,7 @@ from meta_tf.export.random_tasks import RandomTasks
 from meta_tf.export.refused import Refused
 from meta_tf.export.request import Request
 from meta_tf.layers import strangeness
+from meta_tf.network.standardized import StandardizedLoss
 from tests.exported import litert_signatures, needs_litert
 
 IN_CI = ("pooling", "norms")  # with the conformance rows, rules of most kinds
@@ -92,11 +93,13 @@ def test_float16_takes_less_room_and_says_how_far_off_it_is(tmp_path, capsys):
 @needs_litert
 @pytest.mark.slow
 def test_float16_rounds_many_numbers_and_not_single_ones(tmp_path):
-    """0.1 and 1e12 are no numbers of float16, and multiples of 2⁻⁷ up to 8 are."""
+    """0.1 and 1e12 are no numbers of float16, multiples of 2⁻⁷ up to 8 are; 1e-9 of them is 0."""
     kernel = np.random.default_rng(0).integers(-1024, 1024, [30, 40]) / 128
+    small = (1e-9 * kernel).astype("float32")
 
     def compute(*, x):
-        return {"y": tf.clip_by_value(x @ tf.constant(kernel, tf.float32), 0.1, 1e12)}
+        y = tf.clip_by_value(x @ tf.constant(kernel, tf.float32), 0.1, 1e12)
+        return {"y": y, "z": x @ tf.constant(small)}
 
     spec = tf.TensorSpec([None, 30], tf.float32, "x")
     function = tf.function(compute, autograph=False).get_concrete_function(x=spec)
@@ -104,7 +107,9 @@ def test_float16_rounds_many_numbers_and_not_single_ones(tmp_path):
     requests = {half: Request(float16=half) for half in (True, False)}
     files = {half: litert._convert({"y": function}, r) for half, r in requests.items()}
     assert len(files[False]) - len(files[True]) > 2 * kernel.size - 600  # what describes them
-    found = {half: litert._Runner(file).run("y", {"x": x})["y"] for half, file in files.items()}
+    outputs = {half: litert._Runner(file).run("y", {"x": x}) for half, file in files.items()}
+    np.testing.assert_array_equal(outputs[True]["z"], outputs[False]["z"])
+    found = {half: each["y"] for half, each in outputs.items()}
     np.testing.assert_array_equal(found[True], found[False])
     np.testing.assert_allclose(found[True], np.maximum(x @ kernel, 0.1), rtol=1e-5)
     assert found[True].max() > 65504 and found[True].min() == np.float32(0.1)
@@ -299,6 +304,28 @@ def test_the_difference_is_that_of_the_predictions():
     assert compare(run, functions, tasks, [(3, 2)], 4e-4) == pytest.approx(3e-4, rel=1e-2)
 
 
+def test_the_difference_of_a_table_is_in_standard_units():
+    """Targets of 10⁶ ± 100: a hundredth of their deviation is 10⁻⁶ of the largest prediction."""
+    loss = StandardizedLoss(keras.losses.MeanSquaredError(), [1e6], [100.0])
+    model = keras.Sequential([keras.Input([2]), layers.Dense(1), layers.Rescaling(100.0, 1e6)])
+    functions, tasks = three_functions(meta_tf.MetaLearner(model, meta_tf.MAML(0.01), loss), None)
+
+    def shifted(deviations):
+        def run(name, inputs):
+            outputs = functions[name](**{n: tf.constant(a) for n, a in inputs.items()})
+            return {
+                n: t.numpy() + np.float32(100 * deviations if n == "predictions" else 0)
+                for n, t in outputs.items()
+            }
+
+        return run
+
+    for deviations in (0.0, 0.002):  # float32 has steps of 1/16 at 10⁶, so 0.2 are last bits
+        assert compare(shifted(deviations), functions, tasks, [(3, 2)], 1e-4) == 0
+    with pytest.raises(Refused, match="predictions"):
+        compare(shifted(0.01), functions, tasks, [(3, 2)], 1e-4)
+
+
 @pytest.mark.parametrize("shift, unseen", [(1.0, -1e9), (0.0, -100.0), (0.0, np.nan)])
 def test_classes_without_an_example_do_not_hide_a_difference(shift, unseen):
     """Their logits are -1e9, beside which all others are small; -65504 says the same."""
@@ -330,13 +357,13 @@ def test_what_is_not_finite_is_not_compared():
         compare(lambda name, inputs: {}, functions, tasks, [(3, 2)], 1e-4)
 
 
-def three_functions(learner):
+def three_functions(learner, classes=3):
     from meta_tf.export.signatures import Signatures
     from meta_tf.export.specs import input_specs, target_spec
 
     inputs = input_specs(learner.algorithm, learner.network, None)
     functions = Signatures(learner, inputs, target_spec(learner, inputs, None), 3, 2).three()
-    return functions, RandomTasks(functions["adapt_and_predict"], learner, 3)
+    return functions, RandomTasks(functions["adapt_and_predict"], learner, classes)
 
 
 def test_sizes_follow_from_the_learner():

@@ -51,6 +51,19 @@ def test_all_adapted_models_share_one_program():
     assert learner._functions.predict.function.experimental_get_tracing_count() == 1
 
 
+def test_tables_and_arrays_of_objects_are_their_numbers():
+    pandas = pytest.importorskip("pandas")
+    learner, numbers = make_learner(), np.array([[0.5, 2, 1], [1.5, 3, 0]])
+    table = pandas.DataFrame(numbers, columns=list("abc")).astype({"b": int, "c": bool})
+    expected = learner.adapt(numbers, [0, 1]).predict(numbers, verbose=0)
+    for same in (table, numbers.astype(object)):
+        fitted = learner.adapt(same, [0, 1])
+        np.testing.assert_array_equal(fitted.predict(same, verbose=0), expected)
+        np.testing.assert_array_equal(fitted.predict_one_by_one(same), expected)
+    with pytest.raises(ValueError, match=r"`x` must be an array of numbers.* types str"):
+        fitted.predict(table.assign(b="new"))
+
+
 def test_support_and_query_sets_of_any_size_take_two_traces():
     learner = make_learner()
     x, y = np.random.default_rng(0).normal(size=[9, 3]).astype("float32"), np.arange(9) % 2

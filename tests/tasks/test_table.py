@@ -1,5 +1,6 @@
 """Tasks from tables; they need pandas, the extra `table`."""
 
+import datetime
 import json
 from decimal import Decimal
 
@@ -114,7 +115,13 @@ def changed(**columns):
         ({"features": ["dose", "patient"]}, "`features` must not contain the group"),
         ({"features": ["dose", "dose"]}, "`features` must not repeat a column. Received: 'dose'"),
         ({"features": []}, "at least one column"),
-        (changed(dose=["low", 1] * 100), "'dose' must contain numbers.*only texts, which become"),
+        (changed(dose=["low", 1] * 100), "'dose' must contain numbers.*'low'.*texts alone, which"),
+        (changed(dose=[1, "low"] * 100), "'dose' must contain numbers.*'low'"),
+        (changed(dose=10**30), "'dose' must contain numbers. Received: object, such as '1000000"),
+        (
+            changed(dose=datetime.date(2026, 1, 2)),
+            r"numbers.*\(pandas.to_datetime\(table\['dose'\]\)",
+        ),
         (
             changed(dose=[f"dose {i}" for i in range(200)]),
             "'dose' must hold at most 100 different texts. Received: 200",
@@ -127,7 +134,10 @@ def changed(**columns):
             changed(dose=[f"2026-01-{i % 28 + 1:02}" for i in range(200)]),
             r"'dose' must contain numbers. Received: dates as .*to_datetime\(table\['dose'\]\) - ",
         ),
-        (changed(dose="24.12.2026"), "'dose' must contain numbers. Received: dates as texts"),
+        *(
+            (changed(dose=date), "'dose' must contain numbers. Received: dates as texts")
+            for date in ("24.12.2026", "2026/12/24", "24.12.26")
+        ),
         (changed(dose=np.nan), "'dose', in which 200 of 200 rows are empty"),
         (
             changed(dose=np.r_[np.inf, np.ones(199)]),

@@ -255,6 +255,7 @@ SPLITS = {
     "`query_x` must hold at least one": {"query_x": X["query_x"][:, :0]},
     "class names": {"support_y": np.array([["a"] * 5] * 4)},
     "`support_x` must be an array": {"support_x": "pictures"},
+    r"`query_x` must .* of the types float": {"query_x": X["query_x"].astype(object)},
     "'support_sizes'. Did you mean 'support_size'": {"support_sizes": np.ones(4, int)},
     "Received: 'names'. Leave it out": {"names": Y},
 }
@@ -264,6 +265,7 @@ TARGETS = {
     "`query_y` must hold class numbers": {"query_y": Y + 2},
     "`query_y` must hold class": {"query_y": Y - 1},
     "`query_y` must begin with a task axis": {"query_y": Y[:, 0]},
+    r"`query_y` must .* of the types int": {"query_y": Y.astype(object)},
 }
 BATCHES = [
     *[
@@ -294,6 +296,7 @@ SUPPORT = [
     (np.array([[0.0, 1, 2j]]), [0], "`support_x` must be real numbers"),
     ([[0.0, 1, 2]], [1j], "`support_y` must be real numbers"),
     (np.ma.masked_greater([[0.0, 1, 2]], 1), [0], "`support_x` must not be masked"),
+    (np.array([[0.0, None, 2]]), [0], r"`support_x` must .* types NoneType.*astype\('float32"),
     ([[0.0, 1, 2]], [3], "below 2"),
     ([[0.0, 1, 2]], [-1], "class numbers"),
     ([[0.0, 1, 2]], [0.5], "class numbers"),
