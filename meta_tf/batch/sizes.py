@@ -113,6 +113,11 @@ def cut(task: dict[str, Tensors]) -> dict[str, Tensors]:
     return real
 
 
+def task_of(batch: dict[str, Tensors], number: int | Tensor) -> dict[str, Tensors]:
+    """The task with this number in a batch, without its padding."""
+    return cut(tf.nest.map_structure(lambda t: t[number], batch))
+
+
 def padded(predictions: Tensors, task: dict[str, Tensors], axis: int = 0) -> Tensors:
     """Predictions for a task's real queries, padded with zeros to the number of rows of `query_x`.
 
@@ -143,7 +148,7 @@ def each_by_itself(fn: Callable[[dict[str, Tensors]], Any], tasks: dict[str, Ten
     """
 
     def body(t: Tensor) -> tuple[Tensor]:
-        task = cut(tf.nest.map_structure(lambda x: x[t], tasks))
+        task = task_of(tasks, t)
         fn(tf.nest.map_structure(lambda x: x[tf.newaxis], task))
         return (t + 1,)
 
