@@ -118,7 +118,7 @@ class Fit:
 def set_threads(work: Work) -> None:
     """As in `train.py`: one task per core is faster than kernels on all cores, except in XLA."""
     compiled = ("mlp", "in_context", "transformer")
-    set_up_device("cpu", compiled=work.network in compiled)
+    set_up_device("cpu", share_operations=work.network in compiled)
 
 
 def learner(work: Work, settings: dict) -> meta_tf.MetaLearner:

@@ -26,7 +26,7 @@ _HOPS = 101
 
 def build(work: Work, settings: dict) -> Pinned:
     os.sched_setaffinity(0, {settings["core"]})
-    set_up_device("cpu", compiled=work.network == "mlp")
+    set_up_device("cpu", share_operations=work.network == "mlp")
     with _strategy(settings).scope():
         fit = ours.Fit(dataclasses.replace(work, per_call=1), settings)
     return Pinned(fit)

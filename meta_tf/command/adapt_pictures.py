@@ -68,7 +68,7 @@ is named independently of the others.
 
 def run(asked: Adaptation, how: Pictures, output: Output) -> None:
     """Prints the class of each picture in `query`, and how sure the learner is of it."""
-    set_up_device(asked.device)
+    set_up_device(asked.device, share_operations=True)
     classes = classes_in(Path(asked.support), "--support")
     note_ignored(classes.pictures, output.note)
     new = new_pictures(Path(asked.query), classes.names, output.note)

@@ -19,20 +19,21 @@ from meta_tf.evaluation.evaluate import AT_ONCE
 from meta_tf.evaluation.metrics import TaskInterval, TaskMean
 from meta_tf.learner.check_steps import check_steps
 from meta_tf.run.settings import Training
-from meta_tf.tasks.columns import Columns
 
 
 def build_tasks(
-    task: Choice, sizes: TrainingSizes | None = None, columns: Columns | None = None
+    task: Choice,
+    sizes: TrainingSizes | None = None,
+    learner: meta_tf.MetaLearner | None = None,
 ) -> meta_tf.tasks.Source:
     """The source of the tasks, whose training tasks can have other sizes.
 
-    `columns`: those that a learner of a table knows.
+    `learner`: a trained one, which decides what the flags leave open.
     """
     takes = task.component.takes
     more: dict[str, Any] = {}
-    if columns is not None and task.component.is_built_in:
-        more["columns"] = columns
+    if learner is not None and task.component.is_built_in:
+        more = _known_to(learner)
     # A source whose own default is None chooses the number itself.
     if "shots" in takes and "queries" in takes and takes["queries"].default is not None:
         more["queries"] = largest(task.value("shots"))
@@ -43,6 +44,17 @@ def build_tasks(
         task = dataclasses.replace(task, given={**task.given, **own})
         source.train = _source(task, **more).train
     return source
+
+
+def _known_to(learner: meta_tf.MetaLearner) -> dict[str, Any]:
+    """The arguments of tables and pictures that a learner needs."""
+    if learner.columns is not None:
+        return {"columns": learner.columns}
+    if (takes := learner.pictures) is None:
+        return {}
+    height, width = takes.size
+    size = height if height == width else takes.size
+    return {"size": size, "channels": takes.channels, "scale": takes.white == 1}
 
 
 def _source(task: Choice, **more: Any) -> meta_tf.tasks.Source:

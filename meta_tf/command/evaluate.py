@@ -83,7 +83,7 @@ def run(asked: tuple[Evaluation, Tested]) -> None:
         check_writable("--output", how.output)
     set_up_device(how.device)
     learner = load(how.learner)
-    source, known = tested.source(learner.columns)
+    source, known = tested.source(learner)
     split, number = to_evaluate(source, how.eval_tasks)
     with renamed({"`steps`": "--eval_steps"}):
         evaluation = meta_tf.evaluate(

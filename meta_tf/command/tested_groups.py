@@ -16,7 +16,6 @@ from meta_tf.command.seen_classes import own_name, seen_by
 from meta_tf.command.settings import Choice
 from meta_tf.tasks.class_split import joined as joined_classes
 from meta_tf.tasks.column import number_in
-from meta_tf.tasks.columns import Columns
 from meta_tf.tasks.group_split import joined
 
 _ANY = (1 / 3, 1 / 3, 1 / 3)  # so that three groups are enough
@@ -40,23 +39,24 @@ class Tested:
     known: bool = True
     seen: frozenset[str] = frozenset()
 
-    def source(self, columns: Columns | None) -> tuple[meta_tf.tasks.Source, Any]:
+    def source(self, learner: meta_tf.MetaLearner) -> tuple[meta_tf.tasks.Source, Any]:
         """The tasks, and the `baselines` for `evaluate`: the training groups where they are known.
 
         It prints which groups of a table, or classes of pictures, are evaluated.
         """
         if self.task.name == "images":
-            return self._of_pictures(), True
+            return self._of_pictures(learner), True
         if self.all_groups:
-            return self._of_all(columns)
-        source = build_tasks(self.task, columns=columns)
+            return self._of_all(learner)
+        source = build_tasks(self.task, learner=learner)
         if self.task.name == "table":
             print(self._of_split(source), flush=True)
         return source, source.train
 
-    def _of_pictures(self) -> meta_tf.tasks.Source:
+    def _of_pictures(self, learner: meta_tf.MetaLearner) -> meta_tf.tasks.Source:
         turned = self.task.value("rotations") == "classes"  # only training classes are turned
-        source: Any = build_tasks(_with(self.task, rotations=None) if turned else self.task)
+        task = _with(self.task, rotations=None) if turned else self.task
+        source: Any = build_tasks(task, learner=learner)
         parts = source.train, source.valid, source.test
         names = [name for part in parts for name in part.classes]
         what = f"{len(source.test.classes)} of {len(names)} classes: a split by their names"
@@ -77,9 +77,9 @@ class Tested:
         print(f"Evaluating {what}.", flush=True)
         return source
 
-    def _of_all(self, columns: Columns | None) -> tuple[meta_tf.tasks.Source, Any]:
-        source: Any = build_tasks(_with(self.task, split=_ANY), columns=columns)
-        trained = self._trained(columns)
+    def _of_all(self, learner: meta_tf.MetaLearner) -> tuple[meta_tf.tasks.Source, Any]:
+        source: Any = build_tasks(_with(self.task, split=_ANY), learner=learner)
+        trained = self._trained(learner)
         parts = source.train, source.valid, source.test
         names = {name for part in parts for name in part.groups}
         had: set[str] = set()
@@ -104,12 +104,12 @@ class Tested:
         source.test = joined(parts, without=seen)
         return source, trained.train if trained else True
 
-    def _trained(self, columns: Columns | None) -> Any:
+    def _trained(self, learner: meta_tf.MetaLearner) -> Any:
         """The tasks of the training; None if they are not known, or their table is gone."""
         if self.trained is None:
             return None
         try:
-            return build_tasks(self.trained, columns=columns)
+            return build_tasks(self.trained, learner=learner)
         except ValueError as error:
             print(
                 "The groups of the training cannot be read, so groups with their names are "

@@ -80,7 +80,7 @@ def run(train: Train | Auto) -> None:
     # XLA compiles neither convolutions nor algorithms that solve equations.
     algorithm = train.algorithm
     compiled = has_inner_loop(algorithm.component) or algorithm.name == "in_context"
-    set_up_device(training.device, compiled and train.model.name == "mlp")
+    set_up_device(training.device, share_operations=compiled and train.model.name == "mlp")
     workers = set_up_strategy(training)
     keras.config.set_dtype_policy(training.precision)
     keras.utils.set_random_seed(training.seed)

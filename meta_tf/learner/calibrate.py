@@ -13,7 +13,7 @@ from meta_tf.checks import check_integer, check_number, check_seed
 from meta_tf.data_checks.outputs import wants_labels
 from meta_tf.layers.strangeness import Judged
 from meta_tf.learner.query_batch import depends_on_batch
-from meta_tf.network.losses import ignored_class, takes_logits
+from meta_tf.network.losses import ignored_class, loss_name, takes_logits
 from meta_tf.tasks.columns import check_columns
 from meta_tf.types import Tensor, Tensors
 
@@ -34,7 +34,7 @@ def calibrated(
         raise ValueError(
             "`calibrate` needs a learner that classifies: one with the loss "
             "keras.losses.SparseCategoricalCrossentropy. Received: the loss "
-            f"{learner.network.loss!r}."
+            f"{loss_name(learner.network.loss)}."
         )
     if tasks_number is not None:
         check_integer("tasks_number", tasks_number, at_least=1)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from meta_tf.gaussian import GaussianLoss
 from meta_tf.layers.table_columns import MISSING, TableColumns
+from meta_tf.network.loss_config import loss_settings, written_loss
 from meta_tf.network.losses import is_of_keras, loss_function, loss_name
 from meta_tf.pixels import STANDARDIZE
 from meta_tf.types import Tensor
@@ -182,7 +183,7 @@ class StandardizedLoss(keras.losses.Loss):
     @property
     def _fn_kwargs(self) -> dict[str, Any]:
         # `write_parts` uses it to reject files that would lose the loss's settings.
-        return getattr(self.loss, "_fn_kwargs", {})
+        return loss_settings(self.loss)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         function = getattr(self.loss, "call", self.loss)
@@ -191,7 +192,7 @@ class StandardizedLoss(keras.losses.Loss):
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         config.pop("reduction")  # `loss` has it
-        loss = keras.saving.serialize_keras_object(self.loss)
+        loss = written_loss(self.loss)
         numbers = {name: v.tolist() for name, v in self.of_targets._asdict().items()}
         return {**config, "loss": loss, **numbers}
 

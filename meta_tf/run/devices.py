@@ -12,16 +12,16 @@ from meta_tf.run.settings import Training
 from meta_tf.run.workers import Workers
 
 
-def set_up_device(device: str, compiled: bool = False) -> None:
+def set_up_device(device: str, *, share_operations: bool = False) -> None:
     """Sets the device and the number of threads.
 
-    One task per core is faster than operations that run on all cores.
+    With many tasks, one task per core is faster than operations that run on all cores: `ALPaCA`
+    takes twice as long with those, on two cores.
 
     Args:
       device: `"auto"` for a GPU if there is one, `"cpu"` or `"gpu"`.
-      compiled: whether XLA compiles the tasks. Its programs use the threads of an operation.
-        Other operations become slower with several threads: `ALPaCA`, which is not compiled, takes
-        twice as long on two cores.
+      share_operations: whether an operation runs on all cores. It is faster for tasks that XLA
+        compiles, whose program has no other threads, and for a single task with many photographs.
 
     Raises:
       ValueError: if `device` is `"gpu"` and there is none.
@@ -41,7 +41,7 @@ def set_up_device(device: str, compiled: bool = False) -> None:
     # call, which takes a fifth of the time if tasks have few images.
     os.environ.setdefault("TF_MKL_OPTIMIZE_PRIMITIVE_MEMUSE", "false")
     with contextlib.suppress(RuntimeError):  # too late: TensorFlow has started its threads
-        tf.config.threading.set_intra_op_parallelism_threads(cores() if compiled else 1)
+        tf.config.threading.set_intra_op_parallelism_threads(cores() if share_operations else 1)
         tf.config.threading.set_inter_op_parallelism_threads(cores())
 
 

@@ -83,6 +83,7 @@ WRONG = [
     (["adapt", "support", "query", "--invert=maybe"], ["--invert", "maybe", "auto"]),
     (["adapt", "support", "query", "--level=0.8"], ["--level", "only for tables", "0.8"]),
     (["adapt", "a.csv", "b.csv", "--json"], ["--json", "only for pictures", "a table"]),
+    (["predict", "x.keras", "b.csv", "--json"], ["--json", "only for pictures", "--query is a"]),
     (["export", "--learner=omniglot_5way_1shot"], ["--output"]),
     (["export", "--output=saved"], ["--learner"]),
     (["export", "--learner=nothing", "--output=x", "--format=page"], ["--format", "page"]),
@@ -171,6 +172,20 @@ def test_a_shipped_learner_is_evaluated_on_tasks_of_its_kind(tmp_path):
     # 20 ways and 1 query of a class are the learner's; by hand 3 ways.
     assert (results["ways"], results["queries"], results["steps"]) == (3, 1, [0, 1])
     assert f"{100 * results['mean'][1]:.2f} ±" in out
+
+
+def test_pictures_are_evaluated_in_the_size_and_range_that_the_learner_takes(tmp_path):
+    folder = noise_folder(tmp_path / "images", classes=12, each=2, size=8)
+    scaling = keras.layers.Rescaling(1 / 255)
+    model = keras.Sequential([keras.Input((6, 5, 3)), scaling, keras.layers.Flatten()])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    learner = meta_tf.MetaLearner(model, meta_tf.ProtoNet(ways=2), loss)
+    words = ["--learner=mine", "--task=images", f"--data_dir={folder}", "--ways=2"]
+    for more, channels in ([], 3), (["--channels=1"], 1):
+        _, tested = read("evaluate", [*words, *more])
+        source, _ = tested.source(learner)
+        x = next(iter(source.test.batches(1)))[0]["query_x"]
+        assert (x.shape[2:], x.dtype) == ((6, 5, channels), "uint8")  # the model scales them
 
 
 @pytest.mark.parametrize("scales", [False, True])

@@ -35,7 +35,7 @@ def learner():
 @pytest.fixture
 def in_process(monkeypatch):
     """Lets the command run in the process of the tests, which has set up its devices."""
-    monkeypatch.setattr("meta_tf.command.train.set_up_device", lambda device, compiled: None)
+    monkeypatch.setattr("meta_tf.command.train.set_up_device", lambda device, **threads: None)
 
 
 def fit(learner, log, epochs=2, per_call=1):

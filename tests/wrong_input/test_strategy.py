@@ -61,7 +61,7 @@ def test_no_cluster_at_all_is_told_by_the_command(monkeypatch, capsys, text):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     if text is not None:
         monkeypatch.setenv("TF_CONFIG", text)
-    monkeypatch.setattr("meta_tf.command.train.set_up_device", lambda device, compiled: None)
+    monkeypatch.setattr("meta_tf.command.train.set_up_device", lambda device, **threads: None)
     assert main(["train", "--strategy=multi_worker"]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "needs the environment variable TF_CONFIG" in line and "Received: none." in line
