@@ -6,9 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from meta_tf.batch.sizes import cut
+from meta_tf.batch.sizes import task_of
 from meta_tf.calibration import Calibration, fit_temperature, log_probabilities, of_class, softmax
 from meta_tf.checks import check_integer, check_number, check_seed
 from meta_tf.data_checks.outputs import wants_labels
@@ -120,7 +119,7 @@ def tasks_of(split: Any, number: int, seed: int) -> Iterator[dict[str, Tensors]]
     check_seed("seed", seed)
     done = 0
     for x, y in split.batches(1, seed=seed):
-        yield cut(tf.nest.map_structure(lambda t: t[0], {**x, "query_y": y}))
+        yield task_of({**x, "query_y": y}, 0)
         done += 1
         if done == number:
             return
