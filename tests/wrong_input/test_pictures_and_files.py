@@ -269,10 +269,10 @@ def test_all_that_pillow_opens_is_read_and_what_is_no_picture_is_counted(tmp_pat
     found = classes_in(tmp_path, "--support").pictures
     assert len(found) == 6 * len(endings)
     assert len(PictureInput((28, 28), 1).read(found)) == len(found)
-    line = "12 files are ignored (not a picture directly in a class folder): a/more, a/notes.txt, "
+    line = "12 files are ignored (not a picture directly in a class folder): a/more/, a/notes.txt, "
     notes = []
     note_ignored(found, notes.append)
-    assert notes == [line + "b/more, …."]
+    assert notes == [line + "b/more/, …."]
 
 
 def test_a_name_may_be_wrong_about_the_kind():
