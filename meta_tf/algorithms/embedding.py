@@ -14,7 +14,7 @@ from meta_tf.network.check_loss import check_nothing_ignored
 from meta_tf.network.losses import loss_name, takes_probabilities
 from meta_tf.network.masks import check_no_mask
 from meta_tf.network.network import Network
-from meta_tf.network.standardized import StandardizedLoss
+from meta_tf.network.standardized_loss import StandardizedLoss
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 
