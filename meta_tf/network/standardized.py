@@ -94,13 +94,14 @@ def standardized_model(
     the model, which is not changed. Without statistics of `outputs`, these stay as they are.
     `example_shape` is for a model that does not declare its inputs. For a table, `columns` is what
     `TableColumns` takes, which is the first layer then. Raises ValueError if the model has several
-    inputs or outputs, or if the statistics do not fit.
+    inputs or outputs, or a layer that masks or normalizes them, or if the statistics do not fit.
     """
     if standardize_layer(model) is not None:
         raise ValueError(
             "The model must not be standardized already. Received: a model with a layer named "
             f"{STANDARDIZE!r}. Build a new learner to standardize by other tasks."
         )
+    _check_layers(model)
     if columns is None:
         first = _rescaling(1 / inputs.deviation, -inputs.mean / inputs.deviation, STANDARDIZE)
         shape = _input_shape(model, inputs) or example_shape
@@ -132,6 +133,21 @@ def input_statistics(model: keras.Model) -> Statistics | None:
         return None
     scale, offset = (np.asarray(v) for v in (layer.scale, layer.offset))
     return Statistics(-offset / scale, 1 / scale)
+
+
+def _check_layers(model: keras.Model) -> None:
+    """Raises ValueError for a layer whose numbers are of inputs in their own units."""
+    units = keras.layers.Masking, keras.layers.Normalization
+    layer = next((one for one in model._flatten_layers() if isinstance(one, units)), None)
+    if layer is None:
+        return
+    cure = "Leave it out, or do not standardize"
+    if isinstance(layer, keras.layers.Masking):
+        cure = f"Scale the examples yourself, except for those of {layer.mask_value:g}"
+    raise ValueError(
+        "The model must not contain a layer that takes inputs in their own units. Received: "
+        f"{model.name!r} with {type(layer).__name__}, which would get standard units. {cure}."
+    )
 
 
 def _check_width(model: keras.Model, first: TableColumns) -> None:
