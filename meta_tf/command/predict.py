@@ -52,7 +52,7 @@ def run(settings: tuple[Prediction, Output, Rows]) -> None:
         check_unset("--query", "pictures", dataclasses.replace(output, output=None))
     else:
         check_unset("--query", "tables", rows)
-    set_up_device(what.device, share_operations=True)
+    set_up_device(what.device, share_operations=not is_table)
     fitted = load_saved(what.model, "model", AdaptedModel, "a file of meta-tf adapt --save")
     if is_table:
         adapt_table.predict(fitted, what.query, rows, output.output)

@@ -386,7 +386,7 @@ class AdaptedModel(keras.Model):
             raise ValueError(
                 "Probabilities need a learner that classifies: one with the loss "
                 "keras.losses.SparseCategoricalCrossentropy. Received: a model learned with "
-                f"{loss!r}."
+                f"{loss_name(loss)}."
             )
         return probabilities_of(loss, outputs, self.temperature)
 

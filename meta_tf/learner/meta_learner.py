@@ -228,7 +228,8 @@ class MetaLearner(keras.Model):
 
         Raises:
           ValueError: if the learner is already standardized, the examples are not floats, `loss`
-            changes its meaning with the units, or the model's inputs are not the examples.
+            changes its meaning with the units, the model's inputs are not the examples, or a layer
+            takes these in their own units, such as `Masking` or `Normalization`.
 
         Example:
           >>> patient = np.arange(300) % 30
