@@ -310,7 +310,7 @@ def test_names_that_are_not_utf8_are_read_and_shown(tmp_path):
 def few_test_classes(tmp_path):
     for part, classes in (("train", 6), ("valid", 2), ("test", 2)):
         for number in range(classes):
-            folder = tmp_path / part / f"c{number}"
+            folder = tmp_path / part / f"{part}{number}"
             folder.mkdir(parents=True)
             for i in range(3):
                 (folder / f"{i}.png").write_bytes(KINDS["png"])

@@ -81,8 +81,9 @@ class PictureInput:
 
         Args:
           pictures: a folder, whose pictures are read in alphabetical order; the path of a file; a
-            PIL picture; an array of uint8 [height, width] or [height, width, 1 or 3], from 0 to 255;
-            or a list or an array of several. EXIF's orientation is applied, and transparent parts become white.
+            PIL picture; an array of uint8 [height, width] or [height, width, 1 or 3], from 0 to
+            255; or a list or an array of several. EXIF's orientation is applied, and transparent
+            parts become white.
           name: the name of the argument, for errors.
           conversion: counts what they lose; see `conversion`.
 
