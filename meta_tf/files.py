@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 
 @contextlib.contextmanager
@@ -214,3 +216,20 @@ _LEFT = re.compile(r"\.([0-9a-f]{32}-|saved_model\.)")
 
 def _beside(path: Path) -> Path:
     return path.with_name(f".{uuid.uuid4().hex}-{path.name}")
+
+
+def write_json_beside(exported: Path, name: str, content: Any) -> None:
+    """Writes what is known about an export as JSON; removes an earlier file for None.
+
+    Args:
+      exported: a SavedModel, which has a folder for such files, or another folder or file.
+      name: what the content is: the file is `assets.extra/NAME.json`, or `EXPORTED.NAME.json`.
+      content: what JSON can express, or None.
+    """
+    path = exported.with_name(f"{exported.name}.{name}.json")
+    if (exported / "saved_model.pb").exists():
+        path = exported / "assets.extra" / f"{name}.json"
+    if content is None:
+        path.unlink(missing_ok=True)
+    else:
+        write_text(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")

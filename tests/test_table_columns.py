@@ -340,13 +340,43 @@ def test_classes_come_with_their_probabilities(table, tmp_path):
     one = table[table["patient"] == "p8"]
     one[:4].to_csv(tmp_path / "known.csv", index=False)
     one[4:][["dose"]].to_csv(tmp_path / "new.csv", index=False)
-    asked = Adaptation(tmp_path / "known.csv", tmp_path / "new.csv", tmp_path / "learner.keras")
+    names = ("known.csv", "new.csv", "learner.keras")
+    asked = Adaptation(*(tmp_path / name for name in names), save=tmp_path / "adapted.keras")
     adapt_table.run(asked, Rows(), tmp_path / "answers.csv")
     answers = pandas.read_csv(tmp_path / "answers.csv")
+    adapted = keras.models.load_model(tmp_path / "adapted.keras")
+    adapt_table.predict(adapted, tmp_path / "new.csv", Rows(), tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_text() == (tmp_path / "answers.csv").read_text()
     fitted = learner.adapt(tasks.columns.rows(one[:4]), one["ill"][:4].to_numpy(str))
     expected = fitted.predict_proba(tasks.columns.rows(one[4:]))
     np.testing.assert_allclose(answers[["p(no)", "p(yes)"]], expected, rtol=1e-4)
     assert list(answers["predicted_ill"]) == [("no", "yes")[i] for i in expected.argmax(-1)]
+
+
+def test_a_model_of_one_group_predicts_it_alone(files, trained):
+    learner = trained[0]
+    x, y = np.zeros([2, 3], "float32"), np.zeros([2, 1], "float32")
+    with pytest.raises(ValueError, match=r"--query must .* one group .*: 2 groups .* 'patient'"):
+        adapt_table.predict(learner.adapt(x, y), files / "new.csv", Rows(), None)
+    other = meta_tf.MetaLearner(meta_tf.models.mlp(3), meta_tf.MAML(), "mse")
+    with pytest.raises(ValueError, match="--model must be one of a learner of tables"):
+        adapt_table.predict(other.adapt(x, y), files / "new.csv", Rows(), None)
+
+
+def test_an_export_of_one_task_describes_its_inputs_and_its_logits(trained, tmp_path):
+    x, y = np.zeros([2, 3], "float32"), np.zeros([2, 1], "float32")
+    fitted = trained[0].adapt(x, y)
+    fitted.export(tmp_path / "numbers", verbose=False)
+    about = {p.stem: json.loads(p.read_text()) for p in (tmp_path / "numbers").glob("*/*.json")}
+    assert about == {"columns": json.loads(json.dumps(fitted.columns.described()))}
+    assert about["columns"]["missing"] == MISSING
+    body = meta_tf.models.mlp(3, None, (3,))
+    learner = meta_tf.MetaLearner(body, meta_tf.ProtoNet(2), SPARSE)
+    learner.calibration = meta_tf.Calibration({(2, 1): 1.5}, {(2, 1): 0.0}, 0.05)
+    fitted = learner.adapt(x, [0, 1])
+    fitted.export(tmp_path / "logits", verbose=False)
+    told = (tmp_path / "logits" / "assets.extra" / "temperature.json").read_text()
+    assert json.loads(told) == fitted.temperature == pytest.approx(1.5)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
+from meta_tf.network.standardized_loss import StandardizedLoss
 from tests.learners import CE, classifier, make_batch, make_learner
 from tests.marks import exhaustive, slow
 
@@ -257,6 +258,7 @@ def test_a_loss_that_forgets_a_setting_is_refused_by_all_of_them(way, tmp_path):
     [
         (keras.losses.CosineSimilarity(axis=0), "axis", 0),
         (keras.losses.Huber(delta=0.3), "delta", 0.3),
+        (StandardizedLoss(keras.losses.Huber(delta=0.3), [0.0], [2.0]), "delta", 0.3),
         (keras.losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.2), "axis", -1),
     ],
 )

@@ -1,4 +1,4 @@
-"""Limits `fit`, `evaluate` and `predict` to the requested number of batches.
+"""Limits `evaluate` and `predict` to the requested number of batches.
 
 Keras rounds the number up to whole calls of `steps_per_execution` batches, and replaces 0 by
 another number.
@@ -60,17 +60,6 @@ def check_numbers(options: Mapping[str, Any]) -> None:
     for name in _NUMBERS:
         if options.get(name) is not None:
             check_integer(name, options[name], 1, "or None")
-
-
-def check_whole_calls(steps: int | None, per_call: int) -> None:
-    """Raises ValueError if `fit` would make more outer steps than an epoch has."""
-    if steps is not None and steps % per_call:
-        raise ValueError(
-            "`steps_per_epoch` must be a multiple of `steps_per_execution`, because each call into "
-            f"TensorFlow takes that many batches. Received: steps_per_epoch={steps} and "
-            f"steps_per_execution={per_call}. Choose another number, or compile with another "
-            "`steps_per_execution`."
-        )
 
 
 def _first(batches: Any, count: int) -> Any:

@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from meta_tf.checks import check_choice
 from meta_tf.network.graph_nodes import graph_nodes, keep_tasks_apart, operations
+from meta_tf.network.masks import kept
 from meta_tf.types import Tensor, Tensors
 
 SumFunction: TypeAlias = Callable[[Any], tuple[Tensors, Tensors]]
@@ -197,7 +198,7 @@ def _vectorized(
     def run(tasks: Tensors, counted: Tensor | None = None) -> tuple[Tensors, Tensors]:
         each, total = _all_at_once(one, tasks)
         if counted is not None:
-            total = tf.nest.map_structure(lambda t: _where(counted, t), total)
+            total = tf.nest.map_structure(lambda t: kept(t, counted), total)
         return each, tf.nest.map_structure(lambda t: tf.reduce_sum(t, 0), total)
 
     program = tf.function(run, jit_compile=compiled or None, autograph=False)
@@ -237,11 +238,6 @@ def _parts(count: int, shares: int, equal: bool) -> list[_Part]:
     lasts = [min(first + size, count) for first in range(0, count, size)]
     again = size * len(lasts) - count
     return [_Part(last - size, last, again if last == count else 0) for last in lasts]
-
-
-def _where(counted: Tensor, t: Tensor) -> Tensor:
-    """`t` [T, ...], with zeros for the tasks that are not counted."""
-    return tf.where(tf.reshape(counted, [-1, *[1] * (t.shape.rank - 1)]), t, tf.zeros_like(t))
 
 
 def _shares(tasks: Tensors, most: int) -> int:

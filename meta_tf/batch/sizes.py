@@ -18,6 +18,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from meta_tf.network.masks import kept
 from meta_tf.require import require
 from meta_tf.types import Tensor, Tensors
 
@@ -93,7 +94,7 @@ def blank_padding(x: dict[str, Tensors]) -> dict[str, Tensors]:
         with tf.control_dependencies([check for check in checks if check is not None]):
             real = tf.sequence_mask(size, rows)  # [T, S]
         for key in sets:
-            blanked[key] = tf.nest.map_structure(lambda t, real=real: _where(real, t), x[key])
+            blanked[key] = tf.nest.map_structure(lambda t, real=real: kept(t, real), x[key])
     return blanked
 
 
@@ -110,6 +111,11 @@ def cut(task: dict[str, Tensors]) -> dict[str, Tensors]:
             size = task[of]
             real[name] = tf.nest.map_structure(lambda t, size=size: t[:size], task[name])
     return real
+
+
+def task_of(batch: dict[str, Tensors], number: int | Tensor) -> dict[str, Tensors]:
+    """The task with this number in a batch, without its padding."""
+    return cut(tf.nest.map_structure(lambda t: t[number], batch))
 
 
 def padded(predictions: Tensors, task: dict[str, Tensors], axis: int = 0) -> Tensors:
@@ -142,7 +148,7 @@ def each_by_itself(fn: Callable[[dict[str, Tensors]], Any], tasks: dict[str, Ten
     """
 
     def body(t: Tensor) -> tuple[Tensor]:
-        task = cut(tf.nest.map_structure(lambda x: x[t], tasks))
+        task = task_of(tasks, t)
         fn(tf.nest.map_structure(lambda x: x[tf.newaxis], task))
         return (t + 1,)
 
@@ -153,11 +159,3 @@ def each_by_itself(fn: Callable[[dict[str, Tensors]], Any], tasks: dict[str, Ten
 def _rows(tensors: Tensors, axis: int) -> int | Tensor:
     first = tf.nest.flatten(tensors)[0]
     return tf.shape(first)[axis] if first.shape[axis] is None else first.shape[axis]
-
-
-def _where(real: Tensor, tensor: Tensor) -> Tensor:
-    """The tensor [T, S, ...] where `real` [T, S] is true, zeros elsewhere."""
-    tensor = tf.convert_to_tensor(tensor)
-    for _ in range(tensor.shape.rank - 2):
-        real = real[..., tf.newaxis]
-    return tf.where(real, tensor, tf.zeros_like(tensor))

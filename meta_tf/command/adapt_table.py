@@ -35,6 +35,11 @@ class Rows:
 
     level: Annotated[float, Above(0)] = 0.9
 
+    def check(self) -> None:
+        """Raises ValueError for a level that is no probability below 1."""
+        if self.level >= 1:
+            raise ValueError(f"--level must be below 1. Received: --level={self.level}.")
+
 
 EXAMPLES = """
   meta-tf adapt measured.csv new.csv --learner=runs/table --output=answers.csv
@@ -46,8 +51,7 @@ is learned by itself.
 
 def run(asked: Adaptation, rows: Rows, output: str | Path | None) -> None:
     """Prints a prediction for each row of `query`, with an interval or probabilities."""
-    if rows.level >= 1:
-        raise ValueError(f"--level must be below 1. Received: --level={rows.level}.")
+    rows.check()
     with renamed({"`data`": "--support"}):
         support = read_table(asked.support)
     with renamed({"`data`": "--query"}):
@@ -72,16 +76,32 @@ def run(asked: Adaptation, rows: Rows, output: str | Path | None) -> None:
     answers = as_written(asked.query)
     for known, new in pairs:
         fitted = _adapted(learner, columns, support[known], asked)
-        for name, values in _predicted(fitted, columns, query[new], rows.level).items():
-            answers.loc[new, _not_in(query.columns, name)] = values
-    print(_shown(answers, query, columns))
-    if output:
-        write_text(output, answers.to_csv(index=False, lineterminator="\n"))
-        print(f"Written to {output}.")
+        _answer(answers, fitted, query, new, rows.level)
+    _show(answers, query, columns, output)
     if asked.save:
         with whole_file(asked.save) as part:
             fitted.save(part)
         print(f"Saved to {asked.save}.")
+
+
+def predict(
+    fitted: meta_tf.AdaptedModel, given: str | Path, rows: Rows, output: str | Path | None
+) -> None:
+    """Prints a prediction for each row of a table, by a model that has learned its group."""
+    rows.check()
+    columns = fitted.columns
+    if columns is None:
+        raise ValueError("--model must be one of a learner of tables. Received: another model.")
+    with renamed({"`data`": "--query"}):
+        query, answers = read_table(given), as_written(given)
+    if columns.group in query.columns and (number := query[columns.group].nunique()) > 1:
+        raise ValueError(
+            "--query must have rows of the one group that --model has learned. Received: "
+            f"{number} groups in the column {columns.group!r}."
+        )
+    columns.print_news(query)
+    _answer(answers, fitted, query, np.ones(len(query), bool), rows.level)
+    _show(answers, query, columns, output)
 
 
 def _groups(support: Any, query: Any, columns: Columns) -> list[tuple[Any, Any]]:
@@ -127,10 +147,15 @@ def _adapted(
     return learner.adapt(x, y, asked.eval_steps, class_names=columns.classes or None)
 
 
-def _predicted(
-    fitted: meta_tf.AdaptedModel, columns: Columns, query: Any, level: float
-) -> dict[str, Any]:
+def _answer(answers: Any, fitted: meta_tf.AdaptedModel, query: Any, new: Any, level: float) -> None:
+    """Writes the predictions for the rows `new` of `query` into new columns of `answers`."""
+    for name, values in _predicted(fitted, query[new], level).items():
+        answers.loc[new, _not_in(query.columns, name)] = values
+
+
+def _predicted(fitted: meta_tf.AdaptedModel, query: Any, level: float) -> dict[str, Any]:
     """The new columns: a prediction with its interval, or a class with its probabilities."""
+    columns: Any = fitted.columns
     try:
         x = columns.rows(query)
     except ValueError as error:
@@ -147,10 +172,25 @@ def _predicted(
     return found
 
 
-def _shown(answers: Any, query: Any, columns: Columns) -> str:
-    """The first rows: the group, if there is one, and what is new."""
+def _show(answers: Any, query: Any, columns: Columns, output: str | Path | None) -> None:
+    """Prints the first rows: the group, if there is one, and what is new; writes all rows."""
     own = [name for name in (columns.group,) if name in query.columns]
     new = [name for name in answers.columns if name not in query.columns]
-    more = len(answers) - _MOST_SHOWN
-    text = answers[[*own, *new]].head(_MOST_SHOWN).to_string(float_format="{:.6g}".format)
-    return text + (f"\n… and {more} more rows" if more > 0 else "")
+    print(answers[[*own, *new]].head(_MOST_SHOWN).to_string(float_format="{:.6g}".format))
+    if (more := len(answers) - _MOST_SHOWN) > 0:
+        print(f"… and {more} more rows")
+    if output:
+        write_text(output, answers.to_csv(index=False, lineterminator="\n"))
+        print(f"Written to {output}.")
+
+
+def check_unset(flag: str, only_for: str, *settings: Any) -> None:
+    """Raises ValueError for a setting that means nothing for the data that a flag names."""
+    for one in settings:
+        for field in dataclasses.fields(one):
+            value = getattr(one, field.name)
+            if value != field.default:
+                raise ValueError(
+                    f"--{field.name} is only for {only_for}. Received: {value!r}, and {flag} "
+                    f"is {'a table' if only_for == 'pictures' else 'no table'}. Leave it out."
+                )

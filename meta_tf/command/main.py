@@ -26,7 +26,7 @@ COMMANDS = {
     "train": "Trains a meta-learner, evaluates it on new tasks and exports it.",
     "evaluate": "Measures how well a trained learner learns new tasks.",
     "adapt": "Learns classes from a few pictures of each, and names new pictures.",
-    "predict": "Names new pictures with a model that adapt saved.",
+    "predict": "Predicts new examples with a model that adapt saved.",
     "export": "Writes a trained learner for TensorFlow alone, or for a device without it.",
     "demo": "Shows a page that learns what you draw, in your browser alone.",
 }

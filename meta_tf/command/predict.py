@@ -1,10 +1,12 @@
-"""`meta-tf predict`: names new pictures with a model that `meta-tf adapt` saved."""
+"""`meta-tf predict`: predicts new examples with a model that `meta-tf adapt` saved."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
 
+from meta_tf.command import adapt_table
+from meta_tf.command.adapt_table import SUFFIXES, Rows, check_unset
 from meta_tf.command.learners import load_saved
 from meta_tf.command.new_pictures import inputs_of, new_pictures
 from meta_tf.command.picture_answers import Output, answers_of, show
@@ -19,7 +21,7 @@ class Prediction:
 
     Args:
       model: a .keras file that `meta-tf adapt --save` wrote, or an adapted model saved in Python.
-      query: a folder of new pictures, or one picture.
+      query: a folder of new pictures, one picture, or a table.
       device: where to compute; "auto" is a GPU if there is one.
     """
 
@@ -28,21 +30,33 @@ class Prediction:
     device: Device = "auto"
 
 
-GROUPS = {"prediction": [Prediction, "--import"], "the answers": [Output]}
+GROUPS = {
+    "prediction": [Prediction, "--import"],
+    "the answers": [Output],
+    "tables": [Rows],
+}
 EXAMPLES = """
   meta-tf adapt my_photos new_photos --save=adapted.keras
   meta-tf predict adapted.keras other_photos --output=answers.csv
 Pictures are read as in the adaptation. Subfolders of QUERY with the names of classes are labels:
-the command then says how many answers are right.
+the command then says how many answers are right. A table has rows of the group that was learned.
 """
 
 
-def run(settings: tuple[Prediction, Output]) -> None:
-    """Prints the class of each picture in `query`, and how sure the model is of it."""
-    what, output = settings
+def run(settings: tuple[Prediction, Output, Rows]) -> None:
+    """Prints a prediction for each example in `query`, and how sure the model is of it."""
+    what, output, rows = settings
     output.check()
-    set_up_device(what.device, share_operations=True)
+    is_table = Path(what.query).suffix.lower() in SUFFIXES
+    if is_table:
+        check_unset("--query", "pictures", dataclasses.replace(output, output=None))
+    else:
+        check_unset("--query", "tables", rows)
+    set_up_device(what.device, share_operations=not is_table)
     fitted = load_saved(what.model, "model", AdaptedModel, "a file of meta-tf adapt --save")
+    if is_table:
+        adapt_table.predict(fitted, what.query, rows, output.output)
+        return
     if fitted.pictures is None or fitted.input_shape is None:
         raise ValueError(
             "--model must take pictures of a fixed size. Received: "

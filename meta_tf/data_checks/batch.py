@@ -124,10 +124,14 @@ def check_inputs(
     check_input_types(network, name, value, spec)
     declared = [tuple(t.shape) for t in keras.tree.flatten(spec)]
     given = [tuple(t.shape) for t in keras.tree.flatten(value)]
-    if len(given) != len(declared):
+    named = isinstance(spec, dict)
+    keys = set(value) if isinstance(value, dict) else set()
+    if len(given) != len(declared) or (named and keys != set(spec)):
+        inputs = f"a dict of {', '.join(map(repr, sorted(spec)))}" if named else len(declared)
+        received = f"a dict of {', '.join(map(repr, sorted(keys)))}" if keys else "no dict"
         raise ValueError(
-            f"`{name}` must have the structure of the model's {len(declared)} inputs. "
-            f"Received: {len(given)} tensors."
+            f"`{name}` must have the structure of the model's inputs: {inputs}. Received: "
+            f"{received if named else f'{len(given)} tensors'}."
         )
     front = "[T, S, ...]" if axes == 2 else "[S, ...], without a task axis"
     for one, wanted in zip(given, declared, strict=True):

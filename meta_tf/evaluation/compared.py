@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from meta_tf.batch.sizes import cut, sizes_in
+from meta_tf.batch.sizes import sizes_in, task_of
 from meta_tf.calibration import softmax
 from meta_tf.evaluation import baselines
 from meta_tf.evaluation.metrics import mean_and_interval, of_groups
@@ -78,7 +78,7 @@ class Compared:
             self._add(*(t[:tasks] for t in (*(x[name] for name in names), y)))
             return
         for task in range(tasks):
-            one = cut({name: t[task] for name, t in {**x, "query_y": y}.items()})
+            one = task_of({**x, "query_y": y}, task)
             self._add(*(one[name][tf.newaxis] for name in (*names, "query_y")))
 
     def against(self, values: np.ndarray, groups: int | None) -> dict[str, Baseline]:
@@ -180,7 +180,8 @@ def sentence(metric: str, rows: dict[str, Baseline], shown: Callable[..., str]) 
         return f"The learner beats the best of them, {name}, by {by}."
     if gain < -best.difference_ci95:
         return f"The learner does not beat {name}, which is better by {by}."
-    return f"The learner does not clearly beat {name}: the difference is {by}."
+    word = "better" if gain > 0 else "worse"
+    return f"The learner does not clearly beat {name}: it is {word} by {by}."
 
 
 def _frozen_body(model: keras.Model) -> keras.Model | None:

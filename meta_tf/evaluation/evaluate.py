@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from meta_tf.algorithms import Algorithm
-from meta_tf.batch.sizes import cut, sizes_in
+from meta_tf.batch.sizes import sizes_in, task_of
 from meta_tf.checks import check_choice, check_integer, check_seed, check_switch
 from meta_tf.evaluation.compared import Compared, comparable
 from meta_tf.evaluation.measured import measured, valid_batches
@@ -170,7 +170,7 @@ class _Beside:
         if self.sureness:
             sets = {"support_y": x["support_y"], "query_y": y, "predictions": predictions[:, -1]}
             for task in range(tasks):
-                one = cut({name: t[task] for name, t in {**sets, **sizes_in(x)}.items()})
+                one = task_of({**sets, **sizes_in(x)}, task)
                 self.sureness.add(self._probabilities(one), one["query_y"].numpy())
 
     def _probabilities(self, task: dict[str, Tensor]) -> np.ndarray:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
-from meta_tf.files import write_text
-from meta_tf.layers.table_columns import MISSING
+from meta_tf.files import write_json_beside
 from meta_tf.learner import MetaLearner
 from meta_tf.learner.calibrate import classifies
 from meta_tf.learner.query_batch import depends_on_batch
@@ -28,7 +25,7 @@ def described(learner: MetaLearner) -> dict[str, dict[str, Any] | None]:
         ("columns", "temperature", "thresholds")
     )
     if learner.columns is not None:
-        found["columns"] = {**dataclasses.asdict(learner.columns), "missing": MISSING}
+        found["columns"] = learner.columns.described()
     calibration = learner.calibration
     if calibration is not None and classifies(learner):
         if takes_logits(learner.network.loss):
@@ -44,8 +41,4 @@ def write_beside(exported: Path, learner: MetaLearner) -> None:
     Removes those of an earlier export that this one does not have.
     """
     for name, description in described(learner).items():
-        path = exported.with_name(f"{exported.name}.{name}.json")
-        if description is None:
-            path.unlink(missing_ok=True)
-        else:
-            write_text(path, json.dumps(description, ensure_ascii=False, indent=2) + "\n")
+        write_json_beside(exported, name, description)

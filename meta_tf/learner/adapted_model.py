@@ -19,11 +19,11 @@ from meta_tf.calibration import Calibration
 from meta_tf.checks import check_number, check_text
 from meta_tf.data_checks.batch import check_inputs, check_ranges, right_inputs
 from meta_tf.data_checks.finite import require_finite
+from meta_tf.files import write_json_beside
 from meta_tf.forks import check_not_forked
 from meta_tf.layers import strangeness
 from meta_tf.layers.strangeness import Judged
 from meta_tf.learner.calibrate import probabilities_of
-from meta_tf.learner.class_names import write_class_names
 from meta_tf.learner.compiled import (
     TaskFunctions,
     check_unchanged,
@@ -42,6 +42,7 @@ from meta_tf.learner.keras_file import (
 )
 from meta_tf.learner.query_batch import depends_on_batch, in_batch
 from meta_tf.learner.read_pictures import picture_input, read_inputs
+from meta_tf.learner.standardize import columns_of
 from meta_tf.learner.task_values import TaskValues
 from meta_tf.network.layer_state import (
     load_layer_assets,
@@ -51,10 +52,11 @@ from meta_tf.network.layer_state import (
     save_layers,
     tables_of,
 )
-from meta_tf.network.losses import chooses_class, is_gaussian, loss_name
+from meta_tf.network.losses import chooses_class, is_gaussian, loss_name, takes_logits
 from meta_tf.network.masks import unpacked
 from meta_tf.network.network import Network
 from meta_tf.parts import AT_ONCE, in_parts, joined, map_parts, number_of
+from meta_tf.tasks.columns import Columns
 from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.types import Examples, Tensors, Weights
 
@@ -197,6 +199,11 @@ class AdaptedModel(keras.Model):
         """What is known about the task besides its weights, as arguments of the constructor."""
         names = ("class_names", "classes", "calibration", "temperature", "threshold")
         return {name: getattr(self, name) for name in (*names, "largest_input")}
+
+    @property
+    def columns(self) -> Columns | None:
+        """The columns of the table that the learner was trained on; see `MetaLearner.columns`."""
+        return columns_of(self.network)
 
     @property
     def pictures(self) -> PictureInput | None:
@@ -379,7 +386,7 @@ class AdaptedModel(keras.Model):
             raise ValueError(
                 "Probabilities need a learner that classifies: one with the loss "
                 "keras.losses.SparseCategoricalCrossentropy. Received: a model learned with "
-                f"{loss!r}."
+                f"{loss_name(loss)}."
             )
         return probabilities_of(loss, outputs, self.temperature)
 
@@ -434,8 +441,9 @@ class AdaptedModel(keras.Model):
     ) -> None:
         """Exports as `keras.Model.export` does, with the inputs that the model declares.
 
-        Class names, if there are any, are in `assets.extra/class_names.json` of a SavedModel, and
-        in `FILE.class_names.json` beside other files.
+        JSON files in `assets.extra` of a SavedModel, or `FILE.NAME.json` beside other files, hold
+        `class_names`, if there are any; `columns`, what rows of a table are in numbers; and
+        `temperature`, by which to divide the logits of a calibrated learner.
         """
         from meta_tf.export.specs import input_specs  # it stands above the learner
 
@@ -443,8 +451,13 @@ class AdaptedModel(keras.Model):
             input_signature = [input_specs(self.algorithm, self.network, None)]
         self._tables = tables_of(self.network.model)  # TensorFlow finds them as an attribute
         super().export(filepath, format, verbose, input_signature, **options)
-        if self.class_names:
-            write_class_names(Path(filepath), self.class_names)
+        divided = self.calibration is not None and takes_logits(self.network.loss)
+        for name, content in {
+            "class_names": list(self.class_names) or None,
+            "columns": self.columns and self.columns.described(),
+            "temperature": self.temperature if divided else None,
+        }.items():
+            write_json_beside(Path(filepath), name, content)
 
     def compute_output_spec(self, inputs: Tensors, training: bool = False) -> Tensors:
         spec = self.algorithm.output_spec(self.network, inputs)

@@ -6,15 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from meta_tf.batch.sizes import cut
+from meta_tf.batch.sizes import task_of
 from meta_tf.calibration import Calibration, fit_temperature, log_probabilities, of_class, softmax
 from meta_tf.checks import check_integer, check_number, check_seed
 from meta_tf.data_checks.outputs import wants_labels
 from meta_tf.layers.strangeness import Judged
 from meta_tf.learner.query_batch import depends_on_batch
-from meta_tf.network.losses import ignored_class, takes_logits
+from meta_tf.network.losses import ignored_class, loss_name, takes_logits
 from meta_tf.tasks.columns import check_columns
 from meta_tf.types import Tensor, Tensors
 
@@ -35,7 +34,7 @@ def calibrated(
         raise ValueError(
             "`calibrate` needs a learner that classifies: one with the loss "
             "keras.losses.SparseCategoricalCrossentropy. Received: the loss "
-            f"{learner.network.loss!r}."
+            f"{loss_name(learner.network.loss)}."
         )
     if tasks_number is not None:
         check_integer("tasks_number", tasks_number, at_least=1)
@@ -120,7 +119,7 @@ def tasks_of(split: Any, number: int, seed: int) -> Iterator[dict[str, Tensors]]
     check_seed("seed", seed)
     done = 0
     for x, y in split.batches(1, seed=seed):
-        yield cut(tf.nest.map_structure(lambda t: t[0], {**x, "query_y": y}))
+        yield task_of({**x, "query_y": y}, 0)
         done += 1
         if done == number:
             return

@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 
-from meta_tf.batch.exact_steps import check_whole_calls
 from meta_tf.batch.spread import check_replicas
 from meta_tf.checks import check_choice, check_integer, check_switch
 
@@ -40,7 +39,14 @@ def check_fit(learner: Any, steps: int | None) -> None:
             "which is frozen. `adapt` and `evaluate` do not need `fit`. To train, set "
             "`trainable = True` on the layers to learn."
         )
-    check_whole_calls(steps, learner.steps_per_execution)
+    per_call = learner.steps_per_execution
+    if steps is not None and steps % per_call:
+        raise ValueError(
+            "`steps_per_epoch` must be a multiple of `steps_per_execution`, because each call into "
+            f"TensorFlow takes that many batches. Received: steps_per_epoch={steps} and "
+            f"steps_per_execution={per_call}. Choose another number, or compile with another "
+            "`steps_per_execution`."
+        )
     check_replicas(learner)
 
 

@@ -1,15 +1,11 @@
-"""Class names of one task, in place of class numbers, and beside an export."""
+"""Class names of one task, in place of class numbers."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from meta_tf.files import write_text
 
 
 def numbered(support_y: Any, class_names: Sequence[str] | None) -> tuple[Any, tuple[str, ...]]:
@@ -54,20 +50,6 @@ def numbered(support_y: Any, class_names: Sequence[str] | None) -> tuple[Any, tu
     number = {name: i for i, name in enumerate(names)}
     numbers = [number[name] for name in values.reshape(-1).tolist()]
     return np.array(numbers, "int32").reshape(values.shape), names
-
-
-def write_class_names(exported: Path, names: Sequence[str]) -> Path:
-    """Writes the names as a JSON list in the order of the class numbers; returns its path.
-
-    Args:
-      exported: a SavedModel, which has a folder for such files, or a file.
-      names: the names.
-    """
-    path = exported.with_name(f"{exported.name}.class_names.json")
-    if exported.is_dir():
-        path = exported / "assets.extra" / "class_names.json"
-    write_text(path, json.dumps(list(names), ensure_ascii=False, indent=2) + "\n")
-    return path
 
 
 def distinct(names: Sequence[str]) -> Sequence[str] | None:

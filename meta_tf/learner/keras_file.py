@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import inspect
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ import numpy as np
 
 from meta_tf.algorithms import Algorithm
 from meta_tf.calibration import Calibration
+from meta_tf.network.loss_config import loss_settings, written_loss
 from meta_tf.network.network import Network
 from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.types import Tensors
@@ -57,7 +57,7 @@ def write_parts(parts: Parts) -> dict[str, Any]:
     written = {
         "model": keras.saving.serialize_keras_object(network.model),
         "algorithm": keras.saving.serialize_keras_object(algorithm),
-        "loss": _write_loss(network.loss),
+        "loss": written_loss(network.loss),
     }
     for name, part in written.items():
         for unknown in _unknown(part):
@@ -138,22 +138,12 @@ def _set_lora_alphas(model: keras.Model, alphas: dict[str, Any]) -> None:
         layers[int(i)].lora_alpha = alpha
 
 
-def _write_loss(loss: Any) -> Any:
-    """A loss in Keras's form, with settings that Keras omits, such as `Huber(delta)`."""
-    written = keras.saving.serialize_keras_object(loss)
-    takes = inspect.signature(type(loss).__init__).parameters
-    for name, value in _settings(loss).items():
-        if name in takes:
-            written["config"].setdefault(name, keras.saving.serialize_keras_object(value))
-    return written
-
-
 def _check_loss(loss: Any, written: Any) -> None:
     """Raises ValueError if a loss has a setting that reading it again would lose."""
-    settings = _settings(loss)
+    settings = loss_settings(loss)
     if not settings:
         return
-    again = _settings(keras.saving.deserialize_keras_object(written))
+    again = loss_settings(keras.saving.deserialize_keras_object(written))
     for name, value in settings.items():
         if again.get(name) != value:
             raise ValueError(
@@ -162,11 +152,6 @@ def _check_loss(loss: Any, written: Any) -> None:
                 "the `get_config` of the loss, or pass your own function, registered with "
                 '@keras.saving.register_keras_serializable("my_package").'
             )
-
-
-def _settings(loss: Any) -> dict[str, Any]:
-    """The arguments that a Keras loss object passes to its function after the predictions."""
-    return getattr(loss, "_fn_kwargs", {})
 
 
 def _unknown(written: Any) -> Iterator[str]:

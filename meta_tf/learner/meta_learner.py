@@ -32,7 +32,6 @@ from meta_tf.data_checks.values import (
     right_batch,
 )
 from meta_tf.forks import check_not_forked
-from meta_tf.layers.table_columns import TableColumns
 from meta_tf.learner.adapted_model import AdaptedModel
 from meta_tf.learner.calibrate import calibrated, size_of
 from meta_tf.learner.check_adapted import not_finite
@@ -49,7 +48,7 @@ from meta_tf.learner.input_range import InputRange, check_range
 from meta_tf.learner.keras_file import Parts, check_keras_file, read_parts, write_parts
 from meta_tf.learner.query_batch import BATCH_WITH
 from meta_tf.learner.read_pictures import picture_input
-from meta_tf.learner.standardize import standardized
+from meta_tf.learner.standardize import columns_of, standardized
 from meta_tf.learner.support_set import read_support_set
 from meta_tf.learner.training import test, train, whole_executions
 from meta_tf.network.finite import nan_unless_finite
@@ -57,7 +56,6 @@ from meta_tf.network.layer_state import ExactState, prepare_layers
 from meta_tf.network.masks import packed, unpacked
 from meta_tf.network.network import Network
 from meta_tf.network.seeds import load_seeds
-from meta_tf.network.standardized import standardize_layer
 from meta_tf.tasks.columns import Columns
 from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.tasks.split import Split
@@ -230,7 +228,8 @@ class MetaLearner(keras.Model):
 
         Raises:
           ValueError: if the learner is already standardized, the examples are not floats, `loss`
-            changes its meaning with the units, or the model's inputs are not the examples.
+            changes its meaning with the units, the model's inputs are not the examples, or a layer
+            takes these in their own units, such as `Masking` or `Normalization`.
 
         Example:
           >>> patient = np.arange(300) % 30
@@ -256,8 +255,7 @@ class MetaLearner(keras.Model):
         `columns.rows(table)` makes inputs of the rows of a `pandas.DataFrame`, and
         `columns.targets(table)` their targets.
         """
-        layer = standardize_layer(self.model)
-        return Columns.of(layer.columns) if isinstance(layer, TableColumns) else None
+        return columns_of(self.network)
 
     @property
     def _besides(self) -> dict[str, keras.Variable]:

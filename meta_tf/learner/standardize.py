@@ -9,8 +9,11 @@ from meta_tf.algorithms import Algorithm
 from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.checks import check_switch
 from meta_tf.data_checks.outputs import wants_labels
+from meta_tf.layers.table_columns import TableColumns
 from meta_tf.network.network import Network
-from meta_tf.network.standardized import StandardizedLoss, standardized_model, statistics_of
+from meta_tf.network.standardized import standardize_layer, standardized_model, statistics_of
+from meta_tf.network.standardized_loss import StandardizedLoss
+from meta_tf.tasks.columns import Columns
 from meta_tf.tasks.split import Split
 
 
@@ -31,3 +34,9 @@ def standardized(algorithm: Algorithm, network: Network, split: Any, targets: bo
     columns = None if split.columns is None else dataclasses.asdict(split.columns)
     model = standardized_model(network.model, inputs, outputs, x.shape[1:], columns)
     return Network(model, loss, network.batch_norm)
+
+
+def columns_of(network: Network) -> Columns | None:
+    """The columns of the table that a network was standardized by; None without one."""
+    layer = standardize_layer(network.model)
+    return Columns.of(layer.columns) if isinstance(layer, TableColumns) else None

@@ -46,7 +46,7 @@ def both(one: Tensor | None, other: Tensor | None) -> Tensor | None:
     return tf.cast(one, tf.bool) & tf.cast(other, tf.bool)
 
 
-def check_unmasked(algorithm: Any, embeddings: Tensors) -> None:
+def check_no_mask(algorithm: Any, embeddings: Tensors) -> None:
     """Raises ValueError if embeddings have a mask, which their algorithm would ignore."""
     if mask_of(embeddings) is not None:
         raise ValueError(
@@ -56,13 +56,18 @@ def check_unmasked(algorithm: Any, embeddings: Tensors) -> None:
         )
 
 
+def kept(values: Tensor, mask: Tensor) -> Tensor:
+    """The values [S, ...], with zeros where the mask of their first axes drops them."""
+    return tf.where(_spread(mask, values), values, tf.zeros_like(values))
+
+
 def masked_sum(values: Tensor, mask: Tensor | None, axes: Any = None) -> Tensor:
     """The sum of the values [S, ...] that the mask keeps; a scalar is not masked.
 
     The mask has the shape of the values, or of their first axes; None keeps all.
     """
     if mask is not None and values.shape.rank:
-        values = tf.where(_spread(mask, values), values, tf.zeros_like(values))
+        values = kept(values, mask)
     return tf.reduce_sum(values, axes)
 
 

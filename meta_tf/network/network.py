@@ -22,6 +22,7 @@ from meta_tf.network.check_model import (
     uses_in,
 )
 from meta_tf.network.finite import nan_unless_finite
+from meta_tf.network.losses import loss_name
 from meta_tf.network.masks import both, mask_of, masked_mean, masked_sum
 from meta_tf.network.model_parts import features_of, input_of, part_of
 from meta_tf.network.normalization import (
@@ -279,9 +280,10 @@ class Network:
         if all(g is None for g in gradients):
             raise ValueError(
                 "The loss on the support set has no gradient with respect to any adapted "
-                f"value{': ' if names() else ''}{', '.join(names())}. Received: loss "
-                f"{self.loss!r}. Use a loss that is differentiable in the predictions, and check "
-                "that the model neither stops the gradient nor leaves TensorFlow."
+                f"value{': ' if names() else ''}{', '.join(names())}. Received: the "
+                f"loss {loss_name(self.loss)}. Use a loss that is differentiable in the "
+                "predictions, and check that the model neither stops the gradient nor leaves "
+                "TensorFlow."
             )
         return [
             tf.zeros_like(w) if g is None else tf.convert_to_tensor(g)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from meta_tf.batch.sizes import cut
+from meta_tf.batch.sizes import task_of
 from meta_tf.checks import check_integer
 from meta_tf.evaluation.evaluate import check_learner_and_split
 from meta_tf.learner import MetaLearner
@@ -56,7 +56,7 @@ def images(learner: MetaLearner, split: Any, seed: int = 0, most: int = 6) -> Fi
     check_integer("most", most, at_least=1)
     x, query_y = next(iter(split.batches(1, seed=seed)))
     _check_images(x["query_x"], query_y)
-    task = cut({name: tensor[0] for name, tensor in {**x, "query_y": query_y}.items()})
+    task = task_of({**x, "query_y": query_y}, 0)
     support_x, support_y, query_x = (task[n] for n in ("support_x", "support_y", "query_x"))
     labels, predicted = task["query_y"].numpy(), learner.adapt(support_x, support_y)(query_x)
     predicted = np.argmax(predicted, -1)

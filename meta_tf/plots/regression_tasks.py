@@ -10,7 +10,7 @@ import tensorflow as tf
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from meta_tf.batch.sizes import cut
+from meta_tf.batch.sizes import task_of
 from meta_tf.checks import check_integer
 from meta_tf.evaluation.evaluate import check_learner_and_split
 from meta_tf.evaluation.result import shown_size
@@ -62,10 +62,7 @@ def regression(
     _check_curves(x["query_x"], query_y)
     fits = tf.transpose(learner.trajectory(x, max(steps)), [0, 2, 1, 3])  # [T, Q, steps + 1, n]
     batch = {**x, "query_y": query_y, "predictions": fits}
-    tasks = [
-        {name: t.numpy() for name, t in cut({n: t[task] for n, t in batch.items()}).items()}
-        for task in range(3)
-    ]
+    tasks = [{name: t.numpy() for name, t in task_of(batch, i).items()} for i in range(3)]
     supports = [len(task["support_x"]) for task in tasks]
     least, most = min(supports), max(supports)
     gaussian = is_gaussian(learner.network.loss)

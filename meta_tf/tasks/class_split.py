@@ -11,6 +11,7 @@ import tensorflow as tf
 from meta_tf.checks import check_integer, check_kind
 from meta_tf.parts import map_parts
 from meta_tf.pixels import largest_pixel
+from meta_tf.tasks.examples import places_of
 from meta_tf.tasks.mapped import MappedExamples
 from meta_tf.tasks.meta_dataset import MetaDatasetSizes
 from meta_tf.tasks.sampler import Sampler
@@ -129,12 +130,5 @@ def joined(parts: Sequence[ClassSplit], without: Collection[str]) -> ClassSplit:
     Its tasks are those of the last split.
     """
     names = [name for part in parts for name in part.classes]
-    rows = [row for row, name in enumerate(names) if name not in without]
-    rows.sort(key=names.__getitem__)
-    last = parts[-1]
-    starts, counts = (
-        np.concatenate([getattr(part._sampler, each) for part in parts])[rows]
-        for each in ("starts", "counts")
-    )
-    sampler = last._sampler._replace(starts=starts, counts=counts)
-    return ClassSplit(sampler, stream=last._stream, classes=[names[row] for row in rows])
+    sampler, names = places_of([part._sampler for part in parts], names, without)
+    return ClassSplit(sampler, stream=parts[-1]._stream, classes=names)

@@ -50,6 +50,10 @@ class Columns:
         of_texts = sum(map(len, self.categories.values()))
         return len(self.features) - len(self.categories) + len(self.gaps) + of_texts
 
+    def described(self) -> dict[str, Any]:
+        """What a user of an export needs to make rows: these attributes, and the number of gaps."""
+        return {**dataclasses.asdict(self), "missing": MISSING}
+
     def rows(self, data: Any) -> np.ndarray:
         """Rows of a table as a learner takes them, float32 [n, F].
 

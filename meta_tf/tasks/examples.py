@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -97,6 +98,22 @@ def rows_of(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """The positions of the examples of all classes, one class after another, [n]."""
     ranges = zip(starts.flat, counts.flat, strict=True)
     return np.concatenate([np.arange(start, start + count) for start, count in ranges])
+
+
+def places_of(
+    parts: Sequence[Any], names: Sequence[str], without: Collection[str]
+) -> tuple[Any, list[str]]:
+    """The places of several parts of the same examples, by name except some, and these names.
+
+    Parts have `starts` and `counts`, with a row for each of their `names`; the rest is the last's.
+    """
+    rows = [row for row, name in enumerate(names) if name not in without]
+    rows.sort(key=names.__getitem__)
+    starts, counts = (
+        np.concatenate([getattr(part, each) for part in parts])[rows]
+        for each in ("starts", "counts")
+    )
+    return parts[-1]._replace(starts=starts, counts=counts), [names[row] for row in rows]
 
 
 def drawn_rows(order: tf.Tensor, starts: tf.Tensor, counts: tf.Tensor, size: int) -> tf.Tensor:

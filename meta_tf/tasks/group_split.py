@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.checks import check_integer
-from meta_tf.tasks.examples import as_tasks, cut_out, drawn_rows, rows_of
+from meta_tf.tasks.examples import as_tasks, cut_out, drawn_rows, places_of, rows_of
 from meta_tf.tasks.split import Split, uniforms
 from meta_tf.types import Batch
 
@@ -161,17 +161,9 @@ class GroupSplit(Split):
 
 def joined(parts: Sequence[GroupSplit], without: Collection[str]) -> GroupSplit:
     """The groups of several splits of one source in alphabetical order, except some."""
-    names = [name for part in parts for name in part.groups]
-    rows = [row for row, name in enumerate(names) if name not in without]
-    rows.sort(key=names.__getitem__)
-    last = parts[-1]
-    starts, counts = (
-        np.concatenate([getattr(part._cells, each) for part in parts])
-        for each in ("starts", "counts")
-    )
+    last, names = parts[-1], [name for part in parts for name in part.groups]
     made = GroupSplit(
-        last._cells._replace(starts=starts, counts=counts).of_groups(rows),
-        [names[row] for row in rows],
+        *places_of([part._cells for part in parts], names, without),
         shots=last._shots,
         queries=last._queries,
         share=last._share,

@@ -83,6 +83,7 @@ WRONG = [
     (["adapt", "support", "query", "--invert=maybe"], ["--invert", "maybe", "auto"]),
     (["adapt", "support", "query", "--level=0.8"], ["--level", "only for tables", "0.8"]),
     (["adapt", "a.csv", "b.csv", "--json"], ["--json", "only for pictures", "a table"]),
+    (["predict", "x.keras", "b.csv", "--json"], ["--json", "only for pictures", "--query is a"]),
     (["export", "--learner=omniglot_5way_1shot"], ["--output"]),
     (["export", "--output=saved"], ["--learner"]),
     (["export", "--learner=nothing", "--output=x", "--format=page"], ["--format", "page"]),

@@ -4,10 +4,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras.layers import Masking, Normalization
 
 import meta_tf
 from meta_tf.layers.table_columns import MISSING
-from meta_tf.network.standardized import StandardizedLoss, statistics_of
+from meta_tf.network.standardized import statistics_of
+from meta_tf.network.standardized_loss import StandardizedLoss
 from tests.exported import litert_signatures, needs_litert, needs_onnx, run_onnx
 from tests.marks import exhaustive, slow
 
@@ -246,6 +248,15 @@ WRONG = [
     ({"loss": "poisson"}, r"`loss` must mean the same.*Received: 'poisson'.*targets=False"),
     ({"loss": keras.losses.MeanAbsolutePercentageError()}, "'mean_absolute_percentage_error'"),
 ]
+
+
+@pytest.mark.parametrize("layer", [Masking(0.0), Normalization(mean=9, variance=1)])
+def test_layers_of_unscaled_inputs_are_rejected(layer):
+    """A padding of 0 would become -mean / deviation, and be learned."""
+    own = keras.Sequential([keras.Input([3]), layer, keras.layers.Dense(1)])
+    learner = meta_tf.MetaLearner(own, meta_tf.MAML(), "mse")
+    with pytest.raises(ValueError, match=f"with {type(layer).__name__}, which would get standard"):
+        learner.standardize(source().train)
 
 
 @pytest.mark.parametrize(("change", "message"), WRONG, ids=[message for _, message in WRONG])

@@ -396,6 +396,20 @@ def test_a_wrong_argument_is_named(call, message):
     assert len(str(raised.value).strip().splitlines()) == 1, str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "given", [[1, 2], {"one": 1}, {"one": 1, "three": 2}, {"one": 1, "two": 2, "three": 3}]
+)
+def test_the_inputs_of_a_model_have_their_names(given):
+    one, two = (keras.Input([1], name=name) for name in ("one", "two"))
+    model = keras.Model({"one": one, "two": two}, keras.layers.Add()([one, two]))
+    learner = meta_tf.MetaLearner(
+        keras.Model(model.input, keras.layers.Dense(2)(model.output)), meta_tf.MAML(), CE
+    )
+    x = keras.tree.map_structure(lambda _: np.zeros([3, 1], "float32"), given)
+    with pytest.raises(ValueError, match=r"`support_x` .* inputs: a dict of 'one', 'two'. Rec"):
+        learner.adapt(x, [0, 1, 1])
+
+
 @pytest.mark.parametrize(("x", "y", "message"), SUPPORT, ids=[case[2] for case in SUPPORT])
 def test_a_wrong_support_set_is_named(x, y, message):
     with pytest.raises(ValueError, match=message) as raised:

@@ -352,7 +352,8 @@ function tell() {
   $("#add").hidden = Boolean(told) && things.length >= told.ways;
   $("#save").disabled = $("#forget").disabled = !taught;
   $("#kept").textContent = store ? (store.keeps ? words.kept : words.notKept) : "";
-  $("#about").textContent = told ? words.about(told.learner) : "";
+  const about = told?.learner === "photos" ? words.about : words.aboutOwn;
+  $("#about").textContent = told ? about(told.learner) : "";
 }
 
 /** One thing after the other. */

@@ -48,6 +48,8 @@ export const en = {
   about: (learner) =>
     `The learner, ${learner}, describes a picture by a network that has seen 1.3 million photographs, and learns your ` +
     "things from these descriptions. Of each picture, it sees the middle square.",
+  aboutOwn: (learner) =>
+    `The learner, ${learner}, describes a picture by its network, and learns your things from these descriptions.`,
 
   deleted: (name) => `Deleted ${name}.`,
   deletedPicture: (name) => `Deleted a picture of ${name}.`,

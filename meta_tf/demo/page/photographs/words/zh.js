@@ -44,6 +44,7 @@ export const zh = {
   notKept: "关闭页面后，此浏览器不会保留任何内容。请保存为文件。",
   about: (learner) =>
     `学习器 ${learner} 用一个见过一百三十万张照片的网络来描述照片，再根据这些描述学习你的东西。每张照片它只看中间的正方形。`,
+  aboutOwn: (learner) => `学习器 ${learner} 用自己的网络来描述照片，再根据这些描述学习你的东西。`,
 
   deleted: (name) => `已删除“${name}”。`,
   deletedPicture: (name) => `已删除“${name}”的一张照片。`,
