@@ -142,6 +142,15 @@ def test_a_picture_is_stretched_or_cropped_and_inverted_where_it_is_light():
     np.testing.assert_array_equal(with_all.read(page), 255 - middle)
 
 
+def test_a_grey_array_may_have_two_axes():
+    read = PictureInput((5, 6), 1)
+    page = np.random.default_rng(0).integers(0, 256, [7, 6], dtype=np.uint8)
+    expected = read.read(page[..., np.newaxis])
+    assert read.takes(page) and read.takes([page])
+    for same in (page, [page]):
+        np.testing.assert_array_equal(read.read(same), expected)
+
+
 def test_saved_models_read_pictures_as_before(folder, tmp_path):
     learner = make_learner()
     learner.pictures = dataclasses.replace(learner.pictures, crop=True, invert="yes")

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf.network.standardized import StandardizedLoss
+from meta_tf.network.standardized_loss import StandardizedLoss
 from tests.learners import CE, classifier, make_batch, make_learner
 from tests.marks import exhaustive, slow
 

@@ -12,9 +12,9 @@ from meta_tf.algorithms.base import Algorithm
 from meta_tf.checks import check_integer
 from meta_tf.network.check_loss import check_nothing_ignored
 from meta_tf.network.losses import loss_name, takes_probabilities
-from meta_tf.network.masks import check_unmasked
+from meta_tf.network.masks import check_no_mask
 from meta_tf.network.network import Network
-from meta_tf.network.standardized import StandardizedLoss
+from meta_tf.network.standardized_loss import StandardizedLoss
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 
 
@@ -70,7 +70,7 @@ class EmbeddingLearner(Algorithm):
     ) -> Weights:
         x = self.model_inputs(weights, support.x)
         embeddings, state = network.support_outputs(weights, x, training=training)
-        check_unmasked(self, embeddings)
+        check_no_mask(self, embeddings)
         # Outside of training, the support set's update of the moving averages is not used.
         after = weights._replace(state=state) if training else weights
         after = network.store_statistics(after, x, training=training)

@@ -12,7 +12,7 @@ from meta_tf.algorithms.inner_loop import InnerLoop, LoopState
 from meta_tf.checks import check_number, check_switch, check_text
 from meta_tf.layers import classifiers
 from meta_tf.network.check_loss import check_nothing_ignored
-from meta_tf.network.masks import check_unmasked
+from meta_tf.network.masks import check_no_mask
 from meta_tf.network.network import Network
 from meta_tf.types import Examples, Tensor, Weights
 
@@ -111,7 +111,7 @@ class ProtoMAML(InnerLoop):
         last, model = network.model.layers[-1], list(weights.model)
         # The state is not updated here: the first inner step passes over the same examples again.
         x, _ = network.support_outputs(weights, support.x, training=training, before=self.head)
-        check_unmasked(self, x)
+        check_no_mask(self, x)
         x = classifiers.single(x)
         y = classifiers.one_hot(support.y, last.units, x.dtype)
         means = classifiers.class_means(x, y)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from meta_tf.algorithms.embedding import EmbeddingLearner
 from meta_tf.learner.adapted_model import AdaptedModel
-from meta_tf.network.standardized import StandardizedLoss
+from meta_tf.network.standardized_loss import StandardizedLoss
 from meta_tf.parts import in_parts
 from meta_tf.types import Examples, Tensor, Tensors, Weights
 

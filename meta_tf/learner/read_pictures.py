@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from meta_tf.learner.class_names import distinct
 from meta_tf.network.network import Network
 from meta_tf.tasks.images.conversion import Conversion
 from meta_tf.tasks.images.picture_input import PictureInput
@@ -49,53 +47,3 @@ def read_inputs(
         if pictures is None or not pictures.takes(x)
         else pictures.read(x, f"`{name}`", conversion)
     )
-
-
-def read_support(
-    network: Network,
-    given: PictureInput | None,
-    x: Any,
-    y: Any,
-    class_names: Sequence[str] | None,
-) -> tuple[Any, Any, Sequence[str] | None, PictureInput | None]:
-    """A support set as arrays, its class names, and how to read pictures to predict.
-
-    Pictures are read, arrays stay unchanged.
-
-    Args:
-      network: the model.
-      given: how the model takes pictures, if this does not follow from the model.
-      x: inputs [S, ...]; pictures; or, without `y`, a folder of classes or a dict of them.
-      y: the targets [S, ...], or None.
-      class_names: as passed to `adapt`.
-
-    Raises:
-      ValueError: if `y` is missing or superfluous.
-    """
-    pictures = given or picture_input(network)
-    conversion = None if pictures is None else pictures.conversion()
-    if y is not None:
-        x = read_inputs(network, given, "support_x", x, conversion)
-        return x, y, class_names, _after(given, pictures, conversion)
-    if pictures is None or not (isinstance(x, Mapping) or pictures.takes(x)):
-        raise ValueError(
-            "`support_y` must hold the targets [S, ...] of `support_x`. It may only be left out "
-            "for a folder with a subfolder of pictures for each class, or for a dict of class "
-            f"names to pictures. Received: support_y=None and a {type(x).__name__}."
-        )
-    if class_names is not None:
-        raise ValueError(
-            "`class_names` must be None for a folder or a dict of classes, which names them. "
-            f"Received: {class_names!r}."
-        )
-    x, y, names = pictures.read_classes(x, "`support_x`", conversion)
-    return x, y, distinct(names), _after(given, pictures, conversion)
-
-
-def _after(
-    given: PictureInput | None, pictures: PictureInput | None, conversion: Conversion | None
-) -> PictureInput | None:
-    """How to read pictures to predict: as before, if none of the support set had 16 bits."""
-    if pictures is None or conversion is None or not conversion.white_of_16_bits:
-        return given
-    return pictures.after(conversion)

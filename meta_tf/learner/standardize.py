@@ -11,12 +11,8 @@ from meta_tf.checks import check_switch
 from meta_tf.data_checks.outputs import wants_labels
 from meta_tf.layers.table_columns import TableColumns
 from meta_tf.network.network import Network
-from meta_tf.network.standardized import (
-    StandardizedLoss,
-    standardize_layer,
-    standardized_model,
-    statistics_of,
-)
+from meta_tf.network.standardized import standardize_layer, standardized_model, statistics_of
+from meta_tf.network.standardized_loss import StandardizedLoss
 from meta_tf.tasks.columns import Columns
 from meta_tf.tasks.split import Split
 

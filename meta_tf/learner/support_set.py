@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from meta_tf.algorithms import Algorithm
 from meta_tf.data_checks.batch import check_support
 from meta_tf.data_checks.outputs import outputs_of, wants_labels
-from meta_tf.learner.class_names import numbered
+from meta_tf.learner.class_names import distinct, numbered
 from meta_tf.learner.query_batch import depends_on_batch
-from meta_tf.learner.read_pictures import read_support
+from meta_tf.learner.read_pictures import picture_input, read_inputs
 from meta_tf.network.network import Network
+from meta_tf.tasks.images.conversion import Conversion
 from meta_tf.tasks.images.picture_input import PictureInput
 from meta_tf.types import Examples, Tensors
 
@@ -57,9 +59,15 @@ def read_support_set(
       y: as its `support_y`.
       class_names: as its `class_names`.
     """
-    given = x
-    x, y, class_names, pictures = read_support(network, pictures, x, y, class_names)
-    keeps = x is not given and depends_on_batch(network)
+    takes = pictures or picture_input(network)
+    conversion = takes.conversion() if takes else None
+    if y is None:
+        x, y, class_names = _classes(takes, conversion, x, class_names)
+    else:
+        x = read_inputs(network, pictures, "support_x", x, conversion)
+    if takes and conversion and conversion.white_of_16_bits:
+        pictures = takes.after(conversion)
+    keeps = conversion and conversion.pictures and depends_on_batch(network)
     names: tuple[str, ...] = ()
     if wants_labels(algorithm, network):
         y, names = numbered(y, class_names)
@@ -77,3 +85,25 @@ def read_support_set(
         )
     examples = check_support(algorithm, network, x, y)
     return SupportSet(examples, names, pictures, examples.x if keeps else None)
+
+
+def _classes(
+    takes: PictureInput | None,
+    conversion: Conversion | None,
+    x: Any,
+    class_names: Sequence[str] | None,
+) -> tuple[np.ndarray, np.ndarray, Sequence[str] | None]:
+    """The inputs, labels and names of a folder of classes, or of a dict of them."""
+    if takes is None or not (isinstance(x, Mapping) or takes.takes(x)):
+        raise ValueError(
+            "`support_y` must hold the targets [S, ...] of `support_x`. It may only be left out "
+            "for a folder with a subfolder of pictures for each class, or for a dict of class "
+            f"names to pictures. Received: support_y=None and a {type(x).__name__}."
+        )
+    if class_names is not None:
+        raise ValueError(
+            "`class_names` must be None for a folder or a dict of classes, which names them. "
+            f"Received: {class_names!r}."
+        )
+    inputs, labels, names = takes.read_classes(x, "`support_x`", conversion)
+    return inputs, labels, distinct(names)

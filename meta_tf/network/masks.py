@@ -46,7 +46,7 @@ def both(one: Tensor | None, other: Tensor | None) -> Tensor | None:
     return tf.cast(one, tf.bool) & tf.cast(other, tf.bool)
 
 
-def check_unmasked(algorithm: Any, embeddings: Tensors) -> None:
+def check_no_mask(algorithm: Any, embeddings: Tensors) -> None:
     """Raises ValueError if embeddings have a mask, which their algorithm would ignore."""
     if mask_of(embeddings) is not None:
         raise ValueError(

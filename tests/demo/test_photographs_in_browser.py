@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 import meta_tf
 from meta_tf.demo.runtime import runtime_package
@@ -56,8 +56,14 @@ def pictures(tmp_path_factory):
     files = [[folder / f"{name}{i}.png" for i in range(3)] for name in NAMES]
     for row, paths in zip(made, files, strict=True):
         for picture, path in zip(row, paths, strict=True):
-            Image.fromarray(picture).save(path)
+            Image.fromarray(picture).save(path, icc_profile=other_colours())
     return made, [[str(path) for path in row] for row in files]
+
+
+def other_colours():
+    """A colour profile that exchanges red and blue; Python does not use profiles."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile.replace(b"rXYZ", b"?XYZ").replace(b"bXYZ", b"rXYZ").replace(b"?XYZ", b"bXYZ")
 
 
 def test_the_same_pixels_give_the_same_answers_as_in_python(shown, pictures):

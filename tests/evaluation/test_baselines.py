@@ -185,7 +185,7 @@ def test_padding_does_not_count():
         ("mse", -0.3, "The learner beats the best of them, ridge regression, by 0.3000 ± 0.1000."),
         ("mse", 0.3, "The learner does not beat ridge regression, which is better by 0.3000"),
         ("accuracy", 0.3, "The learner beats the best of them, ridge regression, by 30.00 ± 10.00"),
-        ("accuracy", -0.05, "The learner does not clearly beat ridge regression: the difference"),
+        ("accuracy", -0.05, "The learner does not clearly beat ridge regression: it is worse by"),
     ],
 )
 def test_a_sentence_says_who_is_better(metric, difference, words):

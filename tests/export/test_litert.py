@@ -15,7 +15,7 @@ from meta_tf.export.random_tasks import RandomTasks
 from meta_tf.export.refused import Refused
 from meta_tf.export.request import Request
 from meta_tf.layers import strangeness
-from meta_tf.network.standardized import StandardizedLoss
+from meta_tf.network.standardized_loss import StandardizedLoss
 from tests.exported import litert_signatures, needs_litert
 
 IN_CI = ("pooling", "norms")  # with the conformance rows, rules of most kinds

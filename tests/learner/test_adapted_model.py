@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
+from meta_tf.learner.support_set import read_support_set
 from tests.learners import CE, classifier, make_batch, make_learner
 from tests.marks import exhaustive
 
@@ -62,6 +63,10 @@ def test_tables_and_arrays_of_objects_are_their_numbers():
         np.testing.assert_array_equal(fitted.predict_one_by_one(same), expected)
     with pytest.raises(ValueError, match=r"`x` must be an array of numbers.* types str"):
         fitted.predict(table.assign(b="new"))
+    norm = [keras.Input([3]), keras.layers.BatchNormalization(), keras.layers.Dense(2)]
+    network = make_learner(keras.Sequential(norm), compiled=False).network
+    for x in (table, numbers):  # only pictures stay with the model, for its predictions
+        assert read_support_set(learner.algorithm, network, None, x, [0, 1]).batch_with is None
 
 
 def test_support_and_query_sets_of_any_size_take_two_traces():

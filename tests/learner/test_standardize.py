@@ -8,7 +8,8 @@ from keras.layers import Masking, Normalization
 
 import meta_tf
 from meta_tf.layers.table_columns import MISSING
-from meta_tf.network.standardized import StandardizedLoss, statistics_of
+from meta_tf.network.standardized import statistics_of
+from meta_tf.network.standardized_loss import StandardizedLoss
 from tests.exported import litert_signatures, needs_litert, needs_onnx, run_onnx
 from tests.marks import exhaustive, slow
 

@@ -269,10 +269,10 @@ def test_all_that_pillow_opens_is_read_and_what_is_no_picture_is_counted(tmp_pat
     found = classes_in(tmp_path, "--support").pictures
     assert len(found) == 6 * len(endings)
     assert len(PictureInput((28, 28), 1).read(found)) == len(found)
-    line = "12 files are ignored (not a picture directly in a class folder): a/more, a/notes.txt, "
+    line = "12 files are ignored (not a picture directly in a class folder): a/more/, a/notes.txt, "
     notes = []
     note_ignored(found, notes.append)
-    assert notes == [line + "b/more, …."]
+    assert notes == [line + "b/more/, …."]
 
 
 def test_a_name_may_be_wrong_about_the_kind():
@@ -310,7 +310,7 @@ def test_names_that_are_not_utf8_are_read_and_shown(tmp_path):
 def few_test_classes(tmp_path):
     for part, classes in (("train", 6), ("valid", 2), ("test", 2)):
         for number in range(classes):
-            folder = tmp_path / part / f"c{number}"
+            folder = tmp_path / part / f"{part}{number}"
             folder.mkdir(parents=True)
             for i in range(3):
                 (folder / f"{i}.png").write_bytes(KINDS["png"])

@@ -10,6 +10,7 @@ class Conversion:
 
     `white_of_16_bits`: the level of white of 16-bit grey pictures; if None, it is found in the
     first `scaled_by` files, or in all of them, and set when the first such picture is read.
+    `pictures`: the number of pictures that were read.
     """
 
     def __init__(
@@ -24,11 +25,11 @@ class Conversion:
         self.white_of_16_bits, self.scaled_by = white_of_16_bits, scaled_by
         self._sizes: set[tuple[int, int]] = set()
         self._white: int | None = None
-        self._pictures = self._colours = self._transparent = self._several = 0
+        self.pictures = self._colours = self._transparent = self._several = 0
 
     def add(self, picture: Picture) -> None:
         self._sizes.add(picture.size)
-        self._pictures += 1
+        self.pictures += 1
         self._colours += picture.colour
         self._transparent += picture.transparent
         self._several += picture.several
@@ -58,12 +59,12 @@ class Conversion:
         sizes = least if len(by_area) == 1 else f"{least} to {most}"
         colour = ""
         if greyed:
-            some = "all " if greyed == self._pictures else f"{greyed} of them "
-            colour = f" {some if self._pictures > 1 else ''}stored in colour,"
+            some = "all " if greyed == self.pictures else f"{greyed} of them "
+            colour = f" {some if self.pictures > 1 else ''}stored in colour,"
         (height, width) = self.size
         done = "resized"
         if any(h * width != w * height for h, w in self._sizes):
-            whose = "its" if self._pictures == 1 else "their"
+            whose = "its" if self.pictures == 1 else "their"
             done = f"cropped to {whose} middle and resized" if self.crop else "stretched"
         if self._sizes == {self.size}:
             done = "read"
@@ -74,7 +75,7 @@ class Conversion:
         )
 
     def _number(self) -> str:
-        return f"{self._pictures} picture{'s' * (self._pictures != 1)}"
+        return f"{self.pictures} picture{'s' * (self.pictures != 1)}"
 
     def _are(self) -> str:
-        return "is" if self._pictures == 1 else "are"
+        return "is" if self.pictures == 1 else "are"

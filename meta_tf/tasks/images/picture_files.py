@@ -75,7 +75,7 @@ def passed_over(folders: Sequence[Path], above: Path | None = None) -> str:
         left += [f for f in _shown(folder) if f.suffix.lower() not in known or not f.is_file()]
     if not left:
         return ""
-    names = ", ".join(f"{path.parent.name}/{path.name}" for path in left[:_SHOWN])
+    names = ", ".join(f"{p.parent.name}/{p.name}{'/' * p.is_dir()}" for p in left[:_SHOWN])
     more = ", …" if len(left) > _SHOWN else ""
     are = "1 file is" if len(left) == 1 else f"{len(left)} files are"
     return f"{are} ignored (not a picture directly in a class folder): {names}{more}."

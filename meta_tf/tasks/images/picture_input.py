@@ -18,8 +18,8 @@ from meta_tf.tasks.images.picture_files import classes_in, pictures_in, shown_na
 
 Invert = Literal["no", "light", "yes"]
 _TAKES = (
-    "a folder, the path of a file, a PIL picture, an array of uint8 [height, width, 1 or 3], or "
-    "a list of these"
+    "a folder, the path of a file, a PIL picture, an array of uint8 [height, width] or [height, "
+    "width, 1 or 3], or a list of these"
 )
 
 
@@ -81,8 +81,9 @@ class PictureInput:
 
         Args:
           pictures: a folder, whose pictures are read in alphabetical order; the path of a file; a
-            PIL picture; an array of uint8 [height, width, 1 or 3], from 0 to 255; or a list or an
-            array of several. EXIF's orientation is applied, and transparent parts become white.
+            PIL picture; an array of uint8 [height, width] or [height, width, 1 or 3], from 0 to
+            255; or a list or an array of several. EXIF's orientation is applied, and transparent
+            parts become white.
           name: the name of the argument, for errors.
           conversion: counts what they lose; see `conversion`.
 
@@ -166,7 +167,7 @@ def picture_files(pictures: Any, name: str) -> list[ImageFile]:
         if len(array.shape) == 4 and len(array):
             return [file for one in array for file in picture_files(one, name)]
         if _is_picture(array):
-            image = Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
+            image = Image.fromarray(array.squeeze(-1) if array.shape[2:] == (1,) else array)
             return [ImageFile(f"{name}, an array", lambda: image)]
     shape = getattr(pictures, "shape", None)
     of = f" of {getattr(pictures, 'dtype', '')} {tuple(shape)}" if shape is not None else ""
@@ -175,4 +176,4 @@ def picture_files(pictures: Any, name: str) -> list[ImageFile]:
 
 def _is_picture(x: Any) -> bool:
     shape = tuple(getattr(x, "shape", ()))
-    return len(shape) == 3 and shape[-1] in (1, 3, 4)
+    return len(shape) == 2 or (len(shape) == 3 and shape[-1] in (1, 3, 4))

@@ -2,10 +2,14 @@
 
 const HEIC = /\.hei[cf]$/i;
 
-/** A file as a picture, upright by its EXIF tag; throws an error with a `reason` of the words. */
+/**
+ * A file as a picture, upright by its EXIF tag, with its numbers as they are, as in Python, whatever
+ * colours its profile gives them; throws an error with a `reason` of the words.
+ */
 export async function readPicture(file) {
   try {
-    return await createImageBitmap(file, { imageOrientation: "from-image" });
+    const asItIs = { imageOrientation: "from-image", colorSpaceConversion: "none" };
+    return await createImageBitmap(file, asItIs);
   } catch {
     throw problem(HEIC.test(file.name) || /hei[cf]/.test(file.type) ? "heic" : "noPicture", file.name);
   }
