@@ -14,7 +14,7 @@ from meta_tf.checks import check_choice, check_kind, shown
 from meta_tf.tasks.column import Column
 from meta_tf.tasks.columns import Columns, check_present
 from meta_tf.tasks.groups import from_groups
-from meta_tf.tasks.read_table import read_table
+from meta_tf.tasks.read_table import read_table, with_levels
 from meta_tf.tasks.source import SPLITS, Source
 
 _FRACTIONS = (0.64, 0.16, 0.20)
@@ -87,6 +87,7 @@ def from_table(
     table = read_table(data)
     roles = {"target": target, "group": group} | ({} if time is None else {"time": time})
     roles = {role: _as_text(name) for role, name in roles.items()}
+    table = with_levels(table, list(roles.values()))
     for role, name in roles.items():
         _check_columns(table, role, [name])
     if len(set(roles.values())) < len(roles):
