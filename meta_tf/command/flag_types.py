@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import csv
 import functools
+import io
 import math
 import operator
 import pathlib
@@ -102,7 +104,10 @@ class Path(flags.ArgumentParser):
 
 
 class Words(flags.ArgumentParser):
-    """Words separated by commas or, with `widths`, whole numbers of at least 1."""
+    """Words separated by commas or, with `widths`, whole numbers of at least 1.
+
+    A word in quotation marks may contain commas, as in CSV files.
+    """
 
     def __init__(self, widths: bool = False):
         self._word = "[1-9][0-9]*" if widths else r".*\S.*"
@@ -110,8 +115,10 @@ class Words(flags.ArgumentParser):
         self.syntactic_help = "widths such as 40,40" if widths else "words such as a,b"
 
     def parse(self, argument: str | Sequence[Any]) -> tuple[Any, ...]:
-        words = argument.split(",") if isinstance(argument, str) else map(str, argument)
-        found = [word.strip() for word in words] if argument else []
+        words = list(map(str, argument))
+        if isinstance(argument, str):
+            words = next(csv.reader(argument.splitlines(), skipinitialspace=True), [])
+        found = [word.strip() for word in words]
         if not all(re.fullmatch(self._word, word) for word in found):
             raise ValueError(f"must be {self.syntactic_help}")
         return tuple(self._as(word) for word in found)
@@ -213,4 +220,8 @@ def as_text(value: Any) -> str:
         return NONE
     if isinstance(value, Range):
         return str(value)
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if not isinstance(value, list | tuple):
+        return str(value)
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(value)
+    return line.getvalue()

@@ -173,16 +173,25 @@ _NAMES = {
 }
 
 
+_SMALL, _LARGE = 1e-3, 1e6  # four decimals show the numbers between them
+
+
 def name_in_units(metric: str) -> str:
     """The name of a metric, with a unit that its numbers do not show."""
     return _NAMES.get(metric, metric + " in %" * (metric in _FRACTIONS))
 
 
 def shown_value(metric: str, mean: float, ci95: float | None = None, sign: str = "") -> str:
-    """`98.70 ± 0.31`, in the unit of `name_in_units`; with `sign="+"`, the mean has its sign."""
-    scale, digits = (100, 2) if metric in _FRACTIONS else (1, 4)
-    half = "" if ci95 is None else f" ± {scale * ci95:.{digits}f}"
-    return f"{scale * mean:{sign}.{digits}f}{half}"
+    """`98.70 ± 0.31`, in the unit of `name_in_units`; with `sign="+"`, the mean has its sign.
+
+    Very small and very large numbers, in the targets' own unit, have four digits: `1.234e-12`.
+    """
+    scale, digits = (100, ".2f") if metric in _FRACTIONS else (1, ".4f")
+    largest = max(abs(mean), abs(ci95 or 0))
+    if metric not in _FRACTIONS and largest and not _SMALL <= largest < _LARGE:
+        digits = "#.4g"
+    half = "" if ci95 is None else f" ± {scale * ci95:{digits}}"
+    return f"{scale * mean:{sign}{digits}}{half}"
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 import meta_tf
 from meta_tf.command import registry
 from meta_tf.command.define import flags_of
-from meta_tf.command.flag_types import Integer, OrNone, Sizes, parser_for
+from meta_tf.command.flag_types import Integer, OrNone, Sizes, Words, as_text, parser_for
 from meta_tf.run.settings import Above, AtLeast
 
 COMPONENTS = [
@@ -160,3 +160,12 @@ def test_other_texts_are_refused(annotation, text):
 @pytest.mark.parametrize("annotation", [dict[str, int], Sequence[float], None, Literal["a"] | bool])
 def test_what_no_text_can_be_is_no_flag(annotation):
     assert parser_for(annotation) is None
+
+
+@pytest.mark.parametrize("text", ['"dose (mg/L), new",kind', ' "dose (mg/L), new" , kind '])
+def test_words_in_quotation_marks_may_have_commas(text):
+    words = ("dose (mg/L), new", "kind")
+    assert Words().parse(text) == Words().parse(as_text(words)) == words
+    assert Words().parse(as_text(('5" pipe', "a"))) == ('5" pipe', "a")
+    assert Words(widths=True).parse(as_text((40, 8))) == (40, 8)
+    assert as_text(("a", "b")) == "a,b" and Words().parse("") == ()

@@ -292,6 +292,10 @@ def test_the_table():
     mse = dataclasses.replace(RESULT, metric="mse", ways=None, shots=10)
     assert "10-shot, 15 queries" in str(mse)
     assert "0.9877 ± 0.0123" in str(mse)
+    # In volts of microvolts, four decimals would be 0; in the square of grams of tons, 17 digits.
+    for scale, text in ((1e-12, "2.000e-13 ± 1.000e-15"), (1e12, "2.000e+11 ± 1.000e+09")):
+        means, halves = (tuple(scale * v for v in pair) for pair in (RESULT.mean, RESULT.ci95))
+        assert text in str(dataclasses.replace(mse, mean=means, ci95=halves))
 
 
 def test_the_file(tmp_path):

@@ -189,7 +189,8 @@ def _of_split_folders(path: Path, splits: Sequence[str]) -> list[list[str]]:
             f"The folders {', '.join(splits)} of {path} must hold different classes, as learners "
             f"are tested on classes that they did not see. Received: {few(twice)} in several. To "
             f"tell these apart, no training is needed: meta-tf adapt {path / splits[0]} "
-            f"{path / splits[2]}. Otherwise move each class to one of the folders."
+            f"{path / splits[2]}. Otherwise move each class to one of the folders, or rename "
+            "different classes that have one name."
         )
     pairs = zip(splits, found, strict=True)
     return [[f"{split}/{name}" for name in names] for split, names in pairs]
