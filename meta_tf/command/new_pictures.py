@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from meta_tf.checks import few
 from meta_tf.tasks.images.conversion import Conversion
 from meta_tf.tasks.images.picture import ImageFile
 from meta_tf.tasks.images.picture_files import passed_over, pictures_in, pictures_of, shown_name
@@ -51,6 +52,12 @@ def new_pictures(folder: Path, classes: Sequence[str], note: Callable[[str], Non
     folders = [path for path in inside if path.is_dir() and not path.name.startswith(".")]
     number = {shown_name(name): i for i, name in enumerate(classes)}
     if not any(shown_name(path.name) in number for path in folders):
+        if folders and not pictures_of(folder):
+            raise ValueError(
+                f"--query must hold pictures, or subfolders with the names of classes: "
+                f"{few(classes)}. Received: {folder}, with the subfolders "
+                f"{few(shown_name(path.name) for path in folders)}."
+            )
         paths = pictures_in(folder, "--query")
         note_ignored(paths, note)
         return NewPictures(paths, [shown_name(path.name) for path in paths], [None] * len(paths))

@@ -11,6 +11,7 @@ from typing import Any
 from meta_tf.checks import few
 from meta_tf.run.checkpoints import LEARNER, run_of
 from meta_tf.tasks import ImageFolder
+from meta_tf.tasks.images.picture_files import shown_name
 
 SEEN = "seen_classes"  # in the settings of a run's files
 _TURNED = re.compile(r"/turned\d+$")
@@ -47,5 +48,8 @@ def check_unseen(seen: Collection[str], tasks: Any) -> None:
 
 
 def own_name(name: str) -> str:
-    """The name of a class without the folder of its split and without its rotation."""
-    return _TURNED.sub("", name).rpartition("/")[2]
+    """The name of a class without the folder of its split and without its rotation.
+
+    It is the same on every system; see `shown_name`.
+    """
+    return shown_name(_TURNED.sub("", name).rpartition("/")[2])

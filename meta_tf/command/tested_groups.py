@@ -9,9 +9,11 @@ from typing import Any
 from absl import flags
 
 import meta_tf
+from meta_tf import zoo
 from meta_tf.command.build import build_tasks
 from meta_tf.command.configure import task_of
 from meta_tf.command.flag_types import NONE, largest
+from meta_tf.command.read_flags import trained_on
 from meta_tf.command.seen_classes import own_name, seen_by
 from meta_tf.command.settings import Choice
 from meta_tf.tasks.class_split import joined as joined_classes
@@ -28,7 +30,7 @@ class Tested:
     Args:
       task: the tasks.
       trained: those of the training, if both are tables and its run is known.
-      all_groups: whether to evaluate more groups of the table than those of a test split.
+      all_groups: whether to evaluate more groups of the table, or classes, than a test split has.
       known: whether groups with the name of a training group are the same group.
       seen: the classes of pictures that the training had, as far as they are known.
     """
@@ -60,7 +62,7 @@ class Tested:
         parts = source.train, source.valid, source.test
         names = [name for part in parts for name in part.classes]
         what = f"{len(source.test.classes)} of {len(names)} classes: a split by their names"
-        if self.seen:
+        if self.seen or self.all_groups:
             had = {name for name in names if own_name(name) in self.seen}
             if len(names) - len(had) < largest(source.ways):
                 raise ValueError(
@@ -142,7 +144,9 @@ def tested_of(values: flags.FlagValues, trained: Choice | None) -> Tested:
     """
     task = task_of(values)
     if task.name == "images":
-        return Tested(task, seen=frozenset(seen_by(values["learner"].value or "")))
+        learner = values["learner"].value or ""
+        others = learner in zoo.names() and "--task=images" not in trained_on(learner)
+        return Tested(task, all_groups=others, seen=frozenset(seen_by(learner)))
     if task.name != "table":
         return Tested(task)
     tested = Tested(task, trained)

@@ -84,38 +84,26 @@ def from_table(
       ... # doctest: +SKIP
     """
     check_choice("kind", kind, ("auto", "regression", "classification"))
-    table = read_table(data)
-    roles = {"target": target, "group": group} | ({} if time is None else {"time": time})
-    roles = {role: _as_text(name) for role, name in roles.items()}
-    table = with_levels(table, list(roles.values()))
-    for role, name in roles.items():
-        _check_columns(table, role, [name])
-    if len(set(roles.values())) < len(roles):
-        raise ValueError(
-            f"`{'`, `'.join(roles)}` must be different columns. Received: "
-            f"{', '.join(map(repr, roles.values()))}."
-        )
+    table = with_levels(read_table(data), [_as_text(n) for n in (target, group, time)])
+    roles = _roles(table, target, group, time)
     if columns is not None:
         check_kind("columns", columns, Columns, "those of a learner, learner.columns")
         check_present(table, columns.features)
         features = columns.features if features is None else features
     names, left_out = _features(table, features, roles)
     targets, groups = Column(table, roles["target"]), Column(table, roles["group"])
-    if columns is None:
+    known = columns
+    if known is None:
         columns = _columns_of(table, names, left_out, targets, groups, kind)
-        y = targets.labels() if columns.classes else targets.in_float32()
     else:
         columns = dataclasses.replace(
-            columns, features=tuple(names), target=targets.name, group=groups.name
+            known, features=tuple(names), target=targets.name, group=groups.name
         )
         columns.print_news(table)
-        y = columns.labels(table) if columns.classes else targets.in_float32()
-        if columns.classes and len(np.unique(y)) < len(columns.classes):
-            received = ", ".join(sorted(set(targets.texts())))
-            raise ValueError(
-                f"The column {targets.name!r} must hold all classes of the training: "
-                f"{', '.join(columns.classes)}. Received: {received}."
-            )
+    if not columns.classes:
+        y = targets.in_float32()
+    else:
+        y = targets.labels() if known is None else _known_labels(columns, table)
     source = from_groups(
         columns.rows(table),
         y,
@@ -131,6 +119,32 @@ def from_table(
     for each in (source.train, source.valid, source.test):
         each.columns = columns
     return source
+
+
+def _roles(table: Any, target: str, group: str, time: str | None) -> dict[str, str]:
+    """The columns by their roles; ValueError unless they exist and differ."""
+    given = {"target": target, "group": group} | ({} if time is None else {"time": time})
+    roles = {role: _as_text(name) for role, name in given.items()}
+    for role, name in roles.items():
+        _check_columns(table, role, [name])
+    if len(set(roles.values())) < len(roles):
+        raise ValueError(
+            f"`{'`, `'.join(roles)}` must be different columns. Received: "
+            f"{', '.join(map(repr, roles.values()))}."
+        )
+    return roles
+
+
+def _known_labels(columns: Columns, table: Any) -> np.ndarray:
+    """The numbers of the classes of rows; ValueError unless all classes of a training are there."""
+    labels = columns.labels(table)
+    if len(np.unique(labels)) < len(columns.classes):
+        received = ", ".join(sorted(set(Column(table, columns.target).texts())))
+        raise ValueError(
+            f"The column {columns.target!r} must hold all classes of the training: "
+            f"{', '.join(columns.classes)}. Received: {received}."
+        )
+    return labels
 
 
 def _columns_of(

@@ -43,7 +43,8 @@ def folder(tmp_path_factory):
             grey(folder / "labelled" / name / f"{i}.png", value + 4 * i)
     grey(folder / "labelled" / "black" / "wrong.png", 130)
     grey(folder / "labelled" / "loose.png", 30)
-    grey(folder / "labelled" / "stranger" / "1.png", 90)
+    for name in ("labelled", "strange"):
+        grey(folder / name / "stranger" / "1.png", 90)
     return folder
 
 
@@ -222,6 +223,7 @@ def test_many_classes_list_their_mistakes_instead_of_a_table():
         (["predict", "adapted.keras"], "--query is needed"),
         (["predict"], "--model is needed"),
         (["predict", "nothing.keras", "new"], "--model must be"),
+        (["adapt", "support", "strange"], "of classes: 'black', 'grey', 'white'.*'stranger'"),
         (["adapt", "support", "nowhere"], "--query must be a folder of pictures, or a picture"),
         (["adapt", "nowhere", "new", "--save=adapted.h5"], "--save must end in .keras"),
         (["adapt", "nowhere", "new", "--output=new.parquet"], "--output must end in .csv"),

@@ -57,6 +57,8 @@ def test_only_classes_that_the_training_had_not_are_evaluated(folder, tmp_path, 
     save_run(tmp_path / "unknown", ())
     assert len(evaluated(tmp_path / "unknown", grown).classes) == 4
     assert "Evaluating 4 of 20 classes: a split by their names." in capsys.readouterr().out
+    assert len(evaluated("omniglot", grown).classes) == 20  # it was trained on other classes
+    assert len(evaluated("chinese_characters", grown).classes) == 4
 
 
 def test_a_run_does_not_continue_if_its_folder_would_test_seen_classes(folder):
