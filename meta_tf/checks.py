@@ -82,12 +82,13 @@ def are_objects(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.kind == "O"
 
 
-def check_no_objects(name: str, value: Any, allowed: Iterable[str] = ()) -> None:
+def check_no_objects(name: str, value: Any, allowed: tuple[type, ...] = ()) -> None:
     """Raises ValueError for an array of Python objects, unless all are texts or allowed types."""
     if not are_objects(value):
         return
-    kinds = {type(each).__name__ for each in value.flat}
-    if kinds != {"str"} and (others := sorted(kinds - set(allowed))):
+    kinds = {type(each) for each in value.flat}
+    others = sorted(kind.__name__ for kind in kinds if not issubclass(kind, allowed))
+    if others and kinds != {str}:
         raise ValueError(
             f"`{name}` must be an array of numbers. Received: Python objects of the types "
             f"{', '.join(others)}. Convert them with .astype('float32')."

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import numbers
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
@@ -19,6 +22,7 @@ from meta_tf.network.network import Network
 from meta_tf.require import require
 from meta_tf.types import Examples, Tensor, Tensors
 
+_NUMBERS = (numbers.Real, Decimal, np.bool_)  # bool is one of Real
 BATCH_KEYS = ("support_x", "support_y", "query_x")
 
 
@@ -127,7 +131,9 @@ def check_inputs(
     named = isinstance(spec, dict)
     keys = set(value) if isinstance(value, dict) else set()
     if len(given) != len(declared) or (named and keys != set(spec)):
-        inputs = f"a dict of {', '.join(map(repr, sorted(spec)))}" if named else len(declared)
+        inputs = f"{len(declared)} tensors"
+        if named:
+            inputs = f"a dict of {', '.join(map(repr, sorted(spec)))}"
         received = f"a dict of {', '.join(map(repr, sorted(keys)))}" if keys else "no dict"
         raise ValueError(
             f"`{name}` must have the structure of the model's inputs: {inputs}. Received: "
@@ -178,7 +184,7 @@ def _tensor(name: str) -> Callable[[Any], Tensor]:
         except (TypeError, ValueError) as error:
             if hasattr(value, "to_numpy"):  # a table
                 value = value.to_numpy()
-            check_no_objects(name, value, ("bool", "int", "float"))
+            check_no_objects(name, value, _NUMBERS)
             if are_objects(value):
                 return tf.constant(value.astype(keras.config.floatx()))
             first = next(iter(keras.tree.flatten(value)), None)
