@@ -406,6 +406,23 @@ def test_tables_that_do_not_fit_are_rejected(files, tmp_path, change, words):
         adapt_table.run(asked, Rows(), None)
 
 
+def test_groups_may_be_in_the_index(files, trained, table, tmp_path):
+    """As pandas writes them to a Parquet file: before, all rows were taken for one group."""
+    for name in ("measured", "new"):
+        rows = pandas.read_csv(files / f"{name}.csv").set_index("patient")
+        rows.to_parquet(tmp_path / f"{name}.parquet")
+    for suffix in ("csv", "parquet"):
+        folder = files if suffix == "csv" else tmp_path
+        paths = (folder / f"{name}.{suffix}" for name in ("measured", "new"))
+        answers = tmp_path / f"{suffix}.csv"
+        adapt_table.run(Adaptation(*paths, files / "learner.keras"), Rows(), answers)
+    of_csv, of_index = (pandas.read_csv(tmp_path / f"{s}.csv") for s in ("csv", "parquet"))
+    pandas.testing.assert_frame_equal(of_csv, of_index, rtol=1e-6)
+    given = {"target": "effect", "group": "patient", "features": FEATURES, "split": LISTS}
+    indexed = meta_tf.tasks.from_table(table.set_index("patient"), shots=4, **given)
+    np.testing.assert_array_equal(indexed.test.examples()[0], trained[1].test.examples()[0])
+
+
 def test_a_line_says_what_training_never_had(files, table, trained, tmp_path, capsys):
     columns = trained[1].columns
     columns.print_news(table)

@@ -19,7 +19,7 @@ from meta_tf.run.devices import set_up_device
 from meta_tf.run.settings import Above
 from meta_tf.tasks.column import Column
 from meta_tf.tasks.columns import Columns
-from meta_tf.tasks.read_table import as_written, read_table
+from meta_tf.tasks.read_table import as_written, read_table, with_levels
 
 SUFFIXES = (".csv", ".parquet")
 _MOST_SHOWN = 20  # rows on the screen
@@ -66,6 +66,7 @@ def run(asked: Adaptation, rows: Rows, output: str | Path | None) -> None:
             f"--learner must be trained on a table (--task=table). Received: "
             f"--learner={asked.learner}, which does not know its columns. Train it again."
         )
+    support, query = (with_levels(table, [columns.group]) for table in (support, query))
     pairs = _groups(support, query, columns)
     if asked.save and len(pairs) > 1:
         raise ValueError(
@@ -73,7 +74,7 @@ def run(asked: Adaptation, rows: Rows, output: str | Path | None) -> None:
         )
     for table in (support, query):
         columns.print_news(table)
-    answers = as_written(asked.query)
+    answers = with_levels(as_written(asked.query), [columns.group])
     for known, new in pairs:
         fitted = _adapted(learner, columns, support[known], asked)
         _answer(answers, fitted, query, new, rows.level)
@@ -93,7 +94,8 @@ def predict(
     if columns is None:
         raise ValueError("--model must be one of a learner of tables. Received: another model.")
     with renamed({"`data`": "--query"}):
-        query, answers = read_table(given), as_written(given)
+        tables = read_table(given), as_written(given)
+    query, answers = (with_levels(table, [columns.group]) for table in tables)
     if columns.group in query.columns and (number := query[columns.group].nunique()) > 1:
         raise ValueError(
             "--query must have rows of the one group that --model has learned. Received: "

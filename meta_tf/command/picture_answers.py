@@ -47,7 +47,7 @@ class Output:
     def check(self) -> None:
         """Raises ValueError or ImportError if the files could not be written at the end."""
         if self.output:
-            check_writable("--output", self.output)
+            check_writable("--output", self.output, ".csv", any_case=True)
         if self.figure:
             kinds = ".png", ".jpg", ".pdf", ".svg"
             check_writable("--figure", self.figure, *kinds, any_case=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,13 @@ def read_table(data: Any) -> Any:
             f"{len(table)} rows of the columns {few(table.columns)}."
         )
     return table
+
+
+def with_levels(table: Any, names: Collection[Any]) -> Any:
+    """A table with the parts of its index that have one of these names as columns."""
+    present = [name for name in table.index.names if name is not None]
+    levels = [n for n in present if str(n) in names and str(n) not in table.columns]
+    return table.reset_index(levels) if levels else table
 
 
 def as_written(path: str | Path) -> Any:

@@ -14,7 +14,7 @@ from meta_tf.checks import check_choice, check_kind, shown
 from meta_tf.tasks.column import Column
 from meta_tf.tasks.columns import Columns, check_present
 from meta_tf.tasks.groups import from_groups
-from meta_tf.tasks.read_table import read_table
+from meta_tf.tasks.read_table import read_table, with_levels
 from meta_tf.tasks.source import SPLITS, Source
 
 _FRACTIONS = (0.64, 0.16, 0.20)
@@ -84,7 +84,7 @@ def from_table(
       ... # doctest: +SKIP
     """
     check_choice("kind", kind, ("auto", "regression", "classification"))
-    table = read_table(data)
+    table = with_levels(read_table(data), [_as_text(n) for n in (target, group, time)])
     roles = _roles(table, target, group, time)
     if columns is not None:
         check_kind("columns", columns, Columns, "those of a learner, learner.columns")

@@ -238,7 +238,7 @@ def test_many_classes_list_their_mistakes_instead_of_a_table():
         (["adapt", "support", "strange"], "of classes: 'black', 'grey', 'white'.*'stranger'"),
         (["adapt", "support", "nowhere"], "--query must be a folder of pictures, or a picture"),
         (["adapt", "nowhere", "new", "--save=adapted.h5"], "--save must end in .keras"),
-        (["adapt", "nowhere", "new", "--output=new"], "--output must be a file"),
+        (["adapt", "nowhere", "new", "--output=new.parquet"], "--output must end in .csv"),
         (["predict", "nowhere", "new", "--figure=a.docx"], "--figure must end in .png or"),
         (
             ["adapt", "support", "new", "--learner=omniglot", "--views=6"],
