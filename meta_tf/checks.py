@@ -82,15 +82,25 @@ def are_objects(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.kind == "O"
 
 
-def check_no_objects(name: str, value: Any, allowed: Iterable[str] = ()) -> None:
-    """Raises ValueError for an array of Python objects, unless all are texts or allowed types."""
+def without_objects(values: np.ndarray) -> np.ndarray:
+    """An array of Python objects, as pandas makes it, as texts or numbers if all are; or itself."""
+    if are_objects(values):
+        for kind in (str, (numbers.Real, np.bool_)):
+            if all(isinstance(each, kind) for each in values.flat):
+                return np.array(values.tolist())
+    return values
+
+
+def check_no_objects(name: str, value: Any) -> None:
+    """Raises ValueError for an array of Python objects, unless all are texts."""
     if not are_objects(value):
         return
     kinds = {type(each).__name__ for each in value.flat}
-    if kinds != {"str"} and (others := sorted(kinds - set(allowed))):
+    if kinds != {"str"}:
+        kinds = kinds - {"bool", "int", "float"} or kinds
         raise ValueError(
             f"`{name}` must be an array of numbers. Received: Python objects of the types "
-            f"{', '.join(others)}. Convert them with .astype('float32')."
+            f"{', '.join(sorted(kinds))}. Convert them with .astype('float32')."
         )
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.batch.sizes import SIZE_KEYS, check_sizes
-from meta_tf.checks import are_objects, check_no_objects, check_unmasked
+from meta_tf.checks import are_objects, check_no_objects, check_unmasked, without_objects
 from meta_tf.data_checks.finite import require_finite
 from meta_tf.data_checks.inputs import check_input_types, wanted_of_ranges
 from meta_tf.data_checks.targets import check_target_values, check_targets, differ
@@ -178,9 +178,10 @@ def _tensor(name: str) -> Callable[[Any], Tensor]:
         except (TypeError, ValueError) as error:
             if hasattr(value, "to_numpy"):  # a table
                 value = value.to_numpy()
-            check_no_objects(name, value, ("bool", "int", "float"))
             if are_objects(value):
-                return tf.constant(value.astype(keras.config.floatx()))
+                plain = without_objects(value)
+                check_no_objects(name, plain)
+                return convert(plain)
             first = next(iter(keras.tree.flatten(value)), None)
             if type(first).__module__.startswith("PIL."):
                 raise ValueError(
