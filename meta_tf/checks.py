@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Hashable, Iterable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -82,16 +83,26 @@ def are_objects(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.kind == "O"
 
 
-def check_no_objects(name: str, value: Any, allowed: tuple[type, ...] = ()) -> None:
-    """Raises ValueError for an array of Python objects, unless all are texts or allowed types."""
+def without_objects(values: np.ndarray) -> np.ndarray:
+    """An array of Python objects, as pandas makes it, as texts or numbers if all are; or itself."""
+    if are_objects(values) and values.size:
+        real = numbers.Real, np.bool_
+        for kinds, dtype in ((str, None), (real, None), ((*real, Decimal), float)):
+            if all(isinstance(each, kinds) for each in values.flat):
+                return np.array(values.tolist(), dtype)
+    return values
+
+
+def check_no_objects(name: str, value: Any) -> None:
+    """Raises ValueError for an array of Python objects, unless all are texts."""
     if not are_objects(value):
         return
-    kinds = {type(each) for each in value.flat}
-    others = sorted(kind.__name__ for kind in kinds if not issubclass(kind, allowed))
-    if others and kinds != {str}:
+    kinds = {type(each).__name__ for each in value.flat}
+    if kinds != {"str"}:
+        kinds = kinds - {"bool", "int", "float"} or kinds
         raise ValueError(
             f"`{name}` must be an array of numbers. Received: Python objects of the types "
-            f"{', '.join(others)}. Convert them with .astype('float32')."
+            f"{', '.join(sorted(kinds))}. Convert them with .astype('float32')."
         )
 
 

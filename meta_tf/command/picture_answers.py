@@ -208,14 +208,16 @@ def _report(confusion: Confusion) -> str:
 
 def _write_figure(answers: Answers, takes: PictureInput, path: Path) -> None:
     from meta_tf.plots import named_pictures  # needs matplotlib, which is optional
-    from meta_tf.plots.named_pictures import order
+    from meta_tf.plots.named_pictures import order, title_of
 
     labels, sure = answers.new.labels, answers.probabilities
     drawn = order(answers.predicted, sure, labels)[:_MOST_DRAWN]
     files = [ImageFile.at(answers.new.paths[i]) for i in drawn]
     pictures = decode_images(files, (_SIDE, _SIDE), takes.channels, crop=takes.crop)
-    figure = named_pictures(
-        pictures, answers.names, answers.predicted[drawn], sure[drawn], [labels[i] for i in drawn]
-    )
+    title = title_of(answers.predicted, labels)
+    if len(drawn) < len(labels):
+        title += f"; {len(drawn)} of {len(labels)} pictures"
+    predicted, known = answers.predicted[drawn], [labels[i] for i in drawn]
+    figure = named_pictures(pictures, answers.names, predicted, sure[drawn], known, title)
     with whole_file(path) as part:
         figure.savefig(part)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import numbers
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from meta_tf.algorithms.base import Algorithm
 from meta_tf.batch.sizes import SIZE_KEYS, check_sizes
-from meta_tf.checks import are_objects, check_no_objects, check_unmasked
+from meta_tf.checks import are_objects, check_no_objects, check_unmasked, without_objects
 from meta_tf.data_checks.finite import require_finite
 from meta_tf.data_checks.inputs import check_input_types, wanted_of_ranges
 from meta_tf.data_checks.targets import check_target_values, check_targets, differ
@@ -22,7 +19,6 @@ from meta_tf.network.network import Network
 from meta_tf.require import require
 from meta_tf.types import Examples, Tensor, Tensors
 
-_NUMBERS = (numbers.Real, Decimal, np.bool_)  # bool is one of Real
 BATCH_KEYS = ("support_x", "support_y", "query_x")
 
 
@@ -184,9 +180,10 @@ def _tensor(name: str) -> Callable[[Any], Tensor]:
         except (TypeError, ValueError) as error:
             if hasattr(value, "to_numpy"):  # a table
                 value = value.to_numpy()
-            check_no_objects(name, value, _NUMBERS)
             if are_objects(value):
-                return tf.constant(value.astype(keras.config.floatx()))
+                plain = without_objects(value)
+                check_no_objects(name, plain)
+                return convert(plain)
             first = next(iter(keras.tree.flatten(value)), None)
             if type(first).__module__.startswith("PIL."):
                 raise ValueError(

@@ -28,12 +28,24 @@ def order(
     return np.lexsort([np.where(wrong, -sure, sure), np.logical_not(wrong)])
 
 
+def title_of(predicted: np.ndarray, labels: Sequence[int | None]) -> str:
+    """How many predictions are right, and the order of the figure.
+
+    The arguments are those of `named_pictures`.
+    """
+    known = [i for i, label in enumerate(labels) if label is not None]
+    right = sum(labels[i] == predicted[i] for i in known)
+    title = f"{right} of {len(known)} right" if known else "the least sure first"
+    return title + (", mistakes first" if right < len(known) else "")
+
+
 def named_pictures(
     pictures: np.ndarray,
     names: Sequence[str],
     predicted: np.ndarray,
     probabilities: np.ndarray,
     labels: Sequence[int | None] | None = None,
+    title: str | None = None,
 ) -> Figure:
     r"""Draws pictures in the order given, each with the predicted class above it.
 
@@ -46,6 +58,7 @@ def named_pictures(
       predicted: predicted class numbers, [Q].
       probabilities: of each class, [Q, N]; the largest is shown, except for numbers of N and more.
       labels: the class numbers, None where the class is not known.
+      title: above the figure; how many of these pictures are right if None.
 
     Example:
       >>> pictures = np.zeros([2, 8, 8, 3], np.uint8)
@@ -67,13 +80,9 @@ def named_pictures(
         colour = GREY if label is None else GREEN if label == number else RED
         percent = f" {100 * sure.max():.0f} %" if number < len(sure) else ""
         picture(axes, pixels, 255, colour)
-        title = _title(names, number, percent, label)
-        axes.set_title(title, color=colour, fontsize=7, pad=3, **of_user())
-    known = [i for i, label in enumerate(labels) if label is not None]
-    right = sum(labels[i] == predicted[i] for i in known)
-    title = f"{right} of {len(known)} right" if known else "the least sure first"
-    title += ", mistakes first" if right < len(known) else ""
-    headline(figure, title)
+        above = _title(names, number, percent, label)
+        axes.set_title(above, color=colour, fontsize=7, pad=3, **of_user())
+    headline(figure, title_of(predicted, labels) if title is None else title)
     return figure
 
 

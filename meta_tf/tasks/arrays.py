@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from meta_tf.checks import check_unmasked
+from meta_tf.checks import check_unmasked, without_objects
 from meta_tf.tasks.class_source import ClassData, ClassSource, Rotations
 from meta_tf.tasks.divide import split_by_fractions
 from meta_tf.tasks.examples import as_examples, numbered
@@ -58,7 +58,7 @@ def from_arrays(
       TensorShape([4, 3, 8])
     """
     check_unmasked("images", images)
-    examples, labels = np.asarray(images), np.asarray(labels)
+    examples, labels = (without_objects(np.asarray(given)) for given in (images, labels))
     _check_shapes(examples, labels)
     names, classes = numbered("labels", labels, "class")
     examples = as_examples("images", examples)

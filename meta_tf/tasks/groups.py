@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import ArrayLike
 
-from meta_tf.checks import check_choice, check_integer, check_unmasked, shown
+from meta_tf.checks import check_choice, check_integer, check_unmasked, shown, without_objects
 from meta_tf.tasks.divide import split_groups
 from meta_tf.tasks.examples import as_examples, numbered
 from meta_tf.tasks.group_split import Cells, GroupSplit, shots_of
@@ -200,7 +200,7 @@ def _per_task(
 def _array(name: str, values: ArrayLike) -> np.ndarray:
     check_unmasked(name, values)
     try:
-        return np.asarray(values)
+        return without_objects(np.asarray(values))
     except ValueError as error:  # rows of different lengths
         raise ValueError(
             f"`{name}` must be an array, or lists of the same length. Received: "

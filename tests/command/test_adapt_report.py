@@ -11,11 +11,13 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 import meta_tf
+from meta_tf import plots
 from meta_tf.calibration import Calibration
-from meta_tf.command import adapt, adapt_pictures, predict
+from meta_tf.command import adapt, adapt_pictures, picture_answers, predict
 from meta_tf.command.main import read
 from meta_tf.evaluation.confusion import Confusion
 
@@ -93,6 +95,16 @@ def test_labels_in_subfolders_are_compared_with_the_answers(command, folder):
         assert figure.size[0] > 300
 
 
+def test_the_title_of_a_figure_counts_pictures_that_are_not_drawn_too(command, monkeypatch):
+    titles = []
+    monkeypatch.setattr(picture_answers, "_MOST_DRAWN", 3)
+    monkeypatch.setattr(
+        plots, "named_pictures", lambda *given: titles.append(given[-1]) or Figure()
+    )
+    command("adapt", "support", "labelled", "--figure=a.png")
+    assert titles == ["6 of 8 right, mistakes first; 3 of 9 pictures"]
+
+
 def test_without_labels_pictures_that_are_left_out_give_an_estimate(command):
     out = command("adapt", "support", "new").out
     assert "Expect about 100 % right (95 % interval 70 to 100 %): of 9 pictures to learn" in out
@@ -133,7 +145,7 @@ def test_a_copy_under_another_name_is_counted_and_not_left_out(command, folder, 
     (tmp_path / "new").mkdir()
     shutil.copy(folder / "support" / "black" / "0.png", tmp_path / "new" / "another.png")
     out = command("adapt", str(tmp_path / "support"), str(tmp_path / "new")).out
-    assert "1 of the new pictures are also learned from" in out
+    assert "1 of the new pictures is also learned from" in out
     assert "of 8 pictures to learn from" in out  # the copy and its original stay
     assert "Not in this estimate: 2 pictures that are copies of each other." in out
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import meta_tf
-from meta_tf.tasks import from_groups
+from meta_tf.tasks import from_arrays, from_groups
 from tests.marks import slow
 
 # Group g has 4 + g % 3 examples; an example's x is (group, its number there), its y 100 g + number.
@@ -224,3 +224,26 @@ def test_another_draw_of_the_earliest_is_refused():
     part = from_groups(X, Y, GROUPS, shots=2, support="first").test
     with pytest.raises(ValueError, match="`draws` must be 1"):
         part.whole_groups(draws=2)
+
+
+def test_columns_of_a_table_are_their_values():
+    """pandas's columns of text, and tables of mixed types, are arrays of Python objects."""
+    pandas = pytest.importorskip("pandas")
+    row = np.arange(120)
+    numbers = np.stack([np.random.default_rng(0).normal(size=120), row % 2], 1)
+    group, ill = np.array(list("abcdefghijkl"))[row % 12], np.array(["no", "yes"])[row // 12 % 2]
+    table = pandas.DataFrame(numbers, columns=["dose", "smokes"]).astype({"smokes": bool})
+    of_group, of_ill = (pandas.Series(texts).astype("category") for texts in (group, ill))
+    plain = from_groups(numbers, ill, group, shots=2)
+    made = from_groups(table, of_ill, of_group, shots=2)
+    assert made.test.groups == plain.test.groups
+    for found, expected in zip(made.test.examples(), plain.test.examples(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    sizes = {"ways": 2, "shots": 1, "queries": 1}
+    plain, made = from_arrays(numbers, group, **sizes), from_arrays(table, of_group, **sizes)
+    for found, expected in zip(
+        *(first_batch(s.test)[0].values() for s in (made, plain)), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ValueError, match=r"`groups` must be integers or strings.*object"):
+        from_groups(table, ill, np.array([None, *group[1:]]))
