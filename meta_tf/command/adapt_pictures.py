@@ -86,8 +86,8 @@ def run(asked: Adaptation, how: Pictures, output: Output) -> None:
     contents = [_content(path) for path in classes.pictures]
     if same := sum(_content(path) in contents for path in new.paths):
         output.note(
-            f"{same} of the new pictures are also learned from, so that the answers are more "
-            "often right than for others."
+            f"{same} of the new pictures {'is' if same == 1 else 'are'} also learned from, so that "
+            "the answers are more often right than for others."
         )
     paths = [*classes.pictures, *new.paths]
     separately = embeds_separately(learner)  # then each picture passes the network once

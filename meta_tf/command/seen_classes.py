@@ -43,7 +43,7 @@ def check_unseen(seen: Collection[str], tasks: Any) -> None:
         raise ValueError(
             "--data_dir must hold the classes of the run that continues. Received: a folder that "
             f"has changed, so that its split tests classes that the run has seen: {few(again)}. "
-            "Restore the folder, or start again in another --workdir."
+            "Restore the folder, or start again with --restart or in another --workdir."
         )
 
 

@@ -67,7 +67,7 @@ class Tested:
             if len(names) - len(had) < largest(source.ways):
                 raise ValueError(
                     f"--data_dir must hold --ways = {largest(source.ways)} classes that the "
-                    f"training did not have. Received: {self.task.value('data_dir')}, with "
+                    f"training did not have. Received: {self.task.value('path')}, with "
                     f"{len(names) - len(had)} of {len(names)}; the training had the others, or "
                     "classes with their names."
                 )

@@ -145,7 +145,7 @@ def test_a_copy_under_another_name_is_counted_and_not_left_out(command, folder, 
     (tmp_path / "new").mkdir()
     shutil.copy(folder / "support" / "black" / "0.png", tmp_path / "new" / "another.png")
     out = command("adapt", str(tmp_path / "support"), str(tmp_path / "new")).out
-    assert "1 of the new pictures are also learned from" in out
+    assert "1 of the new pictures is also learned from" in out
     assert "of 8 pictures to learn from" in out  # the copy and its original stay
     assert "Not in this estimate: 2 pictures that are copies of each other." in out
 
