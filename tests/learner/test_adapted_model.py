@@ -201,7 +201,7 @@ def test_class_names_are_saved_with_an_adapted_model(tmp_path):
         ([0, 1], ["a", "a"], "must be a list of distinct names"),
         ([0, 1], "ab", "must be a list of distinct names"),
         (["a", "b"], ["a", "b", "c"], "at most 2 classes.*Received: 3, .* never predict c"),
-        (["a", "c"], ["a", "b"], "'c', not in `class_names`"),
+        (["a", "c"], ["a", "b"], "`class_names`, 'a', 'b'. Received: 'c'"),
     ],
 )
 def test_names_that_do_not_fit_are_refused(labels, names, message):
