@@ -62,7 +62,8 @@ def images(learner: MetaLearner, split: Any, seed: int = 0, most: int = 6) -> Fi
     predicted = np.argmax(predicted, -1)
     rows = _rows(support_y.numpy(), labels, predicted, most)
     names = _names(split, seed)
-    figure = _drawn(rows, *_on_one_scale(support_x.numpy(), query_x.numpy()), predicted, names)
+    supported, queried = _on_one_scale(support_x.numpy(), query_x.numpy())
+    figure = _drawn(rows, supported, queried, predicted, names)
     right = int(np.sum(predicted == labels))
     headline(
         figure,
