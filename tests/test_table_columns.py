@@ -312,6 +312,30 @@ def test_another_table_has_all_classes_and_no_other(table):
             meta_tf.tasks.from_table(table.assign(ill=ill), **given, columns=tasks.columns)
 
 
+def test_a_class_has_the_same_number_in_every_task(table):
+    """MAML's outputs mean the classes of the training, in its order and if some are missing."""
+    table = table.assign(ill=np.tile(["10", "2", "9", "9"], 18).astype(int))
+    tasks = meta_tf.tasks.from_table(table, "ill", "patient", ["dose"], split=LISTS, shots=1)
+    learner = meta_tf.MetaLearner(meta_tf.models.mlp(1, 3, (3,)), meta_tf.MAML(0.1), SPARSE)
+    learner.standardize(tasks.train)
+    rows, numbers = tasks.columns.rows(table), np.tile([2, 0, 1, 1], 18)
+    for some in (slice(4), [0, 2]):
+        one = table.iloc[some]
+        given = learner.adapt(rows[some], tasks.columns.targets(one))
+        assert given.class_names == ("2", "9", "10")
+        expected = learner.adapt(rows[some], numbers[some]).predict(rows, verbose=0)
+        np.testing.assert_array_equal(given.predict(rows, verbose=0), expected)
+        assert list(given.predict_names(rows[:9])) == [
+            given.class_names[i] for i in expected[:9].argmax(-1)
+        ]
+        np.testing.assert_array_equal(
+            meta_tf.leave_one_out(learner, rows[some], tasks.columns.targets(one)),
+            meta_tf.leave_one_out(learner, rows[some], numbers[some]),
+        )
+    with pytest.raises(ValueError, match=r"of `class_names`, '2', '9', '10'. Received: '7'"):
+        learner.adapt(rows[:2], ["7", "2"])
+
+
 def test_new_rows_may_be_nearly_the_same(trained, table):
     columns = trained[1].columns
     rows = table[:2].assign(dose=[25.001, 25.0012], effect=[140.001, 140.0012])

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from meta_tf.checks import few
+
 
 def numbered(support_y: Any, class_names: Sequence[str] | None) -> tuple[Any, tuple[str, ...]]:
     """Labels as class numbers, and the class names in the order of these numbers.
@@ -44,8 +46,7 @@ def numbered(support_y: Any, class_names: Sequence[str] | None) -> tuple[Any, tu
         return support_y, names
     if unknown := sorted(set(values.reshape(-1).tolist()) - set(names)):
         raise ValueError(
-            "`support_y` must hold names of `class_names`. Received: "
-            f"{', '.join(map(repr, unknown))}, not in `class_names`."
+            f"`support_y` must hold names of `class_names`, {few(names)}. Received: {few(unknown)}."
         )
     number = {name: i for i, name in enumerate(names)}
     numbers = [number[name] for name in values.reshape(-1).tolist()]

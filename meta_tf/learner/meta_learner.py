@@ -476,7 +476,8 @@ class MetaLearner(keras.Model):
             alphabetical order.
           steps: inner steps; the algorithm's `eval_steps` if None.
           class_names: the class names in the order of their numbers, if this is not the
-            alphabetical order or if labels are numbers. `predict_names` returns them.
+            alphabetical order or if labels are numbers. `predict_names` returns them. A learner
+            of a table knows those of its target, whose numbers are the same in all tasks.
 
         Returns:
           A `keras.Model` from [B, ...] to predictions [B, ...], with its own weights. It

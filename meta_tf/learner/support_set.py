@@ -14,6 +14,7 @@ from meta_tf.data_checks.outputs import outputs_of, wants_labels
 from meta_tf.learner.class_names import distinct, numbered
 from meta_tf.learner.query_batch import depends_on_batch
 from meta_tf.learner.read_pictures import picture_input, read_inputs
+from meta_tf.learner.standardize import columns_of
 from meta_tf.network.network import Network
 from meta_tf.tasks.images.conversion import Conversion
 from meta_tf.tasks.images.picture_input import PictureInput
@@ -70,6 +71,9 @@ def read_support_set(
     keeps = conversion and conversion.pictures and depends_on_batch(network)
     names: tuple[str, ...] = ()
     if wants_labels(algorithm, network):
+        columns = columns_of(network)
+        if class_names is None and columns is not None:
+            class_names = columns.classes or None  # their numbers are the same in all tasks
         y, names = numbered(y, class_names)
         most = outputs_of(algorithm, network) if class_names is not None else None
         if most and len(names) > most:
