@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Hashable, Iterable
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -84,10 +85,11 @@ def are_objects(value: Any) -> bool:
 
 def without_objects(values: np.ndarray) -> np.ndarray:
     """An array of Python objects, as pandas makes it, as texts or numbers if all are; or itself."""
-    if are_objects(values):
-        for kind in (str, (numbers.Real, np.bool_)):
-            if all(isinstance(each, kind) for each in values.flat):
-                return np.array(values.tolist())
+    if are_objects(values) and values.size:
+        real = numbers.Real, np.bool_
+        for kinds, dtype in ((str, None), (real, None), ((*real, Decimal), float)):
+            if all(isinstance(each, kinds) for each in values.flat):
+                return np.array(values.tolist(), dtype)
     return values
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -36,11 +37,13 @@ def map_parts(
 
     It shows its progress as Keras's `predict` does.
     """
-    if (number_of(x) or 0) <= size:
+    count = number_of(x) or 0
+    if count <= size:
         return function(x)
-    parts, found = list(in_parts(x, size)), []
-    progress = keras.utils.Progbar(len(parts), verbose=1 if verbose == "auto" else verbose)
-    for number, part in enumerate(parts, 1):
+    found: list[Any] = []
+    shown = 1 if verbose == "auto" else verbose
+    progress = keras.utils.Progbar(math.ceil(count / size), verbose=shown)
+    for number, part in enumerate(in_parts(x, size), 1):  # one at a time in memory
         found.append(function(part))
         progress.update(number)
     return joined(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -84,7 +85,8 @@ def run(asked: Adaptation, how: Pictures, output: Output) -> None:
     learner.pictures = takes = dataclasses.replace(takes, invert=invert)
 
     contents = [_content(path) for path in classes.pictures]
-    if same := sum(_content(path) in contents for path in new.paths):
+    times = Counter(contents)
+    if same := sum(_content(path) in times for path in new.paths):
         output.note(
             f"{same} of the new pictures {'is' if same == 1 else 'are'} also learned from, so that "
             "the answers are more often right than for others."
@@ -104,7 +106,7 @@ def run(asked: Adaptation, how: Pictures, output: Output) -> None:
     answers = answers_of(fitted, classes.names, new, query_x, output.unknown)
     estimate, expected = "", None
     if answers.confusion is None:
-        alone = np.array([contents.count(content) == 1 for content in contents])
+        alone = np.array([times[content] == 1 for content in contents])
         estimate, expected = _estimate(works, support_x, classes, alone, asked.eval_steps)
     facts = {"learner": str(name), "expected": expected and expected.to_dict()}
     show(answers, output, takes, estimate, facts)

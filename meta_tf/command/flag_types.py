@@ -117,7 +117,8 @@ class Words(flags.ArgumentParser):
     def parse(self, argument: str | Sequence[Any]) -> tuple[Any, ...]:
         words = list(map(str, argument))
         if isinstance(argument, str):
-            words = next(csv.reader(argument.splitlines(), skipinitialspace=True), [])
+            line = " ".join(argument.splitlines())
+            words = next(csv.reader([line], skipinitialspace=True))
         found = [word.strip() for word in words]
         if not all(re.fullmatch(self._word, word) for word in found):
             raise ValueError(f"must be {self.syntactic_help}")

@@ -193,9 +193,10 @@ def show(
         write_text(output.output, answers.as_csv())
         output.note(f"Written to {output.output}.")
     if output.figure:
-        with warnings.catch_warnings(record=True) as caught:  # of letters that no font has
+        with warnings.catch_warnings(record=True) as caught:
             _write_figure(answers, takes, Path(output.figure))
-        boxes = " Boxes are letters that no installed font has." if caught else ""
+        missing = any("Glyph" in str(one.message) for one in caught)
+        boxes = " Boxes are letters that no installed font has." if missing else ""
         output.note(f"Drawn in {output.figure}.{boxes}")
 
 

@@ -12,15 +12,16 @@ import meta_tf
 from meta_tf import zoo
 from meta_tf.command.build import build_tasks
 from meta_tf.command.configure import task_of
-from meta_tf.command.flag_types import NONE, largest
+from meta_tf.command.flag_types import NONE
 from meta_tf.command.read_flags import trained_on
 from meta_tf.command.seen_classes import own_name, seen_by
 from meta_tf.command.settings import Choice
 from meta_tf.tasks.class_split import joined as joined_classes
 from meta_tf.tasks.column import number_in
 from meta_tf.tasks.group_split import joined
+from meta_tf.tasks.size_range import ends_of
 
-_ANY = (1 / 3, 1 / 3, 1 / 3)  # so that three groups are enough
+_ANY = (1 / 3, 1 / 3, 1 / 3)  # so that three groups, or classes, are enough
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,24 +59,28 @@ class Tested:
     def _of_pictures(self, learner: meta_tf.MetaLearner) -> meta_tf.tasks.Source:
         turned = self.task.value("rotations") == "classes"  # only training classes are turned
         task = _with(self.task, rotations=None) if turned else self.task
+        everything = bool(self.seen or self.all_groups)
+        if everything:  # a split of few classes need not be enough for a task
+            task = _with(task, ways=1, train_ways=None, split=_ANY)
         source: Any = build_tasks(task, learner=learner)
         parts = source.train, source.valid, source.test
         names = [name for part in parts for name in part.classes]
-        what = f"{len(source.test.classes)} of {len(names)} classes: a split by their names"
-        if self.seen or self.all_groups:
+        what = f"{len(source.test.classes)} of {len(names)} classes: those of the test split"
+        if everything:
             had = {name for name in names if own_name(name) in self.seen}
-            if len(names) - len(had) < largest(source.ways):
-                raise ValueError(
-                    f"--data_dir must hold --ways = {largest(source.ways)} classes that the "
-                    f"training did not have. Received: {self.task.value('path')}, with "
-                    f"{len(names) - len(had)} of {len(names)}; the training had the others, or "
-                    "classes with their names."
-                )
-            source.test = joined_classes(parts, without=had)
-            what = f"all {len(names)} classes"
+            ways, left = ends_of("ways", self.task.value("ways")), len(names) - len(had)
+            others = ""
             if had:
-                what = f"{len(names) - len(had)} of {len(names)} classes: the training had the "
-                what += "others, or classes with their names"
+                others = ": the training had the others, or classes with their names"
+            if left < ways[1]:
+                cure = "Rename the folders of other classes, or lower" if had else "Lower"
+                raise ValueError(
+                    f"--data_dir must hold --ways = {ways[1]} classes that the training did not "
+                    f"have. Received: {self.task.value('path')}, with {left} of {len(names)}"
+                    f"{others}. {cure} --ways."
+                )
+            source.test = joined_classes(parts, had, ways)
+            what = f"{left} of {len(names)} classes{others}" if had else f"all {left} classes"
         print(f"Evaluating {what}.", flush=True)
         return source
 

@@ -127,7 +127,9 @@ def check_inputs(
     named = isinstance(spec, dict)
     keys = set(value) if isinstance(value, dict) else set()
     if len(given) != len(declared) or (named and keys != set(spec)):
-        inputs = f"a dict of {', '.join(map(repr, sorted(spec)))}" if named else len(declared)
+        inputs = f"{len(declared)} tensors"
+        if named:
+            inputs = f"a dict of {', '.join(map(repr, sorted(spec)))}"
         received = f"a dict of {', '.join(map(repr, sorted(keys)))}" if keys else "no dict"
         raise ValueError(
             f"`{name}` must have the structure of the model's inputs: {inputs}. Received: "

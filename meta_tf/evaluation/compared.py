@@ -180,8 +180,8 @@ def sentence(metric: str, rows: dict[str, Baseline], shown: Callable[..., str]) 
         return f"The learner beats the best of them, {name}, by {by}."
     if gain < -best.difference_ci95:
         return f"The learner does not beat {name}, which is better by {by}."
-    word = "better" if gain > 0 else "worse"
-    return f"The learner does not clearly beat {name}: it is {word} by {by}."
+    what = f"it is {'better' if gain > 0 else 'worse'} by" if gain else "the difference is"
+    return f"The learner does not clearly beat {name}: {what} {by}."
 
 
 def _frozen_body(model: keras.Model) -> keras.Model | None:

@@ -180,13 +180,13 @@ class _Beside:
 
 
 def _collected(
-    measured: Iterable[Any], beside: _Beside, tasks_number: int, verbose: Any
+    batches: Iterable[Any], beside: _Beside, tasks_number: int, verbose: Any
 ) -> np.ndarray:
     """The metrics [n, steps + 1, M] of batches from `measured`, with a progress bar."""
     shown = sys.stdout.isatty() if verbose == "auto" else verbose
     bar = keras.utils.Progbar(tasks_number, verbose=int(shown), unit_name="task")
     collected: list[np.ndarray] = []
-    for x, y, predictions, found in measured:
+    for x, y, predictions, found in batches:
         beside.see(x, y, predictions, len(found))
         collected.append(found)
         bar.add(len(found))

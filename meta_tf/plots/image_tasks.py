@@ -62,7 +62,8 @@ def images(learner: MetaLearner, split: Any, seed: int = 0, most: int = 6) -> Fi
     predicted = np.argmax(predicted, -1)
     rows = _rows(support_y.numpy(), labels, predicted, most)
     names = _names(split, seed)
-    figure = _drawn(rows, support_x.numpy(), query_x.numpy(), predicted, names)
+    supported, queried = _on_one_scale(support_x.numpy(), query_x.numpy())
+    figure = _drawn(rows, supported, queried, predicted, names)
     right = int(np.sum(predicted == labels))
     headline(
         figure,
@@ -71,6 +72,16 @@ def images(learner: MetaLearner, split: Any, seed: int = 0, most: int = 6) -> Fi
         "above each, the predicted class; mistakes first",
     )
     return figure
+
+
+def _on_one_scale(*sets: np.ndarray) -> list[np.ndarray]:
+    """Sets of images with pixels from 0 to 1, so that all can be compared."""
+    low, high = min(np.min(x) for x in sets), max(np.max(x) for x in sets)
+    if low >= 0 and high <= 1:
+        low, high = 0, 1
+    elif low >= 0 and high <= 255 and all((x == np.floor(x)).all() for x in sets):
+        low, high = 0, 255
+    return [(x - low) / (high - low or 1) for x in sets]  # standardized pixels, for example
 
 
 def _rows(support_y: np.ndarray, labels: np.ndarray, predicted: np.ndarray, most: int) -> _Rows:
@@ -108,7 +119,7 @@ def _drawn(
     for r, (label, (supported, queried)) in enumerate(rows.items()):
         for c, i in enumerate(supported):
             axes = figure.add_subplot(grid[r, c])
-            _show(axes, support_x[i], GREY)
+            picture(axes, support_x[i], 1, GREY)
             if r == 0:
                 axes.set_title("support", color=GREY, fontsize=min(font, 9), pad=3)
             if c == 0:
@@ -118,7 +129,7 @@ def _drawn(
         for c, i in enumerate(queried):
             mark, colour = ("✓", GREEN) if predicted[i] == label else ("✗", RED)
             axes = figure.add_subplot(grid[r, shots + 1 + c])
-            _show(axes, query_x[i], colour)
+            picture(axes, query_x[i], 1, colour)
             text, small = str(predicted[i]), font
             if not numbered and predicted[i] < len(names):
                 text, small = names[predicted[i]], min(font, 8)
@@ -132,15 +143,6 @@ def _name_row(axes: Axes, name: str, font: float) -> None:
     text = "\n".join(lines).replace("/ ", "/")
     where: dict[str, Any] = {"rotation": 0, "ha": "right", "va": "center", "labelpad": 6}
     axes.set_ylabel(text, fontsize=min(font, 9), **where, **of_user())
-
-
-def _show(axes: Axes, pixels: np.ndarray, colour: str) -> None:
-    low, high = float(pixels.min()), float(pixels.max())
-    if low < 0 or high > 255:  # standardised pixels, for example
-        pixels = (pixels - low) / (high - low or 1)
-    elif high > 1:
-        pixels = pixels / 255
-    picture(axes, pixels, 1, colour)
 
 
 def _check_images(query_x: Any, query_y: tf.Tensor) -> None:

@@ -73,7 +73,7 @@ class ClassSource(Source):
                 data.counts[chosen],
                 *most,
                 rotations == "task",
-                None if all(first == last for first, last in sizes) else sizes,
+                sizes.if_they_vary(),
                 scale,
             )
             if rotations == "classes" and name == "train":

@@ -124,11 +124,13 @@ class ClassSplit(Split):
         return ClassSplit(sampler, stream=self._stream, classes=self.classes)
 
 
-def joined(parts: Sequence[ClassSplit], without: Collection[str]) -> ClassSplit:
+def joined(
+    parts: Sequence[ClassSplit], without: Collection[str], ways: tuple[int, int]
+) -> ClassSplit:
     """The classes of several splits of one source in alphabetical order, except some.
 
-    Its tasks are those of the last split.
+    Its tasks are those of the last split, with the smallest and the largest number of `ways`.
     """
     names = [name for part in parts for name in part.classes]
     sampler, names = places_of([part._sampler for part in parts], names, without)
-    return ClassSplit(sampler, stream=parts[-1]._stream, classes=names)
+    return ClassSplit(sampler.with_ways(ways), stream=parts[-1]._stream, classes=names)

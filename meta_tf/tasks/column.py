@@ -17,7 +17,9 @@ from meta_tf.tasks.source import Kind
 
 _EXACT = 2**53  # smaller whole numbers are exact as floats
 _MOST_CATEGORIES = 100  # texts of a column that are not names of single rows
-_DATE = re.compile(r"\d{4}[-./]\d\d?[-./]\d\d?|\d\d?[-./]\d\d?[-./]\d\d(\d\d)?\b")
+_DATE = re.compile(
+    r"(\d{4}[-./]\d\d?[-./]\d\d?|\d\d?[-./]\d\d?[-./]\d\d(\d\d)?)(?=$|[ T])"  # not 10.0.12.5
+)
 _NUMBERS = (numbers.Real, Decimal)
 _MOST_CLASSES = 20  # whole numbers with more distinct values are not classes
 

@@ -63,6 +63,13 @@ class Sampler(NamedTuple):
         starts = np.concatenate([self.starts + turn * copy for turn in range(TURNS)])
         return self._replace(starts=starts, counts=np.tile(self.counts, TURNS))
 
+    def with_ways(self, ways: tuple[int, int]) -> Sampler:
+        """The same, with another smallest and largest number of classes."""
+        sizes = RangeSizes(ways, (self.shots, self.shots), (self.queries, self.queries))
+        if isinstance(self.sizes, RangeSizes):
+            sizes = self.sizes._replace(ways=ways)
+        return self._replace(ways=ways[1], sizes=sizes.if_they_vary())
+
     @property
     def numbers(self) -> int:
         """The number of uniform numbers of an episode."""

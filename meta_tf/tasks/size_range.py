@@ -43,6 +43,10 @@ class RangeSizes(NamedTuple):
     shots: tuple[int, int]
     queries: tuple[int, int]
 
+    def if_they_vary(self) -> RangeSizes | None:
+        """These sizes; None if all tasks have the same."""
+        return self if any(first < last for first, last in self) else None
+
     @property
     def numbers(self) -> int:
         """The number of uniform numbers for a task's sizes."""

@@ -169,3 +169,4 @@ def test_words_in_quotation_marks_may_have_commas(text):
     assert Words().parse(as_text(('5" pipe', "a"))) == ('5" pipe', "a")
     assert Words(widths=True).parse(as_text((40, 8))) == (40, 8)
     assert as_text(("a", "b")) == "a,b" and Words().parse("") == ()
+    assert Words().parse("a,\nb\n,c") == ("a", "b", "c")

@@ -25,11 +25,11 @@ def save_run(path, seen):
         file.writestr("meta_tf_run.json", json.dumps({"settings": as_setting(seen)}))
 
 
-def evaluated(run, folder):
+def evaluated(run, folder, *more):
     """The split that `meta-tf evaluate` uses."""
     words = [f"--learner={run}", "--task=images", f"--data_dir={folder}"]
     flags = [f"--{name}={value}" for name, value in SIZES.items() if name != "size"]
-    _, tested = read("evaluate", [*words, *flags, "--image_size=4", "--rotations=classes"])
+    _, tested = read("evaluate", [*words, *flags, "--image_size=4", "--rotations=classes", *more])
     source, _ = tested.source(None)
     return source.test
 
@@ -52,12 +52,17 @@ def test_only_classes_that_the_training_had_not_are_evaluated(folder, tmp_path, 
     new = {f"class{number}" for number in range(20)} - seen
     assert set(evaluated(tmp_path / "run", grown).classes) == new and len(new) == 10
     save_run(tmp_path / "all", {f"class{number}" for number in range(19)})
-    with pytest.raises(ValueError, match=r"--ways = 2 classes that .*grown, with 1 of 20"):
+    with pytest.raises(ValueError, match=r"--ways = 2 .*/grown, with 1 of 20: the training had"):
         evaluated(tmp_path / "all", grown)
     save_run(tmp_path / "unknown", ())
     assert len(evaluated(tmp_path / "unknown", grown).classes) == 4
-    assert "Evaluating 4 of 20 classes: a split by their names." in capsys.readouterr().out
-    assert len(evaluated("omniglot", grown).classes) == 20  # it was trained on other classes
+    assert "Evaluating 4 of 20 classes: those of the test split." in capsys.readouterr().out
+    # It was trained on other classes, so these need not be enough for three splits.
+    for ways, most in (("20", 20), ("2-9", 9)):
+        x, _ = next(iter(evaluated("omniglot", grown, f"--ways={ways}", "--shots=1").batches(1)))
+        assert x["support_x"].shape[1] == most and ("support_size" in x) == ("-" in ways)
+    with pytest.raises(ValueError, match=r"--ways = 21 .*/grown, with 20 of 20. Lower --ways."):
+        evaluated("omniglot", grown, "--ways=21")
     assert len(evaluated("chinese_characters", grown).classes) == 4
 
 

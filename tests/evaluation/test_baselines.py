@@ -186,6 +186,8 @@ def test_padding_does_not_count():
         ("mse", 0.3, "The learner does not beat ridge regression, which is better by 0.3000"),
         ("accuracy", 0.3, "The learner beats the best of them, ridge regression, by 30.00 ± 10.00"),
         ("accuracy", -0.05, "The learner does not clearly beat ridge regression: it is worse by"),
+        ("mse", -0.05, "The learner does not clearly beat ridge regression: it is better by"),
+        ("accuracy", 0.0, "The learner does not clearly beat ridge regression: the difference is"),
     ],
 )
 def test_a_sentence_says_who_is_better(metric, difference, words):

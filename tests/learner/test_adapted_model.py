@@ -1,6 +1,7 @@
 """`AdaptedModel`: what `MetaLearner.adapt` returns."""
 
 import json
+from decimal import Decimal
 
 import keras
 import numpy as np
@@ -57,7 +58,10 @@ def test_tables_and_arrays_of_objects_are_their_numbers():
     learner, numbers = make_learner(), np.array([[0.5, 2, 1], [1.5, 3, 0]])
     table = pandas.DataFrame(numbers, columns=list("abc")).astype({"b": int, "c": bool})
     expected = learner.adapt(numbers, [0, 1]).predict(numbers, verbose=0)
-    for same in (table, numbers.astype(object)):
+    numpy = np.array([[np.float32(v) for v in row] for row in numbers], object)
+    numpy[:, 2] = np.bool_(True), np.bool_(False)
+    decimals = np.vectorize(Decimal, otypes=[object])(numbers)
+    for same in (table, numbers.astype(object), numpy, decimals):
         fitted = learner.adapt(same, [0, 1])
         np.testing.assert_array_equal(fitted.predict(same, verbose=0), expected)
         np.testing.assert_array_equal(fitted.predict_one_by_one(same), expected)

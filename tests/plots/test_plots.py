@@ -147,14 +147,26 @@ def test_names_are_no_formulas(tmp_path):
     assert is_drawn(figure, tmp_path / "names.png")
 
 
-@pytest.mark.parametrize(("level", "shown"), [(255.0, 1.0), (51.0, 0.2), (-2.0, 0.0)])
-def test_pictures_of_a_single_level_are_drawn(level, shown):
-    pixels = np.full([120, 4, 4, 1], level)
-    tasks = meta_tf.tasks.from_arrays(pixels, np.arange(120) % 20, ways=2, queries=1)
+@pytest.mark.parametrize(
+    ("levels", "shown"),
+    [
+        ([255.0], {1.0}),
+        ([51.0], {0.2}),
+        ([-2.0], {0.0}),
+        ([0.25, 0.75], {0.25, 0.75}),
+        ([0.5, 2.5], {0.0, 1.0}),  # standardized
+        ([-1.5, 2.5], {0.0, 1.0}),
+    ],
+)
+def test_all_pictures_of_a_figure_are_drawn_on_one_scale(levels, shown):
+    pixels = np.empty([120, 4, 4, 1])
+    pixels.reshape(-1, len(levels), 16)[:] = np.array(levels)[:, np.newaxis]
+    tasks = meta_tf.tasks.from_arrays(pixels, np.arange(120) // 2 % 20, ways=2, queries=1)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     net = meta_tf.MetaLearner(meta_tf.models.mlp((4, 4, 1), 2), loss=loss)
-    axes = plots.images(net, tasks.test).axes[0]
-    np.testing.assert_allclose(axes.images[0].get_array(), shown, rtol=1e-6)
+    figure = plots.images(net, tasks.test)
+    found = np.concatenate([axes.images[0].get_array() for axes in figure.axes])
+    np.testing.assert_allclose(np.unique(found), sorted(shown), rtol=1e-6)
 
 
 def test_images_of_a_padded_task_are_those_that_are_real():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from meta_tf.tasks import from_groups, from_table
+from meta_tf.tasks.column import Column
 
 pandas = pytest.importorskip("pandas")
 
@@ -270,6 +271,11 @@ def test_a_line_says_which_features_are_texts_and_that_numbers_among_them_are_no
         "'age' holds 9 different numbers as texts, and '?'",
         "'comma' holds 3 different numbers as texts",
     ]
+
+
+@pytest.mark.parametrize("text", ["10.0.12.5", "24-12-26-001", "2026.12.1b"])
+def test_categories_that_begin_like_dates_are_none(text):
+    assert Column(pandas.DataFrame({"code": [text, text]}), "code").categories() == (text,)
 
 
 def test_whole_numbers_are_numbered_by_size_even_if_they_are_floats():

@@ -55,9 +55,13 @@ async function walk() {
     field.dispatchEvent(new Event("change"));
   }, names[0]);
   await note("same_name");
+  const noticed = (text) =>
+    page.waitForFunction((t) => document.querySelector("#notice").textContent.includes(t), {}, text);
   await dropOn(page, ".view", wrong.text);
+  await noticed("notes.jpg");
   await note("wrong_text");
   await dropOn(page, ".card", wrong.heic);
+  await noticed("HEIC");
   await note("wrong_heic");
   await page.click("#camera");
   await page.waitForFunction(() => !document.querySelector("#notice").textContent.includes("HEIC"));

@@ -208,15 +208,14 @@ async function teachFiles(thing, files) {
 }
 
 async function addExample(thing, { canvas, embedding }) {
+  const small = await thumbnail(canvas);
   if (!page.things.includes(thing)) return; // deleted meanwhile
   const place = 1 + Math.max(0, ...thing.examples.map((other) => other.place));
-  thing.examples.push({ id: newId(), of: thing.id, place, embedding, thumbnail: await thumbnail(canvas) });
-  cardOf(thing)?.show();
+  const example = { id: newId(), of: thing.id, place, embedding, thumbnail: small };
+  thing.examples.push(example);
+  cardOf(thing).show();
   changed();
-  await kept(async (store) => {
-    await store.putClass(thing);
-    await store.putExample(thing.examples.at(-1));
-  });
+  await kept((store) => store.put([{ ...thing, examples: [example] }]));
   navigator.storage?.persist?.(); // else a browser may delete it when its storage is full
 }
 
