@@ -54,7 +54,12 @@ def _known_to(learner: meta_tf.MetaLearner) -> dict[str, Any]:
         return {}
     height, width = takes.size
     size = height if height == width else takes.size
-    return {"size": size, "channels": takes.channels, "scale": takes.white == 1}
+    return {
+        "size": size,
+        "channels": takes.channels,
+        "scale": takes.white == 1,
+        "crop": takes.crop,
+    }
 
 
 def _source(task: Choice, **more: Any) -> meta_tf.tasks.Source:
@@ -180,6 +185,8 @@ def build_learner(
         learner = meta_tf.MetaLearner(model, algorithm, loss=loss, batch_norm=batch_norm)
     if train.task.name == "omniglot" and learner.pictures:  # its ink is 1 on a ground of 0
         learner.pictures = dataclasses.replace(learner.pictures, invert="light")
+    if train.task.name == "images" and train.task.value("crop") and learner.pictures:
+        learner.pictures = dataclasses.replace(learner.pictures, crop=True)
     # In a regression, the loss already is the mean squared error.
     metrics: list[Any] = [TaskInterval("mse")]
     if classify:

@@ -83,7 +83,7 @@ class Tested:
                 )
             source.test = joined_classes(parts, had, ways)
             what = f"{left} of {len(names)} classes{others}" if had else f"all {left} classes"
-        print(f"Evaluating {what}.{_read_otherwise(learner)}", flush=True)
+        print(f"Evaluating {what}.{_not_inverted(learner)}", flush=True)
         return source
 
     def _of_all(self, learner: meta_tf.MetaLearner) -> tuple[meta_tf.tasks.Source, Any]:
@@ -143,15 +143,12 @@ class Tested:
         return self.trained is not None and _table(self.trained) == _table(self.task)
 
 
-def _read_otherwise(learner: meta_tf.MetaLearner) -> str:
-    """A sentence if `adapt` would read pictures in another way than a source of tasks does."""
-    takes = learner.pictures
-    if takes is None:
+def _not_inverted(learner: meta_tf.MetaLearner) -> str:
+    """A sentence if `adapt` would invert pictures, which a source of tasks does not."""
+    takes, inverts = learner.pictures, {"light": "light ones", "yes": "them"}
+    if takes is None or takes.invert not in inverts:
         return ""
-    inverts = {"no": [], "light": ["inverts light ones"], "yes": ["inverts them"]}
-    if not (does := ["takes their middle"] * takes.crop + inverts[takes.invert]):
-        return ""
-    return f" Pictures are stretched and not inverted; meta-tf adapt {' and '.join(does)}."
+    return f" Pictures are not inverted; meta-tf adapt inverts {inverts[takes.invert]}."
 
 
 def tested_of(values: flags.FlagValues, trained: Choice | None) -> Tested:

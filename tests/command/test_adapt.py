@@ -1,6 +1,7 @@
 """`meta-tf adapt`, `evaluate` and `export` with the learners that are shipped."""
 
 import csv
+import dataclasses
 import json
 import shutil
 
@@ -186,6 +187,17 @@ def test_pictures_are_evaluated_in_the_size_and_range_that_the_learner_takes(tmp
         source, _ = tested.source(learner)
         x = next(iter(source.test.batches(1)))[0]["query_x"]
         assert (x.shape[2:], x.dtype) == ((6, 5, channels), "uint8")  # the model scales them
+    learner.pictures = dataclasses.replace(learner.pictures, crop=True)
+    source, _ = tested.source(learner)
+    read_here = learner.pictures.read(str(folder / "class0" / "0.png"))[..., :1]
+    every = np.concatenate(
+        [
+            np.reshape(x.numpy(), [-1, 6, 5, 1])
+            for part in (source.train, source.valid, source.test)
+            for x, _ in part.labelled()
+        ]
+    )
+    assert any(np.array_equal(read_here[0], x) for x in every)
 
 
 @pytest.mark.parametrize("scales", [False, True])

@@ -64,7 +64,10 @@ def test_only_classes_that_the_training_had_not_are_evaluated(folder, tmp_path, 
     for ways, most in (("20", 20), ("2-9", 9)):
         x, _ = next(iter(evaluated("omniglot", grown, f"--ways={ways}", "--shots=1").batches(1)))
         assert x["support_x"].shape[1] == most and ("support_size" in x) == ("-" in ways)
-    assert "all 20 classes. Pictures are stretched and not inverted" in capsys.readouterr().out
+    assert (
+        "all 20 classes. Pictures are not inverted; meta-tf adapt inverts light ones."
+        in capsys.readouterr().out
+    )
     with pytest.raises(ValueError, match=r"--ways = 21 .*/grown, with 20 of 20. Lower --ways."):
         evaluated("omniglot", grown, "--ways=21")
     assert len(evaluated("chinese_characters", grown).classes) == 4

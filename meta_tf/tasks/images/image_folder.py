@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import os
@@ -15,6 +16,7 @@ import numpy as np
 from meta_tf.checks import check_choice, check_integer, check_switch, few
 from meta_tf.tasks.class_source import ClassData, ClassSource, Rotations, sizes_of_splits
 from meta_tf.tasks.divide import split_by_fractions
+from meta_tf.tasks.images.conversion import Conversion
 from meta_tf.tasks.images.picture import ImageFile
 from meta_tf.tasks.images.picture_cache import decoded_pictures, users_folder
 from meta_tf.tasks.images.picture_files import passed_over, pictures_in
@@ -57,6 +59,8 @@ class ImageFolder(ClassSource):
         least 256 MB of memory, including rotated copies. The tasks are the same.
       scale: whether to scale pixels from 0 … 255 to [0, 1]. With False, they stay uint8, for
         a model that scales them itself, as most of `keras.applications` do.
+      crop: whether to take the central part of each image that has the proportions of `size`, as
+        usual for networks of photographs. False stretches the whole image.
 
     Raises:
       FileNotFoundError: if there is no such folder, or it contains no class folders.
@@ -82,10 +86,12 @@ class ImageFolder(ClassSource):
         train_shots: SizeRange | None = None,
         cache: Literal["auto"] | bool = "auto",
         scale: bool = True,
+        crop: bool = False,
     ):
         size = _check_size(size)
         check_choice("channels", channels, (1, 3))
         check_switch("scale", scale)
+        check_switch("crop", crop)
         check_choice("cache", cache, ("auto", True, False))
         path = Path(path).expanduser()
         classes_of_splits = _classes_of_splits(path, split)
@@ -104,9 +110,14 @@ class ImageFolder(ClassSource):
         held = len(in_order) * math.prod(size) * channels * (1 if rotations is None else TURNS)
         folders, mark = [], ""
         if held >= _LARGE if cache == "auto" else cache:
-            folders, mark = [_cache_folder(path, size, channels)], _mark(files)
+            folders, mark = [_cache_folder(path, size, channels, crop)], _mark(files)
         images, losses = decoded_pictures(
-            path, in_order, size, channels, folders, mark, "set `cache=False`"
+            path,
+            in_order,
+            functools.partial(Conversion, size, channels, crop),
+            folders,
+            mark,
+            "set `cache=False`",
         )
         if losses:
             print(f"{losses} `size` (--image_size), `channels` (--channels) change it.", flush=True)
@@ -123,10 +134,10 @@ class ImageFolder(ClassSource):
         )
 
 
-def _cache_folder(path: Path, size: tuple[int, int], channels: int) -> Path:
+def _cache_folder(path: Path, size: tuple[int, int], channels: int, crop: bool) -> Path:
     """Where the decoded pictures of a folder are kept."""
     digest = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:16]
-    return users_folder() / f"pictures-{size[0]}x{size[1]}x{channels}-{digest}"
+    return users_folder() / f"pictures-{size[0]}x{size[1]}x{channels}{'-cropped' * crop}-{digest}"
 
 
 def _mark(files: Mapping[str, Sequence[ImageFile]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import zipfile
@@ -15,6 +16,7 @@ import numpy as np
 from meta_tf.checks import check_choice, check_integer
 from meta_tf.tasks.class_source import ClassData, ClassSource, Rotations
 from meta_tf.tasks.divide import shuffled, split_by_fractions
+from meta_tf.tasks.images.conversion import Conversion
 from meta_tf.tasks.images.download import OMNIGLOT_URL, fetch_omniglot
 from meta_tf.tasks.images.picture import ImageFile
 from meta_tf.tasks.images.picture_cache import decoded_pictures, users_folder
@@ -143,8 +145,7 @@ def _load(data_dir: Path, size: int, cache_dir: str | Path | None) -> ClassData:
     images, _ = decoded_pictures(
         data_dir,
         [drawing.file for drawing in drawings],
-        (size, size),
-        1,
+        functools.partial(Conversion, (size, size), 1),
         kept,
         digest.hexdigest(),
         "set `cache_dir` to a writable folder",

@@ -12,7 +12,7 @@ import stat
 import sys
 import time
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +36,7 @@ _LEFT = 3600.0  # seconds without a write after which a file belongs to a killed
 def decoded_pictures(
     path: Path,
     files: Sequence[ImageFile],
-    size: tuple[int, int],
-    channels: int,
+    new_conversion: Callable[[], Conversion],
     folders: Sequence[Path],
     mark: str,
     cure: str,
@@ -46,12 +45,13 @@ def decoded_pictures(
 
     They are in memory if there are no folders or, after a line on `path` and a `cure`, if none of
     them can be written. `mark` is a digest of the files and their order. Returns the pictures,
-    uint8 [n, height, width, channels], and what they lost, as `Conversion.in_words` says.
+    uint8 [n, height, width, channels], and what they lost, as `Conversion.in_words` says. Each
+    attempt has a new conversion, which counts that.
     """
     failures = []
     for folder in folders:
         try:
-            return kept_pictures(folder, mark, files, size, channels)
+            return kept_pictures(folder, mark, files, new_conversion())
         except OSError as error:
             failures.append(f"{error.filename or folder}: {error.strerror or error}")
     if failures:
@@ -60,12 +60,12 @@ def decoded_pictures(
             f"{'; '.join(failures)}. Change that, or {cure}.",
             flush=True,
         )
-    conversion = Conversion(size, channels)
+    conversion = new_conversion()
     return decoded(files, conversion), conversion.in_words()
 
 
 def kept_pictures(
-    folder: Path, mark: str, files: Sequence[ImageFile], size: tuple[int, int], channels: int
+    folder: Path, mark: str, files: Sequence[ImageFile], conversion: Conversion
 ) -> tuple[np.memmap, str]:
     """The pictures as a memory map of a folder, which is written on first use.
 
@@ -73,12 +73,12 @@ def kept_pictures(
     once for that. Raises OSError if the folder cannot be written.
     """
     mark = f"{_FORMAT} {tf.__version__} {PIL.__version__} {mark}"
-    shape = (len(files), *size, channels)
+    shape = (len(files), *conversion.size, conversion.channels)
     found = _opened(folder, mark, shape)
     if found is not None:
         return found
     try:
-        _write(folder, mark, files, shape)
+        _write(folder, mark, files, shape, conversion)
     except OSError:
         found = _opened(folder, mark, shape)  # another process may have created it
         if found is None:
@@ -120,7 +120,13 @@ def _checksum(path: Path, start: int, losses: str) -> int:
     return zlib.crc32(losses.encode(), checksum)
 
 
-def _write(folder: Path, mark: str, files: Sequence[ImageFile], shape: tuple[int, ...]) -> None:
+def _write(
+    folder: Path,
+    mark: str,
+    files: Sequence[ImageFile],
+    shape: tuple[int, ...],
+    conversion: Conversion,
+) -> None:
     """Decodes the pictures into the folder, completely or not at all."""
     make_folder(folder.parent)
     # An administrator can write anywhere, but should respect a read-only mark.
@@ -129,8 +135,6 @@ def _write(folder: Path, mark: str, files: Sequence[ImageFile], shape: tuple[int
     _remove_left(folder)
     if shutil.disk_usage(folder.parent).free < math.prod(shape):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
-    _, height, width, channels = shape
-    conversion = Conversion((height, width), channels)
     start, done, announced, checksum = time.monotonic(), 0, False, 0
     with whole_folder(folder) as part:
         part.mkdir()
