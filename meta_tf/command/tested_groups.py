@@ -73,15 +73,17 @@ class Tested:
             if had:
                 others = ": the training had the others, or classes with their names"
             if left < ways[1]:
-                cure = "Rename the folders of other classes, or lower" if had else "Lower"
+                cures = ["rename the folders of other classes"] * bool(had)
+                cures += ["lower --ways"] * (left > 1) or ["add classes"]
+                cure = " or ".join(cures).capitalize()
                 raise ValueError(
                     f"--data_dir must hold --ways = {ways[1]} classes that the training did not "
                     f"have. Received: {self.task.value('path')}, with {left} of {len(names)}"
-                    f"{others}. {cure} --ways."
+                    f"{others}. {cure}."
                 )
             source.test = joined_classes(parts, had, ways)
             what = f"{left} of {len(names)} classes{others}" if had else f"all {left} classes"
-        print(f"Evaluating {what}.", flush=True)
+        print(f"Evaluating {what}.{_not_inverted(learner)}", flush=True)
         return source
 
     def _of_all(self, learner: meta_tf.MetaLearner) -> tuple[meta_tf.tasks.Source, Any]:
@@ -139,6 +141,14 @@ class Tested:
     def of_training(self) -> bool:
         """Whether the table is that of the training."""
         return self.trained is not None and _table(self.trained) == _table(self.task)
+
+
+def _not_inverted(learner: meta_tf.MetaLearner) -> str:
+    """A sentence if `adapt` would invert pictures, which a source of tasks does not."""
+    takes, inverts = learner.pictures, {"light": "light ones", "yes": "them"}
+    if takes is None or takes.invert not in inverts:
+        return ""
+    return f" Pictures are not inverted; meta-tf adapt inverts {inverts[takes.invert]}."
 
 
 def tested_of(values: flags.FlagValues, trained: Choice | None) -> Tested:

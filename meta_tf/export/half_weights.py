@@ -24,7 +24,8 @@ def with_half_weights(content: bytes) -> bytes:
 
     An operation after each turns it into float32 again. LiteRT runs it once, when it loads the
     file. Constants of which float16 loses more than rounding does stay as they are: numbers beyond
-    65504, its largest, or all of them near its smallest, such as the scales of large inputs.
+    65504, its largest, or near its smallest: all of them, or one of a vector, such as the scale of
+    a large input.
     """
     model = schema.ModelT.InitFromPackedBuf(content)
     model.operatorCodes.append(
@@ -64,5 +65,7 @@ def _in_half(model: Any, tensor: Any) -> np.ndarray | None:
     numbers = np.ascontiguousarray(data).view(np.float32)
     with np.errstate(over="ignore"):
         half = numbers.astype(np.float16)
-    kept = np.abs(half - numbers).max() <= _ROUNDING * np.abs(numbers).max()
-    return half if kept else None
+    # A vector can hold the scale of each input; among the numbers of a sum, the largest decide.
+    each = max(tensor.shape) == numbers.size
+    sizes = np.abs(numbers) if each else np.abs(numbers).max()
+    return half if (np.abs(half - numbers) <= _ROUNDING * sizes).all() else None

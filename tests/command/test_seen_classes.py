@@ -6,9 +6,11 @@ import zipfile
 import numpy as np
 import pytest
 
+import meta_tf
 from meta_tf.command.main import read
 from meta_tf.command.seen_classes import as_setting, check_unseen, seen_by, seen_in
 from meta_tf.tasks import ImageFolder
+from tests.learners import make_learner
 from tests.pictures import noise_folder
 
 SIZES = {"ways": 2, "queries": 1, "size": 4}
@@ -30,7 +32,8 @@ def evaluated(run, folder, *more):
     words = [f"--learner={run}", "--task=images", f"--data_dir={folder}"]
     flags = [f"--{name}={value}" for name, value in SIZES.items() if name != "size"]
     _, tested = read("evaluate", [*words, *flags, "--image_size=4", "--rotations=classes", *more])
-    source, _ = tested.source(None)
+    learner = meta_tf.pretrained(run) if run == "omniglot" else make_learner(compiled=False)
+    source, _ = tested.source(learner)
     return source.test
 
 
@@ -61,6 +64,10 @@ def test_only_classes_that_the_training_had_not_are_evaluated(folder, tmp_path, 
     for ways, most in (("20", 20), ("2-9", 9)):
         x, _ = next(iter(evaluated("omniglot", grown, f"--ways={ways}", "--shots=1").batches(1)))
         assert x["support_x"].shape[1] == most and ("support_size" in x) == ("-" in ways)
+    assert (
+        "all 20 classes. Pictures are not inverted; meta-tf adapt inverts light ones."
+        in capsys.readouterr().out
+    )
     with pytest.raises(ValueError, match=r"--ways = 21 .*/grown, with 20 of 20. Lower --ways."):
         evaluated("omniglot", grown, "--ways=21")
     assert len(evaluated("chinese_characters", grown).classes) == 4

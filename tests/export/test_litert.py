@@ -96,10 +96,11 @@ def test_float16_rounds_many_numbers_and_not_single_ones(tmp_path):
     """0.1 and 1e12 are no numbers of float16, multiples of 2⁻⁷ up to 8 are; 1e-9 of them is 0."""
     kernel = np.random.default_rng(0).integers(-1024, 1024, [30, 40]) / 128
     small = (1e-9 * kernel).astype("float32")
+    scales = np.where(np.arange(90) < 89, 1, 1e-9).astype("float32")
 
     def compute(*, x):
         y = tf.clip_by_value(x @ tf.constant(kernel, tf.float32), 0.1, 1e12)
-        return {"y": y, "z": x @ tf.constant(small)}
+        return {"y": y, "z": x @ tf.constant(small), "scaled": tf.tile(x, [1, 3]) * scales}
 
     spec = tf.TensorSpec([None, 30], tf.float32, "x")
     function = tf.function(compute, autograph=False).get_concrete_function(x=spec)
@@ -108,7 +109,8 @@ def test_float16_rounds_many_numbers_and_not_single_ones(tmp_path):
     files = {half: litert._convert({"y": function}, r) for half, r in requests.items()}
     assert len(files[False]) - len(files[True]) > 2 * kernel.size - 600  # what describes them
     outputs = {half: litert._Runner(file).run("y", {"x": x}) for half, file in files.items()}
-    np.testing.assert_array_equal(outputs[True]["z"], outputs[False]["z"])
+    for name in ("z", "scaled"):
+        np.testing.assert_array_equal(outputs[True][name], outputs[False][name])
     found = {half: each["y"] for half, each in outputs.items()}
     np.testing.assert_array_equal(found[True], found[False])
     np.testing.assert_allclose(found[True], np.maximum(x @ kernel, 0.1), rtol=1e-5)
