@@ -37,7 +37,7 @@ def largest_pixel(model: keras.Model) -> int | None:
       255
     """
     scaling = (_LAYERS.Rescaling, _LAYERS.Normalization)
-    layers = (layer for layer in _in_order(model) if isinstance(layer, scaling))
+    layers = (layer for layer in in_order(model) if isinstance(layer, scaling))
     first = next((layer for layer in layers if layer.name != STANDARDIZE), None)
     if first is None:
         return None
@@ -56,7 +56,7 @@ def largest_pixel(model: keras.Model) -> int | None:
 
 def takes_numbers_of_things(model: keras.Model) -> bool:
     """Whether a model's first layer takes whole numbers, such as word indices."""
-    others = (la for la in _in_order(model) if not isinstance(la, _LAYERS.InputLayer))
+    others = (la for la in in_order(model) if not isinstance(la, _LAYERS.InputLayer))
     return isinstance(next(others, None), _OF_NUMBERS)
 
 
@@ -78,10 +78,10 @@ def are_whole(x: tf.Tensor) -> tf.Tensor:
     return tf.reduce_all(x == tf.floor(x))
 
 
-def _in_order(layer: Any) -> Iterator[Any]:
+def in_order(layer: Any) -> Iterator[Any]:
     """A layer, or the layers that it consists of, in order."""
     inner = layer.layers if isinstance(layer, keras.Model) else layer._layers
     for one in inner:
-        yield from _in_order(one)
+        yield from in_order(one)
     if not inner:
         yield layer

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import keras
@@ -9,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from meta_tf.layers.table_columns import MISSING, TableColumns
-from meta_tf.pixels import STANDARDIZE
+from meta_tf.pixels import STANDARDIZE, in_order
 
 _SMALLEST, _LARGEST = 1e-30, 1e30  # deviations that float32 can compute with
 _LAST = "restore_units"
@@ -138,7 +140,10 @@ def input_statistics(model: keras.Model) -> Statistics | None:
 def _check_layers(model: keras.Model) -> None:
     """Raises ValueError for a layer whose numbers are of inputs in their own units."""
     units = keras.layers.Masking, keras.layers.Normalization
-    layer = next((one for one in model._flatten_layers() if isinstance(one, units)), None)
+    layers: Iterable[keras.layers.Layer] = in_order(model)
+    if isinstance(model, keras.Sequential):  # a chain: behind weights, no numbers are of inputs
+        layers = itertools.takewhile(lambda one: isinstance(one, units) or not one.weights, layers)
+    layer = next((one for one in layers if isinstance(one, units)), None)
     if layer is None:
         return
     cure = "Leave it out, or do not standardize"

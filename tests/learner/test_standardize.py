@@ -253,10 +253,15 @@ WRONG = [
 @pytest.mark.parametrize("layer", [Masking(0.0), Normalization(mean=9, variance=1)])
 def test_layers_of_unscaled_inputs_are_rejected(layer):
     """A padding of 0 would become -mean / deviation, and be learned."""
-    own = keras.Sequential([keras.Input([3]), layer, keras.layers.Dense(1)])
-    learner = meta_tf.MetaLearner(own, meta_tf.MAML(), "mse")
-    with pytest.raises(ValueError, match=f"with {type(layer).__name__}, which would get standard"):
-        learner.standardize(source().train)
+    dense, inner = keras.layers.Dense(1), keras.Sequential([keras.Input([3]), layer])
+    own = keras.Sequential([keras.Input([3]), inner, dense])
+    wrong = f"with {type(layer).__name__}, which would get standard"
+    for model in (own, keras.Model(own.inputs, own.outputs)):
+        learner = meta_tf.MetaLearner(model, meta_tf.MAML(), "mse")
+        with pytest.raises(ValueError, match=wrong):
+            learner.standardize(source().train)
+    hidden = keras.Sequential([keras.Input([3]), keras.layers.Dense(3), layer, dense])
+    meta_tf.MetaLearner(hidden, meta_tf.MAML(), "mse").standardize(source().train)
 
 
 @pytest.mark.parametrize(("change", "message"), WRONG, ids=[message for _, message in WRONG])
