@@ -86,7 +86,8 @@ def run(asked: Adaptation, how: Pictures, output: Output) -> None:
 
     contents = [_content(path) for path in classes.pictures]
     times = Counter(contents)
-    if same := sum(_content(path) in times for path in new.paths):
+    sizes = {path.stat().st_size for path in classes.pictures}  # others need not be read for this
+    if same := sum(p.stat().st_size in sizes and _content(p) in times for p in new.paths):
         output.note(
             f"{same} of the new pictures {'is' if same == 1 else 'are'} also learned from, so that "
             "the answers are more often right than for others."
