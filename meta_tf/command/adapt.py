@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 from meta_tf.command import adapt_pictures, adapt_table
 from meta_tf.command.adapt_pictures import Pictures
-from meta_tf.command.adapt_table import SUFFIXES, Rows, check_unset
+from meta_tf.command.adapt_table import Rows, is_table
 from meta_tf.command.picture_answers import Output
 from meta_tf.command.settings import Adaptation
 from meta_tf.files import check_writable
@@ -27,9 +26,8 @@ def run(settings: tuple[Adaptation, Output, Pictures, Rows]) -> None:
     output.check()
     if adaptation.save:
         check_writable("--save", adaptation.save, ".keras")
-    if Path(adaptation.support).suffix.lower() in SUFFIXES:
-        check_unset("--support", "pictures", pictures, dataclasses.replace(output, output=None))
+    of_pictures = pictures, dataclasses.replace(output, output=None)
+    if is_table("--support", adaptation.support, rows, *of_pictures):
         adapt_table.run(adaptation, rows, output.output)
     else:
-        check_unset("--support", "tables", rows)
         adapt_pictures.run(adaptation, pictures, output)

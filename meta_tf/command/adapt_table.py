@@ -21,7 +21,7 @@ from meta_tf.tasks.column import Column
 from meta_tf.tasks.columns import Columns
 from meta_tf.tasks.read_table import as_written, read_table, with_levels
 
-SUFFIXES = (".csv", ".parquet")
+_SUFFIXES = (".csv", ".parquet")
 _MOST_SHOWN = 20  # rows on the screen
 
 
@@ -146,7 +146,7 @@ def _adapted(
         x, y = columns.rows(support), columns.targets(support)
     except ValueError as error:
         raise ValueError(f"--support={asked.support}: {error}") from error
-    return learner.adapt(x, y, asked.eval_steps, class_names=columns.classes or None)
+    return learner.adapt(x, y, asked.eval_steps)
 
 
 def _answer(answers: Any, fitted: meta_tf.AdaptedModel, query: Any, new: Any, level: float) -> None:
@@ -186,13 +186,16 @@ def _show(answers: Any, query: Any, columns: Columns, output: str | Path | None)
         print(f"Written to {output}.")
 
 
-def check_unset(flag: str, only_for: str, *settings: Any) -> None:
-    """Raises ValueError for a setting that means nothing for the data that a flag names."""
+def is_table(flag: str, given: str | Path, rows: Rows, *of_pictures: Any) -> bool:
+    """Whether the data that a flag names is a table; ValueError for a setting of the other kind."""
+    table = Path(given).suffix.lower() in _SUFFIXES
+    only_for, settings = ("pictures", of_pictures) if table else ("tables", (rows,))
     for one in settings:
         for field in dataclasses.fields(one):
             value = getattr(one, field.name)
             if value != field.default:
                 raise ValueError(
                     f"--{field.name} is only for {only_for}. Received: {value!r}, and {flag} "
-                    f"is {'a table' if only_for == 'pictures' else 'no table'}. Leave it out."
+                    f"is {'a table' if table else 'no table'}. Leave it out."
                 )
+    return table

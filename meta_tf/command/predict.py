@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from meta_tf.command import adapt_table
-from meta_tf.command.adapt_table import SUFFIXES, Rows, check_unset
+from meta_tf.command.adapt_table import Rows, is_table
 from meta_tf.command.learners import load_saved
 from meta_tf.command.new_pictures import inputs_of, new_pictures
 from meta_tf.command.picture_answers import Output, answers_of, show
@@ -47,14 +47,10 @@ def run(settings: tuple[Prediction, Output, Rows]) -> None:
     """Prints a prediction for each example in `query`, and how sure the model is of it."""
     what, output, rows = settings
     output.check()
-    is_table = Path(what.query).suffix.lower() in SUFFIXES
-    if is_table:
-        check_unset("--query", "pictures", dataclasses.replace(output, output=None))
-    else:
-        check_unset("--query", "tables", rows)
-    set_up_device(what.device, share_operations=not is_table)
+    table = is_table("--query", what.query, rows, dataclasses.replace(output, output=None))
+    set_up_device(what.device, share_operations=not table)
     fitted = load_saved(what.model, "model", AdaptedModel, "a file of meta-tf adapt --save")
-    if is_table:
+    if table:
         adapt_table.predict(fitted, what.query, rows, output.output)
         return
     if fitted.pictures is None or fitted.input_shape is None:
